@@ -1,0 +1,171 @@
+"""Every error CLX raises on purpose, in one tree.
+
+::
+
+    ClxError                     the fact, the next step, an exit code
+    ├── UsageError          2    something the user wrote is wrong
+    │   ├── SettingsError        … in a settings file, a variable or an option
+    │   └── CourseError          … in a course: spec, topics, decks, output paths
+    ├── StartupError        3    work cannot begin
+    │   ├── ToolMissingError     a program or package that a converter needs is absent
+    │   ├── WorkerStartupError   a worker did not register
+    │   ├── NoWorkersError       nobody is there to do the work
+    │   └── EngineError          the container engine does not answer
+    ├── DatabaseError       4    the job table cannot be used
+    │   ├── DatabaseBusyError    locked beyond the retry limit
+    │   ├── DatabaseFullError    no space left
+    │   └── DatabaseCorruptError damaged, or not a CLX database
+    ├── ArtifactError       1    an artifact is missing or damaged
+    ├── JobError            1    a job failed
+    │   └── ConversionError      … because of what is in its inputs
+    └── LostRunError        1    a worker reported on a run that is no longer its own
+
+Messages follow one form: the *fact* in one line, the *next step* to type or do in another.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+EXIT_DONE = 0
+"""Everything asked for is there."""
+EXIT_JOB_FAILED = 1
+"""At least one job failed; everything else was done."""
+EXIT_USAGE = 2
+"""The command line, a setting or the course is wrong; nothing was started."""
+EXIT_STARTUP = 3
+"""Workers, a tool they need, or the container engine could not start."""
+EXIT_DATABASE = 4
+"""The job table could not be read or written."""
+EXIT_INTERRUPTED = 130
+"""Stopped by SIGINT (Ctrl-C)."""
+EXIT_TERMINATED = 143
+"""Stopped by SIGTERM."""
+
+
+class ClxError(Exception):
+    """Root of all errors that CLX raises on purpose.
+
+    Args:
+        fact: what is the case, in one line.
+        next_step: what the user can type or do about it; empty when there is nothing to add.
+    """
+
+    exit_code: ClassVar[int] = EXIT_JOB_FAILED
+
+    def __init__(self, fact: str, next_step: str = "") -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.fact}\n{self.next_step}" if self.next_step else self.fact
+
+
+class UsageError(ClxError):
+    """Something the user wrote is wrong; nothing was started."""
+
+    exit_code = EXIT_USAGE
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, malformed or has the wrong type."""
+
+
+class CourseError(UsageError):
+    """A course cannot be built as it is written."""
+
+
+class StartupError(ClxError):
+    """Work cannot begin."""
+
+    exit_code = EXIT_STARTUP
+
+
+class ToolMissingError(StartupError):
+    """A program or package that a converter needs is absent."""
+
+
+class WorkerStartupError(StartupError):
+    """A worker did not register in time."""
+
+
+class NoWorkersError(StartupError):
+    """There is no worker for a job type and none may be started."""
+
+
+class EngineError(StartupError):
+    """The container engine does not answer or refuses."""
+
+
+class DatabaseError(ClxError):
+    """The job table cannot be used."""
+
+    exit_code = EXIT_DATABASE
+
+
+class DatabaseBusyError(DatabaseError):
+    """The database stayed locked beyond the retry limit."""
+
+
+class DatabaseFullError(DatabaseError):
+    """The database cannot grow: no space left."""
+
+
+class DatabaseCorruptError(DatabaseError):
+    """The file is damaged or not a CLX database; nothing was touched."""
+
+
+class ArtifactError(ClxError):
+    """An artifact is missing from the store or its bytes do not match its digest."""
+
+
+class JobError(ClxError):
+    """A job failed."""
+
+
+class ConversionError(JobError):
+    """A converter cannot turn its inputs into outputs.
+
+    Args:
+        fact: what is wrong, in one line, without the name of the source.
+        next_step: what the author can do about it.
+        cell: 1-based number of the cell in the expanded deck, where it applies.
+        line: 1-based line: within the cell when *cell* is given, else within the source.
+        traceback: the full text for the report; plain text, no terminal colours.
+        retryable: true when the same inputs may succeed next time (a crash, a timeout of a tool);
+            false (the default) when the failure is a property of the inputs.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        next_step: str = "",
+        *,
+        cell: int | None = None,
+        line: int | None = None,
+        traceback: str | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(fact, next_step)
+        self.cell = cell
+        self.line = line
+        self.traceback = traceback
+        self.retryable = retryable
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it is stored with the job and written to reports."""
+        found = {
+            "type": type(self).__name__,
+            "message": self.fact,
+            "next_step": self.next_step,
+            "cell": self.cell,
+            "line": self.line,
+            "traceback": self.traceback,
+            "retryable": self.retryable,
+        }
+        return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+class LostRunError(ClxError):
+    """A worker reported on a run that was taken from it (its lease ended, or the job was cancelled)."""

@@ -1,0 +1,145 @@
+"""Every setting CLX knows: its type, its default and what it means.
+
+The structures here are plain data. Where a value came from is kept beside it by
+:mod:`clx.settings.resolve`; nothing in this module reads a file or a variable.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+ExecutionMode = Literal["direct", "docker"]
+Count = Annotated[int, Meta(ge=0, le=256)]
+Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
+
+
+class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Base of all settings sections: unknown keys are errors, values never change."""
+
+
+class WorkerTypeSettings(Section):
+    """``[workers.<type>]``: what differs from ``[workers]`` for one worker type."""
+
+    execution_mode: ExecutionMode | None = None
+    """``direct`` or ``docker``; unset: ``workers.default_execution_mode``."""
+    count: Count | None = None
+    """How many workers to start; 0 means none of this type; unset: ``workers.default_worker_count``."""
+    image: str | None = None
+    """Container image; required where the execution mode is ``docker`` (REQ-2.2)."""
+
+
+class WorkersSettings(Section):
+    """``[workers]``: which workers a build or a service starts (REQ-2.1)."""
+
+    default_execution_mode: ExecutionMode = "direct"
+    """How workers run unless their type says otherwise."""
+    default_worker_count: Count = 1
+    """Workers per type unless the type says otherwise."""
+    auto_start: bool = True
+    """Whether a build may start workers; if false it uses those that are there or fails with exit code 3."""
+    startup_retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    """How often a worker that failed to start is started again (REQ-7.2)."""
+    startup_timeout: Seconds = 30.0
+    """Seconds within which a started worker must have registered."""
+    grace_period: Seconds = 5.0
+    """Seconds a worker has on SIGTERM to finish its job before it hands it back."""
+    notebook: WorkerTypeSettings = WorkerTypeSettings()
+    plantuml: WorkerTypeSettings = WorkerTypeSettings()
+    drawio: WorkerTypeSettings = WorkerTypeSettings()
+
+
+class DatabaseSettings(Section):
+    """``[database]``: where the job table lies and how SQLite keeps it."""
+
+    path: str | None = None
+    """The database file; unset: ``<course root>/.clx/jobs.db``."""
+    journal_mode: Literal["auto", "wal", "delete"] = "auto"
+    """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
+    busy_timeout: Seconds = 10.0
+    """Seconds to wait for a lock that somebody else holds (60 in DELETE mode unless set)."""
+
+
+class JobsSettings(Section):
+    """``[jobs]``: the rules a job lives by."""
+
+    lease: Seconds = 30.0
+    """Seconds after which a silent worker's job is given to another."""
+    heartbeat: Seconds = 5.0
+    """Seconds between two renewals of a lease."""
+    max_runs: Annotated[int, Meta(ge=1, le=100)] = 3
+    """How many runs a job gets before it is failed."""
+    timeout: Seconds = 1800.0
+    """Seconds one run may take before its process group is killed."""
+
+
+class NotebookSettings(Section):
+    """``[notebook]``: how decks are executed."""
+
+    cell_timeout: Seconds = 300.0
+    """Seconds one cell may take."""
+    python: str | None = None
+    """Interpreter whose packages the cells see; unset: the one CLX runs in."""
+
+
+class PlantUmlSettings(Section):
+    """``[plantuml]``: the diagram renderer for ``.pu``, ``.puml`` and ``.plantuml`` files."""
+
+    jar: str | None = None
+    """Path of ``plantuml.jar``; unset: looked up as ``clx tools list`` shows."""
+    java: str | None = None
+    """Java executable; unset: ``java`` on the path."""
+
+
+class DrawioSettings(Section):
+    """``[drawio]``: the diagram renderer for ``.drawio`` files."""
+
+    executable: str | None = None
+    """draw.io desktop or a headless Chromium; unset: looked up as ``clx tools list`` shows."""
+    scale: Annotated[float, Meta(gt=0, le=10)] = 2.0
+    """Pixels per diagram unit in PNG files."""
+    border: Annotated[int, Meta(ge=0, le=1000)] = 10
+    """Empty margin around a page, in diagram units."""
+
+
+class DiagramSettings(Section):
+    """``[diagrams]``: what both diagram renderers produce."""
+
+    format: Literal["png", "svg"] = "png"
+    """Picture format of converted diagrams."""
+
+
+class DockerSettings(Section):
+    """``[docker]``: containers as workers."""
+
+    network: str = "clx_app-network"
+    """Network the containers join; CLX creates it when it is missing."""
+    auto_pull: bool = True
+    """Whether a missing image is pulled."""
+    memory: str | None = None
+    """Memory limit per container as Docker writes it, e.g. ``2g``."""
+    cpus: Annotated[float, Meta(gt=0)] | None = None
+    """CPU limit per container, e.g. ``1.5``."""
+
+
+class LoggingSettings(Section):
+    """``[logging]``: what is written where."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe message that reaches log files."""
+
+
+class Settings(Section):
+    """All settings, by section."""
+
+    workers: WorkersSettings = WorkersSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    jobs: JobsSettings = JobsSettings()
+    notebook: NotebookSettings = NotebookSettings()
+    plantuml: PlantUmlSettings = PlantUmlSettings()
+    drawio: DrawioSettings = DrawioSettings()
+    diagrams: DiagramSettings = DiagramSettings()
+    docker: DockerSettings = DockerSettings()
+    logging: LoggingSettings = LoggingSettings()
