@@ -14,24 +14,26 @@ from msgspec import Meta
 ExecutionMode = Literal["direct", "docker"]
 Count = Annotated[int, Meta(ge=0, le=256)]
 Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
+Name = Annotated[str, Meta(min_length=1)]
+"""Text that names something: a path, a program, an image. Never empty."""
 
 
 class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Base of all settings sections: unknown keys are errors, values never change."""
 
 
-class WorkerTypeSettings(Section):
+class WorkerTypeSettings(Section, frozen=True):
     """``[workers.<type>]``: what differs from ``[workers]`` for one worker type."""
 
     execution_mode: ExecutionMode | None = None
     """``direct`` or ``docker``; unset: ``workers.default_execution_mode``."""
     count: Count | None = None
     """How many workers to start; 0 means none of this type; unset: ``workers.default_worker_count``."""
-    image: str | None = None
+    image: Name | None = None
     """Container image; required where the execution mode is ``docker`` (REQ-2.2)."""
 
 
-class WorkersSettings(Section):
+class WorkersSettings(Section, frozen=True):
     """``[workers]``: which workers a build or a service starts (REQ-2.1)."""
 
     default_execution_mode: ExecutionMode = "direct"
@@ -51,10 +53,10 @@ class WorkersSettings(Section):
     drawio: WorkerTypeSettings = WorkerTypeSettings()
 
 
-class DatabaseSettings(Section):
+class DatabaseSettings(Section, frozen=True):
     """``[database]``: where the job table lies and how SQLite keeps it."""
 
-    path: str | None = None
+    path: Name | None = None
     """The database file; unset: ``<course root>/.clx/jobs.db``."""
     journal_mode: Literal["auto", "wal", "delete"] = "auto"
     """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
@@ -62,41 +64,41 @@ class DatabaseSettings(Section):
     """Seconds to wait for a lock that somebody else holds (60 in DELETE mode unless set)."""
 
 
-class JobsSettings(Section):
+class JobsSettings(Section, frozen=True):
     """``[jobs]``: the rules a job lives by."""
 
     lease: Seconds = 30.0
     """Seconds after which a silent worker's job is given to another."""
     heartbeat: Seconds = 5.0
-    """Seconds between two renewals of a lease."""
+    """Seconds between two renewals of a lease; at most half of it."""
     max_runs: Annotated[int, Meta(ge=1, le=100)] = 3
     """How many runs a job gets before it is failed."""
     timeout: Seconds = 1800.0
     """Seconds one run may take before its process group is killed."""
 
 
-class NotebookSettings(Section):
+class NotebookSettings(Section, frozen=True):
     """``[notebook]``: how decks are executed."""
 
     cell_timeout: Seconds = 300.0
     """Seconds one cell may take."""
-    python: str | None = None
+    python: Name | None = None
     """Interpreter whose packages the cells see; unset: the one CLX runs in."""
 
 
-class PlantUmlSettings(Section):
+class PlantUmlSettings(Section, frozen=True):
     """``[plantuml]``: the diagram renderer for ``.pu``, ``.puml`` and ``.plantuml`` files."""
 
-    jar: str | None = None
+    jar: Name | None = None
     """Path of ``plantuml.jar``; unset: looked up as ``clx tools list`` shows."""
-    java: str | None = None
+    java: Name | None = None
     """Java executable; unset: ``java`` on the path."""
 
 
-class DrawioSettings(Section):
+class DrawioSettings(Section, frozen=True):
     """``[drawio]``: the diagram renderer for ``.drawio`` files."""
 
-    executable: str | None = None
+    executable: Name | None = None
     """draw.io desktop or a headless Chromium; unset: looked up as ``clx tools list`` shows."""
     scale: Annotated[float, Meta(gt=0, le=10)] = 2.0
     """Pixels per diagram unit in PNG files."""
@@ -104,34 +106,34 @@ class DrawioSettings(Section):
     """Empty margin around a page, in diagram units."""
 
 
-class DiagramSettings(Section):
+class DiagramSettings(Section, frozen=True):
     """``[diagrams]``: what both diagram renderers produce."""
 
     format: Literal["png", "svg"] = "png"
     """Picture format of converted diagrams."""
 
 
-class DockerSettings(Section):
+class DockerSettings(Section, frozen=True):
     """``[docker]``: containers as workers."""
 
-    network: str = "clx_app-network"
+    network: Name = "clx_app-network"
     """Network the containers join; CLX creates it when it is missing."""
     auto_pull: bool = True
     """Whether a missing image is pulled."""
-    memory: str | None = None
+    memory: Annotated[str, Meta(pattern="^[0-9]+[bkmgBKMG]?$")] | None = None
     """Memory limit per container as Docker writes it, e.g. ``2g``."""
-    cpus: Annotated[float, Meta(gt=0)] | None = None
+    cpus: Annotated[float, Meta(gt=0, le=1024)] | None = None
     """CPU limit per container, e.g. ``1.5``."""
 
 
-class LoggingSettings(Section):
+class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that reaches log files."""
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """All settings, by section."""
 
     workers: WorkersSettings = WorkersSettings()

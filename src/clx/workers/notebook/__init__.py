@@ -1,1 +1,1 @@
-"""TODO"""
+"""Decks to notebooks, HTML pages and code files."""

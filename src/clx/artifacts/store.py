@@ -1,0 +1,283 @@
+"""Content-addressed files: ``sha256`` → immutable bytes.
+
+Objects lie at ``<root>/<first two digits>/<rest>``, read-only. They are written to a temporary file on the
+same file system, synced, and moved into place, so many processes may put the same bytes at once and a
+crash leaves at worst a temporary file. A row that names a digest is written only after the object is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO
+
+from clx.errors import ArtifactError
+
+_CHUNK = 1 << 20
+LINK_FROM = 64 << 20
+"""Inputs of at least this many bytes are linked instead of copied, and verified again afterwards."""
+_TEMPORARY_AGE = 24 * 3600.0
+_FICLONE = 0x40049409
+
+
+class ArtifactStore:
+    """The store below one directory.
+
+    Args:
+        root: its directory; made on first use.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: set[str] = set()
+        self._reflink = sys.platform == "linux"
+
+    def path(self, digest: str) -> Path:
+        """Where the object of *digest* lies or would lie."""
+        return self.root / digest[:2] / digest[2:]
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Whether the object is there, and of *size* bytes where that is given; its bytes are not read."""
+        try:
+            found = os.stat(self.path(digest))  # noqa: PTH116  (hot: thousands a build)
+        except OSError:
+            return False
+        return size is None or found.st_size == size
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store *data*; returns its digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        if not self._is_stored(digest, len(data)):
+            with self._temporary() as (stream, temporary):
+                stream.write(data)
+                self._settle(stream, temporary, digest)
+        return digest
+
+    def put_file(self, source: Path, digest: str | None = None) -> tuple[str, int]:
+        """Store a file; returns digest and size in bytes.
+
+        Args:
+            digest: what the caller believes it is; saves work when that object is stored already.
+
+        Raises:
+            OSError: the source cannot be read.
+        """
+        size = source.stat().st_size
+        if digest is not None and self._is_stored(digest, size):
+            return digest, size
+        if size <= _CHUNK:
+            data = source.read_bytes()
+            return self.put_bytes(data), len(data)
+        with source.open("rb") as reader, self._temporary() as (stream, temporary):
+            found, size = _copy_hashing(reader, stream)
+            if self._is_stored(found, size):
+                return found, size
+            self._settle(stream, temporary, found)
+        return found, size
+
+    def _is_stored(self, digest: str, size: int) -> bool:
+        if digest in self._known:
+            return True
+        if self.has(digest, size):
+            self._known.add(digest)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[tuple[IO[bytes], Path]]:
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / secrets.token_hex(12)
+        try:
+            with temporary.open("xb") as stream:
+                yield stream, temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _settle(self, stream: IO[bytes], temporary: Path, digest: str) -> None:
+        stream.flush()
+        os.fsync(stream.fileno())
+        os.chmod(temporary, 0o444)  # noqa: PTH101
+        final = self.path(digest)
+        try:
+            os.replace(temporary, final)  # noqa: PTH105
+        except FileNotFoundError:
+            final.parent.mkdir(exist_ok=True)
+            os.replace(temporary, final)  # noqa: PTH105
+        self._known.add(digest)
+
+    # -- out --------------------------------------------------------------------------------------
+
+    def get_bytes(self, digest: str) -> bytes:
+        """The object's bytes, verified.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except OSError as error:
+            raise _missing(digest) from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise self._damaged(digest)
+        return data
+
+    def copy_to(self, digest: str, target: Path) -> int:
+        """Write the object to the new file *target*, verified on the way; returns its size.
+
+        Raises:
+            ArtifactError: it is missing or damaged; *target* is removed then.
+        """
+        try:
+            reader = self.path(digest).open("rb")
+        except OSError as error:
+            raise _missing(digest) from error
+        with reader, target.open("xb") as stream:
+            found, size = _copy_hashing(reader, stream)
+        if found != digest:
+            target.unlink()
+            raise self._damaged(digest)
+        return size
+
+    def materialize(self, files: Collection[tuple[str, str]], directory: Path) -> None:
+        """Lay out ``(relative POSIX path, digest)`` pairs below *directory*.
+
+        Small files are copied and verified; large ones are cloned where the file system can, else
+        linked read-only: :meth:`verify_links` tells afterwards whether a job wrote into one.
+
+        Raises:
+            ArtifactError: an object is missing or damaged, or a path leaves *directory*.
+        """
+        made: set[Path] = set()
+        for name, digest in files:
+            target = directory / name
+            if ".." in target.parts or not target.is_relative_to(directory):
+                raise ArtifactError(f"The input path {name!r} leaves the job's directory.")
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            self._place(digest, target)
+
+    def _place(self, digest: str, target: Path) -> None:
+        origin = self.path(digest)
+        try:
+            size = origin.stat().st_size
+        except OSError as error:
+            raise _missing(digest) from error
+        if size < LINK_FROM:
+            self.copy_to(digest, target)
+            return
+        if self._reflink and _clone(origin, target):
+            return
+        try:
+            os.link(origin, target)
+        except OSError:
+            shutil.copyfile(origin, target)
+
+    def verify_links(self, files: Collection[tuple[str, str]]) -> None:
+        """Check the large objects among *files* again after a job could have written into them.
+
+        Raises:
+            ArtifactError: one was damaged; it has been removed from the store.
+        """
+        for _, digest in files:
+            path = self.path(digest)
+            if path.exists() and path.stat().st_size >= LINK_FROM and not self.verify(digest):
+                raise self._damaged(digest)
+
+    # -- care -------------------------------------------------------------------------------------
+
+    def verify(self, digest: str) -> bool:
+        """Whether the object is there and its bytes are what its name says."""
+        try:
+            with self.path(digest).open("rb") as reader:
+                return hashlib.file_digest(reader, "sha256").hexdigest() == digest
+        except OSError:
+            return False
+
+    def digests(self) -> Iterator[str]:
+        """Every object in the store."""
+        if not self.root.is_dir():
+            return
+        for folder in sorted(self.root.iterdir()):
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from (folder.name + entry.name for entry in sorted(folder.iterdir()))
+
+    def prune(self, keep: Collection[str], *, older_than: float = 3600.0) -> tuple[int, int]:
+        """Remove objects that nobody names.
+
+        Args:
+            keep: digests that rows name.
+            older_than: seconds; younger objects stay, for their row may be about to be written.
+
+        Returns:
+            How many were removed, and their bytes.
+        """
+        wanted, count, freed = set(keep), 0, 0
+        now = time.time()
+        for digest in list(self.digests()):
+            path = self.path(digest)
+            found = path.stat()
+            if digest not in wanted and now - found.st_mtime >= older_than:
+                path.unlink(missing_ok=True)
+                self._known.discard(digest)
+                count, freed = count + 1, freed + found.st_size
+        self._remove_temporaries(now)
+        return count, freed
+
+    def _remove_temporaries(self, now: float) -> None:
+        folder = self.root / "tmp"
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if now - entry.stat().st_mtime > _TEMPORARY_AGE:
+                    entry.unlink()
+
+    def _damaged(self, digest: str) -> ArtifactError:
+        """Take a damaged object out of the store, so that the next put or job makes it anew."""
+        self._known.discard(digest)
+        self.path(digest).unlink(missing_ok=True)
+        return ArtifactError(
+            f"Artifact {digest[:12]} is damaged: its bytes are not what its name says.",
+            "It was removed from the store; build again to make it anew.",
+        )
+
+
+def _missing(digest: str) -> ArtifactError:
+    return ArtifactError(f"Artifact {digest[:12]} is not in the store.", "Build again to make it anew.")
+
+
+def _copy_hashing(reader: IO[bytes], writer: IO[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := reader.read(_CHUNK):
+        digest.update(chunk)
+        writer.write(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _clone(origin: Path, target: Path) -> bool:
+    """Make *target* share *origin*'s blocks (btrfs, xfs); false where the file system cannot."""
+    import fcntl
+
+    with origin.open("rb") as reader, target.open("xb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
+                raise
+        else:
+            os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+            return True
+    target.unlink()
+    return False

@@ -1,0 +1,105 @@
+"""Batches: the jobs of one build. A batch has an owner, and the owner has a lease of its own.
+
+Two builds may want the same job: it is cancelled only when no live batch wants it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import _request_cancel
+
+_UNWANTED = """
+SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
+WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND NOT EXISTS (
+  SELECT 1 FROM batch_jobs other JOIN batches b ON b.id = other.batch_id
+  WHERE other.job_id = bj.job_id AND b.state = 'live' AND b.id <> :id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch; times in milliseconds UTC."""
+
+    id: int
+    name: str
+    state: str
+    host: str
+    pid: int
+    identity: str
+    lease_until: int
+    created_at: int
+    finished_at: int | None
+
+
+class BatchTable:
+    """The batches of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def open(
+        self, name: str, *, host: str, pid: int, identity: str, lease: int, now: int | None = None
+    ) -> int:
+        """A new live batch owned by this process for *lease* milliseconds; returns its id."""
+        at = now_ms() if now is None else now
+        values = (name, host, pid, identity, at + lease, at)
+        sql = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?,?,?,?,?,?)"
+        return int(
+            self.database.write("open_batch", lambda connection: connection.execute(sql, values).lastrowid)
+        )
+
+    def renew(self, batch_id: int, *, lease: int, now: int | None = None) -> bool:
+        """Renew the owner's lease; false when the batch has been given up on."""
+        at = now_ms() if now is None else now
+        sql = "UPDATE batches SET lease_until = ? WHERE id = ? AND state = 'live' RETURNING id"
+        return bool(
+            self.database.write(
+                "renew_batch", lambda connection: connection.execute(sql, (at + lease, batch_id)).fetchall()
+            )
+        )
+
+    def close(self, batch_id: int, *, abandoned: bool = False, now: int | None = None) -> list[int]:
+        """End a batch and cancel what nobody else wants.
+
+        Returns:
+            The ids of jobs that are cancelled, or will be with their next heartbeat.
+        """
+        at = now_ms() if now is None else now
+
+        def body(connection: Any) -> list[int]:
+            return self._close(connection, batch_id, abandoned, at)
+
+        ids = self.database.write("close_batch", body)
+        self.database.doorbell.ring("build")
+        return ids
+
+    @staticmethod
+    def _close(connection: Any, batch_id: int, abandoned: bool, now: int) -> list[int]:
+        unwanted = [row[0] for row in connection.execute(_UNWANTED, {"id": batch_id}).fetchall()]
+        for job_id in unwanted:
+            _request_cancel(connection, job_id, now)
+        connection.execute(
+            "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live'",
+            ("abandoned" if abandoned else "done", now, batch_id),
+        )
+        return unwanted
+
+    def live(self) -> list[Batch]:
+        """Batches that have not ended, by id."""
+        rows = self.database.read(
+            "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at FROM batches "
+            "WHERE state = 'live' ORDER BY id"
+        )
+        return [Batch(*row) for row in rows]
+
+    def sweep(self, is_gone: Callable[[str], bool], *, now: int | None = None) -> list[int]:
+        """Abandon batches whose owner's lease is over or whose owner *is_gone*; returns their ids."""
+        at = now_ms() if now is None else now
+        lost = [batch.id for batch in self.live() if batch.lease_until <= at or is_gone(batch.identity)]
+        for batch_id in lost:
+            self.close(batch_id, abandoned=True, now=at)
+        return lost

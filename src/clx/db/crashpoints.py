@@ -1,0 +1,24 @@
+"""Places where a test can kill the process: before and after every COMMIT.
+
+``CLX_CRASH=claim.before_commit:2`` makes the second arrival at that point a SIGKILL of this process.
+Disarmed, a point costs one dictionary test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_armed: dict[str, int] = {}
+if _setting := os.environ.get("CLX_CRASH"):
+    _name, _, _nth = _setting.partition(":")
+    _armed[_name] = int(_nth or 1)
+
+
+def crash_point(name: str) -> None:
+    """Die here when the environment asks for it."""
+    if not _armed or name not in _armed:
+        return
+    _armed[name] -= 1
+    if _armed[name] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)

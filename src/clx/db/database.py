@@ -1,0 +1,279 @@
+"""Opening the file: one connection per thread, transactions, retries, the schema.
+
+Every writing transaction starts with BEGIN IMMEDIATE: a deferred one that reads first fails at once
+with BUSY_SNAPSHOT whatever the timeout. The COMMIT is the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from clx.db.crashpoints import crash_point
+from clx.db.doorbell import Doorbell
+from clx.db.driver import BUSY, driver, error_name, translate
+from clx.errors import DatabaseCorruptError, DatabaseError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any] | Sequence[Any]
+
+REVISION = "0001"
+"""The schema this code works with; ``schema.py`` and the newest migration name the same."""
+
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_BUSY_ATTEMPTS = 4
+
+
+def state_directory(database: Path) -> Path:
+    """The directory that holds everything beside the database: artifacts, logs, job directories.
+
+    It is ``.clx`` in the database's directory, or that directory itself when it is called ``.clx``.
+    """
+    folder = database.parent
+    return folder if folder.name == ".clx" else folder / ".clx"
+
+
+def prepare_state_directory(database: Path) -> Path:
+    """Make the state directory with a ``.gitignore`` that spares ``config.toml``."""
+    state = state_directory(database)
+    state.mkdir(parents=True, exist_ok=True)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    return state
+
+
+class Database:
+    """One job table file.
+
+    Args:
+        path: the SQLite file.
+        journal_mode: ``wal`` or ``delete`` (REQ-4.1).
+        busy_timeout: seconds to wait for somebody else's lock before an attempt counts as failed.
+        readonly: never create, migrate or write.
+
+    Not usable across a fork: every process opens its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        journal_mode: Literal["wal", "delete"] = "wal",
+        busy_timeout: float = 10.0,
+        readonly: bool = False,
+    ) -> None:
+        self.path = path.absolute()
+        self.readonly = readonly
+        self.state_dir = state_directory(self.path)
+        self._journal_mode = journal_mode
+        self._busy_timeout = busy_timeout
+        self._local = threading.local()
+        self._connections: list[Any] = []
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self.doorbell = Doorbell(self.state_dir / "bells")
+
+    @classmethod
+    def open(cls, path: Path | str, **options: Any) -> Self:
+        """Open *path*, creating or migrating it where needed.
+
+        Raises:
+            DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
+        """
+        database = cls(Path(path), **options)
+        if not database.readonly:
+            try:
+                prepare_state_directory(database.path)
+            except OSError as error:
+                raise DatabaseError(
+                    f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+                    "Make it writable, or name another file with --db-path.",
+                ) from error
+        try:
+            database._ensure_schema()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def connection(self) -> Any:
+        """This thread's connection."""
+        if os.getpid() != self._pid:
+            raise DatabaseError(
+                "The database was opened before a fork.", "Open it in each process for itself."
+            )
+        found = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._connect()
+            self._local.connection = found
+            with self._lock:
+                self._connections.append(found)
+        return found
+
+    def _connect(self) -> Any:
+        mode = "ro" if self.readonly else "rwc"
+        uri = f"{self.path.as_uri()}?mode={mode}"
+        connection = None
+        try:
+            connection = driver.connect(
+                uri, uri=True, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA foreign_keys = ON")
+            if not self.readonly:
+                self._set_journal(connection)
+            return connection
+        except driver.Error as error:
+            if connection is not None:
+                connection.close()
+            raise translate(error, self.path) from error
+
+    def _set_journal(self, connection: Any) -> None:
+        if self._journal_mode == "wal":
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        else:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close every connection of this object."""
+        with self._lock:
+            connections, self._connections = self._connections, []
+        self._local = threading.local()
+        for connection in connections:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- statements -------------------------------------------------------------------------------
+
+    def read(self, sql: str, params: Params = ()) -> list[Row]:
+        """All rows of one query."""
+        try:
+            return self.connection().execute(sql, params).fetchall()  # type: ignore[no-any-return]
+        except driver.Error as error:
+            raise translate(error, self.path) from error
+
+    def write(self, name: str, body: Callable[[Any], T]) -> T:
+        """Run *body* in one writing transaction and return its value once it is committed.
+
+        *body* gets the connection and may run again when the database was busy, so it must have no
+        other effects. *name* names the crash points around the COMMIT.
+
+        Raises:
+            DatabaseError: as :func:`clx.db.driver.translate` names it.
+        """
+        try:
+            return self._transaction(name, body)
+        except driver.Error as error:
+            if error_name(error) not in BUSY:
+                raise translate(error, self.path) from error
+            return self._retry(name, body)
+
+    def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            value = body(connection)
+            crash_point(f"{name}.before_commit")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        crash_point(f"{name}.after_commit")
+        return value
+
+    def _retry(self, name: str, body: Callable[[Any], T]) -> T:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: error_name(error) in BUSY),
+            stop=stop_after_attempt(_BUSY_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        )
+        try:
+            return retrying(self._transaction, name, body)
+        except driver.Error as error:
+            raise translate(error, self.path) from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """Several reads that see one state of the file."""
+        connection = self.connection()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    def data_version(self) -> int | None:
+        """A number that changes when another connection commits; None when the file was locked."""
+        try:
+            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
+        except driver.Error as error:
+            if error_name(error) in BUSY:
+                return None
+            raise translate(error, self.path) from error
+
+    # -- schema -----------------------------------------------------------------------------------
+
+    def revision(self) -> str | None:
+        """The schema revision of the file; None for a file without tables."""
+        found = self.read("SELECT name FROM sqlite_master WHERE name IN ('alembic_version', 'jobs')")
+        if not found:
+            return None
+        if ("alembic_version",) not in found:
+            raise DatabaseCorruptError(
+                f"{self.path} is a database of something else.", "Name another file with --db-path."
+            )
+        rows = self.read("SELECT version_num FROM alembic_version")
+        return str(rows[0][0]) if rows else None
+
+    def _ensure_schema(self) -> None:
+        found = self.revision()
+        if found == REVISION:
+            return
+        if self.readonly:
+            raise DatabaseError(
+                f"{self.path} holds no job table of this version of CLX.",
+                "Run `clx build` once to make or upgrade it.",
+            )
+        if found is None:
+            self._create()
+        else:
+            from clx.db.migrate import upgrade
+
+            upgrade(self.path, found)
+
+    def _create(self) -> None:
+        statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
+
+        def body(connection: Any) -> None:
+            exists = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+            ).fetchone()
+            if exists:
+                return
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                raise DatabaseCorruptError(
+                    f"{self.path} is a database of something else.", "Name another file with --db-path."
+                )
+            for statement in statements:
+                connection.execute(statement)
+
+        self.write("create", body)

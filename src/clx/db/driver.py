@@ -1,0 +1,83 @@
+"""Which SQLite library this process uses, and what its errors mean. One library per process.
+
+SQLite before 3.51.3 can lose a WAL reset under contention; the ``pysqlite3`` wheel carries a newer
+library than most systems, so it is preferred where it is installed and newer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, DatabaseFullError
+
+WAL_RESET_FIXED = (3, 51, 3)
+"""First SQLite release without the WAL-reset race."""
+
+
+def _choose() -> Any:
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        return sqlite3
+    return dbapi2 if dbapi2.sqlite_version_info > sqlite3.sqlite_version_info else sqlite3
+
+
+driver: Any = _choose()
+"""The DBAPI module of this process: ``pysqlite3.dbapi2`` or ``sqlite3``."""
+
+BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
+_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+
+
+def error_name(error: BaseException) -> str:
+    """SQLite's own name of *error*, e.g. ``SQLITE_BUSY``; empty when it did not come from SQLite."""
+    return getattr(error, "sqlite_errorname", "") or ""
+
+
+def describe(path: Path) -> str:
+    """What is known of the file: path, owner, mode, size and the free space beside it (REQ-7.3)."""
+    parts = [str(path)]
+    try:
+        found = path.stat()
+    except OSError as error:
+        parts.append(error.strerror or "cannot be read")
+    else:
+        parts.append(
+            f"owner {found.st_uid}:{found.st_gid}, mode {stat.filemode(found.st_mode)}, {found.st_size} bytes"
+        )
+    folder = path.parent
+    if folder.is_dir():
+        parts.append(f"{shutil.disk_usage(folder).free // 2**20} MiB free")
+        if not os.access(folder, os.W_OK):
+            parts.append("its directory is not writable")
+    return "; ".join(parts)
+
+
+def translate(error: Any, path: Path) -> DatabaseError:
+    """Our error for a driver's, told apart by SQLite's error name and never by message text."""
+    name = error_name(error)
+    if name in BUSY:
+        return DatabaseBusyError(
+            f"The database stayed locked: {describe(path)}.",
+            "See who holds it with `clx workers list`, or raise database.busy_timeout.",
+        )
+    if name == "SQLITE_FULL":
+        return DatabaseFullError(
+            f"No space left for the database: {describe(path)}.", "Free some space and run again."
+        )
+    if name in _CORRUPT:
+        return DatabaseCorruptError(
+            f"Not a usable CLX database ({name}): {describe(path)}.",
+            "Nothing was touched. Move the file away (it only holds what a build can make again) or restore a backup.",
+        )
+    if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"} or name.startswith("SQLITE_READONLY"):
+        return DatabaseError(
+            f"The database cannot be opened for writing: {describe(path)}.",
+            "Make the directory writable, or name another file with --db-path.",
+        )
+    return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")

@@ -1,0 +1,122 @@
+"""What is known between builds: digests of files, facts about sources, results, published outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from clx.db.database import Database
+
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file a target owns: where, why, and what it was when CLX wrote it.
+
+    Attributes:
+        target: absolute path of the target's directory.
+        path: POSIX path below it.
+        slice: ``<language>/<kind>/<format>`` it belongs to; empty parts mean any.
+        source: course-root-relative source it came from.
+        digest: sha256 of its bytes.
+        size: bytes.
+        mtime_ns: modification time when it was written.
+    """
+
+    target: str
+    path: str
+    slice: str
+    source: str
+    digest: str
+    size: int
+    mtime_ns: int
+
+
+FileFacts = tuple[int, int, int, str]
+"""size, mtime_ns, inode, digest of a source file."""
+
+
+class Ledger:
+    """What one database remembers between builds."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def files(self, root: str) -> dict[str, FileFacts]:
+        """Known files below *root* by path."""
+        rows = self.database.read(
+            "SELECT path, size, mtime_ns, inode, digest FROM files WHERE root = ?", (root,)
+        )
+        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
+
+    def sources(self, root: str) -> dict[str, Any]:
+        """What was found out about each source below *root* when it was last read."""
+        rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
+        return {path: _decode(facts) for path, facts in rows}
+
+    def remember(self, root: str, files: Mapping[str, FileFacts], sources: Mapping[str, Any]) -> None:
+        """Store what changed about files and sources."""
+        if not files and not sources:
+            return
+
+        def body(connection: Any) -> None:
+            connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?)",
+                [(root, path, *facts) for path, facts in files.items()],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO sources VALUES (?,?,?)",
+                [(root, path, _encode(facts).decode()) for path, facts in sources.items()],
+            )
+
+        self.database.write("remember", body)
+
+    def results(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Stored results of those *keys* that have one."""
+        wanted = _encode(list(keys)).decode()
+        rows = self.database.read(
+            "SELECT key, result FROM results WHERE key IN (SELECT value FROM json_each(?))", (wanted,)
+        )
+        return {key: _decode(result) for key, result in rows}
+
+    def forget_results(self, keys: Iterable[str]) -> None:
+        """Drop results whose artifacts are gone or damaged, so that their jobs run again."""
+        rows = [(key,) for key in keys]
+        if rows:
+            self.database.write(
+                "forget_results",
+                lambda connection: connection.executemany("DELETE FROM results WHERE key = ?", rows),
+            )
+
+    def all_results(self) -> list[tuple[str, Any]]:
+        """Every stored result: what the artifact store must keep."""
+        return [
+            (key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")
+        ]
+
+    def outputs(self, target: str) -> dict[str, PublishedFile]:
+        """Files *target* owns, by path."""
+        rows = self.database.read(
+            "SELECT target, path, slice, source, digest, size, mtime_ns FROM outputs WHERE target = ?",
+            (target,),
+        )
+        return {row[1]: PublishedFile(*row) for row in rows}
+
+    def published(self, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
+        """Note files that were written, and ``(target, path)`` of those that were removed."""
+        if not files and not removed:
+            return
+
+        def body(connection: Any) -> None:
+            connection.executemany("DELETE FROM outputs WHERE target = ? AND path = ?", removed)
+            connection.executemany(
+                "INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?,?,?)",
+                [(f.target, f.path, f.slice, f.source, f.digest, f.size, f.mtime_ns) for f in files],
+            )
+
+        self.database.write("published", body)

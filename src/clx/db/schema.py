@@ -1,0 +1,251 @@
+"""The tables, drawn once. ``schema.sql`` beside this file is generated from here and tested to agree.
+
+A fresh SQLite database is made from ``schema.sql``, so that no process of a build needs to import
+SQLAlchemy; migrations (``clx/db/migrations``) and other backends start from :data:`metadata`.
+The state machine of a job lives in CHECK constraints and partial indexes, not in code alone.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+REVISION = "0001"
+"""The migration that this schema corresponds to."""
+
+metadata = MetaData()
+
+LIVE_WORKER = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("container_id", Text),
+    Column("image", Text),
+    Column("version", Text, nullable=False),
+    Column("started_at", Integer, nullable=False),
+    Column("heartbeat_at", Integer, nullable=False),
+    Column("ended_at", Integer),
+    Column("reason", Text),
+    Column("jobs_succeeded", Integer, nullable=False, server_default=text("0")),
+    Column("jobs_failed", Integer, nullable=False, server_default=text("0")),
+    Column("job_id", Integer),
+    Column("batch_id", Integer),
+    Column("service", Text),
+    Column("config_source", Text),
+    CheckConstraint("mode IN ('direct', 'docker')", name="worker_mode"),
+    CheckConstraint(
+        "state IN ('starting', 'idle', 'busy', 'stopping', 'hung', 'dead', 'stopped')", name="worker_state"
+    ),
+    CheckConstraint("(state IN ('dead', 'stopped')) = (ended_at IS NOT NULL)", name="worker_ended"),
+    sqlite_autoincrement=True,
+)
+Index("workers_live", workers.c.type, workers.c.pool, sqlite_where=text(LIVE_WORKER))
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("pool", Text, nullable=False, server_default=text("''")),
+    Column("state", Text, nullable=False, server_default=text("'queued'")),
+    Column("priority", Integer, nullable=False, server_default=text("3")),
+    Column("payload", Text, nullable=False),
+    Column("key", Text),
+    Column("run", Integer, nullable=False, server_default=text("0")),
+    Column("released", Integer, nullable=False, server_default=text("0")),
+    Column("kills", Integer, nullable=False, server_default=text("0")),
+    Column("max_runs", Integer, nullable=False, server_default=text("3")),
+    Column("ready", Integer, nullable=False, server_default=text("1")),
+    Column("claim_rank", Integer, nullable=False, server_default=text("2")),
+    Column("not_before", Integer, nullable=False, server_default=text("0")),
+    Column("deadline", Integer, nullable=False, server_default=text("9223372036854775807")),
+    Column("timeout", Integer),
+    Column("lease_until", Integer),
+    Column("worker_id", Integer, ForeignKey("workers.id")),
+    Column("cancel_requested", Integer, nullable=False, server_default=text("0")),
+    Column("progress", Text),
+    Column("result", Text),
+    Column("error", Text),
+    Column("created_at", Integer, nullable=False),
+    Column("started_at", Integer),
+    Column("finished_at", Integer),
+    CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="job_state"),
+    CheckConstraint("priority BETWEEN 1 AND 5", name="job_priority"),
+    CheckConstraint("ready IN (0, 1)", name="job_ready"),
+    CheckConstraint("max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run", name="job_runs"),
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="job_lease"),
+    CheckConstraint("state <> 'running' OR (worker_id IS NOT NULL AND run > 0)", name="job_claimed"),
+    CheckConstraint(
+        "(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="job_finished"
+    ),
+    CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="job_failed_why"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "jobs_claim",
+    jobs.c.pool,
+    jobs.c.type,
+    jobs.c.claim_rank,
+    jobs.c.deadline,
+    jobs.c.id,
+    sqlite_where=text("state = 'queued' AND ready = 1"),
+)
+Index("jobs_delayed", jobs.c.not_before, sqlite_where=text("state = 'queued' AND ready = 0"))
+Index("jobs_running", jobs.c.lease_until, sqlite_where=text("state = 'running'"))
+Index("jobs_worker", jobs.c.worker_id, sqlite_where=text("state = 'running'"))
+Index(
+    "jobs_live_key",
+    jobs.c.pool,
+    jobs.c.key,
+    unique=True,
+    sqlite_where=text("key IS NOT NULL AND state IN ('queued', 'running')"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("worker_id", Integer, nullable=False),
+    Column("started_at", Integer, nullable=False),
+    Column("ended_at", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("error", Text),
+    Column("cause", Text),
+    Column("stderr", Text),
+    Column("peak_memory", Integer),
+    PrimaryKeyConstraint("job_id", "run"),
+    CheckConstraint(
+        "outcome IN ('succeeded', 'failed', 'rescued', 'released', 'cancelled')", name="run_outcome"
+    ),
+    sqlite_with_rowid=False,
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'live'")),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("lease_until", Integer, nullable=False),
+    Column("callback", Text),
+    Column("created_at", Integer, nullable=False),
+    Column("finished_at", Integer),
+    CheckConstraint("state IN ('live', 'done', 'abandoned')", name="batch_state"),
+    CheckConstraint("(state = 'live') = (finished_at IS NULL)", name="batch_finished"),
+    sqlite_autoincrement=True,
+)
+Index("batches_live", batches.c.id, sqlite_where=text("state = 'live'"))
+
+batch_jobs = Table(
+    "batch_jobs",
+    metadata,
+    Column("batch_id", Integer, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("batch_id", "job_id"),
+    Index("batch_jobs_job", "job_id"),
+    sqlite_with_rowid=False,
+)
+
+worker_events = Table(
+    "worker_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Integer, nullable=False),
+    Column("worker_id", Integer, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("target", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("slice", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    PrimaryKeyConstraint("target", "path"),
+    sqlite_with_rowid=False,
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("root", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("inode", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    PrimaryKeyConstraint("root", "path"),
+    sqlite_with_rowid=False,
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("root", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    PrimaryKeyConstraint("root", "path"),
+    sqlite_with_rowid=False,
+)
+
+
+def ddl() -> str:
+    """The statements that make a fresh SQLite database, in order."""
+    from sqlalchemy.dialects import sqlite
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    dialect = sqlite.dialect()
+    parts = ["-- Generated by `python -m clx.db.schema`; edit schema.py instead."]
+    for table in metadata.sorted_tables:
+        parts.append(f"{str(CreateTable(table).compile(dialect=dialect)).strip()};")
+        parts += [
+            f"{str(CreateIndex(index).compile(dialect=dialect)).strip()};"
+            for index in sorted(table.indexes, key=lambda index: str(index.name))
+        ]
+    parts.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);")
+    parts.append(f"INSERT INTO alembic_version VALUES ('{REVISION}');")
+    return "\n".join(line.rstrip() for line in "\n\n".join(parts).replace("\t", "  ").splitlines()) + "\n"
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    Path(__file__).with_name("schema.sql").write_text(ddl(), encoding="utf-8")

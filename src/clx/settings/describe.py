@@ -1,0 +1,56 @@
+"""Every setting in words, for the reference page and for ``clx config``."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clx.settings import schema
+from clx.settings.keys import all_keys, type_text
+
+
+class Description(NamedTuple):
+    """One setting in words."""
+
+    key: str
+    """Dotted, e.g. ``workers.notebook.count``."""
+    type: str
+    """What it may be, e.g. ``a whole number from 0 to 256``."""
+    default: Any
+    """``None``: unset; the text says what that means."""
+    doc: str
+    """Its docstring in the schema."""
+
+
+def describe() -> list[Description]:
+    """Every setting in the order of the schema."""
+    docs = dict(_documented(schema.Settings, ""))
+    return [
+        Description(key.name, type_text(key.type), key.default, docs[key.name]) for key in all_keys().values()
+    ]
+
+
+def _documented(section: type[schema.Section], prefix: str) -> Iterator[tuple[str, str]]:
+    docs = _attribute_docs()[section.__name__]
+    for field in msgspec.structs.fields(section):
+        if isinstance(field.type, type) and issubclass(field.type, schema.Section):
+            yield from _documented(field.type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, docs[field.name]
+
+
+def _attribute_docs() -> dict[str, dict[str, str]]:
+    """Class name → attribute → the string that follows it; Python keeps these only in the source."""
+    tree = ast.parse(inspect.getsource(schema))
+    return {node.name: dict(_docs_in(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _docs_in(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for attribute, doc in zip(node.body, node.body[1:], strict=False):
+        match attribute, doc:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)

@@ -1,0 +1,219 @@
+"""One place where the layers of settings are put together, each value with where it came from.
+
+Lowest to highest: defaults, system file, user file, project file, environment, command line. Layers
+are merged key by key. ``workers.default_execution_mode`` and ``workers.default_worker_count`` are
+*defaults* wherever they are written: a value for one worker type, from any file or variable, beats
+them (REQ-2.1, REQ-2.3). On the command line ``--workers`` and ``--worker-count`` are orders: they beat
+everything but ``--<type>-workers`` (REQ-2.4).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from clx.errors import SettingsError
+from clx.settings.keys import all_keys
+from clx.settings.layers import environment_layer, file_layer, option_layer
+from clx.settings.origin import OptionValue, Origin, Value
+from clx.settings.problems import Problem, raise_problems
+from clx.settings.schema import ExecutionMode, Settings, WorkersSettings, WorkerTypeSettings
+
+__all__ = [
+    "EffectiveWorker",
+    "OptionValue",
+    "Origin",
+    "Resolved",
+    "SettingsFile",
+    "resolve",
+    "settings_files",
+    "worker_types",
+]
+
+DEFAULT_ORIGIN = Origin("default", "default")
+
+
+class SettingsFile(NamedTuple):
+    """A place where settings may be written; the file need not exist."""
+
+    kind: Literal["system", "user", "project"]
+    path: Path
+
+
+class EffectiveWorker(msgspec.Struct, frozen=True):
+    """How workers of one type are to be run, after all layers."""
+
+    type: str
+    mode: ExecutionMode
+    count: int
+    """0 means none of this type."""
+    image: str | None
+    """Always set in docker mode with a count above 0; may be ``None`` otherwise."""
+    mode_origin: Origin
+    count_origin: Origin
+    image_origin: Origin
+
+
+def worker_types() -> tuple[str, ...]:
+    """The worker types that have settings of their own, in the order of the schema."""
+    fields = msgspec.structs.fields(WorkersSettings)
+    return tuple(field.name for field in fields if field.type is WorkerTypeSettings)
+
+
+class Resolved:
+    """All settings, each with its origin."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+        self.settings: Settings = msgspec.convert(_nested(values), Settings)
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a dotted key came from; ``KeyError`` when there is no such setting."""
+        return self._values[key].origin
+
+    def items(self) -> Iterator[tuple[str, Any, Origin]]:
+        """Every dotted key with its value and origin, in the order of the schema."""
+        for key, (value, origin) in self._values.items():
+            yield key, value, origin
+
+    def path(self, key: str) -> Path | None:
+        """A setting that is a path, as an absolute path; ``None`` when it is unset.
+
+        ``~`` is the user's home. A relative path in a project file is relative to the directory that
+        holds ``.clx``, in any other file to that file's directory, elsewhere to the current directory.
+        """
+        value, origin = self._values[key]
+        if value is None:
+            return None
+        return Path(os.path.normpath((origin.base or Path.cwd()) / Path(value).expanduser()))
+
+    def worker(self, type_: str) -> EffectiveWorker:
+        """How workers of *type_* are to be run.
+
+        Raises:
+            SettingsError: docker mode was set in a file or a variable and no image is named (REQ-2.2).
+        """
+        worker, problem = self._worker(type_)
+        raise_problems([problem] if problem else [], SettingsError, "the settings")
+        return worker
+
+    def workers(self) -> dict[str, EffectiveWorker]:
+        """Every worker type's settings, checked together: the error names all that is wrong.
+
+        Raises:
+            SettingsError: as :meth:`worker`.
+        """
+        found = {type_: self._worker(type_) for type_ in worker_types()}
+        raise_problems([problem for _, problem in found.values() if problem], SettingsError, "the settings")
+        return {type_: worker for type_, (worker, _) in found.items()}
+
+    def _worker(self, type_: str) -> tuple[EffectiveWorker, Problem | None]:
+        own = f"workers.{type_}"
+        mode, mode_key = self._either(f"{own}.execution_mode", "workers.default_execution_mode")
+        count, _ = self._either(f"{own}.count", "workers.default_worker_count")
+        image = self._values[f"{own}.image"]
+        problem = None
+        if mode.value == "docker" and image.value is None and count.value > 0:
+            if mode.origin.kind == "option":
+                image = _own_image(type_)
+            else:
+                problem = _image_missing(type_, mode_key, mode.origin)
+        worker = EffectiveWorker(
+            type_, mode.value, count.value, image.value, mode.origin, count.origin, image.origin
+        )
+        return worker, problem
+
+    def _either(self, own_key: str, general_key: str) -> tuple[Value, str]:
+        own, general = self._values[own_key], self._values[general_key]
+        ordered = general.origin.kind == "option" and own.origin.kind != "option"
+        return (general, general_key) if own.value is None or ordered else (own, own_key)
+
+
+def resolve(
+    start: Path | None = None,
+    *,
+    options: Mapping[str, OptionValue] | None = None,
+    environ: Mapping[str, str] | None = None,
+    files: Sequence[SettingsFile] | None = None,
+) -> Resolved:
+    """Put all layers together.
+
+    Args:
+        start: the file or directory from which the project file is looked for upwards; default: the
+            current directory.
+        options: dotted key → value as given on the command line; a value of ``None`` was not given.
+            Only what was really typed: a value that comes from the option's variable or default
+            belongs to a lower layer.
+        environ: variables to read; default ``os.environ``.
+        files: read exactly these, lowest first, instead of :func:`settings_files`.
+
+    Raises:
+        SettingsError: something is unknown, malformed or of the wrong type; names every such place.
+    """
+    problems: list[Problem] = []
+    values = {name: Value(key.default, DEFAULT_ORIGIN) for name, key in all_keys().items()}
+    for kind, path in settings_files(start) if files is None else files:
+        values.update(file_layer(kind, path, problems))
+    values.update(environment_layer(os.environ if environ is None else environ, problems))
+    values.update(option_layer(options or {}, problems))
+    problems = problems or _conflicts(values)
+    raise_problems(problems, SettingsError, "the settings")
+    return Resolved(values)
+
+
+def settings_files(start: Path | None = None) -> tuple[SettingsFile, ...]:
+    """The files that :func:`resolve` reads, lowest first; the project's only where one exists."""
+    import platformdirs
+
+    system = SettingsFile("system", platformdirs.site_config_path("clx", appauthor=False) / "config.toml")
+    user = SettingsFile("user", platformdirs.user_config_path("clx", appauthor=False) / "config.toml")
+    project = _project_file((start or Path.cwd()).absolute())
+    return (system, user, SettingsFile("project", project)) if project else (system, user)
+
+
+def _project_file(start: Path) -> Path | None:
+    for directory in (start, *start.parents):
+        candidate = directory / ".clx" / "config.toml"
+        # lexists: a dangling link or a directory of that name is reported, not passed over.
+        if os.path.lexists(candidate):
+            return candidate
+    return None
+
+
+def _nested(values: Mapping[str, Value]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, (value, _) in values.items():
+        *sections, name = key.split(".")
+        table = tree
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[name] = value
+    return tree
+
+
+def _conflicts(values: Mapping[str, Value]) -> list[Problem]:
+    heartbeat, lease = values["jobs.heartbeat"], values["jobs.lease"]
+    if heartbeat.value * 2 <= lease.value:
+        return []
+    changed = heartbeat if heartbeat.origin.kind != "default" else lease
+    fact = f"jobs.heartbeat ({heartbeat.value:g} s) is more than half of jobs.lease ({lease.value:g} s)"
+    return [Problem(changed.origin.where, fact, "Lower jobs.heartbeat or raise jobs.lease.")]
+
+
+def _own_image(type_: str) -> Value:
+    from clx import __version__
+
+    return Value(f"clx-{type_}:{__version__}", Origin("default", "default image of this version"))
+
+
+def _image_missing(type_: str, mode_key: str, origin: Origin) -> Problem:
+    fact = f'{mode_key} = "docker", but workers.{type_}.image is not set: {type_} workers need an image'
+    return Problem(
+        origin.where,
+        fact,
+        f'Set image under [workers.{type_}], or execution_mode = "direct", or count = 0.',
+    )

@@ -1,0 +1,178 @@
+"""A deck's Jinja statements become text.
+
+Line statements start with the comment sign of the deck's language and ``j2`` (``# j2 from 'macros.j2'
+import header``, ``// j2 …``). Markdown decks use ``# j2`` too, or plain ``{% … %}`` blocks: nothing
+compiles them, so nothing has to be hidden in a comment, and Jinja would not end a line statement
+at ``-->``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
+from jinja2.sandbox import SecurityError
+
+from clx.errors import ConversionError
+from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language
+from clx.workers.notebook.sandbox import (
+    EXPANSION_LIMIT,
+    CourseLoader,
+    DeckEnvironment,
+    ExpansionLimitError,
+    template_from,
+)
+
+_TITLE_POSITIONS = {"de": 0, "en": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A deck after Jinja."""
+
+    text: str
+    """Line ends are ``\\n``; no byte order mark."""
+    title: str | None
+    """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
+    templates: tuple[str, ...]
+    """Course-root-relative paths of the templates that were loaded, sorted."""
+
+
+def expand(
+    deck: PurePosixPath,
+    root: Path,
+    *,
+    lang: str,
+    is_html: bool,
+    is_notebook: bool,
+    variables: Mapping[str, Any],
+    prog_lang: str,
+) -> Expanded:
+    """Expand a deck for one language and format.
+
+    Args:
+        deck: the deck's path relative to *root*.
+        root: the course root.
+        lang: the natural language, e.g. ``de``.
+        is_html: true for the format ``html``.
+        is_notebook: true for the format ``notebook``.
+        variables: the course's own variables.
+        prog_lang: the course's programming language, for Markdown decks.
+
+    Raises:
+        ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the
+            deck's.
+    """
+    source = _read(root / deck)
+    comment = deck_language(deck.name, prog_lang).comment
+    is_markdown = deck.suffix == MARKDOWN_EXTENSION
+    prefix = "# j2" if is_markdown else f"{comment} j2"
+    titles: list[str] = []
+
+    def note_title(arguments: dict[str, Any]) -> None:
+        title = _title_among(arguments, lang)
+        if title:
+            titles.append(title)
+
+    loader = CourseLoader(root, ((root / deck).parent, root / "templates"), prefix)
+    names = {
+        **variables,
+        "lang": lang,
+        "is_html": is_html,
+        "is_notebook": is_notebook,
+        "is_markdown": is_markdown,
+        "comment_prefix": comment,
+    }
+    environment = DeckEnvironment(loader, prefix, names, note_title)
+    label = deck.as_posix()
+    try:
+        text = _render(environment, source, label, prefix)
+    except Exception as error:  # templates can raise anything
+        raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
+    return Expanded(text, titles[0] if titles else None, tuple(sorted(loader.loaded)))
+
+
+def _read(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConversionError("the deck is not UTF-8 text", "Save it as UTF-8.", line=line) from error
+
+
+def _render(environment: DeckEnvironment, source: str, label: str, prefix: str) -> str:
+    chunks, size = [], 0
+    for chunk in template_from(environment, source, label, prefix).generate():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > EXPANSION_LIMIT:
+            raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
+    return "".join(chunks)
+
+
+def _title_among(arguments: dict[str, Any], lang: str) -> str | None:
+    """The argument of ``header`` for a language: by its name (``title_de``, ``de``), else by its place."""
+    for name, value in arguments.items():
+        if name == lang or name.endswith(f"_{lang}"):
+            return _plain(value)
+    place = _TITLE_POSITIONS.get(lang, len(arguments))
+    values = list(arguments.values())
+    return _plain(values[place]) if place < len(values) else None
+
+
+def _plain(value: Any) -> str | None:
+    return " ".join(value.split()) if isinstance(value, str) else None
+
+
+def _as_conversion_error(error: Exception, deck: str, labels: set[str]) -> ConversionError:
+    if isinstance(error, TemplateSyntaxError):
+        place, deck_line = (error.filename or deck, error.lineno), _deck_line(error, deck, error.lineno)
+    else:
+        places = _template_places(error.__traceback__, labels)
+        place = places[-1] if places else (deck, None)
+        deck_line = next((line for name, line in reversed(places) if name == deck), None)
+    message, next_step = _explain(error)
+    fact = message if place[0] == deck else f"{place[0]}, line {place[1]}: {message}"
+    return ConversionError(fact, next_step, line=deck_line)
+
+
+def _deck_line(error: TemplateSyntaxError, deck: str, line: int) -> int | None:
+    if error.filename == deck:
+        return line
+    places = _template_places(error.__traceback__, {deck})
+    return places[-1][1] if places else None
+
+
+def _template_places(traceback: TracebackType | None, labels: set[str]) -> list[tuple[str, int | None]]:
+    """Where in which templates an error passed through, outermost first (Jinja rewrites the traceback)."""
+    places: list[tuple[str, int | None]] = []
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if name in labels or name.startswith("CLX's "):
+            places.append((name, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return places
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """The fact and the next step for an error of the template engine."""
+    message = " ".join(str(error).split())
+    if isinstance(error, UndefinedError):
+        return message, "Define it in the deck or under `variables:` in course.yaml."
+    if isinstance(error, TemplateSyntaxError):
+        text = " ".join((error.message or message).split())
+        return text, "Correct the statement; braces that are not Jinja go between {% raw %} and {% endraw %}."
+    if isinstance(error, TemplateNotFound):
+        return message, "Templates are looked up beside the deck, then in the course's templates/."
+    if isinstance(error, SecurityError):
+        return message, "Decks may use plain values and files of their own course."
+    if isinstance(error, ExpansionLimitError):
+        return message, "Look for a loop or a macro that repeats itself."
+    if isinstance(error, RecursionError):
+        return "the deck's templates call each other without end", "Look for a macro that calls itself."
+    return f"{type(error).__name__}: {message}", "Correct the expression in the deck or template."

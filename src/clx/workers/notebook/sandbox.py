@@ -1,0 +1,176 @@
+"""The Jinja environment in which decks are expanded: sandboxed, bounded, and confined to the course."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.runtime import Context, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+EXPANSION_LIMIT = 20_000_000
+"""Characters that loops and expressions of one deck may produce; no real deck comes near."""
+_LOOP_COST = 20
+"""Least cost of one turn of a loop or one call, in characters: bounds the time that silent loops take."""
+_STRING_LIMIT = 1_000_000
+_POWER_BITS = 10_000
+
+BUILTIN_TEMPLATES = Path(__file__).with_name("assets")
+
+
+class ExpansionLimitError(Exception):
+    """The templates of a deck produce more than any deck can need."""
+
+
+class _BoundedGenerator(CodeGenerator):
+    """Charges every turn of a loop for the text in its body."""
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
+        cost = _LOOP_COST + sum(len(data.data) for data in node.find_all(nodes.TemplateData))
+        charged = nodes.EnvironmentAttribute("charged", lineno=node.lineno)
+        node.iter = nodes.Call(charged, [node.iter, nodes.Const(cost)], [], None, None, lineno=node.lineno)
+        super().visit_For(node, frame)
+
+
+class DeckEnvironment(ImmutableSandboxedEnvironment):
+    """One environment per expansion; compiled templates are shared between environments.
+
+    Args:
+        loader: finds templates.
+        line_prefix: what starts a line statement, e.g. ``# j2``.
+        variables: globals of all templates, so that imported macros see them too.
+        on_header: called with the arguments of each macro named ``header``, by parameter name.
+    """
+
+    code_generator_class = _BoundedGenerator
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(
+        self,
+        loader: BaseLoader,
+        line_prefix: str,
+        variables: Mapping[str, Any],
+        on_header: Callable[[dict[str, Any]], None],
+    ) -> None:
+        super().__init__(
+            line_statement_prefix=line_prefix,
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,
+            loader=loader,
+            finalize=self._charge_text,
+            auto_reload=False,
+        )
+        self.globals.update(variables)
+        self._on_header = on_header
+        self._budget = EXPANSION_LIMIT
+
+    def charge(self, cost: int) -> None:
+        """Count *cost* characters.
+
+        Raises:
+            ExpansionLimitError: the deck has used up what it is given.
+        """
+        self._budget -= cost
+        if self._budget < 0:
+            raise ExpansionLimitError(
+                f"the deck's templates produce more than {EXPANSION_LIMIT // 1_000_000} MB or never end"
+            )
+
+    def charged(self, iterable: Iterable[Any], cost: int) -> Iterator[Any]:
+        """Iterate, paying *cost* per item."""
+        for item in iterable:
+            self.charge(cost)
+            yield item
+
+    def _charge_text(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self.charge(len(value))
+        return value
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        # The odd names are Jinja's: macros may have parameters called "self" or "context".
+        __self.charge(_LOOP_COST)
+        if isinstance(__obj, Macro) and __obj.name == "header":
+            __self._on_header({**dict(zip(__obj.arguments, args, strict=False)), **kwargs})
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """``*`` and ``**`` with bounded results.
+
+        Raises:
+            ExpansionLimitError: the result would be huge.
+        """
+        if operator == "*":
+            for sequence, factor in ((left, right), (right, left)):
+                if isinstance(sequence, str | bytes | list | tuple) and isinstance(factor, int):
+                    self._bound(len(sequence) * factor, _STRING_LIMIT)
+        elif isinstance(left, int) and isinstance(right, int):
+            self._bound(left.bit_length() * right, _POWER_BITS)
+        return super().call_binop(context, operator, left, right)
+
+    @staticmethod
+    def _bound(size: int, limit: int) -> None:
+        if size > limit:
+            raise ExpansionLimitError("an expression in the deck's templates has a huge result")
+
+
+class CourseLoader(BaseLoader):
+    """Templates from the deck's directory, the course's ``templates/`` and CLX itself, in this order.
+
+    Args:
+        root: the course root; nothing outside it is read.
+        directories: where to look, inside *root*.
+        line_prefix: as in :class:`DeckEnvironment`; part of what compiled code depends on.
+    """
+
+    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str) -> None:
+        self._root = root.resolve()
+        self._directories = tuple(directories)
+        self._line_prefix = line_prefix
+        self.loaded: dict[str, None] = {}
+
+    def load(
+        self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None  # noqa: A002
+    ) -> Template:
+        """Find, compile (or reuse what was compiled from the same text) and return a template."""
+        label, source = self._find(name)
+        return template_from(environment, source, label, self._line_prefix, globals)
+
+    def _find(self, name: str) -> tuple[str, str]:
+        for directory in self._directories:
+            path = (directory / name).resolve()
+            if not path.is_relative_to(self._root):
+                raise SecurityError(f"template {name!r} lies outside the course")
+            if path.is_file():
+                label = path.relative_to(self._root).as_posix()
+                self.loaded[label] = None
+                return label, path.read_text(encoding="utf-8-sig")
+        path = BUILTIN_TEMPLATES / name
+        if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
+            return f"CLX's {name}", path.read_text(encoding="utf-8")
+        raise TemplateNotFound(name, f"there is no template {name!r}")
+
+
+def template_from(
+    environment: Environment,
+    source: str,
+    label: str,
+    line_prefix: str,
+    variables: MutableMapping[str, Any] | None = None,
+) -> Template:
+    """A template of *environment* from *source*; *label* names it in errors."""
+    code = _compiled(source, label, line_prefix)
+    return Template.from_code(environment, code, environment.make_globals(variables))
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(source: str, label: str, line_prefix: str) -> CodeType:
+    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
+    compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
+    return compiler.compile(source, name=label, filename=label)
