@@ -16,6 +16,7 @@
     │   ├── DatabaseFullError    no space left
     │   └── DatabaseCorruptError damaged, or not a CLX database
     ├── ArtifactError       1    an artifact is missing or damaged
+    ├── OutputError         1    the output tree cannot be written
     ├── JobError            1    a job failed
     │   └── ConversionError      … because of what is in its inputs
     └── LostRunError        1    a worker reported on a run that is no longer its own
@@ -118,6 +119,10 @@ class DatabaseCorruptError(DatabaseError):
 
 class ArtifactError(ClxError):
     """An artifact is missing from the store or its bytes do not match its digest."""
+
+
+class OutputError(ClxError):
+    """A file of the output tree cannot be written."""
 
 
 class JobError(ClxError):

@@ -41,16 +41,12 @@ class BatchTable:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def open(
-        self, name: str, *, host: str, pid: int, identity: str, lease: int, now: int | None = None
-    ) -> int:
+    def open(self, name: str, *, host: str, pid: int, identity: str, lease: int, now: int | None = None) -> int:
         """A new live batch owned by this process for *lease* milliseconds; returns its id."""
         at = now_ms() if now is None else now
         values = (name, host, pid, identity, at + lease, at)
         sql = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?,?,?,?,?,?)"
-        return int(
-            self.database.write("open_batch", lambda connection: connection.execute(sql, values).lastrowid)
-        )
+        return int(self.database.write("open_batch", lambda connection: connection.execute(sql, values).lastrowid))
 
     def renew(self, batch_id: int, *, lease: int, now: int | None = None) -> bool:
         """Renew the owner's lease; false when the batch has been given up on."""

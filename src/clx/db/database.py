@@ -107,9 +107,7 @@ class Database:
     def connection(self) -> Any:
         """This thread's connection."""
         if os.getpid() != self._pid:
-            raise DatabaseError(
-                "The database was opened before a fork.", "Open it in each process for itself."
-            )
+            raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
         found = getattr(self._local, "connection", None)
         if found is None:
             found = self._connect()
@@ -264,9 +262,7 @@ class Database:
         statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
 
         def body(connection: Any) -> None:
-            exists = connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-            ).fetchone()
+            exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
             if exists:
                 return
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():

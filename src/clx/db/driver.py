@@ -47,9 +47,7 @@ def describe(path: Path) -> str:
     except OSError as error:
         parts.append(error.strerror or "cannot be read")
     else:
-        parts.append(
-            f"owner {found.st_uid}:{found.st_gid}, mode {stat.filemode(found.st_mode)}, {found.st_size} bytes"
-        )
+        parts.append(f"owner {found.st_uid}:{found.st_gid}, mode {stat.filemode(found.st_mode)}, {found.st_size} bytes")
     folder = path.parent
     if folder.is_dir():
         parts.append(f"{shutil.disk_usage(folder).free // 2**20} MiB free")
@@ -67,9 +65,7 @@ def translate(error: Any, path: Path) -> DatabaseError:
             "See who holds it with `clx workers list`, or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
-        return DatabaseFullError(
-            f"No space left for the database: {describe(path)}.", "Free some space and run again."
-        )
+        return DatabaseFullError(f"No space left for the database: {describe(path)}.", "Free some space and run again.")
     if name in _CORRUPT:
         return DatabaseCorruptError(
             f"Not a usable CLX database ({name}): {describe(path)}.",

@@ -11,7 +11,7 @@ Rules (design §3), each held by a test:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -129,7 +129,9 @@ _FENCED = "id = :id AND run = :run AND state = 'running'"
 _SUCCEED = f"""
 UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL
 WHERE {_FENCED} RETURNING worker_id, started_at, key, type"""  # noqa: S608
-_REQUEUE_SET = "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
+_REQUEUE_SET = (
+    "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
+)
 _RECORD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
     "VALUES (?,?,?,?,?,?,?,?,?,?)"
@@ -178,9 +180,7 @@ class Queue:
         def body(connection: Any) -> list[int]:
             ids = [self._insert(connection, job, on_conflict, at) for job in todo]
             if batch is not None:
-                connection.executemany(
-                    "INSERT OR IGNORE INTO batch_jobs VALUES (?, ?)", [(batch, id_) for id_ in ids]
-                )
+                connection.executemany("INSERT OR IGNORE INTO batch_jobs VALUES (?, ?)", [(batch, id_) for id_ in ids])
             return ids
 
         ids = self.database.write("enqueue", body)
@@ -199,9 +199,7 @@ class Queue:
         ready = int(job.not_before <= now)
         payload = _encode(job.payload).decode()
         values = (job.type, job.pool, job.priority, 5 - job.priority, payload, job.key, job.max_runs, ready)
-        return int(
-            connection.execute(_INSERT, (*values, job.not_before, deadline, job.timeout, now)).lastrowid
-        )
+        return int(connection.execute(_INSERT, (*values, job.not_before, deadline, job.timeout, now)).lastrowid)
 
     # -- a worker's side --------------------------------------------------------------------------
 
@@ -274,9 +272,7 @@ class Queue:
         if progress is not None:
             values["progress"] = _encode(progress).decode()
             sql = sql.replace("SET ", "SET progress = :progress, ")
-        found = self.database.write(
-            "heartbeat", lambda connection: connection.execute(sql, values).fetchall()
-        )
+        found = self.database.write("heartbeat", lambda connection: connection.execute(sql, values).fetchall())
         if not found:
             raise LostRunError(f"Run {run} of job {job_id} is no longer this worker's.")
         return "cancel" if found[0][0] else "go on"
@@ -302,9 +298,7 @@ class Queue:
             values = {"id": job_id, "run": run, "now": at, "result": encoded}
             rows = connection.execute(_SUCCEED, values).fetchall()
             if not rows:
-                raise LostRunError(
-                    f"Run {run} of job {job_id} is no longer this worker's; its result was not taken."
-                )
+                raise LostRunError(f"Run {run} of job {job_id} is no longer this worker's; its result was not taken.")
             worker_id, started_at, key, type_ = rows[0]
             _record(connection, job_id, run, worker_id, started_at, at, "succeeded", peak_memory=peak_memory)
             if key is not None:
@@ -349,9 +343,7 @@ class Queue:
         def body(connection: Any) -> Literal["queued", "failed"]:
             row = connection.execute(f"{_RUNNING}{_FENCED}", {"id": job_id, "run": run}).fetchone()
             if row is None:
-                raise LostRunError(
-                    f"Run {run} of job {job_id} is no longer this worker's; its failure was not taken."
-                )
+                raise LostRunError(f"Run {run} of job {job_id} is no longer this worker's; its failure was not taken.")
             worker_id, started_at, _run, released, _kills, max_runs, _type = row
             again = retry and run - released < max_runs
             if again:
@@ -490,6 +482,17 @@ class Queue:
         )
         return [_job(row) for row in rows]
 
+    def get_changed(self, job_ids: Sequence[int], running: Collection[int]) -> list[Job]:
+        """Those of *job_ids* that are in another state than the caller believes: *running*, the others queued."""
+        waiting = _encode([id_ for id_ in job_ids if id_ not in running]).decode()
+        rows = self.database.read(
+            f"SELECT {_COLUMNS} FROM jobs WHERE "
+            "(id IN (SELECT value FROM json_each(:waiting)) AND state <> 'queued') OR "
+            "(id IN (SELECT value FROM json_each(:running)) AND state <> 'running') ORDER BY finished_at, id",
+            {"waiting": waiting, "running": _encode(list(running)).decode()},
+        )
+        return [_job(row) for row in rows]
+
     def runs(self, job_id: int) -> list[dict[str, Any]]:
         """Every ended run of a job, oldest first."""
         names = (
@@ -589,9 +592,7 @@ def _request_cancel(connection: Any, job_id: int, now: int) -> bool:
     return False
 
 
-def _rescue(
-    connection: Any, job_id: int, run: int, cause: Mapping[str, Any], stderr: str | None, now: int
-) -> str:
+def _rescue(connection: Any, job_id: int, run: int, cause: Mapping[str, Any], stderr: str | None, now: int) -> str:
     """Take one run from a worker that is gone; returns the job's type."""
     row = connection.execute(f"{_RUNNING}{_FENCED}", {"id": job_id, "run": run}).fetchone()
     worker_id, started_at, _run, released, kills, max_runs, type_ = row

@@ -49,9 +49,7 @@ class Ledger:
 
     def files(self, root: str) -> dict[str, FileFacts]:
         """Known files below *root* by path."""
-        rows = self.database.read(
-            "SELECT path, size, mtime_ns, inode, digest FROM files WHERE root = ?", (root,)
-        )
+        rows = self.database.read("SELECT path, size, mtime_ns, inode, digest FROM files WHERE root = ?", (root,))
         return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
 
     def sources(self, root: str) -> dict[str, Any]:
@@ -95,9 +93,7 @@ class Ledger:
 
     def all_results(self) -> list[tuple[str, Any]]:
         """Every stored result: what the artifact store must keep."""
-        return [
-            (key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")
-        ]
+        return [(key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")]
 
     def outputs(self, target: str) -> dict[str, PublishedFile]:
         """Files *target* owns, by path."""

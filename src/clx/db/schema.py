@@ -94,9 +94,7 @@ jobs = Table(
     CheckConstraint("max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run", name="job_runs"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="job_lease"),
     CheckConstraint("state <> 'running' OR (worker_id IS NOT NULL AND run > 0)", name="job_claimed"),
-    CheckConstraint(
-        "(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="job_finished"
-    ),
+    CheckConstraint("(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="job_finished"),
     CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="job_failed_why"),
     sqlite_autoincrement=True,
 )
@@ -134,9 +132,7 @@ runs = Table(
     Column("stderr", Text),
     Column("peak_memory", Integer),
     PrimaryKeyConstraint("job_id", "run"),
-    CheckConstraint(
-        "outcome IN ('succeeded', 'failed', 'rescued', 'released', 'cancelled')", name="run_outcome"
-    ),
+    CheckConstraint("outcome IN ('succeeded', 'failed', 'rescued', 'released', 'cancelled')", name="run_outcome"),
     sqlite_with_rowid=False,
 )
 

@@ -29,9 +29,7 @@ class Description(NamedTuple):
 def describe() -> list[Description]:
     """Every setting in the order of the schema."""
     docs = dict(_documented(schema.Settings, ""))
-    return [
-        Description(key.name, type_text(key.type), key.default, docs[key.name]) for key in all_keys().values()
-    ]
+    return [Description(key.name, type_text(key.type), key.default, docs[key.name]) for key in all_keys().values()]
 
 
 def _documented(section: type[schema.Section], prefix: str) -> Iterator[tuple[str, str]]:

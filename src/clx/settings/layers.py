@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from clx.errors import SettingsError
 from clx.settings.keys import InvalidValueError, all_keys
 from clx.settings.origin import OptionValue, Origin, Value
-from clx.settings.problems import Problem, closest
+from clx.settings.problems import PROBLEM_LIMIT, Problem, closest, shortened
 
 if TYPE_CHECKING:
     from clx.settings.toml_file import TomlFile
@@ -52,7 +52,7 @@ def environment_layer(environ: Mapping[str, str], problems: list[Problem]) -> La
         if not (section and separator):
             continue
         if variable not in known:
-            problems.append(Problem(variable, "is not a setting", _variable_hint(variable, known)))
+            problems.append(Problem(shortened(variable), "is not a setting", _variable_hint(variable, known)))
         elif environ[variable].strip():
             origin = Origin("environment", variable)
             found.update(_checked(known[variable], environ[variable].strip(), origin, problems))
@@ -89,7 +89,9 @@ def _leaves(
         if dotted in all_keys() and "." not in name:
             yield parts, value
         elif not _is_section(dotted) or "." in name:
-            problems.append(Problem(document.where(parts), f"{dotted} is not a setting", _hint(prefix, name)))
+            # Beyond the limit problems are only counted, and looking for what was meant takes time.
+            hint = _hint(prefix, name) if len(problems) < PROBLEM_LIMIT else ""
+            problems.append(Problem(document.where(parts), f"{shortened(dotted)} is not a setting", hint))
         elif isinstance(value, dict):
             yield from _leaves(value, parts, document, problems)
         else:

@@ -64,11 +64,15 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     return f'Did you mean "{near}"?' if near else f"Possible here: {', '.join(names)}."
 
 
-def quoted(value: object, limit: int = 60) -> str:
-    """*value* as a user would recognise it in a message: one line, at most *limit* characters."""
+def shortened(text: str, limit: int = 60) -> str:
+    """*text* from a user's file, fit for a message: one line, printable, about *limit* characters."""
+    begin = text[:limit]
+    shown = begin if begin.isprintable() else begin.encode("unicode_escape").decode("ascii")
+    return shown if len(text) <= limit else f"{shown}…"
+
+
+def quoted(value: object) -> str:
+    """*value* as a user would recognise it in a message: text in quotes, truth values as TOML and YAML have them."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return f'"{text}"' if isinstance(value, str) else text
+    return f'"{shortened(value)}"' if isinstance(value, str) else shortened(repr(value))

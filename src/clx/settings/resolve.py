@@ -122,9 +122,7 @@ class Resolved:
                 image = _own_image(type_)
             else:
                 problem = _image_missing(type_, mode_key, mode.origin)
-        worker = EffectiveWorker(
-            type_, mode.value, count.value, image.value, mode.origin, count.origin, image.origin
-        )
+        worker = EffectiveWorker(type_, mode.value, count.value, image.value, mode.origin, count.origin, image.origin)
         return worker, problem
 
     def _either(self, own_key: str, general_key: str) -> tuple[Value, str]:
@@ -171,7 +169,10 @@ def settings_files(start: Path | None = None) -> tuple[SettingsFile, ...]:
 
     system = SettingsFile("system", platformdirs.site_config_path("clx", appauthor=False) / "config.toml")
     user = SettingsFile("user", platformdirs.user_config_path("clx", appauthor=False) / "config.toml")
-    project = _project_file((start or Path.cwd()).absolute())
+    try:
+        project = _project_file((start or Path()).absolute())
+    except FileNotFoundError:
+        raise SettingsError("the current directory is gone", "Change to one that exists.") from None
     return (system, user, SettingsFile("project", project)) if project else (system, user)
 
 

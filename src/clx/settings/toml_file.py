@@ -13,6 +13,8 @@ from clx.errors import SettingsError
 
 SIZE_LIMIT = 1_000_000
 """Bytes; a settings file beyond this is a mistake (some other file under that name)."""
+DEPTH_LIMIT = 8
+"""Parts of a dotted key whose line is kept; settings have at most three."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _STRING = re.compile(
@@ -32,7 +34,7 @@ class TomlFile(msgspec.Struct, frozen=True):
 
     def where(self, key: tuple[str, ...]) -> str:
         """``path:line`` of *key*, or of the table it would be in."""
-        for length in range(len(key), 0, -1):
+        for length in range(min(len(key), DEPTH_LIMIT), 0, -1):
             if key[:length] in self.lines:
                 return f"{self.path}:{self.lines[key[:length]]}"
         return f"{self.path}:1"
@@ -48,9 +50,7 @@ def read_toml(path: Path) -> TomlFile:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except IsADirectoryError:
-        raise SettingsError(
-            f"{path}: is a directory, not a settings file", "Remove it or rename it."
-        ) from None
+        raise SettingsError(f"{path}: is a directory, not a settings file", "Remove it or rename it.") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})", "Check its permissions.") from None
     if len(content) > SIZE_LIMIT:
@@ -73,9 +73,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise SettingsError(
-            f"{path}:1: is nested too deeply", "Settings need at most three levels."
-        ) from None
+        raise SettingsError(f"{path}:1: is nested too deeply", "Settings need at most three levels.") from None
     except ValueError as error:
         message, line = _located(str(error), text)
         raise SettingsError(f"{path}:{line}: is not TOML: {message}", _hint(text, line)) from None
@@ -98,7 +96,9 @@ def _hint(text: str, line: int) -> str:
 
 
 def key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of every table and key of a valid TOML document; of the first mention where there are several.
+    """The line of every table and key of a valid TOML document, where it is first mentioned.
+
+    Keys of more than :data:`DEPTH_LIMIT` parts are noted up to that part.
 
     Args:
         text: a document that ``tomllib`` accepts, with ``\\n`` line ends.
@@ -168,7 +168,7 @@ class _KeyScanner:
 
     def _note(self, key: tuple[str, ...], start: int) -> None:
         line = bisect_left(self._ends, start) + 1
-        for length in range(1, len(key) + 1):
+        for length in range(1, min(len(key), DEPTH_LIMIT) + 1):
             self._lines.setdefault(key[:length], line)
 
     def _next(self) -> str:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Workers: processes that register themselves, claim jobs, run converters and report."""

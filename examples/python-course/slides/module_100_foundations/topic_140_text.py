@@ -71,7 +71,7 @@ print(f"{cyclists / 24 = :.1f}")
 # ## Take texts apart and put them together
 
 # %%
-line = "2025-05-12;Isarbrücke;1842"
+line = "2024-05-13;Isarbrücke;1842"
 line.split(";")
 
 # %%

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Turns draw.io files into pictures, one per page."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""How a worker is brought to life: as a subprocess, or as a container."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
-from jinja2.sandbox import SecurityError
+from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language
@@ -131,26 +131,26 @@ def _plain(value: Any) -> str | None:
 
 def _as_conversion_error(error: Exception, deck: str, labels: set[str]) -> ConversionError:
     if isinstance(error, TemplateSyntaxError):
-        place, deck_line = (error.filename or deck, error.lineno), _deck_line(error, deck, error.lineno)
+        template, line = error.filename or deck, error.lineno
+        deck_line = line if template == deck else _line_in(deck, error)
     else:
         places = _template_places(error.__traceback__, labels)
-        place = places[-1] if places else (deck, None)
-        deck_line = next((line for name, line in reversed(places) if name == deck), None)
+        template, line = places[-1] if places else (deck, 0)
+        deck_line = _line_in(deck, error)
     message, next_step = _explain(error)
-    fact = message if place[0] == deck else f"{place[0]}, line {place[1]}: {message}"
+    fact = message if template == deck else f"{template}, line {line}: {message}"
     return ConversionError(fact, next_step, line=deck_line)
 
 
-def _deck_line(error: TemplateSyntaxError, deck: str, line: int) -> int | None:
-    if error.filename == deck:
-        return line
+def _line_in(deck: str, error: Exception) -> int | None:
+    """The innermost line of the deck itself that an error passed through."""
     places = _template_places(error.__traceback__, {deck})
-    return places[-1][1] if places else None
+    return next((line for name, line in reversed(places) if name == deck), None)
 
 
-def _template_places(traceback: TracebackType | None, labels: set[str]) -> list[tuple[str, int | None]]:
+def _template_places(traceback: TracebackType | None, labels: set[str]) -> list[tuple[str, int]]:
     """Where in which templates an error passed through, outermost first (Jinja rewrites the traceback)."""
-    places: list[tuple[str, int | None]] = []
+    places: list[tuple[str, int]] = []
     while traceback is not None:
         name = traceback.tb_frame.f_code.co_filename
         if name in labels or name.startswith("CLX's "):

@@ -10,8 +10,9 @@ from typing import Any
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 EXPANSION_LIMIT = 20_000_000
 """Characters that loops and expressions of one deck may produce; no real deck comes near."""
@@ -136,7 +137,10 @@ class CourseLoader(BaseLoader):
         self.loaded: dict[str, None] = {}
 
     def load(
-        self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None  # noqa: A002
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002
     ) -> Template:
         """Find, compile (or reuse what was compiled from the same text) and return a template."""
         label, source = self._find(name)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Turning PlantUML sources into pictures."""

@@ -37,7 +37,7 @@ class Reading:
 
 
 # %%
-monday = Reading(date(2025, 5, 12), 1842, rain=0.4)
+monday = Reading(date(2024, 5, 13), 1842, rain=0.4)
 monday
 
 # %%
@@ -57,13 +57,13 @@ monday.cyclists
 # A reading does not change any more once it has been taken. `frozen=True` turns this intention into
 # a rule: if you try to overwrite an attribute, you get an error.
 
-# %% [markdown] lang="de" tags=["slide"]
+# %% [markdown] lang="de" tags=["subslide"]
 # ## Methoden und Properties
 #
 # Eine *Methode* ist eine Funktion, die zu einem Objekt gehört; `self` ist dieses Objekt.
 # Eine *Property* wird gelesen wie ein Attribut, aber bei jedem Lesen berechnet.
 
-# %% [markdown] lang="en" tags=["slide"]
+# %% [markdown] lang="en" tags=["subslide"]
 # ## Methods and properties
 #
 # A *method* is a function that belongs to an object; `self` is that object.
@@ -84,19 +84,19 @@ class Reading:
 
 
 # %%
-Reading(date(2025, 5, 12), 1842, rain=0.4).is_rainy
+Reading(date(2024, 5, 13), 1842, rain=0.4).is_rainy
 
 # %% [markdown] lang="de" tags=["slide"]
 # ## Ein Objekt aus Objekten
 #
-# <img src="img/station_classes.png" alt="Klassendiagramm: Eine Station besteht aus beliebig vielen Messwerten" style="width: 80%">
+# <img src="img/station_classes.png" alt="Klassendiagramm: Eine Station besteht aus beliebig vielen Messwerten" style="width: 65%">
 #
 # Die gefüllte Raute sagt: Die Station *besitzt* ihre Messwerte. Ohne Station gibt es sie nicht.
 
 # %% [markdown] lang="en" tags=["slide"]
 # ## An object made of objects
 #
-# <img src="img/station_classes.png" alt="Class diagram: a station consists of any number of readings" style="width: 80%">
+# <img src="img/station_classes.png" alt="Class diagram: a station consists of any number of readings" style="width: 65%">
 #
 # The filled diamond says: the station *owns* its readings. Without the station they do not exist.
 
@@ -117,8 +117,8 @@ class Station:
 
 # %%
 bridge = Station("{{ station }}")
-bridge.add(Reading(date(2025, 5, 12), 1842, rain=0.4))
-bridge.add(Reading(date(2025, 5, 13), 2015))
+bridge.add(Reading(date(2024, 5, 13), 1842, rain=0.4))
+bridge.add(Reading(date(2024, 5, 14), 2015))
 bridge.total()
 
 # %% [markdown] lang="de" tags=["notes"]
@@ -127,7 +127,7 @@ bridge.total()
 # die nächste Zelle führt es vor.
 
 # %% [markdown] lang="en" tags=["notes"]
-# 15 minutes. If you know other languages you will ask about `private`. In short: the underscore is an
+# 15 minutes. Those who know other languages will ask about `private`. In short: the underscore is an
 # agreement, and it is enough. Why `default_factory`? Show the shared list of all stations if somebody asks;
 # the next cell demonstrates it.
 
@@ -174,9 +174,9 @@ class BusyStation(Station):
 BusyStation("{{ station }}", bridge.readings).busiest()
 
 # %% [markdown] lang="de" tags=["answer"]
-# Es sollte der 13. Mai mit 2015 Fahrrädern sein. Und bei einer Station ganz ohne Messwerte? Dann meldet
+# Es sollte der 14. Mai mit 2015 Fahrrädern sein. Und bei einer Station ganz ohne Messwerte? Dann meldet
 # `max` einen `ValueError`, und das ist gut so: Einen stärksten Tag gibt es dort nicht.
 
 # %% [markdown] lang="en" tags=["answer"]
-# It should be 13 May with 2015 bicycles. And for a station without any readings? Then `max` reports
+# It should be 14 May with 2015 bicycles. And for a station without any readings? Then `max` reports
 # a `ValueError`, and rightly so: there is no busiest day.

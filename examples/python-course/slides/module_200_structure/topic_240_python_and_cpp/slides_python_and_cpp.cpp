@@ -57,9 +57,9 @@ struct Reading {
 
 // %%
 std::vector<Reading> week{
-    {"2025-05-12", 1842, 0.4},
-    {"2025-05-13", 2015},
-    {"2025-05-14", 1977},
+    {"2024-05-13", 1842, 0.4},
+    {"2024-05-14", 2015},
+    {"2024-05-15", 1977},
 };
 
 // %% [markdown] lang="de" tags=["slide"]
@@ -92,7 +92,7 @@ std::cout << busiest->day << '\n';
 
 // %% tags=["keep"]
 auto report = week;
-report.push_back({"2025-05-15", 640, 12.0});
+report.push_back({"2024-05-16", 640, 12.0});
 
 // %% [markdown] lang="de" tags=["answer"]
 // In C++ bleibt es bei 3, denn `report` ist eine Kopie. In Python wären es 4: zwei Namen, eine Liste.
@@ -124,4 +124,4 @@ report.push_back({"2025-05-15", 640, 12.0});
 // Mit `const` weigert sich der Compiler. Ohne `const` löscht die Suche die Daten, in denen sie sucht.
 
 // %% [markdown] lang="en" tags=["answer"]
-// With `const` the compiler refuses. Without it, the search erases the data it is searching.
+// With `const` the compiler refuses. Without `const` the search erases the data it is searching.

@@ -1,0 +1,132 @@
+"""``clx build``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.errors import ClxError, UsageError
+
+_EPILOG = """\b
+Examples:
+  clx build course.yaml                           everything, into <course root>/output
+  clx build course.yaml -o /tmp/out --language de German only
+  clx build course.yaml --notebook-workers 4      four decks at a time
+  clx build course.yaml --dry-run --explain       what would run, and why
+  clx build course.yaml --report report.json      everything that happened, as JSON
+
+\b
+Exit codes: 0 done; 1 a job failed; 2 usage, settings or course error; 3 workers or a tool
+could not start; 4 database error; 130 interrupted, 143 terminated.
+"""
+
+
+@click.command("build", epilog=_EPILOG)
+@click.argument("course", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Output directory. [default: <course root>/output]"
+)
+@worker_options
+@database_option
+@click.option("--force-new-workers", is_flag=True, help="Never use workers that are running already.")
+@click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
+@click.option("--language", multiple=True, metavar="L", help="Only this language. Repeatable.")
+@click.option("--kind", multiple=True, metavar="K", help="Only code-along, completed or speaker. Repeatable.")
+@click.option("--format", "formats", multiple=True, metavar="F", help="Only html, notebook or code. Repeatable.")
+@click.option("--target", multiple=True, metavar="T", help="Only this output target. Repeatable.")
+@click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
+@click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
+@click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
+    default="auto",
+    help="How progress is shown. [default: auto: rich on a terminal, else plain]",
+)
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report to this file.")
+@verbose_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.pass_context
+def command(context: click.Context, course: Path, **options: Any) -> None:
+    """Turn the course described by COURSE (a course.yaml) into teaching material.
+
+    Starts the workers it needs, stops them at the end, and runs only what has changed.
+    """
+    log_to_terminal(verbose=options["verbose"])
+    from clx.course.build import Build
+
+    display = _display(options)
+    report_path: Path | None = options["report"]
+    build = None
+    try:
+        resolved = _settings(context, course, options)
+        build = Build(_build_options(course, options, resolved), resolved, display)
+        report = build.run()
+    except ClxError as error:
+        display.close()
+        if report_path is not None:
+            _write_report(
+                report_path, {"exit_code": error.exit_code, "error": error.fact, "next_step": error.next_step}
+            )
+        display.error(error)
+        context.exit(error.exit_code)
+    except BaseException:
+        display.close()
+        raise
+    display.close()
+    if report_path is not None:
+        _write_report(report_path, report.as_dict())
+    if options["explain"]:
+        for job, reason in report.reasons:
+            display.line(f"{job}: {reason}")
+    context.exit(report.exit_code)
+
+
+def _settings(context: click.Context, course: Path, options: dict[str, Any]) -> Any:
+    import msgspec
+
+    resolved = settings_from(context, course.absolute().parent)
+    if options["no_auto_start"]:
+        workers = msgspec.structs.replace(resolved.settings.workers, auto_start=False)
+        resolved.settings = msgspec.structs.replace(resolved.settings, workers=workers)
+    return resolved
+
+
+def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
+    from clx.course.build import BuildOptions
+    from clx.course.layout import Selection
+
+    def chosen(name: str) -> frozenset[str] | None:
+        return frozenset(options[name]) or None
+
+    return BuildOptions(
+        spec=course,
+        output=options["output"],
+        database=options["db_path"] or resolved.path("database.path"),
+        selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
+        force=options["force"],
+        fail_fast=options["fail_fast"],
+        dry_run=options["dry_run"],
+        force_new_workers=options["force_new_workers"],
+    )
+
+
+def _display(options: dict[str, Any]) -> Any:
+    from clx.cli import displays
+
+    return displays.make(options["progress"], verbose=options["verbose"], quiet=options["quiet"])
+
+
+def _write_report(path: Path, document: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        raise UsageError(f"The report cannot be written: {path}: {error.strerror}.", "Name another file.") from error

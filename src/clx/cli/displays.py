@@ -1,0 +1,194 @@
+"""How a build is shown: live on a terminal, plain lines elsewhere, JSON lines for programs, or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+
+from clx.course.display import Display, Progress
+from clx.course.report import Failure, Report
+from clx.errors import ClxError
+
+
+class Shown(Display):
+    """What all displays share: lines, errors, the closing summary."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
+
+    def line(self, text: str) -> None:
+        """One line for the user."""
+        click.echo(text)
+
+    def close(self) -> None:
+        """Give the terminal back. Idempotent."""
+
+    def error(self, error: ClxError) -> None:
+        """The build could not go on."""
+        from clx.cli.main import show_error
+
+        show_error(error)
+
+    def warning(self, text: str) -> None:
+        """A line on standard error."""
+        click.echo(click.style("Warning: ", fg="yellow") + text, err=True)
+
+    def finished(self, report: Report) -> None:
+        """The closing summary: every failure, what to do about it, and where the outputs are."""
+        self.close()
+        for failure in report.failures:
+            self._tell(failure)
+        for path in report.kept:
+            self.warning(f"{path} is no longer made, but was changed by somebody else and stays.")
+        self.line(summary(report))
+        if report.targets:
+            self.line(f"Output: {report.output}")
+
+    def _tell(self, failure: Failure) -> None:
+        error = failure.error
+        click.echo(
+            click.style("Failed: ", fg="red", bold=True) + f"{failure.place}: {error.get('message', 'failed')}",
+            err=True,
+        )
+        if failure.kept:
+            click.echo(f"  {len(failure.kept)} output file(s) of an earlier build stay, stale.", err=True)
+        if error.get("next_step"):
+            click.echo(f"  {error['next_step']}", err=True)
+        if self.verbose and error.get("traceback"):
+            click.echo(error["traceback"], err=True)
+
+
+def summary(report: Report) -> str:
+    """The build in one line."""
+    parts = [f"{report.decks} decks", f"{report.files} files", f"{report.ran} jobs run", f"{report.reused} reused"]
+    if report.removed:
+        parts.append(f"{len(report.removed)} stale files removed")
+    if report.failures:
+        parts.append(f"{len(report.failures)} failed")
+    word = "Done with failures" if report.failures else "Done"
+    return f"{word} in {report.seconds:.1f} s: {', '.join(parts)}."
+
+
+class Plain(Shown):
+    """One line per finished job."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        super().__init__(verbose=verbose)
+        self._total = self._ended = 0
+        self._last = 0.0
+
+    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
+        """How much there is to do."""
+        self._total = jobs - reused
+        self.line(f"{decks} decks, {jobs} jobs: {reused} up to date, {jobs - reused} to run.")
+
+    def job_done(self, label: str, fields: dict[str, Any]) -> None:
+        """One line."""
+        self._ended += 1
+        self.line(f"[{self._ended}/{self._total}] {fields['type']}: {label} ({fields['seconds']:.1f} s)")
+
+    def job_failed(self, failure: Failure) -> None:
+        """One line; details follow in the summary."""
+        self._ended += 1
+        self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.source} FAILED")
+
+    def note(self, text: str) -> None:
+        """Worker matters."""
+        self.line(text)
+
+    def tick(self, progress: Progress) -> None:
+        """With -v, numbers per type every few seconds (REQ-8.4)."""
+        if self.verbose and time.monotonic() - self._last >= 5:
+            self._last = time.monotonic()
+            for each in progress.types.values():
+                mean = f", mean {each.mean_seconds:.1f} s" if each.mean_seconds is not None else ""
+                self.line(
+                    f"{each.type}: {each.workers} workers, {each.queued} queued, {each.running} running, "
+                    f"{each.done} done, {each.failed} failed{mean}"
+                )
+
+
+class Json(Shown):
+    """One JSON object per line on standard output."""
+
+    def line(self, text: str) -> None:
+        """Lines of text become events, so that the output stays machine-readable."""
+        self._emit("line", text=text)
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        print(json.dumps({"event": event, "at": round(time.time(), 3), **fields}), flush=True)  # noqa: T201
+
+    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
+        """``planned``."""
+        self._emit("planned", decks=decks, jobs=jobs, reused=reused)
+
+    def job_started(self, label: str, fields: dict[str, Any]) -> None:
+        """``job_started``."""
+        self._emit("job_started", label=label, **fields)
+
+    def job_done(self, label: str, fields: dict[str, Any]) -> None:
+        """``job_done``."""
+        self._emit("job_done", label=label, **fields)
+
+    def job_failed(self, failure: Failure) -> None:
+        """``job_failed``."""
+        self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
+
+    def note(self, text: str) -> None:
+        """``note``."""
+        self._emit("note", text=text)
+
+    def warning(self, text: str) -> None:
+        """``warning``."""
+        self._emit("warning", text=text)
+
+    def tick(self, progress: Progress) -> None:
+        """``progress``: numbers per type."""
+        types = {
+            each.type: {
+                "queued": each.queued,
+                "running": each.running,
+                "done": each.done,
+                "failed": each.failed,
+                "workers": each.workers,
+                "mean_seconds": each.mean_seconds,
+            }
+            for each in progress.types.values()
+        }
+        self._emit("progress", types=types, seconds_left=progress.seconds_left())
+
+    def finished(self, report: Report) -> None:
+        """``finished``: the whole report."""
+        self._emit("finished", report=report.as_dict())
+
+    def error(self, error: ClxError) -> None:
+        """``error``, and the words on standard error."""
+        self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=error.next_step)
+        super().error(error)
+
+
+class Silent(Shown):
+    """Nothing but failures and errors."""
+
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+    def warning(self, text: str) -> None:
+        """Nothing."""
+
+
+def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
+    """The display for ``--progress`` *choice*."""
+    if quiet or choice == "none":
+        return Silent(verbose=verbose)
+    if choice == "json":
+        return Json(verbose=verbose)
+    if choice == "rich" or (choice == "auto" and sys.stdout.isatty()):
+        from clx.cli.live import Live
+
+        return Live(verbose=verbose)
+    return Plain(verbose=verbose)

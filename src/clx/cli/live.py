@@ -1,0 +1,81 @@
+"""The live display of a build: a row per worker type, a bar, an estimate, and failures as they happen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live as RichLive
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from clx.cli.displays import Shown
+from clx.course.display import Progress
+from clx.course.report import Failure
+
+
+class Live(Shown):
+    """Redraws in place; refreshed by the build's own loop, without a thread."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        super().__init__(verbose=verbose)
+        self._console = Console(highlight=False)
+        self._live: RichLive | None = None
+        self._latest = ""
+
+    def line(self, text: str) -> None:
+        """Above the live part."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        """Above the live part, so that it does not tear it."""
+        self._console.print(Text.assemble(("Warning: ", "yellow"), text), soft_wrap=True)
+
+    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
+        """How much there is to do."""
+        self.line(f"{decks} decks, {jobs} jobs: {reused} up to date, {jobs - reused} to run.")
+
+    def started(self, progress: Progress) -> None:
+        """Start drawing."""
+        self._live = RichLive(self._draw(progress), console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def job_started(self, label: str, fields: dict[str, Any]) -> None:
+        """Named under the table."""
+        self._latest = label
+
+    def job_failed(self, failure: Failure) -> None:
+        """Above the live part at once; details follow in the summary."""
+        message = str(failure.error.get("message", "failed"))
+        self._console.print(Text.assemble(("Failed: ", "bold red"), f"{failure.place}: {message}"), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Above the live part."""
+        self._console.print(Text(text, style="dim"), soft_wrap=True)
+
+    def tick(self, progress: Progress) -> None:
+        """Draw the numbers."""
+        if self._live is not None:
+            self._live.update(self._draw(progress), refresh=True)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, progress: Progress) -> Group:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("", "queued", "running", "done", "failed", "workers", "mean", ""):
+            table.add_column(name, justify="right" if name else "left")
+        for each in progress.types.values():
+            mean = f"{each.mean_seconds:.1f} s" if each.mean_seconds is not None else "–"
+            failed = Text(str(each.failed), style="bold red" if each.failed else "")
+            bar = ProgressBar(total=max(1, each.total), completed=each.done + each.failed, width=24)
+            numbers = (str(number) for number in (each.queued, each.running, each.done))
+            table.add_row(each.type, *numbers, failed, str(each.workers), mean, bar)
+        left = progress.seconds_left()
+        estimate = f"about {left:.0f} s left" if left is not None else "no estimate yet: first build"
+        return Group(table, Text(f"{estimate}   {self._latest}", style="dim", no_wrap=True, overflow="ellipsis"))

@@ -1,0 +1,110 @@
+"""The ``clx`` command: its groups, loaded only when they are used, and what every command does with errors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from clx import __version__
+from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError
+
+COMMANDS = {
+    "build": ("clx.cli.build", "Turn a course into teaching material."),
+    "new": ("clx.cli.new", "Make a small course that builds, to start from."),
+    "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),
+    "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
+}
+"""Command → module and the line of help that stands in the list, so that listing imports nothing."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the command to end; ``number`` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="clx")
+def cli() -> None:
+    """CLX turns a course repository into teaching material.
+
+    It starts, watches and stops every worker it needs by itself.
+
+    \b
+    Examples:
+      clx new my-course                  a small course to start from
+      clx build my-course/course.yaml    build it
+      clx doctor                         what is missing on this machine
+    """
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # ending in order takes a moment; a second signal must not break it
+    raise Interrupted(number)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        code: Any = cli(standalone_mode=False)
+    except Interrupted as error:
+        click.echo("Interrupted. Build again to go on where it stopped.", err=True)
+        code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
+    except click.exceptions.Abort:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ClxError as error:
+        show_error(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_error(error: ClxError) -> None:
+    """The fact, then the next step."""
+    fact = click.style("Error: ", fg="red", bold=True) + error.fact
+    click.echo(fact, err=True)
+    if error.next_step:
+        click.echo(error.next_step, err=True)

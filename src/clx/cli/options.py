@@ -1,0 +1,77 @@
+"""Options that several commands share, each with the variable of the setting it mirrors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from clx.settings.origin import OptionValue
+from clx.settings.resolve import Resolved, resolve
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SETTING_OPTIONS = {
+    "workers": ("workers.default_execution_mode", "--workers"),
+    "worker_count": ("workers.default_worker_count", "--worker-count"),
+    "notebook_workers": ("workers.notebook.count", "--notebook-workers"),
+    "plantuml_workers": ("workers.plantuml.count", "--plantuml-workers"),
+    "drawio_workers": ("workers.drawio.count", "--drawio-workers"),
+}
+"""Parameter → the setting it overrides and how it is spelled."""
+
+
+def worker_options(command: F) -> F:
+    """How many workers of which kind (REQ-2.4)."""
+    count = click.IntRange(min=0, max=256)
+    for option in reversed(
+        [
+            click.option("--workers", type=click.Choice(["direct", "docker"]), help="How workers run."),
+            click.option("--worker-count", type=count, metavar="N", help="Workers per type."),
+            click.option("--notebook-workers", type=count, metavar="N", help="Workers for decks."),
+            click.option("--plantuml-workers", type=count, metavar="N", help="Workers for PlantUML."),
+            click.option("--drawio-workers", type=count, metavar="N", help="Workers for draw.io."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def database_option(command: F) -> F:
+    """``--db-path``."""
+    return click.option(
+        "--db-path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="CLX_DATABASE__PATH",
+        help="The job table. [default: <course root>/.clx/jobs.db]",
+    )(command)
+
+
+def verbose_option(command: F) -> F:
+    """``-v``."""
+    return click.option("-v", "--verbose", is_flag=True, help="Say more: workers, tracebacks, why each job ran.")(
+        command
+    )
+
+
+def settings_from(context: click.Context, start: Path) -> Resolved:
+    """The settings for a command that was given options of :data:`SETTING_OPTIONS`.
+
+    Raises:
+        SettingsError: something in them is wrong.
+    """
+    given = {}
+    for parameter, (key, option) in SETTING_OPTIONS.items():
+        value = context.params.get(parameter)
+        typed = context.get_parameter_source(parameter) == ParameterSource.COMMANDLINE
+        given[key] = OptionValue(value if typed else None, option)
+    return resolve(start, options=given)
+
+
+def log_to_terminal(*, verbose: bool) -> None:
+    """Show log lines of at least level INFO when *verbose*, else warnings."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")

@@ -1,0 +1,290 @@
+"""One build: plan → reuse by key → publish what is known → run the rest → publish → remove what is stale."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clx.artifacts.store import ArtifactStore
+from clx.course.display import Display
+from clx.course.explain import Reasons
+from clx.course.layout import Layout, Selection
+from clx.course.plan import Plan, PlannedJob, Planner, target_directories
+from clx.course.publish import Item, Publisher
+from clx.course.report import Failure, Report
+from clx.course.run import JobRunner
+from clx.course.source_files import SourceFiles
+from clx.course.spec import CourseSpec, load_spec
+from clx.course.topics import find_course_root, resolve_topics
+from clx.db.database import Database, prepare_state_directory, state_directory
+from clx.db.ledger import Ledger
+from clx.errors import ArtifactError
+from clx.settings.resolve import Resolved
+from clx.workers.kinds import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What is asked of a build.
+
+    Attributes:
+        spec: the course file.
+        output: the output directory; None for ``<course root>/output``.
+        database: the job table; None for ``<course root>/.clx/jobs.db``.
+        force: run every job whether or not its result is known.
+        fail_fast: stop at the first failure.
+        dry_run: plan only; nothing is written.
+        force_new_workers: never use workers that are running already.
+    """
+
+    spec: Path
+    output: Path | None = None
+    database: Path | None = None
+    selection: Selection = field(default_factory=Selection)
+    force: bool = False
+    fail_fast: bool = False
+    dry_run: bool = False
+    force_new_workers: bool = False
+
+
+class Build:
+    """One build of one course.
+
+    Args:
+        options: what is asked for.
+        resolved: the settings with their origins.
+        display: is told what happens.
+    """
+
+    def __init__(self, options: BuildOptions, resolved: Resolved, display: Display) -> None:
+        self.options = options
+        self.resolved = resolved
+        self.display = display
+        self.report = Report()
+        self._started = time.monotonic()
+        self._failed_sources: set[str] = set()
+
+    def run(self) -> Report:
+        """Do it.
+
+        Raises:
+            CourseError: the course cannot be built as it is written; nothing was written.
+            StartupError: a tool, package or worker that it needs is not there.
+            DatabaseError: the job table cannot be used.
+            OutputError: the output tree cannot be written.
+        """
+        spec = load_spec(self.options.spec)
+        self._locate(spec)
+        topics = resolve_topics(spec, self._root)
+        publisher = Publisher(self._targets, None, self._store, self._state_dir)
+        publisher.check()
+        database = self._open_existing()
+        try:
+            return self._run(spec, topics, database)
+        finally:
+            if database is not None:
+                database.close()
+            self.report.seconds = time.monotonic() - self._started
+
+    def _locate(self, spec: CourseSpec) -> None:
+        self._root = find_course_root(self.options.spec)
+        self._output = self.options.output.absolute() if self.options.output else self._root / "output"
+        self._layout = Layout(spec, self.options.selection)
+        self._targets = target_directories(self._layout, self._output)
+        self._database_path = self.options.database or self._root / ".clx" / "jobs.db"
+        self._state_dir = state_directory(self._database_path.absolute())
+        self._store = ArtifactStore(self._state_dir / "artifacts")
+        self.report.course = spec.name.in_language(spec.languages[0])
+        self.report.output, self.report.targets = str(self._output), self._targets
+
+    def _open_existing(self) -> Database | None:
+        """The database if there is one; it is made only once the course is known to be sound."""
+        return self._open() if self._database_path.exists() else None
+
+    def _open(self) -> Database:
+        settings = self.resolved.settings.database
+        mode: Any = "wal" if settings.journal_mode == "auto" else settings.journal_mode
+        return Database.open(self._database_path, journal_mode=mode, busy_timeout=settings.busy_timeout)
+
+    def _run(self, spec: CourseSpec, topics: list[Any], database: Database | None) -> Report:
+        ledger = Ledger(database) if database else None
+        root = str(self._root)
+        files = SourceFiles(self._root, ledger.files(root) if ledger else {})
+        settings = self.resolved.settings
+        tools = {name: kind.fingerprint(settings) for name, kind in KINDS.items()}
+        planner = Planner(self._layout, topics, files, settings, tools, ledger.sources(root) if ledger else {})
+        plan = planner.plan()
+        self._warn(plan.warnings)
+        known = self._known_results(plan, ledger)
+        publisher = Publisher(self._targets, ledger, self._store, self._state_dir)
+        missing = [job for job in plan.jobs if not self._is_done(job, known, publisher)]
+        self._count(plan, missing)
+        reasons = Reasons(root, ledger)
+        self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
+        self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
+        if self.options.dry_run:
+            self.display.finished(self.report)
+            return self.report
+        with _owned(database) or self._open_new() as writable:
+            ledger = Ledger(writable)
+            publisher.attach(ledger)
+            ledger.remember(root, files.learned, planner.closures.learned)
+            self._publish_known(plan, missing, known, publisher)
+            if missing:
+                self._run_jobs(spec, missing, writable, publisher, reasons)
+            self._remove_stale(plan, known, publisher)
+        publisher.close()
+        self.report.written = publisher.written
+        self.report.settle()
+        self.report.seconds = time.monotonic() - self._started
+        self.display.finished(self.report)
+        return self.report
+
+    def _open_new(self) -> Database:
+        prepare_state_directory(self._database_path)
+        return self._open()
+
+    def _warn(self, warnings: list[str]) -> None:
+        for text in dict.fromkeys(warnings):
+            self.report.warnings.append(text)
+            self.display.warning(text)
+
+    def _count(self, plan: Plan, missing: list[PlannedJob]) -> None:
+        self.report.decks = plan.decks
+        self.report.jobs = len(plan.jobs)
+        self.report.ran = len(missing)
+        self.report.reused = len(plan.jobs) - len(missing)
+
+    # -- reuse ------------------------------------------------------------------------------------
+
+    def _known_results(self, plan: Plan, ledger: Ledger | None) -> dict[str, Any]:
+        if ledger is None or self.options.force:
+            return {}
+        return ledger.results([job.key for job in plan.jobs])
+
+    def _is_done(self, job: PlannedJob, known: Mapping[str, Any], publisher: Publisher) -> bool:
+        """Whether the job's result is known and every file it gives is published or can be."""
+        result = known.get(job.key)
+        if result is None:
+            return False
+        for name, digest, size in result["outputs"]:
+            places = job.places_of(name)
+            if all(publisher.is_current(place, digest) for place in places):
+                continue
+            if not self._store.has(digest, size):
+                return False
+        return True
+
+    # -- publishing -------------------------------------------------------------------------------
+
+    def _publish_known(
+        self, plan: Plan, missing: list[PlannedJob], known: dict[str, Any], publisher: Publisher
+    ) -> None:
+        """Write every file whose bytes are to be had; a job whose artifact turns out damaged runs again."""
+        copies = [
+            Item(place, copy.source, copy.digest, self._root / copy.source)
+            for copy in plan.copies
+            for place in copy.places
+            if not publisher.is_current(place, copy.digest)
+        ]
+        if copies:
+            publisher.publish(copies)
+        running = {job.key for job in missing}
+        for job in plan.jobs:
+            if job.key in running:
+                continue
+            items = self._items(job, known[job.key], publisher)
+            try:
+                if items:
+                    publisher.publish(items)
+            except ArtifactError as error:
+                self._warn([f"{job.label}: {error.fact} It is made again."])
+                missing.append(job)
+                known.pop(job.key)
+        self.report.files = sum(len(copy.places) for copy in plan.copies)
+
+    @staticmethod
+    def _items(job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item]:
+        return [
+            Item(place, job.source, digest)
+            for name, digest, _size in result["outputs"]
+            for place in job.places_of(name)
+            if not publisher.is_current(place, digest)
+        ]
+
+    def _run_jobs(
+        self,
+        spec: CourseSpec,
+        missing: list[PlannedJob],
+        database: Database,
+        publisher: Publisher,
+        reasons: Reasons,
+    ) -> None:
+        def publish(job: PlannedJob, result: dict[str, Any]) -> None:
+            self._done[job.key] = result
+            self._warn([f"{job.source}: {text}" for text in result["warnings"]])
+            items = self._items(job, result, publisher)
+            if items:
+                publisher.publish(items)
+
+        self._done: dict[str, Any] = {}
+        runner = JobRunner(database, self.resolved, self._store, self._root, self.display)
+        try:
+            failures = runner.run(
+                f"build {self.options.spec.name}",
+                missing,
+                publish,
+                fail_fast=self.options.fail_fast,
+                new_workers=self.options.force_new_workers,
+            )
+        finally:
+            reasons.remember([job for job in missing if job.key in self._done])
+        for job, error in failures:
+            self.report.failures.append(Failure(job.type, job.source, job.task, error))
+            self._failed_sources.add(job.source)
+
+    def _remove_stale(self, plan: Plan, known: Mapping[str, Any], publisher: Publisher) -> None:
+        results = {**known, **getattr(self, "_done", {})}
+        wanted = {(place.target, place.path) for copy in plan.copies for place in copy.places}
+        for job in plan.jobs:
+            for name, _digest, _size in results.get(job.key, {"outputs": ()})["outputs"]:
+                found = {(place.target, place.path) for place in job.places_of(name)}
+                self.report.files += len(found)
+                wanted |= found
+        for failure in self.report.failures:
+            failure.kept = self._stale_files(failure, plan, publisher)
+        self.report.removed, self.report.kept = publisher.remove_stale(
+            wanted, self.options.selection, self._failed_sources
+        )
+
+    @staticmethod
+    def _stale_files(failure: Failure, plan: Plan, publisher: Publisher) -> list[str]:
+        """Output files of an earlier build that the failed job would have replaced."""
+        return [
+            f"{publisher.targets[place.target]}/{place.path}"
+            for job in plan.jobs
+            if (job.source, job.task) == (failure.source, failure.task)
+            for places in job.places.values()
+            for place in places
+            if place.path in publisher.owned[place.target]
+        ]
+
+
+class _Borrowed:
+    """Lends an open database without closing it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Database:
+        return self._database
+
+    def __exit__(self, *_exc: object) -> None:
+        return
+
+
+def _owned(database: Database | None) -> _Borrowed | None:
+    return _Borrowed(database) if database is not None else None

@@ -1,0 +1,232 @@
+"""What each source depends on: templates, files beside it, files it names, files it includes.
+
+That closure is what a deck can see when it runs, and what its key covers. What was found out about a
+deck is remembered, so that an unchanged deck is not expanded again just to learn its title.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from clx.course.source_files import SourceFiles
+from clx.course.spec import CourseSpec
+from clx.course.topics import CourseTopic
+from clx.errors import ConversionError, CourseError
+from clx.workers.notebook.deck import deck_language, is_deck, linked_files
+
+MAX_DECK = 20 << 20
+"""Bytes a deck may have."""
+_SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
+_MENTION = re.compile(r"[\w.\-]+\.(?:pu|puml|plantuml|drawio|py|cpp|cs|java|ts|rs|c|md)\b")
+_IMPORT = re.compile(r"^\s*(?:from|import)\s+((?:slides|topic)_\w+)", re.MULTILINE)
+_VARIANT_WORDS = (b"is_html", b"is_notebook")
+
+
+class DeckFacts(msgspec.Struct, frozen=True):
+    """What a deck's text says.
+
+    Attributes:
+        signature: digest of all but the files that went into this.
+        reads: the deck and the templates it uses, each with its digest.
+        titles: by language, where ``header`` was called.
+        links: existing local files it links to, below the course root.
+        mentions: names of sibling decks and diagram sources that occur in it.
+    """
+
+    signature: str
+    reads: dict[str, str]
+    titles: dict[str, str]
+    links: list[str]
+    mentions: list[str]
+
+
+class Closures:
+    """Finds closures for one course.
+
+    Attributes:
+        learned: facts about sources that the ledger should be told.
+    """
+
+    def __init__(
+        self, spec: CourseSpec, files: SourceFiles, known: Mapping[str, Any], tools: Mapping[str, str]
+    ) -> None:
+        self._spec = spec
+        self._files = files
+        self._known = known
+        self.learned: dict[str, Any] = {}
+        material = [spec.languages, spec.variables, spec.prog_lang, tools]
+        self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
+        self._facts: dict[str, DeckFacts] = {}
+
+    # -- decks ------------------------------------------------------------------------------------
+
+    def facts(self, deck: str) -> DeckFacts:
+        """What *deck* says, from memory where nothing it depends on has changed.
+
+        Raises:
+            CourseError: it cannot be read, expanded or parsed, with its line.
+        """
+        if deck not in self._facts:
+            self._facts[deck] = self._remembered(deck) or self._read(deck)
+        return self._facts[deck]
+
+    def _remembered(self, deck: str) -> DeckFacts | None:
+        known = self._known.get(deck)
+        if known is None or known["signature"] != self._signature:
+            return None
+        if any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
+            return None
+        return DeckFacts(**known)
+
+    def _read(self, deck: str) -> DeckFacts:
+        size = (self._files.root / deck).stat().st_size
+        if size > MAX_DECK:
+            raise CourseError(
+                f"{deck}: the deck has {size >> 20} MiB; {MAX_DECK >> 20} MiB are allowed.",
+                "Move data into files beside it.",
+            )
+        try:
+            facts = self._expand(deck)
+        except ConversionError as error:
+            place = f"{deck}:{error.line}" if error.line else deck
+            raise CourseError(f"{place}: {error.fact}", error.next_step) from error
+        self.learned[deck] = msgspec.to_builtins(facts)
+        return facts
+
+    def _expand(self, deck: str) -> DeckFacts:
+        from clx.workers.notebook.cells import read_cells
+        from clx.workers.notebook.expand import expand
+
+        titles, links, mentions = {}, dict[str, None](), set[str]()
+        reads = {deck: self._digest(deck)}
+        for language in self._spec.languages:
+            for is_html, is_notebook in self._variants(deck, reads):
+                found = expand(
+                    PurePosixPath(deck),
+                    self._files.root,
+                    lang=language,
+                    is_html=is_html,
+                    is_notebook=is_notebook,
+                    variables=self._spec.variables,
+                    prog_lang=self._spec.prog_lang,
+                )
+                reads |= {path: self._digest(path) for path in found.templates}
+                if is_html:
+                    read_cells(
+                        found.text, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md")
+                    )
+                    if found.title:
+                        titles[language] = found.title
+                links |= dict.fromkeys(linked_files(found.text))
+                mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
+        return DeckFacts(self._signature, reads, titles, self._existing(deck, links), sorted(mentions))
+
+    def _variants(self, deck: str, reads: Mapping[str, str]) -> list[tuple[bool, bool]]:
+        """Values of ``is_html`` and ``is_notebook`` that can make a difference.
+
+        The first expansion is always for HTML; by the second one the templates are known.
+        """
+        html = (True, False)
+        texts = [(self._files.root / path).read_bytes() for path in (deck, *self._all_templates(deck))]
+        if any(word in text for text in texts for word in _VARIANT_WORDS):
+            return [html, (False, True), (False, False)]
+        return [html]
+
+    def _all_templates(self, deck: str) -> list[str]:
+        """Templates a deck could load: only looked at for whether they tell formats apart."""
+        if b"j2" not in (self._files.root / deck).read_bytes():
+            return []
+        folder = self._files.root / "templates"
+        return self._files.tree("templates") if folder.is_dir() else []
+
+    def _digest(self, path: str) -> str:
+        found = self._files.digest(path)
+        if found is None:
+            raise CourseError(f"{path} is gone.", "It was there a moment ago; build again.")
+        return found
+
+    def _existing(self, deck: str, links: Mapping[str, None]) -> list[str]:
+        """The linked files that exist inside the course root, as paths below it."""
+        folder = PurePosixPath(deck).parent
+        found = []
+        for link in links:
+            path = _normalize(folder / link)
+            if path and (self._files.root / path).is_file() and self._files.is_inside(path):
+                found.append(path)
+        return sorted(set(found))
+
+    def deck_closure(self, place: CourseTopic, deck: str, facts: DeckFacts) -> list[tuple[str, str]]:
+        """All a deck can see when it runs.
+
+        Other decks and diagram sources of its directory belong to it only when it names them: editing
+        one deck must not run its neighbours again.
+
+        Raises:
+            CourseError: an ``inputs`` pattern matches nothing.
+        """
+        topic = place.topic
+        members = self._files.tree(topic.path) if topic.is_directory else self._files.listing(topic.base)
+        wanted = {path for path in members if self._belongs(path, facts.mentions)}
+        if not topic.is_directory:
+            wanted |= set(facts.links)
+        wanted |= {path for pattern in place.ref.inputs for path in self._matching(place, pattern)}
+        found = dict(facts.reads)
+        for path in wanted:
+            digest = self._files.digest(path)
+            if digest is not None:
+                found[path] = digest
+        return list(found.items())
+
+    @staticmethod
+    def _belongs(path: str, mentions: list[str]) -> bool:
+        name = path.rpartition("/")[2]
+        if is_deck(name) or name.lower().endswith(_SOURCES):
+            return name in mentions or name.rpartition(".")[0] in mentions
+        return True
+
+    def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
+        root = self._files.root
+        found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        inside = [path for path in found if self._files.is_inside(path)]
+        if not inside:
+            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
+            raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
+        return inside
+
+    # -- diagrams ---------------------------------------------------------------------------------
+
+    def diagram_closure(self, source: str, type_: str) -> list[tuple[str, str]]:
+        """A diagram source and all it includes."""
+        found = [(source, self._digest(source))]
+        if type_ != "plantuml":
+            return found
+        known = self._known.get(source)
+        if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
+            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source)}}
+            self.learned[source] = known
+        return list(known["reads"].items())
+
+    def _includes(self, source: str) -> list[str]:
+        from clx.workers.plantuml.includes import closure
+
+        root = self._files.root
+        return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+
+
+def _normalize(path: PurePosixPath) -> str:
+    """*path* without ``.`` and ``..``; empty when it leaves the root."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            if not parts:
+                return ""
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

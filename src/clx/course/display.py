@@ -1,0 +1,80 @@
+"""What a build tells while it runs. The command line implements it; the default says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clx.course.report import Failure, Report
+
+
+@dataclass(slots=True)
+class TypeProgress:
+    """Numbers of one job type in one build.
+
+    Attributes:
+        workers: live workers that serve the build.
+        mean_seconds: mean time of recent jobs of this type; None without history.
+    """
+
+    type: str
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    workers: int = 0
+    mean_seconds: float | None = None
+
+    @property
+    def total(self) -> int:
+        """All jobs of this type in the build."""
+        return self.queued + self.running + self.done + self.failed
+
+    def seconds_left(self) -> float | None:
+        """Estimated time until the last one is done, from history; None without history."""
+        if self.mean_seconds is None:
+            return None
+        return (self.queued + self.running) * self.mean_seconds / max(1, self.workers)
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of a build at one moment (REQ-8.4)."""
+
+    types: dict[str, TypeProgress] = field(default_factory=dict)
+
+    def seconds_left(self) -> float | None:
+        """Estimated time until the build is done; types run side by side."""
+        known = [left for each in self.types.values() if (left := each.seconds_left()) is not None]
+        return max(known, default=None)
+
+
+class Display:
+    """Receives a build's events; every method may be ignored."""
+
+    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
+        """The plan is made: *reused* of its *jobs* have a result already."""
+
+    def started(self, progress: Progress) -> None:
+        """Jobs are queued and workers are starting."""
+
+    def job_started(self, label: str, fields: dict[str, Any]) -> None:
+        """A worker has claimed a job."""
+
+    def job_done(self, label: str, fields: dict[str, Any]) -> None:
+        """A job succeeded and its files are published."""
+
+    def job_failed(self, failure: Failure) -> None:
+        """A job failed for good."""
+
+    def note(self, text: str) -> None:
+        """Something about workers worth a line."""
+
+    def warning(self, text: str) -> None:
+        """Something the author should know."""
+
+    def tick(self, progress: Progress) -> None:
+        """Numbers may have changed."""
+
+    def finished(self, report: Report) -> None:
+        """The build is over."""

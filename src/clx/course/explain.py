@@ -1,0 +1,72 @@
+"""Why each job runs or does not: what its inputs were when its last result was made, against now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from clx.course.plan import PlannedJob
+from clx.db.ledger import Ledger
+
+
+class Reasons:
+    """Compares jobs with what they were.
+
+    Args:
+        root: the course root.
+        ledger: what was remembered; None on a first build.
+    """
+
+    def __init__(self, root: str, ledger: Ledger | None) -> None:
+        self._root = f"{root}#reasons"
+        self._ledger = ledger
+
+    def tell(self, jobs: list[PlannedJob], missing: Collection[str], *, forced: bool) -> list[tuple[str, str]]:
+        """Job label and reason, for every job."""
+        before = self._ledger.sources(self._root) if self._ledger is not None and missing else {}
+        return [
+            (job.label, self._why(job, before.get(job.label), forced=forced) if job.key in missing else "up to date")
+            for job in jobs
+        ]
+
+    @staticmethod
+    def _why(job: PlannedJob, before: Mapping[str, Any] | None, *, forced: bool) -> str:
+        if forced:
+            return "--force"
+        if before is None:
+            return "new: it has no result yet"
+        if before["key"] == job.key:
+            return "its stored output is missing or damaged"
+        changes = [*_files_changed(before["files"], dict(job.files)), *_options_changed(before, job)]
+        return "; ".join(changes) or "something it depends on changed"
+
+    def remember(self, jobs: list[PlannedJob]) -> None:
+        """Keep what the results of *jobs* were made from."""
+        facts = {
+            job.label: {
+                "key": job.key,
+                "files": dict(job.files),
+                "options": {name: value for name, value in job.payload.items() if name != "source"},
+                "tools": dict(job.tools),
+            }
+            for job in jobs
+        }
+        if self._ledger is not None:
+            self._ledger.remember(self._root, {}, facts)
+
+    def attach(self, ledger: Ledger) -> None:
+        """Remember in *ledger* from now on."""
+        self._ledger = ledger
+
+
+def _files_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    changed = [f"{path} changed" for path in now if path in before and before[path] != now[path]]
+    added = [f"{path} is new" for path in now if path not in before]
+    gone = [f"{path} is gone" for path in before if path not in now]
+    return changed + added + gone
+
+
+def _options_changed(before: Mapping[str, Any], job: PlannedJob) -> list[str]:
+    options = [name for name, value in job.payload.items() if name != "source" and before["options"].get(name) != value]
+    tools = [name for name, value in job.tools.items() if before["tools"].get(name) != value]
+    return [f"option {name} changed" for name in options] + [f"{name} changed" for name in tools]

@@ -1,0 +1,122 @@
+"""Where everything goes in the output tree, as authors of the earlier system know it (design §5).
+
+``<target>/De|En/<Course>/Folien|Slides/Html|Notebooks|Python/Code-Along|Completed|Speaker/<Section>/NN Title.ext``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clx.course.names import safe_name
+from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
+from clx.errors import UsageError
+from clx.workers.notebook.deck import PROG_LANG
+
+_KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speaker": "Speaker"}
+_SLIDES_DIRECTORIES = {"de": "Folien"}
+
+
+class Slice(NamedTuple):
+    """One variant of a course: a language, an audience and a file format."""
+
+    language: str
+    kind: str
+    format: str
+
+    def __str__(self) -> str:
+        return f"{self.language}/{self.kind}/{self.format}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a course is asked for; None means everything."""
+
+    languages: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+    formats: frozenset[str] | None = None
+    targets: frozenset[str] | None = None
+
+    def covers(self, text: str) -> bool:
+        """Whether files of the slice *text* (``<language>/<kind>/<format>``) are asked for."""
+        language, kind, format_ = text.split("/")
+        return (
+            (self.languages is None or language in self.languages)
+            and (self.kinds is None or not kind or kind in self.kinds)
+            and (self.formats is None or not format_ or format_ in self.formats)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDirectory:
+    """Where one slice of one target goes.
+
+    Attributes:
+        target: index of the target.
+        slice: the variant.
+        path: POSIX path below the target's directory, without the section.
+    """
+
+    target: int
+    slice: Slice
+    path: str
+
+
+class Layout:
+    """The output tree of one course.
+
+    Args:
+        spec: the course.
+        selection: what of it is asked for.
+
+    Raises:
+        UsageError: the selection names something the course does not have.
+    """
+
+    def __init__(self, spec: CourseSpec, selection: Selection) -> None:
+        self.spec = spec
+        self.selection = selection
+        self.targets = self._targets()
+        self.languages = _chosen("language", selection.languages, spec.languages)
+        self.kinds = _chosen("kind", selection.kinds, KINDS)
+        self.formats = _chosen("format", selection.formats, FORMATS)
+        self.sections = {
+            language: [safe_name(section.name.in_language(language)) for section in spec.sections]
+            for language in spec.languages
+        }
+        self.slices = list(self._slices())
+
+    def _targets(self) -> tuple[OutputTarget, ...]:
+        spec = self.spec
+        every = spec.output_targets or (
+            OutputTarget("public", "public", ("code-along", "completed"), FORMATS, spec.languages),
+            OutputTarget("speaker", "speaker", ("speaker",), FORMATS, spec.languages),
+        )
+        names = _chosen("target", self.selection.targets, [target.name for target in every])
+        return tuple(target for target in every if target.name in names)
+
+    def course_directory(self, language: str) -> str:
+        """The course's directory in one language, below a target."""
+        return f"{language.capitalize()}/{safe_name(self.spec.name.in_language(language))}"
+
+    def _slices(self) -> Iterator[SliceDirectory]:
+        code = PROG_LANG[self.spec.prog_lang].directory
+        directories = {"html": "Html", "notebook": "Notebooks", "code": code}
+        for number, target in enumerate(self.targets):
+            for language in (each for each in self.languages if each in target.languages):
+                base = f"{self.course_directory(language)}/{_SLIDES_DIRECTORIES.get(language, 'Slides')}"
+                for format_ in (each for each in self.formats if each in target.formats):
+                    for kind in (each for each in self.kinds if each in target.kinds):
+                        path = f"{base}/{directories[format_]}/{_KIND_DIRECTORIES[kind]}"
+                        yield SliceDirectory(number, Slice(language, kind, format_), path)
+
+
+def _chosen(what: str, asked: Collection[str] | None, there: Collection[str]) -> tuple[str, ...]:
+    """Those of *there* that are asked for, in their order."""
+    unknown = sorted(set(asked or ()) - set(there))
+    if unknown:
+        raise UsageError(
+            f'The course has no {what} "{unknown[0]}".', f"It has: {', '.join(there)}. Leave --{what} out for all."
+        )
+    return tuple(each for each in there if asked is None or each in asked)

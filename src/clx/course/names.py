@@ -1,0 +1,82 @@
+"""Titles and names as parts of output paths."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_BYTES = 200
+"""UTF-8 bytes of a safe name. File systems allow 255: the rest is for a number in front ("07 "), an
+extension behind, and the marks of a temporary file beside it."""
+
+FALLBACK = "_"
+"""What a name becomes of which nothing is left."""
+
+_TABLE = str.maketrans(
+    {**dict.fromkeys("{[", "("), **dict.fromkeys("}]", ")"), **dict.fromkeys("/\\$#%&<>*=^€|", "_")}
+    | dict.fromkeys(";!?\"'.:`", "")
+)
+_BLANKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+
+
+def safe_name(text: str) -> str:
+    """*text* as one component of a path, without an extension.
+
+    ``C#`` becomes ``CSharp``; brackets become round ones; each of ``/ \\ $ # % & < > * = ^ € |`` becomes
+    ``_``; ``; ! ? " ' . :`` and the backquote are removed (design: Names). Line breaks and tabs become a
+    blank, other control characters go, blanks at the ends go, accents are composed (NFC, so that the
+    name is the same on every file system).
+
+    The result is never empty, never ``.`` or ``..``, never longer than :data:`MAX_BYTES` in UTF-8, and
+    ``safe_name`` leaves it as it is. Different texts may give the same name.
+    """
+    composed = unicodedata.normalize("NFC", text)
+    replaced = _BLANKS.sub(" ", composed.replace("C#", "CSharp").translate(_TABLE))
+    visible = "".join(each for each in replaced if unicodedata.category(each) not in ("Cc", "Cs"))
+    return _cut(unicodedata.normalize("NFC", visible).strip()).strip() or FALLBACK
+
+
+def _cut(text: str) -> str:
+    """The longest beginning of *text* within :data:`MAX_BYTES` that splits no character from its accents."""
+    if len(text.encode()) <= MAX_BYTES:
+        return text
+    kept = text.encode()[:MAX_BYTES].decode(errors="ignore")
+    while kept and unicodedata.combining(text[len(kept)]):
+        kept = kept[:-1]
+    return kept
+
+
+def name_problem(text: str) -> str | None:
+    """Why *text* cannot be the name of a course or a section, as the end of a sentence; ``None`` if it can.
+
+    :func:`safe_name` would make a safe component of anything; a name refused here is a mistake.
+    """
+    if not text.strip():
+        return "is empty"
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        return "contains a control character or a line break"
+    if any(part in (".", "..") for part in re.split(r"[/\\]", text.strip())):
+        return 'is a path; a name cannot contain "." or ".." as a directory'
+    if safe_name(text) == FALLBACK and text.strip() != FALLBACK:
+        return "has no character that can stand in a file name"
+    return None
+
+
+def path_problem(text: str) -> str | None:
+    """Why *text* is not a path below some directory, as the end of a sentence; ``None`` if it is.
+
+    Paths are written with ``/``, whatever the system; ``.`` is the directory itself.
+    """
+    if not text.strip():
+        return "is empty"
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        return "contains a control character or a line break"
+    if "\\" in text:
+        return r"contains a backslash; write / between directories"
+    if text.startswith("/") or re.match(r"[A-Za-z]:", text):
+        return "is absolute; only relative paths are allowed here"
+    if ".." in text.split("/"):
+        return 'contains ".."; only places below are allowed here'
+    if any(len(part.encode()) > 255 for part in text.split("/")):
+        return "has a part of more than 255 bytes"
+    return None

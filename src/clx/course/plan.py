@@ -1,0 +1,385 @@
+"""The plan of a build: which jobs there are, what each depends on, where each result goes.
+
+A plan is a pure function of the course's files and the settings. It runs nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clx.course.closure import Closures, DeckFacts
+from clx.course.layout import Layout
+from clx.course.names import safe_name
+from clx.course.source_files import SourceFiles
+from clx.course.spec import DirGroup
+from clx.course.topics import CourseTopic, Topic
+from clx.errors import CourseError
+from clx.settings.schema import Settings
+from clx.workers.notebook.deck import deck_language, is_deck
+
+DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
+"""Extension of a diagram source → job type."""
+_EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
+_PRIORITY = {"plantuml": 4, "drawio": 4, "notebook": 3}
+_encode = msgspec.json.encode
+
+
+class Place(NamedTuple):
+    """One path of the output tree: index of the target, POSIX path below it, the slice it belongs to."""
+
+    target: int
+    path: str
+    slice: str
+
+
+@dataclass(slots=True)
+class PlannedJob:
+    """A job the course needs, whether or not its result is known already.
+
+    Attributes:
+        type: job type.
+        source: the file it converts, below the course root.
+        task: what of it, e.g. ``execute de``; empty for diagrams.
+        key: digest of everything its result depends on.
+        payload: what the worker gets, without its files.
+        files: its input closure: path and digest.
+        tools: the converter's fingerprint.
+        places: where its outputs go; for diagrams the place of the first picture.
+    """
+
+    type: str
+    source: str
+    task: str
+    key: str
+    payload: dict[str, Any]
+    files: list[tuple[str, str]]
+    tools: Mapping[str, str]
+    places: dict[str, list[Place]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return f"{self.source} ({self.task})" if self.task else self.source
+
+    @property
+    def priority(self) -> int:
+        """Diagrams before the pages that show them, long work before short."""
+        return _PRIORITY[self.type]
+
+    def places_of(self, name: str) -> list[Place]:
+        """Where the output *name* goes; further pages of a diagram are called ``<stem>-2.png``, …"""
+        found = self.places.get(name)
+        if found is not None:
+            return found
+        number, dot, extension = name.partition(".")
+        first = self.places.get(f"1.{extension}", ()) if number.isdigit() else ()
+        cut = len(dot + extension)
+        return [Place(target, f"{path[:-cut]}-{number}.{extension}", slice_) for target, path, slice_ in first]
+
+
+@dataclass(slots=True)
+class Copy:
+    """A file that is copied as it is."""
+
+    source: str
+    digest: str
+    places: list[Place]
+
+
+@dataclass(slots=True)
+class Plan:
+    """All a build does.
+
+    Attributes:
+        jobs: in the order of the course.
+        copies: files copied as they are.
+        warnings: what the author should know.
+    """
+
+    jobs: list[PlannedJob] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    decks: int = 0
+
+
+class Planner:
+    """Makes the plan of one course.
+
+    Args:
+        layout: the output tree asked for.
+        topics: the course's topics in order.
+        files: the course's files.
+        settings: options that results depend on.
+        tools: fingerprint per job type.
+        known: facts about sources from earlier builds.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        topics: list[CourseTopic],
+        files: SourceFiles,
+        settings: Settings,
+        tools: Mapping[str, Mapping[str, str]],
+        known: Mapping[str, Any],
+    ) -> None:
+        self._layout = layout
+        self._spec = layout.spec
+        self._topics = topics
+        self._files = files
+        self._settings = settings
+        self._tools = {type_: _encode(found, order="sorted") for type_, found in tools.items()}
+        self._tool_facts = tools
+        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"])
+        self._plan = Plan()
+        self._taken: dict[tuple[int, str], tuple[str, str]] = {}
+        self._jobs: dict[str, PlannedJob] = {}
+        self._copies: dict[str, Copy] = {}
+        self._problems: list[str] = []
+
+    def plan(self) -> Plan:
+        """Look at every source.
+
+        Raises:
+            CourseError: a deck cannot be read or expanded, or two sources want one output path.
+        """
+        numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
+        for place in self._topics:
+            try:
+                numbers[place.section] = self._topic(place, numbers[place.section])
+            except CourseError as error:
+                self._problem(str(error))
+        for group in self._spec.dir_groups:
+            self._dir_group(group)
+        if self._problems:
+            fact, _, step = "\n".join(self._problems).rpartition("\n")
+            raise CourseError(fact or step, step if fact else "")
+        for path in self._files.left_out:
+            self._plan.warnings.append(f"{path} is a link to outside the course and was left out.")
+        self._plan.copies = list(self._copies.values())
+        self._plan.jobs = list(self._jobs.values())
+        return self._plan
+
+    def _problem(self, text: str) -> None:
+        self._problems.append(text)
+        if len(self._problems) == 20:
+            raise CourseError("\n".join(self._problems), "There may be more.")
+
+    # -- one topic --------------------------------------------------------------------------------
+
+    def _topic(self, place: CourseTopic, last_number: int) -> int:
+        """Plan one topic; returns the number of its last deck in the section."""
+        topic = place.topic
+        members = self._members(topic)
+        decks = [path for path in members if is_deck(path.rpartition("/")[2])]
+        number = last_number
+        linked: list[str] = []
+        for deck in decks:
+            number += 1
+            facts = self.closures.facts(deck)
+            self._deck(place, deck, facts, number)
+            linked += facts.links
+        pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
+        others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
+        if not topic.is_directory:
+            others += self._linked_beside(topic, linked, others)
+        self._copy_files(place, others, pictures)
+        for group in place.ref.dir_groups:
+            self._dir_group(group)
+        if not decks:
+            self._plan.warnings.append(f"{topic.path} has no deck (slides_… or topic_…).")
+        return number
+
+    def _members(self, topic: Topic) -> list[str]:
+        if topic.is_directory:
+            return self._files.tree(topic.path)
+        beside = [path for path in self._files.listing(topic.base) if not is_deck(path.rpartition("/")[2])]
+        return [topic.path, *beside]
+
+    def _linked_beside(self, topic: Topic, links: list[str], known: list[str]) -> list[str]:
+        """Files below a file topic's directory that its deck links to."""
+        found = []
+        for link in dict.fromkeys(links):
+            if not link.startswith(f"{topic.base}/"):
+                self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
+            elif link not in known and _suffix(link) not in DIAGRAMS and not is_deck(link.rpartition("/")[2]):
+                found.append(link)
+        return found
+
+    # -- decks ------------------------------------------------------------------------------------
+
+    def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int) -> None:
+        evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
+        self._plan.decks += 1
+        for language in self._layout.languages:
+            title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
+            executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
+            options = self._deck_options(place, deck, language, evaluate=evaluate)
+            reads = list(facts.reads.items())
+            if rendered:
+                self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
+            if executed:
+                closure = self.closures.deck_closure(place, deck, facts)
+                self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+
+    def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
+        section = self._spec.sections[place.section]
+        return {
+            "source": deck,
+            "topic": place.topic.base,
+            "lang": language,
+            "prog_lang": self._spec.prog_lang,
+            "evaluate": evaluate,
+            "course": self._spec.name.in_language(language),
+            "section": section.name.in_language(language),
+            "variables": self._spec.variables,
+        }
+
+    def _deck_places(
+        self, place: CourseTopic, deck: str, language: str, title: str, *, evaluate: bool
+    ) -> tuple[dict[str, list[Place]], dict[str, list[Place]]]:
+        """Places by output name: those of the executed pages, and all others."""
+        executed: dict[str, list[Place]] = {}
+        rendered: dict[str, list[Place]] = {}
+        code = deck_language(deck, self._spec.prog_lang).extension
+        section = self._layout.sections[language][place.section]
+        for each in self._layout.slices:
+            kind, format_ = each.slice.kind, each.slice.format
+            if each.slice.language != language or (format_ == "html" and not place.ref.html):
+                continue
+            extension = _EXTENSIONS.get(format_, code)
+            ran = format_ == "html" and kind != "code-along" and evaluate
+            found = Place(each.target, f"{each.path}/{section}/{title}{extension}", str(each.slice))
+            (executed if ran else rendered).setdefault(f"{kind}{extension}", []).append(found)
+        return executed, rendered
+
+    def _job(
+        self,
+        type_: str,
+        source: str,
+        task: str,
+        options: dict[str, Any],
+        files: list[tuple[str, str]],
+        places: dict[str, list[Place]],
+    ) -> None:
+        listed = sorted(set(files))
+        key = sha256(_encode([type_, options, listed], order="deterministic") + self._tools[type_]).hexdigest()
+        for name, wanted in places.items():
+            for each in wanted:
+                self._take(each, source, f"{key}/{name}")
+        known = self._jobs.get(key)
+        if known is not None:
+            for name, wanted in places.items():
+                known.places.setdefault(name, []).extend(wanted)
+            return
+        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tool_facts[type_], places)
+
+    # -- pictures and other files -----------------------------------------------------------------
+
+    def _section_places(self, place: CourseTopic, path: str) -> list[Place]:
+        return [
+            Place(
+                each.target,
+                f"{each.path}/{self._layout.sections[each.slice.language][place.section]}/{path}",
+                str(each.slice),
+            )
+            for each in self._layout.slices
+            if place.ref.html or each.slice.format != "html"
+        ]
+
+    def _diagrams(self, place: CourseTopic, sources: list[str]) -> dict[str, str]:
+        """Plan the topic's diagrams; returns the place of each picture relative to the topic → its source."""
+        made: dict[str, str] = {}
+        format_ = self._settings.diagrams.format
+        for source in sources:
+            type_ = DIAGRAMS[_suffix(source)]
+            options: dict[str, Any] = {"source": source, "format": format_}
+            if type_ == "drawio":
+                options |= {"scale": self._settings.drawio.scale, "border": self._settings.drawio.border}
+            closure = self.closures.diagram_closure(source, type_)
+            picture = f"img/{PurePosixPath(source).stem}.{format_}"
+            if picture in made:
+                self._problem(
+                    f"{made[picture]} and {source} would both become {picture} in the output.\nRename one of them."
+                )
+            made[picture] = source
+            places = {f"1.{format_}": self._section_places(place, picture)}
+            self._job(type_, source, "", options, closure, places)
+        return made
+
+    def _copy_files(self, place: CourseTopic, paths: list[str], pictures: Mapping[str, str]) -> None:
+        base = f"{place.topic.base}/"
+        for path in dict.fromkeys(paths):
+            relative = path.removeprefix(base)
+            if relative in pictures:
+                self._plan.warnings.append(f"{path} is replaced by the picture made from {pictures[relative]}.")
+                continue
+            self._copy(path, self._section_places(place, relative))
+
+    def _copy(self, source: str, places: list[Place]) -> None:
+        digest = self._files.digest(source)
+        if digest is None or not places:
+            return
+        fresh = [each for each in places if self._take(each, source, digest)]
+        known = self._copies.setdefault(source, Copy(source, digest, []))
+        known.places.extend(fresh)
+
+    def _take(self, place: Place, source: str, content: str) -> bool:
+        """Claim an output path for a source; false when the same content has it already."""
+        at = (place.target, place.path)
+        holder = self._taken.setdefault(at, (source, content))
+        if holder[0] == source and holder[1] == content:
+            return True
+        if holder[1] == content:
+            return False
+        self._problem(
+            f"{holder[0]} and {source} both want the output {place.path}, with different contents.\n"
+            "Rename one of them, or put their topics into different sections."
+        )
+        return False
+
+    def _dir_group(self, group: DirGroup) -> None:
+        if not (self._files.root / group.path).is_dir():
+            self._problem(f"{self._spec.path}: the dir_groups path {group.path} is not a directory.\nCorrect the path.")
+            return
+        for path, relative in self._group_files(group):
+            places = []
+            for number, target in enumerate(self._layout.targets):
+                for language in (each for each in self._layout.languages if each in target.languages):
+                    name = group.name.in_language(language)
+                    parts = [self._layout.course_directory(language), *([name] if name not in ("", ".") else [])]
+                    places.append(Place(number, "/".join([*parts, relative]), f"{language}//"))
+            self._copy(path, places)
+
+    def _group_files(self, group: DirGroup) -> Iterator[tuple[str, str]]:
+        """Files of a directory group: path below the root, and path below the group."""
+        base = "" if group.path in ("", ".") else f"{group.path}/"
+        list_files = self._files.tree if group.recursive else self._files.listing
+        if not group.subdirs:
+            found = list_files(group.path)
+        else:
+            found = [path for each in group.subdirs for path in self._subdirectory(base + each, group)]
+            if group.include_root_files:
+                found = self._files.listing(group.path) + found
+        yield from ((path, path.removeprefix(base)) for path in found)
+
+    def _subdirectory(self, path: str, group: DirGroup) -> list[str]:
+        if not (self._files.root / path).is_dir():
+            self._problem(f"{self._spec.path}: the dir_groups directory {path} does not exist.\nCorrect subdirs.")
+            return []
+        return self._files.tree(path) if group.recursive else self._files.listing(path)
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
+
+
+def target_directories(layout: Layout, output: Path) -> list[str]:
+    """The absolute directory of each target."""
+    return [str(output if target.path in ("", ".") else output / target.path) for target in layout.targets]

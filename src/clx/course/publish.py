@@ -1,0 +1,261 @@
+"""Publishing: what is known becomes files of the output tree, and files no longer wanted go.
+
+Only the process that owns a target writes into it: artifact → temporary file on the same file system →
+fsync → ``os.replace``. A file that CLX did not write is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clx.artifacts.store import ArtifactStore
+from clx.course.layout import Selection
+from clx.course.plan import Place
+from clx.db.ledger import Ledger, PublishedFile
+from clx.errors import ArtifactError, OutputError, UsageError
+
+_TEMPORARY = ".clx-tmp"
+_NOTED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file to be: where, from which source of the course, and which bytes.
+
+    ``path`` is the file the bytes are read from when they are not in the store.
+    """
+
+    place: Place
+    source: str
+    digest: str
+    path: Path | None = None
+
+
+class Publisher:
+    """Writes the targets of one build.
+
+    Args:
+        targets: absolute directory of each target, as :class:`~clx.course.plan.Place` counts them.
+        ledger: who owns what; None when nothing is known and nothing may be written.
+        store: the artifacts.
+        state_dir: for locks and, on the same file system, temporary files.
+    """
+
+    def __init__(self, targets: list[str], ledger: Ledger | None, store: ArtifactStore, state_dir: Path) -> None:
+        self.targets = targets
+        self._ledger = ledger
+        self._store = store
+        self._state_dir = state_dir
+        self.owned = [ledger.outputs(target) if ledger else {} for target in targets]
+        self._checked: set[str] = set()
+        self._temporary: dict[int, Path] = {}
+        self.written = 0
+        self.bytes_written = 0
+
+    def attach(self, ledger: Ledger) -> None:
+        """Write to *ledger* from now on."""
+        self._ledger = ledger
+
+    def check(self) -> None:
+        """See that the targets can be directories.
+
+        Raises:
+            UsageError: one is a file or lies below one.
+        """
+        for target in self.targets:
+            folder = Path(target)
+            for each in (folder, *folder.parents):
+                if each.is_dir():
+                    break
+                if each.exists() or each.is_symlink():
+                    raise UsageError(
+                        f"The output path {each} is a file, not a directory.", "Choose another directory with -o."
+                    )
+
+    def is_current(self, place: Place, digest: str) -> bool:
+        """Whether the file is there as CLX last wrote it, with these bytes."""
+        row = self.owned[place.target].get(place.path)
+        if row is None or row.digest != digest:
+            return False
+        try:
+            found = os.stat(f"{self.targets[place.target]}/{place.path}")  # noqa: PTH116  (hot)
+        except OSError:
+            return False
+        return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+
+    def publish(self, items: Iterable[Item]) -> None:
+        """Write files and note who owns them.
+
+        Raises:
+            OutputError: a file cannot be written; what was written before is noted.
+            ArtifactError: the bytes are not to be had.
+        """
+        done: list[PublishedFile] = []
+        with self._locked():
+            try:
+                for item in items:
+                    done.append(self._write(item))
+                    if len(done) >= _NOTED_AT_ONCE:
+                        self._note(done)
+            finally:
+                self._note(done)
+
+    def _note(self, done: list[PublishedFile]) -> None:
+        if self._ledger is not None:
+            self._ledger.published(done)
+        done.clear()
+
+    def _write(self, item: Item) -> PublishedFile:
+        root = self.targets[item.place.target]
+        final = Path(root, item.place.path)
+        try:
+            self._prepare(Path(root), final)
+            if not _has_bytes(final, item.digest):
+                self._replace(item, final)
+            found = final.stat()
+        except OSError as error:
+            raise OutputError(
+                f"{final} cannot be written: {error.strerror}.",
+                "Free some space and build again." if error.errno == 28 else "Check the output directory.",
+            ) from error
+        row = PublishedFile(
+            root, item.place.path, item.place.slice, item.source, item.digest, found.st_size, found.st_mtime_ns
+        )
+        self.owned[item.place.target][item.place.path] = row
+        return row
+
+    def _prepare(self, root: Path, final: Path) -> None:
+        """Make the file's directory and see that it really lies in the target."""
+        folder = str(final.parent)
+        if folder in self._checked:
+            return
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+            raise OutputError(f"{final} lies outside its target once symbolic links are followed.", "Remove the link.")
+        self._checked.add(folder)
+
+    def _replace(self, item: Item, final: Path) -> None:
+        temporary = self._temporary_directory(item.place.target) / secrets.token_hex(8)
+        try:
+            if item.path is not None:
+                _copy_checked(item.path, temporary, item.digest)
+            else:
+                self._store.copy_to(item.digest, temporary)
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            self.bytes_written += temporary.stat().st_size
+            os.replace(temporary, final)  # noqa: PTH105
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.written += 1
+
+    def _temporary_directory(self, target: int) -> Path:
+        """A directory for temporary files on the target's file system; outside the target where possible."""
+        if target not in self._temporary:
+            root = Path(self.targets[target])
+            local = self._state_dir / "tmp"
+            local.mkdir(parents=True, exist_ok=True)
+            folder = local if local.stat().st_dev == root.stat().st_dev else root / _TEMPORARY
+            folder.mkdir(exist_ok=True)
+            self._temporary[target] = folder
+        return self._temporary[target]
+
+    # -- removal ----------------------------------------------------------------------------------
+
+    def remove_stale(
+        self, wanted: Collection[tuple[int, str]], selection: Selection, failed: Collection[str]
+    ) -> tuple[list[str], list[str]]:
+        """Remove files of the selected slices that nothing wants any more.
+
+        Args:
+            wanted: every output path of the plan.
+            selection: what was asked for; nothing outside it is touched.
+            failed: sources whose jobs failed: their last good files stay.
+
+        Returns:
+            Paths removed, and paths kept because they were changed by somebody else.
+        """
+        removed: list[tuple[str, str]] = []
+        kept: list[str] = []
+        for number, rows in enumerate(self.owned):
+            for path, row in list(rows.items()):
+                if (number, path) in wanted or not selection.covers(row.slice) or row.source in failed:
+                    continue
+                full = Path(row.target, path)
+                if _is_as_written(full, row):
+                    full.unlink(missing_ok=True)
+                    _remove_empty(full.parent, Path(row.target))
+                elif full.exists():
+                    kept.append(str(full))
+                removed.append((row.target, path))
+                del rows[path]
+        if removed and self._ledger is not None:
+            with self._locked():
+                self._ledger.published([], removed)
+        return [f"{target}/{path}" for target, path in removed], kept
+
+    # -- one publisher at a time ------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        locks = self._state_dir / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            for target in sorted(self.targets):
+                name = hashlib.sha256(target.encode()).hexdigest()[:16]
+                stream = stack.enter_context((locks / name).open("w"))
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def close(self) -> None:
+        """Remove temporary directories inside targets."""
+        for folder in self._temporary.values():
+            if folder.name == _TEMPORARY:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_bytes(path: Path, digest: str) -> bool:
+    """Whether a file with these bytes is there already, e.g. written by a build that was killed."""
+    try:
+        if path.is_symlink():
+            return False
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == digest
+    except FileNotFoundError:
+        return False
+
+
+def _copy_checked(source: Path, target: Path, digest: str) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+    with target.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
+            raise ArtifactError(f"{source} changed while it was being copied.", "Build again.")
+
+
+def _is_as_written(path: Path, row: PublishedFile) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    with contextlib.suppress(OSError):
+        while folder != root and folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent

@@ -1,0 +1,85 @@
+"""What a build did: for the closing summary and for ``--report FILE.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
+
+
+@dataclass(slots=True)
+class Failure:
+    """A job that failed, as the author needs to know it.
+
+    Attributes:
+        type: job type.
+        source: the file, below the course root.
+        task: what of it was done, e.g. ``execute de``.
+        error: the stored error: message, next_step, cell, line, traceback.
+        kept: output files of an earlier build that stay although they are stale.
+    """
+
+    type: str
+    source: str
+    task: str
+    error: dict[str, Any]
+    kept: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Source, cell and line in one phrase."""
+        parts = [self.source]
+        if "cell" in self.error:
+            parts.append(f"cell {self.error['cell']}")
+        if "line" in self.error:
+            parts.append(f"line {self.error['line']}")
+        return ", ".join(parts)
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome of one build. Keys of :meth:`as_dict` are documented and only ever added to."""
+
+    course: str = ""
+    output: str = ""
+    targets: list[str] = field(default_factory=list)
+    decks: int = 0
+    jobs: int = 0
+    ran: int = 0
+    reused: int = 0
+    files: int = 0
+    written: int = 0
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+    exit_code: int = EXIT_DONE
+
+    def settle(self) -> None:
+        """Derive the exit code from what happened."""
+        if self.failures and self.exit_code == EXIT_DONE:
+            self.exit_code = EXIT_JOB_FAILED
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as one JSON document."""
+        return {
+            "exit_code": self.exit_code,
+            "course": self.course,
+            "output": self.output,
+            "targets": self.targets,
+            "decks": self.decks,
+            "outputs": {"files": self.files, "written": self.written, "removed": self.removed, "kept": self.kept},
+            "jobs": {"planned": self.jobs, "ran": self.ran, "failed": len(self.failures)},
+            "reused": self.reused,
+            "failures": [
+                {"type": each.type, "source": each.source, "task": each.task, **each.error, "stale": each.kept}
+                for each in self.failures
+            ],
+            "warnings": self.warnings,
+            "reasons": [{"job": job, "reason": reason} for job, reason in self.reasons],
+            "seconds": round(self.seconds, 3),
+        }

@@ -1,0 +1,221 @@
+"""Running the jobs of a build: queue them, keep workers, publish as results arrive, until all have ended."""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clx.artifacts.store import ArtifactStore
+from clx.course.display import Display, Progress, TypeProgress
+from clx.course.plan import PlannedJob
+from clx.course.report import Failure
+from clx.db.batches import BatchTable
+from clx.db.database import Database
+from clx.db.doorbell import Bell
+from clx.db.jobs import Job, NewJob, Queue
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.workers.health import require_tools
+from clx.workers.identity import is_gone, process_identity
+from clx.workers.kinds import pool_name
+from clx.workers.lifecycle import BuildWorkers, Need, strike_off_dead
+
+_BEAT = 0.5
+_SHOWN_EVERY = 0.1
+_STOP_GRACE = 2.0
+
+Publish = Callable[[PlannedJob, dict[str, Any]], None]
+
+
+class JobRunner:
+    """Runs planned jobs on workers.
+
+    Args:
+        database: the job table.
+        resolved: settings with their origins.
+        store: where inputs go and outputs come from.
+        root: the course root.
+        display: is told what happens.
+    """
+
+    def __init__(
+        self, database: Database, resolved: Resolved, store: ArtifactStore, root: Path, display: Display
+    ) -> None:
+        self._database = database
+        self._resolved = resolved
+        self._settings = worker_settings(resolved)
+        self._store = store
+        self._root = root
+        self._display = display
+        self._queue = Queue(database)
+        self._batches = BatchTable(database)
+        self._lease = int(resolved.settings.jobs.lease * 1000)
+        self._failures: list[tuple[PlannedJob, dict[str, Any]]] = []
+
+    def run(
+        self, name: str, jobs: list[PlannedJob], publish: Publish, *, fail_fast: bool, new_workers: bool
+    ) -> list[tuple[PlannedJob, dict[str, Any]]]:
+        """Run *jobs* to their end; returns those that failed with their errors.
+
+        Raises:
+            ToolMissingError: a tool for one of the types is not there; nothing was queued.
+            WorkerStartupError: workers do not start.
+        """
+        require_tools({job.type for job in jobs}, self._settings)
+        self._batches.sweep(is_gone)
+        strike_off_dead(self._database)
+        batch = self._batches.open(
+            name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
+        )
+        workers = BuildWorkers(self._database, self._settings, batch, self._display.note)
+        done = False
+        try:
+            with self._database.doorbell.listen("build") as bell:
+                pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
+                workers.require(self._needs(jobs, pools))
+                outstanding = self._enqueue(batch, jobs, pools)
+                self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
+            done = True
+        finally:
+            self._batches.close(batch, abandoned=not done)
+            workers.stop(grace=_STOP_GRACE if not done or fail_fast else self._settings.workers.grace_period)
+        return self._failures
+
+    # -- before -----------------------------------------------------------------------------------
+
+    def _pools(self, jobs: list[PlannedJob], own: str | None) -> dict[str, str]:
+        return {
+            job.type: own or pool_name(self._resolved.worker(job.type).mode, job.tools)
+            for job in {job.type: job for job in jobs}.values()
+        }
+
+    def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[Need]:
+        """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
+        needs = []
+        for type_, pool in pools.items():
+            worker = self._resolved.worker(type_)
+            count = min(worker.count, sum(1 for job in jobs if job.type == type_))
+            needs.append(Need(type_, count, pool, str(worker.count_origin)))
+        return needs
+
+    def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:
+        for path, digest in {file for job in jobs for file in job.files}:
+            self._store.put_file(self._root / path, digest)
+        timeout = int(self._settings.jobs.timeout * 1000)
+        new = [
+            NewJob(
+                job.type,
+                {**job.payload, "files": job.files, **self._limits(job)},
+                pool=pools[job.type],
+                key=job.key,
+                priority=job.priority,
+                max_runs=self._settings.jobs.max_runs,
+                timeout=timeout,
+            )
+            for job in jobs
+        ]
+        return dict(zip(self._queue.enqueue_many(new, batch=batch), jobs, strict=True))
+
+    def _limits(self, job: PlannedJob) -> dict[str, Any]:
+        """Options that bound a job without changing its result, and so are no part of its key."""
+        return {"cell_timeout": self._settings.notebook.cell_timeout} if job.type == "notebook" else {}
+
+    # -- while ------------------------------------------------------------------------------------
+
+    def _loop(
+        self,
+        batch: int,
+        outstanding: dict[int, PlannedJob],
+        workers: BuildWorkers,
+        bell: Bell,
+        publish: Publish,
+        *,
+        fail_fast: bool,
+    ) -> None:
+        means = {job.type: self._queue.mean_seconds(job.type) for job in outstanding.values()}
+        progress = Progress({type_: TypeProgress(type_, mean_seconds=mean) for type_, mean in means.items()})
+        for job in outstanding.values():
+            progress.types[job.type].queued += 1
+        self._display.started(progress)
+        next_renewal, next_shown = time.monotonic(), 0.0
+        running: set[int] = set()
+        while outstanding:
+            bell.silence()
+            self._collect(outstanding, running, progress, publish)
+            if self._failures and fail_fast:
+                return
+            workers.tend({type_: each.queued for type_, each in progress.types.items()})
+            now = time.monotonic()
+            if now >= next_renewal:
+                next_renewal = now + self._lease / 6000
+                self._batches.renew(batch, lease=self._lease)
+            if now >= next_shown:
+                next_shown = now + _SHOWN_EVERY
+                for type_, count in workers.counts().items():
+                    progress.types[type_].workers = count
+                self._display.tick(progress)
+            if outstanding:
+                waiting = [*workers.descriptors(), *([bell.fileno()] if bell.fileno() >= 0 else [])]
+                select.select(waiting, [], [], _BEAT if bell.fileno() >= 0 else 0.05)
+        self._display.tick(progress)
+
+    def _collect(
+        self, outstanding: dict[int, PlannedJob], running: set[int], progress: Progress, publish: Publish
+    ) -> None:
+        """Take note of every job whose state has changed."""
+        for row in self._queue.get_changed(list(outstanding), running):
+            job, numbers = outstanding[row.id], progress.types[row.type]
+            if row.state == "running":
+                running.add(row.id)
+                numbers.queued, numbers.running = numbers.queued - 1, numbers.running + 1
+                self._display.job_started(job.label, {"job": row.id, "type": row.type, "worker": row.worker_id})
+                continue
+            if row.id in running:
+                running.discard(row.id)
+                numbers.running -= 1
+            else:
+                numbers.queued -= 1
+            if row.state == "queued":
+                numbers.queued += 1
+                continue
+            del outstanding[row.id]
+            self._ended(row, job, numbers, publish)
+
+    def _ended(self, row: Job, job: PlannedJob, numbers: TypeProgress, publish: Publish) -> None:
+        if row.state == "succeeded":
+            publish(job, row.result)
+            numbers.done += 1
+            seconds = ((row.finished_at or 0) - (row.started_at or 0)) / 1000
+            fields = {"job": row.id, "type": row.type, "seconds": seconds}
+            self._display.job_done(job.label, fields)
+            return
+        error = row.error or {}
+        if row.state == "cancelled":
+            error = {"type": "Cancelled", "message": "The job was cancelled.", "next_step": "Build again to run it."}
+        numbers.failed += 1
+        self._failures.append((job, error))
+        self._display.job_failed(Failure(job.type, job.source, job.task, error))
+
+
+def worker_settings(resolved: Resolved) -> Settings:
+    """The settings as workers get them: paths of tools made absolute, for workers run elsewhere."""
+    settings = resolved.settings
+    replace = msgspec.structs.replace
+
+    def absolute(key: str) -> str | None:
+        value = next(value for name, value, _ in resolved.items() if name == key)
+        return str(resolved.path(key)) if value and os.sep in value else value
+
+    return replace(
+        settings,
+        notebook=replace(settings.notebook, python=absolute("notebook.python")),
+        plantuml=replace(settings.plantuml, jar=absolute("plantuml.jar"), java=absolute("plantuml.java")),
+        drawio=replace(settings.drawio, executable=absolute("drawio.executable")),
+    )

@@ -1,0 +1,389 @@
+"""The course spec: what ``course.yaml`` says, checked, each topic with its place in the file.
+
+::
+
+    spec = load_spec(Path("course.yaml"))
+    spec.name.in_language("de")
+    spec.where(0, 2)            # "course.yaml:12:9", the third topic of the first section
+
+Everything that is wrong in the document is reported at once, with line, column and what to write
+instead. Whether the topics exist is not looked at here.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clx.course.names import name_problem, path_problem
+from clx.course.spec_reader import EnoughError, Reader
+from clx.course.yaml_source import Node, parse, read_source
+from clx.settings.problems import quoted, shortened
+
+PROG_LANGS = ("python", "cpp", "csharp", "java", "typescript", "rust", "c")
+"""Programming languages a course can be in."""
+KINDS = ("code-along", "completed", "speaker")
+"""What a deck becomes, by audience."""
+FORMATS = ("html", "notebook", "code")
+"""What a deck becomes, by file type."""
+
+_OTHER_NAMES = {
+    "py": "python",
+    "python3": "python",
+    "c++": "cpp",
+    "cxx": "cpp",
+    "c#": "csharp",
+    "cs": "csharp",
+    "ts": "typescript",
+    "rs": "rust",
+}
+_RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
+_COURSE_KEYS = (
+    *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate"),
+    *("sections", "dir_groups", "output_targets"),
+)
+_TOPIC_KEYS = ("id", "html", "evaluate", "inputs", "dir_groups")
+_GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
+_TARGET_KEYS = ("name", "path", "kinds", "formats", "languages")
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A text that may differ by language."""
+
+    by_language: dict[str, str] = {}
+    """Language code → text; empty when one string stands for all languages."""
+    common: str = ""
+    """The one string, when ``by_language`` is empty."""
+
+    def in_language(self, language: str) -> str:
+        """The text in one of the course's languages."""
+        return self.by_language[language] if self.by_language else self.common
+
+
+class DirGroup(msgspec.Struct, frozen=True):
+    """Directories that are copied verbatim into every course output directory."""
+
+    name: Text
+    """A path in the output; ``""``: the course output directory itself."""
+    path: str
+    """POSIX path below the course root; ``.`` is the root."""
+    subdirs: tuple[str, ...] = ()
+    """POSIX paths below *path*; none: everything."""
+    include_root_files: bool = False
+    """Whether the files directly in *path* are copied too, where *subdirs* selects."""
+    recursive: bool = True
+    """Whether the directories below are copied too."""
+
+
+class TopicRef(msgspec.Struct, frozen=True):
+    """A topic as a section names it."""
+
+    id: str
+    """As written: ``id``, or ``directory/id`` where an id occurs in two directories."""
+    html: bool = True
+    """Whether HTML is made."""
+    evaluate: bool | None = None
+    """Whether code is run for HTML; ``None``: as the course says."""
+    inputs: tuple[str, ...] = ()
+    """More files the topic's decks can see: glob patterns, POSIX, relative to the course root."""
+    dir_groups: tuple[DirGroup, ...] = ()
+    line: int = 0
+    """1-based, as is the column."""
+    column: int = 0
+
+    @property
+    def directory(self) -> str | None:
+        """The directory below ``slides/`` that is named with the id, if one is."""
+        return self.id.partition("/")[0] if "/" in self.id else None
+
+    @property
+    def bare_id(self) -> str:
+        """The id without a directory."""
+        return self.id.rpartition("/")[2]
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A part of a course; its decks are numbered together."""
+
+    name: Text
+    topics: tuple[TopicRef, ...]
+    line: int = 0
+    column: int = 0
+
+
+class OutputTarget(msgspec.Struct, frozen=True):
+    """A directory that gets a slice of the output. Lists that were left out are filled in with all."""
+
+    name: str
+    path: str
+    """POSIX path below the output directory; ``.`` is that directory."""
+    kinds: tuple[str, ...] = KINDS
+    formats: tuple[str, ...] = FORMATS
+    languages: tuple[str, ...] = ()
+
+
+class CourseSpec(msgspec.Struct, frozen=True):
+    """What a course file says."""
+
+    path: str
+    """The file, as it was named to :func:`load_spec`."""
+    name: Text
+    prog_lang: str
+    languages: tuple[str, ...]
+    """Two-letter codes; every :class:`Text` has a text for each."""
+    sections: tuple[Section, ...]
+    description: Text | None = None
+    certificate: Text | None = None
+    author: Text | None = None
+    variables: dict[str, Any] = {}
+    """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
+    evaluate: bool = True
+    dir_groups: tuple[DirGroup, ...] = ()
+    output_targets: tuple[OutputTarget, ...] = ()
+    """Empty: the standard layout with everything."""
+
+    def where(self, section: int, topic: int | None = None) -> str:
+        """``file:line:column`` of a section or of one of its topics, by 0-based index."""
+        named = self.sections[section]
+        place: Section | TopicRef = named if topic is None else named.topics[topic]
+        return f"{self.path}:{place.line}:{place.column}"
+
+
+def load_spec(path: Path) -> CourseSpec:
+    """Read and check a course file.
+
+    Raises:
+        CourseError: the file cannot be read, or what it says cannot be a course; names every mistake
+            (up to :data:`clx.settings.problems.PROBLEM_LIMIT`) as ``file:line:column: fact``.
+    """
+    return read_spec(read_source(path), str(path))
+
+
+def read_spec(text: str, path: str) -> CourseSpec:
+    """As :func:`load_spec`, from the text of the file *path*."""
+    root = parse(text, path)
+    reader = _SpecReader(path)
+    try:
+        spec = reader.course(root)
+    except EnoughError:
+        spec = None
+    reader.finish()
+    if spec is None:
+        raise AssertionError("reading stopped without a problem")
+    return spec
+
+
+class _SpecReader(Reader):
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path = path
+        self._texts: list[tuple[Node, Text, str]] = []
+
+    def course(self, root: Node) -> CourseSpec:
+        values = self.mapping(root, "the course", _COURSE_KEYS, ("name", "prog_lang", "sections"))
+        name = self._get(values, "name", self._name_text, Text())
+        languages = self._languages(values, name)
+        spec = CourseSpec(
+            path=self._path,
+            name=name,
+            prog_lang=self._get(values, "prog_lang", self._prog_lang, ""),
+            languages=languages,
+            sections=self._get(values, "sections", self._sections, ()),
+            description=self._get(values, "description", self._optional_text, None),
+            certificate=self._get(values, "certificate", self._optional_text, None),
+            author=self._get(values, "author", self._optional_text, None),
+            variables=self._get(values, "variables", self._variables, {}),
+            evaluate=self._get(values, "evaluate", self.boolean, True),
+            dir_groups=self._get(values, "dir_groups", self._dir_groups, ()),
+            output_targets=self._targets(values.get("output_targets"), languages),
+        )
+        self._check_translations(languages)
+        return spec
+
+    @staticmethod
+    def _get(values: dict[str, Node], key: str, read: Any, default: Any) -> Any:
+        return read(values[key], key) if key in values else default
+
+    def _prog_lang(self, node: Node, subject: str) -> str:
+        return self.choice(node, subject, PROG_LANGS, _OTHER_NAMES)
+
+    # --- texts and languages
+
+    def _text(self, node: Node, subject: str, problem_of: Any = None) -> Text:
+        def read(each: Node, what: str) -> str:
+            return self.checked(each, what, problem_of) if problem_of else self.text(each, what)
+
+        if node.kind == "list":
+            self.wrong_kind(node, subject, "text, or a mapping of languages to texts")
+            return Text()
+        if node.kind == "scalar":
+            return Text(common=read(node, subject))
+        by_language = {}
+        for code, (key, value) in self.keys(node, subject).items():
+            self._language(key, subject)
+            by_language[code] = read(value, f"{subject} ({shortened(code)})")
+        if not node.pairs:
+            self.problem(node, f"{subject} has no text", "Write {de: …, en: …} or one text.")
+        text = Text(by_language)
+        self._texts.append((node, text, subject))
+        return text
+
+    def _name_text(self, node: Node, subject: str) -> Text:
+        return self._text(node, subject, name_problem)
+
+    def _optional_text(self, node: Node, subject: str) -> Text | None:
+        return None if node.is_null else self._text(node, subject)
+
+    def _language(self, node: Node, subject: str) -> str:
+        code = self.text(node, f"a language in {subject}")
+        if code and not _is_language(code):
+            near = code.strip().lower()[:2]
+            hint = f'Did you mean "{near}"?' if _is_language(near) else "For example: en, de."
+            self.problem(node, f"{quoted(code)} in {subject} is not a language code of two small letters", hint)
+        return code
+
+    def _languages(self, values: dict[str, Node], name: Text) -> tuple[str, ...]:
+        if "languages" not in values:
+            return tuple(name.by_language) or ("en",)
+        node = values["languages"]
+        return self.distinct(node, "languages", lambda item: self._language(item, "languages"))
+
+    def _check_translations(self, languages: tuple[str, ...]) -> None:
+        for node, text, subject in self._texts:
+            missing = [code for code in languages if _is_language(code) and code not in text.by_language]
+            if missing and any(map(_is_language, text.by_language)):
+                codes = ", ".join(missing)
+                self.problem(node, f"{subject} has no text for: {codes}", f"Add {missing[0]}: …")
+
+    # --- sections and topics
+
+    def _sections(self, node: Node, subject: str) -> tuple[Section, ...]:
+        return self.list(node, subject, self._section, may_be_empty=False)
+
+    def _section(self, node: Node) -> Section:
+        values = self.mapping(node, "a section", ("name", "topics"), ("name", "topics"))
+        name = self._get(values, "name", self._section_name, Text())
+        topics = self.list(values["topics"], "topics", self._topic) if "topics" in values else ()
+        first: dict[str, TopicRef] = {}
+        for topic, item in zip(topics, values["topics"].items if topics else (), strict=True):
+            earlier = first.setdefault(topic.id, topic)
+            if earlier is not topic and topic.id:
+                fact = f"topic {quoted(topic.id)} is named twice in this section (first in line {earlier.line})"
+                self.problem(item, fact, "Remove one.")
+        return Section(name, topics, node.line, node.column)
+
+    def _section_name(self, node: Node, _key: str) -> Text:
+        return self._name_text(node, "the section name")
+
+    def _topic(self, node: Node) -> TopicRef:
+        if node.kind == "scalar":
+            return TopicRef(self._topic_id(node, "a topic"), line=node.line, column=node.column)
+        values = self.mapping(node, "a topic", _TOPIC_KEYS, ("id",))
+        return TopicRef(
+            id=self._get(values, "id", self._topic_id, ""),
+            html=self._get(values, "html", self.boolean, True),
+            evaluate=self._get(values, "evaluate", self.boolean, None),
+            inputs=self._get(values, "inputs", self._inputs, ()),
+            dir_groups=self._get(values, "dir_groups", self._dir_groups, ()),
+            line=node.line,
+            column=node.column,
+        )
+
+    def _topic_id(self, node: Node, subject: str) -> str:
+        return self.checked(node, "a topic" if subject == "id" else subject, _topic_id_problem)
+
+    def _inputs(self, node: Node, subject: str) -> tuple[str, ...]:
+        return self.list(node, subject, lambda item: self.checked(item, "an input", path_problem))
+
+    # --- variables, directory groups, targets
+
+    def _variables(self, node: Node, subject: str) -> dict[str, Any]:
+        if node.is_null:
+            return {}
+        if node.kind != "mapping":
+            self.wrong_kind(node, subject, "a mapping (name: value)")
+            return {}
+        found = self.keys(node, subject)
+        for name, (key, _) in found.items():
+            if name in _RESERVED_VARIABLES:
+                self.problem(key, f"the variable {name} is set by CLX", "Choose another name.")
+            elif not (name.isascii() and name.isidentifier()):
+                fact = f"{quoted(name)} cannot be the name of a variable"
+                self.problem(key, fact, "Use letters, digits and _, a letter first.")
+        return {name: self.value(value, subject) for name, (_, value) in found.items()}
+
+    def _dir_groups(self, node: Node, subject: str) -> tuple[DirGroup, ...]:
+        return self.list(node, subject, self._dir_group)
+
+    def _dir_group(self, node: Node) -> DirGroup:
+        values = self.mapping(node, "a directory group", _GROUP_KEYS, ("name", "path"))
+        return DirGroup(
+            name=self._get(values, "name", self._group_name, Text()),
+            path=self._get(values, "path", self._path_below, ""),
+            subdirs=self._get(values, "subdirs", self._subdirs, ()),
+            include_root_files=self._get(values, "include_root_files", self.boolean, False),
+            recursive=self._get(values, "recursive", self.boolean, True),
+        )
+
+    def _group_name(self, node: Node, _key: str) -> Text:
+        # An empty name is a meaning here: the output directory itself.
+        return self._text(node, "the name", lambda text: path_problem(text) if text else None)
+
+    def _path_below(self, node: Node, subject: str) -> str:
+        return _normal(self.checked(node, subject, path_problem))
+
+    def _subdirs(self, node: Node, subject: str) -> tuple[str, ...]:
+        return self.distinct(node, subject, lambda item: self._path_below(item, "a subdirectory"))
+
+    def _targets(self, node: Node | None, languages: tuple[str, ...]) -> tuple[OutputTarget, ...]:
+        if node is None:
+            return ()
+        targets = self.list(node, "output_targets", lambda item: self._target(item, languages), may_be_empty=False)
+        first: dict[str, Node] = {}
+        for target, item in zip(targets, node.items, strict=True):
+            earlier = first.setdefault(target.name, item)
+            if earlier is not item and target.name:
+                fact = f"two targets are called {quoted(target.name)} (first in line {earlier.line})"
+                self.problem(item, fact, "Rename one.")
+        return targets
+
+    def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
+        values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))
+
+        def chosen(key: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+            # Without any choice something else is wrong already, and has been noted.
+            if key not in values or not choices:
+                return choices
+            named = self.distinct(values[key], key, lambda item: self.choice(item, key, choices))
+            return tuple(choice for choice in choices if choice in named)
+
+        return OutputTarget(
+            name=self._get(values, "name", self._target_name, ""),
+            path=self._get(values, "path", self._path_below, ""),
+            kinds=chosen("kinds", KINDS),
+            formats=chosen("formats", FORMATS),
+            languages=chosen("languages", languages),
+        )
+
+    def _target_name(self, node: Node, _key: str) -> str:
+        return self.checked(node, "the target name", name_problem)
+
+
+def _is_language(code: str) -> bool:
+    return re.fullmatch("[a-z]{2}", code) is not None
+
+
+def _topic_id_problem(text: str) -> str | None:
+    if fact := path_problem(text):
+        return fact
+    parts = text.split("/")
+    if len(parts) > 2 or any(part in ("", ".") for part in parts):
+        return 'is neither "id" nor "directory/id"'
+    return None
+
+
+def _normal(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part not in ("", ".")) or "."

@@ -1,0 +1,260 @@
+"""A YAML document as a tree of nodes that know their place.
+
+Values stay as they were written: what a plain ``1.10`` or ``no`` means is decided by whoever reads the
+node and knows whether text, a truth value or a number belongs there. So a topic called ``2024`` stays
+text, and Norwegian (``no``) stays a language.
+
+Nothing in a document can run code or take long: tags are refused, nesting and size are bounded, and
+aliases that would multiply the document are counted before anything is expanded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from clx.errors import CourseError
+from clx.settings.problems import shortened
+
+SIZE_LIMIT = 10_000_000
+"""Bytes of a document."""
+DEPTH_LIMIT = 50
+"""Levels of nesting; a course needs eight."""
+ALIAS_LIMIT = 100_000
+"""Nodes that aliases may add to those that are written."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Kind = Literal["scalar", "list", "mapping"]
+
+
+class Node:
+    """One value of a document.
+
+    Attributes:
+        kind: what it is.
+        text: a scalar's text.
+        plain: whether a scalar is written without quotes (and so may be a number, true, false, null).
+        items: the entries of a list.
+        pairs: the entries of a mapping, key node and value node, in the order written.
+        line: 1-based line of its first character.
+        column: 1-based column, in characters.
+    """
+
+    __slots__ = ("column", "items", "kind", "line", "pairs", "plain", "text")
+
+    def __init__(self, kind: Kind, mark: Any, text: str = "", plain: bool = False) -> None:
+        self.kind = kind
+        self.text = text
+        self.plain = plain
+        self.items: list[Node] = []
+        self.pairs: list[tuple[Node, Node]] = []
+        self.line: int = mark.line + 1
+        self.column: int = mark.column + 1
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing is written here: empty, ``~`` or ``null``."""
+        return self.kind == "scalar" and self.plain and self.text in ("", "~", "null", "Null", "NULL")
+
+    def children(self) -> Iterator[Node]:
+        """Every node directly below this one."""
+        yield from self.items
+        for key, value in self.pairs:
+            yield key
+            yield value
+
+
+def read_source(path: Path) -> str:
+    """The text of a course file.
+
+    Raises:
+        CourseError: missing, a directory, unreadable, too large or not UTF-8; each with its own words.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        raise CourseError(f"{path}: there is no such file", _candidates(path)) from None
+    except IsADirectoryError:
+        raise CourseError(f"{path}: is a directory, not a course file", _candidates(path / "x")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CourseError(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
+    if len(content) > SIZE_LIMIT:
+        fact = f"{path}:1:1: is larger than {SIZE_LIMIT // 1_000_000} MB"
+        raise CourseError(fact, "Is this really a course file?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        fact = f"{path}:{line}:{column}: is not UTF-8 text (byte 0x{content[error.start]:02x})"
+        raise CourseError(fact, "Save the file as UTF-8.") from None
+
+
+def _candidates(path: Path) -> str:
+    """The course files that do exist where one was looked for."""
+    try:
+        found = sorted(each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml"))
+    except OSError:
+        found = []
+    if not found:
+        return "Give the path of a course file; `clx new DIR` makes a course to start from."
+    return f"In {path.parent} there is: {', '.join(found[:5])}"
+
+
+def parse(text: str, name: str) -> Node:
+    """The one document in *text*.
+
+    Args:
+        text: YAML.
+        name: how messages call the file.
+
+    Raises:
+        CourseError: it is empty, not YAML, or more than a course file may be; with line and column.
+    """
+    try:
+        root = _build(text, name)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text, name) from None
+    except yaml.reader.ReaderError as error:
+        # Where it stands is counted in bytes by one reader and in characters by the other.
+        line, column = _place(text, text.find(chr(error.character)))
+        fact = f"{name}:{line}:{column}: control character U+{error.character:04X}"
+        raise CourseError(fact, "Remove it.") from None
+    if root is None or root.is_null:
+        raise CourseError(f"{name}:1:1: is empty", "A course needs at least: name, prog_lang, sections.")
+    _check_aliases(root, name)
+    return root
+
+
+class _Builder:
+    """Puts the events of a parser together, without recursion."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.root: Node | None = None
+        self._open: list[Node] = []
+        self._keys: list[Node | None] = []
+        self._anchors: dict[str, Node] = {}
+
+    def fail(self, mark: Any, fact: str, next_step: str) -> CourseError:
+        return CourseError(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {fact}", next_step)
+
+    def take(self, event: Any) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            if not _encodable(event.value):
+                raise self.fail(event.start_mark, "half of a surrogate pair", "Write the character itself.")
+            self._add(Node("scalar", event.start_mark, event.value, event.implicit[0]), event)
+        elif isinstance(event, yaml.MappingStartEvent):
+            self._start(Node("mapping", event.start_mark), event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._start(Node("list", event.start_mark), event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._open.pop()
+            self._keys.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
+            raise self.fail(event.start_mark, "a second document begins", "A course file holds one document.")
+
+    def _start(self, node: Node, event: Any) -> None:
+        self._add(node, event)
+        if len(self._open) == DEPTH_LIMIT:
+            fact = f"is nested more than {DEPTH_LIMIT} levels deep"
+            raise self.fail(event.start_mark, fact, "Check the brackets and the indentation.")
+        self._open.append(node)
+        self._keys.append(None)
+
+    def _add(self, node: Node, event: Any) -> None:
+        if event.tag is not None and event.tag != "!":
+            raise self.fail(
+                event.start_mark, f"tags are not allowed ({shortened(event.tag)})", "Write the plain value."
+            )
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        self._attach(node)
+
+    def _alias(self, event: Any) -> None:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            fact = f"nothing before this is called &{shortened(event.anchor)}"
+            raise self.fail(event.start_mark, fact, "Quote the value if the * belongs to it.")
+        if node in self._open:
+            raise self.fail(event.start_mark, f"*{shortened(event.anchor)} contains itself", "Write the value out.")
+        self._attach(node)
+
+    def _attach(self, node: Node) -> None:
+        if not self._open:
+            self.root = node
+        elif self._open[-1].kind == "list":
+            self._open[-1].items.append(node)
+        elif (key := self._keys[-1]) is None:
+            self._keys[-1] = node
+        else:
+            self._open[-1].pairs.append((key, node))
+            self._keys[-1] = None
+
+
+def _build(text: str, name: str) -> Node | None:
+    builder = _Builder(name)
+    for event in yaml.parse(text, Loader=_LOADER):
+        builder.take(event)
+    return builder.root
+
+
+def _check_aliases(root: Node, name: str) -> None:
+    """Refuse documents that are small on paper and huge when read (the "billion laughs")."""
+    sizes: dict[int, int] = {}
+    stack = [(root, False)]
+    while stack:
+        node, below_done = stack.pop()
+        if id(node) in sizes:
+            continue
+        if below_done:
+            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in node.children())
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in node.children())
+    if sizes[id(root)] - len(sizes) > ALIAS_LIMIT:
+        fact = f"{name}:{root.line}:{root.column}: its aliases (*name) repeat more than {ALIAS_LIMIT} values"
+        raise CourseError(fact, "Write the values out where they are needed.")
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> CourseError:
+    mark: Any = error.problem_mark or error.context_mark
+    lines = text.splitlines() or [""]
+    # At the end of the document the parser points behind the last line.
+    line = min(mark.line, len(lines) - 1)
+    column = mark.column if line == mark.line else len(lines[line])
+    fact = f"{name}:{line + 1}:{column + 1}: is not YAML: {error.problem}"
+    return CourseError(fact, _hint(lines[line], column, str(error.problem), error))
+
+
+def _hint(line: str, column: int, problem: str, error: yaml.MarkedYAMLError) -> str:
+    at = line[column : column + 1]
+    if at == "\t" or re.match(r" *\t", line):
+        return "A tab cannot indent YAML; use spaces."
+    if at and at in "@`%*&!|>":
+        return f'A value cannot begin with {at} unless it is quoted: "{at}…".'
+    if "mapping values are not allowed" in problem:
+        return 'Quote text that contains a colon: "a: b", and check the indentation.'
+    context: Any = error.context_mark
+    if context is not None:
+        return f"See also line {context.line + 1}, column {context.column + 1}: {error.context}."
+    return "Check the indentation, the brackets and the quotes up to here."
+
+
+def _encodable(text: str) -> bool:
+    # Only the pure Python parser lets an escape like "\\ud800" through.
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -1,0 +1,119 @@
+// Runs inside the draw.io application and draws one page at a time for exporter.py.
+'use strict';
+
+const clx = (() => {
+  // render() of the application wraps these two at each call and never takes the wrapper off again: in a
+  // page that lives on, the closures of earlier drawings would announce wrong bounds, or wait for ever.
+  const pristine = { addFont: Graph.addFont, onMathJaxDone: Editor.onMathJaxDone };
+  const ownHeadNodes = new Set();
+  const local = /^(data:|#|$)/;
+  let graph = null;
+  let refused = new Set();
+  let rejectDrawing = () => {};
+
+  // The application reports a file it cannot read to the desktop shell only.
+  window.electron = {
+    sendMessage(name) {
+      if (name === 'render-finished') rejectDrawing(new Error('the application cannot read it'));
+    },
+    registerMsgListener() {},
+  };
+
+  document.addEventListener('securitypolicyviolation', (event) => refused.add(event.blockedURI));
+
+  const prepare = () => {
+    if (ownHeadNodes.size === 0) for (const node of document.head.childNodes) ownHeadNodes.add(node);
+    for (const node of [...document.head.childNodes]) {
+      // MathJax keeps its style sheet and its script elements here; only fonts of diagrams go.
+      if (!ownHeadNodes.has(node) && !/mjx|MJX/.test(node.id) && node.nodeName !== 'SCRIPT') node.remove();
+    }
+    Graph.addFont = pristine.addFont;
+    Graph.customFontElements = {};
+    Editor.onMathJaxDone = pristine.onMathJaxDone;
+    document.fonts.clear();
+    document.body.innerText = '';
+    document.body.style.cssText = 'margin:0px;overflow:hidden;';
+    refused = new Set();
+  };
+
+  const unknownShapes = () => {
+    const unknown = new Set();
+    for (const cell of Object.values(graph.getModel().cells)) {
+      const shape = graph.getCellStyle(cell).shape;
+      if (shape && shape !== 'rect' && !/^stencil\(/.test(shape) && !mxCellRenderer.defaultShapes[shape] &&
+          !mxStencilRegistry.getStencil(shape)) unknown.add(shape);
+    }
+    return [...unknown].sort();
+  };
+
+  const address = (image) => image.getAttribute('xlink:href') || image.getAttribute('href') || image.getAttribute('src') || '';
+
+  const isOwn = (url) => local.test(url) || new URL(url, location.href).origin === location.origin;
+
+  // Everything the drawing asked for and that is neither in the file nor part of the application.
+  const missing = () => {
+    for (const image of document.querySelectorAll('image, img')) refused.add(address(image));
+    return [...refused].filter((url) => { try { return !isOwn(url); } catch { return true; } }).sort();
+  };
+
+  const draw = (data) => new Promise((resolve, reject) => {
+    prepare();
+    rejectDrawing = reject;
+    const done = new MutationObserver(() => {
+      const mark = document.getElementById('LoadingComplete');
+      if (!mark) return;
+      done.disconnect();
+      const bounds = JSON.parse(mark.getAttribute('bounds'));
+      // The application adds the border once in pixels on the right and below, but scaled elsewhere.
+      const rest = data.border * (data.scale - 1);
+      resolve({
+        width: Math.max(1, Math.ceil(bounds.x + bounds.width + rest)),
+        height: Math.max(1, Math.ceil(bounds.y + bounds.height + rest)),
+        unknownShapes: unknownShapes(),
+        missing: missing(),
+      });
+    });
+    done.observe(document.body, { childList: true });
+    try {
+      graph = render({ ...data, w: 0, h: 0, extras: '{}' });
+    } catch (error) {
+      done.disconnect();
+      reject(error);
+    }
+  });
+
+  // A picture is shown on pages of other people: nothing in it may run, or fetch anything.
+  const disarm = (svg) => {
+    for (const node of [...svg.querySelectorAll('*')]) {
+      if (/^(script|iframe|object|embed|link|meta|base|form)$/i.test(node.localName)) { node.remove(); continue; }
+      if (/^(image|img)$/i.test(node.localName) && !local.test(address(node))) { node.remove(); continue; }
+      for (const { name, value } of [...node.attributes]) {
+        if (/^on/i.test(name) || /^\s*(javascript|vbscript|file):/i.test(value)) node.removeAttribute(name);
+        else if (/url\(/i.test(value)) {
+          node.setAttribute(name, value.replace(/url\(\s*(?!["']?\s*(?:data:|#))[^)]*\)/gi, 'none'));
+        }
+      }
+    }
+    for (const style of svg.querySelectorAll('style')) {
+      style.textContent = style.textContent.replace(/@import[^;]*;?/gi, '')
+        .replace(/url\(\s*(?!["']?\s*(?:data:|#))[^)]*\)/gi, 'none');
+    }
+  };
+
+  const svg = (border, background) => new Promise((resolve, reject) => {
+    try {
+      graph.mathEnabled = document.querySelector('mjx-container') !== null;
+      const root = graph.getSvg(background, 1, border, false, null, true, null, null, null);
+      if (graph.shadowVisible) graph.addSvgShadow(root);
+      if (graph.mathEnabled) Editor.prototype.addMathCss(root);
+      new Editor().convertImages(root, () => {
+        disarm(root);
+        resolve('<?xml version="1.0" encoding="UTF-8"?>\n' + mxUtils.getXml(root) + '\n');
+      });
+    } catch (error) {
+      reject(error);
+    }
+  });
+
+  return { draw, svg };
+})();

@@ -1,0 +1,306 @@
+"""A worker's life: register, claim, run, report, and end when it is time.
+
+Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The keeper beats
+for worker and job on a connection of its own and ends the process when a job overruns its time, is
+cancelled, outlives the grace period after SIGTERM, or when the process that started this one is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clx.artifacts.store import ArtifactStore
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Job, Queue
+from clx.db.workers import WorkerTable
+from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.settings.schema import JobsSettings
+from clx.workers.converter import Converter
+from clx.workers.job_run import describe_failure, peak_memory, run_job
+
+log = logging.getLogger("clx.worker")
+
+SLOW_BEAT = 1.0
+"""Seconds between two looks at the table when no bell rings."""
+_RETRY_BACKOFF_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a worker serves.
+
+    Attributes:
+        worker_id: its row.
+        type: its job type.
+        pool: whose jobs it takes.
+        grace: seconds it has on SIGTERM to finish its job.
+    """
+
+    worker_id: int
+    type: str
+    pool: str
+    grace: float
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        database: the job table, opened in this process.
+        post: where it serves.
+        converter: makes the converter; called with the first job, so that an idle worker costs little.
+        jobs: leases and heartbeats.
+    """
+
+    def __init__(self, database: Database, post: Post, converter: Callable[[], Converter], jobs: JobsSettings) -> None:
+        self.database = database
+        self.post = post
+        self._make_converter = converter
+        self._converter: Converter | None = None
+        self._jobs = jobs
+        self._queue = Queue(database)
+        self._table = WorkerTable(database)
+        self._store = ArtifactStore(database.state_dir / "artifacts")
+        self._directory = database.state_dir / "work" / str(post.worker_id)
+        self._stop_reason = ""
+        self._keeper = Keeper(database, post, jobs, self._directory)
+
+    def hold(self, lifeline: int) -> None:
+        """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
+        self._keeper.hold(lifeline)
+
+    def run(self) -> str:
+        """Serve until told to stop; returns the reason."""
+        wake, woken = socket.socketpair()
+        wake.setblocking(False)
+        woken.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._keeper.start()
+        try:
+            with self.database.doorbell.listen(self.post.type) as bell:
+                self._serve(bell.fileno(), wake, bell.silence)
+        finally:
+            self._keeper.finish()
+            if self._converter is not None:
+                self._converter.close()
+            signal.set_wakeup_fd(-1)
+            wake.close()
+            woken.close()
+            with contextlib.suppress(OSError):
+                self._directory.rmdir()
+        return self._stop_reason
+
+    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], None]) -> None:
+        waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
+        while not self._stop_reason:
+            silence()
+            if self._run_once_or_wait():
+                continue
+            ready = select.select(waiting, [], [], SLOW_BEAT)[0]
+            if wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    wake.recv(4096)
+            if not ready:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
+            self._queue.rescue()
+
+    def _run_once_or_wait(self) -> bool:
+        try:
+            return self.run_once()
+        except DatabaseFullError as error:  # claiming stops, the keeper goes on; it resumes by itself
+            log.warning("%s", error.fact)
+            time.sleep(SLOW_BEAT)
+        except DatabaseBusyError as error:
+            log.warning("%s", error.fact)
+        return False
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._stop_reason = signal.Signals(number).name
+        self._keeper.drain()
+
+    def run_once(self) -> bool:
+        """Claim and do one job; false when there was none."""
+        lease = int(self._jobs.lease * 1000)
+        claimed = self._queue.claim(self.post.worker_id, [self.post.type], pool=self.post.pool, lease=lease)
+        if not claimed:
+            return False
+        job = claimed[0]
+        self._keeper.watch(job)
+        try:
+            self._do(job)
+        except LostRunError as error:
+            log.warning("%s", error.fact)
+        finally:
+            self._keeper.unwatch()
+        return True
+
+    def _do(self, job: Job) -> None:
+        directory = self._directory / f"{job.id}-{job.run}"
+        try:
+            if self._converter is None:
+                self._converter = self._make_converter()
+            result = run_job(job, self._converter, self._store, directory)
+        except Exception as error:  # noqa: BLE001  (whatever a converter raises is the job's outcome)
+            described, retry = describe_failure(error)
+            backoff = _RETRY_BACKOFF_MS * 2 ** max(0, job.run - 1)
+            if not self._keeper.settle():
+                return
+            self._queue.fail(job.id, job.run, described, retry=retry, backoff=backoff, peak_memory=peak_memory())
+        else:
+            if not self._keeper.settle():
+                return
+            self._queue.finish(job.id, job.run, result, peak_memory=peak_memory())
+
+
+class Keeper(threading.Thread):
+    """Beats for a worker and its job, and ends the process when it must end in the middle of a job."""
+
+    def __init__(self, database: Database, post: Post, jobs: JobsSettings, directory: Path) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._queue = Queue(database)
+        self._table = WorkerTable(database)
+        self._post = post
+        self._jobs = jobs
+        self._directory = directory
+        self._wake, self._woken = os.pipe()
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self._ends_at: float | None = None
+        self._drain_at: float | None = None
+        self._done = False
+        self._lifeline: int | None = None
+
+    def hold(self, lifeline: int) -> None:
+        """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
+        self._lifeline = lifeline
+
+    # -- called by the main thread ----------------------------------------------------------------
+
+    def watch(self, job: Job) -> None:
+        """Beat for *job* too, and hold it to its time."""
+        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        with self._lock:
+            self._job, self._ends_at = job, time.monotonic() + limit
+
+    def settle(self) -> bool:
+        """Stop watching because the job is about to be reported; false when the keeper has reported it."""
+        with self._lock:
+            mine, self._job = self._job, None
+        return mine is not None
+
+    def unwatch(self) -> None:
+        """Forget the job."""
+        with self._lock:
+            self._job = self._ends_at = None
+
+    def drain(self) -> None:
+        """Start the grace period. Called from a signal handler: takes no lock."""
+        self._drain_at = time.monotonic() + self._post.grace
+        os.write(self._woken, b"!")
+
+    def finish(self) -> None:
+        """End the thread."""
+        self._done = True
+        os.write(self._woken, b"!")
+        self.join(timeout=10)
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Wait for whatever comes first: a beat, a deadline, the end of the lifeline."""
+        watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        next_beat = time.monotonic() + self._jobs.heartbeat
+        while not self._done:
+            now = time.monotonic()
+            moments = [next_beat, self._ends_at, self._drain_at]
+            ready = select.select(watched, [], [], max(0.0, min(m for m in moments if m is not None) - now))[0]
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+            if self._lifeline in ready and not os.read(self._lifeline, 4096):
+                self._end("the process that started it is gone", release=True)
+            now = time.monotonic()
+            if now >= next_beat:
+                next_beat = now + self._jobs.heartbeat
+                self._beat()
+            self._check_deadlines(now)
+
+    def _beat(self) -> None:
+        with self._lock:
+            job = self._job
+        try:
+            if not self._table.beat(self._post.worker_id):
+                self._end("struck off: somebody took it for dead", release=False)
+            if job is None:
+                return
+            if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
+                self._cancel(job)
+        except LostRunError as error:
+            log.warning("%s", error.fact)
+            self.unwatch()
+        except (DatabaseBusyError, DatabaseFullError) as error:
+            log.warning("%s", error.fact)
+
+    def _check_deadlines(self, now: float) -> None:
+        if self._ends_at is not None and now >= self._ends_at:
+            self._time_out()
+        if self._drain_at is not None and now >= self._drain_at:
+            self._end("SIGTERM, grace period over", release=True)
+
+    def _take(self) -> Job | None:
+        """The running job, now the keeper's to report; None when the main thread reports it."""
+        with self._lock:
+            job, self._job = self._job, None
+            self._ends_at = None
+        return job
+
+    def _time_out(self) -> None:
+        job = self._take()
+        if job is None:
+            return
+        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        error = {
+            "type": "Timeout",
+            "message": f"The job was killed: it ran longer than {limit:g} seconds.",
+            "next_step": "Raise jobs.timeout, or make the source do less.",
+        }
+        with contextlib.suppress(LostRunError):
+            self._queue.fail(job.id, job.run, error)
+        self._end("a job overran its time", release=False)
+
+    def _cancel(self, job: Job) -> None:
+        if self._take() is None:
+            return
+        with contextlib.suppress(LostRunError):
+            self._queue.end_cancelled(job.id, job.run, now=now_ms())
+        self._end("its job was cancelled", release=False)
+
+    def _end(self, reason: str, *, release: bool) -> None:
+        """End the process in the middle of whatever it does; helpers notice their pipes closing."""
+        import shutil
+
+        job = self._take()
+        if job is not None and release:
+            with contextlib.suppress(Exception):
+                self._queue.release(job.id, job.run)
+        with contextlib.suppress(Exception):
+            self._table.end(self._post.worker_id, reason)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        log.info("worker %s ends: %s", self._post.worker_id, reason)
+        logging.shutdown()
+        os._exit(0)

@@ -1,0 +1,196 @@
+"""The cells of an expanded deck.
+
+Percent decks are read here: importing jupytext takes longer than converting a deck. What jupytext makes
+of a deck is still what it means; the tests compare the two. Differences, on purpose: blank lines at the
+ends of a cell are dropped, an empty cell before the first marker is none, markers are read more leniently.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from clx.errors import ConversionError
+from clx.workers.notebook.deck import ProgLang
+from clx.workers.notebook.magics import Quotes, uncomment_magics
+from clx.workers.notebook.markers import CellKind, Marker, lang_from, marker_pattern, read_marker, tags_from
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+_CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
+_RULE = re.compile(r"^---\s*$")
+_DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell as the author wrote it."""
+
+    kind: CellKind
+    source: str
+    """Text without comment signs (markdown, raw) or with bare magics (code); no blank lines at its ends."""
+    tags: tuple[str, ...]
+    lang: str | None
+    """The only language it appears in; ``None``: all."""
+    line: int
+    """1-based line of the expanded deck where it starts."""
+
+
+def read_cells(text: str, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+    """Split an expanded deck into its cells.
+
+    Args:
+        text: the expanded deck.
+        language: what its code is written in.
+        is_markdown: whether it is a jupytext Markdown document instead of percent text.
+
+    Raises:
+        ConversionError: there is no cell in it, or a marker cannot be understood.
+    """
+    cells = _read_markdown(text) if is_markdown else _read_percent(text.splitlines(), language)
+    if not cells:
+        raise ConversionError("the deck has no cells", f"Start one with `{language.comment} %%`.")
+    return cells
+
+
+def _read_percent(lines: list[str], language: ProgLang) -> list[Cell]:
+    comment = language.comment
+    start = _after_header(lines, comment)
+    pattern = marker_pattern(comment)
+    first = pattern.match(lines[start]) if start < len(lines) else None
+    cells = []
+    while start < len(lines):
+        marker = Marker("code") if first is None else _marker(first, start)
+        body = start + (first is not None)
+        end, following = _cell_end(lines, body, marker.kind, comment, pattern)
+        source = _source(lines[body:end], marker.kind, language)
+        if source or first is not None:
+            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1))
+        start, first = end, following
+    return cells
+
+
+def _marker(match: re.Match[str], index: int) -> Marker:
+    return read_marker((match[1] or match[2] or "").strip(), index + 1)
+
+
+def _after_header(lines: list[str], comment: str) -> int:
+    """Index of the first line behind an interpreter line, a coding line and a commented YAML block."""
+    index = 0
+    if lines and lines[0].startswith("#!"):
+        index = 1
+    if index < len(lines) and _CODING.match(lines[index]):
+        index += 1
+    opened = index
+    while opened < len(lines) and lines[opened].startswith(comment) and not _bare(lines[opened], comment).strip():
+        opened += 1
+    if opened >= len(lines) or not _is_rule(lines[opened], comment):
+        return index
+    for end in range(opened + 1, len(lines)):
+        if not lines[end].startswith(comment):
+            break
+        if _is_rule(lines[end], comment):
+            return end + 1
+    return index
+
+
+def _is_rule(line: str, comment: str) -> bool:
+    return line.startswith(comment) and bool(_RULE.match(_bare(line, comment)))
+
+
+def _cell_end(
+    lines: list[str], start: int, kind: CellKind, comment: str, pattern: re.Pattern[str]
+) -> tuple[int, re.Match[str] | None]:
+    """Index of the next marker and its match. Strings and (in text cells) fenced blocks may hold markers."""
+    quotes = Quotes(comment)
+    fence: str | None = None
+    for i in range(start, len(lines)):
+        line = lines[i]
+        quoted = quotes.open
+        quotes.read(line)
+        if quoted:
+            continue
+        if kind != "code" and ("```" in line or "~~~" in line):
+            fence = _next_fence(lines, i, fence, comment)
+        elif fence is None and (match := _marker_match(line, pattern)):
+            return i, match
+    return len(lines), None
+
+
+def _marker_match(line: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    if "%%" in line or "In[" in line or "<codecell>" in line:
+        return pattern.match(line)
+    return None
+
+
+def _next_fence(lines: list[str], index: int, fence: str | None, comment: str) -> str | None:
+    """The fence that is open behind a line; one that is never closed does not count."""
+    text = _bare(lines[index], comment)
+    if fence is not None:
+        return None if _closes(text, fence) else fence
+    match = _FENCE.match(text)
+    if match is None or (match[1][0] == "`" and "`" in match[2]):
+        return None
+    closed = any(_closes(_bare(line, comment), match[1]) for line in lines[index + 1 :])
+    return match[1] if closed else None
+
+
+def _closes(text: str, fence: str) -> bool:
+    match = _FENCE.match(text)
+    return match is not None and match[1].startswith(fence) and not match[2].strip()
+
+
+def _source(lines: list[str], kind: CellKind, language: ProgLang) -> str:
+    if kind == "code":
+        return _trimmed(uncomment_magics(lines, language))
+    if language.name == "python":
+        docstring = _DOCSTRING.match("\n".join(lines).strip())
+        if docstring:
+            return _trimmed(docstring[2].split("\n"))
+    return _trimmed([_bare(line, language.comment) for line in lines])
+
+
+def _trimmed(lines: list[str]) -> str:
+    first, last = 0, len(lines)
+    while first < last and not lines[first].strip():
+        first += 1
+    while last > first and not lines[last - 1].strip():
+        last -= 1
+    return "\n".join(lines[first:last])
+
+
+def _bare(line: str, comment: str) -> str:
+    """A line of a text cell without its comment sign and one blank."""
+    if not line.startswith(comment):
+        return line
+    return line[len(comment) :].removeprefix(" ")
+
+
+def _read_markdown(text: str) -> list[Cell]:
+    import jupytext
+
+    try:
+        notebook = jupytext.reads(text, fmt="md")
+    except Exception as error:  # its YAML header can break jupytext in many ways
+        fact = f"jupytext cannot read the Markdown deck: {' '.join(str(error).split())[:200]}"
+        raise ConversionError(fact, "Look at the YAML block at the top of the deck.") from error
+    cells: list[Cell] = []
+    lines = text.split("\n")
+    position = 0
+    for cell in notebook.cells:
+        source = _trimmed(str(cell.source).split("\n"))
+        if cell.cell_type == "raw" and source.startswith("---\n") and not cells:
+            continue  # the document's YAML header
+        metadata: dict[str, Any] = dict(cell.metadata)
+        position = _line_of(source, lines, position)
+        line = position + 1
+        tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+        if source or cell.cell_type == "code":
+            cells.append(Cell(cell.cell_type, source, tags, lang, line))
+    return cells
+
+
+def _line_of(source: str, lines: list[str], start: int) -> int:
+    """Index of the first line of a cell at or after *start*; jupytext does not keep it."""
+    first = source.partition("\n")[0]
+    return next((i for i in range(start, len(lines)) if first and lines[i] == first), start)

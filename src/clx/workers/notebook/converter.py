@@ -1,0 +1,134 @@
+"""The notebook worker's converter: decks in, pages, notebooks and code out.
+
+Payload: see :class:`clx.workers.notebook.job.NotebookJob`. Outputs: ``<kind>.html``, ``<kind>.ipynb``
+and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, ``completed`` and
+``speaker``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clx.errors import ConversionError, ToolMissingError
+from clx.settings.schema import Settings
+from clx.workers.notebook.job import NotebookJob, read_job
+
+if TYPE_CHECKING:
+    from clx.workers.notebook.conversion import DeckFiles
+    from clx.workers.notebook.execution import CellFailed, KernelPool
+    from clx.workers.notebook.output_html import CellRun
+    from clx.workers.notebook.variants import DeckCell
+
+_NEXT_STEPS = {
+    "error": "If the error is part of the lesson, tag the cell `raises-exception`.",
+    "timeout": "Make the cell faster, or raise notebook.cell_timeout.",
+    "died": "The kernel ended while the cell ran: it may have run out of memory, or called exit.",
+}
+_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
+
+
+class NotebookConverter:
+    """Converts decks; implements :class:`clx.workers.converter.Converter`.
+
+    Raises:
+        ToolMissingError: the packages of ``clx[notebook]`` are not installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.notebook
+        self._files = _deck_files()
+        self._pool: KernelPool | None = None
+
+    def convert(
+        self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Convert one deck in one language.
+
+        Returns:
+            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, and the
+            course's ``templates`` that it used.
+
+        Raises:
+            ConversionError: the deck is wrong or one of its cells fails; ``retryable`` when its kernel died.
+            ToolMissingError: there is no kernel for the deck's language.
+        """
+        job = read_job(payload)
+        if job.task == "render":
+            return self._files.render(job, inputs, outputs, warn)
+        return self._files.execute(job, inputs, outputs, lambda cells: self._run(job, inputs, cells), warn)
+
+    def close(self) -> None:
+        """End the kernels and their parent. Idempotent."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _run(self, job: NotebookJob, inputs: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
+        from clx.workers.notebook.execution import CellFailed, KernelPool
+        from clx.workers.notebook.output_html import CellRun
+
+        self._pool = self._pool or KernelPool(self._settings.python)
+        code = [cell for cell in cells if cell.runs]
+        try:
+            results = self._pool.run(
+                [cell.source for cell in code],
+                cwd=(inputs / job.deck).parent,
+                language=job.language.name,
+                cell_timeout=job.cell_timeout or self._settings.cell_timeout,
+                allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
+            )
+        except CellFailed as failed:
+            raise _failure(failed, code, inputs) from failed
+        return {
+            cell.id: CellRun(_without_place(result.outputs, inputs), result.execution_count)
+            for cell, result in zip(code, results, strict=True)
+        }
+
+
+def _deck_files() -> DeckFiles:
+    try:
+        from clx.workers.notebook.conversion import DeckFiles
+    except ModuleNotFoundError as error:
+        raise ToolMissingError(
+            f"the Python package {error.name} is not installed", "Install CLX with: pip install 'clx[notebook]'."
+        ) from error
+    return DeckFiles()
+
+
+def _failure(failed: CellFailed, code: Sequence[DeckCell], inputs: Path) -> ConversionError:
+    lines = f"{failed.ename}: {failed.evalue}".strip().splitlines() or [failed.ename]
+    return ConversionError(
+        _shortened(lines[0], inputs),
+        _NEXT_STEPS[failed.kind],
+        cell=code[failed.index].number,
+        line=failed.line,
+        traceback=_shortened(failed.traceback, inputs) or None,
+        retryable=failed.retryable,
+    )
+
+
+def _without_place(outputs: Sequence[Mapping[str, Any]], inputs: Path) -> list[dict[str, Any]]:
+    """Outputs that do not show in which directory the job happened to run."""
+    return [{key: _cleaned(key, value, inputs) for key, value in output.items()} for output in outputs]
+
+
+def _cleaned(key: str, value: Any, inputs: Path) -> Any:
+    if key in ("text", "evalue") and isinstance(value, str):
+        return _shortened(value, inputs)
+    if key == "traceback":
+        return [_shortened(line, inputs) for line in value]
+    if key == "data":
+        return {
+            mime: _shortened(data, inputs) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
+            for mime, data in value.items()
+        }
+    return value
+
+
+def _shortened(text: str, inputs: Path) -> str:
+    """*text* with paths in the job's directory relative to the course root."""
+    for place in {str(inputs), str(inputs.resolve())}:
+        text = text.replace(f"{place}/", "").replace(place, ".")
+    return text

@@ -1,0 +1,144 @@
+"""ipykernel for a run of cells: no configuration of the user's, outputs bounded, in order and reproducible.
+
+Loaded by ``forkserver.py`` under the interpreter of the cells, so it imports nothing of CLX.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import struct
+import termios
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipykernel.compiler
+from ipykernel.iostream import OutStream
+from ipykernel.kernelapp import IPKernelApp
+from traitlets.config import Config
+
+CELL_DIRECTORY = "/tmp/ipykernel"  # noqa: S108 (only a name; nothing is written there)
+"""What cells are called in tracebacks and warnings; ipykernel's own choice contains the process id."""
+
+ipykernel.compiler.get_tmp_directory = lambda: CELL_DIRECTORY
+
+
+class Stream(OutStream):  # type: ignore[misc]
+    """stdout or stderr, bounded and in order, whatever the timing.
+
+    A gigabyte of prints must not become a gigabyte of messages, so writes beyond ``limit`` characters
+    per cell are dropped here (the client notes the cut). What subprocesses wrote to the descriptor is
+    taken over before each own write and flush; ipykernel's thread would add it some time later, or
+    never when the run ends first.
+    """
+
+    limit = 0
+    _fid: int | None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._descriptor_lock = threading.RLock()
+        self._written: tuple[str, int] = ("", 0)
+        self._undecoded = b""
+        super().__init__(*arguments, **options)
+
+    def write(self, string: str) -> int:
+        """Write *string*, after what came before it through the descriptor."""
+        self._take_descriptor()
+        return self._write_bounded(string)
+
+    def flush(self) -> None:
+        """Publish everything written so far, through the descriptor too."""
+        self._take_descriptor()
+        super().flush()
+
+    def _write_bounded(self, string: str) -> int:
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        cell = str(self.parent_header.get("msg_id"))
+        before = self._written[1] if self._written[0] == cell else 0
+        self._written = (cell, before + len(string))
+        if before <= self.limit:
+            super().write(string[: self.limit + 1 - before])
+        return len(string)
+
+    def _take_descriptor(self) -> None:
+        """Write what lies in the pipe behind the descriptor, as far as it is whole characters."""
+        if self._fid is None or not self._is_master_process():
+            return
+        with self._descriptor_lock:
+            waiting = struct.unpack("i", fcntl.ioctl(self._fid, termios.FIONREAD, b"\0\0\0\0"))[0]
+            if waiting:
+                text, self._undecoded = decode_whole(self._undecoded + os.read(self._fid, waiting))
+                self._write_bounded(text)
+
+    def _watch_pipe_fd(self) -> None:
+        """Replaces ipykernel's loop, which reads without a lock and cuts characters in two."""
+        poller = select.poll()
+        assert self._fid is not None
+        poller.register(self._fid, select.POLLIN)
+        while self._should_watch:
+            poller.poll()
+            self._take_descriptor()
+
+
+def decode_whole(data: bytes) -> tuple[str, bytes]:
+    """The text of *data* and the bytes of a last, unfinished UTF-8 character."""
+    for tail in range(min(3, len(data)) + 1):
+        head = data[: len(data) - tail]
+        try:
+            return head.decode(), data[len(head) :]
+        except UnicodeDecodeError:
+            continue
+    return data.decode(errors="replace"), b""
+
+
+class KernelApp(IPKernelApp):  # type: ignore[misc]
+    """ipykernel's application without command line, configuration files, heartbeat and history."""
+
+    given_connection_file = ""
+
+    def parse_command_line(self, argv: Any = None) -> None:  # noqa: ARG002 (ipykernel passes it)
+        """Set what a command line would."""
+        self.update_config(
+            Config(
+                IPKernelApp={"connection_file": self.given_connection_file, "quiet": True},
+                Application={"log_level": 50},
+                HistoryManager={"enabled": False},
+                InteractiveShell={"colors": "nocolor"},
+            )
+        )
+
+    def load_config_file(self, *_: Any, **__: Any) -> None:
+        """Leave the user's and the system's configuration alone: decks look the same everywhere."""
+
+    def init_heartbeat(self) -> None:
+        """Start none: the server sees a dead kernel at once."""
+
+    def init_iopub(self, context: Any) -> None:
+        """Publish without a limit: beyond 1000 waiting messages ZeroMQ would drop outputs."""
+        context.sndhwm = 0
+        super().init_iopub(context)
+
+    def init_io(self) -> None:
+        """Redirect the standard streams into outputs."""
+        self.outstream_class = f"{__name__}.Stream"
+        super().init_io()
+
+
+def initialised_app(directory: str) -> KernelApp:
+    """A kernel that listens on Unix sockets in *directory*, described by ``c.json`` there.
+
+    ipykernel derives the sockets' names from ``ip`` and the port numbers.
+    """
+    names = ("shell", "stdin", "iopub", "control", "hb")
+    ports = {f"{name}_port": number for number, name in enumerate(names, 1)}
+    signing = {"key": os.urandom(16).hex(), "signature_scheme": "hmac-sha256"}
+    file = Path(directory, "c.json")
+    file.write_text(json.dumps({"transport": "ipc", "ip": f"{directory}/k", **ports, **signing}))
+    KernelApp.given_connection_file = str(file)
+    app: KernelApp = KernelApp.instance()
+    app.initialize([])
+    return app

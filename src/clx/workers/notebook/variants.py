@@ -1,0 +1,151 @@
+"""Which cells of a deck appear in which kind, and how (the tag table of the design, section 5).
+
+======================  ========  ===========  ==============  ==============
+tag                     cell      code-along   completed       speaker
+======================  ========  ===========  ==============  ==============
+none                    markdown  kept         kept            kept
+none                    code      emptied      kept            kept
+``keep``                code      kept         kept            kept
+``start``               code      kept         removed         removed
+``alt``                 any       removed      kept            kept
+``answer``              markdown  prefix only  prefix + text   prefix + text
+``notes``               any       removed      removed         kept, set apart
+``private``             any       removed      removed         kept
+``del``                 any       removed      removed         removed
+``slide``, ``subslide``  any       slide type   slide type      slide type
+======================  ========  ===========  ==============  ==============
+
+Removal wins over ``keep``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+from clx.workers.notebook.cells import Cell
+from clx.workers.notebook.markers import CellKind
+
+Kind = Literal["code-along", "completed", "speaker"]
+KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")
+
+KNOWN_TAGS = frozenset(
+    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
+)
+"""The tags of the table, and Jupyter's own for a cell that may fail."""
+SECRET_TAGS = frozenset({"notes", "private"})
+
+_ANSWER = {"de": "*Antwort:*", "en": "*Answer:*"}
+_BLOCK_START = re.compile(r"[-*+]\s|\d+[.)]\s|#|>|\||<|```|~~~|\$\$|!\[|\s")
+
+
+@dataclass(frozen=True, slots=True)
+class DeckCell:
+    """A cell of one language's deck."""
+
+    id: str
+    """Digest of what the author wrote: the same in all kinds, also where the cell is emptied."""
+    number: int
+    """1-based place in the deck of this language, before any kind removed cells."""
+    kind: CellKind
+    source: str
+    tags: tuple[str, ...]
+    emptied: bool = False
+    """Whether this is a code cell that students fill in."""
+
+    @property
+    def slide_type(self) -> Literal["slide", "subslide", "notes", ""]:
+        """What a slide show makes of the cell; empty: it continues what is above it."""
+        if "notes" in self.tags:
+            return "notes"
+        if "slide" in self.tags:
+            return "slide"
+        return "subslide" if "subslide" in self.tags else ""
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether an error of this cell is part of the lesson."""
+        return "raises-exception" in self.tags
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is something to execute."""
+        return self.kind == "code" and bool(self.source.strip())
+
+
+def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
+    """The cells of one language, numbered and with ids, also those that some or all kinds remove."""
+    own = [cell for cell in cells if cell.lang in (None, lang)]
+    return [
+        DeckCell(identity, number, cell.kind, cell.source, cell.tags)
+        for number, (cell, identity) in enumerate(zip(own, _identities(own), strict=True), start=1)
+    ]
+
+
+def variant(cells: Sequence[DeckCell], kind: Kind, lang: str) -> list[DeckCell]:
+    """What one kind shows of a deck, in order."""
+    return [_as_shown(cell, kind, lang) for cell in cells if _appears(cell, kind)]
+
+
+def has_secret_code(cells: Iterable[DeckCell]) -> bool:
+    """Whether code that only the speaker may see would leave traces in the state of a run."""
+    return any(cell.runs and _appears(cell, "speaker") and SECRET_TAGS & set(cell.tags) for cell in cells)
+
+
+def warn_unknown_tags(cells: Iterable[DeckCell], warn: Callable[[str], None]) -> None:
+    """Warn once for each tag the table does not know."""
+    first: dict[str, int] = {}
+    for cell in cells:
+        for tag in cell.tags:
+            if tag not in KNOWN_TAGS:
+                first.setdefault(tag, cell.number)
+    for tag, number in first.items():
+        close = get_close_matches(tag.lower(), KNOWN_TAGS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        warn(f"cell {number}: the tag {tag!r} means nothing to CLX{hint}")
+
+
+def _appears(cell: DeckCell, kind: Kind) -> bool:
+    tags = set(cell.tags)
+    if "del" in tags or (kind != "speaker" and tags & SECRET_TAGS):
+        return False
+    if kind == "code-along":
+        return "alt" not in tags
+    return not ("start" in tags and cell.kind == "code")
+
+
+def _as_shown(cell: DeckCell, kind: Kind, lang: str) -> DeckCell:
+    if cell.kind == "code" and kind == "code-along" and not {"keep", "start"} & set(cell.tags):
+        return replace(cell, source="", emptied=True)
+    if cell.kind == "markdown" and "answer" in cell.tags:
+        return replace(cell, source=_answer(cell.source, kind, lang))
+    return cell
+
+
+def _answer(text: str, kind: Kind, lang: str) -> str:
+    prefix = _ANSWER.get(lang, _ANSWER["en"])
+    text = text.removeprefix(prefix).lstrip()
+    if kind == "code-along" or not text:
+        return prefix
+    return prefix + ("\n\n" if _BLOCK_START.match(text) else " ") + text
+
+
+def _identities(cells: Sequence[Cell]) -> list[str]:
+    """A digest of each cell's source, with a counter from the second cell of the same source on.
+
+    Cells that students do not get are counted last: nothing in a public file depends on them.
+    """
+    order = sorted(range(len(cells)), key=lambda i: bool(SECRET_TAGS & set(cells[i].tags)))
+    seen: Counter[str] = Counter()
+    found = [""] * len(cells)
+    for i in order:
+        text = f"{cells[i].kind}\0{cells[i].source}"
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        seen[digest] += 1
+        found[i] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    return found

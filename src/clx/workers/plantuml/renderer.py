@@ -1,0 +1,135 @@
+"""The warm JVMs of one converter: started when needed, replaced when they die, ended in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from clx.errors import ConversionError, ToolMissingError
+from clx.settings.schema import Settings
+from clx.workers.plantuml import launch
+from clx.workers.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
+from clx.workers.plantuml.stage import Stage
+from clx.workers.tools.pins import install_hint
+
+_TRIALS = 2
+"""How often a diagram is sent when the JVM dies under it: a stray signal should not cost the job."""
+_START_LIMIT_S = 60.0
+_SMALLEST = "@startuml\na -> b\n@enduml\n"
+_NOTHING = "@startuml\n'\n@enduml\n"
+_TRAINING = (
+    _SMALLEST,
+    "@startuml\nclass A {\n +f()\n}\nA --> B : x\nnote left: n\n@enduml\n",
+    "@startuml\nstart\nif (x?) then (y)\n:a;\nendif\nstop\n@enduml\n",
+    "@startuml\n[*] --> S\nstate S {\n a --> b\n}\n@enduml\n",
+    "@startuml\nactor U\n(x)\nU --> (x)\n[c] --> (x)\n@enduml\n",
+)
+"""One diagram of each common kind: the classes they need go into the class archive."""
+
+
+class Renderer:
+    """Draws single diagrams.
+
+    Args:
+        settings: where the tools are.
+        work_dir: existing directory for its files; unset: the system's temporary one.
+
+    Raises:
+        ToolMissingError: there is no Java or no PlantUML.
+    """
+
+    def __init__(self, settings: Settings, work_dir: Path | None) -> None:
+        self.tools = launch.Tools.find(settings)
+        # Resolved, because PlantUML compares real paths with its allow-list.
+        self._scratch = Path(tempfile.mkdtemp(prefix="clx-plantuml-", dir=work_dir)).resolve()
+        self.stage = Stage(self._scratch)
+        self._jvms: dict[str, Jvm] = {}
+        self._archive: tuple[str, Path] | None = None
+        """The format whose JVM saves the class archive when it ends, and the file it writes."""
+        self._welcome: dict[str, bytes] = {}
+
+    def render(self, text: str, picture_format: str, timeout: float) -> Picture | Refusal:
+        """Draw one diagram against what is on the stage.
+
+        Raises:
+            ConversionError: it took too long, or the JVM died each time it was tried.
+            ToolMissingError: PlantUML does not start.
+        """
+        for trial in range(1, _TRIALS + 1):
+            try:
+                return self._jvm(picture_format).render(text, timeout)
+            except JvmTimeout:
+                # Not retryable: layouts are deterministic, so the next run would only burn the same time.
+                raise ConversionError(
+                    f"PlantUML did not finish the diagram within {timeout:g} s.",
+                    "Split the diagram into smaller ones.",
+                ) from None
+            except JvmDied as death:
+                if trial == _TRIALS:
+                    raise self._explain(death, picture_format) from death
+        raise AssertionError("unreachable")
+
+    def is_welcome(self, data: bytes, picture_format: str) -> bool:
+        """Whether *data* is the "Welcome to PlantUML" picture, its answer to an empty diagram."""
+        if picture_format not in self._welcome:
+            answer = self.render(_NOTHING, picture_format, _START_LIMIT_S)
+            self._welcome[picture_format] = answer.data if isinstance(answer, Picture) else b""
+        return data == self._welcome[picture_format]
+
+    def pids(self) -> list[int]:
+        """Process ids of the running JVMs."""
+        return [jvm.pid for jvm in self._jvms.values() if jvm.alive]
+
+    def close(self) -> None:
+        """End every JVM and remove the renderer's files."""
+        saving, archive = self._archive or ("", None)
+        for picture_format, jvm in self._jvms.items():
+            self._end(jvm, archive if picture_format == saving else None)
+        self._jvms.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _jvm(self, picture_format: str) -> Jvm:
+        jvm = self._jvms.get(picture_format)
+        if jvm is None or not jvm.alive:
+            if jvm is not None:
+                jvm.close()
+            archive = self._archive_for(picture_format)
+            jvm = launch.start(self.tools, self.stage, self._scratch, picture_format, archive)
+            self._jvms[picture_format] = jvm
+        return jvm
+
+    def _archive_for(self, picture_format: str) -> Path | None:
+        """The class archive that a new JVM is to write: one JVM per renderer does."""
+        if self._archive is None and (path := launch.unsaved_archive(self.tools)):
+            self._archive = picture_format, path
+        return self._archive[1] if self._archive and self._archive[0] == picture_format else None
+
+    def _end(self, jvm: Jvm, archive: Path | None) -> None:
+        if archive is None or not jvm.alive:
+            jvm.close()
+            return
+        self.stage.clear()
+        with contextlib.suppress(JvmDied, JvmTimeout):
+            for text in _TRAINING:
+                jvm.render(text, _START_LIMIT_S)
+        if jvm.close() == 0:
+            launch.keep_archive(self.tools, archive)
+        archive.unlink(missing_ok=True)
+
+    def _explain(self, death: JvmDied, picture_format: str) -> Exception:
+        """Whether it was the diagram that ended the JVM, or PlantUML does not work at all."""
+        try:
+            self._jvm(picture_format).render(_SMALLEST, _START_LIMIT_S)
+        except (JvmDied, JvmTimeout):
+            return ToolMissingError(
+                f"PlantUML does not run ({self.tools.java} -jar {self.tools.jar}): {death.reason}",
+                f"Type: {install_hint('plantuml')}",
+            )
+        # By a signal: somebody killed it, perhaps for its memory. By itself: this diagram does it every time.
+        return ConversionError(
+            f"PlantUML ended while it drew the diagram: {death.reason}",
+            traceback=death.log or None,
+            retryable=death.returncode < 0,
+        )

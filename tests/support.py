@@ -1,0 +1,34 @@
+"""What tests of several rooms need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from clx.settings.schema import Settings
+from clx.workers.tools import install_hint, locate
+
+_NEEDS = {
+    "plantuml": ("java", "plantuml", "graphviz"),
+    "drawio": ("drawio", "browser"),
+}
+
+
+def require(name: str) -> None:
+    """Skip the calling test where the real tool is missing; fail it where ``CLX_REQUIRE`` names the tool.
+
+    Args:
+        name: ``plantuml``, ``drawio`` or ``docker``.
+    """
+    missing = [tool for tool in _NEEDS.get(name, ()) if locate(tool, Settings()) is None]
+    if name == "docker" and shutil.which("docker") is None:
+        missing = ["docker"]
+    if not missing:
+        return
+    hints = "; ".join(install_hint(tool) for tool in missing if tool != "docker")
+    reason = f"{name} needs {', '.join(missing)} ({hints})"
+    if name in os.environ.get("CLX_REQUIRE", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)

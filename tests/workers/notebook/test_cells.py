@@ -1,0 +1,237 @@
+"""Reading cells; jupytext says what is right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jupytext
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clx.errors import ConversionError
+from clx.workers.notebook.cells import read_cells
+from clx.workers.notebook.deck import PROG_LANG
+
+PYTHON = PROG_LANG["python"]
+
+
+def as_read(text: str, language: str = "python") -> list[tuple[str, str, tuple[str, ...], str | None]]:
+    cells = read_cells(text, PROG_LANG[language])
+    return [(cell.kind, cell.source, cell.tags, cell.lang) for cell in cells]
+
+
+def as_jupytext_reads(text: str, language: str) -> list[tuple[str, str, tuple[str, ...], str | None]]:
+    fmt = {"extension": PROG_LANG[language].extension, "format_name": "percent"}
+    cells = jupytext.reads(text, fmt).cells
+    return [
+        (
+            cell.cell_type,
+            without_outer_blank_lines(cell.source),
+            tuple(cell.metadata.get("tags", ())),
+            cell.metadata.get("lang"),
+        )
+        for cell in cells
+    ]
+
+
+def without_outer_blank_lines(text: str) -> str:
+    lines = text.split("\n")
+    while lines and not lines[0].strip():
+        del lines[0]
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    return "\n".join(lines)
+
+
+CODE_LINES = (
+    "x = 1",
+    "    y = f(x)  # comment",
+    "",
+    "# a comment",
+    "// another",
+    '"""',
+    "'''",
+    "s = '\"\"\"'  # quotes in quotes",
+    "r'''a''' + \"\"\"b\"\"\"",
+    "# %matplotlib inline",
+    "%time f()",
+    "# %%timeit",
+    "# !ls -l",
+    "!pip list",
+    "files = !ls",
+    "# x = %sql select",
+    "# ls -l",
+    "# cd = 3",
+    "# Why?",
+    "print?",
+    "# %load noescape  # noescape",
+    "// %magic on",
+    "// :dep rand",
+    '// #!csharp',
+    "# wget a \\",
+    "#   --flag",
+    "# !wget a \\",
+    "print('it''s')",
+    "\ttabbed\t",
+)
+TEXT_LINES = (
+    "# Title",
+    "",
+    "- item",
+    "  - nested",
+    "plain `code` with ''' and \"\"\"",
+    "```",
+    "```mermaid",
+    "%% in a diagram",
+    "~~~~",
+    "~~~",
+    "    indented",
+    "$$x$$",
+    "Umlaute: äöü",
+)
+MARKERS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["", "[markdown]", "[md]", "[raw]"]),
+        "title": st.sampled_from(["", "A title", "Part 2:"]),
+        "lang": st.sampled_from([None, "de", "en"]),
+        "tags": st.lists(st.sampled_from(["slide", "keep", "notes", "my-tag"]), unique=True, max_size=3),
+        "swapped": st.booleans(),
+        "blanks": st.sampled_from([" ", "  ", "   "]),
+    }
+)
+CELLS = st.tuples(
+    MARKERS,
+    st.lists(st.sampled_from(CODE_LINES), max_size=6),
+    st.lists(st.sampled_from(TEXT_LINES), max_size=6),
+    st.integers(0, 3),
+)
+
+
+def marker(comment: str, options: dict[str, Any]) -> str:
+    attributes = []
+    if options["lang"]:
+        attributes.append(f'lang="{options["lang"]}"')
+    if options["tags"]:
+        attributes.append(f"tags={json.dumps(options['tags'])}")
+    if options["swapped"]:
+        attributes.reverse()
+    words = [comment, "%%", options["title"], options["kind"], *attributes]
+    return options["blanks"].join(word for word in words if word)
+
+
+def deck_of(cells: list[Any], comment: str) -> str:
+    lines = []
+    for options, code, text, blanks in cells:
+        lines.append(marker(comment, options))
+        lines += [f"{comment} {line}".rstrip() for line in text] if options["kind"] else code
+        lines += [""] * blanks
+    return "\n".join(lines) + "\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(cells=st.lists(CELLS, min_size=1, max_size=5), language=st.sampled_from(sorted(set(PROG_LANG) - {"c"})))
+def test_cells_are_those_jupytext_reads(cells: list[Any], language: str) -> None:
+    text = deck_of(cells, PROG_LANG[language].comment)
+    assert as_read(text, language) == as_jupytext_reads(text, language)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\n\n# %%\nx\n",
+        "# -*- coding: utf-8 -*-\n# %%\nx\n",
+        "#!/usr/bin/env python\n# %%\nx\n",
+        "# ---\n# jupyter:\n#   jupytext:\n#     main_language: python\n# ---\n\n# %%\nx\n",
+        '# %% [markdown]\n"""\nA $x$ text\n# %% no marker\n"""\n\n# %%\n1\n',
+        "# %% [markdown]\nr'''raw\ntext'''\n",
+        '# %% [markdown]\n"""one line"""\n',
+        "# %%\n\n\n\nx\n\n\n",
+        "# In[1]:\nx\n# <codecell>\ny\n",
+        "    # %%\nx\n",
+        "# %%%% deeper [markdown]\n# a\n",
+        "x = 1\n",
+    ],
+)
+def test_odd_decks_are_read_as_jupytext_reads_them(text: str) -> None:
+    assert as_read(text) == as_jupytext_reads(text, "python")
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        '# %% [markdown] lang="de" tags=["slide", "notes"]',
+        '#%%   [markdown]lang = "de"   tags = [ "slide","notes" ]',
+        '# %% tags=["slide", "notes"] lang="de" [markdown]',
+        '# %% lang="de" [markdown] tags=["slide", "notes"]',
+        "# %%[markdown] lang='de' tags=['slide', 'notes']",
+        '# %% A title [md] lang=de tags="slide notes"',
+        '# %% [Markdown] {"lang": "de", "tags": ["slide", "notes"]}',
+        '   #  %%  [ markdown ]  lang="DE"  tags=["slide", "notes",]  ',
+    ],
+)
+def test_markers_in_the_wild(marker: str) -> None:
+    assert as_read(f"{marker}\n# text\n") == [("markdown", "text", ("slide", "notes"), "de")]
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        '# %% tags=["private"',
+        "# %% tags=[private]",
+        '# %% tag=["private"]',
+        '# %% Tags=["private"]',
+        '# %% tags="private',
+        "# %% tags={1: 2}",
+        '# %% language="de"',
+        '# %% lang=["de"]',
+        '# %% {"tags": ["private"]',
+    ],
+)
+def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# %%\nx\n\n{marker}\nsecret\n", PYTHON)
+    assert caught.value.line == 4
+
+
+def test_cells_know_their_lines() -> None:
+    cells = read_cells("import a\n\n# %%\nx\n\n# %% [markdown]\n# b\n", PYTHON)
+    assert [cell.line for cell in cells] == [1, 3, 6]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# ---\n# title: x\n# ---\n"])
+def test_a_deck_without_cells_is_an_error(text: str) -> None:
+    with pytest.raises(ConversionError, match="no cells"):
+        read_cells(text, PYTHON)
+
+
+def test_markdown_decks() -> None:
+    text = """---
+jupyter:
+  kernelspec: {name: python3, display_name: Python, language: python}
+---
+
+# Title
+
+```python tags=["keep"] lang="de"
+x = 1
+```
+
+<!-- #region lang="de" tags=["slide"] -->
+Text
+<!-- #endregion -->
+
+```
+not code
+```
+"""
+    found = read_cells(text, PYTHON, is_markdown=True)
+    assert [(cell.kind, cell.source, cell.tags, cell.lang) for cell in found] == [
+        ("markdown", "# Title", (), None),
+        ("code", "x = 1", ("keep",), "de"),
+        ("markdown", "Text", ("slide",), "de"),
+        ("markdown", "```\nnot code\n```", (), None),
+    ]
+    with pytest.raises(ConversionError, match="jupytext"):
+        read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
