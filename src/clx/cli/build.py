@@ -53,7 +53,7 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 @verbose_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
-def command(context: click.Context, course: Path, **options: Any) -> None:
+def command(context: click.Context, /, course: Path, **options: Any) -> None:
     """Turn the course described by COURSE (a course.yaml) into teaching material.
 
     Starts the workers it needs, stops them at the end, and runs only what has changed.

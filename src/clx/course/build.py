@@ -131,6 +131,7 @@ class Build:
         with _owned(database) or self._open_new() as writable:
             ledger = Ledger(writable)
             publisher.attach(ledger)
+            reasons.attach(ledger)
             ledger.remember(root, files.learned, planner.closures.learned)
             self._publish_known(plan, missing, known, publisher)
             if missing:

@@ -118,9 +118,7 @@ class Closures:
                 )
                 reads |= {path: self._digest(path) for path in found.templates}
                 if is_html:
-                    read_cells(
-                        found.text, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md")
-                    )
+                    read_cells(found.text, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md"))
                     if found.title:
                         titles[language] = found.title
                 links |= dict.fromkeys(linked_files(found.text))

@@ -102,7 +102,7 @@ class JobRunner:
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            needs.append(Need(type_, count, pool, str(worker.count_origin)))
+            needs.append(Need(type_, count, pool, str(worker.count_origin), worker.mode, worker.image))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

@@ -17,8 +17,11 @@ from clx.db.ledger import FileFacts
 from clx.errors import CourseError
 
 JUNK_DIRECTORIES = frozenset(
-    "__pycache__ .git .hg .svn .venv venv .tox .nox .ipynb_checkpoints .mypy_cache .pytest_cache .ruff_cache "
-    ".idea .vscode .clx node_modules target build dist".split()
+    {
+        *("__pycache__", ".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".ipynb_checkpoints"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".clx"),
+        *("node_modules", "target", "build", "dist"),
+    }
 )
 """Directories below a topic that are never part of it."""
 _JUNK_SUFFIXES = (".pyc", ".pyo", "~", ".swp", ".tmp", ".bkp", ".dtmp")

@@ -205,7 +205,8 @@ class Database:
             reraise=True,
         )
         try:
-            return retrying(self._transaction, name, body)
+            value: T = retrying(self._transaction, name, body)
+            return value
         except driver.Error as error:
             raise translate(error, self.path) from error
 

@@ -124,11 +124,11 @@ UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease_unt
   cancel_requested = 0, progress = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type
              ORDER BY claim_rank, deadline, id LIMIT :n)
-RETURNING {_COLUMNS}"""  # noqa: S608  (a constant list of columns)
+RETURNING {_COLUMNS}"""
 _FENCED = "id = :id AND run = :run AND state = 'running'"
 _SUCCEED = f"""
 UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL
-WHERE {_FENCED} RETURNING worker_id, started_at, key, type"""  # noqa: S608
+WHERE {_FENCED} RETURNING worker_id, started_at, key, type"""
 _REQUEUE_SET = (
     "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
 )
@@ -267,8 +267,8 @@ class Queue:
             LostRunError: the run is no longer the caller's.
         """
         at = now_ms() if now is None else now
-        values = {"id": job_id, "run": run, "until": at + lease}
-        sql = f"UPDATE jobs SET lease_until = :until WHERE {_FENCED} RETURNING cancel_requested"  # noqa: S608
+        values: dict[str, Any] = {"id": job_id, "run": run, "until": at + lease}
+        sql = f"UPDATE jobs SET lease_until = :until WHERE {_FENCED} RETURNING cancel_requested"
         if progress is not None:
             values["progress"] = _encode(progress).decode()
             sql = sql.replace("SET ", "SET progress = :progress, ")
@@ -348,7 +348,7 @@ class Queue:
             again = retry and run - released < max_runs
             if again:
                 connection.execute(
-                    f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ? WHERE id = ?",  # noqa: S608
+                    f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ? WHERE id = ?",
                     (int(backoff <= 0), at + backoff, encoded, job_id),
                 )
             else:
@@ -377,7 +377,7 @@ class Queue:
             if row is None:
                 raise LostRunError(f"Run {run} of job {job_id} is no longer this worker's.")
             connection.execute(
-                f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?",  # noqa: S608
+                f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?",
                 (job_id,),
             )
             _record(connection, job_id, run, row[0], row[1], at, "released")
@@ -470,14 +470,14 @@ class Queue:
 
     def get(self, job_id: int) -> Job | None:
         """One job, or None."""
-        rows = self.database.read(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))  # noqa: S608
+        rows = self.database.read(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))
         return _job(rows[0]) if rows else None
 
     def get_many(self, job_ids: Sequence[int]) -> list[Job]:
         """Those of *job_ids* that exist, by id."""
         ids = _encode(list(job_ids)).decode()
         rows = self.database.read(
-            f"SELECT {_COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
             (ids,),
         )
         return [_job(row) for row in rows]
@@ -507,7 +507,7 @@ class Queue:
             "peak_memory",
         )
         rows = self.database.read(
-            f"SELECT {', '.join(names)} FROM runs WHERE job_id = ? ORDER BY run",  # noqa: S608
+            f"SELECT {', '.join(names)} FROM runs WHERE job_id = ? ORDER BY run",
             (job_id,),
         )
         found = [dict(zip(names, row, strict=True)) for row in rows]
@@ -562,7 +562,7 @@ def _record(
 def _worker_done(connection: Any, worker_id: int, counter: str | None, now: int) -> None:
     counted = f"{counter} = {counter} + 1, " if counter else ""
     connection.execute(
-        f"UPDATE workers SET {counted}job_id = NULL, heartbeat_at = ?, "  # noqa: S608  (counter is a literal)
+        f"UPDATE workers SET {counted}job_id = NULL, heartbeat_at = ?, "
         "state = CASE WHEN state IN ('busy', 'hung') THEN 'idle' ELSE state END WHERE id = ?",
         (now, worker_id),
     )
@@ -601,7 +601,7 @@ def _rescue(connection: Any, job_id: int, run: int, cause: Mapping[str, Any], st
         # after a first kill the job is retried at once; from the second on it is claimed last
         rank = f", claim_rank = claim_rank + {_CLAIMED_LAST}" if kills == 2 else ""
         connection.execute(
-            f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?{rank} WHERE id = ?",  # noqa: S608
+            f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?{rank} WHERE id = ?",
             (kills, job_id),
         )
     else:

@@ -50,7 +50,7 @@ class Ledger:
     def files(self, root: str) -> dict[str, FileFacts]:
         """Known files below *root* by path."""
         rows = self.database.read("SELECT path, size, mtime_ns, inode, digest FROM files WHERE root = ?", (root,))
-        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
+        return {row[0]: row[1:] for row in rows}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""

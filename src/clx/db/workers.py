@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ _NAMES = (
     "heartbeat_at", "ended_at", "reason", "jobs_succeeded", "jobs_failed", "job_id", "batch_id", "service",
     "config_source",
 )  # fmt: skip
-_SELECT = f"SELECT {', '.join(_NAMES)} FROM workers"  # noqa: S608  (constant names)
+_SELECT = f"SELECT {', '.join(_NAMES)} FROM workers"
 _LIVE = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"
 
 
@@ -109,7 +110,7 @@ class WorkerTable:
         rows = self.database.write(
             "beat",
             lambda connection: connection.execute(
-                f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING id",  # noqa: S608
+                f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING id",
                 (at, worker_id),
             ).fetchall(),
         )
@@ -121,7 +122,7 @@ class WorkerTable:
 
         def body(connection: Any) -> bool:
             rows = connection.execute(
-                f"UPDATE workers SET state = ?, ended_at = ?, reason = ?, job_id = NULL WHERE id = ? AND {_LIVE} "  # noqa: S608
+                f"UPDATE workers SET state = ?, ended_at = ?, reason = ?, job_id = NULL WHERE id = ? AND {_LIVE} "
                 "RETURNING jobs_succeeded, jobs_failed, started_at",
                 ("dead" if dead else "stopped", at, reason, worker_id),
             ).fetchall()
@@ -135,17 +136,21 @@ class WorkerTable:
         self.database.doorbell.ring("build")
         return ended
 
-    def list(self, *, live: bool = True) -> list[WorkerRow]:
-        """Workers by id; only the live ones unless told otherwise."""
-        where = f" WHERE {_LIVE}" if live else ""
-        return [WorkerRow(*row) for row in self.database.read(f"{_SELECT}{where} ORDER BY id")]
+    def list(self, *, live: bool = True, batch: int | None = None) -> builtins.list[WorkerRow]:
+        """Workers by id; only the live ones unless told otherwise, only those of *batch* where it is given."""
+        conditions = [_LIVE] if live else []
+        if batch is not None:
+            conditions.append("batch_id = :batch")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self.database.read(f"{_SELECT}{where} ORDER BY id", {"batch": batch} if batch is not None else {})
+        return [WorkerRow(*row) for row in rows]
 
     def get(self, worker_id: int) -> WorkerRow | None:
         """One worker, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (worker_id,))
         return WorkerRow(*rows[0]) if rows else None
 
-    def by_identity(self, identities: Sequence[str]) -> list[WorkerRow]:
+    def by_identity(self, identities: Sequence[str]) -> builtins.list[WorkerRow]:
         """The workers that run in the processes named."""
         if not identities:
             return []

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from clx.db.database import Database
@@ -18,7 +18,8 @@ from clx.db.jobs import Queue
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers.executors.direct import DirectWorker, Spawn, start
+from clx.workers.executors import direct
+from clx.workers.executors.base import Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 
 log = logging.getLogger("clx.build")
@@ -35,25 +36,29 @@ class Need:
         count: how many.
         pool: the pool its jobs are in.
         config_source: where *count* came from.
+        mode: ``direct`` or ``docker``.
+        image: the container image; docker only.
     """
 
     type: str
     count: int
     pool: str
     config_source: str
+    mode: str = "direct"
+    image: str | None = None
 
 
-def strike_off_dead(database: Database, *, except_pids: Iterable[int] = ()) -> list[int]:
+def strike_off_dead(database: Database, *, spare: Collection[int | None] = ()) -> list[int]:
     """Strike off workers of this machine that are gone, and rescue their jobs.
 
     Args:
-        except_pids: children of this process, left to whoever reaps them and knows how they ended.
+        spare: workers this process started: it reaps them and knows how they ended.
 
     Returns:
         The ids of the workers struck off.
     """
-    table, queue, own = WorkerTable(database), Queue(database), set(except_pids)
-    gone = [row for row in table.list() if row.mode == "direct" and row.pid not in own and is_gone(row.identity)]
+    table, queue = WorkerTable(database), Queue(database)
+    gone = [row for row in table.list() if row.mode == "direct" and row.id not in spare and is_gone(row.identity)]
     for row in gone:
         queue.rescue_worker(row.id, {"kind": "gone"})
         table.end(row.id, "its process is gone", dead=True)
@@ -77,7 +82,7 @@ class BuildWorkers:
         self._note = note
         self._queue = Queue(database)
         self._table = WorkerTable(database)
-        self._mine: list[DirectWorker] = []
+        self._mine: list[Handle] = []
         self._watched: dict[int, WorkerRow] = {}
         self._needs: dict[str, Need] = {}
         self._failures: dict[str, int] = {}
@@ -125,18 +130,24 @@ class BuildWorkers:
 
     def _start(self, need: Need) -> None:
         spawn = Spawn(
-            need.type, self._database.path, need.pool, self._settings, self._batch, config_source=need.config_source
+            type=need.type,
+            mode=need.mode,
+            database=self._database.path,
+            pool=need.pool,
+            settings=self._settings,
+            image=need.image,
+            batch=self._batch,
+            config_source=need.config_source,
         )
         self._started += 1
-        worker = start(spawn, self._database.state_dir, number=self._started, started=time.monotonic())
-        self._mine.append(worker)
-        log.info("started %s worker, process %s, settings from %s", need.type, worker.process.pid, need.config_source)
+        self._mine.append(direct.start(spawn, self._database.state_dir, number=self._started))
+        log.info("starting a %s worker (%s), settings from %s", need.type, need.mode, need.config_source)
 
     # -- watching ---------------------------------------------------------------------------------
 
     def descriptors(self) -> list[int]:
         """What becomes readable when a worker of this machine ends."""
-        return [worker.pidfd for worker in self._mine if worker.pidfd >= 0] + list(self._watched)
+        return [fd for worker in self._mine if (fd := worker.descriptor()) >= 0] + list(self._watched)
 
     def tend(self, queued: Mapping[str, int]) -> None:
         """Notice registrations and deaths, rescue jobs, start replacements where jobs are *queued*.
@@ -145,7 +156,7 @@ class BuildWorkers:
             WorkerStartupError: a worker did not start, ``startup_retries`` times in a row.
         """
         self._note_registrations()
-        for worker in [worker for worker in self._mine if worker.process.poll() is not None]:
+        for worker in [worker for worker in self._mine if not worker.is_alive()]:
             self._bury(worker, queued)
         self._check_startup()
         if time.monotonic() >= self._next_sweep:
@@ -153,22 +164,23 @@ class BuildWorkers:
             self._sweep()
 
     def _note_registrations(self) -> None:
-        waiting = {worker.process.pid: worker for worker in self._mine if worker.worker_id is None}
+        waiting = [worker for worker in self._mine if worker.worker_id is None]
         if not waiting:
             return
-        for row in self._table.list():
-            worker = waiting.get(row.pid)
-            if worker is not None and row.batch_id == self._batch:
+        rows = self._table.list(live=False, batch=self._batch)
+        for worker in waiting:
+            row = next((row for row in rows if worker.is_row(row)), None)
+            if row is not None:
                 worker.worker_id = row.id
                 self._failures.pop(worker.spawn.type, None)
 
-    def _bury(self, worker: DirectWorker, queued: Mapping[str, int]) -> None:
+    def _bury(self, worker: Handle, queued: Mapping[str, int]) -> None:
         """Account for a worker that ended, and replace it while there is work for it."""
         if worker.worker_id is None:
             self._note_registrations()
         self._mine.remove(worker)
         tail, type_ = worker.tail(), worker.spawn.type
-        clean = worker.process.returncode == 0
+        clean = worker.ended_well()
         worker.close()
         if worker.worker_id is not None:
             cause = worker.cause()
@@ -201,15 +213,15 @@ class BuildWorkers:
 
     def _sweep(self) -> None:
         """Watch the other workers of this machine too, and rescue what silent ones left."""
-        mine = {worker.process.pid for worker in self._mine}
+        mine = {worker.worker_id for worker in self._mine}
         for fd, row in list(self._watched.items()):
             if is_gone(row.identity):
                 os.close(fd)
                 del self._watched[fd]
-        strike_off_dead(self._database, except_pids=mine)
+        strike_off_dead(self._database, spare=mine)
         known = {row.id for row in self._watched.values()}
         for row in self._table.list():
-            if row.pid in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
+            if row.id in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
                 continue
             if hasattr(os, "pidfd_open"):
                 with contextlib.suppress(OSError):
@@ -234,10 +246,8 @@ class BuildWorkers:
             worker.terminate()
         deadline = time.monotonic() + grace
         for worker in self._mine:
-            with contextlib.suppress(Exception):
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
-        for worker in self._mine:
-            worker.kill()
+            if not worker.wait(deadline - time.monotonic()):
+                worker.kill()
         for worker in list(self._mine):
             self._bury(worker, {})
         for fd in self._watched:

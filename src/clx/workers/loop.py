@@ -156,7 +156,7 @@ class Worker:
             if self._converter is None:
                 self._converter = self._make_converter()
             result = run_job(job, self._converter, self._store, directory)
-        except Exception as error:  # noqa: BLE001  (whatever a converter raises is the job's outcome)
+        except Exception as error:
             described, retry = describe_failure(error)
             backoff = _RETRY_BACKOFF_MS * 2 ** max(0, job.run - 1)
             if not self._keeper.settle():

@@ -28,7 +28,7 @@ def as_jupytext_reads(text: str, language: str) -> list[tuple[str, str, tuple[st
     return [
         (
             cell.cell_type,
-            without_outer_blank_lines(cell.source),
+            without_outer_blank_lines(str(cell.source)),
             tuple(cell.metadata.get("tags", ())),
             cell.metadata.get("lang"),
         )
@@ -53,7 +53,7 @@ CODE_LINES = (
     "// another",
     '"""',
     "'''",
-    "s = '\"\"\"'  # quotes in quotes",
+    's = \'"""\'  # quotes in quotes',
     "r'''a''' + \"\"\"b\"\"\"",
     "# %matplotlib inline",
     "%time f()",
@@ -69,7 +69,7 @@ CODE_LINES = (
     "# %load noescape  # noescape",
     "// %magic on",
     "// :dep rand",
-    '// #!csharp',
+    "// #!csharp",
     "# wget a \\",
     "#   --flag",
     "# !wget a \\",
@@ -118,7 +118,7 @@ def marker(comment: str, options: dict[str, Any]) -> str:
     if options["swapped"]:
         attributes.reverse()
     words = [comment, "%%", options["title"], options["kind"], *attributes]
-    return options["blanks"].join(word for word in words if word)
+    return str(options["blanks"].join(word for word in words if word))
 
 
 def deck_of(cells: list[Any], comment: str) -> str:

@@ -31,9 +31,7 @@ def expanded(course: Course, text: str, name: str = "slides_x.py", **options: An
 
 
 @pytest.mark.parametrize("language", PROG_LANG.values(), ids=lambda language: language.name)
-def test_header_gives_a_title_cell_per_language_in_every_programming_language(
-    course: Course, language: Any
-) -> None:
+def test_header_gives_a_title_cell_per_language_in_every_programming_language(course: Course, language: Any) -> None:
     text = HEADER.format(c=language.comment) + f"\n{language.comment} %%\nx\n"
     found = expanded(course, text, f"slides_x{language.extension}")
     cells = read_cells(found.text, language)
@@ -45,9 +43,7 @@ def test_header_gives_a_title_cell_per_language_in_every_programming_language(
     ]
 
 
-@pytest.mark.parametrize(
-    "start", ["{% from 'macros.j2' import header %}", "# j2 from 'macros.j2' import header"]
-)
+@pytest.mark.parametrize("start", ["{% from 'macros.j2' import header %}", "# j2 from 'macros.j2' import header"])
 def test_header_works_in_markdown_decks(course: Course, start: str) -> None:
     found = expanded(course, f"{start}\n{{{{ header('Klassen', 'Classes') }}}}\n\nText\n", "slides_x.md")
     cells = read_cells(found.text, PROG_LANG["python"], is_markdown=True)
@@ -71,9 +67,7 @@ def test_the_author_stands_below_the_title(course: Course) -> None:
 
 
 def test_a_course_has_macros_of_its_own(course: Course) -> None:
-    macro = (
-        '{% macro header(en, de) %}%% [markdown] lang="{{ lang }}"\n# {{ de }} by {{ author }}{% endmacro %}'
-    )
+    macro = '{% macro header(en, de) %}%% [markdown] lang="{{ lang }}"\n# {{ de }} by {{ author }}{% endmacro %}'
     course.write("templates/macros.j2", macro)
     text = "# j2 from 'macros.j2' import header\n# {{ header('Classes', 'Klassen') }}\n"
     found = expanded(course, text, variables={"author": "Jane"})
@@ -113,7 +107,7 @@ def test_line_ends_and_a_byte_order_mark_are_evened_out(course: Course) -> None:
         ("a\n# j2 include '../../../../secret.j2'\n", 2, "outside the course"),
         ("a\n# j2 include 'link.j2'\n", 2, "outside the course"),
         ("a\n{{ ''.__class__.__mro__ }}\n", 2, "unsafe"),
-        ("a\n{{ [].append(1) }}\n", 2, "not safely callable"),
+        ("a\n{{ [].append(1) }}\n", 2, "unsafe"),
         ("a\n{{ 1 // 0 }}\n", 2, "ZeroDivisionError"),
         ("a\n# j2 include 'broken.j2'\n", 2, "broken.j2, line 3: unexpected"),
         ("a\n# j2 include 'undefined.j2'\n", 2, "undefined.j2, line 2: 'gone' is undefined"),

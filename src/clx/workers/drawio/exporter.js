@@ -82,22 +82,34 @@ const clx = (() => {
     }
   });
 
-  // A picture is shown on pages of other people: nothing in it may run, or fetch anything.
+  const withoutRemote = (css) => css.replace(/@import[^;]*;?/gi, '')
+    .replace(/url\(\s*(?!["']?\s*(?:data:|#))[^)]*\)/gi, 'none');
+
+  // A picture is shown on pages of other people: nothing in it may run, or fetch anything. Links stay.
   const disarm = (svg) => {
     for (const node of [...svg.querySelectorAll('*')]) {
-      if (/^(script|iframe|object|embed|link|meta|base|form)$/i.test(node.localName)) { node.remove(); continue; }
-      if (/^(image|img)$/i.test(node.localName) && !local.test(address(node))) { node.remove(); continue; }
-      for (const { name, value } of [...node.attributes]) {
-        if (/^on/i.test(name) || /^\s*(javascript|vbscript|file):/i.test(value)) node.removeAttribute(name);
-        else if (/url\(/i.test(value)) {
-          node.setAttribute(name, value.replace(/url\(\s*(?!["']?\s*(?:data:|#))[^)]*\)/gi, 'none'));
-        }
+      const kind = node.localName.toLowerCase();
+      if (/^(script|iframe|object|embed|link|meta|base|form|video|audio|source|track)$/.test(kind)) {
+        node.remove();
+        continue;
       }
+      for (const { name, value } of [...node.attributes]) {
+        const remote = /^(href|src|srcset|poster|background)$/i.test(name.replace('xlink:', '')) && !local.test(value);
+        const isLink = kind === 'a' && /^\s*(https?|mailto):/i.test(value);
+        if (/^on/i.test(name) || (remote && !isLink)) node.removeAttribute(name);
+        else if (/url\(/i.test(value)) node.setAttribute(name, withoutRemote(value));
+      }
+      if (kind === 'style') node.textContent = withoutRemote(node.textContent);
     }
-    for (const style of svg.querySelectorAll('style')) {
-      style.textContent = style.textContent.replace(/@import[^;]*;?/gi, '')
-        .replace(/url\(\s*(?!["']?\s*(?:data:|#))[^)]*\)/gi, 'none');
-    }
+  };
+
+  // MathJax numbers glyphs on through the life of the page; a picture must not tell what was drawn before.
+  const renumbered = (text) => {
+    const numbers = new Map();
+    return text.replace(/(id="|href="#)MJX-(\d+)-/g, (_, before, number) => {
+      if (!numbers.has(number)) numbers.set(number, numbers.size + 1);
+      return `${before}MJX-${numbers.get(number)}-`;
+    });
   };
 
   const svg = (border, background) => new Promise((resolve, reject) => {
@@ -108,7 +120,7 @@ const clx = (() => {
       if (graph.mathEnabled) Editor.prototype.addMathCss(root);
       new Editor().convertImages(root, () => {
         disarm(root);
-        resolve('<?xml version="1.0" encoding="UTF-8"?>\n' + mxUtils.getXml(root) + '\n');
+        resolve('<?xml version="1.0" encoding="UTF-8"?>\n' + renumbered(mxUtils.getXml(root)) + '\n');
       });
     } catch (error) {
       reject(error);

@@ -122,7 +122,8 @@ class Exporter:
             "to": page.number - 1,
             "format": options.format,
             "scale": options.scale if is_png else 1,
-            "border": options.border,
+            # The application adds the border to the bounds that its SVG is measured by, so it comes in there.
+            "border": options.border if is_png else 0,
             # As draw.io desktop does: the page's own colour, else white paper, for SVG none.
             "bg": page.background or ("#ffffff" if is_png else ""),
         }

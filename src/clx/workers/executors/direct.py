@@ -6,39 +6,43 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 
 import msgspec
 
-from clx.settings.schema import Settings
+from clx.db.workers import WorkerRow
+from clx.workers.executors.base import Spawn
 
 _TAIL = 4000
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """What a worker is started with."""
-
-    type: str
-    database: Path
-    pool: str
-    settings: Settings
-    batch: int | None = None
-    service: str | None = None
-    config_source: str = "default"
-
-
-@dataclass(slots=True)
 class DirectWorker:
-    """A started subprocess; its row appears when it has registered."""
+    """A worker that is a child of this process; see :class:`clx.workers.executors.base.Handle`."""
 
-    spawn: Spawn
-    process: subprocess.Popen[bytes]
-    log: Path
-    worker_id: int | None = None
-    pidfd: int = -1
-    started: float = field(default=0.0)
+    def __init__(self, spawn: Spawn, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.spawn = spawn
+        self.worker_id: int | None = None
+        self.started = time.monotonic()
+        self.log = log
+        self.process = process
+        self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+
+    def descriptor(self) -> int:
+        """The process's pidfd; -1 where the platform has none."""
+        return self._pidfd
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    def ended_well(self) -> bool:
+        """Whether it exited with code 0."""
+        return self.process.poll() == 0
+
+    def is_row(self, row: WorkerRow) -> bool:
+        """Whether *row* was made by this child."""
+        return row.mode == "direct" and row.pid == self.process.pid and row.batch_id == self.spawn.batch
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -50,50 +54,61 @@ class DirectWorker:
             return ""
 
     def cause(self) -> dict[str, object]:
-        """How it ended, for the run it leaves behind."""
+        """Signal or exit code."""
         code = self.process.returncode
         if code is not None and code < 0:
             return {"kind": "signal", "signal": signal.Signals(-code).name}
         return {"kind": "exit", "code": code}
 
     def terminate(self) -> None:
-        """Ask it to finish its job within the grace period."""
-        if self.process.poll() is None:
+        """SIGTERM."""
+        if self.is_alive():
             self.process.terminate()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for the process."""
+        try:
+            self.process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def kill(self) -> None:
-        """End its whole process group now."""
-        if self.process.poll() is None:
+        """SIGKILL to the whole process group; helpers in sessions of their own notice their pipes closing."""
+        if self.is_alive():
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Reap it and release what belongs to it; the log of one that had nothing to say is removed."""
+        """Reap it; the log of one that ended well is removed."""
         self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self.process.returncode == 0:
             self.log.unlink(missing_ok=True)
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int, started: float) -> DirectWorker:
-    """Start one worker; it ends when the returned object's process is asked to, or when this process is gone."""
+def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
+    """Start one worker; it ends when it is told to, or when this process is gone.
+
+    Args:
+        number: tells apart the logs of workers that one process starts.
+    """
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
     command = [
         sys.executable, "-m", "clx.workers", spawn.type, "--db", str(spawn.database), "--pool", spawn.pool,
-        "--config-source", spawn.config_source, "--settings", msgspec.json.encode(spawn.settings).decode(), "--lifeline",
+        "--config-source", spawn.config_source, "--settings", msgspec.json.encode(spawn.settings).decode(),
+        "--lifeline",
     ]  # fmt: skip
-    if spawn.batch is not None:
-        command += ["--batch", str(spawn.batch)]
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        if value is not None:
+            command += [option, str(value)]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
         )
-    worker = DirectWorker(spawn, process, log, started=started)
-    if hasattr(os, "pidfd_open"):
-        worker.pidfd = os.pidfd_open(process.pid)
-    return worker
+    return DirectWorker(spawn, process, log)

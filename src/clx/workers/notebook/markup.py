@@ -44,7 +44,7 @@ class Markup:
         self.headings: list[Heading] = []
         self.unread_formulas: dict[str, None] = {}
         self._anchors: set[str] = set()
-        self._md = MarkdownIt("commonmark", {"html": True, "highlight": _highlight})
+        self._md = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False, "highlight": _highlight})
         self._md.enable(["table", "strikethrough"])
         self._md.use(
             dollarmath_plugin,
@@ -133,7 +133,7 @@ def _plain(children: Sequence[Token]) -> str:
 
 
 def _highlight(code: str, name: str, _attributes: str) -> str:
-    return highlight(code, lexer_named(name) if name else None) + "\n"
+    return highlight(code.rstrip("\n"), lexer_named(name) if name else None)
 
 
 def _render_html(_renderer: object, tokens: Sequence[Token], index: int, *_: Any) -> str:

@@ -17,7 +17,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 EXPANSION_LIMIT = 20_000_000
 """Characters that loops and expressions of one deck may produce; no real deck comes near."""
 _LOOP_COST = 20
-"""Least cost of one turn of a loop or one call, in characters: bounds the time that silent loops take."""
+_CALL_COST = 100
+"""Least cost of one turn of a loop, and of one call, in characters: bounds the time of what writes nothing."""
 _STRING_LIMIT = 1_000_000
 _POWER_BITS = 10_000
 
@@ -96,7 +97,7 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         # The odd names are Jinja's: macros may have parameters called "self" or "context".
-        __self.charge(_LOOP_COST)
+        __self.charge(_CALL_COST)
         if isinstance(__obj, Macro) and __obj.name == "header":
             __self._on_header({**dict(zip(__obj.arguments, args, strict=False)), **kwargs})
         return super().call(__context, __obj, *args, **kwargs)

@@ -120,13 +120,12 @@ def _draw(job: Job, block: Block) -> bytes:
     return answer.data
 
 
-def _drawing_failed(block: Block, log: str) -> ConversionError:
-    """PlantUML met an exception and drew a picture that tells of it."""
-    causes = re.findall(r"^(?:Caused by: )?[\w.$]+(?:Exception|Error)\b.*$", log, re.MULTILINE)
-    reason = causes[-1].removeprefix("Caused by: ") if causes else "no reason given"
-    return ConversionError(
-        f"PlantUML or Graphviz failed while laying out the diagram: {reason}", line=block.line, traceback=log
-    )
+def _drawing_failed(block: Block, told: str) -> ConversionError:
+    """PlantUML met an exception, or Graphviz failed, and the picture tells of it instead of the diagram."""
+    causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", told, re.MULTILINE)
+    reason = causes[-1] if causes else told.splitlines()[0]
+    fact = f"PlantUML or Graphviz failed while laying out the diagram: {reason}"
+    return ConversionError(fact, line=block.line, traceback=told)
 
 
 def _check_picture(job: Job, block: Block, data: bytes) -> None:

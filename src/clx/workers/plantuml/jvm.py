@@ -29,7 +29,7 @@ class Picture:
 
     data: bytes
     trouble: str
-    """What it logged meanwhile when that was an exception: then the picture shows an error."""
+    """What an exception or a failed Graphviz told meanwhile: then the picture shows an error."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ _FLAGS = (
 )
 _KEPT_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "PATH", "TZ", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 _STALE_S = 3600
-_DOT_LIMIT_S = 20
 _ARCHIVES_SINCE = 13
 
 
@@ -57,15 +55,16 @@ class Tools:
         return cls(
             java=java.path,
             jar=jar.path,
-            dot=dot.path if dot and _runs(dot.path) else None,
+            dot=dot.path if dot else None,
             archives=major.isdigit() and int(major) >= _ARCHIVES_SINCE,
         )
 
 
-def start(tools: Tools, stage: Stage, scratch: Path, picture_format: str, save: Path | None) -> Jvm:
+def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_format: str, save: Path | None) -> Jvm:
     """Start a JVM for pictures of one format.
 
     Args:
+        dot: the program that it calls as Graphviz.
         scratch: a private directory for its temporary files and its log.
         save: where the JVM writes its class archive when it ends (:func:`unsaved_archive`).
     """
@@ -80,7 +79,7 @@ def start(tools: Tools, stage: Stage, scratch: Path, picture_format: str, save: 
         # Otherwise Java writes ~/.java/.userPrefs.
         f"-Djava.util.prefs.userRoot={temporary}",
         *("-jar", str(tools.jar), f"-t{picture_format}", "-charset", "UTF-8", "-nometadata"),
-        *(("-graphvizdot", str(tools.dot)) if tools.dot else ("-Playout=smetana",)),
+        *(("-graphvizdot", str(dot)) if dot else ("-Playout=smetana",)),
     ]
     return Jvm(command, stage.directory, _environment(), scratch / f"{picture_format}.log")
 
@@ -132,13 +131,3 @@ def _environment() -> dict[str, str]:
     fonts = {name: value for name, value in os.environ.items() if name.startswith("FONTCONFIG_")}
     # SERVER_NAME makes Graphviz refuse every file that a diagram names (image=, shapefile=, <img src>).
     return kept | fonts | {"LC_ALL": "C.UTF-8", "SERVER_NAME": "clx"}
-
-
-def _runs(dot: Path) -> bool:
-    try:
-        done = subprocess.run(
-            [str(dot), "-V"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_DOT_LIMIT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0

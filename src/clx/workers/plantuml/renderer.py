@@ -10,6 +10,7 @@ from pathlib import Path
 from clx.errors import ConversionError, ToolMissingError
 from clx.settings.schema import Settings
 from clx.workers.plantuml import launch
+from clx.workers.plantuml.graphviz import GuardedDot
 from clx.workers.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
 from clx.workers.plantuml.stage import Stage
 from clx.workers.tools.pins import install_hint
@@ -37,7 +38,7 @@ class Renderer:
         work_dir: existing directory for its files; unset: the system's temporary one.
 
     Raises:
-        ToolMissingError: there is no Java or no PlantUML.
+        ToolMissingError: there is no Java or no PlantUML, or Graphviz does not run.
     """
 
     def __init__(self, settings: Settings, work_dir: Path | None) -> None:
@@ -45,6 +46,7 @@ class Renderer:
         # Resolved, because PlantUML compares real paths with its allow-list.
         self._scratch = Path(tempfile.mkdtemp(prefix="clx-plantuml-", dir=work_dir)).resolve()
         self.stage = Stage(self._scratch)
+        self._dot = GuardedDot(self.tools.dot, self._scratch) if self.tools.dot else None
         self._jvms: dict[str, Jvm] = {}
         self._archive: tuple[str, Path] | None = None
         """The format whose JVM saves the class archive when it ends, and the file it writes."""
@@ -59,7 +61,9 @@ class Renderer:
         """
         for trial in range(1, _TRIALS + 1):
             try:
-                return self._jvm(picture_format).render(text, timeout)
+                answer = self._jvm(picture_format).render(text, timeout)
+                failure = self._dot.failure() if self._dot else ""
+                return Picture(answer.data, failure) if failure and isinstance(answer, Picture) else answer
             except JvmTimeout:
                 # Not retryable: layouts are deterministic, so the next run would only burn the same time.
                 raise ConversionError(
@@ -96,7 +100,8 @@ class Renderer:
             if jvm is not None:
                 jvm.close()
             archive = self._archive_for(picture_format)
-            jvm = launch.start(self.tools, self.stage, self._scratch, picture_format, archive)
+            dot = self._dot.program if self._dot else None
+            jvm = launch.start(self.tools, dot, self.stage, self._scratch, picture_format, archive)
             self._jvms[picture_format] = jvm
         return jvm
 

@@ -75,8 +75,7 @@ class KernelPool:
             ToolMissingError: there is no kernel for *language*, or the interpreter cannot run one.
         """
         try:
-            parent = self._parent_for(cells, cwd, language)
-            kernel = self._start_kernel(parent, cwd, language)
+            parent, kernel = self._fresh_kernel(cells, cwd, language)
             try:
                 results = self._talk(parent, kernel, cells, cell_timeout, allow_errors_at)
             except CellFailed:
@@ -105,6 +104,16 @@ class KernelPool:
             self._context.destroy(linger=0)
             self._context = None
 
+    def _fresh_kernel(self, cells: Sequence[str], cwd: Path, language: str) -> tuple[KernelParent, Kernel]:
+        """A kernel for one run; a parent that died while nothing was running is replaced."""
+        try:
+            parent = self._parent_for(cells, cwd, language)
+            return parent, self._start_kernel(parent, cwd, language)
+        except ParentGone:
+            self.close()
+            parent = self._parent_for(cells, cwd, language)
+            return parent, self._start_kernel(parent, cwd, language)
+
     def _parent_for(self, cells: Sequence[str], cwd: Path, language: str) -> KernelParent:
         """The parent that may start the kernel of this run."""
         if language != "python" or not self._forks:
@@ -126,7 +135,12 @@ class KernelPool:
                 for name in wanted
                 if name not in self._parent.preloaded and self._unclean.get(name, 0) < _PRELOAD_ATTEMPTS
             ]
-            unclean = self._parent.preload(missing) if missing else []
+            if not missing:
+                return self._parent
+            try:
+                unclean = self._parent.preload(missing)
+            except ParentGone:
+                unclean = missing
             if not unclean:
                 return self._parent
             for name in unclean:

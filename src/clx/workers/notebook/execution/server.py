@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clx.errors import StartupError, ToolMissingError
+from clx.errors import ToolMissingError
 
 FORKSERVER = Path(__file__).with_name("forkserver.py")
 START_TIMEOUT = 60.0
@@ -96,6 +96,7 @@ class KernelParent:
     _unread: bytes = b""
     _mark: str = ""
     _last_key: int = 0
+    _served: bool = False
 
     def start(self) -> None:
         """Start the process without waiting until it is ready. Does nothing when it runs.
@@ -202,6 +203,7 @@ class KernelParent:
         self._kernels = {kernel.key: kernel}
         self._send(op=op, id=kernel.key, cwd=str(cwd.absolute()), **options)
         self._wait(last_event, kernel)
+        self._served = True
         return kernel
 
     def _send(self, **request: Any) -> None:
@@ -216,8 +218,10 @@ class KernelParent:
     def _wait(self, kind: str, kernel: Kernel | None = None, timeout: float = START_TIMEOUT) -> dict[str, Any]:
         """The next event of *kind* about *kernel*."""
         until = time.monotonic() + timeout
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
         while True:
-            if not select.select([self.fileno()], [], [], max(0.0, until - time.monotonic()))[0]:
+            if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
                 raise ParentGone(f"no kernel within {timeout:g} s")
             try:
                 events = self.take_events()
@@ -243,21 +247,15 @@ class KernelParent:
     def _why_gone(self) -> Exception:
         """The parent ended while it was asked for something: did it ever work?"""
         assert self._process is not None
-        status = self._process.wait()
-        if status > 0 and not self._last_key_was_served():
-            return missing_ipykernel(self.python)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_TIMEOUT)
+        status = self._process.poll()
+        if status and status > 0 and not self._served:
+            return ToolMissingError(
+                f"the interpreter {self.python} cannot run Python kernels",
+                f"Install ipykernel there: {self.python} -m pip install ipykernel",
+            )
         return ParentGone(f"the process that starts the kernels ended with status {status}")
-
-    def _last_key_was_served(self) -> bool:
-        return any(kernel.pid for kernel in self._kernels.values())
-
-
-def missing_ipykernel(python: str) -> StartupError:
-    """What to say when the interpreter cannot run kernels."""
-    return ToolMissingError(
-        f"the interpreter {python} cannot run Python kernels",
-        f"Install ipykernel there: {python} -m pip install ipykernel",
-    )
 
 
 def _short_directory() -> Path:
