@@ -12,7 +12,7 @@ from clx.workers.tools import install_hint, locate
 
 _NEEDS = {
     "plantuml": ("java", "plantuml", "graphviz"),
-    "drawio": ("drawio", "browser"),
+    "drawio": ("drawio", "drawio-math", "browser"),
 }
 
 

@@ -19,7 +19,12 @@
     ├── OutputError         1    the output tree cannot be written
     ├── JobError            1    a job failed
     │   └── ConversionError      … because of what is in its inputs
-    └── LostRunError        1    a worker reported on a run that is no longer its own
+    ├── QueueError          2    the queue was asked for something that cannot be
+    │   ├── JobExistsError       a live job has the same key
+    │   ├── UnknownJobError      a job that is not in the table was named
+    │   └── LostBatchError       a batch that has ended was given more jobs
+    ├── LostRunError        1    a worker reported on a run that is no longer its own
+    └── LostWorkerError     1    a worker that was struck off asked for work
 
 Messages follow one form: the *fact* in one line, the *next step* to type or do in another.
 """
@@ -170,6 +175,43 @@ class ConversionError(JobError):
             "retryable": self.retryable,
         }
         return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+class QueueError(ClxError):
+    """The queue was asked for something that cannot be."""
+
+    exit_code = EXIT_USAGE
+
+
+class JobExistsError(QueueError):
+    """A live job with the same key exists already.
+
+    Args:
+        job_id: that job.
+        state: ``queued`` or ``running``.
+    """
+
+    def __init__(self, job_id: int, state: str) -> None:
+        super().__init__(
+            f"Job {job_id} with the same key is {state}.", f"Wait for it, or cancel it: clx jobs cancel {job_id}"
+        )
+        self.job_id = job_id
+
+
+class UnknownJobError(QueueError):
+    """A job that is not in the table was named; ``job_id`` says which."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"There is no job {job_id}.", "See `clx jobs list`; old jobs are pruned.")
+        self.job_id = job_id
+
+
+class LostBatchError(QueueError):
+    """A batch that has ended, or whose owner was taken for dead, was given more jobs."""
+
+
+class LostWorkerError(ClxError):
+    """A worker that was struck off asked for work."""
 
 
 class LostRunError(ClxError):

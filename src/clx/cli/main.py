@@ -17,6 +17,7 @@ COMMANDS = {
     "new": ("clx.cli.new", "Make a small course that builds, to start from."),
     "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
+    "docker": ("clx.cli.docker", "Build and check container images for workers."),
 }
 """Command → module and the line of help that stands in the list, so that listing imports nothing."""
 
@@ -32,10 +33,10 @@ class Interrupted(BaseException):
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         found: click.Command = import_module(COMMANDS[cmd_name][0]).command
@@ -53,7 +54,7 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from error
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
 

@@ -74,5 +74,4 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
     if not chosen:
         raise UsageError("No tool was named.", f"Name some of: {', '.join(PINS)}; or use --all.")
     for name in chosen:
-        tool = install(name, click.echo)
-        click.echo(f"{name} {tool.version}: {tool.path}")
+        install(name, click.echo)

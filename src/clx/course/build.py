@@ -18,12 +18,14 @@ from clx.course.report import Failure, Report
 from clx.course.run import JobRunner
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, load_spec
-from clx.course.topics import find_course_root, resolve_topics
+from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory, state_directory
 from clx.db.ledger import Ledger
 from clx.errors import ArtifactError
 from clx.settings.resolve import Resolved
-from clx.workers.kinds import KINDS
+from clx.workers.needs import Fingerprints
+from clx.workers.platforms import database_options
+from clx.workers.readiness import settings_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Build:
         publisher.check()
         database = self._open_existing()
         try:
-            return self._run(spec, topics, database)
+            return self._run(topics, database)
         finally:
             if database is not None:
                 database.close()
@@ -105,17 +107,17 @@ class Build:
         return self._open() if self._database_path.exists() else None
 
     def _open(self) -> Database:
-        settings = self.resolved.settings.database
-        mode: Any = "wal" if settings.journal_mode == "auto" else settings.journal_mode
-        return Database.open(self._database_path, journal_mode=mode, busy_timeout=settings.busy_timeout)
+        settings = settings_for(self.resolved, self._database_path)
+        return Database.open(self._database_path, **database_options(settings))
 
-    def _run(self, spec: CourseSpec, topics: list[Any], database: Database | None) -> Report:
+    def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {})
         settings = self.resolved.settings
-        tools = {name: kind.fingerprint(settings) for name, kind in KINDS.items()}
-        planner = Planner(self._layout, topics, files, settings, tools, ledger.sources(root) if ledger else {})
+        planner = Planner(
+            self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
+        )
         plan = planner.plan()
         self._warn(plan.warnings)
         known = self._known_results(plan, ledger)
@@ -135,7 +137,7 @@ class Build:
             ledger.remember(root, files.learned, planner.closures.learned)
             self._publish_known(plan, missing, known, publisher)
             if missing:
-                self._run_jobs(spec, missing, writable, publisher, reasons)
+                self._run_jobs(missing, writable, publisher, reasons)
             self._remove_stale(plan, known, publisher)
         publisher.close()
         self.report.written = publisher.written
@@ -218,7 +220,6 @@ class Build:
 
     def _run_jobs(
         self,
-        spec: CourseSpec,
         missing: list[PlannedJob],
         database: Database,
         publisher: Publisher,

@@ -37,10 +37,12 @@ class DeckFacts(msgspec.Struct, frozen=True):
         titles: by language, where ``header`` was called.
         links: existing local files it links to, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
+        absent: files that would be read in place of others if they existed.
     """
 
     signature: str
     reads: dict[str, str]
+    absent: list[str]
     titles: dict[str, str]
     links: list[str]
     mentions: list[str]
@@ -82,6 +84,8 @@ class Closures:
             return None
         if any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
             return None
+        if any(self._files.digest(path) is not None for path in known["absent"]):
+            return None
         return DeckFacts(**known)
 
     def _read(self, deck: str) -> DeckFacts:
@@ -106,7 +110,7 @@ class Closures:
         titles, links, mentions = {}, dict[str, None](), set[str]()
         reads = {deck: self._digest(deck)}
         for language in self._spec.languages:
-            for is_html, is_notebook in self._variants(deck, reads):
+            for is_html, is_notebook in self._variants(deck):
                 found = expand(
                     PurePosixPath(deck),
                     self._files.root,
@@ -123,13 +127,11 @@ class Closures:
                         titles[language] = found.title
                 links |= dict.fromkeys(linked_files(found.text))
                 mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
-        return DeckFacts(self._signature, reads, titles, self._existing(deck, links), sorted(mentions))
+        absent = _would_shadow(deck, reads)
+        return DeckFacts(self._signature, reads, absent, titles, self._existing(deck, links), sorted(mentions))
 
-    def _variants(self, deck: str, reads: Mapping[str, str]) -> list[tuple[bool, bool]]:
-        """Values of ``is_html`` and ``is_notebook`` that can make a difference.
-
-        The first expansion is always for HTML; by the second one the templates are known.
-        """
+    def _variants(self, deck: str) -> list[tuple[bool, bool]]:
+        """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
         html = (True, False)
         texts = [(self._files.root / path).read_bytes() for path in (deck, *self._all_templates(deck))]
         if any(word in text for text in texts for word in _VARIANT_WORDS):
@@ -159,7 +161,7 @@ class Closures:
                 found.append(path)
         return sorted(set(found))
 
-    def deck_closure(self, place: CourseTopic, deck: str, facts: DeckFacts) -> list[tuple[str, str]]:
+    def deck_closure(self, place: CourseTopic, facts: DeckFacts) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
 
         Other decks and diagram sources of its directory belong to it only when it names them: editing
@@ -215,6 +217,15 @@ class Closures:
 
         root = self._files.root
         return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+
+
+def _would_shadow(deck: str, reads: Mapping[str, str]) -> list[str]:
+    """Templates that would win over those in *reads* if they existed: the deck's directory is looked in first,
+    then ``templates/``, then CLX's own macros."""
+    folder = deck.rpartition("/")[0]
+    names = [path.removeprefix("templates/") for path in reads if path.startswith("templates/")]
+    candidates = [f"{folder}/{name}" for name in names] + [f"{folder}/macros.j2", "templates/macros.j2"]
+    return [path for path in dict.fromkeys(candidates) if path not in reads]
 
 
 def _normalize(path: PurePosixPath) -> str:

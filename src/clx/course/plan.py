@@ -116,7 +116,7 @@ class Planner:
         topics: the course's topics in order.
         files: the course's files.
         settings: options that results depend on.
-        tools: fingerprint per job type.
+        tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
     """
 
@@ -134,7 +134,7 @@ class Planner:
         self._topics = topics
         self._files = files
         self._settings = settings
-        self._tools = {type_: _encode(found, order="sorted") for type_, found in tools.items()}
+        self._tools: dict[str, bytes] = {}
         self._tool_facts = tools
         self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"])
         self._plan = Plan()
@@ -225,7 +225,7 @@ class Planner:
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, deck, facts)
+                closure = self.closures.deck_closure(place, facts)
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
@@ -269,6 +269,8 @@ class Planner:
         places: dict[str, list[Place]],
     ) -> None:
         listed = sorted(set(files))
+        if type_ not in self._tools:
+            self._tools[type_] = _encode(self._tool_facts[type_], order="sorted")
         key = sha256(_encode([type_, options, listed], order="deterministic") + self._tools[type_]).hexdigest()
         for name, wanted in places.items():
             for each in wanted:

@@ -137,9 +137,9 @@ class Publisher:
         folder = str(final.parent)
         if folder in self._checked:
             return
-        final.parent.mkdir(parents=True, exist_ok=True)
         if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
             raise OutputError(f"{final} lies outside its target once symbolic links are followed.", "Remove the link.")
+        final.parent.mkdir(parents=True, exist_ok=True)
         self._checked.add(folder)
 
     def _replace(self, item: Item, final: Path) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress, TypeProgress
 from clx.course.plan import PlannedJob
@@ -21,11 +19,11 @@ from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Job, NewJob, Queue
 from clx.settings.resolve import Resolved
-from clx.settings.schema import Settings
-from clx.workers.health import require_tools
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.kinds import pool_name
-from clx.workers.lifecycle import BuildWorkers, Need, strike_off_dead
+from clx.workers.lifecycle import BuildWorkers, strike_off_dead
+from clx.workers.needs import Need
+from clx.workers.readiness import require_ready, settings_for
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1
@@ -50,7 +48,7 @@ class JobRunner:
     ) -> None:
         self._database = database
         self._resolved = resolved
-        self._settings = worker_settings(resolved)
+        self._settings = settings_for(resolved, database.path)
         self._store = store
         self._root = root
         self._display = display
@@ -66,9 +64,10 @@ class JobRunner:
 
         Raises:
             ToolMissingError: a tool for one of the types is not there; nothing was queued.
+            EngineError: the container engine or an image is not there; nothing was queued.
             WorkerStartupError: workers do not start.
         """
-        require_tools({job.type for job in jobs}, self._settings)
+        require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         self._batches.sweep(is_gone)
         strike_off_dead(self._database)
         batch = self._batches.open(
@@ -89,6 +88,10 @@ class JobRunner:
         return self._failures
 
     # -- before -----------------------------------------------------------------------------------
+
+    def _images(self, jobs: list[PlannedJob]) -> dict[str, str | None]:
+        workers = [self._resolved.worker(type_) for type_ in sorted({job.type for job in jobs})]
+        return {worker.type: worker.image if worker.mode == "docker" else None for worker in workers}
 
     def _pools(self, jobs: list[PlannedJob], own: str | None) -> dict[str, str]:
         return {
@@ -151,7 +154,7 @@ class JobRunner:
             self._collect(outstanding, running, progress, publish)
             if self._failures and fail_fast:
                 return
-            workers.tend({type_: each.queued for type_, each in progress.types.items()})
+            workers.watch({type_: each.queued for type_, each in progress.types.items()})
             now = time.monotonic()
             if now >= next_renewal:
                 next_renewal = now + self._lease / 6000
@@ -202,20 +205,3 @@ class JobRunner:
         numbers.failed += 1
         self._failures.append((job, error))
         self._display.job_failed(Failure(job.type, job.source, job.task, error))
-
-
-def worker_settings(resolved: Resolved) -> Settings:
-    """The settings as workers get them: paths of tools made absolute, for workers run elsewhere."""
-    settings = resolved.settings
-    replace = msgspec.structs.replace
-
-    def absolute(key: str) -> str | None:
-        value = next(value for name, value, _ in resolved.items() if name == key)
-        return str(resolved.path(key)) if value and os.sep in value else value
-
-    return replace(
-        settings,
-        notebook=replace(settings.notebook, python=absolute("notebook.python")),
-        plantuml=replace(settings.plantuml, jar=absolute("plantuml.jar"), java=absolute("plantuml.java")),
-        drawio=replace(settings.drawio, executable=absolute("drawio.executable")),
-    )

@@ -9,15 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.jobs import _request_cancel
 
+_SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
-WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND NOT EXISTS (
+WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
   SELECT 1 FROM batch_jobs other JOIN batches b ON b.id = other.batch_id
   WHERE other.job_id = bj.job_id AND b.state = 'live' AND b.id <> :id)"""
+
+_LIVE_DEPENDENTS = (
+    "SELECT d.job_id FROM dependencies d JOIN jobs j ON j.id = d.job_id "
+    "WHERE d.needs_id = ? AND j.state IN ('queued', 'running')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Batch:
     lease_until: int
     created_at: int
     finished_at: int | None
+    callback_job: int | None
 
 
 class BatchTable:
@@ -58,6 +65,12 @@ class BatchTable:
             )
         )
 
+    def is_owned(self, batch_id: int, *, now: int | None = None) -> bool:
+        """Whether a batch is live and its owner has been heard of within its lease."""
+        at = now_ms() if now is None else now
+        sql = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ?"
+        return bool(self.database.read(sql, (batch_id, at)))
+
     def close(self, batch_id: int, *, abandoned: bool = False, now: int | None = None) -> list[int]:
         """End a batch and cancel what nobody else wants.
 
@@ -66,31 +79,19 @@ class BatchTable:
         """
         at = now_ms() if now is None else now
 
-        def body(connection: Any) -> list[int]:
-            return self._close(connection, batch_id, abandoned, at)
-
-        ids = self.database.write("close_batch", body)
-        self.database.doorbell.ring("build")
+        bells: set[str] = {transitions.ENDED}
+        ids = self.database.write("close_batch", lambda connection: _close(connection, batch_id, abandoned, at, bells))
+        self.database.doorbell.ring(*bells)
         return ids
-
-    @staticmethod
-    def _close(connection: Any, batch_id: int, abandoned: bool, now: int) -> list[int]:
-        unwanted = [row[0] for row in connection.execute(_UNWANTED, {"id": batch_id}).fetchall()]
-        for job_id in unwanted:
-            _request_cancel(connection, job_id, now)
-        connection.execute(
-            "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live'",
-            ("abandoned" if abandoned else "done", now, batch_id),
-        )
-        return unwanted
 
     def live(self) -> list[Batch]:
         """Batches that have not ended, by id."""
-        rows = self.database.read(
-            "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at FROM batches "
-            "WHERE state = 'live' ORDER BY id"
-        )
-        return [Batch(*row) for row in rows]
+        return [Batch(*row) for row in self.database.read(f"{_SELECT} WHERE state = 'live' ORDER BY id")]
+
+    def get(self, batch_id: int) -> Batch | None:
+        """One batch, or None."""
+        rows = self.database.read(f"{_SELECT} WHERE id = ?", (batch_id,))
+        return Batch(*rows[0]) if rows else None
 
     def sweep(self, is_gone: Callable[[str], bool], *, now: int | None = None) -> list[int]:
         """Abandon batches whose owner's lease is over or whose owner *is_gone*; returns their ids."""
@@ -99,3 +100,29 @@ class BatchTable:
         for batch_id in lost:
             self.close(batch_id, abandoned=True, now=at)
         return lost
+
+
+def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set[str]) -> list[int]:
+    unwanted = _unwanted(connection, batch_id)
+    # before the jobs: a batch that is closed is not waiting for its callback any more
+    connection.execute(
+        "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live'",
+        ("abandoned" if abandoned else "done", now, batch_id),
+    )
+    for job_id in unwanted:
+        transitions.request_cancel(connection, job_id, now, bells)
+    return unwanted
+
+
+def _unwanted(connection: Any, batch_id: int) -> list[int]:
+    """Jobs that nobody wants once this batch is closed, neither themselves nor for a job that needs them."""
+    found = {row[0]: True for row in connection.execute(_UNWANTED, {"id": batch_id}).fetchall()}
+    kept = True
+    while kept:
+        kept = False
+        for job_id in list(found):
+            dependents = connection.execute(_LIVE_DEPENDENTS, (job_id,)).fetchall()
+            if any(dependent not in found for (dependent,) in dependents):
+                del found[job_id]
+                kept = True
+    return list(found)

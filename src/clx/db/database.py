@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Literal, Self, TypeVar
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, driver, error_name, translate
-from clx.errors import DatabaseCorruptError, DatabaseError
+from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -27,6 +28,21 @@ REVISION = "0001"
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BUSY_ATTEMPTS = 4
+_BUSY_TIMEOUT = {"wal": 10.0, "delete": 60.0, "keep": 10.0}
+"""Seconds; in DELETE mode waiting is not fair: up to 19 s were measured with four writers."""
+
+
+class _Held:
+    """A thread's connection, closed when the thread ends or the database is closed."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 def state_directory(database: Path) -> Path:
@@ -53,8 +69,9 @@ class Database:
 
     Args:
         path: the SQLite file.
-        journal_mode: ``wal`` or ``delete`` (REQ-4.1).
-        busy_timeout: seconds to wait for somebody else's lock before an attempt counts as failed.
+        journal_mode: ``wal`` or ``delete`` (REQ-4.1); ``keep`` leaves the file as it is.
+        busy_timeout: seconds to wait for somebody else's lock before an attempt counts as failed;
+            None: 10, or 60 in DELETE mode, where waiting is not fair.
         readonly: never create, migrate or write.
 
     Not usable across a fork: every process opens its own.
@@ -64,20 +81,21 @@ class Database:
         self,
         path: Path,
         *,
-        journal_mode: Literal["wal", "delete"] = "wal",
-        busy_timeout: float = 10.0,
+        journal_mode: Literal["wal", "delete", "keep"] = "wal",
+        busy_timeout: float | None = None,
         readonly: bool = False,
     ) -> None:
         self.path = path.absolute()
         self.readonly = readonly
         self.state_dir = state_directory(self.path)
         self._journal_mode = journal_mode
-        self._busy_timeout = busy_timeout
+        self._busy_timeout = _BUSY_TIMEOUT[journal_mode] if busy_timeout is None else busy_timeout
         self._local = threading.local()
-        self._connections: list[Any] = []
+        self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self.doorbell = Doorbell(self.state_dir / "bells")
+        self._file: tuple[int, int] | None = None
+        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -100,7 +118,14 @@ class Database:
         except BaseException:
             database.close()
             raise
+        database._file = _file_number(database.path)
         return database
+
+    def is_in_place(self) -> bool:
+        """Whether the file that was opened is still the one of that name; what is written to another is lost."""
+        from clx.db.filesystem import deleted_handles
+
+        return self._file is None or (_file_number(self.path) == self._file and not deleted_handles(self.path))
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -108,13 +133,13 @@ class Database:
         """This thread's connection."""
         if os.getpid() != self._pid:
             raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
-        found = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._connect()
-            self._local.connection = found
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = _Held(self._connect())
+            self._local.held = held
             with self._lock:
-                self._connections.append(found)
-        return found
+                self._connections.add(held)
+        return held.connection
 
     def _connect(self) -> Any:
         mode = "ro" if self.readonly else "rwc"
@@ -134,21 +159,54 @@ class Database:
             raise translate(error, self.path) from error
 
     def _set_journal(self, connection: Any) -> None:
+        found = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        if self._journal_mode not in ("keep", found):
+            found = self._switch_journal(connection, found)
+        # without a write-ahead log only FULL survives a power failure
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if found == 'wal' else 'FULL'}")
+
+    def _switch_journal(self, connection: Any, found: str) -> str:
+        """Change the file's journal mode, which needs everybody else out; returns the mode then in force."""
         if self._journal_mode == "wal":
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        else:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("PRAGMA synchronous = FULL")
+            from clx.db.filesystem import refuse_network
+
+            refuse_network(self.path)
+        try:
+            return str(connection.execute(f"PRAGMA journal_mode = {self._journal_mode}").fetchone()[0])
+        except driver.Error as error:
+            if error_name(error) not in BUSY:
+                raise
+            if self._journal_mode == "wal":  # others use it without a log: slower, but right for everybody
+                return found
+            raise DatabaseBusyError(
+                f"{self.path} is in WAL mode, used by {self._holders(connection)}, and cannot be changed to DELETE.",
+                'Stop them (clx stop-services, clx workers list), or keep WAL: database.journal_mode = "wal".',
+            ) from error
+
+    def _holders(self, connection: Any) -> str:
+        from clx.db.filesystem import holders
+
+        try:
+            rows = connection.execute(
+                "SELECT 'worker #' || id || ' (' || type || ', ' || mode || ', pid ' || pid || ')' FROM workers "
+                "WHERE ended_at IS NULL UNION ALL SELECT 'the build of pid ' || pid FROM batches WHERE state = 'live'"
+            ).fetchall()
+        except driver.Error:
+            rows = []
+        return ", ".join(row[0] for row in rows) or holders(self.path)
+
+    def journal_mode(self) -> str:
+        """The journal mode in force: ``wal`` or ``delete``."""
+        return str(self.read("PRAGMA journal_mode")[0][0])
 
     def close(self) -> None:
         """Close every connection of this object."""
         with self._lock:
-            connections, self._connections = self._connections, []
+            connections = list(self._connections)
         self._local = threading.local()
-        for connection in connections:
-            connection.close()
+        for held in connections:
+            held.close()
+        self.doorbell.close()
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +276,7 @@ class Database:
         try:
             yield connection
         finally:
-            connection.execute("COMMIT")
+            connection.execute("ROLLBACK")  # it only read
 
     def data_version(self) -> int | None:
         """A number that changes when another connection commits; None when the file was locked."""
@@ -274,3 +332,11 @@ class Database:
                 connection.execute(statement)
 
         self.write("create", body)
+
+
+def _file_number(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

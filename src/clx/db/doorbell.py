@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
 _SUN_PATH = 100  # the address of a local socket holds 108 bytes on Linux, 104 elsewhere
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,20}")
 SUPPORTED = hasattr(socket, "AF_UNIX")
+
+
+@cache
+def _file_name(name: str) -> str:
+    """What stands for *name* in the address of a socket: itself where it is short and plain."""
+    return name if _PLAIN.fullmatch(name) else sha256(name.encode()).hexdigest()[:16]
 
 
 class Doorbell:
@@ -53,7 +61,7 @@ class Doorbell:
             return Bell(None, None)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            address = f"{self._base()}/{name}.{secrets.token_hex(6)}"
+            address = f"{self._base()}/{_file_name(name)}.{secrets.token_hex(6)}"
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             listener.setblocking(False)
             listener.bind(address)
@@ -61,22 +69,19 @@ class Doorbell:
             return Bell(None, None)
         return Bell(listener, Path(address))
 
-    def ring(self, name: str) -> None:
-        """Wake everybody who listens for *name*; sockets of the dead are removed."""
-        for address in self._addresses(f"{name}."):
-            self._send(address)
-
-    def _addresses(self, prefix: str) -> Iterator[str]:
-        if not SUPPORTED:
+    def ring(self, *names: str) -> None:
+        """Wake everybody who listens for one of *names*; sockets of the dead are removed."""
+        if not SUPPORTED or not names:
             return
         try:
-            names = os.listdir(self._directory)  # noqa: PTH208  (a list of names, the cheap form)
+            found = os.listdir(self._directory)  # noqa: PTH208  (a list of names, the cheap form)
         except OSError:
             return
         base = self._base()
-        for name in names:
-            if name.startswith(prefix) and base:
-                yield f"{base}/{name}"
+        wanted = [_file_name(name) for name in names]
+        for entry in found if base else ():
+            if entry.rpartition(".")[0] in wanted:
+                self._send(f"{base}/{entry}")
 
     def _send(self, address: str) -> None:
         if self._sender is None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import msgspec
 
+from clx.db.clock import now_ms
 from clx.db.database import Database
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
+_USE_NOTED_EVERY = 24 * 3600 * 1000
+"""Milliseconds between two notes that a result was used, so that most builds write none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,20 @@ class Ledger:
 
         self.database.write("remember", body)
 
-    def results(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Stored results of those *keys* that have one."""
+    def results(self, keys: Sequence[str], *, now: int | None = None) -> dict[str, Any]:
+        """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned."""
+        at = now_ms() if now is None else now
         wanted = _encode(list(keys)).decode()
         rows = self.database.read(
-            "SELECT key, result FROM results WHERE key IN (SELECT value FROM json_each(?))", (wanted,)
+            "SELECT key, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(?))", (wanted,)
         )
-        return {key: _decode(result) for key, result in rows}
+        stale = [(at, key) for key, _, used_at in rows if at - used_at > _USE_NOTED_EVERY]
+        if stale and not self.database.readonly:
+            self.database.write(
+                "use_results",
+                lambda connection: connection.executemany("UPDATE results SET used_at = ? WHERE key = ?", stale),
+            )
+        return {key: _decode(result) for key, result, _ in rows}
 
     def forget_results(self, keys: Iterable[str]) -> None:
         """Drop results whose artifacts are gone or damaged, so that their jobs run again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clx.db.crashpoints import crash_point
 from clx.db.driver import driver, translate
 from clx.errors import DatabaseError
 
@@ -40,10 +41,12 @@ def upgrade(path: Path, found: str) -> None:
     def _immediate(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    sqlalchemy.event.listen(engine, "commit", lambda _connection: crash_point("migrate.before_commit"))
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        crash_point("migrate.after_commit")
     except sqlalchemy.exc.DBAPIError as error:
         raise translate(error.orig, path) from error
     finally:

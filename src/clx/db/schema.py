@@ -80,7 +80,11 @@ jobs = Table(
     Column("deadline", Integer, nullable=False, server_default=text("9223372036854775807")),
     Column("timeout", Integer),
     Column("lease_until", Integer),
-    Column("worker_id", Integer, ForeignKey("workers.id")),
+    Column("lease", Integer),
+    # no foreign key: workers are pruned long before their jobs, and the check would cost a look-up per claim
+    Column("worker_id", Integer),
+    Column("waits_for", Integer, nullable=False, server_default=text("0")),
+    Column("unbatched", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Integer, nullable=False, server_default=text("0")),
     Column("progress", Text),
     Column("result", Text),
@@ -90,10 +94,11 @@ jobs = Table(
     Column("finished_at", Integer),
     CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="job_state"),
     CheckConstraint("priority BETWEEN 1 AND 5", name="job_priority"),
-    CheckConstraint("ready IN (0, 1)", name="job_ready"),
+    CheckConstraint("ready IN (0, 1) AND unbatched IN (0, 1)", name="job_ready"),
+    CheckConstraint("waits_for >= 0 AND (waits_for = 0 OR ready = 0)", name="job_waits"),
     CheckConstraint("max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run", name="job_runs"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="job_lease"),
-    CheckConstraint("state <> 'running' OR (worker_id IS NOT NULL AND run > 0)", name="job_claimed"),
+    CheckConstraint("state <> 'running' OR (worker_id IS NOT NULL AND run > 0 AND lease > 0)", name="job_claimed"),
     CheckConstraint("(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="job_finished"),
     CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="job_failed_why"),
     sqlite_autoincrement=True,
@@ -107,9 +112,9 @@ Index(
     jobs.c.id,
     sqlite_where=text("state = 'queued' AND ready = 1"),
 )
-Index("jobs_delayed", jobs.c.not_before, sqlite_where=text("state = 'queued' AND ready = 0"))
-Index("jobs_running", jobs.c.lease_until, sqlite_where=text("state = 'running'"))
-Index("jobs_worker", jobs.c.worker_id, sqlite_where=text("state = 'running'"))
+Index("jobs_delayed", jobs.c.not_before, sqlite_where=text("state = 'queued' AND ready = 0 AND waits_for = 0"))
+# few rows run at a time: one small index serves both "what does this worker hold" and "whose lease is over"
+Index("jobs_running", jobs.c.worker_id, jobs.c.lease_until, sqlite_where=text("state = 'running'"))
 Index(
     "jobs_live_key",
     jobs.c.pool,
@@ -147,9 +152,12 @@ batches = Table(
     Column("identity", Text, nullable=False),
     Column("lease_until", Integer, nullable=False),
     Column("callback", Text),
+    Column("callback_job", Integer),
+    Column("pending", Integer, nullable=False, server_default=text("0")),
     Column("created_at", Integer, nullable=False),
     Column("finished_at", Integer),
     CheckConstraint("state IN ('live', 'done', 'abandoned')", name="batch_state"),
+    CheckConstraint("pending >= 0", name="batch_pending"),
     CheckConstraint("(state = 'live') = (finished_at IS NULL)", name="batch_finished"),
     sqlite_autoincrement=True,
 )
@@ -162,6 +170,17 @@ batch_jobs = Table(
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("batch_id", "job_id"),
     Index("batch_jobs_job", "job_id"),
+    sqlite_with_rowid=False,
+)
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("needs_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("job_id", "needs_id"),
+    CheckConstraint("job_id <> needs_id", name="dependency_of_another"),
+    Index("dependencies_needs", "needs_id"),
     sqlite_with_rowid=False,
 )
 
@@ -182,6 +201,7 @@ results = Table(
     Column("type", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
+    Column("used_at", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -224,7 +244,7 @@ sources = Table(
 
 
 def ddl() -> str:
-    """The statements that make a fresh SQLite database, in order."""
+    """The statements that make a fresh SQLite database, in order; ``schema.sql`` holds their text."""
     from sqlalchemy.dialects import sqlite
     from sqlalchemy.schema import CreateIndex, CreateTable
 

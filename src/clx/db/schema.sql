@@ -9,9 +9,12 @@ CREATE TABLE batches (
   identity TEXT NOT NULL,
   lease_until INTEGER NOT NULL,
   callback TEXT,
+  callback_job INTEGER,
+  pending INTEGER DEFAULT 0 NOT NULL,
   created_at INTEGER NOT NULL,
   finished_at INTEGER,
   CONSTRAINT batch_state CHECK (state IN ('live', 'done', 'abandoned')),
+  CONSTRAINT batch_pending CHECK (pending >= 0),
   CONSTRAINT batch_finished CHECK ((state = 'live') = (finished_at IS NULL))
 );
 
@@ -27,6 +30,54 @@ CREATE TABLE files (
   PRIMARY KEY (root, path)
 )
  WITHOUT ROWID;
+
+CREATE TABLE jobs (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  type TEXT NOT NULL,
+  pool TEXT DEFAULT '' NOT NULL,
+  state TEXT DEFAULT 'queued' NOT NULL,
+  priority INTEGER DEFAULT 3 NOT NULL,
+  payload TEXT NOT NULL,
+  "key" TEXT,
+  run INTEGER DEFAULT 0 NOT NULL,
+  released INTEGER DEFAULT 0 NOT NULL,
+  kills INTEGER DEFAULT 0 NOT NULL,
+  max_runs INTEGER DEFAULT 3 NOT NULL,
+  ready INTEGER DEFAULT 1 NOT NULL,
+  claim_rank INTEGER DEFAULT 2 NOT NULL,
+  not_before INTEGER DEFAULT 0 NOT NULL,
+  deadline INTEGER DEFAULT 9223372036854775807 NOT NULL,
+  timeout INTEGER,
+  lease_until INTEGER,
+  lease INTEGER,
+  worker_id INTEGER,
+  waits_for INTEGER DEFAULT 0 NOT NULL,
+  unbatched INTEGER DEFAULT 0 NOT NULL,
+  cancel_requested INTEGER DEFAULT 0 NOT NULL,
+  progress TEXT,
+  result TEXT,
+  error TEXT,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  finished_at INTEGER,
+  CONSTRAINT job_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  CONSTRAINT job_priority CHECK (priority BETWEEN 1 AND 5),
+  CONSTRAINT job_ready CHECK (ready IN (0, 1) AND unbatched IN (0, 1)),
+  CONSTRAINT job_waits CHECK (waits_for >= 0 AND (waits_for = 0 OR ready = 0)),
+  CONSTRAINT job_runs CHECK (max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run),
+  CONSTRAINT job_lease CHECK ((state = 'running') = (lease_until IS NOT NULL)),
+  CONSTRAINT job_claimed CHECK (state <> 'running' OR (worker_id IS NOT NULL AND run > 0 AND lease > 0)),
+  CONSTRAINT job_finished CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+  CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
+);
+
+CREATE INDEX jobs_claim ON jobs (pool, type, claim_rank, deadline, id) WHERE state = 'queued' AND ready = 1;
+
+CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready = 0 AND waits_for = 0;
+
+CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, "key") WHERE key IS NOT NULL AND state IN ('queued', 'running');
+
+CREATE INDEX jobs_running ON jobs (worker_id, lease_until) WHERE state = 'running';
 
 CREATE TABLE outputs (
   target TEXT NOT NULL,
@@ -45,6 +96,7 @@ CREATE TABLE results (
   type TEXT NOT NULL,
   result TEXT NOT NULL,
   created_at INTEGER NOT NULL,
+  used_at INTEGER NOT NULL,
   PRIMARY KEY ("key")
 )
  WITHOUT ROWID;
@@ -95,53 +147,6 @@ CREATE TABLE workers (
 
 CREATE INDEX workers_live ON workers (type, pool) WHERE state IN ('starting', 'idle', 'busy', 'stopping', 'hung');
 
-CREATE TABLE jobs (
-  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-  type TEXT NOT NULL,
-  pool TEXT DEFAULT '' NOT NULL,
-  state TEXT DEFAULT 'queued' NOT NULL,
-  priority INTEGER DEFAULT 3 NOT NULL,
-  payload TEXT NOT NULL,
-  "key" TEXT,
-  run INTEGER DEFAULT 0 NOT NULL,
-  released INTEGER DEFAULT 0 NOT NULL,
-  kills INTEGER DEFAULT 0 NOT NULL,
-  max_runs INTEGER DEFAULT 3 NOT NULL,
-  ready INTEGER DEFAULT 1 NOT NULL,
-  claim_rank INTEGER DEFAULT 2 NOT NULL,
-  not_before INTEGER DEFAULT 0 NOT NULL,
-  deadline INTEGER DEFAULT 9223372036854775807 NOT NULL,
-  timeout INTEGER,
-  lease_until INTEGER,
-  worker_id INTEGER,
-  cancel_requested INTEGER DEFAULT 0 NOT NULL,
-  progress TEXT,
-  result TEXT,
-  error TEXT,
-  created_at INTEGER NOT NULL,
-  started_at INTEGER,
-  finished_at INTEGER,
-  CONSTRAINT job_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-  CONSTRAINT job_priority CHECK (priority BETWEEN 1 AND 5),
-  CONSTRAINT job_ready CHECK (ready IN (0, 1)),
-  CONSTRAINT job_runs CHECK (max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run),
-  CONSTRAINT job_lease CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-  CONSTRAINT job_claimed CHECK (state <> 'running' OR (worker_id IS NOT NULL AND run > 0)),
-  CONSTRAINT job_finished CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
-  CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL),
-  FOREIGN KEY(worker_id) REFERENCES workers (id)
-);
-
-CREATE INDEX jobs_claim ON jobs (pool, type, claim_rank, deadline, id) WHERE state = 'queued' AND ready = 1;
-
-CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready = 0;
-
-CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, "key") WHERE key IS NOT NULL AND state IN ('queued', 'running');
-
-CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
-
-CREATE INDEX jobs_worker ON jobs (worker_id) WHERE state = 'running';
-
 CREATE TABLE batch_jobs (
   batch_id INTEGER NOT NULL,
   job_id INTEGER NOT NULL,
@@ -152,6 +157,18 @@ CREATE TABLE batch_jobs (
  WITHOUT ROWID;
 
 CREATE INDEX batch_jobs_job ON batch_jobs (job_id);
+
+CREATE TABLE dependencies (
+  job_id INTEGER NOT NULL,
+  needs_id INTEGER NOT NULL,
+  PRIMARY KEY (job_id, needs_id),
+  CONSTRAINT dependency_of_another CHECK (job_id <> needs_id),
+  FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE,
+  FOREIGN KEY(needs_id) REFERENCES jobs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX dependencies_needs ON dependencies (needs_id);
 
 CREATE TABLE runs (
   job_id INTEGER NOT NULL,

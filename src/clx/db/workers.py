@@ -70,9 +70,10 @@ class WorkerTable:
         batch_id: int | None = None,
         service: str | None = None,
         config_source: str | None = None,
+        log: str | None = None,
         now: int | None = None,
     ) -> int:
-        """Enter a worker, idle (REQ-5.1); returns its id."""
+        """Enter a worker, idle (REQ-5.1); returns its id. *log* names the file that takes its output."""
         at = now_ms() if now is None else now
         values = (
             type,
@@ -96,7 +97,7 @@ class WorkerTable:
                 "started_at, heartbeat_at, batch_id, service, config_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (*values, service, config_source),
             )
-            detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source}
+            detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source, "log": log}
             _note(connection, int(cursor.lastrowid), "started", detail, at)
             return int(cursor.lastrowid)
 
@@ -104,17 +105,17 @@ class WorkerTable:
         self.database.doorbell.ring("build")
         return worker_id
 
-    def beat(self, worker_id: int, *, now: int | None = None) -> bool:
-        """Say that a worker lives; false when it has been struck off and must end."""
+    def beat(self, worker_id: int, *, now: int | None = None) -> str | None:
+        """Say that a worker lives; returns its state, None when it has been struck off and must end."""
         at = now_ms() if now is None else now
         rows = self.database.write(
             "beat",
             lambda connection: connection.execute(
-                f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING id",
+                f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING state",
                 (at, worker_id),
             ).fetchall(),
         )
-        return bool(rows)
+        return str(rows[0][0]) if rows else None
 
     def end(self, worker_id: int, reason: str, *, dead: bool = False, now: int | None = None) -> bool:
         """Strike a worker off: ``stopped`` by itself, or found ``dead``; false when it was off already."""
@@ -136,14 +137,76 @@ class WorkerTable:
         self.database.doorbell.ring("build")
         return ended
 
-    def list(self, *, live: bool = True, batch: int | None = None) -> builtins.list[WorkerRow]:
-        """Workers by id; only the live ones unless told otherwise, only those of *batch* where it is given."""
-        conditions = [_LIVE] if live else []
+    def list(self, *, live: bool = True, batch: int | None = None, after: int = 0) -> builtins.list[WorkerRow]:
+        """Workers by id, those with ids above *after*.
+
+        Args:
+            live: only those that have not ended.
+            batch: only those of this batch.
+        """
+        conditions = ["id > :after", *([_LIVE] if live else [])]
         if batch is not None:
             conditions.append("batch_id = :batch")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self.database.read(f"{_SELECT}{where} ORDER BY id", {"batch": batch} if batch is not None else {})
+        rows = self.database.read(
+            f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY id",
+            {"after": after} | ({} if batch is None else {"batch": batch}),
+        )
         return [WorkerRow(*row) for row in rows]
+
+    def assign(self, worker_id: int, old: str, new: str) -> bool:
+        """Move a live worker from pool *old* to pool *new*; false when it is not in *old* (any more)."""
+        sql = f"UPDATE workers SET pool = ? WHERE id = ? AND pool = ? AND {_LIVE} RETURNING type"
+        rows = self.database.write(
+            "assign", lambda connection: connection.execute(sql, (new, worker_id, old)).fetchall()
+        )
+        for (type_,) in rows:
+            self.database.doorbell.ring(type_)
+        return bool(rows)
+
+    def newest_id(self) -> int:
+        """The highest id there is; 0 without workers."""
+        return int(self.database.read("SELECT coalesce(max(id), 0) FROM workers")[0][0])
+
+    def request_stop(self, worker_id: int, reason: str, *, until: int, now: int | None = None) -> bool:
+        """Ask a worker to end; it takes no more jobs and hands its own back at *until* (milliseconds UTC).
+
+        A worker of this machine is woken by a signal besides; any other sees it with its next beat.
+
+        Returns:
+            False when it has ended already.
+        """
+        at = now_ms() if now is None else now
+
+        def body(connection: Any) -> bool:
+            sql = f"UPDATE workers SET state = 'stopping' WHERE id = ? AND {_LIVE} RETURNING id"
+            found = connection.execute(sql, (worker_id,)).fetchall()
+            if found:
+                _note(connection, worker_id, "stop_requested", {"reason": reason, "until": until}, at)
+            return bool(found)
+
+        return self.database.write("request_stop", body)
+
+    def stop_request(self, worker_id: int) -> dict[str, Any] | None:
+        """The newest request to end (``reason``, ``until``); None when nobody asked."""
+        found = self.events(worker_id, action="stop_requested")
+        return found[-1][1] if found else None
+
+    def note(self, worker_id: int, action: str, detail: Mapping[str, Any], *, now: int | None = None) -> None:
+        """Keep an event about a worker; worker 0 stands for a whole service."""
+        at = now_ms() if now is None else now
+        self.database.write("note", lambda connection: _note(connection, worker_id, action, detail, at))
+        self.database.doorbell.ring("build")
+
+    def events(
+        self, worker_id: int, *, action: str | None = None, after: int = 0
+    ) -> builtins.list[tuple[str, dict[str, Any]]]:
+        """What happened to a worker since *after* (milliseconds UTC): action and detail, oldest first."""
+        rows = self.database.read(
+            "SELECT action, detail FROM worker_events WHERE worker_id = :id AND at >= :after "
+            "AND (:action IS NULL OR action = :action) ORDER BY id",
+            {"id": worker_id, "after": after, "action": action},
+        )
+        return [(row[0], msgspec.json.decode(row[1])) for row in rows]
 
     def get(self, worker_id: int) -> WorkerRow | None:
         """One worker, or None."""
@@ -161,6 +224,20 @@ class WorkerTable:
                 f"{_SELECT} WHERE identity IN (SELECT value FROM json_each(?)) ORDER BY id", (wanted,)
             )
         ]
+
+
+def register_this_process(database: Database, type_: str) -> int:
+    """Enter this process as a direct worker of *type_*, for programs that claim jobs themselves; returns its id."""
+    import os
+    import platform
+
+    from clx import __version__
+    from clx.db.identity import process_identity
+
+    return WorkerTable(database).register(
+        type=type_, pool="", mode="direct", host=platform.node(), pid=os.getpid(), identity=process_identity(),
+        version=__version__,
+    )  # fmt: skip
 
 
 def _note(connection: Any, worker_id: int, action: str, detail: Mapping[str, Any], now: int) -> None:

@@ -37,7 +37,7 @@ def raise_problems(problems: Sequence[Problem], error: type[UsageError], subject
         return
     if len(problems) == 1:
         where, fact, next_step = problems[0]
-        raise error(f"{where}: {fact}", next_step)
+        raise error(f"{where}: {fact}", next_step or "Correct it and run again.")
     lines = [f"{where}: {fact}. {next_step}".rstrip(" .") for where, fact, next_step in problems]
     hidden = len(lines) - PROBLEM_LIMIT
     shown = [*lines[:PROBLEM_LIMIT], f"… and {hidden} more"] if hidden > 0 else lines

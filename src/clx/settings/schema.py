@@ -120,6 +120,8 @@ class DockerSettings(Section, frozen=True):
     """Network the containers join; CLX creates it when it is missing."""
     auto_pull: bool = True
     """Whether a missing image is pulled."""
+    pull_timeout: Seconds = 600.0
+    """Seconds a pull may take in all."""
     memory: Annotated[str, Meta(pattern="^[0-9]+[bkmgBKMG]?$")] | None = None
     """Memory limit per container as Docker writes it, e.g. ``2g``."""
     cpus: Annotated[float, Meta(gt=0, le=1024)] | None = None

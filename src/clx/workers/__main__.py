@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
 from clx.settings.schema import Settings
+from clx.workers.adoption import UNRESOLVED, await_pool
+from clx.workers.container import IMAGE_VARIABLE, database_inside
 from clx.workers.identity import process_identity
 from clx.workers.kinds import KINDS, pool_name
-from clx.workers.loop import Post, Worker
+from clx.workers.logs import logged
+from clx.workers.loop import Post, Worker, deregister
+from clx.workers.platforms import database_options, own_container_id, with_journal_mode
 
 log = logging.getLogger("clx.worker")
 
@@ -29,12 +34,14 @@ log = logging.getLogger("clx.worker")
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m clx.workers", description=__doc__)
     parser.add_argument("type", choices=sorted(KINDS))
-    parser.add_argument("--db", required=True, type=Path, help="the job table")
+    database = database_inside()
+    parser.add_argument("--db", required=database is None, default=database, type=Path, help="the job table")
     parser.add_argument("--pool", help="take this pool's jobs (default: those of this version and these tools)")
     parser.add_argument("--mode", choices=("direct", "docker"), default="direct")
     parser.add_argument("--batch", type=int, help="the batch this worker belongs to")
     parser.add_argument("--service", help="the service this worker belongs to")
     parser.add_argument("--config-source", default="default", help="where its settings came from")
+    parser.add_argument("--log", help="name of the file in the log directory that takes its output")
     parser.add_argument("--settings", help="resolved settings as JSON")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input reaches its end")
     return parser.parse_args(argv)
@@ -55,40 +62,76 @@ def serve(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.logging.level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    kind = KINDS[arguments.type]
-    pool = arguments.pool or pool_name(arguments.mode, kind.fingerprint(settings))
+    contained = arguments.mode == "docker"
+    settings = with_journal_mode(settings, arguments.db, containers=contained, keep=contained)
     with Database.open(arguments.db, **database_options(settings)) as database:
-        table = WorkerTable(database)
-        worker_id = table.register(
-            type=kind.name,
-            pool=pool,
-            mode=arguments.mode,
-            host=platform.node(),
-            pid=os.getpid(),
-            identity=process_identity(),
-            version=__version__,
-            batch_id=arguments.batch,
-            service=arguments.service,
-            config_source=arguments.config_source,
-        )
-        log.info("worker %s started: %s, %s, settings from %s", worker_id, kind.name, pool, arguments.config_source)
-        post = Post(worker_id, kind.name, pool, settings.workers.grace_period)
-        worker = Worker(database, post, lambda: kind.make_converter(settings), settings.jobs)
-        if arguments.lifeline:
-            worker.hold(sys.stdin.fileno())
-        reason = "it failed"
-        try:
-            reason = worker.run()
-        finally:
-            table.end(worker_id, reason)
-            log.info("worker %s ends: %s", worker_id, reason)
+        pool = arguments.pool or _own_pool(arguments, settings)
+        worker_id = _register(database, arguments, pool)
+        with logged(database.state_dir, settings.logging.level, worker=worker_id, type=arguments.type):
+            post = _post(database, worker_id, pool, arguments, settings)
+            if post is not None:
+                _serve(database, post, arguments, settings)
     return EXIT_DONE
 
 
-def database_options(settings: Settings) -> dict[str, object]:
-    """How *settings* say the database is opened."""
-    mode = "wal" if settings.database.journal_mode == "auto" else settings.database.journal_mode
-    return {"journal_mode": mode, "busy_timeout": settings.database.busy_timeout}
+def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
+    if arguments.mode == "docker":
+        return UNRESOLVED
+    return pool_name(arguments.mode, KINDS[arguments.type].fingerprint(settings))
+
+
+def _post(
+    database: Database, worker_id: int, pool: str, arguments: argparse.Namespace, settings: Settings
+) -> Post | None:
+    """Where the worker serves; None when it is told to end before it knows."""
+    table, type_ = WorkerTable(database), arguments.type
+    if pool == UNRESOLVED:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_DONE))
+        found = None
+        try:
+            with database.doorbell.listen(type_) as bell:
+                found = await_pool(table, worker_id, settings.jobs.heartbeat, bell)
+        finally:
+            if found is None:
+                deregister(table, worker_id, "SIGTERM")
+        if found is None:
+            return None
+        pool = found
+    batch = arguments.batch if arguments.mode == "docker" else None
+    return Post(worker_id, type_, pool, settings.workers.grace_period, batch)
+
+
+def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
+    return WorkerTable(database).register(
+        type=arguments.type,
+        pool=pool,
+        mode=arguments.mode,
+        host=platform.node(),
+        pid=os.getpid(),
+        identity=process_identity(),
+        version=__version__,
+        batch_id=arguments.batch,
+        service=arguments.service,
+        config_source=arguments.config_source,
+        log=arguments.log,
+        container_id=own_container_id() if arguments.mode == "docker" else None,
+        image=os.environ.get(IMAGE_VARIABLE) if arguments.mode == "docker" else None,
+    )
+
+
+def _serve(database: Database, post: Post, arguments: argparse.Namespace, settings: Settings) -> None:
+    log.info(
+        "worker %s started: %s, %s, settings from %s", post.worker_id, post.type, post.pool, arguments.config_source,
+        extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
+    )  # fmt: skip
+    worker = Worker(database, post, lambda: KINDS[post.type].make_converter(settings), settings.jobs)
+    if arguments.lifeline:
+        worker.hold(sys.stdin.fileno())
+    reason = "it failed"
+    try:
+        reason = worker.run()
+    finally:
+        deregister(WorkerTable(database), post.worker_id, reason)
 
 
 if __name__ == "__main__":

@@ -1,62 +1,64 @@
-"""Which process is which: boot, pid namespace, pid and start time together name one process for ever.
-
-A pid alone is recycled; it is only ever checked from inside the same namespace. Everybody else goes by
-the lease.
-"""
+"""Reaching exactly the process that an identity names; see :mod:`clx.db.identity` for what an identity is."""
 
 from __future__ import annotations
 
 import os
-import platform
-from functools import cache
-from pathlib import Path
+import signal
 
-import psutil
+from clx.db.identity import is_gone, is_ours_to_judge, process_identity
+
+__all__ = ["is_gone", "is_ours_to_judge", "kill_group", "open_process", "process_identity", "send_signal"]
 
 
-@cache
-def _boot_and_namespace() -> str:
-    """What all processes of one boot and one pid namespace share."""
+def open_process(identity: str) -> int:
+    """A pidfd of exactly the process *identity* names; -1 when it is gone, not of here, or there are no pidfds."""
+    if not hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity):
+        return -1
+    pid = int(identity.rsplit("/", 2)[1])
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
+        descriptor = os.pidfd_open(pid)
     except OSError:
-        return f"{platform.node()}-{int(psutil.boot_time())}/0"
+        return -1
+    if process_identity(pid) != identity:  # the pid was recycled: checked after opening, so that it cannot slip
+        os.close(descriptor)
+        return -1
+    return descriptor
 
 
-def _start_time(pid: int) -> str | None:
-    """When the process started, in a form that never changes while it lives; None when it is gone."""
+def send_signal(identity: str, number: int) -> bool:
+    """Send a signal to exactly the process *identity* names; false when it is gone or not of here."""
+    descriptor = open_process(identity)
+    if descriptor < 0:
+        return _send_without_pidfd(identity, number)
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return None
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
-
-
-def process_identity(pid: int | None = None) -> str:
-    """The identity of a living process, this one by default; empty when there is none with that pid."""
-    number = os.getpid() if pid is None else pid
-    start = _start_time(number)
-    return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
-
-
-def is_ours_to_judge(identity: str) -> bool:
-    """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
-    return identity.rsplit("/", 2)[0] == _boot_and_namespace()
-
-
-def is_gone(identity: str) -> bool:
-    """Whether the process is known to have ended; false for those that cannot be judged from here.
-
-    A process of an earlier boot of this machine is gone too, but another machine's looks the same from
-    here, so those are left to their lease.
-    """
-    if not is_ours_to_judge(identity):
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
         return False
-    pid = identity.rsplit("/", 2)[1]
-    return process_identity(int(pid)) != identity
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _send_without_pidfd(identity: str, number: int) -> bool:
+    if hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity) or is_gone(identity):
+        return False
+    try:
+        os.kill(int(identity.rsplit("/", 2)[1]), number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_group(identity: str) -> None:
+    """SIGKILL a process that leads its group, and the group; nothing when it is gone or not of here."""
+    descriptor = open_process(identity)
+    alive = descriptor >= 0 or (not hasattr(os, "pidfd_open") and is_ours_to_judge(identity) and not is_gone(identity))
+    if not alive:
+        return
+    try:
+        os.killpg(int(identity.rsplit("/", 2)[1]), signal.SIGKILL)
+    except ProcessLookupError:
+        send_signal(identity, signal.SIGKILL)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

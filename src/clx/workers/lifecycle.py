@@ -1,71 +1,23 @@
-"""The workers of one build: which are needed, which are there, start the difference, watch, stop.
-
-Single-threaded: the build's event loop selects on :meth:`BuildWorkers.descriptors` and calls
-:meth:`BuildWorkers.tend`, which notices deaths, rescues jobs and starts replacements.
-"""
+"""The workers of one build: which are needed, which are there, start the difference, watch, stop."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from clx.db.database import Database
-from clx.db.jobs import Queue
-from clx.db.workers import WorkerRow, WorkerTable
+from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers.executors import direct
-from clx.workers.executors.base import Handle, Spawn
-from clx.workers.identity import is_gone, is_ours_to_judge
+from clx.workers.crew import Crew, last_line, strike_off_dead, tell
+from clx.workers.executors.base import Handle
+from clx.workers.identity import is_gone
+from clx.workers.needs import Need
 
-log = logging.getLogger("clx.build")
-
-_SWEEP = 1.0
-_CRASHES_IN_A_ROW = 5
+__all__ = ["BuildWorkers", "Need", "strike_off_dead"]
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Workers of one type that a build wants.
-
-    Attributes:
-        count: how many.
-        pool: the pool its jobs are in.
-        config_source: where *count* came from.
-        mode: ``direct`` or ``docker``.
-        image: the container image; docker only.
-    """
-
-    type: str
-    count: int
-    pool: str
-    config_source: str
-    mode: str = "direct"
-    image: str | None = None
-
-
-def strike_off_dead(database: Database, *, spare: Collection[int | None] = ()) -> list[int]:
-    """Strike off workers of this machine that are gone, and rescue their jobs.
-
-    Args:
-        spare: workers this process started: it reaps them and knows how they ended.
-
-    Returns:
-        The ids of the workers struck off.
-    """
-    table, queue = WorkerTable(database), Queue(database)
-    gone = [row for row in table.list() if row.mode == "direct" and row.id not in spare and is_gone(row.identity)]
-    for row in gone:
-        queue.rescue_worker(row.id, {"kind": "gone"})
-        table.end(row.id, "its process is gone", dead=True)
-    return [row.id for row in gone]
-
-
-class BuildWorkers:
+class BuildWorkers(Crew):
     """Workers that live as long as a build does.
 
     Args:
@@ -76,19 +28,10 @@ class BuildWorkers:
     """
 
     def __init__(self, database: Database, settings: Settings, batch: int, note: Callable[[str], None]) -> None:
-        self._database = database
-        self._settings = settings
-        self._batch = batch
-        self._note = note
-        self._queue = Queue(database)
-        self._table = WorkerTable(database)
-        self._mine: list[Handle] = []
-        self._watched: dict[int, WorkerRow] = {}
+        super().__init__(database, settings, note, batch=batch)
         self._needs: dict[str, Need] = {}
         self._failures: dict[str, int] = {}
-        self._started = 0
-        self._next_sweep = 0.0
-        self._stopping = False
+        self._queued: Mapping[str, int] = {}
 
     # -- starting ---------------------------------------------------------------------------------
 
@@ -101,25 +44,42 @@ class BuildWorkers:
         for need in needs:
             self._needs[need.type] = need
             serving = self._serving(need)
-            missing = need.count - len(serving) - sum(1 for worker in self._mine if worker.spawn.type == need.type)
             if serving:
                 names = ", ".join(f"#{row.id}" for row in serving)
-                self._note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
-            if missing > 0 and not self._settings.workers.auto_start:
-                if serving:
-                    continue
+                self.note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
+            self._start_missing(need, len(serving))
+
+    def _start_missing(self, need: Need, serving: int) -> None:
+        """Start what *serving* and the build's own workers leave to be wanted.
+
+        Raises:
+            NoWorkersError: there would be none at all.
+        """
+        there = serving + len(self.of(need.type))
+        if there == 0 and need.count == 0:
+            raise NoWorkersError(
+                f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
+                "and none is running.",
+                f"Raise it: --{need.type}-workers 1; or start one: {self._by_hand(need)}",
+            )
+        if not self.settings.workers.auto_start:
+            if there == 0:
                 raise NoWorkersError(
-                    f"No {need.type} worker is running and workers.auto_start is off.",
-                    f"Start one: clx start-services --db-path {self._database.path}",
+                    f"No {need.type} worker is running and none may be started (workers.auto_start is off).",
+                    f"Start one: {self._by_hand(need)}",
                 )
-            for _ in range(missing):
-                self._start(need)
+            return
+        for _ in range(need.count - there):
+            self.start(need)
+
+    def _by_hand(self, need: Need) -> str:
+        return f"clx start-services --db-path {self.database.path} --{need.type}-workers {max(1, need.count)}"
 
     def _serving(self, need: Need) -> list[WorkerRow]:
-        fresh = time.time() * 1000 - self._settings.jobs.lease * 1000
+        fresh = time.time() * 1000 - self.settings.jobs.lease * 1000
         return [
             row
-            for row in self._table.list()
+            for row in self.table.list()
             if row.type == need.type
             and row.pool == need.pool
             and row.batch_id is None
@@ -128,140 +88,45 @@ class BuildWorkers:
             and not is_gone(row.identity)
         ]
 
-    def _start(self, need: Need) -> None:
-        spawn = Spawn(
-            type=need.type,
-            mode=need.mode,
-            database=self._database.path,
-            pool=need.pool,
-            settings=self._settings,
-            image=need.image,
-            batch=self._batch,
-            config_source=need.config_source,
-        )
-        self._started += 1
-        self._mine.append(direct.start(spawn, self._database.state_dir, number=self._started))
-        log.info("starting a %s worker (%s), settings from %s", need.type, need.mode, need.config_source)
-
     # -- watching ---------------------------------------------------------------------------------
 
-    def descriptors(self) -> list[int]:
-        """What becomes readable when a worker of this machine ends."""
-        return [fd for worker in self._mine if (fd := worker.descriptor()) >= 0] + list(self._watched)
-
-    def tend(self, queued: Mapping[str, int]) -> None:
-        """Notice registrations and deaths, rescue jobs, start replacements where jobs are *queued*.
+    def watch(self, queued: Mapping[str, int]) -> None:
+        """Tend the workers; replace those that ended where jobs are *queued* (per type).
 
         Raises:
             WorkerStartupError: a worker did not start, ``startup_retries`` times in a row.
+            NoWorkersError: the services that the build relied on are gone and it may start none.
         """
-        self._note_registrations()
-        for worker in [worker for worker in self._mine if not worker.is_alive()]:
-            self._bury(worker, queued)
-        self._check_startup()
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + _SWEEP
-            self._sweep()
+        self._queued = queued
+        self.tend()
 
-    def _note_registrations(self) -> None:
-        waiting = [worker for worker in self._mine if worker.worker_id is None]
-        if not waiting:
-            return
-        rows = self._table.list(live=False, batch=self._batch)
-        for worker in waiting:
-            row = next((row for row in rows if worker.is_row(row)), None)
-            if row is not None:
-                worker.worker_id = row.id
-                self._failures.pop(worker.spawn.type, None)
-
-    def _bury(self, worker: Handle, queued: Mapping[str, int]) -> None:
-        """Account for a worker that ended, and replace it while there is work for it."""
-        if worker.worker_id is None:
-            self._note_registrations()
-        self._mine.remove(worker)
-        tail, type_ = worker.tail(), worker.spawn.type
-        clean = worker.ended_well()
-        worker.close()
-        if worker.worker_id is not None:
-            cause = worker.cause()
-            rescued = self._queue.rescue_worker(worker.worker_id, cause, stderr=tail or None)
-            ended = self._table.end(worker.worker_id, f"ended: {cause}", dead=True)
-            if ended and not self._stopping:
-                self._note(f"A {type_} worker died ({_tell(cause)}); " + _rescue_told(rescued))
-        if self._stopping:
-            return
-        if not clean:
+    def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
+        """Replace it while there is work for it; give up on a type whose workers end before their first job."""
+        type_ = worker.spawn.type
+        if self.had_jobs(worker):
+            self._failures.pop(type_, None)
+        elif not well:
             self._failures[type_] = self._failures.get(type_, 0) + 1
-        limit = self._settings.workers.startup_retries if worker.worker_id is None else _CRASHES_IN_A_ROW
-        if self._failures.get(type_, 0) > limit:
+        if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
             raise WorkerStartupError(
-                f"The {type_} worker did not start ({_tell(worker.cause())}): {_last_line(tail)}",
+                f"The {type_} worker did not start ({tell(worker.cause())}): {last_line(tail)}",
                 f"Its log is {worker.log}. Check the tools with `clx doctor`.",
             )
-        if queued.get(type_, 0) > self._living(type_) or worker.worker_id is None:
-            self._start(self._needs[type_])
+        if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
+            self.start(self._needs[type_])
 
-    def _living(self, type_: str) -> int:
-        return sum(1 for worker in self._mine if worker.spawn.type == type_)
-
-    def _check_startup(self) -> None:
-        limit = self._settings.workers.startup_timeout
-        for worker in self._mine:
-            if worker.worker_id is None and time.monotonic() - worker.started > limit:
-                log.warning("a %s worker did not register within %s s", worker.spawn.type, limit)
-                worker.kill()
-
-    def _sweep(self) -> None:
-        """Watch the other workers of this machine too, and rescue what silent ones left."""
-        mine = {worker.worker_id for worker in self._mine}
-        for fd, row in list(self._watched.items()):
-            if is_gone(row.identity):
-                os.close(fd)
-                del self._watched[fd]
-        strike_off_dead(self._database, spare=mine)
-        known = {row.id for row in self._watched.values()}
-        for row in self._table.list():
-            if row.id in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
-                continue
-            if hasattr(os, "pidfd_open"):
-                with contextlib.suppress(OSError):
-                    self._watched[os.pidfd_open(row.pid)] = row
-        self._queue.rescue()
+    def sweep(self) -> None:
+        """Look after everybody; take over where services have ended in the middle of the build."""
+        super().sweep()
+        for need in self._needs.values():
+            if self._queued.get(need.type, 0) and not self.of(need.type) and not self._serving(need):
+                self._start_missing(need, 0)
 
     def counts(self) -> dict[str, int]:
         """Live workers per type that serve this build."""
         pools = {need.pool for need in self._needs.values()}
         found = dict.fromkeys(self._needs, 0)
-        for row in self._table.list():
+        for row in self.table.list():
             if row.pool in pools and row.type in found:
                 found[row.type] += 1
         return found
-
-    # -- stopping ---------------------------------------------------------------------------------
-
-    def stop(self, *, grace: float) -> None:
-        """End the build's own workers: asked first, killed after *grace* seconds. Idempotent."""
-        self._stopping = True
-        for worker in self._mine:
-            worker.terminate()
-        deadline = time.monotonic() + grace
-        for worker in self._mine:
-            if not worker.wait(deadline - time.monotonic()):
-                worker.kill()
-        for worker in list(self._mine):
-            self._bury(worker, {})
-        for fd in self._watched:
-            os.close(fd)
-        self._watched.clear()
-
-
-def _tell(cause: Mapping[str, object]) -> str:
-    return str(cause["signal"]) if cause.get("kind") == "signal" else f"exit code {cause.get('code')}"
-
-
-def _rescue_told(rescued: list[int]) -> str:
-    return f"job {', '.join(map(str, rescued))} is given to another." if rescued else "it had no job."
-
-
-def _last_line(text: str) -> str:
-    return text.splitlines()[-1] if text else "it said nothing"

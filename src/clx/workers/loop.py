@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Job, Queue
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.settings.schema import JobsSettings
 from clx.workers.converter import Converter
 from clx.workers.job_run import describe_failure, peak_memory, run_job
@@ -45,12 +46,14 @@ class Post:
         type: its job type.
         pool: whose jobs it takes.
         grace: seconds it has on SIGTERM to finish its job.
+        batch: the batch whose owner's lease it lives by; None where a lifeline or nothing tells its end.
     """
 
     worker_id: int
     type: str
     pool: str
     grace: float
+    batch: int | None = None
 
 
 class Worker:
@@ -101,7 +104,7 @@ class Worker:
             woken.close()
             with contextlib.suppress(OSError):
                 self._directory.rmdir()
-        return self._stop_reason
+        return self._keeper.reason or self._stop_reason
 
     def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], None]) -> None:
         waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
@@ -137,7 +140,7 @@ class Worker:
     def run_once(self) -> bool:
         """Claim and do one job; false when there was none."""
         lease = int(self._jobs.lease * 1000)
-        claimed = self._queue.claim(self.post.worker_id, [self.post.type], pool=self.post.pool, lease=lease)
+        claimed = self._queue.claim([self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=lease)
         if not claimed:
             return False
         job = claimed[0]
@@ -175,6 +178,7 @@ class Keeper(threading.Thread):
         super().__init__(name="keeper", daemon=True)
         self._queue = Queue(database)
         self._table = WorkerTable(database)
+        self._batches = BatchTable(database)
         self._post = post
         self._jobs = jobs
         self._directory = directory
@@ -185,6 +189,7 @@ class Keeper(threading.Thread):
         self._drain_at: float | None = None
         self._done = False
         self._lifeline: int | None = None
+        self.reason = ""
 
     def hold(self, lifeline: int) -> None:
         """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
@@ -232,6 +237,7 @@ class Keeper(threading.Thread):
             ready = select.select(watched, [], [], max(0.0, min(m for m in moments if m is not None) - now))[0]
             if self._wake in ready:
                 os.read(self._wake, 4096)
+                self._heed_request()
             if self._lifeline in ready and not os.read(self._lifeline, 4096):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
@@ -244,8 +250,15 @@ class Keeper(threading.Thread):
         with self._lock:
             job = self._job
         try:
-            if not self._table.beat(self._post.worker_id):
+            if not self._queue.database.is_in_place():
+                self._end("its database is gone", release=False)
+            state = self._table.beat(self._post.worker_id)
+            if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
+            if self._post.batch is not None and not self._batches.is_owned(self._post.batch):
+                self._end("its build is gone", release=True)
+            if state == "stopping" and self._drain_at is None:
+                os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
             if job is None:
                 return
             if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
@@ -260,7 +273,15 @@ class Keeper(threading.Thread):
         if self._ends_at is not None and now >= self._ends_at:
             self._time_out()
         if self._drain_at is not None and now >= self._drain_at:
-            self._end("SIGTERM, grace period over", release=True)
+            self._end(f"{self.reason or 'SIGTERM'}, time for its job is over", release=True)
+
+    def _heed_request(self) -> None:
+        """Where somebody asked for the end through the table, their time counts, not the grace period."""
+        with contextlib.suppress(DatabaseError):
+            request = self._table.stop_request(self._post.worker_id)
+            if request is not None and self._drain_at is not None:
+                self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
+                self.reason = request["reason"]
 
     def _take(self) -> Job | None:
         """The running job, now the keeper's to report; None when the main thread reports it."""
@@ -299,8 +320,21 @@ class Keeper(threading.Thread):
             with contextlib.suppress(Exception):
                 self._queue.release(job.id, job.run)
         with contextlib.suppress(Exception):
-            self._table.end(self._post.worker_id, reason)
+            deregister(self._table, self._post.worker_id, reason)
         shutil.rmtree(self._directory, ignore_errors=True)
-        log.info("worker %s ends: %s", self._post.worker_id, reason)
         logging.shutdown()
         os._exit(0)
+
+
+def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:
+    """Strike the worker off and log why it ended, what it did and for how long (REQ-8.2)."""
+    table.end(worker_id, reason)
+    row = table.get(worker_id)
+    if row is None:
+        return
+    uptime = ((row.ended_at or row.heartbeat_at) - row.started_at) / 1000
+    jobs = row.jobs_succeeded + row.jobs_failed
+    log.info(
+        "worker %s ended: %s; %s jobs in %.1f s", worker_id, row.reason, jobs, uptime,
+        extra={"action": "worker_stopped", "reason": row.reason, "jobs": jobs, "uptime": uptime},
+    )  # fmt: skip

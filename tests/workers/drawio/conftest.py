@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import require
 
 from clx.settings.schema import Settings
 from clx.workers.drawio.converter import DrawioConverter
-from tests.support import require
 
 
 class Studio:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.workers.drawio.diagrams import cell, model, mxfile, pack
 
 from clx.errors import ConversionError
 from clx.workers.drawio import document as module
 from clx.workers.drawio.document import Document, read_document
-from tests.workers.drawio.diagrams import cell, model, mxfile, pack
 
 BILLION_LAUGHS = (
     '<!DOCTYPE mxfile [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
@@ -27,9 +27,7 @@ def read(directory: Path, text: str | bytes) -> Document:
 def test_the_three_spellings_hold_the_same_page(tmp_path: Path) -> None:
     page = model(cell("Grüße & <b>"))
     spellings = [mxfile(page), mxfile(pack(page)), page]
-    values = [
-        [each.get("value") for each in read(tmp_path, text).pages[0].model.iter("mxCell")] for text in spellings
-    ]
+    values = [[each.get("value") for each in read(tmp_path, text).pages[0].model.iter("mxCell")] for text in spellings]
     assert values == [[None, None, "Grüße & <b>"]] * 3
 
 
@@ -95,11 +93,17 @@ def test_large_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
         read(tmp_path, "<mxfile>" + " " * 200)
 
 
-def test_a_small_page_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
+def test_a_small_page_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PAGE", 2**20)
     bomb = mxfile(pack("<mxGraphModel>" + "a" * (module.MAX_PAGE + 1)))
-    assert len(bomb) < 200_000
-    with pytest.raises(ConversionError, match="more than 64 MiB"):
+    assert len(bomb) < 10_000
+    with pytest.raises(ConversionError, match="more than 1 MiB"):
         read(tmp_path, bomb)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="cannot be read: No such file"):
+        read_document(tmp_path / "none.drawio")
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,7 @@ def test_the_browser_is_told_by_path_size_and_time(tmp_path: Path) -> None:
     assert len({before["browser"], longer["browser"], later["browser"]}) == 3
 
 
-def test_an_application_of_ones_own_is_told_by_its_main_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_application_of_ones_own_is_told_by_its_main_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "js").mkdir()
     (tmp_path / "export3.html").touch()
     main = tmp_path / "js" / "app.min.js"

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support import require
+from tests.workers.drawio.conftest import Studio
+from tests.workers.drawio.diagrams import cell, model
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.settings.schema import DrawioSettings, Settings
 from clx.workers.drawio import converter as module
 from clx.workers.drawio.converter import DrawioConverter
-from tests.support import require
-from tests.workers.drawio.conftest import Studio
-from tests.workers.drawio.diagrams import cell, model
 
 PLAIN = model(cell("plain"))
 
@@ -85,9 +85,7 @@ def test_a_killed_browser_is_replaced_once_within_the_job(own_studio: Studio, vi
     assert wait_until_empty(group, 5) == []
 
 
-def test_a_browser_that_always_dies_is_a_retryable_error(
-    own_studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_browser_that_always_dies_is_a_retryable_error(own_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each browser is killed by the real signal as soon as it is warm."""
     warm = DrawioConverter._warm
 

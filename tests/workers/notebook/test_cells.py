@@ -195,6 +195,14 @@ def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
     assert caught.value.line == 4
 
 
+def test_only_line_ends_end_lines() -> None:
+    text = "# %%\nx = 1\n\x0cy = '\u2028'\n\n# %% tags=[1]\n"
+    assert as_read(text.partition("\n\n")[0]) == [("code", "x = 1\n\x0cy = '\u2028'", (), None)]
+    with pytest.raises(ConversionError) as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == 5
+
+
 def test_cells_know_their_lines() -> None:
     cells = read_cells("import a\n\n# %%\nx\n\n# %% [markdown]\n# b\n", PYTHON)
     assert [cell.line for cell in cells] == [1, 3, 6]

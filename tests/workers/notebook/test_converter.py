@@ -289,3 +289,10 @@ def test_an_interpreter_that_is_not_there(course: Course) -> None:
         course.convert("# %%\n1\n", task="execute")
     converter.close()
     converter.close()
+
+
+def test_a_deck_that_is_not_there_is_an_error(course: Course) -> None:
+    payload = {"task": "render", "source": f"{TOPIC}/slides_gone.py", "topic": TOPIC, "lang": "en"}
+    payload |= {"prog_lang": "python", "course": "C", "section": "S"}
+    with pytest.raises(ConversionError, match=r"slides_gone\.py"):
+        course.converter.convert(payload, course.root, course.results, course.warnings.append)

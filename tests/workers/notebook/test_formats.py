@@ -40,7 +40,7 @@ x = 1
 
 def notebook(kind: Any, language: Any = PYTHON, text: str = DECK) -> dict[str, Any]:
     cells = variant(in_language(read_cells(text, language), "en"), kind, "en")
-    found: dict[str, Any] = json.loads(notebook_bytes(cells, language, "en"))
+    found: dict[str, Any] = json.loads(notebook_bytes(cells, language))
     return found
 
 
@@ -70,10 +70,10 @@ def test_a_notebook_holds_what_a_student_needs_and_nothing_else() -> None:
 
 def test_notebook_bytes_are_as_jupyter_writes_them() -> None:
     cells = in_language(read_cells(DECK, PYTHON), "en")
-    data = notebook_bytes(cells, PYTHON, "en")
+    data = notebook_bytes(cells, PYTHON)
     again = nbformat.writes(nbformat.reads(data.decode(), as_version=4))
     assert data.decode() == again + "\n"
-    assert data == notebook_bytes(cells, PYTHON, "en")
+    assert data == notebook_bytes(cells, PYTHON)
 
 
 def test_code_has_markers_without_metadata() -> None:

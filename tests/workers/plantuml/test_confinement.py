@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.support import require
 from tests.workers.plantuml.bench import SOURCE, Bench
 
 from clx.errors import ConversionError
+from clx.settings.schema import Settings
+from clx.workers.plantuml import launch
+from clx.workers.plantuml.converter import PlantUmlConverter
+from clx.workers.tools import locate
 
 SECRET = "S3CR3T"
 
@@ -185,6 +190,21 @@ def test_nobody_is_called(bench: Bench, listener: Listener, body: str) -> None:
     assert listener.calls == 1
 
 
+def test_a_colon_in_the_path_opens_nothing(tmp_path: Path) -> None:
+    """PlantUML splits its allow-list at colons: "/x/a:b/box" would allow everything that starts with "/x/a"."""
+    require("plantuml")
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a.puml").write_text(f"class {SECRET}\n")
+    converter = PlantUmlConverter(Settings(), work_dir=tmp_path / "a:b")
+    try:
+        bench = Bench(converter, tmp_path / "jobs")
+        with pytest.raises(ConversionError, match="cannot include"):
+            bench.uml(f"!include {tmp_path}/a.puml")
+        assert "FINE" in bench.uml("!include part.puml", others={"part.puml": "class FINE\n"})
+    finally:
+        converter.close()
+
+
 def test_a_source_outside_the_inputs_is_refused(bench: Bench, outside: Path) -> None:
     (outside / "a.pu").write_text("@startuml\nA -> B\n@enduml\n")
     inputs, outputs = bench.job({SOURCE: "@startuml\nA -> B\n@enduml\n"})
@@ -201,3 +221,24 @@ def test_inputs_are_never_written_to(bench: Bench) -> None:
     with pytest.raises(ConversionError, match=r"i\.puml, line 2"):
         bench.converter.convert({"source": SOURCE, "format": "svg"}, inputs, outputs, print)
     assert part.read_text() == "class A\n-> ->\n"
+
+
+@pytest.mark.parametrize(("confined", "warnings"), [(True, 0), (False, 1)])
+def test_a_jar_of_the_users_own_is_tried_and_a_leak_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confined: bool, warnings: int
+) -> None:
+    require("plantuml")
+    jar = locate("plantuml", Settings())
+    assert jar is not None
+    if not confined:
+        weak = [flag for flag in launch._FLAGS if "SECURITY_PROFILE" not in flag]
+        monkeypatch.setattr(launch, "_FLAGS", tuple(weak))
+    monkeypatch.setenv("PLANTUML_JAR", str(jar.path))
+    converter = PlantUmlConverter(Settings(), work_dir=tmp_path)
+    try:
+        bench = Bench(converter, tmp_path / "jobs")
+        bench.uml("A -> B")
+        bench.uml("A -> B")
+        assert len([each for each in bench.warnings if "outside the course" in each]) == warnings
+    finally:
+        converter.close()

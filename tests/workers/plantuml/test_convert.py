@@ -183,7 +183,7 @@ def test_a_graphviz_that_crashes_never_leaves_its_error_picture(
 def test_graphviz_finds_the_mistake_in_a_dot_diagram(bench: Bench) -> None:
     with pytest.raises(ConversionError, match="syntax error in line 3") as error:
         bench.convert("text\n@startdot\ndigraph G {\n a -> b\n c -> -> d\n}\n@enddot\n")
-    assert error.value.line == 2
+    assert error.value.line == 5
 
 
 def test_a_graphviz_that_does_not_run_is_a_missing_tool(

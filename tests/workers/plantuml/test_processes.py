@@ -203,7 +203,7 @@ def test_the_first_jvm_of_a_machine_leaves_an_archive_that_the_next_one_uses(
     assert jar is not None
     settings = Settings(plantuml=PlantUmlSettings(jar=str(jar.path)))
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
-    pictures = []
+    pictures: list[list[bytes]] = []
     for _ in range(2):
         converter = PlantUmlConverter(settings, work_dir=tmp_path)
         pictures.append(Bench(converter, tmp_path / f"jobs{len(pictures)}").convert(CLASSES))
@@ -217,7 +217,7 @@ def test_the_first_jvm_of_a_machine_leaves_an_archive_that_the_next_one_uses(
 
 def test_asking_for_the_fingerprint_is_cheap_and_imports_nothing_heavy() -> None:
     program = """
-import sys, time
+import sys
 from clx.settings.schema import Settings
 from clx.workers.plantuml.identity import fingerprint
 assert not {"subprocess", "sqlalchemy", "jinja2", "zipfile"} & set(sys.modules), sys.modules

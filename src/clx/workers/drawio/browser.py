@@ -88,28 +88,31 @@ class Browser:
         TimeoutError: it did not answer within 30 s.
     """
 
+    _sandbox = os.geteuid() != 0  # the browser refuses it to root
+
     def __init__(self, executable: Path, work_dir: Path | None, on_event: Callable[[Message], None]) -> None:
         self._on_event = on_event
         self._last_id = 0
         self._received = bytearray()
         self._to_send = bytearray()
         try:
-            self._start(executable, work_dir, sandbox=os.geteuid() != 0)
+            self._start(executable, work_dir)
         except BrowserDiedError as error:
-            # Containers and some distributions forbid the name spaces that the browser's sandbox is made
-            # of, as they forbid it to root altogether. What a diagram can do is bounded by the content
-            # security policy and the refused requests as well, so drawing goes on without it.
-            if "sandbox" not in str(error).lower():
+            # Containers and some distributions forbid the name spaces that the browser's sandbox is made of.
+            # What a diagram can do is bounded by the content security policy and the refused requests as
+            # well, so drawing goes on without it, for all browsers of this process.
+            if not Browser._sandbox or "sandbox" not in str(error).lower():
                 raise
             _LOG.warning("The browser's sandbox cannot be used here; diagrams are drawn without it.")
-            self._start(executable, work_dir, sandbox=False)
+            Browser._sandbox = False
+            self._start(executable, work_dir)
 
-    def _start(self, executable: Path, work_dir: Path | None, *, sandbox: bool) -> None:
+    def _start(self, executable: Path, work_dir: Path | None) -> None:
         self._profile = Path(tempfile.mkdtemp(prefix="drawio-", dir=work_dir))
         self._received.clear()
         self._to_send.clear()
         headless = [] if "headless" in executable.name else ["--headless"]
-        flags = [*_FLAGS, *headless, *([] if sandbox else ["--no-sandbox"])]
+        flags = [*_FLAGS, *headless, *([] if self._sandbox else ["--no-sandbox"])]
         browser = [os.fspath(executable), *flags, f"--user-data-dir={self._profile}", "about:blank"]
         self._stderr = tempfile.TemporaryFile(dir=work_dir)  # noqa: SIM115 (lives as long as the browser)
         self._process = subprocess.Popen(

@@ -87,15 +87,19 @@ def read_document(source: Path) -> Document:
     """Read and check the draw.io file *source*.
 
     Raises:
-        ConversionError: too large, not XML, not a draw.io file, without pages, or with a damaged page.
+        ConversionError: unreadable, too large, not XML, not a draw.io file, without pages, or with a damaged page.
     """
-    size = source.stat().st_size
+    try:
+        size = source.stat().st_size
+        data = source.read_bytes() if size <= MAX_FILE else b""
+    except OSError as error:
+        raise ConversionError(f"The file cannot be read: {error.strerror}.", "Look whether it is there.") from None
     if size > MAX_FILE:
         raise ConversionError(
             f"The file has {size / 1e6:.1f} MB; at most {MAX_FILE // 2**20} MiB are read.",
             "Make large pictures in the diagram smaller, or split it into several files.",
         )
-    root, lines = _parse(source.read_bytes(), first_line=1)
+    root, lines = _parse(data, first_line=1)
     if root.tag == "mxGraphModel":
         return Document((Page(1, "Page-1", 1, root),), None)
     if root.tag != "mxfile":

@@ -24,6 +24,7 @@ class Spawn:
         batch: the batch it ends with; None for a service.
         service: the service it belongs to.
         config_source: where its number and mode were set.
+        lifeline: whether it ends when the process that started it is gone; services do not.
     """
 
     type: str
@@ -35,6 +36,7 @@ class Spawn:
     batch: int | None = None
     service: str | None = None
     config_source: str = "default"
+    lifeline: bool = True
 
 
 class Handle(Protocol):

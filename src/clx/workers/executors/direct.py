@@ -13,6 +13,7 @@ import msgspec
 
 from clx.db.workers import WorkerRow
 from clx.workers.executors.base import Spawn
+from clx.workers.identity import process_identity
 
 _TAIL = 4000
 
@@ -26,6 +27,7 @@ class DirectWorker:
         self.started = time.monotonic()
         self.log = log
         self.process = process
+        self._identity = process_identity(process.pid)
         self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
     def descriptor(self) -> int:
@@ -42,7 +44,7 @@ class DirectWorker:
 
     def is_row(self, row: WorkerRow) -> bool:
         """Whether *row* was made by this child."""
-        return row.mode == "direct" and row.pid == self.process.pid and row.batch_id == self.spawn.batch
+        return row.identity == self._identity
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -91,7 +93,7 @@ class DirectWorker:
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
-    """Start one worker; it ends when it is told to, or when this process is gone.
+    """Start one worker; it ends when it is told to and, with a lifeline, when this process is gone.
 
     Args:
         number: tells apart the logs of workers that one process starts.
@@ -100,15 +102,18 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
     command = [
-        sys.executable, "-m", "clx.workers", spawn.type, "--db", str(spawn.database), "--pool", spawn.pool,
-        "--config-source", spawn.config_source, "--settings", msgspec.json.encode(spawn.settings).decode(),
-        "--lifeline",
+        sys.executable, "-P", "-m", "clx.workers", spawn.type, "--db", str(spawn.database), "--pool", spawn.pool,
+        f"--config-source={spawn.config_source}", "--settings", msgspec.json.encode(spawn.settings).decode(),
+        "--log", log.name,
     ]  # fmt: skip
+    if spawn.lifeline:
+        command.append("--lifeline")
     for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
         if value is not None:
             command += [option, str(value)]
+    stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
+            command, stdin=stdin, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
         )
     return DirectWorker(spawn, process, log)

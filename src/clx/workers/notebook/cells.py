@@ -2,7 +2,8 @@
 
 Percent decks are read here: importing jupytext takes longer than converting a deck. What jupytext makes
 of a deck is still what it means; the tests compare the two. Differences, on purpose: blank lines at the
-ends of a cell are dropped, an empty cell before the first marker is none, markers are read more leniently.
+ends of a cell are dropped, an empty cell before the first marker is none, form feeds and the like do not
+end lines, markers are read more leniently.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def read_cells(text: str, language: ProgLang, *, is_markdown: bool = False) -> l
     Raises:
         ConversionError: there is no cell in it, or a marker cannot be understood.
     """
-    cells = _read_markdown(text) if is_markdown else _read_percent(text.splitlines(), language)
+    cells = _read_markdown(text) if is_markdown else _read_percent(text.split("\n"), language)
     if not cells:
         raise ConversionError("the deck has no cells", f"Start one with `{language.comment} %%`.")
     return cells

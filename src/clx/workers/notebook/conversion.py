@@ -56,7 +56,7 @@ class DeckFiles:
         warn_unknown_tags(page.cells, warn)
         for kind in KINDS:
             cells = variant(notebook.cells, kind, job.lang)
-            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language, job.lang))
+            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
             cells = variant(code.cells, kind, job.lang)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Kind] = ("code-along",) if job.evaluate else KINDS

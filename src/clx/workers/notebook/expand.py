@@ -97,7 +97,10 @@ def expand(
 
 
 def _read(path: Path) -> str:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.variants import DeckCell
 
 
-def notebook_bytes(cells: Sequence[DeckCell], language: ProgLang, lang: str) -> bytes:
+def notebook_bytes(cells: Sequence[DeckCell], language: ProgLang) -> bytes:
     """A notebook of format 4.5.
 
     Of the metadata only what a student needs is kept: the slide types and Jupyter's own tags. The
@@ -19,22 +19,20 @@ def notebook_bytes(cells: Sequence[DeckCell], language: ProgLang, lang: str) -> 
     Args:
         cells: the cells of one kind.
         language: what their code is written in.
-        lang: the natural language, for readers of the metadata.
     """
     notebook = {
         "cells": [_cell(cell) for cell in cells],
         "metadata": {
             "kernelspec": {
                 "display_name": language.kernel_display_name,
-                "language": language.display_name,
+                "language": language.display_name.lower(),
                 "name": language.kernel,
             },
             "language_info": {
                 "file_extension": language.extension,
                 "mimetype": language.mime,
-                "name": language.name,
+                "name": language.display_name.lower(),
             },
-            "lang": lang,
         },
         "nbformat": 4,
         "nbformat_minor": 5,

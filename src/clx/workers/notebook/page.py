@@ -145,7 +145,7 @@ class _Body:
         run = self._runs.get(cell.id, CellRun((), None))
         number = run.number if run.number is not None else " "
         code = highlight(cell.source, self._lexer)
-        inside = f'<div class="in"><span class="n">[{number}]</span><pre tabindex="0"><code>{code}</code></pre></div>\n'
+        inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
         outputs = outputs_html(run.outputs, self._markup, label)
         return f'<div class="code">{inside}{_wrapped(outputs, "out")}</div>\n'

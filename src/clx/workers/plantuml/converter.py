@@ -32,8 +32,9 @@ class PlantUmlConverter:
     the diagrams in the source.
 
     A diagram reads the job's inputs and PlantUML's own library, no other file, not the network and not the
-    environment. That holds for the PlantUML that ``clx tools install`` fetches; versions before 1.2020.11
-    know no security profile and 1.2026.8 follows ``..`` and links out of an allow-list.
+    environment; it can only tell whether a file exists. That holds for the PlantUML that ``clx tools install``
+    fetches. Old versions know no security profile, and 1.2026.8 follows ``..`` out of an allow-list: any other
+    jar is tried once, and a warning says when it leaks.
 
     Args:
         settings: where the tools are.
@@ -59,7 +60,7 @@ class PlantUmlConverter:
             raise ConversionError(f"PlantUML makes no {picture_format!r} here, only {' and '.join(FORMATS)}.")
         text = read_source(inputs, source)
         blocks = split_blocks(text)
-        renderer = self._started()
+        renderer = self._started(picture_format, warn)
         renderer.stage.fill(inputs, source)
         job = Job(renderer, inputs, source, picture_format, float(payload.get("timeout", DEFAULT_TIMEOUT_S)))
         for number, block in enumerate(blocks, 1):
@@ -78,9 +79,12 @@ class PlantUmlConverter:
         """Process ids of the helpers that are running now."""
         return self._renderer.pids() if self._renderer else []
 
-    def _started(self) -> Renderer:
+    def _started(self, picture_format: str, warn: Callable[[str], None]) -> Renderer:
         if self._renderer is None:
             self._renderer = Renderer(self._settings, self._work_dir)
+            if self._renderer.leaks(picture_format):
+                jar, hint = self._renderer.tools.jar, install_hint("plantuml")
+                warn(f"{jar} lets diagrams read files outside the course; a PlantUML that does not: {hint}")
         return self._renderer
 
 
@@ -124,8 +128,9 @@ def _drawing_failed(block: Block, told: str) -> ConversionError:
     """PlantUML met an exception, or Graphviz failed, and the picture tells of it instead of the diagram."""
     causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", told, re.MULTILINE)
     reason = causes[-1] if causes else told.splitlines()[0]
+    place = re.search(r"in line (\d+)", told) if block.kind == "dot" else None
     fact = f"PlantUML or Graphviz failed while laying out the diagram: {reason}"
-    return ConversionError(fact, line=block.line, traceback=told)
+    return ConversionError(fact, line=block.line + (int(place[1]) if place else 0), traceback=told)
 
 
 def _check_picture(job: Job, block: Block, data: bytes) -> None:

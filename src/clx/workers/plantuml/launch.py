@@ -13,7 +13,7 @@ from clx.settings.schema import Settings
 from clx.workers.plantuml.identity import stamp
 from clx.workers.plantuml.jvm import Jvm
 from clx.workers.plantuml.stage import Stage
-from clx.workers.tools.locate import cache_root, locate, require
+from clx.workers.tools.finding import cache_root, locate, require
 
 PICTURE_LIMIT_PX = 16_384
 """Longest side of a PNG; PlantUML cuts off what is beyond it without a word."""
@@ -30,6 +30,7 @@ _FLAGS = (
 _KEPT_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "PATH", "TZ", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 _STALE_S = 3600
 _ARCHIVES_SINCE = 13
+"""The first Java with ``-XX:ArchiveClassesAtExit``."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Tools:
     jar: Path
     dot: Path | None
     """Graphviz; ``None``: PlantUML's own layout (Smetana) stands in."""
+    pinned: bool
+    """Whether the jar is the one that CLX installed."""
     archives: bool
-    """Whether this Java can write and read class archives (Java 13 and later)."""
+    """Whether this Java can write class archives and read them from the user's cache."""
 
     @classmethod
     def find(cls, settings: Settings) -> Tools:
@@ -56,7 +59,9 @@ class Tools:
             java=java.path,
             jar=jar.path,
             dot=dot.path if dot else None,
-            archives=major.isdigit() and int(major) >= _ARCHIVES_SINCE,
+            pinned=jar.origin == "cache",
+            # A colon would separate two archives.
+            archives=major.isdigit() and int(major) >= _ARCHIVES_SINCE and os.pathsep not in str(cache_root()),
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from clx.errors import ConversionError, ToolMissingError
+from clx.errors import ConversionError, StartupError, ToolMissingError
 from clx.settings.schema import Settings
 from clx.workers.plantuml import launch
 from clx.workers.plantuml.graphviz import GuardedDot
@@ -15,8 +16,6 @@ from clx.workers.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
 from clx.workers.plantuml.stage import Stage
 from clx.workers.tools.pins import install_hint
 
-_TRIALS = 2
-"""How often a diagram is sent when the JVM dies under it: a stray signal should not cost the job."""
 _START_LIMIT_S = 60.0
 _SMALLEST = "@startuml\na -> b\n@enduml\n"
 _NOTHING = "@startuml\n'\n@enduml\n"
@@ -43,10 +42,13 @@ class Renderer:
 
     def __init__(self, settings: Settings, work_dir: Path | None) -> None:
         self.tools = launch.Tools.find(settings)
-        # Resolved, because PlantUML compares real paths with its allow-list.
-        self._scratch = Path(tempfile.mkdtemp(prefix="clx-plantuml-", dir=work_dir)).resolve()
+        self._scratch = _private_directory(work_dir)
         self.stage = Stage(self._scratch)
-        self._dot = GuardedDot(self.tools.dot, self._scratch) if self.tools.dot else None
+        try:
+            self._dot = GuardedDot(self.tools.dot, self._scratch) if self.tools.dot else None
+        except ToolMissingError:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
         self._jvms: dict[str, Jvm] = {}
         self._archive: tuple[str, Path] | None = None
         """The format whose JVM saves the class archive when it ends, and the file it writes."""
@@ -59,21 +61,13 @@ class Renderer:
             ConversionError: it took too long, or the JVM died each time it was tried.
             ToolMissingError: PlantUML does not start.
         """
-        for trial in range(1, _TRIALS + 1):
-            try:
-                answer = self._jvm(picture_format).render(text, timeout)
-                failure = self._dot.failure() if self._dot else ""
-                return Picture(answer.data, failure) if failure and isinstance(answer, Picture) else answer
-            except JvmTimeout:
-                # Not retryable: layouts are deterministic, so the next run would only burn the same time.
-                raise ConversionError(
-                    f"PlantUML did not finish the diagram within {timeout:g} s.",
-                    "Split the diagram into smaller ones.",
-                ) from None
-            except JvmDied as death:
-                if trial == _TRIALS:
-                    raise self._explain(death, picture_format) from death
-        raise AssertionError("unreachable")
+        with contextlib.suppress(JvmDied):
+            return self._once(text, picture_format, timeout)
+        # A stray signal should not cost the job: once more, with a new JVM.
+        try:
+            return self._once(text, picture_format, timeout)
+        except JvmDied as death:
+            raise self._explain(death, picture_format) from death
 
     def is_welcome(self, data: bytes, picture_format: str) -> bool:
         """Whether *data* is the "Welcome to PlantUML" picture, its answer to an empty diagram."""
@@ -81,6 +75,21 @@ class Renderer:
             answer = self.render(_NOTHING, picture_format, _START_LIMIT_S)
             self._welcome[picture_format] = answer.data if isinstance(answer, Picture) else b""
         return data == self._welcome[picture_format]
+
+    def leaks(self, picture_format: str) -> bool:
+        """Whether this PlantUML reads files outside the box, as some versions do.
+
+        The one that CLX installs is known not to, so it is not tried.
+        """
+        if self.tools.pinned:
+            return False
+        canary = self._scratch / "canary.puml"
+        canary.write_text("class Canary\n")
+        for way in (str(canary), os.path.relpath(canary, self.stage.directory)):
+            text = f"@startuml\n!include {way}\n@enduml\n"
+            if isinstance(self.render(text, picture_format, _START_LIMIT_S), Picture):
+                return True
+        return False
 
     def pids(self) -> list[int]:
         """Process ids of the running JVMs."""
@@ -93,6 +102,17 @@ class Renderer:
             self._end(jvm, archive if picture_format == saving else None)
         self._jvms.clear()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _once(self, text: str, picture_format: str, timeout: float) -> Picture | Refusal:
+        try:
+            answer = self._jvm(picture_format).render(text, timeout)
+        except JvmTimeout:
+            # Not retryable: layouts are deterministic, so the next run would only burn the same time.
+            raise ConversionError(
+                f"PlantUML did not finish the diagram within {timeout:g} s.", "Split the diagram into smaller ones."
+            ) from None
+        failure = self._dot.failure() if self._dot else ""
+        return Picture(answer.data, failure) if failure and isinstance(answer, Picture) else answer
 
     def _jvm(self, picture_format: str) -> Jvm:
         jvm = self._jvms.get(picture_format)
@@ -119,7 +139,8 @@ class Renderer:
         with contextlib.suppress(JvmDied, JvmTimeout):
             for text in _TRAINING:
                 jvm.render(text, _START_LIMIT_S)
-        if jvm.close() == 0:
+        # PlantUML's own exit status tells of wrong diagrams among those it drew; a negative one is a signal.
+        if jvm.close() >= 0:
             launch.keep_archive(self.tools, archive)
         archive.unlink(missing_ok=True)
 
@@ -138,3 +159,31 @@ class Renderer:
             traceback=death.log or None,
             retryable=death.returncode < 0,
         )
+
+
+def _private_directory(work_dir: Path | None) -> Path:
+    """A new directory on a path that PlantUML's allow-list can hold.
+
+    The list compares real paths, so links are resolved; it is split at colons, so one in the path would
+    allow everything that starts like the part before it.
+    """
+    if work_dir is not None and os.pathsep in str(work_dir.resolve()):
+        work_dir = None
+    directory = Path(tempfile.mkdtemp(prefix="clx-plantuml-", dir=work_dir)).resolve()
+    if os.pathsep in str(directory):
+        directory.rmdir()
+        raise StartupError(f"The temporary directory has a colon in its path: {directory.parent}", "Set TMPDIR.")
+    return directory
+
+
+def prepare(settings: Settings) -> None:
+    """Write the class archive ahead of the first build, for an installation or a container image.
+
+    Raises:
+        ToolMissingError: there is no Java or no PlantUML, or one of them does not run.
+    """
+    renderer = Renderer(settings, None)
+    try:
+        renderer.render(_SMALLEST, "png", _START_LIMIT_S)
+    finally:
+        renderer.close()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from clx.errors import ToolMissingError, UsageError
-from clx.workers.tools.locate import Tool, cache_directory, cached
+from clx.workers.tools.finding import Tool, cache_directory, cached
 from clx.workers.tools.pins import PINS, TOOL_NAMES, Pin, install_hint
 
 _DOWNLOAD_LIMIT_S = 900

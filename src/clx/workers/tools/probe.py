@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from clx.workers.tools.locate import Tool
+from clx.workers.tools.finding import Tool
 
 _LIMIT_S = 20
 

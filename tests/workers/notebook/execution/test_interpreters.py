@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clx.errors import ToolMissingError
-from clx.workers.notebook.execution import KernelPool, interpreter_fingerprint
+from clx.workers.notebook.execution import CellFailed, KernelPool, interpreter_fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_kernel_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.
     spec.joinpath("kernel.json").write_text(json.dumps({"argv": argv, "language": "java", "display_name": "B"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     pool = KernelPool()
-    with pytest.raises(Exception, match="no luck today"):
+    with pytest.raises(CellFailed, match="no luck today"):
         pool.run(["1"], cwd=tmp_path, language="java", cell_timeout=60)
     pool.close()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from tests.workers.notebook.execution.conftest import Run
 
 from clx.workers.notebook.execution import CellResult, KernelPool
+from clx.workers.notebook.execution.forkserver import scan_for_children
 
 
 def printed(result: CellResult) -> str:
@@ -26,7 +29,8 @@ def is_running(pid: int) -> bool:
 def test_names_variables_and_modules_do_not_survive(run: Run) -> None:
     run("import os, sys, json\nx = 1\nos.environ['LEFT'] = '1'\njson.left = 1\nsys.path.append('/left')")
     (result,) = run(
-        "import os, sys, json\nprint('x' in globals(), 'LEFT' in os.environ, hasattr(json, 'left'), '/left' in sys.path)"
+        "import os, sys, json\n"
+        "print('x' in globals(), 'LEFT' in os.environ, hasattr(json, 'left'), '/left' in sys.path)"
     )
     assert printed(result) == "False False False False"
 
@@ -56,6 +60,30 @@ def test_modules_of_the_implementation_are_not_importable(run: Run) -> None:
     assert printed(run(code)[0]) == "[None, None, None]"
 
 
+def test_the_environment_is_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONWARNINGS", "PYTHONSTARTUP", "CLX_DATABASE__PATH", "FORCE_COLOR", "MPLBACKEND"):
+        monkeypatch.setenv(name, "error")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setenv("PYTHONPATH", "/kept")
+    pool = KernelPool()
+    code = (
+        "import os\n"
+        "print({k: v for k, v in os.environ.items() if k[:6] in ('PYTHON', 'FORCE_', 'KEPT', 'CLX_DA', 'MPLBAC')})"
+    )
+    try:
+        (result,) = pool.run([code], cwd=tmp_path, cell_timeout=30)
+    finally:
+        pool.close()
+    assert eval(printed(result)) == {
+        "KEPT": "1",
+        "PYTHONPATH": "/kept",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+
+
 def test_random_numbers_differ_between_runs(run: Run) -> None:
     code = "import random, numpy\nprint(random.random(), numpy.random.rand())"
     assert printed(run(code)[0]).split()[0] != printed(run(code)[0]).split()[0]
@@ -68,38 +96,42 @@ def test_libraries_see_variables_set_before_their_import(run: Run) -> None:
     assert printed(run(*cells)[1]) == "svg"
 
 
-def test_an_import_that_prints_is_left_to_the_cells(tmp_path: Path) -> None:
+def test_an_import_that_prints_is_left_to_the_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = tmp_path / "site"
     library.mkdir()
     (library / "loud.py").write_text("print('hello from loud')\n")
     (library / "threaded.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
+    monkeypatch.setenv("PYTHONPATH", str(library))
     pool = KernelPool(preload=("loud", "threaded"))
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(library)
     try:
         for _ in range(3):
             (result,) = pool.run(["import loud, threaded"], cwd=tmp_path, cell_timeout=30)
             assert printed(result) == "hello from loud"
     finally:
         pool.close()
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
 
 
 def test_what_a_cell_started_ends_with_the_run(run: Run) -> None:
     cells = [
         "import subprocess, threading, time",
         "plain = subprocess.Popen(['sleep', '60'])",
-        "daemon = subprocess.run('setsid sleep 60 >/dev/null 2>&1 & echo $!', shell=True, capture_output=True, text=True)",
+        "command = 'setsid sleep 60 >/dev/null 2>&1 & echo $!'",
+        "daemon = subprocess.run(command, shell=True, capture_output=True, text=True)",
         "threading.Thread(target=time.sleep, args=(60,)).start()",
         "print(plain.pid, daemon.stdout)",
     ]
     pids = [int(word) for word in printed(run(*cells)[-1]).split()]
     assert len(pids) == 2
     assert not any(is_running(pid) for pid in pids)
+
+
+def test_children_are_found_without_the_kernels_list_of_them() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert child.pid in scan_for_children(os.getpid())
+        assert scan_for_children(child.pid) == set()
+        child.kill()
 
 
 def test_temporary_files_are_removed(run: Run) -> None:

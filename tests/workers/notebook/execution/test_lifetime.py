@@ -57,6 +57,10 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def gone(pids: list[int]) -> bool:
     return wait_for(lambda: not any(is_running(pid) for pid in pids), PATIENCE)
 
@@ -156,15 +160,16 @@ def test_open_descriptors_do_not_grow(tmp_path: Path) -> None:
     try:
         for _ in range(2):
             pool.run(["1"], cwd=tmp_path, cell_timeout=60)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         for _ in range(5):
             pool.run(["1"], cwd=tmp_path, cell_timeout=60)
-        assert len(os.listdir("/proc/self/fd")) <= before
+        assert open_descriptors() <= before
     finally:
         pool.close()
 
 
 def test_importing_the_room_is_cheap() -> None:
-    code = "import sys, clx.workers.notebook.execution\nprint([m for m in ('zmq', 'jupyter_client', 'IPython') if m in sys.modules])"
+    heavy = ("zmq", "jupyter_client", "IPython")
+    code = f"import sys, clx.workers.notebook.execution\nprint([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"

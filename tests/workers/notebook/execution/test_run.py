@@ -39,15 +39,20 @@ def test_the_first_cells_output_is_never_lost(run: Run) -> None:
 
 
 def test_what_subprocesses_write_is_there_in_order_and_whole(run: Run) -> None:
-    program = "import sys; sys.stdout.write('ä' * 5000 + '\\n')"
+    program = "import sys; sys.stdout.write('x' + 'ä' * 100_000 + '\\n')"
     cells = [
         "import subprocess, sys, os",
         f"print('a'); subprocess.run([sys.executable, '-c', {program!r}]); print('c')",
         "os.system('echo last');",
     ]
     results = run(*cells)
-    assert text_of(results[1].outputs) == "a\n" + "ä" * 5000 + "\nc\n"
+    assert text_of(results[1].outputs) == "a\nx" + "ä" * 100_000 + "\nc\n"
     assert text_of(results[2].outputs) == "last\n"
+
+
+def test_magics_work(run: Run) -> None:
+    results = run("!echo bang", "%%bash\necho bash", "await __import__('asyncio').sleep(0)\nprint('awaited')")
+    assert [text_of(result.outputs) for result in results] == ["bang\n", "bash\n", "awaited\n"]
 
 
 def test_a_later_cell_updates_an_earlier_display(run: Run) -> None:

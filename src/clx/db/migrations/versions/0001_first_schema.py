@@ -1,14 +1,17 @@
-"""The first schema: jobs, runs, workers, batches, results, outputs, files, sources."""
+"""The first schema: jobs, runs, dependencies, workers, batches, results, outputs, files, sources."""
 
 from __future__ import annotations
 
-from alembic import op
+from pathlib import Path
 
-from clx.db.schema import metadata
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
+    script = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    for statement in script.split(";\n"):
+        if statement.strip():
+            op.execute(statement)

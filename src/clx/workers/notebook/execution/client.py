@@ -38,6 +38,7 @@ class Client:
         for readable in (self._shell, self._iopub, parent.fileno()):
             self._poller.register(readable, zmq.POLLIN)
         self._cells: list[CellOutputs] = []
+        self._source = ""
         self._cell_of: dict[str, CellOutputs] = {}
 
     def close(self) -> None:
@@ -48,20 +49,20 @@ class Client:
     def wait_until_ready(self, timeout: float = START_TIMEOUT) -> None:
         """Return once the kernel's outputs reach us; what it published before would have been lost."""
         until = time.monotonic() + timeout
-        wait = 0.02 if self._kernel.is_up else 0.0
+        ask_in = 0.02 if self._kernel.is_up else 0.0
         while time.monotonic() < until:
-            for message in self._messages(self._iopub, wait):
-                if message["msg_type"] == "iopub_welcome" or (
-                    message["msg_type"] == "status"
-                    and message["content"]["execution_state"] == "idle"
-                    and message["parent_header"].get("msg_type") == "kernel_info_request"
-                ):
-                    return
+            ready = dict(self._poller.poll(int(ask_in * 1000)))
+            if self._iopub in ready and any(map(_is_sign_of_life, self._messages(self._iopub))):
+                return
+            if self._shell in ready:
+                self._messages(self._shell)
+            if self._parent.fileno() in ready:
+                self._parent.take_events()
             if self._kernel.status is not None:
                 raise ParentGone(f"the kernel did not start: {self._kernel.last_words()}")
-            if not wait or not self._iopub.poll(0):
+            if not ready:
                 self._session.send(self._shell, "kernel_info_request", {})
-                wait = _ASK_AGAIN
+                ask_in = _ASK_AGAIN
         raise ParentGone(f"the kernel was not ready within {timeout:g} s")
 
     def run(self, cells: Sequence[str], cell_timeout: float, allow_errors_at: Container[int]) -> list[CellResult]:
@@ -73,6 +74,7 @@ class Client:
         for index, source in enumerate(cells):
             outputs = CellOutputs()
             self._cells.append(outputs)
+            self._source = source
             if source.strip():
                 reply = self._execute(index, source, outputs, cell_timeout)
                 if reply["status"] != "ok" and index not in allow_errors_at:
@@ -98,6 +100,7 @@ class Client:
         if reply is None:
             self._kernel.interrupt()
             reply = self._await(request, INTERRUPT_GRACE, index) or {}
+            outputs.execution_count = reply.get("execution_count")
             limit = f"the cell took longer than {timeout:g} s"
             raise self._failure(index, "timeout", {**reply, "ename": "CellTimeout", "evalue": limit})
         outputs.execution_count = reply.get("execution_count")
@@ -149,10 +152,9 @@ class Client:
                 self._cell_of[parent].add(kind, content)
         return idle
 
-    def _messages(self, socket: zmq.Socket[Any], wait: float = 0.0) -> list[dict[str, Any]]:
-        """Everything that has arrived on *socket*, waiting up to *wait* seconds for the first."""
+    def _messages(self, socket: zmq.Socket[Any]) -> list[dict[str, Any]]:
+        """Everything that has arrived on *socket*."""
         found: list[dict[str, Any]] = []
-        socket.poll(int(wait * 1000))
         while True:
             _, message = self._session.recv(socket)
             if message is None:
@@ -184,7 +186,19 @@ class Client:
         name = plain(str(reply.get("ename", reply.get("status", ""))))
         text = _NO_INPUT if name == "StdinNotImplementedError" else plain(str(reply.get("evalue", "")))
         line = failing_line(traceback, self._cells[index].execution_count, crashed=kind == "died")
+        if line is not None:
+            # IPython counts from the first line that is not blank.
+            line += self._source[: -len(self._source.lstrip())].count("\n")
         return CellFailed(index, kind, name, text, traceback=traceback, line=line, results=self._results())
+
+
+def _is_sign_of_life(message: dict[str, Any]) -> bool:
+    """Whether an iopub message shows that the subscription works: the welcome, or the end of our request."""
+    return bool(message["msg_type"] == "iopub_welcome") or bool(
+        message["msg_type"] == "status"
+        and message["content"]["execution_state"] == "idle"
+        and message["parent_header"].get("msg_type") == "kernel_info_request"
+    )
 
 
 def failing_line(traceback: str, execution_count: int | None, *, crashed: bool) -> int | None:

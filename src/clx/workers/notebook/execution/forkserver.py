@@ -283,6 +283,8 @@ class Server:
             self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != self._pid:
                 os._exit(1)
+            with contextlib.suppress(OSError):
+                Path("/proc/self/oom_score_adj").write_text("500")  # Sooner the kernel than its worker.
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -377,6 +379,7 @@ def settle_in(cwd: str, directory: str) -> None:
 def _execute(request: dict[str, Any]) -> None:
     settle_in(request["cwd"], request["directory"])
     os.environ.update(request["env"])
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp(request["argv"][0], request["argv"])  # noqa: S606 (the kernel's own command line)
 
 
@@ -385,9 +388,13 @@ def child_pids(pid: int) -> set[int]:
     try:
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()}
     except FileNotFoundError:
-        # A Linux built without CONFIG_PROC_CHILDREN: look at everybody's parent.
-        numbers = (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit())
-        return {int(number) for number in numbers if _parent_of(number) == pid}
+        return scan_for_children(pid)  # A Linux built without CONFIG_PROC_CHILDREN.
+
+
+def scan_for_children(pid: int) -> set[int]:
+    """The children of *pid*, by looking at everybody's parent."""
+    numbers = (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return {int(number) for number in numbers if _parent_of(number) == pid}
 
 
 def _parent_of(name: str) -> int:

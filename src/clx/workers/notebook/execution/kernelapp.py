@@ -42,6 +42,7 @@ class Stream(OutStream):  # type: ignore[misc]
         self._descriptor_lock = threading.RLock()
         self._written: tuple[str, int] = ("", 0)
         self._undecoded = b""
+        self._unpublished = False
         super().__init__(*arguments, **options)
 
     def write(self, string: str) -> int:
@@ -50,9 +51,14 @@ class Stream(OutStream):  # type: ignore[misc]
         return self._write_bounded(string)
 
     def flush(self) -> None:
-        """Publish everything written so far, through the descriptor too."""
+        """Publish everything written so far, through the descriptor too.
+
+        ipykernel flushes several times per cell, and each time waits for its publishing thread.
+        """
         self._take_descriptor()
-        super().flush()
+        if self._unpublished:
+            self._unpublished = False
+            super().flush()
 
     def _write_bounded(self, string: str) -> int:
         if not isinstance(string, str):
@@ -62,6 +68,7 @@ class Stream(OutStream):  # type: ignore[misc]
         self._written = (cell, before + len(string))
         if before <= self.limit:
             super().write(string[: self.limit + 1 - before])
+            self._unpublished = True
         return len(string)
 
     def _take_descriptor(self) -> None:
@@ -107,6 +114,8 @@ class KernelApp(IPKernelApp):  # type: ignore[misc]
                 IPKernelApp={"connection_file": self.given_connection_file, "quiet": True},
                 Application={"log_level": 50},
                 HistoryManager={"enabled": False},
+                # A pause before each reply, for clients that do not wait for the outputs' end. Ours does.
+                IPythonKernel={"_execute_sleep": 0.0},
                 InteractiveShell={"colors": "nocolor"},
             )
         )
@@ -140,5 +149,10 @@ def initialised_app(directory: str) -> KernelApp:
     file.write_text(json.dumps({"transport": "ipc", "ip": f"{directory}/k", **ports, **signing}))
     KernelApp.given_connection_file = str(file)
     app: KernelApp = KernelApp.instance()
+    terminal = os.environ.get("TERM", "dumb")
     app.initialize([])
+    # ipykernel asks subprocesses for colours; in a page they would be escape sequences.
+    os.environ["TERM"] = terminal
+    for name in ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"):
+        os.environ.pop(name, None)
     return app

@@ -55,7 +55,9 @@ class CellOutputs:
     def result(self) -> CellResult:
         """The finished outputs, as plain nbformat-4 dictionaries."""
         outputs = [
-            {**output, "text": "".join(output["text"])} if output["output_type"] == "stream" else output
+            {**output, "text": "".join(output["text"]).replace("\r\n", "\n")}
+            if output["output_type"] == "stream"
+            else output
             for output in self._outputs
         ]
         return CellResult(outputs, self.execution_count)

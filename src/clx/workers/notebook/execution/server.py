@@ -31,13 +31,18 @@ _MARK = "CLX_KERNEL_PARENT"
 
 _FIXED_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
+    "PYTHONUTF8": "1",
     "COLUMNS": "80",
     "LINES": "24",
     "TERM": "dumb",
     "NO_COLOR": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-_NEVER_PASSED_ON = ("PYTHONSTARTUP", "JPY_PARENT_PID", "JPY_SESSION_NAME", "IPYKERNEL_CELL_NAME", "FORCE_COLOR")
+_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
+"""Of Python's own variables these; any other (``PYTHONSTARTUP``, ``PYTHONWARNINGS``) would change outputs."""
+
+_NEVER_PASSED_ON = ("CLX_", "PYTHON", "JPY_", "IPYKERNEL_", "FORCE_COLOR", "PYTEST_")
+"""Beginnings of names; under pytest ipykernel would not capture what subprocesses write."""
 
 
 class ParentGone(Exception):
@@ -67,10 +72,12 @@ class Kernel:
         return found
 
     def last_words(self) -> str:
-        """The end of what the dying kernel wrote to its standard error: a crash report, if anything."""
-        with contextlib.suppress(OSError):
-            return (self.directory / "crash").read_text(encoding="utf-8", errors="replace")[-4000:]
-        return ""
+        """What the dying kernel wrote to its standard error (a crash report, if anything), without its middle."""
+        try:
+            text = (self.directory / "crash").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+        return text if len(text) <= 8000 else f"{text[:4000]}\n…\n{text[-4000:]}"
 
     def interrupt(self) -> None:
         """Ctrl-C for the running cell."""
@@ -268,7 +275,9 @@ def _short_directory() -> Path:
 
 def _environment(directory: Path, mark: str) -> dict[str, str]:
     """The environment of parent and kernels: the worker's, with everything fixed that shows in outputs."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON}
+    inherited = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or not name.startswith(_NEVER_PASSED_ON)
+    }
     return {**inherited, **_FIXED_ENVIRONMENT, "IPYTHONDIR": str(directory / "ipython"), _MARK: mark}
 
 

@@ -22,12 +22,11 @@ from clx.workers.tools.pins import PINS, Pin, install_hint
 Origin = Literal["setting", "environment", "cache", "system"]
 
 _VARIABLES = {
-    "plantuml": ("PLANTUML_JAR",),
-    "java": (),
-    "graphviz": ("GRAPHVIZ_DOT",),
-    "drawio": ("DRAWIO_APP",),
-    "drawio-math": ("DRAWIO_MATH",),
-    "browser": ("CHROME_PATH",),
+    "plantuml": "PLANTUML_JAR",
+    "graphviz": "GRAPHVIZ_DOT",
+    "drawio": "DRAWIO_APP",
+    "drawio-math": "DRAWIO_MATH",
+    "browser": "CHROME_PATH",
 }
 _PROGRAMS = {
     "java": ("java",),
@@ -133,9 +132,9 @@ def _named(name: str, settings: Settings) -> Iterator[tuple[Origin, str, str]]:
     where, value = chosen.get(name, ("", None))
     if value:
         yield "setting", where, value
-    for variable in _VARIABLES[name]:
-        if value := os.environ.get(variable):
-            yield "environment", f"the variable {variable}", value
+    variable = _VARIABLES.get(name, "")
+    if value := os.environ.get(variable):
+        yield "environment", f"the variable {variable}", value
 
 
 def _resolve(name: str, value: str) -> Path | None:

@@ -1,0 +1,55 @@
+# Every chore has one name here. `make demo` and `make test` set up everything they need, on Debian and Ubuntu,
+# as root or with sudo; all targets are safe to run twice.
+
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+COURSE := examples/python-course
+
+.PHONY: help setup system tools demo test check unit soak bench docs clean
+
+help:                ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: system $(VENV)/.installed tools   ## install everything the other targets need
+
+system:
+	@SUDO="$(SUDO)" sh scripts/system-packages.sh
+
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+tools:
+	@$(BIN)/clx tools install --all
+
+demo: setup          ## build the example course and say which page to open
+	$(BIN)/clx build $(COURSE)/course.yaml
+	@echo
+	@echo "Open: $(CURDIR)/$(COURSE)/output/public/En/Practical Python/Slides/Html/Completed/Foundations/01 Welcome.html"
+
+test: setup check unit   ## everything: lint, types, import rules, all tests
+
+check:               ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit:                ## all tests
+	$(BIN)/python -m pytest
+
+soak:                ## the long forms of the fault tests
+	CLX_SOAK=1 $(BIN)/python -m pytest tests/faults
+
+bench:               ## the numbers the README quotes; nothing else should run meanwhile
+	$(BIN)/python -m benchmarks
+
+docs:                ## write the generated parts of docs/reference
+	$(BIN)/python -m clx.cli.reference docs/reference
+
+clean:               ## remove what make made
+	rm -rf $(VENV) build dist $(COURSE)/output $(COURSE)/.clx .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,152 @@
+"""``clx docker build|list|check``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clx.cli.options import verbose_option
+
+_TYPES = ("notebook", "plantuml", "drawio")
+
+
+@click.group("docker")
+def command() -> None:
+    """Container images for workers: build them, list them, see whether containers can work here.
+
+    \b
+    Examples:
+      clx docker build                                     all three worker images
+      clx docker build notebook --requirements course.txt  with the packages your cells import
+      clx docker check course.yaml
+      clx build course.yaml --workers docker
+    """
+
+
+@command.command("build")
+@click.argument("types", nargs=-1, type=click.Choice(_TYPES))
+@click.option("--base-image", default=None, help="Build on this image. [default: python:3.12-slim-bookworm]")
+@click.option(
+    "--requirements",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A requirements file with the packages that cells import (notebook image).",
+)
+@click.option("--wheel", type=click.Path(dir_okay=False, path_type=Path), help="Install this wheel of CLX.")
+@click.option("--fetch", is_flag=True, help="Fetch packages here, not inside the build: for engines without a network.")
+@click.option("--force", is_flag=True, help="Build even when the same image is there.")
+@verbose_option
+def build_images(
+    types: tuple[str, ...],
+    base_image: str | None,
+    requirements: Path | None,
+    wheel: Path | None,
+    fetch: bool,
+    force: bool,
+    verbose: bool,  # noqa: ARG001
+) -> None:
+    """Build the worker images of this version of CLX.
+
+    Each holds CLX with what one worker type needs, in the versions of this environment.
+
+    \b
+    Examples:
+      clx docker build
+      clx docker build plantuml drawio --base-image my-base:1 --fetch
+    """
+    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag
+
+    for type_ in types or _TYPES:
+        asked = requirements if type_ == "notebook" else None
+        recipe = Recipe(type_, default_tag(type_), base_image or DEFAULT_BASE, asked, fetch, wheel)
+        build(recipe, click.echo, force=force)
+
+
+@command.command("list")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@verbose_option
+def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
+    """Which image each worker type would run in, and whether it is there.
+
+    \b
+    Examples:
+      clx docker list
+    """
+    from contextlib import closing
+
+    from clx.settings.resolve import resolve
+    from clx.workers.executors.docker_engine import connect
+
+    resolved = resolve(Path.cwd())
+    with closing(connect()) as client:
+        rows = [_row(client, type_, resolved) for type_ in _TYPES]
+    if format_ == "json":
+        click.echo(json.dumps({"images": rows}, indent=2))
+        return
+    for row in rows:
+        state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
+        click.echo(f"{row['type']:<9} {row['image']:<32} {state}")
+
+
+def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
+    from clx.workers.executors.docker_build import default_tag
+    from clx.workers.executors.docker_images import find
+
+    name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
+    found = find(client, name)
+    return {
+        "type": type_,
+        "image": name,
+        "id": found.id if found else None,
+        "version": found.version if found else None,
+        "size": found.size if found else None,
+    }
+
+
+@command.command("check")
+@click.argument("course", type=click.Path(path_type=Path), required=False)
+@click.option("--db-path", type=click.Path(dir_okay=False, path_type=Path), help="Check with this job table.")
+@verbose_option
+def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """See that containers can work here: engine, images, versions, and the database seen from inside.
+
+    With COURSE only the images that it needs are looked at. Exit code 3 when something is missing.
+
+    \b
+    Examples:
+      clx docker check
+      clx docker check course.yaml --db-path /data/jobs.db
+    """
+    import tempfile
+
+    from clx.settings.resolve import resolve
+    from clx.workers.executors.docker_build import default_tag
+
+    resolved = resolve((course or Path.cwd() / "x").absolute().parent)
+    types = _TYPES
+    if course is not None:
+        from clx.course.needs import needed_types
+
+        types = tuple(needed_types(course))
+    images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
+    if db_path is None:
+        with tempfile.TemporaryDirectory(prefix="clx-check-") as scratch:
+            _check(resolved, images, Path(scratch) / "jobs.db")
+    else:
+        _check(resolved, images, db_path)
+    for type_, image in images.items():
+        click.echo(f"ok {type_:<9} {image}")
+    click.echo("ok containers see the database and its locks")
+
+
+def _check(resolved: Any, images: dict[str, str], path: Path) -> None:
+    from clx.db.database import Database
+    from clx.workers.executors.docker_preflight import preflight
+    from clx.workers.platforms import database_options, with_journal_mode
+
+    settings = with_journal_mode(resolved.settings, path, containers=True, keep=True)
+    with Database.open(path, **database_options(settings)) as database:
+        for text in preflight(database, images, settings.docker):
+            click.echo(f"Warning: {text}")

@@ -1,0 +1,69 @@
+"""Which database a command is about when none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clx.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from clx.db.database import Database
+    from clx.settings.resolve import Resolved
+
+
+def project_root(start: Path) -> Path:
+    """The nearest directory from *start* upwards that holds ``.clx/`` or ``slides/``, else *start*."""
+    for folder in (start, *start.parents):
+        if (folder / ".clx").is_dir() or (folder / "slides").is_dir():
+            return folder
+    return start
+
+
+def database_path(resolved: Resolved, option: Path | None) -> Path:
+    """The job table a command works on: as named, as set, else the project's."""
+    named = option or resolved.path("database.path")
+    return (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
+
+
+def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
+    """The database for a command that only reads; None when the project has none yet.
+
+    Raises:
+        DatabaseError: a file that was named is not there, or it cannot be read.
+    """
+    path = database_path(resolved, option)
+    if not path.exists():
+        if option is None:
+            return None
+        raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
+    from clx.db.database import Database
+
+    return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)
+
+
+def open_to_change(resolved: Resolved, option: Path | None) -> Database | None:
+    """The database for a command that changes what is there; None when the project has none yet.
+
+    Raises:
+        DatabaseError: a file that was named is not there, or it cannot be used.
+    """
+    path = database_path(resolved, option)
+    looked = open_to_look(resolved, option)
+    if looked is None:
+        return None
+    looked.close()
+    return open_or_make(resolved, path)
+
+
+def open_or_make(resolved: Resolved, path: Path) -> Database:
+    """The database at *path*, made where there is none.
+
+    Raises:
+        DatabaseError: it cannot be opened or made.
+    """
+    from clx.db.database import Database
+    from clx.workers.platforms import database_options
+    from clx.workers.readiness import settings_for
+
+    return Database.open(path, **database_options(settings_for(resolved, path)))

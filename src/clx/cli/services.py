@@ -1,0 +1,173 @@
+"""``clx start-services`` and ``clx stop-services``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+
+if TYPE_CHECKING:
+    from clx.workers.services import Started
+
+_START_EPILOG = """\b
+Examples:
+  clx start-services                                    as the settings say, for this project
+  clx start-services --db-path /data/clx_jobs.db        for every build with that database
+  clx start-services --notebook-workers 4 --drawio-workers 0
+  clx start-services --workers docker                   in containers
+  clx start-services --db-path /data/clx_jobs.db --print-systemd > clx.service
+  clx build course.yaml --db-path /data/clx_jobs.db     uses them
+
+\b
+Exit codes: 0 all workers have registered; 2 usage or settings error; 3 workers, a tool or the
+container engine could not start; 4 database error.
+"""
+
+_STOP_EPILOG = """\b
+Examples:
+  clx stop-services                                     for this project
+  clx stop-services --db-path /data/clx_jobs.db --timeout 60
+
+\b
+Exit codes: 0 nothing runs any more (also when nothing ran); 4 database error.
+"""
+
+
+@click.command("start-services", epilog=_START_EPILOG)
+@worker_options
+@database_option
+@click.option("--foreground", is_flag=True, help="Stay and supervise in this process, as systemd wants it.")
+@click.option("--print-systemd", is_flag=True, help="Print a systemd unit for these options, start nothing.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@verbose_option
+@click.pass_context
+def start(context: click.Context, /, **options: Any) -> None:
+    """Start workers that stay, for every build that uses the same database.
+
+    Returns as soon as they have registered. They outlive this command, the shell and the builds; one that
+    dies is replaced. Called again it starts what is missing.
+    """
+    log_to_terminal(verbose=options["verbose"])
+    from clx.cli.project import database_path, open_or_make
+    from clx.workers.services import start_services, wanted_workers
+
+    resolved = settings_from(context, Path.cwd())
+    path = database_path(resolved, options["db_path"])
+    wanted = wanted_workers(resolved, path)
+    if options["print_systemd"]:
+        click.echo(systemd_unit(path, _options_as_typed(options)), nl=False)
+        return
+    foreground = options["foreground"]
+    with open_or_make(resolved, path) as database:
+        started = start_services(database, wanted, _note, foreground=foreground)
+    if foreground:
+        from clx.workers.supervisor import supervise
+
+        context.exit(supervise(path))
+    _print(started, path, options["format_"])
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _print(started: Started, path: Path, format_: str) -> None:
+    from clx.cli.roster import worker_document
+
+    if format_ == "json":
+        document = {
+            "database": str(path),
+            "started": started.new,
+            "workers": [worker_document(row) for row in started.workers],
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    for type_ in dict.fromkeys(row.type for row in started.workers):
+        rows = [row for row in started.workers if row.type == type_]
+        new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
+        old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
+        parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
+        click.echo(f"{type_}: {len(rows)} worker(s), {rows[0].mode}: {'; '.join(part for part in parts if part)}")
+    click.echo(f"Database: {path}")
+    click.echo(f"Use them: clx build course.yaml --db-path {path}")
+    click.echo(f"Stop them: clx stop-services --db-path {path}")
+
+
+def _options_as_typed(options: dict[str, Any]) -> list[str]:
+    from clx.cli.options import SETTING_OPTIONS
+
+    found = []
+    for parameter, (_key, option) in SETTING_OPTIONS.items():
+        if options[parameter] is not None:
+            found += [option, str(options[parameter])]
+    return found
+
+
+def systemd_unit(database: Path, options: list[str]) -> str:
+    """A unit that runs the supervisor of *database* as its main process.
+
+    systemd ends it with SIGTERM, on which it drains the workers, and only kills what is left.
+    """
+    clx = shutil.which("clx") or f"{sys.executable} -m clx.cli.main"
+    command = f"{clx} start-services --foreground --db-path {shlex.quote(str(database))} {shlex.join(options)}".rstrip()
+    stop = f"{clx} stop-services --db-path {shlex.quote(str(database))} --timeout 30"
+    return f"""\
+[Unit]
+Description=CLX workers for {database}
+After=network.target docker.service
+
+[Service]
+Type=exec
+ExecStart={command}
+ExecStop={stop}
+Restart=on-failure
+RestartSec=2
+KillMode=mixed
+TimeoutStopSec=60
+WorkingDirectory={database.parent}
+# User=clx
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@click.command("stop-services", epilog=_STOP_EPILOG)
+@database_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, max=24 * 3600),
+    metavar="S",
+    help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
+)
+@verbose_option
+@click.pass_context
+def stop(context: click.Context, /, db_path: Path | None, timeout: float | None, verbose: bool) -> None:
+    """Stop the workers that start-services started, and leave nothing behind.
+
+    Jobs that are not finished in time are handed back: another worker takes them. Safe to call twice.
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.project import database_path, open_to_change
+    from clx.workers.services import forget_for_user, stop_services
+
+    resolved = settings_from(context, Path.cwd())
+    database = open_to_change(resolved, db_path)
+    if database is None:
+        path = database_path(resolved, db_path)
+        forget_for_user(path)
+        click.echo(f"No services: there is no database at {path} yet.")
+        return
+    with database:
+        grace = resolved.settings.workers.grace_period if timeout is None else timeout
+        stopped = stop_services(database, timeout=grace)
+    for row in stopped.left:
+        click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
+    click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")

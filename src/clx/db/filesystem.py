@@ -1,0 +1,98 @@
+"""What lies under the database file: kind of file system, who has it open, whether it was taken away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from clx.errors import DatabaseError
+
+NETWORK = frozenset(
+    (
+        *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "prl_fs"),
+        *("fuse.cephfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "smb2", "smb3", "smbfs"),
+        *("vboxsf", "vmhgfs"),
+    )
+)
+"""Kinds whose locks or shared memory do not hold between machines, as Linux names them."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def kind(path: Path) -> str:
+    """The kind of file system that *path* lies on, e.g. ``ext4``; empty where the platform does not tell."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return _kind_elsewhere(path)
+    return kind_in(lines, Path(os.path.realpath(path)))
+
+
+def kind_in(mountinfo: list[str], path: Path) -> str:
+    """The kind of file system below *path* in a Linux mount table (proc(5), ``mountinfo``)."""
+    best, found = -1, ""
+    for line in mountinfo:
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].replace("\\040", " ")
+        if len(point) >= best and (path == Path(point) or path.is_relative_to(point)):
+            best, found = len(point), after.split(" ")[0]
+    return found
+
+
+def _kind_elsewhere(path: Path) -> str:
+    import psutil
+
+    points = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
+    return max(points, key=lambda part: len(part.mountpoint)).fstype if points else ""
+
+
+def refuse_network(path: Path) -> None:
+    """Refuse to keep a write-ahead log where its shared memory cannot be shared.
+
+    Raises:
+        DatabaseError: *path* lies on a network file system.
+    """
+    found = kind(path.parent)
+    if found in NETWORK:
+        raise DatabaseError(
+            f"{path} lies on a network file system ({found}), where a write-ahead log is lost or damaged as soon as "
+            "two machines use it.",
+            "Put the database on a local disk (--db-path), or set database.journal_mode = delete if only this "
+            "machine uses it.",
+        )
+
+
+def open_files(pid: str) -> list[str]:
+    """What the descriptors of process *pid* lead to; empty when it is gone or somebody else's."""
+    folder = f"/proc/{pid}/fd"
+    found = []
+    try:
+        for name in os.listdir(folder):  # noqa: PTH208  (names only)
+            found.append(os.readlink(f"{folder}/{name}"))  # noqa: PTH115
+    except OSError:
+        return found
+    return found
+
+
+def deleted_handles(path: Path) -> list[str]:
+    """Files of the database that this process has open though they are no longer there."""
+    own = {f"{path}{end} (deleted)" for end in ("", "-wal", "-shm")}
+    return sorted(name.removesuffix(" (deleted)") for name in open_files("self") if name in own)
+
+
+def holders(path: Path) -> str:
+    """Which other processes have the database open, for a message."""
+    wanted = {str(path), f"{path}-wal"}
+    pids = []
+    for pid in os.listdir("/proc") if Path("/proc/self/fd").is_dir() else []:  # noqa: PTH208
+        if pid.isdigit() and int(pid) != os.getpid() and wanted & set(open_files(pid)):
+            pids.append(f"{pid} ({_program(pid)})")
+    return f"process {', '.join(pids)}" if pids else "a process that cannot be seen from here"
+
+
+def _program(pid: str) -> str:
+    try:
+        parts = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return "gone"
+    return " ".join(part.decode(errors="replace") for part in parts[:4]).strip() or "?"

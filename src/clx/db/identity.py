@@ -1,0 +1,64 @@
+"""Which process is which: boot, pid namespace, pid and start time together name one process for ever.
+
+A pid alone is recycled; it is only ever checked from inside the same namespace. Everybody else goes by
+the lease.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def _boot_and_namespace() -> str:
+    """What all processes of one boot and one pid namespace share."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
+    except OSError:
+        import psutil
+
+        return f"{platform.node()}-{int(psutil.boot_time())}/0"
+
+
+def _start_time(pid: int) -> str | None:
+    """When the process started, in a form that never changes while it lives; None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except (OSError, IndexError):
+        if Path("/proc/self/stat").exists():
+            return None
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def process_identity(pid: int | None = None) -> str:
+    """The identity of a living process, this one by default; empty when there is none with that pid."""
+    number = os.getpid() if pid is None else pid
+    start = _start_time(number)
+    return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
+
+
+def is_ours_to_judge(identity: str) -> bool:
+    """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
+    return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+
+
+def is_gone(identity: str) -> bool:
+    """Whether the process is known to have ended; false for those that cannot be judged from here.
+
+    A process of an earlier boot of this machine is gone too, but another machine's looks the same from
+    here, so those are left to their lease.
+    """
+    if not is_ours_to_judge(identity):
+        return False
+    pid = identity.rsplit("/", 2)[1]
+    return process_identity(int(pid)) != identity

@@ -1,0 +1,124 @@
+"""Looking at jobs without changing any: what every reader of the table shares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from clx.db import statements as sql
+from clx.db.database import Database
+from clx.db.records import Job, JobState, decode, encode, job_from_row
+
+_RUN_NAMES = (
+    "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
+)  # fmt: skip
+_RUNS = f"SELECT {', '.join(_RUN_NAMES)} FROM runs WHERE job_id = ? ORDER BY run"
+_BY_IDS = f"{sql.SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+_LIVE_AMONG = (
+    "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('queued', 'running') ORDER BY id"
+)
+_CHANGED = (
+    f"{sql.SELECT} WHERE (id IN (SELECT value FROM json_each(:waiting)) AND state <> 'queued') OR "
+    "(id IN (SELECT value FROM json_each(:running)) AND state <> 'running') ORDER BY finished_at, id"
+)
+_MEAN = (
+    "SELECT avg(ended_at - started_at) FROM (SELECT r.ended_at, r.started_at FROM runs r "
+    "JOIN jobs j ON j.id = r.job_id WHERE j.type = ? AND r.outcome = 'succeeded' ORDER BY r.job_id DESC LIMIT ?)"
+)
+
+
+class Lookup:
+    """Readers of the jobs of one database.
+
+    Args:
+        database: an open :class:`~clx.db.database.Database`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def get(self, job_id: int) -> Job | None:
+        """One job, or None."""
+        rows = self.database.read(f"{sql.SELECT} WHERE id = ?", (job_id,))
+        return job_from_row(rows[0]) if rows else None
+
+    def get_many(self, job_ids: Sequence[int]) -> list[Job]:
+        """Those of *job_ids* that exist, by id."""
+        return [job_from_row(row) for row in self.database.read(_BY_IDS, (encode(list(job_ids)),))]
+
+    def get_changed(self, job_ids: Sequence[int], running: Collection[int]) -> list[Job]:
+        """Those of *job_ids* that are in another state than the caller believes: *running*, the others queued."""
+        waiting = encode([id_ for id_ in job_ids if id_ not in running])
+        rows = self.database.read(_CHANGED, {"waiting": waiting, "running": encode(list(running))})
+        return [job_from_row(row) for row in rows]
+
+    def live_among(self, job_ids: Sequence[int]) -> list[int]:
+        """Those of *job_ids* that still wait or run."""
+        return [row[0] for row in self.database.read(_LIVE_AMONG, (encode(list(job_ids)),))]
+
+    def search(
+        self,
+        *,
+        type: str | None = None,  # noqa: A002  (the vocabulary's word)
+        pool: str | None = None,
+        state: JobState | Collection[JobState] | None = None,
+        key: str | None = None,
+        batch: int | None = None,
+        worker: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Job]:
+        """Jobs that fit everything given, newest first.
+
+        Args:
+            batch: only jobs this batch wants.
+            worker: only jobs this worker has now or ended last.
+            before: only ids below this one; pass the last id seen to get the next page.
+            limit: how many at most.
+        """
+        states = None if state is None else [state] if isinstance(state, str) else list(state)
+        params: dict[str, Any] = {
+            "type": type, "pool": pool, "key": key, "worker": worker, "batch": batch, "before": before,
+            "states": None if states is None else encode(states),
+        }  # fmt: skip
+        where = {
+            "type": "type = :type",
+            "pool": "pool = :pool",
+            "states": "state IN (SELECT value FROM json_each(:states))",
+            "key": "key = :key",
+            "worker": "worker_id = :worker",
+            "batch": "id IN (SELECT job_id FROM batch_jobs WHERE batch_id = :batch)",
+            "before": "id < :before",
+        }
+        given = {name: value for name, value in params.items() if value is not None}
+        conditions = " AND ".join(where[name] for name in given) or "1"
+        rows = self.database.read(
+            f"{sql.SELECT} WHERE {conditions} ORDER BY id DESC LIMIT :limit", {**given, "limit": limit}
+        )
+        return [job_from_row(row) for row in rows]
+
+    def runs(self, job_id: int) -> list[dict[str, Any]]:
+        """Every ended run of a job, oldest first; times in milliseconds UTC, memory in bytes."""
+        found = [dict(zip(_RUN_NAMES, row, strict=True)) for row in self.database.read(_RUNS, (job_id,))]
+        for run in found:
+            for name in ("error", "cause"):
+                run[name] = None if run[name] is None else decode(run[name])
+        return found
+
+    def needs(self, job_id: int) -> list[int]:
+        """The jobs that must have succeeded before this one can be claimed."""
+        rows = self.database.read("SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id", (job_id,))
+        return [row[0] for row in rows]
+
+    def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+        """Number of jobs per type and state."""
+        rows = self.database.read("SELECT type, state, count(*) FROM jobs GROUP BY type, state")
+        found: dict[str, dict[str, int]] = {type_: {} for type_ in types or ()}
+        for type_, state, count in rows:
+            found.setdefault(type_, {})[state] = count
+        return found
+
+    def mean_seconds(self, type_: str, *, last: int = 200) -> float | None:
+        """Mean duration of the *last* succeeded runs of a type; None without history."""
+        mean = self.database.read(_MEAN, (type_, last))[0][0]
+        return None if mean is None else mean / 1000

@@ -1,0 +1,133 @@
+"""Every statement of the queue that several transitions share, by name.
+
+The driver caches compiled statements by their text, so each of these is compiled once per connection.
+Times are parameters everywhere; nothing here asks the database for the time.
+"""
+
+from __future__ import annotations
+
+NO_TIME = 9223372036854775807
+"""Later than every moment: no deadline, a lease without an end."""
+CLAIMED_LAST = 100
+"""Added to the rank of a job that killed its worker twice."""
+
+COLUMNS = (
+    "id, type, pool, state, priority, payload, key, run, released, kills, max_runs, not_before, deadline, timeout, "
+    "lease_until, worker_id, cancel_requested, progress, result, error, created_at, started_at, finished_at, waits_for"
+)
+SELECT = f"SELECT {COLUMNS} FROM jobs"
+
+# -- putting in -------------------------------------------------------------------------------------
+
+INSERT = (
+    "INSERT INTO jobs (type, pool, priority, claim_rank, payload, key, max_runs, ready, not_before, deadline, "
+    "timeout, created_at, waits_for, unbatched) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+REPLACE = (
+    "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
+    "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, unbatched = unbatched OR ? "
+    "WHERE id = ? AND state = 'queued'"
+)
+LIVE_BY_KEY = "SELECT id, state FROM jobs WHERE pool = ? AND key = ? AND state IN ('queued', 'running')"
+WANT_TOO = "UPDATE jobs SET unbatched = unbatched OR ?, cancel_requested = 0 WHERE id = ?"
+"""Whoever asked for its cancellation did not know of this one's interest."""
+WANT = "INSERT OR IGNORE INTO batch_jobs (batch_id, job_id) VALUES (?, ?)"
+NEED = "INSERT OR IGNORE INTO dependencies (job_id, needs_id) VALUES (?, ?)"
+
+# -- claiming ---------------------------------------------------------------------------------------
+
+CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? LIMIT 1"
+DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
+PROMOTE = "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ?"
+NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
+_CLAIM = (
+    "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
+    "lease_until = :now + :lease, started_at = :now, cancel_requested = 0, progress = NULL "
+    "WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
+    "{harmless} ORDER BY claim_rank, deadline, id LIMIT :n) "
+    f"RETURNING {COLUMNS}"
+)
+CLAIM = _CLAIM.format(harmless="")
+CLAIM_HARMLESS = _CLAIM.format(harmless=" AND kills = 0 AND max_runs > 1")
+"""Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
+
+# -- what workers report: every one fenced by id, run and state ---------------------------------------
+
+FENCED = "id = :id AND run = :run AND state = 'running'"
+RUNNING = f"SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested FROM jobs WHERE {FENCED}"
+HEARTBEAT = f"UPDATE jobs SET lease = :lease, lease_until = :now + :lease WHERE {FENCED} RETURNING cancel_requested"
+HEARTBEAT_PROGRESS = (
+    "UPDATE jobs SET lease = :lease, lease_until = :now + :lease, progress = :progress "
+    f"WHERE {FENCED} RETURNING cancel_requested"
+)
+SUCCEED = (
+    "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL "
+    f"WHERE {FENCED} RETURNING worker_id, started_at, key, type"
+)
+_REQUEUE_SET = (
+    "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
+)
+REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ? WHERE id = ?"
+REQUEUE_RELEASED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?"
+REQUEUE_RESCUED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?, claim_rank = claim_rank + ? WHERE id = ?"
+RETRY = (
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, waits_for = :waits_for, not_before = 0, released = run, "
+    "kills = 0, claim_rank = 5 - priority, finished_at = NULL, error = NULL, result = NULL "
+    "WHERE id = :id AND state IN ('failed', 'cancelled')"
+)
+FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+COUNT_KILL = "UPDATE jobs SET kills = ? WHERE id = ?"
+REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
+RECORD = (
+    "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+KEEP_RESULT = (
+    "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+    "SET type = excluded.type, result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
+)
+ACCOUNT = """
+UPDATE workers SET jobs_succeeded = jobs_succeeded + :succeeded, jobs_failed = jobs_failed + :failed,
+  heartbeat_at = max(heartbeat_at, :now),
+  job_id = (SELECT id FROM jobs WHERE state = 'running' AND worker_id = :worker LIMIT 1),
+  state = CASE
+    WHEN state NOT IN ('starting', 'idle', 'busy', 'hung') THEN state
+    WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = :worker) THEN 'busy'
+    ELSE 'idle' END
+WHERE id = :worker RETURNING state"""
+
+# -- what follows from an end -------------------------------------------------------------------------
+
+DEPENDENTS = (
+    "SELECT d.job_id FROM dependencies d JOIN jobs j ON j.id = d.job_id WHERE d.needs_id = ? AND j.state = 'queued'"
+)
+UNLOCK = (
+    "UPDATE jobs SET waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
+    "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
+    "RETURNING type"
+)
+HAS_DEPENDENTS = "SELECT 1 FROM dependencies WHERE needs_id = ? LIMIT 1"
+HAS_CALLBACKS = "SELECT 1 FROM batches WHERE state = 'live' AND callback IS NOT NULL LIMIT 1"
+COUNT_DOWN = (
+    "UPDATE batches SET pending = pending - 1 WHERE state = 'live' AND callback IS NOT NULL "
+    "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) RETURNING id, pending, callback"
+)
+COUNT_UP = (
+    "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
+    "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
+)
+BATCH_COUNTS = (
+    "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
+)
+BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job = ? WHERE id = ?"
+
+# -- leases -------------------------------------------------------------------------------------------
+
+OVERDUE = "SELECT id, run, lease_until, lease FROM jobs WHERE state = 'running' AND lease_until <= :now"
+IMPLAUSIBLE = (
+    "SELECT id, run, lease_until, lease FROM jobs WHERE state = 'running' AND lease_until > :now + lease + :slack"
+)
+"""Leases longer than any renewal at this moment can have made them: written before the clock was set back."""
+UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND run = ? AND state = 'running' AND lease_until = ?"
+HELD_BY = "SELECT id, run FROM jobs WHERE state = 'running' AND worker_id = ?"

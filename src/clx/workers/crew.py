@@ -1,0 +1,288 @@
+"""The workers that one process answers for: started, watched, buried, replaced, stopped.
+
+What builds, services and :class:`~clx.workers.pool.WorkerPoolManager` share. Single-threaded: the
+owner's event loop selects on :meth:`Crew.descriptors` and calls :meth:`Crew.tend`, which notices
+registrations and deaths and gives the jobs of the dead to others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.settings.schema import Settings
+from clx.workers import executors
+from clx.workers.executors.base import Handle, Spawn
+from clx.workers.identity import is_gone, is_ours_to_judge
+from clx.workers.needs import Need
+
+log = logging.getLogger("clx.workers")
+
+_SWEEP = 1.0
+_HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
+
+
+def strike_off_dead(
+    database: Database, *, spare: Collection[int | None] = (), lease: float | None = None
+) -> list[int]:
+    """Strike off workers that are gone, and rescue their jobs.
+
+    Args:
+        spare: workers this process started: it reaps them and knows how they ended.
+        lease: seconds of silence after which those that cannot be seen from here (in a container, of
+            another machine or an earlier boot) count as gone too; None leaves them alone.
+
+    Returns:
+        The ids of the workers struck off.
+    """
+    table, queue = WorkerTable(database), Queue(database)
+    silent_since = None if lease is None else now_ms() - int(lease * 1000)
+    gone = [row for row in table.list() if row.id not in spare and _is_lost(row, silent_since)]
+    for row in gone:
+        queue.rescue_worker(row.id, {"kind": "gone"})
+        table.end(row.id, "its process is gone", dead=True)
+        log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
+    return [row.id for row in gone]
+
+
+def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
+    if is_ours_to_judge(row.identity):
+        return is_gone(row.identity)
+    return silent_since is not None and row.heartbeat_at < silent_since
+
+
+class Crew:
+    """Workers of one owner. Subclasses decide who is replaced.
+
+    Args:
+        database: the job table.
+        settings: what workers are started with.
+        note: called with one line for each thing worth telling the user.
+        batch: the batch that the workers belong to.
+        service: the service that they belong to.
+        lifeline: whether they end when this process is gone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        note: Callable[[str], None],
+        *,
+        batch: int | None = None,
+        service: str | None = None,
+        lifeline: bool = True,
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.note = note
+        self.members: list[Handle] = []
+        self.table = WorkerTable(database)
+        self.queue = Queue(database)
+        self._batch = batch
+        self._service = service
+        self._lifeline = lifeline
+        self._rows_before = self.table.newest_id()
+        self._watched: dict[int, WorkerRow] = {}
+        self._started = 0
+        self._next_sweep = 0.0
+        self._swept_at = now_ms()
+        self._spare_silent_until = 0
+        self._stopping = False
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def start(self, need: Need, settings: Settings | None = None) -> Handle:
+        """Start one worker."""
+        spawn = Spawn(
+            type=need.type,
+            mode=need.mode,
+            database=self.database.path,
+            pool=need.pool,
+            settings=settings or self.settings,
+            image=need.image,
+            batch=self._batch,
+            service=self._service,
+            config_source=need.config_source,
+            lifeline=self._lifeline,
+        )
+        self._started += 1
+        worker = executors.start(spawn, self.database.state_dir, number=self._started)
+        self.members.append(worker)
+        log.info(
+            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.config_source,
+            extra={"action": "worker_starting", "type": need.type, "mode": need.mode},
+        )  # fmt: skip
+        return worker
+
+    def of(self, type_: str, pool: str | None = None) -> list[Handle]:
+        """The members of one type, and of one pool where it is given."""
+        return [each for each in self.members if each.spawn.type == type_ and pool in (None, each.spawn.pool)]
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def descriptors(self) -> list[int]:
+        """What becomes readable when a worker of this machine ends."""
+        return [fd for worker in self.members if (fd := worker.descriptor()) >= 0] + list(self._watched)
+
+    def tend(self) -> None:
+        """Notice registrations and deaths; once a second look after everybody else on this machine too."""
+        self._note_registrations()
+        for worker in [worker for worker in self.members if not worker.is_alive()]:
+            self._bury(worker)
+        self._check_startup()
+        if self._somebody_ended() or time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + _SWEEP
+            self.sweep()
+
+    def _note_registrations(self) -> None:
+        waiting = [worker for worker in self.members if worker.worker_id is None]
+        if not waiting:
+            return
+        rows = self.table.list(live=False, after=self._rows_before)
+        for worker in waiting:
+            row = next((row for row in rows if worker.is_row(row)), None)
+            if row is not None:
+                worker.worker_id = row.id
+
+    def _bury(self, worker: Handle) -> None:
+        """Account for a member that ended."""
+        if worker.worker_id is None:
+            self._note_registrations()
+        self.members.remove(worker)
+        tail, cause, well = worker.tail(), worker.cause(), worker.ended_well()
+        worker.close()
+        if worker.worker_id is not None:
+            self._rescue(worker, cause, tail)
+        if not self._stopping:
+            self.ended(worker, well=well, tail=tail)
+
+    def _rescue(self, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+        worker_id, type_ = worker.worker_id, worker.spawn.type
+        assert worker_id is not None
+        if self._stopping:
+            self.queue.release_worker(worker_id)
+        rescued = self.queue.rescue_worker(worker_id, cause, stderr=tail or None)
+        died = self.table.end(worker_id, f"ended: {tell(cause)}", dead=True)
+        if not died:
+            return
+        log.warning(
+            "worker %s died: %s", worker_id, tell(cause),
+            extra={"action": "worker_dead", "worker": worker_id, "type": type_, "cause": cause, "stderr": tail},
+        )  # fmt: skip
+        if not self._stopping:
+            self.note(f"A {type_} worker died ({tell(cause)}); " + _rescue_told(rescued))
+
+    def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
+        """A member has ended and is buried.
+
+        Args:
+            well: whether by itself, in order.
+            tail: the last lines of its output.
+        """
+
+    def had_jobs(self, worker: Handle) -> bool:
+        """Whether a member that ended had come as far as its first job."""
+        row = self.table.get(worker.worker_id) if worker.worker_id is not None else None
+        return row is not None and row.jobs_succeeded + row.jobs_failed > 0
+
+    def _check_startup(self) -> None:
+        limit = self.settings.workers.startup_timeout
+        for worker in self.members:
+            if worker.worker_id is None and time.monotonic() - worker.started > limit:
+                log.warning("a %s worker did not register within %s s", worker.spawn.type, limit)
+                worker.kill()
+
+    def _somebody_ended(self) -> bool:
+        return bool(self._watched and select.select(list(self._watched), [], [], 0)[0])
+
+    def sweep(self) -> None:
+        """Watch the other workers of this machine too, and rescue what silent ones left."""
+        mine = {worker.worker_id for worker in self.members}
+        for fd, row in list(self._watched.items()):
+            if is_gone(row.identity):
+                os.close(fd)
+                del self._watched[fd]
+        strike_off_dead(self.database, spare=mine, lease=self.settings.jobs.lease)
+        self._end_silent()
+        known = {row.id for row in self._watched.values()}
+        for row in self.table.list():
+            if row.id in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
+                continue
+            if hasattr(os, "pidfd_open"):
+                with contextlib.suppress(OSError):
+                    self._watched[os.pidfd_open(row.pid)] = row
+        self.queue.rescue()
+
+    def _end_silent(self) -> None:
+        """Kill members that have been silent for a whole lease: nobody gets their work out of them.
+
+        After this process itself was suspended, or the clock jumped, they get a lease to speak up first.
+        """
+        now, lease = now_ms(), int(self.settings.jobs.lease * 1000)
+        if now - self._swept_at > lease / 2:
+            self._spare_silent_until = now + lease
+        self._swept_at = now
+        if now < self._spare_silent_until:
+            return
+        silent_since = now - lease
+        silent = {row.id: row for row in self.table.list() if row.heartbeat_at < silent_since}
+        for worker in self.members:
+            row = silent.get(worker.worker_id or 0)
+            if row is None:
+                continue
+            self.note(f"The {row.type} worker #{row.id} has been silent for {lease / 1000:g} s; it is ended.")
+            self.queue.rescue_worker(row.id, {"kind": "silent"})
+            self.table.end(row.id, "it was silent", dead=True)
+            worker.kill()
+
+    # -- stopping ---------------------------------------------------------------------------------
+
+    def stop(self, *, grace: float, reason: str = "no longer needed") -> None:
+        """End every member: asked to finish within *grace* seconds, killed soon after. Idempotent.
+
+        A worker hands its job back when the time is over; one that does not even do that is killed and
+        its job handed back for it, uncounted.
+        """
+        self._stopping = True
+        until = now_ms() + int(grace * 1000)
+        for worker in self.members:
+            if worker.worker_id is not None:
+                self.table.request_stop(worker.worker_id, reason, until=until)
+            worker.terminate()
+        deadline = time.monotonic() + grace + _HAND_BACK
+        for worker in self.members:
+            if not worker.wait(deadline - time.monotonic()):
+                worker.kill()
+        for worker in list(self.members):
+            self._bury(worker)
+        self.release()
+
+    def release(self) -> None:
+        """Forget everybody without ending anybody."""
+        for fd in self._watched:
+            os.close(fd)
+        self._watched.clear()
+        self.members.clear()
+
+
+def tell(cause: Mapping[str, object]) -> str:
+    """How a worker ended, in words."""
+    return str(cause["signal"]) if cause.get("kind") == "signal" else f"exit code {cause.get('code')}"
+
+
+def _rescue_told(rescued: list[int]) -> str:
+    return f"job {', '.join(map(str, rescued))} is given to another." if rescued else "it had no job."
+
+
+def last_line(text: str) -> str:
+    """The last line of *text*, for a message."""
+    return text.splitlines()[-1] if text else "it said nothing"

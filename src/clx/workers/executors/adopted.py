@@ -1,0 +1,102 @@
+"""Workers that another process started: known from their row, watched by pidfd or by their heartbeat."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from pathlib import Path
+
+from clx.db.clock import now_ms
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.workers.executors.base import Spawn
+from clx.workers.identity import is_gone, kill_group, open_process, send_signal
+
+_LOOK = 0.1
+
+
+class AdoptedWorker:
+    """A worker that is nobody's child here; see :class:`clx.workers.executors.base.Handle`.
+
+    Args:
+        row: what it registered as.
+        spawn: what it is taken to have been started with.
+        table: where its heartbeat is read when it cannot be seen from here.
+        silent_after: seconds without a heartbeat after which one that cannot be seen counts as ended.
+    """
+
+    def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable, silent_after: float) -> None:
+        self.spawn = spawn
+        self.worker_id: int | None = row.id
+        self.started = time.monotonic()
+        self.log = _log_of(row.id, table)
+        self._row = row
+        self._table = table
+        self._silent_after = silent_after
+        self._pidfd = open_process(row.identity) if row.mode == "direct" else -1
+
+    def descriptor(self) -> int:
+        """The process's pidfd; -1 where it cannot be seen."""
+        return self._pidfd
+
+    def is_alive(self) -> bool:
+        """Whether the process runs; for one that cannot be seen, whether its row is live and not silent."""
+        if self._pidfd >= 0:
+            return not select.select([self._pidfd], [], [], 0)[0]
+        if self._row.mode == "direct" and is_gone(self._row.identity):
+            return False
+        row = self._table.get(self._row.id)
+        if row is None or row.ended_at is not None:
+            return False
+        return now_ms() - row.heartbeat_at < self._silent_after * 1000
+
+    def ended_well(self) -> bool:
+        """Whether it struck itself off."""
+        row = self._table.get(self._row.id)
+        return row is not None and row.state == "stopped"
+
+    def is_row(self, row: WorkerRow) -> bool:
+        """Whether *row* is this worker's."""
+        return row.id == self._row.id
+
+    def tail(self) -> str:
+        """Nothing: its output is another's."""
+        return ""
+
+    def cause(self) -> dict[str, object]:
+        """Unknown: only its parent is told."""
+        return {"kind": "gone"}
+
+    def terminate(self) -> None:
+        """SIGTERM; one that cannot be seen is asked through the table by whoever stops it."""
+        send_signal(self._row.identity, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end."""
+        if self._pidfd >= 0:
+            return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+        deadline = time.monotonic() + seconds
+        while self.is_alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK)
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL to its process group."""
+        kill_group(self._row.identity)
+
+    def close(self) -> None:
+        """Release the pidfd; the log of one that ended well is removed."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self.ended_well() and self.log.name:
+            self.log.unlink(missing_ok=True)
+
+
+def _log_of(worker_id: int, table: WorkerTable) -> Path:
+    started = table.events(worker_id, action="started")
+    name = (started[0][1].get("log") if started else None) or ""
+    return table.database.state_dir / "logs" / Path(name).name if name else Path()

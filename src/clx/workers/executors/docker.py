@@ -1,0 +1,274 @@
+"""Workers as containers: one bind mount (the database's directory), labels, limits, logs, a reaper.
+
+See :mod:`clx.workers.executors.base` for what a handle gives. Each handle has two connections to the engine:
+one to ask and to order, one on which a thread copies the container's output until it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from clx.db.workers import WorkerRow
+from clx.errors import EngineError
+from clx.settings.schema import Settings
+from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
+from clx.workers.executors.base import Spawn
+from clx.workers.executors.docker_engine import connect, engine_errors, is_not_found
+from clx.workers.executors.docker_images import obtain
+from clx.workers.executors.docker_network import drop_network, ensure_network
+from clx.workers.executors.docker_reaper import labels_of, start_reaper
+from clx.workers.platforms import mount_source, surroundings
+
+_TAIL = 4000
+_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+_SHARED_MEMORY = "256m"
+_HOME = "/home/clx"
+
+
+class DockerWorker:
+    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`."""
+
+    def __init__(self, spawn: Spawn, client: Any, container: Any, log: Path) -> None:
+        self.spawn = spawn
+        self.worker_id: int | None = None
+        self.started = time.monotonic()
+        self.log = log
+        self._client = client
+        self._container = container
+        self._state: dict[str, Any] = {}
+        self._ended, self._ending = os.pipe()
+        self._watch = threading.Thread(target=self._follow, name=f"container {container.name}", daemon=True)
+        self._watch.start()
+
+    def _follow(self) -> None:
+        """Copy the container's output until it ends, or until the engine is gone."""
+        try:
+            with self.log.open("wb") as stream, engine_errors(), closing(connect()) as client:
+                self._copy(client, stream)
+                client.api.wait(self._container.id, timeout=None)
+        except EngineError:
+            pass  # the container is gone, or the engine: `_inspect` finds out which
+        finally:
+            os.close(self._ending)
+
+    def _copy(self, client: Any, stream: IO[bytes]) -> None:
+        for chunk in client.api.attach(self._container.id, stdout=True, stderr=True, stream=True, logs=True):
+            stream.write(chunk)
+            stream.flush()
+
+    def descriptor(self) -> int:
+        """A pipe that reaches its end when the container has ended."""
+        return self._ended
+
+    def is_alive(self) -> bool:
+        """Whether the container runs, paused or not."""
+        return self._ended >= 0 and not select.select([self._ended], [], [], 0)[0]
+
+    def ended_well(self) -> bool:
+        """Whether it ended with code 0."""
+        return not self.is_alive() and self.cause() == {"kind": "exit", "code": 0}
+
+    def is_row(self, row: WorkerRow) -> bool:
+        """Whether *row* was made in this container."""
+        return row.container_id == self._container.id
+
+    def tail(self) -> str:
+        """The last lines of its output."""
+        with contextlib.suppress(OSError), self.log.open("rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - _TAIL))
+            return stream.read().decode("utf-8", "replace").strip()
+        return ""
+
+    def cause(self) -> dict[str, object]:
+        """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
+        state = self._inspect()
+        if not state:
+            return {"kind": "engine", "message": "the container is gone"}
+        code = state["ExitCode"]
+        if state["OOMKilled"]:
+            return {"kind": "oom", "code": code, "limit": self.spawn.settings.docker.memory}
+        if code in _SIGNALS:
+            return {"kind": "signal", "signal": _SIGNALS[code]}
+        return {"kind": "exit", "code": code}
+
+    def _inspect(self) -> dict[str, Any]:
+        if not self._state:
+            with contextlib.suppress(EngineError), engine_errors():
+                self._container.reload()
+                self._state = self._container.attrs["State"]
+        return self._state
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if self.is_alive():
+            self._signal("SIGTERM")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the container."""
+        return self._ended < 0 or select.select([self._ended], [], [], max(0.0, seconds))[0] != []
+
+    def kill(self) -> None:
+        """SIGKILL to everything in the container; also when it is paused."""
+        if self.is_alive():
+            self._signal("SIGKILL")
+
+    def _signal(self, name: str) -> None:
+        # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
+        with contextlib.suppress(EngineError), engine_errors():
+            self._container.kill(name)
+
+    def close(self) -> None:
+        """Remove the container, and the network when it was the last one in it."""
+        if self._ended < 0:
+            return
+        well = self.ended_well()
+        with contextlib.suppress(EngineError), engine_errors():
+            self._container.remove(force=True, v=True)
+        with contextlib.suppress(EngineError), engine_errors():
+            drop_network(self._client, self.spawn.settings.docker.network)
+        self._watch.join(timeout=5)
+        os.close(self._ended)
+        self._ended = -1
+        self._client.close()
+        if well:
+            self.log.unlink(missing_ok=True)
+
+
+def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
+    """Start one worker in a container.
+
+    Args:
+        number: tells apart the logs of workers that one process starts.
+
+    Raises:
+        EngineError: the engine does not answer, the image cannot be had or the container does not start;
+            nothing is left behind.
+    """
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+    client = connect()
+    try:
+        image = obtain(client, spawn.type, spawn.image or "", spawn.settings.docker)
+        if spawn.lifeline:
+            start_reaper(spawn.database, spawn.settings.docker.network)
+        container = _run(client, spawn, image.id, log.name)
+    except BaseException:
+        client.close()
+        raise
+    return DockerWorker(spawn, client, container, log)
+
+
+def _run(client: Any, spawn: Spawn, image: str, log: str) -> Any:
+    """A running container; a network that somebody removed in between is made again once."""
+    options = _options(client, spawn, log)
+    for attempt in (1, 2):
+        ensure_network(client, spawn.settings.docker.network)
+        name = f"clx-{spawn.type}-{secrets.token_hex(4)}"
+        doing = f"start the container {name} from {spawn.image}"
+        with engine_errors(doing):
+            container = client.containers.create(image, name=name, **options)
+        try:
+            with engine_errors(doing):
+                container.start()
+            return container
+        except EngineError as error:
+            _remove(container)
+            if attempt == 2 or not is_not_found(error):
+                raise _told(error, spawn) from error
+    raise AssertionError
+
+
+def _remove(container: Any) -> None:
+    with contextlib.suppress(EngineError), engine_errors():
+        container.remove(force=True, v=True)
+
+
+def _told(error: EngineError, spawn: Spawn) -> EngineError:
+    return EngineError(error.fact, error.next_step or f"Type: clx docker check (image {spawn.image})")
+
+
+def _options(client: Any, spawn: Spawn, log: str) -> dict[str, Any]:
+    docker = spawn.settings.docker
+    user = invoking_user(client)
+    return {
+        "command": _command(spawn, log),
+        "labels": labels_of(spawn),
+        "environment": {
+            DATABASE_VARIABLE: database_inside_of(spawn.database), IMAGE_VARIABLE: spawn.image or "", "HOME": _HOME, "USER": "clx"
+        },
+        "mounts": [bind(spawn.database)],
+        "tmpfs": {_HOME: "rw,exec,mode=1777"},
+        "network": docker.network,
+        "init": True,
+        "user": user,
+        "mem_limit": docker.memory,
+        "memswap_limit": docker.memory,
+        "nano_cpus": int(docker.cpus * 1e9) if docker.cpus else None,
+        "shm_size": _SHARED_MEMORY,
+        "security_opt": ["no-new-privileges"],
+        # root needs its capabilities to write where another user owns the directory
+        "cap_drop": None if user in {"0:0", ""} else ["ALL"],
+    }  # fmt: skip
+
+
+def _command(spawn: Spawn, log: str) -> list[str]:
+    command = [
+        spawn.type, "--db", database_inside_of(spawn.database), "--pool", spawn.pool,
+        f"--config-source={spawn.config_source}", "--log", log,
+        "--settings", msgspec.json.encode(settings_inside(spawn.settings)).decode(),
+    ]  # fmt: skip
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        if value is not None:
+            command += [option, str(value)]
+    return command
+
+
+def settings_inside(settings: Settings) -> Settings:
+    """*settings* as they hold inside a container: an image brings its own tools, so no path of this machine."""
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        notebook=replace(settings.notebook, python=None),
+        plantuml=replace(settings.plantuml, jar=None, java=None),
+        drawio=replace(settings.drawio, executable=None),
+    )
+
+
+def database_inside_of(database: Path) -> str:
+    """Where a container sees *database*."""
+    return inside(str(database.parent), database.name)
+
+
+def bind(database: Path) -> Any:
+    """The bind mount of the directory that holds *database*.
+
+    The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
+    volume string, because the engine silently makes a missing directory for the latter.
+    """
+    from docker.types import Mount
+
+    source = mount_source(str(database.parent), surroundings(database).platform)
+    return Mount("/clx/data", source, type="bind")
+
+
+def invoking_user(client: Any) -> str:
+    """``uid:gid`` a container runs as, so that its files are this user's; empty: the image's own.
+
+    Under a rootless engine the container's root is this user.
+    """
+    if not hasattr(os, "getuid"):
+        return ""
+    with engine_errors():
+        rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

@@ -1,0 +1,188 @@
+"""Building the images of ``docker/``: the context, the arguments, and whether it has to be done at all.
+
+An image gets the very package versions of the environment that builds it, so that the same course gives the
+same bytes in subprocesses and in containers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import clx
+from clx import __version__
+from clx.errors import EngineError, ToolMissingError, UsageError
+from clx.workers.executors.docker_engine import connect, engine_errors
+from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, find
+from clx.workers.tools.install import install
+
+DEFAULT_BASE = "python:3.12-slim-bookworm"
+CONTEXT_LABEL = "clx.context"
+EXTRAS = {"notebook": "notebook", "plantuml": "diagrams", "drawio": "diagrams"}
+"""Worker type → the extra of CLX that its image holds."""
+_TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawio-math")}
+_BUILD_LIMIT = 1800.0
+"""Seconds one step of a build may be silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is made of.
+
+    Attributes:
+        type: the worker type.
+        tag: what it will be called.
+        base: the image it is built on; the Dockerfile's ``BASE_IMAGE``.
+        requirements: a requirements file with packages the course's cells need.
+        fetch: fetch packages on this machine instead of inside the build, for an engine without a network.
+        wheel: the wheel of CLX; None: built from the source tree, or fetched in this version.
+    """
+
+    type: str
+    tag: str
+    base: str = DEFAULT_BASE
+    requirements: Path | None = None
+    fetch: bool = False
+    wheel: Path | None = None
+
+
+def default_tag(type_: str) -> str:
+    """What the image of *type_* is called where nobody says otherwise."""
+    return f"clx-{type_}:{__version__}"
+
+
+def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False) -> bool:
+    """Build an image unless the very same one is there; says whether it was built.
+
+    Args:
+        report: called with one line per step.
+
+    Raises:
+        EngineError: the engine does not answer, or a step of the build fails.
+        ToolMissingError: a package cannot be fetched.
+        UsageError: a file that is named is not there.
+    """
+    with tempfile.TemporaryDirectory(prefix="clx-image-") as name, closing(connect(_BUILD_LIMIT)) as client:
+        context = Path(name)
+        _packages(recipe, context / "packages")
+        digest = _digest(context, recipe, client)
+        if not force and _is_current(client, recipe.tag, digest):
+            report(f"{recipe.tag} is up to date")
+            return False
+        _tools(recipe, context / "tools", report)
+        if recipe.fetch:
+            report(f"fetching the packages of {recipe.tag}")
+            _pip("download", "--quiet", "--dest", "packages", "--requirement", "packages/requirements.txt",
+                 "--constraint", "packages/constraints.txt", cwd=context)  # fmt: skip
+        _write_requirements(recipe, context / "packages", at="/packages")
+        report(f"building {recipe.tag} on {recipe.base}")
+        _build(client, recipe, context, digest)
+    return True
+
+
+def _is_current(client: Any, tag: str, digest: str) -> bool:
+    if find(client, tag) is None:
+        return False
+    with engine_errors(f"look up the image {tag}"):
+        return bool(client.images.get(tag).labels.get(CONTEXT_LABEL) == digest)
+
+
+def dockerfile(type_: str) -> Path:
+    """The Dockerfile of *type_*: of the source tree, or as it came with the package."""
+    package = Path(clx.__file__).parent
+    for folder in (package / "docker", package.parents[1] / "docker"):
+        found = folder / type_ / "Dockerfile"
+        if found.is_file():
+            return found
+    raise ToolMissingError(
+        f"The Dockerfile for {type_} did not come with this installation.", "Install CLX again: pip install clx"
+    )
+
+
+def _packages(recipe: Recipe, folder: Path) -> None:
+    """The wheel of CLX, what is required with it, and the versions it is to have."""
+    folder.mkdir()
+    shutil.copy(dockerfile(recipe.type), folder.parent / "Dockerfile")
+    if recipe.wheel is not None:
+        if not recipe.wheel.is_file():
+            raise UsageError(f"There is no wheel {recipe.wheel}.", "Name the file that `pip wheel --no-deps .` makes.")
+        shutil.copy(recipe.wheel, folder)
+    else:
+        source = Path(clx.__file__).parents[2]
+        what = [str(source)] if (source / "pyproject.toml").is_file() else [f"clx=={__version__}"]
+        _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), *what, cwd=folder)
+    versions = {found.metadata["Name"].lower(): found.version for found in distributions()}
+    lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != "clx")
+    (folder / "constraints.txt").write_text("".join(lines), encoding="utf-8")
+    _write_requirements(recipe, folder, at=str(folder))
+
+
+def _write_requirements(recipe: Recipe, folder: Path, *, at: str) -> None:
+    wheel = next(folder.glob("clx-*.whl"))
+    lines = [f"clx[{EXTRAS[recipe.type]}] @ file://{at}/{wheel.name}\n"]
+    if recipe.requirements is not None:
+        try:
+            lines.append(recipe.requirements.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(
+                f"{recipe.requirements} cannot be read: {error.strerror}.", "Correct --requirements."
+            ) from error
+    (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def _tools(recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
+    """Copies of the pinned tools, laid out as in the cache that the image is told to use."""
+    folder.mkdir()
+    for name in _TOOLS[recipe.type]:
+        tool = install(name, report)
+        # the cache holds one directory per tool and version; the entry is that directory or a file in it
+        home = tool.path if tool.path.is_dir() else tool.path.parent
+        shutil.copytree(home, folder / name / tool.version)
+
+
+def _digest(context: Path, recipe: Recipe, client: Any) -> str:
+    """What decides about the image: Dockerfile, wheel, versions, tools, base."""
+    found = sha256()
+    for path in sorted(context.rglob("*")):
+        if path.is_file() and path.name != "requirements.txt":
+            found.update(f"{path.name}\0".encode() + path.read_bytes())
+    base = find(client, recipe.base)
+    extra = recipe.requirements.read_text(encoding="utf-8") if recipe.requirements else ""
+    found.update(repr((base.id if base else recipe.base, extra, _TOOLS[recipe.type], recipe.fetch)).encode())
+    return found.hexdigest()[:16]
+
+
+def _pip(*arguments: str, cwd: Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        raise ToolMissingError(
+            f"pip {arguments[0]} failed: {lines[-1]}", "Check the network, and that this environment has pip."
+        )
+
+
+def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
+    arguments = {"BASE_IMAGE": recipe.base, "PIP_OPTIONS": "--no-index" if recipe.fetch else ""}
+    labels = {TYPE_LABEL: recipe.type, VERSION_LABEL: __version__, CONTEXT_LABEL: digest}
+    said = ""
+    with engine_errors(f"build {recipe.tag}"):
+        steps = client.api.build(
+            path=str(context), tag=recipe.tag, buildargs=arguments, labels=labels, rm=True, forcerm=True, decode=True
+        )
+        for step in steps:
+            said = step.get("stream", "").strip() or said
+            if "error" in step:
+                raise EngineError(
+                    f"{recipe.tag} was not built: {step['error'].strip()} {said}".strip(),
+                    f"See what `docker build` says to {dockerfile(recipe.type)}.",
+                )

@@ -1,0 +1,86 @@
+"""The container engine: reaching it, and what its many ways of failing mean.
+
+A stopped daemon raises errors of the HTTP library, not of the SDK, so both are caught. Nothing else in CLX
+imports the SDK, and this module only when an engine is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from clx.errors import EngineError, ToolMissingError
+
+ANSWER_LIMIT = 10.0
+"""Seconds the engine has for an ordinary request before it counts as hanging."""
+DEFAULT_HOST = "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
+_START_IT = "Start it (Docker Desktop, or: sudo systemctl start docker), or build with --workers direct."
+
+
+def connect(timeout: float = ANSWER_LIMIT) -> Any:
+    """A client of the engine that ``DOCKER_HOST`` names, of the local one without it.
+
+    Args:
+        timeout: seconds one request may take.
+
+    Raises:
+        ToolMissingError: the SDK is not installed.
+        EngineError: the engine does not answer, hangs, or this user may not use it.
+    """
+    try:
+        import docker
+    except ImportError:
+        raise ToolMissingError(
+            "Containers need the package docker, which is not installed.", 'Type: pip install "clx[docker]"'
+        ) from None
+    with engine_errors():
+        return docker.from_env(timeout=timeout)
+
+
+@contextlib.contextmanager
+def engine_errors(doing: str = "") -> Iterator[None]:
+    """Turn whatever the SDK raises inside into an :class:`EngineError`.
+
+    Args:
+        doing: what was tried, for the message, e.g. ``"start the container clx-notebook"``.
+    """
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        raise EngineError(f"The container engine refused{_to(doing)}: {reason(error)}") from error
+    except (DockerException, RequestException) as error:
+        raise _unreachable(error) from error
+
+
+def _to(doing: str) -> str:
+    return f" to {doing}" if doing else ""
+
+
+def reason(error: Exception) -> str:
+    """What the engine said, in one line."""
+    text = getattr(error, "explanation", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def _unreachable(error: Exception) -> EngineError:
+    host = os.environ.get("DOCKER_HOST", DEFAULT_HOST)
+    text = str(error)
+    if "timed out" in text.lower():
+        return EngineError(f"The container engine at {host} does not answer: it hangs.", f"Restart it. {_START_IT}")
+    if "Permission denied" in text:
+        return EngineError(
+            f"This user may not use the container engine at {host}.",
+            "Type: sudo usermod -aG docker $USER (and log in again), or build with --workers direct.",
+        )
+    return EngineError(f"The container engine at {host} does not answer.", _START_IT)
+
+
+def is_not_found(error: BaseException | None) -> bool:
+    """Whether an :class:`EngineError` came from something that is not there."""
+    cause = error.__cause__ if error is not None else None
+    return getattr(cause, "status_code", None) == 404

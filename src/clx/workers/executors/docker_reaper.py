@@ -1,0 +1,182 @@
+"""What removes a build's containers when the build cannot: a process that outlives it, and the next command.
+
+A build starts one reaper, which holds the other end of a pipe. However the build goes, the pipe reaches its
+end, and the reaper removes what carries the build's label, strikes off the rows and goes. Should the reaper be
+killed too, a note in the state directory says that something may be left, and the next command that looks finds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clx.errors import ClxError
+from clx.workers.executors.base import Spawn
+from clx.workers.identity import is_gone, process_identity
+
+TYPE_LABEL = "clx.worker"
+DATABASE_LABEL = "clx.db"
+BATCH_LABEL = "clx.batch"
+SERVICE_LABEL = "clx.service"
+OWNER_LABEL = "clx.owner"
+_ROUNDS = 5
+_PAUSE = 0.5
+
+_reapers: dict[tuple[Path, str], subprocess.Popen[bytes]] = {}
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a reaper has to know: kept in the state directory while its owner may have containers."""
+
+    owner: str
+    database: str
+    network: str
+
+
+def database_label(database: Path) -> str:
+    """What stands for *database* in labels."""
+    return sha256(str(database).encode()).hexdigest()[:16]
+
+
+def labels_of(spawn: Spawn) -> dict[str, str]:
+    """The labels of a worker's container."""
+    found = {TYPE_LABEL: spawn.type, DATABASE_LABEL: database_label(spawn.database)}
+    if spawn.batch is not None:
+        found[BATCH_LABEL] = str(spawn.batch)
+    if spawn.service is not None:
+        found[SERVICE_LABEL] = spawn.service
+    if spawn.lifeline:
+        found[OWNER_LABEL] = process_identity()
+    return found
+
+
+def start_reaper(database: Path, network: str) -> None:
+    """Have a reaper for this process, *database* and *network*."""
+    running = _reapers.get((database, network))
+    if running is not None and running.poll() is None:
+        return
+    note = Note(process_identity(), str(database), network)
+    encoded = msgspec.json.encode(note)
+    path = _note_path(database, note)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded)
+    command = [sys.executable, "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
+    _reapers[database, network] = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def dismiss_reapers() -> None:
+    """Tell this process's reapers to look now, and wait for them."""
+    for reaper in _reapers.values():
+        if reaper.stdin is not None:
+            reaper.stdin.close()
+    for reaper in _reapers.values():
+        reaper.wait()
+    _reapers.clear()
+
+
+def sweep_abandoned(database: Path) -> list[str]:
+    """Remove what builds left whose process is gone, and whose reaper was killed too.
+
+    Costs one look into a directory when there is nothing to do.
+
+    Returns:
+        The names of the containers that were removed.
+
+    Raises:
+        EngineError: something may be left, and the engine does not answer.
+    """
+    removed: list[str] = []
+    for path in _notes(database).glob("*.json"):
+        try:
+            note = msgspec.json.decode(path.read_bytes(), type=Note)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if is_gone(note.owner):
+            removed += reap(note)
+    return removed
+
+
+def reap(note: Note) -> list[str]:
+    """Remove the containers of the note's owner, their rows, and the network when it is empty then.
+
+    Returns:
+        The names of the containers that were removed.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    from clx.workers.executors.docker_engine import connect, engine_errors
+    from clx.workers.executors.docker_network import drop_network
+
+    with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
+        found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
+        drop_network(client, note.network)
+    strike_off(Path(note.database), [container.id for container in found])
+    _note_path(Path(note.database), note).unlink(missing_ok=True)
+    return [container.name for container in found]
+
+
+def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
+    """Remove every container, running or not, that carries all *labels*; returns them."""
+    from clx.errors import EngineError
+    from clx.workers.executors.docker_engine import engine_errors
+
+    wanted = [f"{name}={value}" for name, value in labels.items()]
+    found = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
+    for container in found:
+        # somebody else may remove it at this moment
+        with contextlib.suppress(EngineError), engine_errors():
+            container.remove(force=True, v=True)
+    return list(found)
+
+
+def strike_off(database: Path, containers: list[str]) -> list[int]:
+    """Strike off the workers of containers that are gone, and give their jobs to others; returns their ids."""
+    from clx.db.database import Database
+    from clx.db.jobs import Queue
+    from clx.db.workers import WorkerTable
+
+    if not containers or not database.exists():
+        return []
+    with Database.open(database, journal_mode="keep") as opened:
+        table, queue = WorkerTable(opened), Queue(opened)
+        gone = [row.id for row in table.list() if row.container_id in containers]
+        for worker_id in gone:
+            queue.rescue_worker(worker_id, {"kind": "container removed"})
+            table.end(worker_id, "its container is gone", dead=True)
+    return gone
+
+
+def _notes(database: Path) -> Path:
+    from clx.db.database import state_directory
+
+    return state_directory(database.absolute()) / "containers"
+
+
+def _note_path(database: Path, note: Note) -> Path:
+    return _notes(database) / f"{sha256(msgspec.json.encode(note)).hexdigest()[:16]}.json"
+
+
+def main(encoded: str) -> None:
+    """Wait until the owner is gone or done, then look; and again, for a container that was just being made."""
+    note = msgspec.json.decode(encoded, type=Note)
+    sys.stdin.buffer.read()
+    for attempt in range(_ROUNDS):
+        with contextlib.suppress(ClxError):
+            if not reap(note) and attempt > 0:
+                return
+        time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,105 @@
+"""Which workers are wanted, and what they are started with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.workers.kinds import KINDS, pool_name
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Workers of one type that somebody wants.
+
+    Attributes:
+        type: their job type.
+        count: how many.
+        pool: whose jobs they take.
+        config_source: where *count* came from: ``file:line``, a variable, an option or ``default``.
+        mode: ``direct`` or ``docker``.
+        image: the container image; docker only.
+    """
+
+    type: str
+    count: int
+    pool: str
+    config_source: str
+    mode: str = "direct"
+    image: str | None = None
+
+
+def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:
+    """The workers that the settings ask for, types with a count of 0 left out.
+
+    Raises:
+        SettingsError: docker mode without an image.
+    """
+    found = []
+    for type_ in types:
+        worker = resolved.worker(type_)
+        if worker.count > 0:
+            pool = pool_name(worker.mode, fingerprint(resolved, type_))
+            found.append(Need(type_, worker.count, pool, str(worker.count_origin), worker.mode, worker.image))
+    return found
+
+
+def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
+    """What results of *type_* depend on besides their inputs: this machine's tools, or the container image.
+
+    Raises:
+        SettingsError: docker mode without an image.
+        EngineError: the image is not there and cannot be had, or the engine does not answer.
+    """
+    worker = resolved.worker(type_)
+    if worker.mode == "docker" and worker.image is not None:
+        from clx.workers.executors.docker_images import image_fingerprint
+
+        return image_fingerprint(type_, worker.image, resolved.settings.docker)
+    return KINDS[type_].fingerprint(resolved.settings)
+
+
+class Fingerprints(Mapping[str, dict[str, str]]):
+    """The fingerprint of every worker type, each looked up when it is first asked for.
+
+    A course without diagrams so needs no image for them.
+    """
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._resolved = resolved
+        self._found: dict[str, dict[str, str]] = {}
+
+    def __getitem__(self, type_: str) -> dict[str, str]:
+        if type_ not in KINDS:
+            raise KeyError(type_)
+        if type_ not in self._found:
+            self._found[type_] = fingerprint(self._resolved, type_)
+        return self._found[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(KINDS)
+
+    def __len__(self) -> int:
+        return len(KINDS)
+
+
+def worker_settings(resolved: Resolved) -> Settings:
+    """The settings as workers get them: paths of tools made absolute, for workers run elsewhere."""
+    settings = resolved.settings
+    replace = msgspec.structs.replace
+
+    def absolute(key: str) -> str | None:
+        value = next(value for name, value, _ in resolved.items() if name == key)
+        return str(resolved.path(key)) if value and os.sep in value else value
+
+    return replace(
+        settings,
+        notebook=replace(settings.notebook, python=absolute("notebook.python")),
+        plantuml=replace(settings.plantuml, jar=absolute("plantuml.jar"), java=absolute("plantuml.java")),
+        drawio=replace(settings.drawio, executable=absolute("drawio.executable")),
+    )

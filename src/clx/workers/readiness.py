@@ -1,0 +1,53 @@
+"""Whether the workers that are wanted could work: their tools on this machine, their images and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from clx.db.database import Database
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.workers.health import require_tools
+from clx.workers.needs import worker_settings
+from clx.workers.platforms import with_journal_mode
+
+
+def require_ready(
+    database: Database, images: Mapping[str, str | None], settings: Settings, note: Callable[[str], None]
+) -> None:
+    """See that workers of these types can work, before the first one is started.
+
+    Args:
+        images: worker type → container image; None for a worker that is a subprocess.
+        note: told what the user should know.
+
+    Raises:
+        ToolMissingError: a tool or package is not there.
+        EngineError: the container engine, an image, or the way a container sees the database is not as needed.
+    """
+    require_tools({type_ for type_, image in images.items() if image is None}, settings)
+    contained = {type_: image for type_, image in images.items() if image is not None}
+    if contained:
+        from clx.workers.executors.docker_preflight import preflight
+
+        for text in preflight(database, contained, settings.docker):
+            note(text)
+
+
+def uses_containers(resolved: Resolved) -> bool:
+    """Whether any worker type is to run in containers.
+
+    Raises:
+        SettingsError: docker mode without an image.
+    """
+    return any(worker.mode == "docker" and worker.count > 0 for worker in resolved.workers().values())
+
+
+def settings_for(resolved: Resolved, database: Path) -> Settings:
+    """The settings as this process and its workers use them with *database*: tools and journal mode resolved.
+
+    Raises:
+        SettingsError: docker mode without an image.
+    """
+    return with_journal_mode(worker_settings(resolved), database, containers=uses_containers(resolved))

@@ -1,0 +1,416 @@
+"""Persistent workers: started once, kept by a supervisor, used by every build on their database (REQ-3).
+
+``<state directory>/worker-state.json`` says which workers are wanted and which process supervises them.
+Two locks: ``services`` is held by a command from its first look to its last, so that two commands do
+not undo each other's work; ``services-state`` only while the file is read and written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from clx.db.clock import now_ms
+from clx.db.database import Database, state_directory
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import UsageError, WorkerStartupError
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.workers.crew import last_line, strike_off_dead
+from clx.workers.identity import is_gone, open_process, process_identity, send_signal
+from clx.workers.needs import Need, configured_needs
+from clx.workers.readiness import require_ready, settings_for
+
+STATE_FILE = "worker-state.json"
+SERVICE = "services"
+"""What service workers name as the service they belong to, and the doorbell of their supervisor."""
+_LOOK = 0.2
+_launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
+_SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
+
+
+class Wanted(msgspec.Struct):
+    """Workers of one type and pool that are to be there, and what they are started with."""
+
+    type: str
+    count: int
+    pool: str
+    config_source: str
+    mode: str
+    image: str | None
+    settings: Settings
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells one kind of worker from another."""
+        return (self.type, self.pool)
+
+    @property
+    def need(self) -> Need:
+        """The same for an executor."""
+        return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image)
+
+
+class ServiceState(msgspec.Struct):
+    """What ``worker-state.json`` holds."""
+
+    database: str
+    supervisor: str = ""
+    """Identity of the supervisor; empty before it has started."""
+    wanted: list[Wanted] = msgspec.field(default_factory=list)
+    grace: float | None = None
+    """Seconds that workers have to finish, once somebody has asked for the end."""
+    started_at: int = 0
+    version: int = 1
+
+
+# -- the state file -------------------------------------------------------------------------------
+
+
+def read_state(state_dir: Path) -> ServiceState | None:
+    """What the file says; None when there is none, or it is damaged and so of no use."""
+    try:
+        return msgspec.json.decode((state_dir / STATE_FILE).read_bytes(), type=ServiceState)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def update_state(state_dir: Path, change: Callable[[ServiceState | None], ServiceState | None]) -> ServiceState | None:
+    """Replace the file by what *change* makes of it, None for none; readers never see half of it."""
+    path = state_dir / STATE_FILE
+    with locked(state_dir, "services-state"):
+        state = change(read_state(state_dir))
+        if state is None:
+            path.unlink(missing_ok=True)
+            return None
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return state
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that ends with this process; gives false when it is held and *wait* is false."""
+    folder = state_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("w") as stream:
+        if sys.platform == "win32":
+            yield True
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def supervisor_lives(state: ServiceState | None) -> bool:
+    """Whether the supervisor named in the state runs on this machine; false after a reboot."""
+    if state is None or not state.supervisor:
+        return False
+    return process_identity(int(state.supervisor.rsplit("/", 2)[1])) == state.supervisor
+
+
+# -- starting -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What ``start_services`` found and did.
+
+    Attributes:
+        workers: every service worker there is now.
+        new: ids of those that were started.
+        supervised: whether a supervisor was running already.
+    """
+
+    workers: list[WorkerRow]
+    new: list[int]
+    supervised: bool
+
+
+def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
+    """The service workers that the settings ask for.
+
+    Raises:
+        UsageError: every count is 0.
+        SettingsError: docker mode without an image.
+        EngineError: an image cannot be had.
+    """
+    needs = configured_needs(resolved)
+    if not needs:
+        raise UsageError("Every worker count is 0: there is nothing to start.", "Ask for some: --notebook-workers 1")
+    settings = settings_for(resolved, database)
+    return [
+        Wanted(need.type, need.count, need.pool, need.config_source, need.mode, need.image, settings) for need in needs
+    ]
+
+
+def start_services(
+    database: Database, wanted: Sequence[Wanted], note: Callable[[str], None], *, foreground: bool = False
+) -> Started:
+    """Have at least the *wanted* workers as services; returns once all have registered.
+
+    Args:
+        note: told what the user should know.
+        foreground: only prepare: the calling process is about to become the supervisor.
+
+    Raises:
+        ToolMissingError: a type that would run here lacks a tool.
+        EngineError: the container engine or an image is not there.
+        WorkerStartupError: they do not start; whatever this call had started is ended again.
+    """
+    require_ready(database, {each.type: each.image if each.mode == "docker" else None for each in wanted}, wanted[0].settings, note)
+    with locked(database.state_dir, "services"):
+        strike_off_dead(database)
+        before, old = service_workers(database), read_state(database.state_dir)
+        supervised = supervisor_lives(old)
+        if foreground and supervised:
+            raise UsageError(
+                f"Services are running on {database.path} already.", f"Stop them: {_stop_command(database.path)}"
+            )
+        known = old.wanted if old and supervised else _of_living(old, before)
+        state = ServiceState(
+            str(database.path), old.supervisor if old and supervised else "", _merged(known, wanted), None, now_ms()
+        )
+        update_state(database.state_dir, lambda _: state)
+        note_for_user(database.path)
+        if foreground:
+            return Started(before, [], supervised)
+        try:
+            _start(database, state, None if supervised else launch_supervisor(database))
+        except BaseException:
+            _undo(database, old if supervised else None)
+            raise
+        there = service_workers(database)
+        known_ids = {row.id for row in before}
+        return Started(there, [row.id for row in there if row.id not in known_ids], supervised)
+
+
+def _of_living(old: ServiceState | None, living: Sequence[WorkerRow]) -> list[Wanted]:
+    """What workers whose supervisor is gone still are; a count from before a reboot means nothing."""
+    found = []
+    for each in old.wanted if old else ():
+        count = sum(1 for row in living if (row.type, row.pool) == each.key)
+        if count:
+            found.append(msgspec.structs.replace(each, count=count))
+    return found
+
+
+def _merged(known: Sequence[Wanted], wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Both, where they are of one kind the larger number."""
+    found = {each.key: each for each in known}
+    for each in wanted:
+        have = found.get(each.key)
+        found[each.key] = each if have is None or have.count < each.count else have
+    return list(found.values())
+
+
+def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
+    """Start a supervisor that outlives this process and its terminal."""
+    log = supervisor_log(database.state_dir)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-P", "-m", "clx.workers.supervisor", str(database.path)]
+    with log.open("ab") as stream:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            cwd=database.state_dir,
+        )
+    _launched[:] = [each for each in _launched if each.poll() is None] + [child]
+    return child
+
+
+def supervisor_log(state_dir: Path) -> Path:
+    """Where a supervisor's own output goes."""
+    return state_dir / "logs" / "supervisor.log"
+
+
+def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
+    """Wait until every wanted worker has registered."""
+    workers = next(iter(state.wanted)).settings.workers
+    deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    database.doorbell.ring(SERVICE)
+    table = WorkerTable(database)
+    with database.doorbell.listen("build") as bell:
+        while not _complete(state.wanted, service_workers(database)):
+            for _action, detail in table.events(0, action="startup_failed", after=state.started_at):
+                raise WorkerStartupError(detail["fact"], detail["next_step"])
+            if child is not None and child.poll() is not None and not supervisor_lives(read_state(database.state_dir)):
+                raise WorkerStartupError(
+                    f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
+                    f"Its log is {supervisor_log(database.state_dir)}.",
+                )
+            if time.monotonic() > deadline:
+                raise WorkerStartupError(
+                    f"Not every worker registered within {workers.startup_timeout:g} s.",
+                    f"Their logs are in {database.state_dir / 'logs'}. Check the tools with `clx doctor`.",
+                )
+            _wait(bell.fileno())
+            bell.silence()
+
+
+def _wait(descriptor: int) -> None:
+    import select
+
+    select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)
+
+
+def _last_words(state_dir: Path) -> str:
+    with contextlib.suppress(OSError):
+        return last_line(supervisor_log(state_dir).read_text(encoding="utf-8", errors="replace")[-4000:])
+    return "it said nothing"
+
+
+def _complete(wanted: Sequence[Wanted], there: Sequence[WorkerRow]) -> bool:
+    return all(sum(1 for row in there if (row.type, row.pool) == each.key) >= each.count for each in wanted)
+
+
+def service_workers(database: Database) -> list[WorkerRow]:
+    """The live service workers that take jobs."""
+    return [
+        row
+        for row in WorkerTable(database).list()
+        if row.service is not None and row.state != "stopping" and not is_gone(row.identity)
+    ]
+
+
+def _undo(database: Database, old: ServiceState | None) -> None:
+    """Leave what was there before: nothing, or the workers of *old*."""
+    if old is None:
+        _stop(database, grace=1.0)
+        return
+    update_state(
+        database.state_dir, lambda state: msgspec.structs.replace(old, supervisor=(state or old).supervisor)
+    )
+    database.doorbell.ring(SERVICE)
+
+
+# -- stopping -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stopped:
+    """What ``stop_services`` did.
+
+    Attributes:
+        workers: how many were ended.
+        left: workers of other machines that are not this one's to end.
+    """
+
+    workers: int = 0
+    left: list[WorkerRow] = field(default_factory=list)
+
+
+def stop_services(database: Database, *, timeout: float) -> Stopped:
+    """End the supervisor and every service worker; safe to call again and when nothing runs.
+
+    Args:
+        timeout: seconds workers have to finish their jobs; then the jobs are handed back, uncounted.
+    """
+    with locked(database.state_dir, "services"):
+        return _stop(database, grace=timeout)
+
+
+def _stop(database: Database, *, grace: float) -> Stopped:
+    from clx.workers.supervisor import end_services
+
+    before = service_workers(database)
+    state = read_state(database.state_dir)
+    if state is not None and supervisor_lives(state):
+        update_state(
+            database.state_dir, lambda now: msgspec.structs.replace(now, grace=grace) if now is not None else None
+        )
+        _end_supervisor(state.supervisor, grace + _SUPERVISOR_STOPS_IN)
+    settings = state.wanted[0].settings if state and state.wanted else Settings()
+    left = end_services(database, settings, grace=grace)
+    update_state(database.state_dir, lambda _: None)
+    supervisor_log(database.state_dir).unlink(missing_ok=True)
+    forget_for_user(database.path)
+    return Stopped(len(before) - len(left), left)
+
+
+def _end_supervisor(identity: str, seconds: float) -> None:
+    """SIGTERM, then SIGKILL when it has not ended in time."""
+    import select
+
+    descriptor = open_process(identity)
+    send_signal(identity, signal.SIGTERM)
+    try:
+        deadline = time.monotonic() + seconds
+        while not is_gone(identity) and time.monotonic() < deadline:
+            select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)
+        if not is_gone(identity):
+            send_signal(identity, signal.SIGKILL)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _stop_command(path: Path) -> str:
+    return f"clx stop-services --db-path {path}"
+
+
+# -- which databases have services, per user -----------------------------------------------------
+
+
+def _notes() -> Path:
+    import platformdirs
+
+    return platformdirs.user_state_path("clx", appauthor=False) / "services"
+
+
+def _note_path(database: Path) -> Path:
+    return _notes() / f"{hashlib.sha256(str(database).encode()).hexdigest()[:16]}.json"
+
+
+def note_for_user(database: Path) -> None:
+    """Remember that this database has services, so that other directories' commands can name it."""
+    with contextlib.suppress(OSError):
+        path = _note_path(database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode({"database": str(database)}))
+
+
+def forget_for_user(database: Path) -> None:
+    """The services of this database are gone."""
+    with contextlib.suppress(OSError):
+        _note_path(database).unlink(missing_ok=True)
+
+
+def databases_with_services() -> list[Path]:
+    """Databases of this user whose supervisor runs on this machine; notes of others are removed."""
+    found = []
+    folder = _notes()
+    for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
+        except (OSError, msgspec.DecodeError, KeyError):
+            continue
+        if supervisor_lives(read_state(state_directory(database))):
+            found.append(database)
+        else:
+            with contextlib.suppress(OSError):
+                note.unlink()
+    return found
+

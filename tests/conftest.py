@@ -1,0 +1,45 @@
+"""What every test gets, and the rule that no tier may run nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TIERS = ("artifacts", "cli", "course", "db", "docs", "examples", "faults", "settings", "workers")
+"""Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
+
+_ROOT = Path(__file__).parent
+_passed: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def _own_user_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own configuration; the cache of tools is shared on purpose."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+    for name in [name for name in os.environ if name.startswith("CLX_") and "__" in name]:
+        monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Count what passed, by tier."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call" and report.passed:
+        _passed[item.path.relative_to(_ROOT).parts[0]] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where tools are required and everything is run, a tier without a passed test is a failure."""
+    if not os.environ.get("CLX_REQUIRE") or session.config.args_source.name != "TESTPATHS" or exitstatus:
+        return
+    empty = [tier for tier in TIERS if not _passed[tier]]
+    if empty:
+        print(f"\nThese tiers ran no test: {', '.join(empty)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,290 @@
+"""``clx build`` end to end: real processes, real kernels, real files."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.course.courses import DECK, HEADER, Course, clx, tree
+
+GOLDEN = Path(__file__).with_name("golden_tree.txt")
+
+
+def test_all_18_variants_come_out_where_authors_expect_them(course: Course) -> None:
+    course.deck("values")
+    course.write("slides/module_1/topic_100_values/data/numbers.csv", "a,b\n1,2\n")
+    course.deck("names")
+    course.write("div/workshop/task.txt", "do it")
+    course.write("div/workshop/sub/more.txt", "more")
+    course.write(
+        "course.yaml",
+        "name: {de: 'Mein Kurs: Teil 1', en: 'My Course: Part 1'}\nprog_lang: python\n"
+        "sections:\n  - name: {de: Woche 1, en: Week 1}\n    topics: [values]\n"
+        "  - name: {de: 'Woche [2]?', en: 'Week [2]?'}\n    topics: [names]\n"
+        "dir_groups:\n  - {name: {de: Bonus/Neu, en: Extra/New}, path: div/workshop}\n",
+    )
+    course.build()
+    assert "\n".join(tree(course.output)) + "\n" == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_nothing_runs_twice(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    assert course.build().ran == 4
+    first = tree(course.output)
+    again = course.build()
+    assert (again.ran, again.report["reused"]) == (0, 4)
+    assert tree(course.output) == first
+
+
+def test_touching_without_changing_rebuilds_nothing(course: Course) -> None:
+    deck = course.deck("values")
+    course.spec("values")
+    course.build()
+    deck.touch()
+    assert course.build().ran == 0
+
+
+def test_editing_one_deck_rebuilds_that_deck_only(course: Course) -> None:
+    course.deck("values")
+    deck = course.deck("names")
+    course.spec("values", "names")
+    course.build()
+    deck.write_text(deck.read_text() + "\n# %%\nprint('added')\n")
+    built = course.build("--explain")
+    assert built.ran == 4
+    assert {each["job"].split(" ")[0] for each in built.report["reasons"] if each["reason"] != "up to date"} == {
+        "slides/module_1/topic_100_names/slides_names.py"
+    }
+    assert "slides_names.py changed" in built.reason("slides/module_1/topic_100_names/slides_names.py (execute de)")
+    assert "slides_names.py changed" in built.stdout
+
+
+def test_a_neighbour_deck_of_one_topic_is_left_alone(course: Course) -> None:
+    course.deck("values")
+    second = course.write("slides/module_1/topic_100_values/slides_z_more.py", DECK % ("Mehr", "More"))
+    course.spec("values")
+    course.build()
+    second.write_text(second.read_text().replace("6 * 7", "6 * 8"))
+    assert course.build().ran == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "jobs"),
+    [
+        pytest.param("slides/module_1/topic_100_values/data.csv", "1", "2", 2, id="data file"),
+        pytest.param("slides/module_1/topic_100_values/helper.py", "X = 1", "X = 2", 2, id="imported module"),
+        pytest.param("templates/part.j2", "one", "two", 4, id="included template"),
+        pytest.param("shared/numbers.txt", "1", "2", 2, id="declared input"),
+    ],
+)
+def test_editing_what_a_deck_uses_rebuilds_it(course: Course, path: str, before: str, after: str, jobs: int) -> None:
+    course.deck(
+        "values",
+        HEADER
+        % ("Werte", "Values")
+        + "# %% [markdown]\n# {% include 'part.j2' %}\n\n"
+        "# %%\nimport helper\nprint(open('data.csv').read(), helper.X)\n"
+        "print(open('../../../shared/numbers.txt').read())\n",
+    )
+    course.deck("names")
+    for name, text in (("data.csv", "1"), ("helper.py", "X = 1")):
+        course.write(f"slides/module_1/topic_100_values/{name}", text)
+    course.write("templates/part.j2", "one")
+    course.write("shared/numbers.txt", "1")
+    course.spec("{id: values, inputs: [shared/*.txt]}", "names")
+    course.build()
+    (course.root / path).write_text(after)
+    built = course.build()
+    assert built.ran == jobs
+    assert path.rpartition("/")[2] in built.reason("slides/module_1/topic_100_values/slides_values.py (execute en)")
+    assert before != after
+
+
+def test_a_deleted_output_directory_is_restored_without_running_anything(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build()
+    before = tree(course.output)
+    shutil.rmtree(course.output)
+    assert course.build().ran == 0
+    assert tree(course.output) == before
+
+
+def test_a_damaged_artifact_is_made_again(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build()
+    before = tree(course.output)
+    shutil.rmtree(course.output)
+    damaged = max((course.root / ".clx/artifacts").rglob("*"), key=lambda path: path.stat().st_size)
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    course.build()
+    assert tree(course.output) == before
+
+
+def test_a_failing_deck_fails_alone(course: Course) -> None:
+    course.deck("values")
+    course.deck("names", HEADER % ("Namen", "Names") + "# %%\nx = 1\n\n# %%\ny = 2\nprint(undefined_name)\n")
+    course.spec("values", "names")
+    built = course.build(code=1)
+    assert [each["task"] for each in built.report["failures"]] == ["execute de", "execute en"]
+    failure = built.report["failures"][0]
+    assert failure["message"].startswith("NameError: name 'undefined_name' is not defined")
+    assert failure["source"] == "slides/module_1/topic_100_names/slides_names.py"
+    assert failure["line"] == 2
+    assert "undefined_name" in failure["traceback"]
+    assert f"cell {failure['cell']}, line 2" in built.stderr
+    names = {Path(path).name for path in tree(course.output)}
+    assert {"02 Names.ipynb", "02 Names.py", "02 Names.html", "01 values en.html"} <= names
+    assert not list(course.output.glob("public/En/*/Slides/Html/Completed/*/02 Names.html"))
+    assert list(course.output.glob("public/En/*/Slides/Html/Code-Along/*/02 Names.html"))
+
+
+def test_a_failed_deck_keeps_its_last_good_page_and_says_it_is_stale(course: Course) -> None:
+    deck = course.deck("values")
+    course.spec("values")
+    course.build()
+    page = next(course.output.glob("public/En/*/Slides/Html/Completed/*/*.html"))
+    good = page.read_bytes()
+    deck.write_text(deck.read_text() + "\n# %%\n1 / 0\n")
+    built = course.build(code=1)
+    assert page.read_bytes() == good
+    assert str(page) in [path for each in built.report["failures"] for path in each["stale"]]
+    assert "stale" in built.stderr
+
+
+def test_fail_fast_stops_at_the_first_failure(course: Course) -> None:
+    for name in ("a", "b", "c", "d"):
+        course.deck(name, HEADER % (name, name) + "# %%\n1 / 0\n")
+    course.spec("a", "b", "c", "d")
+    built = course.build("--fail-fast", code=1)
+    assert len(built.report["failures"]) == 1
+
+
+def test_files_no_longer_made_are_removed_and_others_are_not(course: Course) -> None:
+    course.deck("values")
+    course.deck("names")
+    course.spec("values", "names")
+    course.build()
+    foreign = course.output / "public/mine.txt"
+    foreign.write_text("mine")
+    course.spec("names")
+    built = course.build()
+    assert foreign.read_text() == "mine"
+    names = {Path(path).name for path in tree(course.output)}
+    assert "01 names en.html" in names
+    assert not any("values" in name for name in names)
+    assert len(built.report["outputs"]["removed"]) == 36
+
+
+def test_a_slice_touches_only_itself(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build()
+    before = tree(course.output)
+    course.deck("values", DECK % ("Neu", "New"))
+    course.build("--language", "en", "--kind", "completed", "--format", "html")
+    after = tree(course.output)
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert {path.rpartition("/")[0] for path in changed} == {"public/En/My Course/Slides/Html/Completed/Week 1"}
+
+
+def test_code_along_pages_alone_run_no_code(course: Course) -> None:
+    course.deck("values", HEADER % ("Werte", "Values") + "# %%\n1 / 0\n")
+    course.spec("values")
+    course.build("--kind", "code-along")
+
+
+def test_a_dry_run_writes_nothing(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    before = tree(course.root)
+    built = course.build("--dry-run", "--explain")
+    assert tree(course.root) == before
+    assert "new: it has no result yet" in built.stdout
+
+
+def test_private_things_reach_no_public_file(course: Course) -> None:
+    course.deck(
+        "values",
+        HEADER % ("Werte", "Values")
+        + '# %% tags=["private"]\nSECRET = "geheim-private"\n'
+        + '# %% tags=["notes"]\nnoted = "geheim-notes-code"\n'
+        + '# %% [markdown] lang="en" tags=["notes"]\n# geheim-notes-text\n'
+        + '# %% tags=["del"]\nprint("geheim-del")\n'
+        + "# %%\nprint([name for name in globals() if name in ('SECRET', 'noted')], globals().get('SECRET'))\n",
+    )
+    course.spec("values")
+    course.build()
+    speaker = b"".join(path.read_bytes() for path in (course.output / "speaker").rglob("*") if path.is_file())
+    assert b"geheim-private" in speaker
+    assert b"geheim-notes-text" in speaker
+    assert b"geheim-del" not in speaker
+    for path in (course.output / "public").rglob("*"):
+        if path.is_file():
+            assert b"geheim" not in path.read_bytes(), path
+            assert b"SECRET&#39;" not in path.read_bytes()
+
+
+def test_diagrams_become_pictures_beside_the_deck(course: Course) -> None:
+    from tests.support import require
+
+    require("plantuml")
+    course.deck("values")
+    course.write(
+        "slides/module_1/topic_100_values/pu/flow.pu",
+        "@startuml\n!include ../../../../templates/style.puml\nA -> B\n@enduml\n@startuml\nB -> C\n@enduml\n",
+    )
+    course.write("templates/style.puml", "skinparam monochrome true\n")
+    course.spec("values")
+    course.build()
+    for name in ("flow.png", "flow-2.png"):
+        found = list(course.output.glob(f"*/*/*/*/*/*/*/img/{name}"))
+        assert len(found) == 18
+        assert found[0].read_bytes().startswith(b"\x89PNG")
+    (course.root / "templates/style.puml").write_text("skinparam monochrome reverse\n")
+    built = course.build("--format", "html")
+    assert "style.puml changed" in built.reason("slides/module_1/topic_100_values/pu/flow.pu")
+
+
+def test_progress_as_json_is_one_event_per_line(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    events = [json.loads(line) for line in course.build("--progress", "json").stdout.splitlines()]
+    assert events[0]["event"] == "planned"
+    assert events[-1]["event"] == "finished"
+    assert events[-1]["report"]["exit_code"] == 0
+    assert sum(event["event"] == "job_done" for event in events) == 4
+
+
+def test_two_builds_make_the_same_bytes(course: Course, tmp_path: Path) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build()
+    course.build("-o", str(tmp_path / "second"), "--db-path", str(tmp_path / "other" / "jobs.db"))
+    assert tree(tmp_path / "second") == tree(course.output)
+
+
+def test_no_temporary_file_is_left(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build()
+    state = course.root / ".clx"
+    assert not list((state / "tmp").iterdir())
+    assert not list((state / "work").iterdir())
+    assert not list((state / "bells").iterdir())
+    assert not list((state / "logs").iterdir())
+
+
+def test_new_makes_a_course_that_builds(tmp_path: Path) -> None:
+    done = clx("new", str(tmp_path / "mine"))
+    assert done.returncode == 0
+    built = clx("build", str(tmp_path / "mine/course.yaml"), "--plantuml-workers", "1")
+    assert built.returncode == 0, built.stderr
+    assert re.search(r"1 decks, .* 0 reused", built.stdout)
+    assert clx("new", str(tmp_path / "mine")).returncode == 2
