@@ -122,7 +122,7 @@ def cold(folder: Path, rounds: int) -> None:
 
     def nbconvert() -> None:
         with ThreadPoolExecutor(2) as two:
-            each = [peer, "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html"]
+            each: list[str | Path] = [peer, "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html"]
             list(two.map(lambda path: run([*each, path]), notebooks))
 
     theirs = seconds(nbconvert, rounds=1)
@@ -145,7 +145,7 @@ def jupyter_book_noop(folder: Path, notebooks: list[Path]) -> float:
     (book / "_config.yml").write_text("title: Bench\nexecute: {execute_notebooks: cache}\n")
     chapters = "".join(f"  - file: n{number}\n" for number in range(1, len(notebooks)))
     (book / "_toc.yml").write_text(f"format: jb-book\nroot: n0\nchapters:\n{chapters}")
-    command = [python().with_name("jupyter-book"), "build", book]
+    command: list[str | Path] = [python().with_name("jupyter-book"), "build", book]
     run(command)
     return seconds(lambda: run(command), rounds=3)
 
@@ -202,7 +202,7 @@ def heavy(folder: Path, rounds: int) -> None:
     notebook = notebooks_of(spec)[0]
     page = next(spec.parent.glob("output/public/En/Bench/Slides/Html/Completed/Part/*.html")).read_text()
     assert "data:image/png;base64," in page
-    command = [python(), "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html", notebook]
+    command: list[str | Path] = [python(), "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html", notebook]
     theirs = seconds(lambda: run(command), rounds=rounds)
     row("a deck with numpy, pandas and a plot (of ten) / a fresh kernel", ours, theirs, 0.25)
 

@@ -84,9 +84,7 @@ def test_a_neighbour_deck_of_one_topic_is_left_alone(course: Course) -> None:
 def test_editing_what_a_deck_uses_rebuilds_it(course: Course, path: str, before: str, after: str, jobs: int) -> None:
     course.deck(
         "values",
-        HEADER
-        % ("Werte", "Values")
-        + "# %% [markdown]\n# {% include 'part.j2' %}\n\n"
+        HEADER % ("Werte", "Values") + "# %% [markdown]\n# {% include 'part.j2' %}\n\n"
         "# %%\nimport helper\nprint(open('data.csv').read(), helper.X)\n"
         "print(open('../../../shared/numbers.txt').read())\n",
     )

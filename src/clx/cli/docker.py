@@ -125,7 +125,7 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
     from clx.workers.executors.docker_build import default_tag
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = _TYPES
+    types: tuple[str, ...] = _TYPES
     if course is not None:
         from clx.course.needs import needed_types
 

@@ -73,7 +73,9 @@ class Live(Shown):
         for each in progress.types.values():
             mean = f"{each.mean_seconds:.1f} s" if each.mean_seconds is not None else "–"
             failed = Text(str(each.failed), style="bold red" if each.failed else "")
-            bar = ProgressBar(total=max(1, each.total), completed=each.done + each.failed, width=24)
+            bar = ProgressBar(
+                total=max(1, each.total), completed=each.done + each.failed, width=24, complete_style="green"
+            )
             numbers = (str(number) for number in (each.queued, each.running, each.done))
             table.add_row(each.type, *numbers, failed, str(each.workers), mean, bar)
         left = progress.seconds_left()

@@ -17,9 +17,15 @@ COMMANDS = {
     "new": ("clx.cli.new", "Make a small course that builds, to start from."),
     "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
+    "start-services": ("clx.cli.services:start", "Start workers that stay."),
+    "stop-services": ("clx.cli.services:stop", "Stop the workers that stay."),
+    "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
+    "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
+    "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
+    "config": ("clx.cli.config", "Show, check and write settings."),
     "docker": ("clx.cli.docker", "Build and check container images for workers."),
 }
-"""Command → module and the line of help that stands in the list, so that listing imports nothing."""
+"""Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
 
 
 class Interrupted(BaseException):
@@ -39,7 +45,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(import_module(module), name or "command")
         return found
 
     def resolve_command(

@@ -74,4 +74,6 @@ def settings_from(context: click.Context, start: Path) -> Resolved:
 
 def log_to_terminal(*, verbose: bool) -> None:
     """Show log lines of at least level INFO when *verbose*, else warnings."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
+    logging.basicConfig(level=terminal.level, format="%(levelname)s %(message)s", handlers=[terminal])

@@ -24,6 +24,15 @@ class TypeProgress:
     failed: int = 0
     workers: int = 0
     mean_seconds: float | None = None
+    _measured: int = 0
+
+    def add_duration(self, seconds: float) -> None:
+        """Count a job of this build in the mean; history weighs as much as its first ten jobs."""
+        if self.mean_seconds is None:
+            self._measured, self.mean_seconds = 1, seconds
+            return
+        self._measured = max(self._measured, 10) + 1
+        self.mean_seconds += (seconds - self.mean_seconds) / self._measured
 
     @property
     def total(self) -> int:

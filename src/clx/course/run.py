@@ -196,6 +196,7 @@ class JobRunner:
             publish(job, row.result)
             numbers.done += 1
             seconds = ((row.finished_at or 0) - (row.started_at or 0)) / 1000
+            numbers.add_duration(seconds)
             fields = {"job": row.id, "type": row.type, "seconds": seconds}
             self._display.job_done(job.label, fields)
             return

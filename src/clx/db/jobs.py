@@ -11,6 +11,7 @@ Rules (design §3), each held by a test:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar
@@ -56,6 +57,7 @@ class Queue(Lookup):
         super().__init__(database)
         self._watch = LeaseWatch()
         self._worker: int | None = None
+        self._registering = threading.Lock()
 
     @classmethod
     def open(cls, path_or_url: str | Any, **options: Any) -> Self:
@@ -192,14 +194,15 @@ class Queue(Lookup):
             LostWorkerError: the worker was struck off.
         """
         at = now_ms() if now is None else now
-        if not self._may_claim(types, pool, at):
+        if not self.may_claim(types, pool, now=at):
             return []
         return self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
 
-    def _may_claim(self, types: Sequence[str], pool: str, now: int) -> bool:
+    def may_claim(self, types: Sequence[str], pool: str = "", *, now: int | None = None) -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
         read = self.database.read
-        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, (now,)))
+        at = now_ms() if now is None else now
+        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, (at,)))
 
     def settle(
         self,
@@ -243,11 +246,12 @@ class Queue(Lookup):
 
     def _me(self, types: Sequence[str]) -> int:
         """The worker that this object is when nobody says which one claims."""
-        if self._worker is None:
-            from clx.db.workers import register_this_process
+        with self._registering:
+            if self._worker is None:
+                from clx.db.workers import register_this_process
 
-            self._worker = register_this_process(self.database, ",".join(types))
-        return self._worker
+                self._worker = register_this_process(self.database, ",".join(types))
+            return self._worker
 
     def heartbeat(
         self, job_id: int, run: int, *, lease: int = DEFAULT_LEASE, progress: Any = None, now: int | None = None

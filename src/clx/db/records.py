@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.db.statements import NO_TIME
+from clx.errors import QueueError
 
 OnConflict = Literal["raise", "return", "replace"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -37,6 +38,9 @@ class NewJob:
         deadline: jobs with an earlier one are claimed first, milliseconds UTC.
         timeout: milliseconds one run may take.
         needs: ids of jobs that must have succeeded before this one can be claimed.
+
+    Raises:
+        QueueError: a value is outside what the table takes.
     """
 
     type: str
@@ -49,6 +53,12 @@ class NewJob:
     deadline: int | None = None
     timeout: int | None = None
     needs: Collection[int] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.priority <= 5:
+            raise QueueError(f"The priority {self.priority} is not one of 1 to 5.", "5 is claimed first; 3 is usual.")
+        if self.max_runs < 1 or not self.type or (self.timeout is not None and self.timeout < 1):
+            raise QueueError("A job has a type, at least one run and, where it has one, a positive timeout.")
 
 
 @dataclass(frozen=True, slots=True)

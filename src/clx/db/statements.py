@@ -40,15 +40,19 @@ CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = 
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
 PROMOTE = "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ?"
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
-_CLAIM = (
+_TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :now + :lease, started_at = :now, cancel_requested = 0, progress = NULL "
-    "WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
-    "{harmless} ORDER BY claim_rank, deadline, id LIMIT :n) "
-    f"RETURNING {COLUMNS}"
+    "lease_until = :now + :lease, started_at = :now, cancel_requested = 0, progress = NULL WHERE id "
 )
-CLAIM = _CLAIM.format(harmless="")
-CLAIM_HARMLESS = _CLAIM.format(harmless=" AND kills = 0 AND max_runs > 1")
+_NEXT = (
+    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type{harmless} "
+    "ORDER BY claim_rank, deadline, id LIMIT "
+)
+_CLAIM_MANY = f"{_TAKE} IN ({_NEXT} :n) RETURNING {COLUMNS}"
+CLAIM_ONE = f"{_TAKE} = ({_NEXT} 1) RETURNING {COLUMNS}".format(harmless="")
+"""One job. Five times as fast as IN with a LIMIT, for which SQLite builds a temporary table."""
+CLAIM_MANY = _CLAIM_MANY.format(harmless="")
+CLAIM_HARMLESS = _CLAIM_MANY.format(harmless=" AND kills = 0 AND max_runs > 1")
 """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
 
 # -- what workers report: every one fenced by id, run and state ---------------------------------------

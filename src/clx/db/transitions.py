@@ -141,27 +141,20 @@ def claim(
         harmless: give at most one that has killed a worker, or that has a single run, and that one first.
     """
     connection.execute(sql.PROMOTE, (now,))
+    several = sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
     taken: list[Job] = []
     for type_ in types:
         params = {"worker": worker, "lease": lease, "now": now, "pool": pool, "type": type_}
-        if harmless:
-            taken += _take(connection, sql.CLAIM, params, 0 if taken else 1)
-            if taken and (taken[0].kills or taken[0].max_runs == 1):
+        if not taken and (harmless or n == 1):
+            taken = [job_from_row(row) for row in connection.execute(sql.CLAIM_ONE, params).fetchall()]
+            if harmless and taken and (taken[0].kills or taken[0].max_runs == 1):
                 break
-        taken += _take(connection, sql.CLAIM_HARMLESS if harmless else sql.CLAIM, params, n - len(taken))
+        if len(taken) < n:
+            rows = connection.execute(several, {**params, "n": n - len(taken)}).fetchall()
+            taken += sorted((job_from_row(row) for row in rows), key=_claim_order)
         if len(taken) >= n:
             break
     return taken
-
-
-def _take(connection: Any, statement: str, params: dict[str, Any], n: int) -> list[Job]:
-    if n <= 0:
-        return []
-    params["n"] = n
-    rows = connection.execute(statement, params).fetchall()
-    return (
-        sorted((job_from_row(row) for row in rows), key=_claim_order) if len(rows) > 1 else [*map(job_from_row, rows)]
-    )
 
 
 def _claim_order(job: Job) -> tuple[int, int, int, int]:

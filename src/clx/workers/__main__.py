@@ -22,6 +22,7 @@ from clx.errors import EXIT_DONE, ClxError
 from clx.settings.schema import Settings
 from clx.workers.adoption import UNRESOLVED, await_pool
 from clx.workers.container import IMAGE_VARIABLE, database_inside
+from clx.workers.directories import work_directory
 from clx.workers.identity import process_identity
 from clx.workers.kinds import KINDS, pool_name
 from clx.workers.logs import logged
@@ -124,7 +125,8 @@ def _serve(database: Database, post: Post, arguments: argparse.Namespace, settin
         "worker %s started: %s, %s, settings from %s", post.worker_id, post.type, post.pool, arguments.config_source,
         extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
     )  # fmt: skip
-    worker = Worker(database, post, lambda: KINDS[post.type].make_converter(settings), settings.jobs)
+    kind, scratch = KINDS[post.type], work_directory(database, post.worker_id) / "scratch"
+    worker = Worker(database, post, lambda: kind.make_converter(settings, scratch), settings.jobs)
     if arguments.lifeline:
         worker.hold(sys.stdin.fileno())
     reason = "it failed"

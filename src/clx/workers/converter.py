@@ -10,6 +10,8 @@ from typing import Any, Protocol
 class Converter(Protocol):
     """One kind of work. A worker makes one converter, keeps it warm and feeds it jobs, one at a time.
 
+    Made with the settings and a scratch directory that its owner removes, whatever becomes of the worker.
+
     A converter is usable without a database: give it a directory of inputs, an empty directory for
     outputs and a payload. It may start helpers (a JVM, a browser, a kernel parent) on first use; they
     must end when :meth:`close` is called and also when this process is killed with SIGKILL.

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import select
+import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -20,6 +21,7 @@ from clx.db.jobs import Queue
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
+from clx.workers.directories import work_directory
 from clx.workers.executors.base import Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.needs import Need
@@ -30,9 +32,7 @@ _SWEEP = 1.0
 _HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
 
 
-def strike_off_dead(
-    database: Database, *, spare: Collection[int | None] = (), lease: float | None = None
-) -> list[int]:
+def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), lease: float | None = None) -> list[int]:
     """Strike off workers that are gone, and rescue their jobs.
 
     Args:
@@ -49,6 +49,7 @@ def strike_off_dead(
     for row in gone:
         queue.rescue_worker(row.id, {"kind": "gone"})
         table.end(row.id, "its process is gone", dead=True)
+        shutil.rmtree(work_directory(database, row.id), ignore_errors=True)
         log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
     return [row.id for row in gone]
 
@@ -172,6 +173,7 @@ class Crew:
             self.queue.release_worker(worker_id)
         rescued = self.queue.rescue_worker(worker_id, cause, stderr=tail or None)
         died = self.table.end(worker_id, f"ended: {tell(cause)}", dead=True)
+        shutil.rmtree(work_directory(self.database, worker_id), ignore_errors=True)
         if not died:
             return
         log.warning(

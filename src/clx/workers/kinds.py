@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,14 +37,18 @@ class Kind:
         found: Mapping[str, str] = import_module(self.identity).fingerprint(settings)
         return {"clx": __version__, **found}
 
-    def make_converter(self, settings: Settings) -> Converter:
+    def make_converter(self, settings: Settings, scratch: Path) -> Converter:
         """A converter of this type; imports whatever it needs.
+
+        Args:
+            scratch: a directory it may keep files in while it lives; made here.
 
         Raises:
             ToolMissingError: a package it needs is not installed.
         """
         module, _, name = self.converter.partition(":")
-        made: Converter = getattr(import_module(module), name)(settings)
+        scratch.mkdir(parents=True, exist_ok=True)
+        made: Converter = getattr(import_module(module), name)(settings, scratch)
         return made
 
 

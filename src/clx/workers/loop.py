@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -28,6 +29,7 @@ from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.settings.schema import JobsSettings
 from clx.workers.converter import Converter
+from clx.workers.directories import work_directory
 from clx.workers.job_run import describe_failure, peak_memory, run_job
 
 log = logging.getLogger("clx.worker")
@@ -75,7 +77,7 @@ class Worker:
         self._queue = Queue(database)
         self._table = WorkerTable(database)
         self._store = ArtifactStore(database.state_dir / "artifacts")
-        self._directory = database.state_dir / "work" / str(post.worker_id)
+        self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
         self._keeper = Keeper(database, post, jobs, self._directory)
 
@@ -102,8 +104,7 @@ class Worker:
             signal.set_wakeup_fd(-1)
             wake.close()
             woken.close()
-            with contextlib.suppress(OSError):
-                self._directory.rmdir()
+            shutil.rmtree(self._directory, ignore_errors=True)
         return self._keeper.reason or self._stop_reason
 
     def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], None]) -> None:
@@ -313,8 +314,6 @@ class Keeper(threading.Thread):
 
     def _end(self, reason: str, *, release: bool) -> None:
         """End the process in the middle of whatever it does; helpers notice their pipes closing."""
-        import shutil
-
         job = self._take()
         if job is not None and release:
             with contextlib.suppress(Exception):

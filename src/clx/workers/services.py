@@ -177,7 +177,8 @@ def start_services(
         EngineError: the container engine or an image is not there.
         WorkerStartupError: they do not start; whatever this call had started is ended again.
     """
-    require_ready(database, {each.type: each.image if each.mode == "docker" else None for each in wanted}, wanted[0].settings, note)
+    images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
+    require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
         before, old = service_workers(database), read_state(database.state_dir)
@@ -300,9 +301,7 @@ def _undo(database: Database, old: ServiceState | None) -> None:
     if old is None:
         _stop(database, grace=1.0)
         return
-    update_state(
-        database.state_dir, lambda state: msgspec.structs.replace(old, supervisor=(state or old).supervisor)
-    )
+    update_state(database.state_dir, lambda state: msgspec.structs.replace(old, supervisor=(state or old).supervisor))
     database.doorbell.ring(SERVICE)
 
 
@@ -413,4 +412,3 @@ def databases_with_services() -> list[Path]:
             with contextlib.suppress(OSError):
                 note.unlink()
     return found
-

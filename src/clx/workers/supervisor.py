@@ -24,7 +24,7 @@ import msgspec
 
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
-from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError
+from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import Crew, last_line, strike_off_dead, tell
@@ -275,7 +275,11 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
 def supervise(path: Path) -> int:
     """Be the supervisor of a database until told to end; returns the exit code."""
     with Database.open(path) as database, locked(database.state_dir, "supervisor", wait=False) as alone:
-        state = update_state(database.state_dir, _sign) if alone else None
+        if not alone:
+            raise WorkerStartupError(
+                f"Another supervisor serves {path}.", f"Stop it: clx stop-services --db-path {path}"
+            )
+        state = update_state(database.state_dir, _sign)
         if state is not None and state.wanted:
             with logged(database.state_dir, state.wanted[0].settings.logging.level):
                 Supervisor(database, state).run()

@@ -72,7 +72,7 @@ class DockerWorker:
 
     def is_alive(self) -> bool:
         """Whether the container runs, paused or not."""
-        return self._ended >= 0 and not select.select([self._ended], [], [], 0)[0]
+        return not self.wait(0.0)
 
     def ended_well(self) -> bool:
         """Whether it ended with code 0."""
@@ -115,7 +115,7 @@ class DockerWorker:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the container."""
-        return self._ended < 0 or select.select([self._ended], [], [], max(0.0, seconds))[0] != []
+        return self._ended < 0 or bool(select.select([self._ended], [], [], max(0.0, seconds))[0])
 
     def kill(self) -> None:
         """SIGKILL to everything in the container; also when it is paused."""
@@ -205,7 +205,10 @@ def _options(client: Any, spawn: Spawn, log: str) -> dict[str, Any]:
         "command": _command(spawn, log),
         "labels": labels_of(spawn),
         "environment": {
-            DATABASE_VARIABLE: database_inside_of(spawn.database), IMAGE_VARIABLE: spawn.image or "", "HOME": _HOME, "USER": "clx"
+            DATABASE_VARIABLE: database_inside_of(spawn.database),
+            IMAGE_VARIABLE: spawn.image or "",
+            "HOME": _HOME,
+            "USER": "clx",
         },
         "mounts": [bind(spawn.database)],
         "tmpfs": {_HOME: "rw,exec,mode=1777"},

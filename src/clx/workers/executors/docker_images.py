@@ -131,8 +131,10 @@ def _pull_now(name: str, limit: float, failure: list[EngineError]) -> None:
     repository, tag = parse_repository_tag(name)
     try:
         with engine_errors(f"pull the image {name}"), closing(connect(limit + ANSWER_LIMIT)) as client:
-            for line in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True):
-                if "error" in line:
-                    raise EngineError(f"The image {name} cannot be pulled: {line['error']}")
+            lines = client.api.pull(repository, tag=tag or "latest", stream=True, decode=True)
+            said = next((line["error"] for line in lines if "error" in line), None)
+        fact = f"The image {name} cannot be pulled: {said}" if said else ""
     except EngineError as error:
-        failure.append(EngineError(error.fact, error.next_step or f"Check the name, or type: docker pull {name}"))
+        fact = error.fact
+    if fact:
+        failure.append(EngineError(fact, f"Check the name, or type: docker pull {name}"))

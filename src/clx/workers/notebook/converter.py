@@ -32,13 +32,12 @@ _TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
 class NotebookConverter:
     """Converts decks; implements :class:`clx.workers.converter.Converter`.
 
-    Raises:
-        ToolMissingError: the packages of ``clx[notebook]`` are not installed.
+    It keeps nothing in a scratch directory: the addresses of kernels' sockets need shorter paths.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _scratch: Path | None = None) -> None:
         self._settings = settings.notebook
-        self._files = _deck_files()
+        self._loaded: DeckFiles | None = None
         self._pool: KernelPool | None = None
 
     def convert(
@@ -52,12 +51,16 @@ class NotebookConverter:
 
         Raises:
             ConversionError: the deck is wrong or one of its cells fails; ``retryable`` when its kernel died.
-            ToolMissingError: there is no kernel for the deck's language.
+            ToolMissingError: there is no kernel for the deck's language, or the packages of ``clx[notebook]`` are
+                not installed.
         """
         job = read_job(payload)
+        if job.evaluate and job.language.name == "python":
+            self._kernels().warm()  # the kernels' parent starts while this process imports what it needs
+        files = self._loaded = self._loaded or _deck_files()
         if job.task == "render":
-            return self._files.render(job, inputs, outputs, warn)
-        return self._files.execute(job, inputs, outputs, lambda cells: self._run(job, inputs, cells), warn)
+            return files.render(job, inputs, outputs, warn)
+        return files.execute(job, inputs, outputs, lambda cells: self._run(job, inputs, cells), warn)
 
     def close(self) -> None:
         """End the kernels and their parent. Idempotent."""
@@ -65,14 +68,19 @@ class NotebookConverter:
             self._pool.close()
             self._pool = None
 
-    def _run(self, job: NotebookJob, inputs: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.workers.notebook.execution import CellFailed, KernelPool
-        from clx.workers.notebook.output_html import CellRun
+    def _kernels(self) -> KernelPool:
+        from clx.workers.notebook.execution import KernelPool
 
         self._pool = self._pool or KernelPool(self._settings.python)
+        return self._pool
+
+    def _run(self, job: NotebookJob, inputs: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
+        from clx.workers.notebook.execution import CellFailed
+        from clx.workers.notebook.output_html import CellRun
+
         code = [cell for cell in cells if cell.runs]
         try:
-            results = self._pool.run(
+            results = self._kernels().run(
                 [cell.source for cell in code],
                 cwd=(inputs / job.deck).parent,
                 language=job.language.name,

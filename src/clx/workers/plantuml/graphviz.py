@@ -16,7 +16,11 @@ from clx.workers.tools.pins import install_hint
 _LIMIT_S = 20
 _SCRIPT = """#!/bin/sh
 case "$1" in -V) exec {dot} "$@" ;; esac
-{dot} "$@" 2>{errors} && exit 0
+if command -v setpriv >/dev/null 2>&1; then
+    setpriv --pdeathsig KILL {dot} "$@" 2>{errors} && exit 0
+else
+    {dot} "$@" 2>{errors} && exit 0
+fi
 status=$?
 echo "exit status $status" >>{errors}
 mv {errors} {failed}

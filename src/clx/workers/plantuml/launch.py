@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +78,7 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     command = [
+        *_dies_with_parent(),
         str(tools.java),
         *_FLAGS,
         *_archive_flags(tools, save),
@@ -87,6 +90,12 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
         *(("-graphvizdot", str(dot)) if dot else ("-Playout=smetana",)),
     ]
     return Jvm(command, stage.directory, _environment(), scratch / f"{picture_format}.log")
+
+
+def _dies_with_parent() -> list[str]:
+    """What makes a JVM that is busy end at once when its worker is killed; one that waits sees its input end."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def unsaved_archive(tools: Tools) -> Path | None:

@@ -1,0 +1,261 @@
+"""``clx config show|path|init|set|check``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from clx.cli.options import log_to_terminal, verbose_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clx.settings.keys import Key
+
+Scope = Literal["system", "user", "project"]
+
+_FORMAT = click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
+)
+
+
+def _scope_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    for scope, help_ in (
+        ("system", "The file for everybody on this machine."),
+        ("user", "The file for all of your projects."),
+        ("project", "The file of this project. [default]"),
+    ):
+        command = click.option(f"--{scope}", "scope", flag_value=scope, help=help_)(command)
+    return command
+
+
+@click.group("config")
+def command() -> None:
+    """Settings: what they are and where each one comes from.
+
+    Lowest to highest: defaults, system file, user file, project file (.clx/config.toml), variables
+    (CLX_WORKERS__NOTEBOOK__COUNT), options.
+
+    \b
+    Examples:
+      clx config show --origin
+      clx config init
+      clx config set workers.notebook.count 4
+      clx config check
+    """
+
+
+@command.command("show")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option("--origin", is_flag=True, help="Also where each value comes from: file and line, variable or default.")
+@_FORMAT
+@verbose_option
+def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
+    """Every setting with its value, or only those named.
+
+    \b
+    Examples:
+      clx config show
+      clx config show --origin workers.notebook.count workers.default_worker_count
+      clx config show --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.roster import print_table
+    from clx.settings.resolve import resolve
+
+    known = [_key(name).name for name in keys]
+    rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
+    if format_ == "json":
+        document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
+        click.echo(json.dumps({"settings": document}, indent=2))
+        return
+    cells = [(name, _written(value), where.where) for name, value, where in rows]
+    if origin:
+        click.echo(print_table(("SETTING", "VALUE", "FROM"), cells))
+    else:
+        click.echo(print_table(("SETTING", "VALUE"), [cell[:2] for cell in cells]))
+
+
+def _written(value: Any) -> str:
+    return "–" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> Key:
+    """The setting of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from clx.errors import UsageError
+    from clx.settings.keys import all_keys
+    from clx.settings.problems import closest
+
+    found = all_keys().get(name)
+    if found is None:
+        near = closest(name, all_keys())
+        raise UsageError(
+            f"{name} is not a setting.", f'Did you mean "{near}"?' if near else "`clx config show` lists them."
+        )
+    return found
+
+
+@command.command("path")
+@_FORMAT
+@verbose_option
+def paths(format_: str, verbose: bool) -> None:
+    """The files that are read here, lowest first, and whether they exist.
+
+    \b
+    Examples:
+      clx config path
+      clx config path --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.roster import print_table
+
+    rows = [(scope, path, os.path.lexists(path)) for scope, path in _files().items()]
+    if format_ == "json":
+        files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
+        click.echo(json.dumps({"files": files}, indent=2))
+        return
+    click.echo(
+        print_table(
+            ("KIND", "EXISTS", "PATH"), [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
+        )
+    )
+
+
+def _files() -> dict[Scope, Path]:
+    """The file of every scope; the project's where it is or would be made."""
+    from clx.cli.project import project_root
+    from clx.settings.resolve import settings_files
+
+    found: dict[Scope, Path] = {file.kind: file.path for file in settings_files(Path.cwd())}
+    found.setdefault("project", project_root(Path.cwd()) / ".clx" / "config.toml")
+    return found
+
+
+@command.command("init")
+@_scope_option
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@verbose_option
+def init(scope: Scope | None, force: bool, verbose: bool) -> None:
+    """Write a settings file in which every setting stands with its default and its meaning, commented out.
+
+    \b
+    Examples:
+      clx config init
+      clx config init --user
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.errors import UsageError
+    from clx.settings.write import write_text
+
+    scope = scope or "project"
+    path = _files()[scope]
+    if os.path.lexists(path) and not force:
+        raise UsageError(f"{path} is there already.", "Change it with `clx config set`, or replace it with --force.")
+    if scope == "project":
+        _ignore_state(path.parent)
+    write_text(path, _template())
+    click.echo(f"Wrote {path}")
+
+
+def _ignore_state(directory: Path) -> None:
+    """Everything in ``.clx`` but the settings stays out of version control."""
+    from clx.db.database import prepare_state_directory
+
+    prepare_state_directory(directory / "jobs.db")
+
+
+def _template() -> str:
+    import textwrap
+
+    import tomli_w
+
+    from clx.settings.describe import describe
+
+    lines = ["# Settings of CLX. Take the # from a line to change it; `clx config show --origin` tells what holds.", ""]
+    section = ""
+    for setting in describe():
+        table, _, name = setting.key.rpartition(".")
+        if table != section:
+            lines += [f"[{table}]"] if not section else ["", f"[{table}]"]
+            section = table
+        text = f"{setting.doc} It is {setting.type}."
+        lines += [f"# {line}" for line in textwrap.wrap(" ".join(text.split()), 96)]
+        value = tomli_w.dumps({name: setting.default}).rstrip() if setting.default is not None else f"{name} = …"
+        lines.append(f"# {value}")
+    return "\n".join(lines) + "\n"
+
+
+@command.command("set")
+@click.argument("key")
+@click.argument("value")
+@_scope_option
+@verbose_option
+def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
+    """Give a setting a value in a file. Everything else in the file stays as it is.
+
+    \b
+    Examples:
+      clx config set workers.notebook.count 4
+      clx config set workers.drawio.execution_mode docker
+      clx config set --user notebook.python ~/venvs/course/bin/python
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.errors import UsageError
+    from clx.settings.keys import InvalidValueError
+    from clx.settings.resolve import resolve
+    from clx.settings.write import set_value
+
+    found = _key(key)
+    try:
+        checked = found.check(value, text=True)
+    except InvalidValueError as error:
+        raise UsageError(f"{key}: {error.fact}.", error.next_step) from error
+    scope = scope or "project"
+    path = _files()[scope]
+    if scope == "project":
+        _ignore_state(path.parent)
+    set_value(path, key, checked)
+    click.echo(f"{key} = {_written(checked)} in {path}")
+    origin = resolve(Path.cwd()).origin(key)
+    if not origin.where.startswith(str(path)):
+        click.echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
+
+
+@command.command("check")
+@_FORMAT
+@verbose_option
+def check(format_: str, verbose: bool) -> None:
+    """Read every settings file and variable; exit code 2 with file, line and reason where one is wrong.
+
+    \b
+    Examples:
+      clx config check
+      clx config check --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.settings.resolve import resolve
+
+    resolved = resolve(Path.cwd())
+    workers = resolved.workers()
+    if format_ == "json":
+        document = {
+            "ok": True,
+            "workers": {
+                worker.type: {"mode": worker.mode, "count": worker.count, "image": worker.image}
+                for worker in workers.values()
+            },
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    for worker in workers.values():
+        image = f" from {worker.image}" if worker.image else ""
+        click.echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
+    click.echo("The settings are sound.")

@@ -1,0 +1,267 @@
+"""``clx jobs list|show|retry|cancel``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clx.cli.options import database_option, log_to_terminal, verbose_option
+
+if TYPE_CHECKING:
+    from clx.db.database import Database
+    from clx.db.records import Job, JobState
+
+_STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
+_FORMAT = click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
+)
+
+
+@click.group("jobs")
+def command() -> None:
+    """The jobs of a database: what they are, why they ran, waited or failed; try again; cancel.
+
+    \b
+    Examples:
+      clx jobs list --state failed
+      clx jobs show 42
+      clx jobs retry 42
+      clx jobs cancel --queued
+    """
+
+
+@command.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these. Repeatable.")
+@click.option("--type", "type_", metavar="T", help="Only jobs of this worker type.")
+@click.option("--batch", type=int, metavar="N", help="Only those of this build.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
+@database_option
+@_FORMAT
+@verbose_option
+def list_them(
+    states: tuple[JobState, ...],
+    type_: str | None,
+    batch: int | None,
+    limit: int,
+    db_path: Path | None,
+    format_: str,
+    verbose: bool,
+) -> None:
+    """The newest jobs, newest first.
+
+    \b
+    Examples:
+      clx jobs list
+      clx jobs list --state failed --state running --limit 10
+      clx jobs list --type notebook --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.db.jobs import Queue
+
+    database = _look(db_path)
+    jobs: list[Job] = []
+    if database is not None:
+        with database:
+            jobs = Queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
+    if format_ == "json":
+        click.echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
+    else:
+        click.echo(_table(jobs) if jobs else "No jobs.")
+
+
+def _look(db_path: Path | None) -> Database | None:
+    from clx.cli.project import open_to_look
+    from clx.settings.resolve import resolve
+
+    return open_to_look(resolve(Path.cwd()), db_path)
+
+
+def _change(db_path: Path | None) -> Database | None:
+    from clx.cli.project import open_to_change
+    from clx.settings.resolve import resolve
+
+    return open_to_change(resolve(Path.cwd()), db_path)
+
+
+def _document(job: Job) -> dict[str, Any]:
+    """A job; times in seconds UTC."""
+    from clx.cli.roster import job_words
+
+    def seconds(at: int | None) -> float | None:
+        return None if at is None else at / 1000
+
+    return {
+        "id": job.id,
+        "type": job.type,
+        "state": job.state,
+        "what": job_words(job.payload),
+        "priority": job.priority,
+        "run": job.run,
+        "max_runs": job.max_runs,
+        "worker": job.worker_id,
+        "pool": job.pool,
+        "key": job.key,
+        "cancel_requested": job.cancel_requested,
+        "created_at": seconds(job.created_at),
+        "started_at": seconds(job.started_at),
+        "finished_at": seconds(job.finished_at),
+        "error": job.error,
+    }
+
+
+def _table(jobs: list[Job]) -> str:
+    from clx.cli.roster import duration, job_words, print_table
+
+    rows = []
+    for job in jobs:
+        ended = job.finished_at is not None and job.started_at is not None
+        took = duration(((job.finished_at or 0) - (job.started_at or 0)) / 1000) if ended else "–"
+        message = str((job.error or {}).get("message", "")) if job.state == "failed" else ""
+        what = f"{job_words(job.payload)}{': ' if message else ''}{message}"
+        rows.append((str(job.id), job.type, job.state, f"{job.run}/{job.max_runs}", took, what))
+    return print_table(("ID", "TYPE", "STATE", "RUNS", "TIME", "WHAT"), rows)
+
+
+@command.command("show")
+@click.argument("job_id", metavar="ID", type=int)
+@database_option
+@_FORMAT
+@verbose_option
+def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None:
+    """Everything about one job: who wanted it, what it waits for, every run and how it ended.
+
+    \b
+    Examples:
+      clx jobs show 42
+      clx jobs show 42 --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.db.jobs import Queue
+    from clx.settings.resolve import resolve
+    from clx.workers.story import story
+
+    database = _look(db_path)
+    if database is None:
+        raise _unknown(job_id)
+    with database:
+        job = Queue(database).get(job_id)
+        if job is None:
+            raise _unknown(job_id)
+        told = story(database, job, resolve(Path.cwd()).settings.jobs)
+        runs = Queue(database).runs(job_id)
+    if format_ == "json":
+        document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(_table([job]))
+    for line in told:
+        click.echo(line)
+    error = job.error or {}
+    if verbose and error.get("traceback"):
+        click.echo(error["traceback"])
+
+
+def _unknown(job_id: int) -> Exception:
+    from clx.errors import UsageError
+
+    return UsageError(f"There is no job {job_id}.", "`clx jobs list` names those there are.")
+
+
+@command.command("retry")
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.option("--failed", is_flag=True, help="Every failed job.")
+@database_option
+@verbose_option
+def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, verbose: bool) -> None:
+    """Queue failed or cancelled jobs again. A build does the same by itself when it is run again.
+
+    \b
+    Examples:
+      clx jobs retry 42 43
+      clx jobs retry --failed
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.db.jobs import Queue
+    from clx.errors import JobExistsError, UsageError
+
+    database, ids = _chosen(db_path, job_ids, "failed" if failed else None, "--failed")
+    if database is None:
+        click.echo("No jobs.")
+        return
+    with database:
+        try:
+            queued = Queue(database).retry(ids)
+        except JobExistsError as error:
+            raise UsageError(
+                f"Job {error.job_id}, which asks the same question as one of these, waits or runs already.",
+                f"See it with `clx jobs show {error.job_id}`, or name the others alone.",
+            ) from error
+        click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
+        rest = [id_ for id_ in ids if id_ not in queued]
+        if rest:
+            click.echo(f"Neither failed nor cancelled: {', '.join(map(str, rest))}.")
+
+
+@command.command("cancel")
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.option("--queued", is_flag=True, help="Every job that waits.")
+@database_option
+@verbose_option
+def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, verbose: bool) -> None:
+    """Cancel jobs: those that wait at once, those that run as soon as their worker hears of it.
+
+    \b
+    Examples:
+      clx jobs cancel 42
+      clx jobs cancel --queued
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.db.jobs import Queue
+
+    database, ids = _chosen(db_path, job_ids, "queued" if queued else None, "--queued")
+    if database is None:
+        click.echo("No jobs.")
+        return
+    with database:
+        queue = Queue(database)
+        queue.cancel(ids)
+        jobs = queue.get_many(ids)
+        done = [job.id for job in jobs if job.state == "cancelled"]
+        told = [job.id for job in jobs if job.state == "running"]
+        over = [job.id for job in jobs if job.state in {"succeeded", "failed"}]
+    click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
+    if told:
+        click.echo(f"Running and told to stop: {', '.join(map(str, told))}.")
+    if over:
+        click.echo(f"Over already: {', '.join(map(str, over))}.")
+
+
+def _chosen(
+    db_path: Path | None, job_ids: tuple[int, ...], state: JobState | None, option: str
+) -> tuple[Database | None, list[int]]:
+    """The database and the ids that were asked for, each of which exists."""
+    from clx.db.jobs import Queue
+    from clx.errors import UsageError
+
+    if not job_ids and state is None:
+        raise UsageError("No job was named.", f"Name some by their id, or use {option}.")
+    database = _change(db_path)
+    if database is None:
+        if job_ids:
+            raise _unknown(job_ids[0])
+        return None, []
+    known = {job.id for job in Queue(database).get_many(job_ids)}
+    missing = [id_ for id_ in job_ids if id_ not in known]
+    if missing:
+        database.close()
+        raise _unknown(missing[0])
+    found = [job.id for job in Queue(database).search(state=state, limit=1 << 30)] if state else []
+    return database, sorted({*job_ids, *found})
+
+
+def _named(ids: list[int]) -> str:
+    shown = ", ".join(map(str, ids[:10]))
+    return f": {shown}{', …' if len(ids) > 10 else ''}" if ids else ""

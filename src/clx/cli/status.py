@@ -1,0 +1,95 @@
+"""``clx status``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clx.cli.options import database_option, log_to_terminal, verbose_option
+
+_EVERY = 1.0
+
+_EPILOG = """\b
+Examples:
+  clx status
+  clx status --follow
+  clx status --db-path /data/clx_jobs.db --format json
+
+\b
+Exit codes: 0 whatever the state, an idle system included; 4 the database cannot be read.
+"""
+
+
+@click.command("status", epilog=_EPILOG)
+@click.option("--follow", is_flag=True, help="Show it again every second until Ctrl-C.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@database_option
+@verbose_option
+@click.pass_context
+def command(context: click.Context, /, follow: bool, format_: str, db_path: Path | None, verbose: bool) -> None:
+    """Workers per type and state, queue depth, mean job time, time left, builds under way."""
+    log_to_terminal(verbose=verbose)
+    from clx.cli.main import Interrupted
+    from clx.cli.project import database_path, open_to_look
+    from clx.settings.resolve import resolve
+    from clx.workers.overview import overview
+
+    resolved = resolve(Path.cwd())
+    database = open_to_look(resolved, db_path)
+    if database is None:
+        _print_nothing(database_path(resolved, db_path), format_)
+        return
+    with database:
+        _print(overview(database, resolved.settings.jobs), format_, follow=follow)
+        try:
+            while follow:
+                time.sleep(_EVERY)
+                _print(overview(database, resolved.settings.jobs), format_, follow=True)
+        except Interrupted as error:
+            context.exit(128 + error.number)
+
+
+def _print_nothing(path: Path, format_: str) -> None:
+    if format_ == "json":
+        document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
+        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": []}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(f"Idle: there is no database at {path} yet.")
+
+
+def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
+    if format_ == "json":
+        click.echo(json.dumps(found, indent=None if follow else 2))
+        return
+    if follow:
+        click.clear()
+    click.echo(_text(found))
+
+
+def _text(found: dict[str, Any]) -> str:
+    from clx.cli.roster import duration, print_table
+
+    headings = ("TYPE", "IDLE", "BUSY", "HUNG", "DEAD", "QUEUED", "RUNNING", "DONE", "FAILED", "MEAN", "LEFT")
+    rows = []
+    for type_, queue in found["queue"].items():
+        workers = found["workers"].get(type_, {})
+        mean, left = queue["mean_seconds"], queue["seconds_left"]
+        numbers = [workers.get(status, 0) for status in ("idle", "busy", "hung", "dead")]
+        numbers += [queue["queued"] + queue["delayed"], queue["running"], queue["succeeded"], queue["failed"]]
+        times = ("–" if mean is None else f"{mean:.2f} s", "–" if left is None else duration(left))
+        rows.append((type_, *map(str, numbers), *times))
+    lines = [print_table(headings, rows), "", f"{found['state'].capitalize()}. Database: {found['database']}"]
+    services = found["services"]
+    if services["supervisor"] is not None:
+        wanted = ", ".join(f"{count} {type_}" for type_, count in services["wanted"].items())
+        lines.append(f"Services: supervisor {services['supervisor']}; wanted: {wanted}")
+    for batch in found["batches"]:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(batch["jobs"].items()))
+        lines.append(f"Batch {batch['id']} ({batch['name']}, pid {batch['pid']}): {states or 'no jobs yet'}")
+    lines += [f"Warning: {text}" for text in found["warnings"]]
+    return "\n".join(lines)

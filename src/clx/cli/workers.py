@@ -1,0 +1,246 @@
+"""``clx workers list|cleanup|stop|logs``."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clx.cli.options import database_option, log_to_terminal, verbose_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clx.workers.roster import Member
+
+_FORMAT = click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
+)
+
+
+@click.group("workers")
+def command() -> None:
+    """The workers of a database: who is there, how they are, and how to be rid of them.
+
+    \b
+    Examples:
+      clx workers list
+      clx workers list --all --format json
+      clx workers cleanup --dry-run
+      clx workers stop 7
+      clx workers logs 7 -f
+    """
+
+
+@command.command("list")
+@click.option("--all", "everybody", is_flag=True, help="Also those that have ended.")
+@database_option
+@_FORMAT
+@verbose_option
+def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
+    """Every registered worker: idle, busy, hung (alive but silent, or over its job's time) or dead (gone).
+
+    \b
+    Examples:
+      clx workers list
+      clx workers list --db-path /data/clx_jobs.db --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.project import database_path, open_to_look
+    from clx.cli.roster import member_document
+    from clx.settings.resolve import resolve
+    from clx.workers.roster import roster
+    from clx.workers.services import databases_with_services
+
+    resolved = resolve(Path.cwd())
+    path = database_path(resolved, db_path)
+    database = open_to_look(resolved, db_path)
+    members: list[Member] = []
+    if database is not None:
+        with database:
+            members = roster(database, resolved.settings.jobs, everybody=everybody)
+    elsewhere = [] if db_path else [str(each) for each in databases_with_services() if each != path]
+    if format_ == "json":
+        document = {
+            "database": str(path),
+            "workers": [member_document(member) for member in members],
+            "services_elsewhere": elsewhere,
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(_table(members) if members else f"No workers are registered in {path}.")
+    for each in elsewhere:
+        click.echo(f"Services also run on another database: clx workers list --db-path {each}")
+
+
+def _table(members: list[Member]) -> str:
+    from clx.cli.roster import duration, job_words, print_table
+
+    headings = ("ID", "TYPE", "STATUS", "MODE", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
+    rows = []
+    for member in members:
+        row, job = member.row, member.job
+        doing = member.reason or (f"job {job.id}: {job_words(job.payload)}" if job is not None else "")
+        memory = "–" if member.memory is None else f"{member.memory >> 20} MiB"
+        keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else "a program"
+        numbers = (str(row.jobs_succeeded + row.jobs_failed), str(row.jobs_failed), duration(member.uptime), memory)
+        rows.append((str(row.id), row.type, member.status, row.mode, *numbers, keeper, doing))
+    return print_table(headings, rows)
+
+
+@command.command("cleanup")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@database_option
+@_FORMAT
+@verbose_option
+def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
+    """Strike off dead workers; end orphan processes and containers of this database.
+
+    Only what CLX started for this database is touched, and nothing that a build or services still keep.
+
+    \b
+    Examples:
+      clx workers cleanup --dry-run
+      clx workers cleanup
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.project import open_to_change
+    from clx.settings.resolve import resolve
+    from clx.workers.roster import cleanup
+
+    resolved = resolve(Path.cwd())
+    database = open_to_change(resolved, db_path)
+    found = []
+    if database is not None:
+        with database:
+            found = cleanup(database, resolved.settings, dry_run=dry_run)
+    if format_ == "json":
+        cleaned = [{"kind": each.kind, "name": each.name, "what": each.what} for each in found]
+        click.echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))
+        return
+    for each in found:
+        click.echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
+    if not found:
+        click.echo("Nothing to clean up.")
+
+
+@command.command("stop")
+@click.argument("worker_ids", metavar="ID...", nargs=-1, type=int, required=True)
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds it has to finish its job.")
+@database_option
+@verbose_option
+def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, verbose: bool) -> None:
+    """Stop single workers; a service worker that is stopped this way is not replaced.
+
+    A job that is not finished within the timeout (default: workers.grace_period) is handed back.
+
+    \b
+    Examples:
+      clx workers stop 7
+      clx workers stop 7 8 --timeout 60
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.project import open_to_change
+    from clx.db.workers import WorkerTable
+    from clx.settings.resolve import resolve
+    from clx.workers.roster import stop_worker
+
+    resolved = resolve(Path.cwd())
+    grace = resolved.settings.workers.grace_period if timeout is None else timeout
+    database = open_to_change(resolved, db_path)
+    if database is None:
+        raise _unknown(worker_ids[0])
+    with database:
+        table = WorkerTable(database)
+        rows = [(worker_id, table.get(worker_id)) for worker_id in worker_ids]
+        for worker_id, row in rows:
+            if row is None:
+                raise _unknown(worker_id)
+        for worker_id, row in rows:
+            assert row is not None
+            ended = row.ended_at is None and stop_worker(
+                row, table, resolved.settings, grace=grace, reason="clx workers stop"
+            )
+            click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+
+
+def _unknown(worker_id: int) -> Exception:
+    from clx.errors import UsageError
+
+    return UsageError(f"There is no worker #{worker_id}.", "`clx workers list --all` names those there are.")
+
+
+@command.command("logs")
+@click.argument("worker_id", metavar="ID", type=int)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends, or Ctrl-C.")
+@database_option
+@_FORMAT
+@verbose_option
+def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
+    """What one worker logged, and what its process wrote to standard error.
+
+    \b
+    Examples:
+      clx workers logs 7
+      clx workers logs 7 -f
+      clx workers logs 7 --format json
+    """
+    log_to_terminal(verbose=verbose)
+    from clx.cli.project import open_to_look
+    from clx.db.workers import WorkerTable
+    from clx.settings.resolve import resolve
+    from clx.workers.logs import entries
+
+    database = open_to_look(resolve(Path.cwd()), db_path)
+    if database is None:
+        raise _unknown(worker_id)
+    with database:
+        table = WorkerTable(database)
+        if table.get(worker_id) is None:
+            raise _unknown(worker_id)
+        for entry in entries(database.state_dir, worker=worker_id):
+            _print_entry(entry, format_)
+        if format_ == "table":
+            _print_output(table, worker_id)
+        if follow:
+            for entry in _following(table, worker_id):
+                _print_entry(entry, format_)
+
+
+def _print_entry(entry: dict[str, Any], format_: str) -> None:
+    if format_ == "json":
+        click.echo(json.dumps(entry))
+        return
+    at = datetime.fromtimestamp(entry["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    click.echo(f"{at} {entry['level'].upper():<7} {entry['message']}")
+    for key in ("stderr", "traceback"):
+        if entry.get(key):
+            click.echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
+
+
+def _print_output(table: Any, worker_id: int) -> None:
+    """The raw output of the process, as long as there is a file of it."""
+    started = table.events(worker_id, action="started")
+    name = started[0][1].get("log") if started else None
+    path = table.database.state_dir / "logs" / Path(name).name if name else None
+    if path is not None and path.is_file() and path.stat().st_size:
+        click.echo(f"Output of its process ({path}):")
+        click.echo(path.read_text(encoding="utf-8", errors="replace").rstrip())
+
+
+def _following(table: Any, worker_id: int) -> Iterator[dict[str, Any]]:
+    """New entries until the worker has ended."""
+    from clx.workers.logs import log_path, matching
+
+    with log_path(table.database.state_dir).open("rb") as stream:
+        stream.seek(0, 2)
+        while True:
+            row = table.get(worker_id)
+            yield from matching(stream, worker_id)
+            if row is None or row.ended_at is not None:
+                return
+            time.sleep(0.2)

@@ -1,0 +1,250 @@
+"""The loop of a worker inside a program of one's own: claim, run a function, report.
+
+Usage::
+
+    with Queue.open("jobs.db") as queue:
+        Consumer(queue, {"resize": resize}).run()
+
+While jobs are long, each is claimed, run and reported by itself; the report and the next claim share a
+transaction. While jobs are short, several are claimed ahead and reported together, at most
+:data:`FLUSH` seconds late. Jobs held ahead of a long one are handed back at once. The function runs in this
+process: a timeout takes the job away from it but cannot stop it. To have it killed, use worker processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
+from clx.db.records import Report
+from clx.db.waiting import SLOW_BEAT, Bells
+from clx.db.workers import WorkerTable, register_this_process
+from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+
+log = logging.getLogger("clx.consumer")
+
+Handler = Callable[[Job], Any]
+
+FLUSH = 0.010
+"""Seconds a result waits at most before it is reported, counted from the first unreported one."""
+AHEAD = 64
+"""Jobs held at most."""
+_LONG = 0.050
+"""Seconds after which the jobs held ahead of a running one are handed back."""
+
+
+class Consumer:
+    """Runs the jobs of one queue, one at a time, with functions of this process.
+
+    Args:
+        queue: where the jobs are.
+        handlers: job type → the function that does it; what it returns is the job's result, an exception
+            its failure, tried again while runs are left.
+        pool: whose jobs are taken.
+        lease: milliseconds; renewed every sixth of it.
+        ahead: jobs held at most; 1 claims nothing ahead.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        handlers: Mapping[str, Handler],
+        *,
+        pool: str = "",
+        lease: int = DEFAULT_LEASE,
+        ahead: int = AHEAD,
+    ) -> None:
+        self.queue = queue
+        self.handlers = dict(handlers)
+        self.worker = register_this_process(queue.database, ",".join(handlers))
+        self._types = list(handlers)
+        self._pool = pool
+        self._lease = lease
+        self._ahead = ahead
+        self._room = 1
+        self._stopping = threading.Event()
+        self._holding = _Holding()
+
+    def stop(self) -> None:
+        """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
+        self._stopping.set()
+        self.queue.database.doorbell.ring(*self._types)
+
+    def run(self, *, until_idle: bool = False) -> int:
+        """Do jobs until :meth:`stop`, or until there is none left; returns how many runs were reported."""
+        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        keeper.start()
+        done = 0
+        try:
+            with Bells(self.queue.database, self._types) as bells:
+                while not self._stopping.is_set():
+                    bells.silence()
+                    turn = self._turn()
+                    done += turn
+                    if not turn and until_idle:
+                        break
+                    if not turn:
+                        self._rest(bells)
+        finally:
+            self._stopping.set()
+            self._holding.end()
+            keeper.join()
+            WorkerTable(self.queue.database).end(self.worker, "stopped")
+        return done
+
+    def _rest(self, bells: Bells) -> None:
+        bells.wait(SLOW_BEAT)
+        with suppress(DatabaseBusyError, DatabaseFullError):
+            self.queue.rescue()
+
+    # -- jobs -------------------------------------------------------------------------------------
+
+    def _turn(self) -> int:
+        """Claim, and go on until nothing is held; returns how many runs were reported."""
+        claimed = self._settle([], claim=True) if self.queue.may_claim(self._types, self._pool) else []
+        done = 0
+        while claimed:
+            self._holding.fill(claimed)
+            reports: list[Report] = []
+            started = first = time.perf_counter()
+            while (job := self._holding.take()) is not None:
+                reports.append(self._do(job))
+                now = time.perf_counter()
+                if now - first >= FLUSH and self._holding.waiting:
+                    done += len(reports)
+                    self._settle(reports, claim=False)
+                    reports, first = [], time.perf_counter()
+            self._adapt(len(claimed), time.perf_counter() - started)
+            done += len(reports)
+            claimed = self._settle(reports, claim=not self._stopping.is_set())
+        return done
+
+    def _adapt(self, jobs: int, seconds: float) -> None:
+        """Hold as many as are done within the time a result may wait."""
+        fitting = int(FLUSH * jobs / max(seconds, 1e-6))
+        self._room = max(1, min(self._ahead, fitting, self._room * 4))
+
+    def _settle(self, reports: list[Report], *, claim: bool) -> list[Job]:
+        settled = self.queue.settle(
+            reports,
+            self._types,
+            self._room if claim else 0,
+            worker=self.worker,
+            pool=self._pool,
+            lease=self._lease,
+            harmless=True,
+        )
+        for report in settled.lost:
+            log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
+        self._holding.settled(reports)
+        return settled.claimed
+
+    def _do(self, job: Job) -> Report:
+        try:
+            return Success(job.id, job.run, self.handlers[job.type](job))
+        except Exception as error:
+            described = {
+                "type": type(error).__name__,
+                "message": str(error) or type(error).__name__,
+                "traceback": traceback.format_exc(),
+            }
+            return Failure(job.id, job.run, described, retry=True)
+
+    # -- the keeper's thread ----------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        next_beat = time.monotonic() + self._lease / 6000
+        while not self._stopping.is_set():
+            self._holding.wait(next_beat - time.monotonic())
+            try:
+                for job in self._holding.hand_back():
+                    self.queue.release(job.id, job.run)
+                if time.monotonic() >= next_beat:
+                    next_beat = time.monotonic() + self._lease / 6000
+                    self._beat()
+            except (DatabaseBusyError, DatabaseFullError) as error:
+                log.warning("%s", error.fact)
+
+    def _beat(self) -> None:
+        WorkerTable(self.queue.database).beat(self.worker)
+        for job in self._holding.held():
+            with suppress(LostRunError):
+                if self.queue.heartbeat(job.id, job.run, lease=self._lease) == "cancel":
+                    self._holding.drop(job)
+
+
+class _Holding:
+    """The jobs a consumer holds, shared between the thread that does them and the one that renews their leases."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._unreported: dict[int, Job] = {}
+        self._taken_at = 0.0
+        self._ended = False
+
+    @property
+    def waiting(self) -> int:
+        """How many have not been begun."""
+        return len(self._waiting)
+
+    def fill(self, jobs: list[Job]) -> None:
+        """Hold *jobs*."""
+        with self._changed:
+            self._waiting.extend(jobs)
+            self._unreported.update((job.id, job) for job in jobs)
+            self._taken_at = time.monotonic()
+            if len(jobs) > 1:
+                self._changed.notify()
+
+    def take(self) -> Job | None:
+        """The next job to do; None when none is left."""
+        with self._changed:
+            self._taken_at = time.monotonic()
+            return self._waiting.popleft() if self._waiting else None
+
+    def settled(self, reports: list[Report]) -> None:
+        """Forget the jobs that were reported."""
+        with self._changed:
+            for report in reports:
+                self._unreported.pop(report.job_id, None)
+
+    def held(self) -> list[Job]:
+        """Every job whose lease must be renewed."""
+        with self._changed:
+            return list(self._unreported.values())
+
+    def drop(self, job: Job) -> None:
+        """Do not begin *job* any more."""
+        with self._changed, suppress(ValueError):
+            self._waiting.remove(job)
+
+    def hand_back(self) -> list[Job]:
+        """The jobs that wait behind a long one, which are not held any more."""
+        with self._changed:
+            if not self._waiting or time.monotonic() - self._taken_at < _LONG:
+                return []
+            back = list(self._waiting)
+            self._waiting.clear()
+            for job in back:
+                self._unreported.pop(job.id, None)
+            return back
+
+    def wait(self, seconds: float) -> None:
+        """Until jobs are held ahead (then for as long as a job may take at most), or for *seconds*."""
+        with self._changed:
+            if not self._ended:
+                self._changed.wait(max(0.0, min(seconds, _LONG / 2) if self._waiting else seconds))
+
+    def end(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()

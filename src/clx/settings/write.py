@@ -1,0 +1,85 @@
+"""Writing settings files: one value at a time, everything else in the file stays as it was, comments too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from clx.errors import SettingsError
+from clx.settings.toml_file import key_lines, read_toml
+
+_HEADER = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\s-]+?)\s*\]\s*(#.*)?$")
+
+
+def set_value(path: Path, key: str, value: Any) -> None:
+    """Give *key* (dotted) the *value* in the file at *path*, which is made where there is none.
+
+    Raises:
+        SettingsError: the file is not TOML as it is, or cannot be written.
+    """
+    text, values = "", {}
+    if os.path.lexists(path):
+        values = read_toml(path).values
+        text = path.read_text(encoding="utf-8-sig")
+    wanted = _with(values, key.split("."), value)
+    edited = _edited(text, key.split("."), value)
+    with contextlib.suppress(ValueError):
+        if tomllib.loads(edited) == wanted:
+            write_text(path, edited)
+            return
+    write_text(path, tomli_w.dumps(wanted))  # written in a way that lines cannot be exchanged: comments are lost
+
+
+def _with(values: dict[str, Any], parts: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = parts
+    if not rest:
+        return {**values, first: value}
+    inner = values.get(first, {})
+    return {**values, first: _with(inner if isinstance(inner, dict) else {}, rest, value)}
+
+
+def _edited(text: str, parts: list[str], value: Any) -> str:
+    """The document with one line exchanged or added."""
+    lines = text.splitlines()
+    line = tomli_w.dumps({parts[-1]: value}).rstrip("\n")
+    known = key_lines(text.replace("\r\n", "\n")) if text else {}
+    if tuple(parts) in known:
+        at = known[tuple(parts)] - 1
+        lines[at] = line + _comment_of(lines[at])
+        return "\n".join(lines) + "\n"
+    section = ".".join(parts[:-1])
+    for number, each in enumerate(lines):
+        header = _HEADER.match(each)
+        if header and re.sub(r"\s", "", header[1]) == section:
+            return "\n".join([*lines[: number + 1], line, *lines[number + 1 :]]) + "\n"
+    return "\n".join([*lines, *([""] if lines else []), f"[{section}]", line]) + "\n"
+
+
+def _comment_of(line: str) -> str:
+    """The comment at the end of a line whose value holds no ``#``."""
+    found = re.search(r"\s+#.*$", line)
+    return found[0] if found and line.count("#") == 1 else ""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file, readers never see half of it.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise SettingsError(f"{path}: cannot be written ({error.strerror})", "Check its permissions.") from error

@@ -1,0 +1,104 @@
+"""The state of a database at one moment, for ``clx status``: workers, queue, batches, services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.views import Waiting, live_batches, waiting
+from clx.settings.schema import JobsSettings
+from clx.workers.kinds import KINDS
+from clx.workers.roster import Member, roster
+from clx.workers.services import read_state, supervisor_lives
+
+_STATUSES = ("idle", "busy", "stopping", "hung", "dead")
+
+
+def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
+    """Everything ``clx status`` shows, as its JSON document; times in seconds.
+
+    What cannot be read raises; it is never shown as zero.
+    """
+    members = roster(database, settings)
+    queued = waiting(database)
+    return {
+        "database": str(database.path),
+        "state": "working" if queued or any(member.status == "busy" for member in members) else "idle",
+        "workers": _workers(members),
+        "queue": _queue(database, members, queued),
+        "batches": _batches(database),
+        "services": _services(database),
+        "warnings": [*_hung(members), *_unserved(members, queued)],
+    }
+
+
+def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
+    found = {type_: dict.fromkeys(_STATUSES, 0) for type_ in KINDS}
+    for member in members:
+        numbers = found.setdefault(member.row.type, dict.fromkeys(_STATUSES, 0))
+        numbers[member.status] = numbers.get(member.status, 0) + 1
+    return found
+
+
+def _queue(database: Database, members: list[Member], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
+    queue, found = Queue(database), {}
+    for type_, states in queue.stats(list(KINDS)).items():
+        mean = queue.mean_seconds(type_)
+        able = sum(1 for each in members if each.row.type == type_ and each.status in {"idle", "busy"})
+        left = states.get("queued", 0) + states.get("running", 0)
+        found[type_] = {
+            "queued": sum(each.count for each in queued if each.type == type_),
+            "delayed": sum(each.delayed for each in queued if each.type == type_),
+            "running": states.get("running", 0),
+            "succeeded": states.get("succeeded", 0),
+            "failed": states.get("failed", 0),
+            "cancelled": states.get("cancelled", 0),
+            "mean_seconds": None if mean is None else round(mean, 3),
+            "seconds_left": round(left * mean / able, 1) if mean is not None and able and left else None,
+        }
+    return found
+
+
+def _batches(database: Database) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": batch.id,
+            "name": batch.name,
+            "host": batch.host,
+            "pid": batch.pid,
+            "seconds": (now_ms() - batch.created_at) / 1000,
+            "jobs": batch.states,
+        }
+        for batch in live_batches(database)
+    ]
+
+
+def _services(database: Database) -> dict[str, Any]:
+    state = read_state(database.state_dir)
+    if state is None:
+        return {"supervisor": None, "wanted": {}}
+    wanted: dict[str, int] = {}
+    for each in state.wanted:
+        wanted[each.type] = wanted.get(each.type, 0) + each.count
+    return {"supervisor": "running" if supervisor_lives(state) else "gone", "wanted": wanted}
+
+
+def _hung(members: list[Member]) -> list[str]:
+    return [
+        f"Worker #{member.row.id} ({member.row.type}) is {member.status}: {member.reason}."
+        for member in members
+        if member.status in {"hung", "dead"}
+    ]
+
+
+def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
+    """Jobs that no worker there is would ever take."""
+    served = {(each.row.type, each.row.pool) for each in members if each.status in {"idle", "busy", "hung"}}
+    return [
+        f"{each.count + each.delayed} {each.type} job(s) wait and no worker takes them. "
+        "Start some: clx start-services, or build again."
+        for each in queued
+        if (each.type, each.pool) not in served
+    ]

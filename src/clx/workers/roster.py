@@ -1,0 +1,195 @@
+"""Who is there and how they are: what ``clx workers`` and ``clx status`` show.
+
+*Hung* means alive but silent, or over its job's time; *dead* means gone. Both come with the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.records import Job
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.settings.schema import JobsSettings, Settings
+from clx.workers import executors
+from clx.workers.crew import strike_off_dead
+from clx.workers.executors.base import Spawn
+from clx.workers.identity import is_gone, is_ours_to_judge
+
+log = logging.getLogger("clx.workers")
+
+_BEATS_MISSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker as it is now.
+
+    Attributes:
+        row: what the table says.
+        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
+        reason: why it is hung, dead or stopped; empty otherwise.
+        job: what it works on.
+        uptime: seconds.
+        memory: bytes it and its helpers hold; None when it cannot be seen from here.
+    """
+
+    row: WorkerRow
+    status: str
+    reason: str
+    job: Job | None
+    uptime: float
+    memory: int | None
+
+
+def roster(
+    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
+) -> list[Member]:
+    """The workers of a database, by id.
+
+    Args:
+        everybody: also those that have ended.
+    """
+    at = now_ms() if now is None else now
+    rows = WorkerTable(database).list(live=not everybody)
+    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
+    return [_member(row, jobs.get(row.job_id or 0), settings, at) for row in rows]
+
+
+def _member(row: WorkerRow, job: Job | None, settings: JobsSettings, now: int) -> Member:
+    status, reason = judge(row, job, settings, now)
+    uptime = ((row.ended_at or now) - row.started_at) / 1000
+    alive = row.ended_at is None and status != "dead"
+    return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+
+
+def judge(row: WorkerRow, job: Job | None, settings: JobsSettings, now: int) -> tuple[str, str]:
+    """The status of a worker and, where it is not simply idle or busy, the reason."""
+    if row.ended_at is not None:
+        return row.state, row.reason or ""
+    if is_gone(row.identity):
+        return "dead", f"process {row.pid} is gone"
+    silent = (now - row.heartbeat_at) / 1000
+    if silent > settings.lease and not is_ours_to_judge(row.identity):
+        return "dead", f"silent for {silent:.0f} s and not of this machine's present boot"
+    if silent > _BEATS_MISSED * settings.heartbeat:
+        return "hung", f"alive, but silent for {silent:.0f} s"
+    if job is not None and job.state == "running" and job.worker_id == row.id:
+        limit = settings.timeout if job.timeout is None else job.timeout / 1000
+        runs = (now - (job.started_at or now)) / 1000
+        if runs > limit:
+            return "hung", f"job {job.id} has run for {runs:.0f} s; {limit:g} s are allowed"
+    return row.state, ""
+
+
+def _memory(row: WorkerRow) -> int | None:
+    """Bytes that the worker's process and its helpers hold."""
+    if row.mode != "direct" or not is_ours_to_judge(row.identity):
+        return None
+    try:
+        process = psutil.Process(row.pid)
+        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One thing that was cleaned up, or would be.
+
+    Attributes:
+        kind: ``worker``, ``process`` or ``container``.
+        name: which: the worker's id, the pid or the container's id.
+        what: what was wrong and what is done.
+    """
+
+    kind: str
+    name: str
+    what: str
+
+
+def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
+
+    An orphan is a worker whose build is over or whose row was struck off while its process lives on.
+    """
+    table, found = WorkerTable(database), []
+    for row in table.list():
+        status, reason = judge(row, None, settings.jobs, now_ms())
+        if status == "dead":
+            found.append(Cleaned("worker", str(row.id), f"{row.type}: {reason}; struck off"))
+    if not dry_run:
+        strike_off_dead(database, lease=settings.jobs.lease)
+    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in orphans(database)]
+    return found + _containers(database, settings, dry_run=dry_run)
+
+
+def orphans(database: Database) -> list[WorkerRow]:
+    """Living processes of this machine that nobody keeps: their build is over, or their row has ended."""
+    from clx.db.batches import BatchTable
+
+    live_batches = {batch.id for batch in BatchTable(database).live() if not is_gone(batch.identity)}
+    return [
+        row
+        for row in WorkerTable(database).list(live=False)
+        if row.mode == "direct"
+        and is_ours_to_judge(row.identity)
+        and not is_gone(row.identity)
+        and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
+    ]
+
+
+def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_run: bool) -> Cleaned:
+    why = "its row has ended" if row.ended_at is not None else f"its build (batch {row.batch_id}) is over"
+    if not dry_run:
+        stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
+    return Cleaned("process", str(row.pid), f"{row.type} worker #{row.id}: {why}; ended")
+
+
+def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    if not any(row.mode == "docker" for row in WorkerTable(database).list(live=False)):
+        return []
+    from importlib import import_module
+
+    remove: Callable[..., list[str]] = import_module("clx.workers.executors.docker").remove_orphans
+    names = remove(database, settings, dry_run=dry_run)
+    return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
+
+
+def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace: float, reason: str) -> bool:
+    """End one worker: asked to finish within *grace* seconds, then its job is handed back, then killed.
+
+    Returns:
+        False when it had ended already.
+    """
+    alive = table.request_stop(row.id, reason, until=now_ms() + int(grace * 1000))
+    spawn = Spawn(row.type, row.mode, table.database.path, row.pool, settings, row.image, service=row.service)
+    worker = executors.adopt(row, spawn, table, silent_after=settings.jobs.lease)
+    try:
+        alive = worker.is_alive() or alive
+        worker.terminate()
+        if not worker.wait(grace + 1.0):
+            worker.kill()
+            worker.wait(5.0)
+    finally:
+        worker.close()
+    queue = Queue(table.database)
+    queue.release_worker(row.id)
+    table.end(row.id, reason)
+    return alive

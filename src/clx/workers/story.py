@@ -1,0 +1,108 @@
+"""What happened to a job, told: who wanted it, what it waits for, how each run ended and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.records import Job
+from clx.db.views import wanted_by
+from clx.settings.schema import JobsSettings
+from clx.workers.roster import Member, roster
+
+_STDERR_LINES = 8
+
+
+def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
+    """The lines that ``clx jobs show`` prints."""
+    lines = [_queued(database, job)]
+    for run in Queue(database).runs(job.id):
+        lines += _run(run)
+    tell = {"queued": _waits, "running": _runs}.get(job.state)
+    lines += tell(job, roster(database, settings)) if tell else _over(job)
+    return lines
+
+
+def _queued(database: Database, job: Job) -> str:
+    batches = wanted_by(database, job.id)
+    who = ", ".join(f"batch {id_} ({name}, {state})" for id_, name, state in batches) or "nobody's batch"
+    return f"Queued {_moment(job.created_at)} for {who}; priority {job.priority}."
+
+
+def _run(run: dict[str, Any]) -> list[str]:
+    seconds = (run["ended_at"] - run["started_at"]) / 1000
+    memory = f", peak memory {run['peak_memory'] >> 20} MiB" if run["peak_memory"] else ""
+    lines = [f"Run {run['run']} on worker #{run['worker_id']}: {_outcome(run)} after {seconds:.1f} s{memory}."]
+    if run["stderr"]:
+        lines += [f"    {line}" for line in run["stderr"].splitlines()[-_STDERR_LINES:]]
+    return lines
+
+
+def _outcome(run: dict[str, Any]) -> str:
+    outcome: str = run["outcome"]
+    if outcome == "rescued":
+        return f"rescued: {cause_words(run['cause'])}"
+    if outcome == "failed":
+        return f"failed: {(run['error'] or {}).get('message', 'no message')}".rstrip(".")
+    return {"released": "handed back uncounted, its worker was stopped"}.get(outcome, outcome)
+
+
+def cause_words(cause: dict[str, Any] | None) -> str:
+    """How the worker of a rescued job ended."""
+    kind = (cause or {}).get("kind")
+    match kind:
+        case "signal":
+            return f"its worker was killed by {(cause or {})['signal']}"
+        case "exit":
+            return f"its worker ended with exit code {(cause or {})['code']}"
+        case "oom":
+            return "its worker ran out of memory and was killed"
+        case "silent":
+            return "its worker was silent until the lease ended"
+        case "gone":
+            return "its worker's process was gone"
+        case _:
+            return "its worker was lost"
+
+
+def _waits(job: Job, members: list[Member]) -> list[str]:
+    now = now_ms()
+    if job.not_before > now:
+        return [f"Waits {(job.not_before - now) / 1000:.1f} s before run {job.run + 1} because the last one failed."]
+    able = [each for each in members if (each.row.type, each.row.pool) == (job.type, job.pool)]
+    since = f"Waits for a {job.type} worker since {_moment(job.created_at)}"
+    if not able:
+        return [
+            f"{since}: no worker takes jobs of its pool ({job.pool}).",
+            "Start some: clx start-services, or build again.",
+        ]
+    busy = ", ".join(f"#{each.row.id} {each.status}" for each in able)
+    return [f"{since}; of its pool there are: {busy}."]
+
+
+def _runs(job: Job, members: list[Member]) -> list[str]:
+    since = (now_ms() - (job.started_at or job.created_at)) / 1000
+    lines = [f"Run {job.run} on worker #{job.worker_id} goes on for {since:.1f} s."]
+    worker = next((each for each in members if each.row.id == job.worker_id), None)
+    if worker is None or worker.status in {"hung", "dead"}:
+        why = worker.reason if worker else "it is not registered any more"
+        lines.append(f"Its worker is {worker.status if worker else 'gone'} ({why}); the job is given to another soon.")
+    if job.cancel_requested:
+        lines.append("Somebody asked for it to be cancelled; its worker has not answered yet.")
+    return lines
+
+
+def _over(job: Job) -> list[str]:
+    at = _moment(job.finished_at or job.created_at)
+    if job.state == "failed":
+        error = job.error or {}
+        lines = [f"Failed for good {at}: {error.get('message', 'no message')}"]
+        return lines + ([str(error["next_step"])] if error.get("next_step") else [])
+    return [f"{job.state.capitalize()} {at}."]
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

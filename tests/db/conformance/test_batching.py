@@ -1,0 +1,130 @@
+"""Batches: owners with leases, jobs that several want, callbacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from clx.db.batches import BatchTable
+from clx.db.jobs import NewJob, Queue
+
+
+def _open(batches: BatchTable, now: int = 0) -> int:
+    return batches.open("build", host="here", pid=1, identity="me", lease=100, now=now)
+
+
+def test_closing_a_batch_cancels_only_what_nobody_else_wants(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    mine, theirs = _open(batches), _open(batches)
+    (shared, own) = queue.enqueue_many([NewJob("t", key="shared"), NewJob("t", key="own")], batch=mine)
+    assert queue.enqueue_many([NewJob("t", key="shared")], batch=theirs) == [shared]
+
+    assert batches.close(mine) == [own]
+    assert queue.stats() == {"t": {"queued": 1, "cancelled": 1}}
+    assert batches.close(theirs) == [shared]
+
+
+def test_a_job_wanted_outside_any_batch_outlives_the_batch(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    batch = _open(batches)
+    (job_id,) = queue.enqueue_many([NewJob("t", key="k")], batch=batch)
+    queue.enqueue(NewJob("t", key="k"))
+
+    assert batches.close(batch) == []
+    assert [job.id for job in queue.claim(["t"])] == [job_id]
+
+
+def test_what_a_wanted_job_needs_is_wanted_too(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    mine, theirs = _open(batches), _open(batches)
+    (need,) = queue.enqueue_many([NewJob("t")], batch=mine)
+    (middle,) = queue.enqueue_many([NewJob("t", needs=[need])], batch=mine)
+    queue.enqueue_many([NewJob("t", needs=[middle])], batch=theirs)
+
+    assert batches.close(mine) == []
+    assert queue.stats() == {"t": {"queued": 3}}
+
+
+def test_a_running_job_of_a_closed_batch_is_told(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    batch = _open(batches)
+    queue.enqueue_many([NewJob("t")], batch=batch)
+    job = queue.claim(["t"])[0]
+
+    assert batches.close(batch) == [job.id]
+    assert queue.heartbeat(job.id, job.run) == "cancel"
+
+
+def test_an_owner_that_is_silent_or_gone_loses_its_batch(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    silent, gone, fine = _open(batches), _open(batches, now=300), _open(batches, now=300)
+    queue.enqueue_many([NewJob("t")], batch=silent)
+
+    assert batches.sweep(lambda _identity: False, now=200) == [silent]
+    assert batches.renew(silent, lease=100) is False
+    assert batches.renew(fine, lease=500, now=300) is True
+    assert batches.sweep(lambda _identity: False, now=450) == [gone]
+    assert queue.stats() == {"t": {"cancelled": 1}}
+    assert [batch.id for batch in batches.live()] == [fine]
+
+
+def test_an_owner_known_to_be_gone_loses_its_batch_at_once(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    batch = _open(batches)
+
+    assert batches.sweep(lambda identity: identity == "me", now=1) == [batch]
+
+
+def test_the_callback_is_queued_when_the_last_job_has_ended(queue: Queue) -> None:
+    batch, ids = queue.enqueue_batch([NewJob("t") for _ in range(3)], NewJob("after", {"mine": 1}), now=1)
+    first, second, third = queue.claim(["t"], 3, now=2)
+    queue.finish(first.id, first.run, now=3)
+    queue.fail(second.id, second.run, {"message": "no"}, now=3)
+    assert queue.claim(["after"], now=4) == []
+
+    queue.cancel([third.id], now=5)
+    queue.end_cancelled(third.id, third.run, now=6)
+
+    (callback,) = queue.claim(["after"], now=7)
+    counts = {"succeeded": 1, "failed": 1, "cancelled": 1}
+    assert callback.payload == {"mine": 1, "batch": {"id": batch, **counts}}
+    row = BatchTable(queue.database).get(batch)
+    assert row is not None
+    assert (row.state, row.callback_job, len(ids)) == ("done", callback.id, 3)
+
+
+def test_an_empty_batch_calls_back_at_once(queue: Queue) -> None:
+    batch, ids = queue.enqueue_batch([], NewJob("after"))
+
+    assert ids == []
+    assert queue.claim(["after"])[0].payload == {"batch": {"id": batch}}
+
+
+def test_a_retried_job_is_waited_for_again(queue: Queue) -> None:
+    _, ids = queue.enqueue_batch([NewJob("t"), NewJob("t")], NewJob("after"))
+    queue.cancel([ids[0]])
+    queue.retry([ids[0]])
+    queue.cancel([ids[1]])
+    assert queue.claim(["after"]) == []
+
+    queue.cancel([ids[0]])
+    assert len(queue.claim(["after"])) == 1
+
+
+def test_a_failed_need_counts_as_ended_for_the_callback(queue: Queue) -> None:
+    first = queue.enqueue(NewJob("t"))
+    queue.enqueue_batch([NewJob("u", needs=[first]), NewJob("u", needs=[first])], NewJob("after"))
+
+    queue.cancel([first])
+
+    assert queue.claim(["after"])[0].payload["batch"]["cancelled"] == 2
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+def test_a_closed_batch_calls_nobody(queue: Queue, end: str) -> None:
+    batch, ids = queue.enqueue_batch([NewJob("t")], NewJob("after"))
+    if end == "close":
+        assert BatchTable(queue.database).close(batch) == ids
+        assert queue.claim(["after"]) == []
+    else:
+        queue.cancel(ids)
+        assert len(queue.claim(["after"])) == 1

@@ -1,0 +1,124 @@
+"""Claiming: rule 8 (order), pools, types, leases, and what a claim does to the worker's row."""
+
+from __future__ import annotations
+
+import pytest
+
+from clx.db.jobs import NewJob, Queue, Success
+from clx.db.workers import WorkerTable
+from clx.errors import LostWorkerError
+
+
+def _names(queue: Queue, n: int = 1) -> list[str]:
+    return [job.payload["name"] for job in queue.claim(["t"], n, now=100)]
+
+
+def test_claim_order_is_priority_then_deadline_then_id(queue: Queue) -> None:
+    for name, priority, deadline in [
+        ("third", 3, None), ("fourth", 3, None), ("last", 1, 5), ("second", 3, 900), ("first", 5, None),
+    ]:  # fmt: skip
+        queue.enqueue(NewJob("t", {"name": name}, priority=priority, deadline=deadline), now=1)
+
+    assert [_names(queue)[0] for _ in range(5)] == ["first", "second", "third", "fourth", "last"]
+
+
+def test_a_batch_of_claims_comes_in_claim_order_too(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t", {"name": str(n)}, priority=1 + n % 5) for n in range(20)], now=1)
+
+    names = _names(queue, 12)
+
+    assert names == [str(n) for p in (4, 3, 2) for n in range(20) if n % 5 == p]
+
+
+def test_workers_take_only_their_types_and_their_pool(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", pool="batch:1"))
+    queue.enqueue(NewJob("u"))
+
+    assert queue.claim(["t"]) == []
+    assert [job.type for job in queue.claim(["t", "u"], 5)] == ["u"]
+    assert [job.type for job in queue.claim(["t"], pool="batch:1")] == ["t"]
+
+
+def test_types_are_tried_in_the_order_given(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("a", priority=5), NewJob("b"), NewJob("a")])
+
+    assert [job.type for job in queue.claim(["b", "a"], 3)] == ["b", "a", "a"]
+
+
+def test_each_claim_starts_a_new_run_under_a_lease(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+
+    job = queue.claim(["t"], lease=500, now=10)[0]
+
+    assert (job.run, job.state, job.started_at, job.lease_until) == (1, "running", 10, 510)
+    assert queue.claim(["t"], now=10) == []
+
+
+def test_a_worker_is_busy_while_it_holds_a_job(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t")])
+    first, second = queue.claim(["t"], 2)
+    table = WorkerTable(queue.database)
+
+    def look() -> tuple[str, int | None, int, int]:
+        row = table.list()[0]
+        return row.state, row.job_id, row.jobs_succeeded, row.jobs_failed
+
+    assert look() == ("busy", first.id, 0, 0)
+    queue.finish(first.id, first.run)
+    assert look() == ("busy", second.id, 1, 0)
+    queue.fail(second.id, second.run, {"message": "no"})
+    assert look() == ("idle", None, 1, 1)
+
+
+def test_a_worker_that_was_struck_off_gets_nothing(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t")])
+    job = queue.claim(["t"])[0]
+    WorkerTable(queue.database).end(job.worker_id or 0, "taken for dead", dead=True)
+
+    with pytest.raises(LostWorkerError):
+        queue.claim(["t"])
+    assert queue.stats() == {"t": {"queued": 1, "running": 1}}
+
+
+def test_settling_reports_and_claims_in_one_transaction(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t", {"n": n}) for n in range(3)])
+    first = queue.claim(["t"])[0]
+
+    settled = queue.settle([Success(first.id, first.run, "done")], ["t"], 5)
+
+    assert [job.payload["n"] for job in settled.claimed] == [1, 2]
+    assert settled.lost == []
+    found = queue.get(first.id)
+    assert found is not None
+    assert found.result == "done"
+
+
+def test_settling_names_reports_that_were_lost_and_takes_the_others(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t")], now=1)
+    first, second = queue.claim(["t"], 2, lease=10, now=1)
+    queue.finish(first.id, first.run, now=2)
+    queue.rescue(now=100)
+
+    lost = Success(second.id, second.run, "too late")
+    job = queue.claim(["t"], lease=10, now=101)[0]
+    settled = queue.settle([lost, Success(job.id, job.run, "in time")], now=102)
+
+    assert settled.lost == [lost]
+    found = queue.get(second.id)
+    assert found is not None
+    assert (found.result, found.run) == ("in time", 2)
+
+
+def test_jobs_that_could_harm_their_neighbours_are_held_alone(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", {"name": "once"}, max_runs=1, priority=4))
+    queue.enqueue_many([NewJob("t", {"name": str(n)}) for n in range(4)])
+    queue.enqueue(NewJob("t", {"name": "killer"}, priority=5))
+    killer = queue.claim(["t"])[0]
+    queue.rescue_worker(killer.worker_id or 0, {"kind": "signal", "signal": 9})
+
+    def take() -> list[str]:
+        return [job.payload["name"] for job in queue.settle((), ["t"], 10, harmless=True).claimed]
+
+    assert take() == ["killer"]
+    assert take() == ["once"]
+    assert take() == ["0", "1", "2", "3"]

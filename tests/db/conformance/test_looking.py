@@ -1,0 +1,96 @@
+"""get, search, stats, runs, wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from clx.db.jobs import NewJob, Queue
+
+
+def test_what_is_not_there_is_none(queue: Queue) -> None:
+    assert queue.get(5) is None
+    assert queue.runs(5) == []
+    assert queue.mean_seconds("t") is None
+
+
+def test_search_fits_everything_given_newest_first(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t", {"n": n}, key=f"k{n}", pool="p" if n % 2 else "") for n in range(6)])
+    queue.enqueue(NewJob("u"))
+    job = queue.claim(["t"])[0]
+    queue.finish(job.id, job.run)
+
+    assert [job.payload.get("n") for job in queue.search(type="t", pool="p")] == [5, 3, 1]
+    assert [job.id for job in queue.search(state="succeeded")] == [job.id]
+    assert len(queue.search(state=["succeeded", "queued"])) == 7
+    assert [job.payload["n"] for job in queue.search(key="k4")] == [4]
+    assert [job.id for job in queue.search(worker=job.worker_id)] == [job.id]
+
+
+def test_search_goes_page_by_page(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t") for _ in range(5)])
+
+    first = queue.search(limit=3)
+    second = queue.search(limit=3, before=first[-1].id)
+
+    assert [job.id for job in [*first, *second]] == ids[::-1]
+
+
+def test_search_by_batch(queue: Queue) -> None:
+    batch, ids = queue.enqueue_batch([NewJob("t"), NewJob("t")], NewJob("after"))
+    queue.enqueue(NewJob("t"))
+
+    assert [job.id for job in queue.search(batch=batch)] == ids[::-1]
+
+
+def test_stats_count_per_type_and_state(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t"), NewJob("u")])
+    queue.claim(["t"])
+
+    assert queue.stats(["none"]) == {"none": {}, "t": {"queued": 1, "running": 1}, "u": {"queued": 1}}
+
+
+def test_the_mean_is_of_succeeded_runs(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
+    first, second = queue.claim(["t"], 2, now=0)
+    queue.finish(first.id, first.run, now=4000)
+    queue.fail(second.id, second.run, {"message": "no"}, now=90_000)
+
+    assert queue.mean_seconds("t") == 4.0
+
+
+def test_changes_are_what_the_caller_does_not_know_yet(queue: Queue) -> None:
+    first, second, third = queue.enqueue_many([NewJob("t") for _ in range(3)])
+    for _ in range(2):
+        queue.claim(["t"])
+    queue.finish(first, 1)
+
+    changed = queue.get_changed([first, second, third], running={second})
+
+    assert [job.id for job in changed] == [first]
+
+
+def test_wait_returns_when_everything_has_ended(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t"), NewJob("t")])
+    ready = threading.Event()
+
+    def work() -> None:
+        ready.wait(10)
+        for job in queue.claim(["t"], 2):
+            queue.finish(job.id, job.run, "done")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    ready.set()
+    jobs = queue.wait(ids, timeout=30)
+    worker.join()
+
+    assert [(job.id, job.result) for job in jobs] == [(id_, "done") for id_ in ids]
+
+
+def test_wait_gives_up_when_the_time_is_over(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+    started = time.monotonic()
+
+    assert [job.state for job in queue.wait([job_id], timeout=0.05)] == ["queued"]
+    assert time.monotonic() - started < 5

@@ -1,0 +1,200 @@
+"""What workers report: rules 2 (fence), 3 (one outcome), 7 (cancelling), retries, backoff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clx.db.jobs import Job, NewJob, Queue
+from clx.errors import LostRunError
+
+
+def _claim(queue: Queue, now: int = 10) -> Job:
+    return queue.claim(["t"], lease=100, now=now)[0]
+
+
+def _state(queue: Queue, job_id: int) -> str:
+    job = queue.get(job_id)
+    assert job is not None
+    return job.state
+
+
+def test_finish_records_result_and_run(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+
+    queue.finish(job.id, job.run, {"answer": 42}, peak_memory=1000, now=25)
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.state, found.result, found.finished_at, found.lease_until) == (
+        "succeeded", {"answer": 42}, 25, None,
+    )  # fmt: skip
+    (run,) = queue.runs(job.id)
+    assert (run["outcome"], run["started_at"], run["ended_at"], run["peak_memory"]) == ("succeeded", 10, 25, 1000)
+
+
+_REPORTS: dict[str, Callable[[Queue, int, int], Any]] = {
+    "finish": lambda queue, job_id, run: queue.finish(job_id, run),
+    "fail": lambda queue, job_id, run: queue.fail(job_id, run, {"message": "no"}),
+    "release": lambda queue, job_id, run: queue.release(job_id, run),
+    "end_cancelled": lambda queue, job_id, run: queue.end_cancelled(job_id, run),
+    "heartbeat": lambda queue, job_id, run: queue.heartbeat(job_id, run),
+}
+
+
+@pytest.mark.parametrize("report", _REPORTS)
+@pytest.mark.parametrize("meanwhile", ["rescued", "running elsewhere", "finished elsewhere", "cancelled", "never ran"])
+def test_a_worker_that_was_given_up_on_changes_nothing_and_is_told(queue: Queue, report: str, meanwhile: str) -> None:
+    job_id = queue.enqueue(NewJob("t"), now=1)
+    run = 1
+    if meanwhile != "never ran":
+        job = _claim(queue)
+        queue.rescue(now=1000)
+        if meanwhile in {"running elsewhere", "finished elsewhere"}:
+            again = _claim(queue, 1001)
+            if meanwhile == "finished elsewhere":
+                queue.finish(again.id, again.run, "theirs", now=1002)
+        elif meanwhile == "cancelled":
+            queue.cancel([job.id], now=1001)
+    before, runs = queue.get(job_id), queue.runs(job_id)
+
+    with pytest.raises(LostRunError):
+        _REPORTS[report](queue, job_id, run)
+
+    assert (queue.get(job_id), queue.runs(job_id)) == (before, runs)
+
+
+def test_a_failure_without_retry_is_final(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+
+    assert queue.fail(job.id, job.run, {"message": "broken"}, stderr="line", now=20) == "failed"
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.state, found.error, found.finished_at) == ("failed", {"message": "broken"}, 20)
+    assert queue.runs(job.id)[0]["stderr"] == "line"
+
+
+def test_a_retry_waits_for_its_backoff_and_ends_with_max_runs(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=2), now=1)
+    job = _claim(queue)
+
+    assert queue.fail(job.id, job.run, {"message": "1"}, retry=True, backoff=50, now=20) == "queued"
+    assert queue.claim(["t"], now=69) == []
+    again = _claim(queue, 70)
+    assert again.run == 2
+    assert queue.fail(again.id, again.run, {"message": "2"}, retry=True, backoff=50, now=80) == "failed"
+    assert [run["error"]["message"] for run in queue.runs(job.id)] == ["1", "2"]
+
+
+def test_backoff_doubles_with_jitter_when_nobody_says_how_long(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=5), now=0)
+    now, waits = 0, []
+    for _ in range(4):
+        job = _claim(queue, now)
+        queue.fail(job.id, job.run, {"message": "again"}, retry=True, now=now)
+        found = queue.get(job.id)
+        assert found is not None
+        waits.append(found.not_before - now)
+        now = found.not_before
+
+    for wait, mean in zip(waits, (500, 1000, 2000, 4000), strict=True):
+        assert 0.5 * mean <= wait <= 1.5 * mean
+
+
+def test_released_runs_do_not_count(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=1), now=1)
+    for _ in range(5):
+        job = _claim(queue)
+        queue.release(job.id, job.run, now=11)
+
+    job = _claim(queue)
+
+    assert (job.run, job.released) == (6, 5)
+    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=12) == "failed"
+    assert [run["outcome"] for run in queue.runs(job.id)] == ["released"] * 5 + ["failed"]
+
+
+def test_progress_is_kept_while_the_job_runs(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+
+    assert queue.heartbeat(job.id, job.run, lease=100, progress={"done": 3}, now=50) == "go on"
+    assert queue.heartbeat(job.id, job.run, lease=100, now=60) == "go on"
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.progress, found.lease_until) == ({"done": 3}, 160)
+
+
+def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", key="k"), now=1)
+
+    assert queue.cancel([job_id, 999], now=2) == [job_id]
+    assert (_state(queue, job_id), queue.claim(["t"], now=3), queue.cancel([job_id])) == ("cancelled", [], [])
+
+
+def test_a_running_job_is_told_through_its_heartbeat(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+
+    assert queue.cancel([job.id], now=20) == []
+    assert _state(queue, job.id) == "running"
+    assert queue.heartbeat(job.id, job.run, now=30) == "cancel"
+    queue.end_cancelled(job.id, job.run, now=40)
+    assert (_state(queue, job.id), queue.runs(job.id)[0]["outcome"]) == ("cancelled", "cancelled")
+
+
+@pytest.mark.parametrize("end", ["release", "fail", "rescue"])
+def test_a_job_that_is_to_be_cancelled_is_not_queued_again(queue: Queue, end: str) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+    queue.cancel([job.id], now=20)
+
+    if end == "release":
+        queue.release(job.id, job.run, now=30)
+    elif end == "fail":
+        assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=30) == "cancelled"
+    else:
+        assert queue.rescue(now=5000) == [job.id]
+
+    assert _state(queue, job.id) == "cancelled"
+
+
+def test_a_job_may_still_succeed_after_somebody_asked_for_its_end(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+    queue.cancel([job.id], now=20)
+    queue.finish(job.id, job.run, "in time", now=21)
+
+    assert _state(queue, job.id) == "succeeded"
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_retrying_gives_all_runs_back(queue: Queue, end: str) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=2, key="k"), now=1)
+    if end == "failed":
+        job = _claim(queue)
+        queue.fail(job.id, job.run, {"message": "no"})
+    else:
+        queue.cancel([job_id])
+
+    assert queue.retry([job_id, 77]) == [job_id]
+
+    for expected in ("queued", "failed"):
+        job = _claim(queue)
+        assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0) == expected
+
+
+def test_the_result_of_a_keyed_job_is_kept_for_whoever_asks_the_same(queue: Queue) -> None:
+    from clx.db.ledger import Ledger
+
+    queue.enqueue(NewJob("t", key="k"))
+    job = _claim(queue)
+    queue.finish(job.id, job.run, [1, 2])
+
+    assert Ledger(queue.database).results(["k", "other"]) == {"k": [1, 2]}

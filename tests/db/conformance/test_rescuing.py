@@ -1,0 +1,79 @@
+"""Rules 4 and 5: leases, rescue, causes, parking."""
+
+from __future__ import annotations
+
+from clx.db.jobs import NewJob, Queue
+
+
+def test_a_lease_is_over_at_its_last_moment_and_not_before(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=100, now=0)[0]
+
+    assert queue.rescue(now=99) == []
+    assert queue.rescue(now=100) == [job.id]
+    assert queue.rescue(now=100) == []
+
+
+def test_a_heartbeat_keeps_a_job_for_hours(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=100, now=0)[0]
+    for now in range(50, 10_000, 50):
+        assert queue.rescue(now=now) == []
+        queue.heartbeat(job.id, job.run, lease=100, now=now)
+
+
+def test_a_rescue_names_the_cause_and_counts_the_run(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=100, now=0)[0]
+
+    cause = {"kind": "signal", "signal": 9}
+    assert queue.rescue_worker(job.worker_id or 0, cause, stderr="last words", now=5) == [job.id]
+
+    (run,) = queue.runs(job.id)
+    assert (run["outcome"], run["cause"], run["stderr"], run["run"]) == ("rescued", cause, "last words", 1)
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.state, found.kills, found.worker_id, found.lease_until) == ("queued", 1, None, None)
+
+
+def test_a_job_that_kills_its_workers_is_parked(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=3), now=0)
+    for now in (0, 1000, 2000):
+        queue.claim(["t"], lease=100, now=now)
+        queue.rescue(now=now + 500)
+
+    job = queue.search(state="failed")[0]
+    assert job.error is not None
+    assert job.error["message"] == "killed its worker 3 times"
+    assert job.error["cause"] == {"kind": "silent"}
+    assert [run["outcome"] for run in queue.runs(job.id)] == ["rescued"] * 3
+
+
+def test_after_the_first_kill_at_once_after_the_second_last(queue: Queue) -> None:
+    killer = queue.enqueue(NewJob("t", max_runs=5, priority=5), now=0)
+    others = queue.enqueue_many([NewJob("t", priority=1) for _ in range(2)], now=0)
+    for now in (0, 1000):
+        assert queue.claim(["t"], lease=100, now=now)[0].id == killer
+        queue.rescue(now=now + 500)
+
+    assert [job.id for job in queue.claim(["t"], 3, now=2000)] == [*others, killer]
+
+
+def test_a_worker_ended_on_purpose_gives_its_jobs_back_uncounted(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
+    jobs = queue.claim(["t"], 2, now=0)
+
+    assert queue.release_worker(jobs[0].worker_id or 0, now=5) == [job.id for job in jobs]
+    assert [job.released for job in queue.claim(["t"], 2, now=6)] == [1, 1]
+
+
+def test_only_the_dead_workers_jobs_are_taken(queue: Queue) -> None:
+    from clx.db.workers import register_this_process
+
+    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
+    one, two = (register_this_process(queue.database, "t") for _ in range(2))
+    first = queue.claim(["t"], worker=one, now=0)[0]
+    second = queue.claim(["t"], worker=two, now=0)[0]
+
+    assert queue.rescue_worker(one, {"kind": "gone"}, now=1) == [first.id]
+    queue.finish(second.id, second.run, now=2)
