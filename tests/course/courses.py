@@ -72,11 +72,11 @@ class Course:
         """Where it is built."""
         return self.root / "output"
 
-    def build(self, *options: str, code: int = 0, **variables: str) -> Built:
+    def build(self, *options: str, code: int = 0) -> Built:
         """Run ``clx build`` in a process of its own and check its exit code."""
         report = self.root.parent / f"{self.root.name}-report.json"
         report.unlink(missing_ok=True)
-        done = clx("build", str(self.root / "course.yaml"), "--report", str(report), *options, **variables)
+        done = clx("build", str(self.root / "course.yaml"), "--report", str(report), *options)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback (most recent call last)" not in done.stderr or "-v" in options
         found = json.loads(report.read_text()) if report.exists() else {}
@@ -98,7 +98,7 @@ class Built:
 
     def reason(self, job: str) -> str:
         """Why a job ran, by the beginning of its label."""
-        return next(each["reason"] for each in self.report["reasons"] if each["job"].startswith(job))
+        return next(str(each["reason"]) for each in self.report["reasons"] if each["job"].startswith(job))
 
 
 def clx(*arguments: str, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:

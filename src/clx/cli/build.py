@@ -18,6 +18,7 @@ Examples:
   clx build course.yaml -o /tmp/out --language de German only
   clx build course.yaml --notebook-workers 4      four decks at a time
   clx build course.yaml --dry-run --explain       what would run, and why
+  clx build course.yaml --watch                   and again after every edit
   clx build course.yaml --report report.json      everything that happened, as JSON
 
 \b
@@ -42,6 +43,7 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@click.option("--watch", is_flag=True, help="Build again after every edit, with warm workers, until Ctrl-C.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option(
     "--progress",
@@ -59,6 +61,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     Starts the workers it needs, stops them at the end, and runs only what has changed.
     """
     log_to_terminal(verbose=options["verbose"])
+    if options["watch"]:
+        _watch(context, course, options)
     from clx.course.build import Build
 
     display = _display(options)
@@ -86,6 +90,25 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
         for job, reason in report.reasons:
             display.line(f"{job}: {reason}")
     context.exit(report.exit_code)
+
+
+def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
+    from clx.cli.watching import TerminalWatcher
+    from clx.course.watch import watch
+
+    for name in ("dry_run", "force", "force_new_workers", "explain"):
+        if options[name]:
+            spelled = name.replace("_", "-")
+            raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
+    report: Path | None = options["report"]
+    resolved = _settings(context, course, options)
+    watcher = TerminalWatcher(
+        lambda: _display(options), lambda document: _write_report(report, document) if report is not None else None
+    )
+    try:
+        watch(_build_options(course, options, resolved), resolved, watcher)
+    finally:
+        watcher.close()
 
 
 def _settings(context: click.Context, course: Path, options: dict[str, Any]) -> Any:

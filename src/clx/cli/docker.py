@@ -56,12 +56,16 @@ def build_images(
       clx docker build
       clx docker build plantuml drawio --base-image my-base:1 --fetch
     """
-    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag
+    import tempfile
 
-    for type_ in types or _TYPES:
-        asked = requirements if type_ == "notebook" else None
-        recipe = Recipe(type_, default_tag(type_), base_image or DEFAULT_BASE, asked, fetch, wheel)
-        build(recipe, click.echo, force=force)
+    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel
+
+    with tempfile.TemporaryDirectory(prefix="clx-wheel-") as scratch:
+        wheel = wheel or make_wheel(Path(scratch))
+        for type_ in types or _TYPES:
+            asked = requirements if type_ == "notebook" else None
+            recipe = Recipe(type_, default_tag(type_), wheel, base_image or DEFAULT_BASE, asked, fetch)
+            build(recipe, click.echo, force=force)
 
 
 @command.command("list")

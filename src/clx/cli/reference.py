@@ -67,7 +67,7 @@ def _exit_codes() -> str:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if name.startswith("EXIT_") and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                rows.append(f"| {getattr(errors, name)} | `{name}` | {after.value.value} |")
+                rows.append(f"| {getattr(errors, name)} | `{name}` | {after.value.value!s} |")
     head = ["# Exit codes", "", "Generated from `clx.errors` by `make docs`.", "", "| code | constant | meaning |"]
     return "\n".join([*head, "|---|---|---|", *rows, ""])
 

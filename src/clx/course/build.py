@@ -16,6 +16,7 @@ from clx.course.plan import Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
 from clx.course.report import Failure, Report
 from clx.course.run import JobRunner
+from clx.course.session import Session
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
@@ -23,6 +24,7 @@ from clx.db.database import Database, prepare_state_directory, state_directory
 from clx.db.ledger import Ledger
 from clx.errors import ArtifactError
 from clx.settings.resolve import Resolved
+from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
@@ -59,12 +61,16 @@ class Build:
         options: what is asked for.
         resolved: the settings with their origins.
         display: is told what happens.
+        session: what several builds in a row share; None for a build of its own.
     """
 
-    def __init__(self, options: BuildOptions, resolved: Resolved, display: Display) -> None:
+    def __init__(
+        self, options: BuildOptions, resolved: Resolved, display: Display, session: Session | None = None
+    ) -> None:
         self.options = options
         self.resolved = resolved
         self.display = display
+        self._session = session
         self.report = Report()
         self._started = time.monotonic()
         self._failed_sources: set[str] = set()
@@ -108,6 +114,7 @@ class Build:
 
     def _open(self) -> Database:
         settings = settings_for(self.resolved, self._database_path)
+        remove_leftovers(self._database_path)
         return Database.open(self._database_path, **database_options(settings))
 
     def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
@@ -233,7 +240,7 @@ class Build:
                 publisher.publish(items)
 
         self._done: dict[str, Any] = {}
-        runner = JobRunner(database, self.resolved, self._store, self._root, self.display)
+        runner = JobRunner(database, self.resolved, self._store, self._root, self.display, self._session)
         try:
             failures = runner.run(
                 f"build {self.options.spec.name}",

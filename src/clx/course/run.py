@@ -14,6 +14,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress, TypeProgress
 from clx.course.plan import PlannedJob
 from clx.course.report import Failure
+from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.doorbell import Bell
@@ -22,6 +23,7 @@ from clx.settings.resolve import Resolved
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.kinds import pool_name
 from clx.workers.lifecycle import BuildWorkers, strike_off_dead
+from clx.workers.logs import logged
 from clx.workers.needs import Need
 from clx.workers.readiness import require_ready, settings_for
 
@@ -41,10 +43,17 @@ class JobRunner:
         store: where inputs go and outputs come from.
         root: the course root.
         display: is told what happens.
+        session: what several builds share; None for a build of its own.
     """
 
     def __init__(
-        self, database: Database, resolved: Resolved, store: ArtifactStore, root: Path, display: Display
+        self,
+        database: Database,
+        resolved: Resolved,
+        store: ArtifactStore,
+        root: Path,
+        display: Display,
+        session: Session | None = None,
     ) -> None:
         self._database = database
         self._resolved = resolved
@@ -52,6 +61,7 @@ class JobRunner:
         self._store = store
         self._root = root
         self._display = display
+        self._session = session
         self._queue = Queue(database)
         self._batches = BatchTable(database)
         self._lease = int(resolved.settings.jobs.lease * 1000)
@@ -69,23 +79,49 @@ class JobRunner:
         """
         require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         self._batches.sweep(is_gone)
-        strike_off_dead(self._database)
+        strike_off_dead(self._database, lease=self._settings.jobs.lease)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
         )
-        workers = BuildWorkers(self._database, self._settings, batch, self._display.note)
-        done = False
+        with logged(self._database.state_dir, self._settings.logging.level, batch=batch):
+            self._run(batch, jobs, publish, fail_fast=fail_fast, new_workers=new_workers)
+        return self._failures
+
+    def _run(self, batch: int, jobs: list[PlannedJob], publish: Publish, *, fail_fast: bool, new_workers: bool) -> None:
+        workers = self._workers(batch)
+        done = superseded = False
         try:
             with self._database.doorbell.listen("build") as bell:
                 pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
                 workers.require(self._needs(jobs, pools))
                 outstanding = self._enqueue(batch, jobs, pools)
+                if self._session is not None:
+                    self._session.relieve()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
             done = True
+        except SupersededError:
+            superseded = True
+            raise
         finally:
-            self._batches.close(batch, abandoned=not done)
-            workers.stop(grace=_STOP_GRACE if not done or fail_fast else self._settings.workers.grace_period)
-        return self._failures
+            if superseded and self._session is not None:
+                self._session.give_up(batch)
+            else:
+                self._batches.close(batch, abandoned=not done)
+            if self._session is None:
+                workers.stop(grace=_STOP_GRACE if not done or fail_fast else self._settings.workers.grace_period)
+
+    def _workers(self, batch: int) -> BuildWorkers:
+        if self._session is not None:
+            return self._session.workers(self._database, self._settings, self._display.note)
+        return BuildWorkers(self._database, self._settings, batch, self._display.note)
+
+    def _stop_if_superseded(self, batch: int, outstanding: dict[int, PlannedJob]) -> None:
+        """Give the build up when its sources have changed; what the edit made pointless is cancelled at once."""
+        pointless = self._session.pointless(outstanding.values()) if self._session is not None else None
+        if pointless is not None:
+            keys = {job.key for job in pointless}
+            self._batches.cancel(batch, [id_ for id_, job in outstanding.items() if job.key in keys])
+            raise SupersededError("The sources have changed: building again.")
 
     # -- before -----------------------------------------------------------------------------------
 
@@ -154,6 +190,7 @@ class JobRunner:
             self._collect(outstanding, running, progress, publish)
             if self._failures and fail_fast:
                 return
+            self._stop_if_superseded(batch, outstanding)
             workers.watch({type_: each.queued for type_, each in progress.types.items()})
             now = time.monotonic()
             if now >= next_renewal:

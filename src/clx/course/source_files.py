@@ -109,7 +109,7 @@ class SourceFiles:
                     elif entry.is_dir():
                         if deep and entry.name not in JUNK_DIRECTORIES and not entry.is_symlink():
                             self._walk(path, found, deep=True)
-                    elif entry.is_file() and not _is_junk(entry.name):
+                    elif entry.is_file() and not is_junk(entry.name):
                         found.append(path)
         except OSError as error:
             raise unreadable(directory, error) from error
@@ -124,5 +124,6 @@ def unreadable(path: str, error: OSError) -> CourseError:
     return CourseError(f"{path}: cannot be read: {error.strerror}.", "Check its permissions.")
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Whether a file of this name is never a source: caches, backups, what editors leave."""
     return name in _JUNK_NAMES or name.endswith(_JUNK_SUFFIXES) or name.startswith((".~lock.", ".$"))

@@ -5,7 +5,7 @@ Two builds may want the same job: it is cancelled only when no live batch wants 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,21 @@ class BatchTable:
 
         bells: set[str] = {transitions.ENDED}
         ids = self.database.write("close_batch", lambda connection: _close(connection, batch_id, abandoned, at, bells))
+        self.database.doorbell.ring(*bells)
+        return ids
+
+    def cancel(self, batch_id: int, job_ids: Collection[int], *, now: int | None = None) -> list[int]:
+        """Cancel those of a live batch's jobs that nobody else wants; returns their ids."""
+        at = now_ms() if now is None else now
+        bells: set[str] = {transitions.ENDED}
+
+        def body(connection: Any) -> list[int]:
+            unwanted = [job_id for job_id in _unwanted(connection, batch_id) if job_id in set(job_ids)]
+            for job_id in unwanted:
+                transitions.request_cancel(connection, job_id, at, bells)
+            return unwanted
+
+        ids = self.database.write("cancel_of_batch", body)
         self.database.doorbell.ring(*bells)
         return ids
 

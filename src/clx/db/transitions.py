@@ -16,6 +16,8 @@ from clx.errors import JobExistsError, LostBatchError, LostWorkerError, UnknownJ
 
 ENDED = "build"
 """The bell of whoever waits for jobs to end."""
+UNWANTED = "cancel"
+"""The bell of workers: a job that one of them runs is not wanted any more."""
 
 # -- putting in -------------------------------------------------------------------------------------
 
@@ -352,6 +354,7 @@ def request_cancel(connection: Any, job_id: int, now: int, bells: set[str]) -> b
         _end_dependents(connection, job_id, "cancelled", now, bells)
         return True
     connection.execute(sql.REQUEST_CANCEL, (job_id,))
+    bells.add(UNWANTED)
     return False
 
 

@@ -18,16 +18,16 @@ __all__ = ["BuildWorkers", "Need", "strike_off_dead"]
 
 
 class BuildWorkers(Crew):
-    """Workers that live as long as a build does.
+    """Workers that live as long as a build does, or a session of several.
 
     Args:
         database: the job table.
         settings: what workers are started with.
-        batch: the build's batch.
+        batch: the build's batch; None for a session.
         note: called with one line for each thing worth telling the user.
     """
 
-    def __init__(self, database: Database, settings: Settings, batch: int, note: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
         super().__init__(database, settings, note, batch=batch)
         self._needs: dict[str, Need] = {}
         self._failures: dict[str, int] = {}
@@ -41,8 +41,8 @@ class BuildWorkers(Crew):
         Raises:
             NoWorkersError: a type has none and none may be started.
         """
-        for need in needs:
-            self._needs[need.type] = need
+        self._needs, self._failures = {need.type: need for need in needs}, {}
+        for need in self._needs.values():
             serving = self._serving(need)
             if serving:
                 names = ", ".join(f"#{row.id}" for row in serving)
@@ -55,7 +55,7 @@ class BuildWorkers(Crew):
         Raises:
             NoWorkersError: there would be none at all.
         """
-        there = serving + len(self.of(need.type))
+        there = serving + len(self.of(need.type, need.pool))
         if there == 0 and need.count == 0:
             raise NoWorkersError(
                 f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
@@ -76,13 +76,16 @@ class BuildWorkers(Crew):
         return f"clx start-services --db-path {self.database.path} --{need.type}-workers {max(1, need.count)}"
 
     def _serving(self, need: Need) -> list[WorkerRow]:
+        """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
         fresh = time.time() * 1000 - self.settings.jobs.lease * 1000
+        mine = {worker.worker_id for worker in self.members}
         return [
             row
             for row in self.table.list()
             if row.type == need.type
             and row.pool == need.pool
             and row.batch_id is None
+            and row.id not in mine
             and row.state in {"idle", "busy"}
             and row.heartbeat_at >= fresh
             and not is_gone(row.identity)
@@ -119,7 +122,7 @@ class BuildWorkers(Crew):
         """Look after everybody; take over where services have ended in the middle of the build."""
         super().sweep()
         for need in self._needs.values():
-            if self._queued.get(need.type, 0) and not self.of(need.type) and not self._serving(need):
+            if self._queued.get(need.type, 0) and not self.of(need.type, need.pool) and not self._serving(need):
                 self._start_missing(need, 0)
 
     def counts(self) -> dict[str, int]:

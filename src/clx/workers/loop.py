@@ -24,7 +24,9 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.doorbell import Bell
 from clx.db.jobs import Job, Queue
+from clx.db.transitions import UNWANTED
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.settings.schema import JobsSettings
@@ -229,8 +231,13 @@ class Keeper(threading.Thread):
     # -- the thread -------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Wait for whatever comes first: a beat, a deadline, the end of the lifeline."""
+        """Wait for whatever comes first: a beat, a deadline, a cancellation, the end of the lifeline."""
+        with self._queue.database.doorbell.listen(UNWANTED) as bell:
+            self._keep(bell)
+
+    def _keep(self, bell: Bell) -> None:
         watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        watched += [bell.fileno()] if bell.fileno() >= 0 else []
         next_beat = time.monotonic() + self._jobs.heartbeat
         while not self._done:
             now = time.monotonic()
@@ -242,9 +249,10 @@ class Keeper(threading.Thread):
             if self._lifeline in ready and not os.read(self._lifeline, 4096):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
-            if now >= next_beat:
+            if now >= next_beat or (bell.fileno() in ready and self._job is not None):
                 next_beat = now + self._jobs.heartbeat
                 self._beat()
+            bell.silence()
             self._check_deadlines(now)
 
     def _beat(self) -> None:

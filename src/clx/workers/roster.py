@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 
 import psutil
@@ -19,6 +19,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
+from clx.workers.directories import work_directory
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 
@@ -165,10 +166,9 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
     if not any(row.mode == "docker" for row in WorkerTable(database).list(live=False)):
         return []
-    from importlib import import_module
+    from clx.workers.executors.docker_orphans import remove_orphans
 
-    remove: Callable[..., list[str]] = import_module("clx.workers.executors.docker").remove_orphans
-    names = remove(database, settings, dry_run=dry_run)
+    names = remove_orphans(database, settings, dry_run=dry_run)
     return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 
@@ -191,5 +191,6 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
         worker.close()
     queue = Queue(table.database)
     queue.release_worker(row.id)
+    shutil.rmtree(work_directory(table.database, row.id), ignore_errors=True)
     table.end(row.id, reason)
     return alive

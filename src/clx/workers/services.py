@@ -28,7 +28,8 @@ from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
 from clx.workers.identity import is_gone, open_process, process_identity, send_signal
-from clx.workers.needs import Need, configured_needs
+from clx.workers.kept import Wanted, wanted_of
+from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
 
 STATE_FILE = "worker-state.json"
@@ -37,28 +38,6 @@ SERVICE = "services"
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
 _SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
-
-
-class Wanted(msgspec.Struct):
-    """Workers of one type and pool that are to be there, and what they are started with."""
-
-    type: str
-    count: int
-    pool: str
-    config_source: str
-    mode: str
-    image: str | None
-    settings: Settings
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells one kind of worker from another."""
-        return (self.type, self.pool)
-
-    @property
-    def need(self) -> Need:
-        """The same for an executor."""
-        return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image)
 
 
 class ServiceState(msgspec.Struct):
@@ -157,10 +136,7 @@ def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
     needs = configured_needs(resolved)
     if not needs:
         raise UsageError("Every worker count is 0: there is nothing to start.", "Ask for some: --notebook-workers 1")
-    settings = settings_for(resolved, database)
-    return [
-        Wanted(need.type, need.count, need.pool, need.config_source, need.mode, need.image, settings) for need in needs
-    ]
+    return wanted_of(needs, settings_for(resolved, database))
 
 
 def start_services(

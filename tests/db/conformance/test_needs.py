@@ -1,4 +1,4 @@
-"""Dependencies: a job becomes claimable when the jobs it needs have succeeded; their failure fails it with the cause."""
+"""A job becomes claimable when the jobs it needs have succeeded; their failure fails it with the cause."""
 
 from __future__ import annotations
 

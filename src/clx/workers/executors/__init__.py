@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 
+from clx.db.database import state_directory
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import EngineError
 from clx.workers.executors.base import Handle, Spawn
+
+log = logging.getLogger("clx.workers")
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
@@ -24,6 +29,25 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     from clx.workers.executors import direct
 
     return direct.start(spawn, state_dir, number=number)
+
+
+def remove_leftovers(database: Path) -> list[str]:
+    """Remove containers that builds left on *database* whose process and reaper were both killed.
+
+    Costs one look into a directory when there is nothing to do; an engine that does not answer is left alone.
+
+    Returns:
+        The names of the containers that were removed.
+    """
+    if not any((state_directory(database) / "containers").glob("*.json")):
+        return []
+    from clx.workers.executors.docker_reaper import sweep_abandoned
+
+    try:
+        return sweep_abandoned(database)
+    except EngineError as error:
+        log.warning("containers of an ended build may be left: %s", error.fact)
+        return []
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: float) -> Handle:

@@ -30,7 +30,7 @@ class AdoptedWorker:
         self.spawn = spawn
         self.worker_id: int | None = row.id
         self.started = time.monotonic()
-        self.log = _log_of(row.id, table)
+        self.log = log_of(row.id, table)
         self._row = row
         self._table = table
         self._silent_after = silent_after
@@ -96,7 +96,8 @@ class AdoptedWorker:
             self.log.unlink(missing_ok=True)
 
 
-def _log_of(worker_id: int, table: WorkerTable) -> Path:
+def log_of(worker_id: int, table: WorkerTable) -> Path:
+    """Where the output of a worker goes, as it registered; an empty path when it did not say."""
     started = table.events(worker_id, action="started")
     name = (started[0][1].get("log") if started else None) or ""
     return table.database.state_dir / "logs" / Path(name).name if name else Path()

@@ -18,15 +18,16 @@ from typing import IO, Any
 
 import msgspec
 
-from clx.db.workers import WorkerRow
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
+from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_engine import connect, engine_errors, is_not_found
+from clx.workers.executors.docker_engine import connect, engine_errors, is_conflict, is_not_found
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import labels_of, start_reaper
+from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper
 from clx.workers.platforms import mount_source, surroundings
 
 _TAIL = 4000
@@ -36,7 +37,14 @@ _HOME = "/home/clx"
 
 
 class DockerWorker:
-    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`."""
+    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`.
+
+    Args:
+        spawn: what it was started with.
+        client: a connection to the engine, closed with the handle.
+        container: the container; None when it is gone already.
+        log: where its output is copied to.
+    """
 
     def __init__(self, spawn: Spawn, client: Any, container: Any, log: Path) -> None:
         self.spawn = spawn
@@ -47,17 +55,18 @@ class DockerWorker:
         self._container = container
         self._state: dict[str, Any] = {}
         self._ended, self._ending = os.pipe()
-        self._watch = threading.Thread(target=self._follow, name=f"container {container.name}", daemon=True)
+        self._watch = threading.Thread(target=self._follow, name="container watch", daemon=True)
         self._watch.start()
 
     def _follow(self) -> None:
         """Copy the container's output until it ends, or until the engine is gone."""
         try:
-            with self.log.open("wb") as stream, engine_errors(), closing(connect()) as client:
-                self._copy(client, stream)
-                client.api.wait(self._container.id, timeout=None)
+            if self._container is not None:
+                with self.log.open("wb") as stream, engine_errors(), closing(connect()) as client:
+                    self._copy(client, stream)
+                    client.api.wait(self._container.id, timeout=None)
         except EngineError:
-            pass  # the container is gone, or the engine: `_inspect` finds out which
+            pass  # the container is gone, or the engine: `cause` finds out which
         finally:
             os.close(self._ending)
 
@@ -80,7 +89,7 @@ class DockerWorker:
 
     def is_row(self, row: WorkerRow) -> bool:
         """Whether *row* was made in this container."""
-        return row.container_id == self._container.id
+        return self._container is not None and bool(row.container_id == self._container.id)
 
     def tail(self) -> str:
         """The last lines of its output."""
@@ -102,7 +111,7 @@ class DockerWorker:
         return {"kind": "exit", "code": code}
 
     def _inspect(self) -> dict[str, Any]:
-        if not self._state:
+        if not self._state and self._container is not None:
             with contextlib.suppress(EngineError), engine_errors():
                 self._container.reload()
                 self._state = self._container.attrs["State"]
@@ -128,12 +137,12 @@ class DockerWorker:
             self._container.kill(name)
 
     def close(self) -> None:
-        """Remove the container, and the network when it was the last one in it."""
+        """Remove the container if CLX made it, and the network when it was the last one in it."""
         if self._ended < 0:
             return
         well = self.ended_well()
-        with contextlib.suppress(EngineError), engine_errors():
-            self._container.remove(force=True, v=True)
+        if self._container is not None and TYPE_LABEL in self._container.labels:
+            _remove(self._container)
         with contextlib.suppress(EngineError), engine_errors():
             drop_network(self._client, self.spawn.settings.docker.network)
         self._watch.join(timeout=5)
@@ -169,33 +178,57 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
     return DockerWorker(spawn, client, container, log)
 
 
+def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
+    """A handle on a living worker that another process, or another tool, started.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    client = connect()
+    try:
+        container = find_container(client, row.container_id)
+    except BaseException:
+        client.close()
+        raise
+    worker = DockerWorker(spawn, client, container, log_of(row.id, table))
+    worker.worker_id = row.id
+    return worker
+
+
+def find_container(client: Any, container_id: str | None) -> Any:
+    """The container of that id, or None when it is gone."""
+    try:
+        with engine_errors(f"look up the container {container_id}"):
+            return client.containers.get(container_id) if container_id else None
+    except EngineError as error:
+        if is_not_found(error):
+            return None
+        raise
+
+
 def _run(client: Any, spawn: Spawn, image: str, log: str) -> Any:
-    """A running container; a network that somebody removed in between is made again once."""
+    """A running container. A name that is taken, or a network that somebody removed in between, is met once."""
     options = _options(client, spawn, log)
-    for attempt in (1, 2):
+    for last in (False, True):
         ensure_network(client, spawn.settings.docker.network)
         name = f"clx-{spawn.type}-{secrets.token_hex(4)}"
-        doing = f"start the container {name} from {spawn.image}"
-        with engine_errors(doing):
-            container = client.containers.create(image, name=name, **options)
+        container = None
         try:
-            with engine_errors(doing):
+            with engine_errors(f"start the container {name} from {spawn.image}"):
+                container = client.containers.create(image, name=name, **options)
                 container.start()
             return container
         except EngineError as error:
-            _remove(container)
-            if attempt == 2 or not is_not_found(error):
-                raise _told(error, spawn) from error
+            if container is not None:
+                _remove(container)
+            if last or not (is_not_found(error) or is_conflict(error)):
+                raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
     raise AssertionError
 
 
 def _remove(container: Any) -> None:
     with contextlib.suppress(EngineError), engine_errors():
         container.remove(force=True, v=True)
-
-
-def _told(error: EngineError, spawn: Spawn) -> EngineError:
-    return EngineError(error.fact, error.next_step or f"Type: clx docker check (image {spawn.image})")
 
 
 def _options(client: Any, spawn: Spawn, log: str) -> dict[str, Any]:

@@ -6,13 +6,16 @@ same bytes in subprocesses and in containers.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from email import message_from_bytes
 from hashlib import sha256
 from importlib.metadata import distributions
 from pathlib import Path
@@ -23,13 +26,16 @@ from clx import __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, find
+from clx.workers.tools.finding import cache_root
 from clx.workers.tools.install import install
+from clx.workers.tools.pins import PINS
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"
 EXTRAS = {"notebook": "notebook", "plantuml": "diagrams", "drawio": "diagrams"}
 """Worker type → the extra of CLX that its image holds."""
 _TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawio-math")}
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _BUILD_LIMIT = 1800.0
 """Seconds one step of a build may be silent."""
 
@@ -44,15 +50,15 @@ class Recipe:
         base: the image it is built on; the Dockerfile's ``BASE_IMAGE``.
         requirements: a requirements file with packages the course's cells need.
         fetch: fetch packages on this machine instead of inside the build, for an engine without a network.
-        wheel: the wheel of CLX; None: built from the source tree, or fetched in this version.
+        wheel: the wheel of CLX.
     """
 
     type: str
     tag: str
+    wheel: Path
     base: str = DEFAULT_BASE
     requirements: Path | None = None
     fetch: bool = False
-    wheel: Path | None = None
 
 
 def default_tag(type_: str) -> str:
@@ -73,20 +79,29 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
     """
     with tempfile.TemporaryDirectory(prefix="clx-image-") as name, closing(connect(_BUILD_LIMIT)) as client:
         context = Path(name)
-        _packages(recipe, context / "packages")
+        _context(recipe, context)
         digest = _digest(context, recipe, client)
         if not force and _is_current(client, recipe.tag, digest):
             report(f"{recipe.tag} is up to date")
             return False
         _tools(recipe, context / "tools", report)
         if recipe.fetch:
-            report(f"fetching the packages of {recipe.tag}")
-            _pip("download", "--quiet", "--dest", "packages", "--requirement", "packages/requirements.txt",
-                 "--constraint", "packages/constraints.txt", cwd=context)  # fmt: skip
-        _write_requirements(recipe, context / "packages", at="/packages")
+            _fetch(context / "packages", report)
         report(f"building {recipe.tag} on {recipe.base}")
         _build(client, recipe, context, digest)
     return True
+
+
+def make_wheel(folder: Path) -> Path:
+    """The wheel of this CLX in *folder*: built from the source tree, or fetched in this version.
+
+    Raises:
+        ToolMissingError: neither is possible.
+    """
+    source = Path(clx.__file__).parents[2]
+    what = str(source) if (source / "pyproject.toml").is_file() else f"clx=={__version__}"
+    _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), what, cwd=folder)
+    return next(folder.glob("clx-*.whl"))
 
 
 def _is_current(client: Any, tag: str, digest: str) -> bool:
@@ -108,35 +123,60 @@ def dockerfile(type_: str) -> Path:
     )
 
 
-def _packages(recipe: Recipe, folder: Path) -> None:
-    """The wheel of CLX, what is required with it, and the versions it is to have."""
-    folder.mkdir()
-    shutil.copy(dockerfile(recipe.type), folder.parent / "Dockerfile")
-    if recipe.wheel is not None:
-        if not recipe.wheel.is_file():
-            raise UsageError(f"There is no wheel {recipe.wheel}.", "Name the file that `pip wheel --no-deps .` makes.")
-        shutil.copy(recipe.wheel, folder)
-    else:
-        source = Path(clx.__file__).parents[2]
-        what = [str(source)] if (source / "pyproject.toml").is_file() else [f"clx=={__version__}"]
-        _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), *what, cwd=folder)
+def _context(recipe: Recipe, context: Path) -> None:
+    """The Dockerfile, the wheel of CLX, what it requires, and the versions that is to have."""
+    packages = context / "packages"
+    packages.mkdir()
+    shutil.copy(dockerfile(recipe.type), context)
+    if not recipe.wheel.is_file():
+        raise UsageError(f"There is no wheel {recipe.wheel}.", "Name the file that `pip wheel --no-deps .` makes.")
+    (context / "clx").mkdir()
+    shutil.copy(recipe.wheel, context / "clx")
     versions = {found.metadata["Name"].lower(): found.version for found in distributions()}
     lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != "clx")
-    (folder / "constraints.txt").write_text("".join(lines), encoding="utf-8")
-    _write_requirements(recipe, folder, at=str(folder))
+    (packages / "constraints.txt").write_text("".join(lines), encoding="utf-8")
+    required = "".join(f"{line}\n" for line in _required(recipe.wheel, EXTRAS[recipe.type]))
+    (packages / "requirements.txt").write_text(required + _course_requirements(recipe), encoding="utf-8")
 
 
-def _write_requirements(recipe: Recipe, folder: Path, *, at: str) -> None:
-    wheel = next(folder.glob("clx-*.whl"))
-    lines = [f"clx[{EXTRAS[recipe.type]}] @ file://{at}/{wheel.name}\n"]
-    if recipe.requirements is not None:
-        try:
-            lines.append(recipe.requirements.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(
-                f"{recipe.requirements} cannot be read: {error.strerror}.", "Correct --requirements."
-            ) from error
-    (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+def _required(wheel: Path, extra: str) -> list[str]:
+    """What a wheel requires with one of its extras, one requirement per line."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+    found = []
+    for line in metadata.get_all("Requires-Dist") or ():
+        asked = _EXTRA.search(line)
+        if asked is None:
+            found.append(line)
+        elif asked[1] == extra:
+            found.append(line[: asked.start()].rstrip("; "))
+    return found
+
+
+def _course_requirements(recipe: Recipe) -> str:
+    if recipe.requirements is None:
+        return ""
+    try:
+        return recipe.requirements.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{recipe.requirements} cannot be read: {error.strerror}.", "Correct --requirements."
+        ) from error
+
+
+def _fetch(packages: Path, report: Callable[[str], None]) -> None:
+    """Put the required packages into *packages*; what was fetched once is kept in the user's cache."""
+    asked = b"".join((packages / name).read_bytes() for name in ("requirements.txt", "constraints.txt"))
+    kept = cache_root() / "packages" / sha256(asked + sys.version.encode()).hexdigest()[:16]
+    if not kept.is_dir():
+        report("fetching packages")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as name:
+            _pip("download", "--quiet", "--dest", name, "--requirement", "requirements.txt",
+                 "--constraint", "constraints.txt", cwd=packages)  # fmt: skip
+            shutil.copytree(name, kept, dirs_exist_ok=True)
+    shutil.copytree(kept, packages, dirs_exist_ok=True)
 
 
 def _tools(recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
@@ -153,11 +193,11 @@ def _digest(context: Path, recipe: Recipe, client: Any) -> str:
     """What decides about the image: Dockerfile, wheel, versions, tools, base."""
     found = sha256()
     for path in sorted(context.rglob("*")):
-        if path.is_file() and path.name != "requirements.txt":
+        if path.is_file():
             found.update(f"{path.name}\0".encode() + path.read_bytes())
     base = find(client, recipe.base)
-    extra = recipe.requirements.read_text(encoding="utf-8") if recipe.requirements else ""
-    found.update(repr((base.id if base else recipe.base, extra, _TOOLS[recipe.type], recipe.fetch)).encode())
+    pins = [PINS[name].sha256 for name in _TOOLS[recipe.type]]
+    found.update(repr((base.id if base else recipe.base, pins, recipe.fetch)).encode())
     return found.hexdigest()[:16]
 
 

@@ -80,7 +80,11 @@ def _unreachable(error: Exception) -> EngineError:
     return EngineError(f"The container engine at {host} does not answer.", _START_IT)
 
 
-def is_not_found(error: BaseException | None) -> bool:
-    """Whether an :class:`EngineError` came from something that is not there."""
-    cause = error.__cause__ if error is not None else None
-    return getattr(cause, "status_code", None) == 404
+def is_not_found(error: EngineError) -> bool:
+    """Whether it came from something that is not there."""
+    return getattr(error.__cause__, "status_code", None) == 404
+
+
+def is_conflict(error: EngineError) -> bool:
+    """Whether it came from a name that is taken."""
+    return getattr(error.__cause__, "status_code", None) == 409

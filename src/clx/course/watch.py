@@ -1,0 +1,167 @@
+"""``clx build --watch``: build, wait for an edit, build again, with workers that stay warm.
+
+A thread collects changes below the course root; the main thread builds. An edit in the middle of a build
+gives that build up: jobs whose sources it touched are cancelled at once, everything else goes on and is
+taken over by the next build.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from clx.course.build import Build, BuildOptions
+from clx.course.display import Display
+from clx.course.report import Report
+from clx.course.session import Session, SupersededError
+from clx.course.source_files import JUNK_DIRECTORIES, is_junk
+from clx.course.topics import find_course_root
+from clx.db.database import state_directory
+from clx.db.doorbell import Doorbell
+from clx.errors import ClxError
+from clx.settings.resolve import Resolved
+
+DEBOUNCE = 0.05
+"""Seconds without a further change after which an edit counts as finished; editors write in several steps."""
+_STOP_GRACE = 2.0
+
+
+class Changes:
+    """What was edited below the course root since somebody last asked.
+
+    Args:
+        root: the course root.
+        ignored: directories whose changes are CLX's own.
+        tell: called from another thread after each edit.
+    """
+
+    def __init__(self, root: Path, ignored: Collection[Path], tell: Callable[[], None]) -> None:
+        self._root = root
+        self._ignored = [os.path.realpath(path) for path in ignored]
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._paths: set[str] = set()
+        self._arrived = threading.Event()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="clx watch", daemon=True)
+
+    def _watch(self) -> None:
+        from watchfiles import watch
+
+        step = int(DEBOUNCE * 1000)
+        arriving = watch(
+            os.path.realpath(self._root),
+            watch_filter=lambda _change, path: self._matters(path),
+            debounce=20 * step,
+            step=step,
+            rust_timeout=200,
+            yield_on_timeout=True,
+            stop_event=self._stop,
+            raise_interrupt=False,
+        )
+        for changes in arriving:
+            self._ready.set()
+            if changes:
+                with self._lock:
+                    self._paths |= {self._relative(path) for _change, path in changes}
+                self._arrived.set()
+                self._tell()
+
+    def _relative(self, path: str) -> str:
+        return Path(path).relative_to(os.path.realpath(self._root)).as_posix()
+
+    def _matters(self, path: str) -> bool:
+        if any(path == folder or path.startswith(folder + os.sep) for folder in self._ignored):
+            return False
+        *folders, name = Path(self._relative(path)).parts or (".",)
+        return not is_junk(name) and not any(part in JUNK_DIRECTORIES for part in (*folders, name))
+
+    def peek(self) -> set[str]:
+        """What was edited, as paths below the root."""
+        with self._lock:
+            return set(self._paths)
+
+    def take(self) -> set[str]:
+        """What was edited, and forget it."""
+        with self._lock:
+            found, self._paths = self._paths, set()
+            self._arrived.clear()
+            return found
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for an edit; false when there was none in that time."""
+        return self._arrived.wait(seconds)
+
+    def __enter__(self) -> Changes:
+        self._thread.start()
+        self._ready.wait(5)  # what is edited from here on is seen
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+
+class Watcher(Protocol):
+    """Is told what a watch does. The command line implements it."""
+
+    def begin(self) -> Display:
+        """A build begins; what happens in it goes to this display."""
+        ...
+
+    def done(self, report: Report) -> None:
+        """It is over, with or without failures."""
+        ...
+
+    def failed(self, error: ClxError) -> None:
+        """It could not be done at all: a broken spec, a missing tool. Watching goes on."""
+        ...
+
+    def waiting(self, root: Path) -> None:
+        """Everything is built; the next edit below *root* begins a build."""
+        ...
+
+
+def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
+    """Build, and build again after every edit, until interrupted.
+
+    Raises:
+        CourseError: there is no course root to watch.
+    """
+    root = find_course_root(options.spec)
+    state = state_directory((options.database or root / ".clx" / "jobs.db").absolute())
+    output = options.output.absolute() if options.output else root / "output"
+    doorbell = Doorbell(state / "bells")
+    with Changes(root, [output, state], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
+        while True:
+            changes.take()
+            if build_once(options, resolved, watcher, session):
+                watcher.waiting(root)
+                changes.wait()
+
+
+@contextmanager
+def _session(changes: Changes) -> Iterator[Session]:
+    session = Session()
+    session.changed = changes.peek
+    try:
+        yield session
+    finally:
+        session.close(grace=_STOP_GRACE)
+
+
+def build_once(options: BuildOptions, resolved: Resolved, watcher: Watcher, session: Session) -> bool:
+    """One build of a watch; false when it was given up because of an edit."""
+    try:
+        watcher.done(Build(options, resolved, watcher.begin(), session).run())
+    except SupersededError:
+        return False
+    except ClxError as error:
+        watcher.failed(error)
+    session.relieve()
+    return True

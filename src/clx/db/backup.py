@@ -1,0 +1,42 @@
+"""A copy of a database that is whole, made while it is used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from clx.db.database import Database
+from clx.db.driver import driver, translate
+from clx.errors import UsageError
+
+_PAGES = 1024
+"""Pages copied at a time, so that writers get their turn between."""
+
+
+def backup(database: Database, target: Path) -> int:
+    """Copy *database* to the file *target* through SQLite's backup interface; returns its size in bytes.
+
+    The copy appears under its name only when it is complete.
+
+    Raises:
+        UsageError: *target* exists, or cannot be written.
+        DatabaseError: the database cannot be read.
+    """
+    if target.exists():
+        raise UsageError(f"{target} is there already.", "Name a file that is not there yet.")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        copy = driver.connect(str(part), isolation_level=None)
+        try:
+            database.connection().backup(copy, pages=_PAGES, sleep=0.01)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            copy.close()
+        os.replace(part, target)  # noqa: PTH105
+    except driver.Error as error:
+        part.unlink(missing_ok=True)
+        raise translate(error, target) from error
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
+    return target.stat().st_size

@@ -1,0 +1,190 @@
+"""A storm on a queue: workers are killed at random moments while jobs go in, and nothing may be lost or doubled.
+
+The jobs do nothing but take a moment; their worker prints an acknowledgement when its report has been taken.
+What the table says at the end is compared with every acknowledgement that was ever given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clx.db.check import check
+from clx.db.clock import now_ms
+from clx.db.jobs import NewJob, Queue
+from clx.db.waiting import Bells
+from clx.db.workers import register_this_process
+
+_TYPE = "storm"
+_LEASE = 2_000
+_MAX_RUNS = 100
+"""So many that no job is parked because its workers were killed: here the killer is the weather, not the job."""
+
+
+@dataclass
+class Outcome:
+    """What a storm left behind; times in milliseconds."""
+
+    jobs: int = 0
+    kills: int = 0
+    runs: int = 0
+    lost: int = 0
+    doubled: int = 0
+    problems: list[str] = field(default_factory=list)
+    rescues: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was lost, doubled or broken."""
+        return not (self.lost or self.doubled or self.problems)
+
+    def rescue(self, share: float) -> int | None:
+        """The time within which *share* of the rescues happened; None where nothing had to be rescued."""
+        found = sorted(self.rescues)
+        return found[min(len(found) - 1, int(share * len(found)))] if found else None
+
+
+class _Hand:
+    """One worker process and what it acknowledged."""
+
+    def __init__(self, path: Path, journal_mode: str) -> None:
+        command = [sys.executable, "-m", "clx.db.storm", str(path), journal_mode]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        assert self.process.stdout is not None
+        self.pipe = self.process.stdout.fileno()
+        os.set_blocking(self.pipe, False)
+        self.worker: int | None = None
+        self._text = b""
+
+    def read(self) -> list[int]:
+        """Jobs acknowledged since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 65536):
+                self._text += chunk
+        *lines, self._text = self._text.split(b"\n")
+        numbers = [int(line) for line in lines]
+        if numbers and self.worker is None:
+            self.worker = numbers.pop(0)
+        return numbers
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        if self.process.poll() is None:
+            self.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Storm:
+    """One storm.
+
+    Args:
+        path: the database; made where there is none.
+        jobs: how many go in.
+        workers: processes at a time.
+        every: mean seconds between two kills.
+        limit: seconds after which what has not ended counts as lost.
+        journal_mode: ``wal`` or ``delete``.
+    """
+
+    def __init__(
+        self, path: Path, *, jobs: int, workers: int, every: float, limit: float, journal_mode: str = "wal"
+    ) -> None:
+        self._path = path
+        self._mode = journal_mode
+        self._queue = Queue.open(path, journal_mode=journal_mode)
+        self._jobs = jobs
+        self._workers = workers
+        self._every = every
+        self._limit = limit
+        self._acknowledged: Counter[int] = Counter()
+        self._hands: list[_Hand] = []
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Let it rage until every job has ended."""
+        started = time.monotonic()
+        try:
+            ids = self._rage(started)
+        finally:
+            for hand in self._hands:
+                hand.close()
+        self._count(ids)
+        self._queue.close()
+        self.outcome.seconds = time.monotonic() - started
+        return self.outcome
+
+    def _rage(self, started: float) -> list[int]:
+        ids: list[int] = []
+        next_kill = started + 0.5
+        while True:
+            if len(ids) < self._jobs:
+                ids += self._queue.enqueue_many([NewJob(_TYPE, max_runs=_MAX_RUNS) for _ in range(20)])
+            while len(self._hands) < self._workers:
+                self._hands.append(_Hand(self._path, self._mode))
+            select.select([hand.pipe for hand in self._hands], [], [], 0.02)
+            for hand in self._hands:
+                self._acknowledged.update(hand.read())
+            now = time.monotonic()
+            if now >= next_kill:
+                next_kill = now + random.uniform(0.2, 1.8) * self._every  # noqa: S311
+                self._strike(random.choice(self._hands))  # noqa: S311
+            done = len(ids) >= self._jobs and not self._queue.live_among(ids)
+            if done or now - started > self._limit:
+                return ids
+
+    def _strike(self, hand: _Hand) -> None:
+        killed_at = now_ms()
+        hand.kill()
+        self._acknowledged.update(hand.read())
+        self._hands.remove(hand)
+        hand.close()
+        self.outcome.kills += 1
+        if hand.worker is not None:
+            rescued = self._queue.rescue_worker(hand.worker, {"kind": "signal", "signal": int(signal.SIGKILL)})
+            self.outcome.rescues += [now_ms() - killed_at] * len(rescued)
+
+    def _count(self, ids: list[int]) -> None:
+        states = {job.id: job.state for job in self._queue.get_many(ids)}
+        outcome = self.outcome
+        outcome.jobs = len(ids)
+        outcome.lost = sum(1 for id_ in ids if states.get(id_) != "succeeded")
+        outcome.lost += sum(1 for id_ in self._acknowledged if states.get(id_) != "succeeded")
+        outcome.doubled = sum(1 for count in self._acknowledged.values() if count > 1)
+        outcome.runs = sum(job.run for job in self._queue.get_many(ids))
+        outcome.problems = check(self._queue.database)
+
+
+def serve(path: str, journal_mode: str) -> None:
+    """A worker of the storm: prints its number, then the id of each job whose success was taken."""
+    with Queue.open(path, journal_mode=journal_mode) as queue:
+        worker = register_this_process(queue.database, _TYPE)
+        os.write(1, b"%d\n" % worker)
+        bells = Bells(queue.database, [_TYPE])
+        while True:
+            bells.silence()
+            for job in queue.claim([_TYPE], worker=worker, lease=_LEASE):
+                time.sleep(random.uniform(0, 0.01))  # noqa: S311
+                queue.finish(job.id, job.run)
+                os.write(1, b"%d\n" % job.id)
+            if not queue.may_claim([_TYPE]):
+                bells.wait(0.05)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -1,0 +1,56 @@
+"""Containers of a database that nobody keeps: what ``clx workers cleanup`` and ``clx stop-services`` remove."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from typing import Any
+
+from clx.db.database import Database
+from clx.db.workers import WorkerTable
+from clx.errors import EngineError
+from clx.settings.schema import Settings
+from clx.workers.executors.docker_engine import connect, engine_errors
+from clx.workers.executors.docker_network import drop_network
+from clx.workers.executors.docker_reaper import DATABASE_LABEL, OWNER_LABEL, database_label, strike_off
+from clx.workers.identity import is_gone
+
+
+def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Remove the containers of ended builds and of services whose worker has ended.
+
+    Args:
+        dry_run: only look.
+
+    Returns:
+        Their names.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    with closing(connect()) as client, engine_errors("look for containers that nobody keeps"):
+        found = [each for each in _of(client, database) if _is_orphan(each, database)]
+        if dry_run:
+            return [each.name for each in found]
+        for container in found:
+            # somebody else may remove it at this moment
+            with contextlib.suppress(EngineError), engine_errors():
+                container.remove(force=True, v=True)
+        drop_network(client, settings.docker.network)
+    strike_off(database.path, [each.id for each in found])
+    return [each.name for each in found]
+
+
+def _of(client: Any, database: Database) -> list[Any]:
+    wanted = f"{DATABASE_LABEL}={database_label(database.path)}"
+    return list(client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
+
+
+def _is_orphan(container: Any, database: Database) -> bool:
+    owner = container.labels.get(OWNER_LABEL)
+    if owner is not None:
+        return is_gone(owner)
+    rows = [row for row in WorkerTable(database).list(live=False) if row.container_id == container.id]
+    if rows:
+        return all(row.ended_at is not None for row in rows)
+    return bool(container.status not in {"created", "running", "paused", "restarting"})

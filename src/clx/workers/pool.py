@@ -1,0 +1,239 @@
+"""Workers for a program: :class:`WorkerPoolManager` starts them, keeps them up and ends them with the program.
+
+::
+
+    from clx.workers import WorkerConfig, WorkerPoolManager
+
+    with WorkerPoolManager("jobs.db", worker_configs=[WorkerConfig("plantuml", count=2)]) as pools:
+        ...  # queue jobs in jobs.db; two workers take them
+        print(pools.get_worker_stats())
+
+Without ``worker_configs`` the settings decide, and without settings there is one worker of each type.
+For workers that outlive the program see ``clx start-services``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from clx.db.database import Database
+from clx.errors import WorkerStartupError
+from clx.settings.origin import OptionValue
+from clx.settings.resolve import resolve
+from clx.workers.crew import strike_off_dead
+from clx.workers.kept import KeptCrew, wanted_of
+from clx.workers.kinds import KINDS
+from clx.workers.needs import configured_needs
+from clx.workers.platforms import database_options
+from clx.workers.readiness import require_ready, settings_for
+from clx.workers.roster import roster
+
+log = logging.getLogger("clx.workers")
+
+_LOOK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Workers of one type.
+
+    Attributes:
+        worker_type: ``notebook``, ``plantuml`` or ``drawio``.
+        count: how many.
+        execution_mode: ``direct`` or ``docker``; None: as the settings say.
+        image: the container image; docker only.
+    """
+
+    worker_type: str
+    count: int = 1
+    execution_mode: Literal["direct", "docker"] | None = None
+    image: str | None = None
+
+
+class WorkerPoolManager:
+    """Workers of one database that live as long as this object, and at most as long as this process.
+
+    Args:
+        db_path: the job table, made where there is none.
+        workspace_path: where settings are looked for; default: the database's directory.
+        worker_configs: which workers; default: as the settings say.
+        network_name: Docker network the containers join; default: as the settings say.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``: what reaches the log files.
+
+    Raises:
+        SettingsError: a setting or one of *worker_configs* is wrong.
+        DatabaseError: the database cannot be used.
+
+    Safe to use from several threads. Usable as a context manager: starts the pools and monitors them,
+    and closes at the end.
+    """
+
+    def __init__(
+        self,
+        db_path: Path | str,
+        workspace_path: Path | str | None = None,
+        worker_configs: Sequence[WorkerConfig] | None = None,
+        *,
+        network_name: str | None = None,
+        log_level: str | None = None,
+    ) -> None:
+        path = Path(db_path).absolute()
+        options = _options(worker_configs, network_name, log_level)
+        resolved = resolve(Path(workspace_path or path.parent), options=options)
+        types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
+        self._settings = settings_for(resolved, path)
+        self._wanted = wanted_of(configured_needs(resolved, types), self._settings)
+        self.database = Database.open(path, **database_options(self._settings))
+        self._crew = KeptCrew(self.database, self._settings, log.warning)
+        self._lock = threading.RLock()
+        self._ending = threading.Event()
+        self._monitor: threading.Thread | None = None
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def start_pools(self) -> dict[str, list[int]]:
+        """Start the workers and wait until all have registered.
+
+        Returns:
+            Worker type → ids.
+
+        Raises:
+            ToolMissingError, EngineError: what a type needs is not there; nothing was started.
+            WorkerStartupError: a worker did not start; all are ended again.
+        """
+        images = {each.type: each.image if each.mode == "docker" else None for each in self._wanted}
+        require_ready(self.database, images, self._settings, log.warning)
+        with self._lock:
+            self._crew.want(self._wanted)
+        try:
+            self._await_registration()
+        except BaseException:
+            self.stop_pools(timeout=1.0)
+            raise
+        with self._lock:
+            return {
+                each.type: [member.worker_id for member in self._crew.of(*each.key) if member.worker_id is not None]
+                for each in self._wanted
+            }
+
+    def _await_registration(self) -> None:
+        workers = self._settings.workers
+        deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1)
+        with self.database.doorbell.listen("build") as bell:
+            while not self._look():
+                for fact, next_step in self._crew.given_up.values():
+                    raise WorkerStartupError(fact, next_step)
+                if time.monotonic() > deadline:
+                    raise WorkerStartupError(
+                        f"Not every worker registered within {workers.startup_timeout:g} s.",
+                        f"Their logs are in {self.database.state_dir / 'logs'}.",
+                    )
+                _wait(bell.fileno())
+                bell.silence()
+
+    def _look(self) -> bool:
+        """Tend the workers once; whether every wanted one has registered."""
+        with self._lock:
+            self._crew.tend()
+            self._crew.reconcile()
+            return all(
+                sum(1 for member in self._crew.of(*each.key) if member.worker_id is not None) >= each.count
+                for each in self._wanted
+            )
+
+    def start_monitoring(self, check_interval: float = 1.0) -> None:
+        """Keep the workers up from a thread of its own: deaths are noticed and replaced every *check_interval* s."""
+        if self._monitor is None:
+            self._ending.clear()
+            self._monitor = threading.Thread(target=self._keep, args=(check_interval,), name="clx pools", daemon=True)
+            self._monitor.start()
+
+    def _keep(self, interval: float) -> None:
+        while not self._ending.wait(interval):
+            try:
+                self._look()
+            except Exception:
+                log.exception("looking after the workers failed; it is tried again")
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def get_worker_stats(self) -> dict[str, dict[str, int]]:
+        """Per worker type: how many are ``idle``, ``busy``, ``hung``, ``dead``; their jobs done and failed."""
+        found: dict[str, dict[str, int]] = {}
+        for member in roster(self.database, self._settings.jobs):
+            numbers = found.setdefault(member.row.type, dict.fromkeys(_NUMBERS, 0))
+            numbers["total"] += 1
+            numbers[member.status] = numbers.get(member.status, 0) + 1
+            numbers["jobs_succeeded"] += member.row.jobs_succeeded
+            numbers["jobs_failed"] += member.row.jobs_failed
+        return found
+
+    def cleanup_stale_workers(self) -> int:
+        """Strike off workers of this database that are gone, and give their jobs to others; returns how many."""
+        with self._lock:
+            mine = {member.worker_id for member in self._crew.members}
+            return len(strike_off_dead(self.database, spare=mine, lease=self._settings.jobs.lease))
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def stop_pools(self, timeout: float | None = None) -> None:
+        """End the workers; jobs not finished within *timeout* seconds (default: the grace period) are handed back."""
+        self._ending.set()
+        if self._monitor is not None:
+            self._monitor.join()
+            self._monitor = None
+        with self._lock:
+            self._crew.stop(
+                grace=self._settings.workers.grace_period if timeout is None else timeout, reason="pools were stopped"
+            )
+            self._crew = KeptCrew(self.database, self._settings, log.warning)
+
+    def close(self) -> None:
+        """End the workers and close the database. Idempotent."""
+        self.stop_pools()
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_pools()
+        except BaseException:
+            self.close()
+            raise
+        self.start_monitoring()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+_NUMBERS = ("total", "idle", "busy", "hung", "dead", "jobs_succeeded", "jobs_failed")
+
+
+def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level: str | None) -> dict[str, OptionValue]:
+    found = {
+        "docker.network": OptionValue(network, "network_name"),
+        "logging.level": OptionValue(level.lower() if level else None, "log_level"),
+    }
+    for each in configs or ():
+        if each.worker_type not in KINDS:
+            from clx.errors import SettingsError
+            from clx.settings.problems import did_you_mean
+
+            raise SettingsError(f'"{each.worker_type}" is not a worker type.', did_you_mean(each.worker_type, KINDS))
+        own, source = f"workers.{each.worker_type}", f"WorkerConfig({each.worker_type!r})"
+        found[f"{own}.count"] = OptionValue(each.count, source)
+        found[f"{own}.execution_mode"] = OptionValue(each.execution_mode, source)
+        found[f"{own}.image"] = OptionValue(each.image, source)
+    return found
+
+
+def _wait(descriptor: int) -> None:
+    import select
+
+    select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)

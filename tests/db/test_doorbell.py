@@ -1,0 +1,75 @@
+"""Rule 9: whoever waits wakes at once, and a bell is never needed for correctness."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from clx.db.doorbell import Doorbell
+from clx.db.jobs import NewJob, Queue
+
+
+def _rings(bell: object) -> bool:
+    return bool(select.select([bell], [], [], 0)[0])
+
+
+@pytest.mark.parametrize("name", ["t", "a/b c", "x" * 300])
+def test_only_those_who_listen_for_the_name_wake(tmp_path: Path, name: str) -> None:
+    door = Doorbell(tmp_path / "bells")
+    with door.listen(name) as mine, door.listen("other") as other:
+        door.ring(name)
+        assert (_rings(mine), _rings(other)) == (True, False)
+        mine.silence()
+        assert not _rings(mine)
+    door.close()
+    assert os.listdir(tmp_path / "bells") == []
+
+
+def test_a_long_directory_is_reached_by_a_short_name(tmp_path: Path) -> None:
+    door = Doorbell(tmp_path / ("d" * 120) / "bells")
+    with door.listen("t") as bell:
+        door.ring("t")
+        assert _rings(bell)
+    door.close()
+
+
+def test_bells_of_the_dead_are_removed(tmp_path: Path) -> None:
+    door = Doorbell(tmp_path / "bells")
+    bell = door.listen("t")
+    assert bell._listener is not None
+    bell._listener.close()  # as a killed process leaves it
+    assert len(os.listdir(tmp_path / "bells")) == 1
+    door.ring("t")
+    door.close()
+    assert os.listdir(tmp_path / "bells") == []
+
+
+def test_a_bell_that_nobody_answers_stops_nobody(tmp_path: Path) -> None:
+    door = Doorbell(tmp_path / "bells")
+    with door.listen("t"):
+        for _ in range(2000):
+            door.ring("t")
+    door.close()
+
+
+def test_without_a_place_for_sockets_work_goes_on(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        (tmp_path / ".clx" / "bells").write_text("in the way")
+        with queue.database.doorbell.listen("t") as bell:
+            assert bell.fileno() == -1
+        queue.enqueue(NewJob("t"))
+        assert len(queue.claim(["t"])) == 1
+
+
+def test_what_is_put_in_rings_for_its_type(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        door = queue.database.doorbell
+        with door.listen("t") as one, door.listen("u") as other, door.listen("build") as done:
+            queue.enqueue(NewJob("t"))
+            assert (_rings(one), _rings(other), _rings(done)) == (True, False, False)
+            job = queue.claim(["t"])[0]
+            queue.finish(job.id, job.run)
+            assert _rings(done)

@@ -1,0 +1,81 @@
+"""A clock that is set, or a machine that slept, is not a silent worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clx.db.jobs import NewJob, Queue
+from clx.db.leases import Lease, LeaseWatch
+
+_DAY = 24 * 3600 * 1000
+_LEASE = 30_000
+
+
+class _Machine:
+    """A sweeper and a worker on a clock that can be set."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.wall = 10 * _DAY
+        self.steady = 0
+        queue.enqueue(NewJob("t"), now=self.wall)
+        self.job = queue.claim(["t"], lease=_LEASE, now=self.wall)[0]
+
+    def passes(self, milliseconds: int) -> list[int]:
+        """Time passes; returns what the sweep at its end rescues."""
+        self.wall += milliseconds
+        self.steady += milliseconds
+        return self.queue.rescue(now=self.wall, monotonic=self.steady)
+
+    def beats(self) -> None:
+        self.queue.heartbeat(self.job.id, self.job.run, lease=_LEASE, now=self.wall)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> _Machine:
+    machine = _Machine(Queue.open("memory:"))
+    assert machine.passes(1000) == []
+    return machine
+
+
+@pytest.mark.parametrize("step", [_DAY, -_DAY, 3 * _LEASE, -3 * _LEASE])
+def test_a_living_worker_keeps_its_job_when_the_clock_is_set(machine: _Machine, step: int) -> None:
+    machine.wall += step
+    for _ in range(60):
+        assert machine.passes(1000) == []
+        if machine.steady % 5000 == 0:
+            machine.beats()
+
+
+@pytest.mark.parametrize("step", [0, _DAY, -_DAY])
+def test_a_silent_worker_is_noticed_within_its_lease_whatever_the_clock_does(machine: _Machine, step: int) -> None:
+    machine.wall += step
+    for second in range(1, 120):
+        if machine.passes(1000):
+            assert second <= _LEASE / 1000 + 2
+            return
+    pytest.fail("it was never noticed")
+
+
+def test_a_fresh_sweeper_recognises_a_lease_from_before_the_clock_was_set_back(machine: _Machine) -> None:
+    machine.wall -= _DAY
+    machine.queue._watch = LeaseWatch()
+    rescued_after = next(second for second in range(1, 120) if machine.passes(1000))
+    assert rescued_after <= _LEASE / 1000 + 2
+
+
+def test_without_a_step_the_clock_is_believed() -> None:
+    watch, lease = LeaseWatch(), Lease(1, 1, until=500, length=400)
+    assert watch.over([], [], now=100, monotonic=0) == []
+    assert watch.over([lease], [], now=500, monotonic=400) == [lease]
+
+
+def test_after_a_step_a_renewed_lease_counts_again_at_its_end() -> None:
+    watch, before = LeaseWatch(), Lease(1, 1, until=500, length=400)
+    watch.over([], [], now=100, monotonic=0)
+    assert watch.over([before], [], now=100_000, monotonic=10) == []
+    renewed = Lease(1, 1, until=100_600, length=400)
+    assert watch.over([], [], now=100_300, monotonic=310) == []
+    assert watch.over([renewed], [], now=100_600, monotonic=610) == [renewed]

@@ -1,0 +1,69 @@
+"""The schema has one truth, and the state machine lives in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clx.db import database, schema
+from clx.db.driver import driver
+
+_SQL = (Path(database.__file__).parent / "schema.sql").read_text(encoding="utf-8")
+
+
+def test_the_generated_file_is_what_the_metadata_says() -> None:
+    assert schema.ddl() == _SQL, "run: python -m clx.db.schema"
+
+
+def test_code_and_schema_name_the_same_revision() -> None:
+    assert schema.REVISION == database.REVISION
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = driver.connect(":memory:")
+    connection.executescript(_SQL)
+    connection.execute("INSERT INTO jobs (type, payload, created_at) VALUES ('t', '{}', 0)")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'running'",
+        "state = 'running', lease_until = 5, lease = 5, worker_id = 1",
+        "state = 'running', lease_until = 5, run = 1, lease = 5",
+        "lease_until = 5",
+        "state = 'succeeded'",
+        "state = 'failed', finished_at = 5",
+        "finished_at = 5",
+        "state = 'lost'",
+        "priority = 0",
+        "released = 1",
+        "max_runs = 0",
+        "waits_for = 1",
+        "waits_for = -1, ready = 0",
+    ],
+)
+def test_impossible_rows_are_refused(connection: sqlite3.Connection, change: str) -> None:
+    with pytest.raises(driver.IntegrityError, match="CHECK"):
+        connection.execute(f"UPDATE jobs SET {change}")
+
+
+def test_two_live_jobs_cannot_have_one_key(connection: sqlite3.Connection) -> None:
+    insert = "INSERT INTO jobs (type, payload, created_at, key, state, finished_at) VALUES ('t', '{}', 0, 'k', ?, ?)"
+    connection.execute(insert, ("succeeded", 5))
+    connection.execute(insert, ("queued", None))
+    with pytest.raises(driver.IntegrityError, match="UNIQUE"):
+        connection.execute(insert, ("queued", None))
+
+
+def test_a_run_is_recorded_once(connection: sqlite3.Connection) -> None:
+    insert = "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome) VALUES (1, 1, 1, 0, 0, ?)"
+    connection.execute(insert, ("succeeded",))
+    with pytest.raises(driver.IntegrityError, match="UNIQUE"):
+        connection.execute(insert, ("failed",))
