@@ -11,6 +11,7 @@ import pytest
 from clx.db.check import check
 from clx.db.consumer import Consumer
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 
 
@@ -47,32 +48,23 @@ def test_what_a_function_raises_is_the_failure_and_is_tried_again(queue: Queue) 
 
 
 def test_jobs_held_ahead_of_a_long_one_are_handed_back(queue: Queue) -> None:
-    handed_back = threading.Event()
     queue.enqueue_many([NewJob("t") for _ in range(400)] + [NewJob("t", {"long": True})] + [NewJob("t")] * 100)
-    elsewhere: list[int] = []
+    held_at_first: list[int] = []
 
     def work(job: Job) -> None:
-        if job.payload.get("long"):
-            assert handed_back.wait(30)
+        if not job.payload.get("long"):
+            return
+        held_at_first.append(queue.stats()["t"]["running"])
+        with Bells(queue.database, ["t"]) as bells:  # handing back rings for the type
+            while queue.stats()["t"]["running"] > 1:
+                bells.wait(1)
+                bells.silence()
 
-    def other() -> None:
-        while not handed_back.is_set():
-            for job in queue.claim(["t"], 200):
-                if job.id > 402:
-                    elsewhere.append(job.id)
-                queue.finish(job.id, job.run)
-            if len(elsewhere) >= 100 or queue.stats()["t"].get("queued", 0) == 0:
-                long_runs = [job for job in queue.search(state="running")]
-                if [job.payload for job in long_runs] == [{"long": True}]:
-                    handed_back.set()
+    Consumer(queue, {"t": work}).run(until_idle=True)
 
-    consumer = Consumer(queue, {"t": work})
-    thread = threading.Thread(target=consumer.run, kwargs={"until_idle": True})
-    thread.start()
-    other()
-    thread.join()
-
+    assert held_at_first[0] > 1
     assert queue.stats() == {"t": {"succeeded": 501}}
+    assert sum(job.released for job in queue.search(limit=1000)) > 0
 
 
 def test_stopping_ends_a_waiting_consumer(queue: Queue) -> None:
@@ -107,3 +99,18 @@ def test_a_long_job_keeps_its_lease(queue: Queue) -> None:
 
     assert queue.search()[0].run == 1
     assert queue.search()[0].result == "mine"
+
+
+def test_a_timeout_fails_the_job_though_the_function_goes_on(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", timeout=30))
+
+    def slow(_job: Job) -> str:
+        assert queue.wait([job_id], timeout=30)[0].state == "failed"
+        return "too late"
+
+    Consumer(queue, {"t": slow}).run(until_idle=True)
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert job.error == {"type": "Timeout", "message": "The job ran longer than 0.03 seconds."}
+    assert job.result is None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import select
 from pathlib import Path
 
 import pytest
 
-from clx.db.doorbell import Doorbell
+from clx.db.doorbell import Bell, Doorbell
 from clx.db.jobs import NewJob, Queue
 
 
-def _rings(bell: object) -> bool:
+def _rings(bell: Bell) -> bool:
     return bool(select.select([bell], [], [], 0)[0])
 
 
@@ -25,7 +24,7 @@ def test_only_those_who_listen_for_the_name_wake(tmp_path: Path, name: str) -> N
         mine.silence()
         assert not _rings(mine)
     door.close()
-    assert os.listdir(tmp_path / "bells") == []
+    assert list((tmp_path / "bells").iterdir()) == []
 
 
 def test_a_long_directory_is_reached_by_a_short_name(tmp_path: Path) -> None:
@@ -41,10 +40,10 @@ def test_bells_of_the_dead_are_removed(tmp_path: Path) -> None:
     bell = door.listen("t")
     assert bell._listener is not None
     bell._listener.close()  # as a killed process leaves it
-    assert len(os.listdir(tmp_path / "bells")) == 1
+    assert len(list((tmp_path / "bells").iterdir())) == 1
     door.ring("t")
     door.close()
-    assert os.listdir(tmp_path / "bells") == []
+    assert list((tmp_path / "bells").iterdir()) == []
 
 
 def test_a_bell_that_nobody_answers_stops_nobody(tmp_path: Path) -> None:

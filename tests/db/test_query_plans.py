@@ -34,12 +34,12 @@ def long_queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     """20,000 queued jobs, 20,000 that have ended."""
     with Queue.open(tmp_path_factory.mktemp("plans") / "jobs.db") as queue:
         queue.enqueue_many([NewJob("t", {"n": n}) for n in range(40_000)])
-        done = (
-            "UPDATE jobs SET state = 'succeeded', finished_at = 1, run = 1 WHERE id % 2 = 0",
+        ended = "UPDATE jobs SET state = 'succeeded', finished_at = 1, run = 1 WHERE id % 2 = 0"
+        recorded = (
             "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome) "
-            "SELECT id, 1, 1, 0, 1, 'succeeded' FROM jobs WHERE state = 'succeeded'",
+            "SELECT id, 1, 1, 0, 1, 'succeeded' FROM jobs WHERE state = 'succeeded'"
         )
-        queue.database.write("fill", lambda connection: [connection.execute(statement) for statement in done])
+        queue.database.write("fill", lambda connection: [connection.execute(each) for each in (ended, recorded)])
         yield queue
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.course.courses import Course
+from tests.docker.machine import Machine
+from tests.support import require
 
 from clx.workers.executors.docker_engine import connect
-from tests.docker.machine import Course, Machine
-from tests.support import require
 
 _ROOT = Path(__file__).parents[2]
 _ENGINE = _ROOT / ".ci" / "engine"
@@ -47,7 +49,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     requirements.write_text("matplotlib\nnumpy\npandas\n", encoding="utf-8")
     for type_, base in _BASES.items():
         extra = ["--requirements", str(requirements)] if type_ == "notebook" else []
-        _run("clx", "docker", "build", type_, "--base-image", base, "--fetch", *extra)
+        _run(sys.executable, "-m", "clx", "docker", "build", type_, "--base-image", base, "--fetch", *extra)
 
 
 @pytest.fixture

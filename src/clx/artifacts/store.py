@@ -11,7 +11,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -98,7 +97,7 @@ class ArtifactStore:
     def _temporary(self) -> Iterator[tuple[IO[bytes], Path]]:
         folder = self.root / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / secrets.token_hex(12)
+        temporary = folder / os.urandom(12).hex()
         try:
             with temporary.open("xb") as stream:
                 yield stream, temporary

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
@@ -15,8 +17,6 @@ from clx.course.layout import Layout, Selection
 from clx.course.plan import Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
 from clx.course.report import Failure, Report
-from clx.course.run import JobRunner
-from clx.course.session import Session
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
@@ -28,6 +28,9 @@ from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
+
+if TYPE_CHECKING:
+    from clx.course.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Build:
         self.report = Report()
         self._started = time.monotonic()
         self._failed_sources: set[str] = set()
+        self._done: dict[str, Any] = {}
 
     def run(self) -> Report:
         """Do it.
@@ -125,11 +129,12 @@ class Build:
         planner = Planner(
             self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
         )
-        plan = planner.plan()
+        with _no_collection():
+            plan = planner.plan()
+            known = self._known_results(plan, ledger)
+            publisher = Publisher(self._targets, ledger, self._store, self._state_dir)
+            missing, outdated = self._compare(plan, known, publisher)
         self._warn(plan.warnings)
-        known = self._known_results(plan, ledger)
-        publisher = Publisher(self._targets, ledger, self._store, self._state_dir)
-        missing = [job for job in plan.jobs if not self._is_done(job, known, publisher)]
         self._count(plan, missing)
         reasons = Reasons(root, ledger)
         self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
@@ -142,10 +147,10 @@ class Build:
             publisher.attach(ledger)
             reasons.attach(ledger)
             ledger.remember(root, files.learned, planner.closures.learned)
-            self._publish_known(plan, missing, known, publisher)
+            self._publish_known(plan, missing, outdated, publisher)
             if missing:
                 self._run_jobs(missing, writable, publisher, reasons)
-            self._remove_stale(plan, known, publisher)
+            self._remove_stale(plan, {**known, **self._done}, publisher)
         publisher.close()
         self.report.written = publisher.written
         self.report.settle()
@@ -175,23 +180,38 @@ class Build:
             return {}
         return ledger.results([job.key for job in plan.jobs])
 
-    def _is_done(self, job: PlannedJob, known: Mapping[str, Any], publisher: Publisher) -> bool:
-        """Whether the job's result is known and every file it gives is published or can be."""
-        result = known.get(job.key)
-        if result is None:
-            return False
+    def _compare(
+        self, plan: Plan, known: Mapping[str, Any], publisher: Publisher
+    ) -> tuple[list[PlannedJob], list[tuple[PlannedJob, list[Item]]]]:
+        """The jobs that must run, and the files to write of those whose result is known."""
+        missing, outdated = [], []
+        for job in plan.jobs:
+            items = self._outdated(job, known[job.key], publisher) if job.key in known else None
+            if items is None:
+                missing.append(job)
+            elif items:
+                outdated.append((job, items))
+        publisher.forget_directories()
+        return missing, outdated
+
+    def _outdated(self, job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item] | None:
+        """Files of a job that are not as its result says; None when the store lacks bytes for one."""
+        items = []
         for name, digest, size in result["outputs"]:
-            places = job.places_of(name)
-            if all(publisher.is_current(place, digest) for place in places):
-                continue
-            if not self._store.has(digest, size):
-                return False
-        return True
+            found = [place for place in job.places_of(name) if not publisher.is_current(place, digest)]
+            if found and not self._store.has(digest, size):
+                return None
+            items += [Item(place, job.source, digest) for place in found]
+        return items
 
     # -- publishing -------------------------------------------------------------------------------
 
     def _publish_known(
-        self, plan: Plan, missing: list[PlannedJob], known: dict[str, Any], publisher: Publisher
+        self,
+        plan: Plan,
+        missing: list[PlannedJob],
+        outdated: list[tuple[PlannedJob, list[Item]]],
+        publisher: Publisher,
     ) -> None:
         """Write every file whose bytes are to be had; a job whose artifact turns out damaged runs again."""
         copies = [
@@ -202,28 +222,12 @@ class Build:
         ]
         if copies:
             publisher.publish(copies)
-        running = {job.key for job in missing}
-        for job in plan.jobs:
-            if job.key in running:
-                continue
-            items = self._items(job, known[job.key], publisher)
+        for job, items in outdated:
             try:
-                if items:
-                    publisher.publish(items)
+                publisher.publish(items)
             except ArtifactError as error:
                 self._warn([f"{job.label}: {error.fact} It is made again."])
                 missing.append(job)
-                known.pop(job.key)
-        self.report.files = sum(len(copy.places) for copy in plan.copies)
-
-    @staticmethod
-    def _items(job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item]:
-        return [
-            Item(place, job.source, digest)
-            for name, digest, _size in result["outputs"]
-            for place in job.places_of(name)
-            if not publisher.is_current(place, digest)
-        ]
 
     def _run_jobs(
         self,
@@ -232,14 +236,14 @@ class Build:
         publisher: Publisher,
         reasons: Reasons,
     ) -> None:
+        from clx.course.run import JobRunner  # a build with nothing to run need not import it
+
         def publish(job: PlannedJob, result: dict[str, Any]) -> None:
             self._done[job.key] = result
             self._warn([f"{job.source}: {text}" for text in result["warnings"]])
-            items = self._items(job, result, publisher)
-            if items:
+            if items := self._outdated(job, result, publisher):
                 publisher.publish(items)
 
-        self._done: dict[str, Any] = {}
         runner = JobRunner(database, self.resolved, self._store, self._root, self.display, self._session)
         try:
             failures = runner.run(
@@ -255,16 +259,18 @@ class Build:
             self.report.failures.append(Failure(job.type, job.source, job.task, error))
             self._failed_sources.add(job.source)
 
-    def _remove_stale(self, plan: Plan, known: Mapping[str, Any], publisher: Publisher) -> None:
-        results = {**known, **getattr(self, "_done", {})}
-        wanted = {(place.target, place.path) for copy in plan.copies for place in copy.places}
-        for job in plan.jobs:
-            for name, _digest, _size in results.get(job.key, {"outputs": ()})["outputs"]:
-                found = {(place.target, place.path) for place in job.places_of(name)}
-                self.report.files += len(found)
-                wanted |= found
+    def _remove_stale(self, plan: Plan, results: Mapping[str, Any], publisher: Publisher) -> None:
         for failure in self.report.failures:
             failure.kept = self._stale_files(failure, plan, publisher)
+        further = {
+            (place.target, place.path)
+            for job in plan.jobs
+            if job.is_diagram and job.key in results
+            for name, _digest, _size in results[job.key]["outputs"]
+            for place in job.places_of(name)
+        }
+        wanted = plan.places.keys() | further
+        self.report.files = len(wanted)
         self.report.removed, self.report.kept = publisher.remove_stale(
             wanted, self.options.selection, self._failed_sources
         )
@@ -280,6 +286,16 @@ class Build:
             for place in places
             if place.path in publisher.owned[place.target]
         ]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Planning makes many objects and no garbage: looking for it costs a build with nothing to do a tenth."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Borrowed:

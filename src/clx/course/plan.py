@@ -5,6 +5,7 @@ A plan is a pure function of the course's files and the settings. It runs nothin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.course.closure import Closures, DeckFacts
-from clx.course.layout import Layout
+from clx.course.layout import Layout, SliceDirectory
 from clx.course.names import safe_name
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
@@ -68,6 +69,11 @@ class PlannedJob:
         return f"{self.source} ({self.task})" if self.task else self.source
 
     @property
+    def is_diagram(self) -> bool:
+        """Whether it makes pictures, of which there may be more than are known beforehand."""
+        return self.type != "notebook"
+
+    @property
     def priority(self) -> int:
         """Diagrams before the pages that show them, long work before short."""
         return _PRIORITY[self.type]
@@ -100,11 +106,13 @@ class Plan:
         jobs: in the order of the course.
         copies: files copied as they are.
         warnings: what the author should know.
+        places: every output path known beforehand, with the source and content that has it.
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     decks: int = 0
 
 
@@ -138,10 +146,10 @@ class Planner:
         self._tool_facts = tools
         self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"])
         self._plan = Plan()
-        self._taken: dict[tuple[int, str], tuple[str, str]] = {}
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, Copy] = {}
         self._problems: list[str] = []
+        self._in_section: dict[tuple[int, str], list[tuple[SliceDirectory, str, str]]] = {}
 
     def plan(self) -> Plan:
         """Look at every source.
@@ -248,16 +256,26 @@ class Planner:
         executed: dict[str, list[Place]] = {}
         rendered: dict[str, list[Place]] = {}
         code = deck_language(deck, self._spec.prog_lang).extension
-        section = self._layout.sections[language][place.section]
-        for each in self._layout.slices:
+        for each, folder, text in self._section_slices(place.section, language):
             kind, format_ = each.slice.kind, each.slice.format
-            if each.slice.language != language or (format_ == "html" and not place.ref.html):
+            if format_ == "html" and not place.ref.html:
                 continue
             extension = _EXTENSIONS.get(format_, code)
             ran = format_ == "html" and kind != "code-along" and evaluate
-            found = Place(each.target, f"{each.path}/{section}/{title}{extension}", str(each.slice))
+            found = Place(each.target, f"{folder}/{title}{extension}", text)
             (executed if ran else rendered).setdefault(f"{kind}{extension}", []).append(found)
         return executed, rendered
+
+    def _section_slices(self, section: int, language: str) -> list[tuple[SliceDirectory, str, str]]:
+        """Slices of one language, each with its directory for a section and its name."""
+        if (section, language) not in self._in_section:
+            name = self._layout.sections[language][section]
+            self._in_section[section, language] = [
+                (each, f"{each.path}/{name}", str(each.slice))
+                for each in self._layout.slices
+                if each.slice.language == language
+            ]
+        return self._in_section[section, language]
 
     def _job(
         self,
@@ -286,12 +304,9 @@ class Planner:
 
     def _section_places(self, place: CourseTopic, path: str) -> list[Place]:
         return [
-            Place(
-                each.target,
-                f"{each.path}/{self._layout.sections[each.slice.language][place.section]}/{path}",
-                str(each.slice),
-            )
-            for each in self._layout.slices
+            Place(each.target, f"{folder}/{path}", text)
+            for language in self._layout.languages
+            for each, folder, text in self._section_slices(place.section, language)
             if place.ref.html or each.slice.format != "html"
         ]
 
@@ -335,7 +350,7 @@ class Planner:
     def _take(self, place: Place, source: str, content: str) -> bool:
         """Claim an output path for a source; false when the same content has it already."""
         at = (place.target, place.path)
-        holder = self._taken.setdefault(at, (source, content))
+        holder = self._plan.places.setdefault(at, (source, content))
         if holder[0] == source and holder[1] == content:
             return True
         if holder[1] == content:
@@ -379,7 +394,7 @@ class Planner:
 
 
 def _suffix(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122  (hot: every file of every build)
 
 
 def target_directories(layout: Layout, output: Path) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -24,6 +23,7 @@ from clx.errors import ArtifactError, OutputError, UsageError
 
 _TEMPORARY = ".clx-tmp"
 _NOTED_AT_ONCE = 500
+_DIRECTORIES = 256  # open at once while files are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Publisher:
         self._state_dir = state_dir
         self.owned = [ledger.outputs(target) if ledger else {} for target in targets]
         self._checked: set[str] = set()
+        self._directories: dict[tuple[int, str], int] = {}
         self._temporary: dict[int, Path] = {}
         self.written = 0
         self.bytes_written = 0
@@ -85,11 +86,28 @@ class Publisher:
         row = self.owned[place.target].get(place.path)
         if row is None or row.digest != digest:
             return False
+        folder, _, name = place.path.rpartition("/")
         try:
-            found = os.stat(f"{self.targets[place.target]}/{place.path}")  # noqa: PTH116  (hot)
+            found = os.stat(name, dir_fd=self._directory(place.target, folder))
         except OSError:
             return False
         return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+
+    def _directory(self, target: int, folder: str) -> int:
+        """A descriptor of an output directory: looking below it costs half of looking along the whole path."""
+        known = self._directories.get((target, folder))
+        if known is None:
+            if len(self._directories) >= _DIRECTORIES:
+                self.forget_directories()
+            known = os.open(f"{self.targets[target]}/{folder}", os.O_RDONLY | os.O_DIRECTORY)
+            self._directories[target, folder] = known
+        return known
+
+    def forget_directories(self) -> None:
+        """Close what :meth:`is_current` has opened."""
+        for descriptor in self._directories.values():
+            os.close(descriptor)
+        self._directories.clear()
 
     def publish(self, items: Iterable[Item]) -> None:
         """Write files and note who owns them.
@@ -143,7 +161,7 @@ class Publisher:
         self._checked.add(folder)
 
     def _replace(self, item: Item, final: Path) -> None:
-        temporary = self._temporary_directory(item.place.target) / secrets.token_hex(8)
+        temporary = self._temporary_directory(item.place.target) / os.urandom(8).hex()
         try:
             if item.path is not None:
                 _copy_checked(item.path, temporary, item.digest)
@@ -221,7 +239,8 @@ class Publisher:
             yield
 
     def close(self) -> None:
-        """Remove temporary directories inside targets."""
+        """Release descriptors, and remove temporary directories inside targets."""
+        self.forget_directories()
         for folder in self._temporary.values():
             if folder.name == _TEMPORARY:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -6,9 +6,10 @@ Usage::
         Consumer(queue, {"resize": resize}).run()
 
 While jobs are long, each is claimed, run and reported by itself; the report and the next claim share a
-transaction. While jobs are short, several are claimed ahead and reported together, at most
-:data:`FLUSH` seconds late. Jobs held ahead of a long one are handed back at once. The function runs in this
-process: a timeout takes the job away from it but cannot stop it. To have it killed, use worker processes.
+transaction. While jobs are short, several are claimed ahead and reported together, :data:`FLUSH` seconds
+late at most, or 0.1 s when a long job follows a short one. Jobs held ahead of a long one are handed back.
+The function runs in this process: a timeout fails the job but cannot stop the function. To have it killed,
+use worker processes.
 """
 
 from __future__ import annotations
@@ -108,22 +109,19 @@ class Consumer:
 
     def _turn(self) -> int:
         """Claim, and go on until nothing is held; returns how many runs were reported."""
-        claimed = self._settle([], claim=True) if self.queue.may_claim(self._types, self._pool) else []
+        claimed = self._settle(claim=True) if self.queue.may_claim(self._types, self._pool) else []
         done = 0
         while claimed:
             self._holding.fill(claimed)
-            reports: list[Report] = []
-            started = first = time.perf_counter()
+            started = flushed = time.perf_counter()
             while (job := self._holding.take()) is not None:
-                reports.append(self._do(job))
-                now = time.perf_counter()
-                if now - first >= FLUSH and self._holding.waiting:
-                    done += len(reports)
-                    self._settle(reports, claim=False)
-                    reports, first = [], time.perf_counter()
+                self._holding.done(self._do(job))
+                done += 1
+                if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
+                    self._settle(claim=False)
+                    flushed = time.perf_counter()
             self._adapt(len(claimed), time.perf_counter() - started)
-            done += len(reports)
-            claimed = self._settle(reports, claim=not self._stopping.is_set())
+            claimed = self._settle(claim=not self._stopping.is_set())
         return done
 
     def _adapt(self, jobs: int, seconds: float) -> None:
@@ -131,19 +129,17 @@ class Consumer:
         fitting = int(FLUSH * jobs / max(seconds, 1e-6))
         self._room = max(1, min(self._ahead, fitting, self._room * 4))
 
-    def _settle(self, reports: list[Report], *, claim: bool) -> list[Job]:
+    def _settle(self, *, claim: bool) -> list[Job]:
+        """Report what is done, and claim as many as there is room for."""
+        reports = self._holding.take_reports()
+        room = self._room if claim else 0
+        if not reports and not room:
+            return []
         settled = self.queue.settle(
-            reports,
-            self._types,
-            self._room if claim else 0,
-            worker=self.worker,
-            pool=self._pool,
-            lease=self._lease,
-            harmless=True,
+            reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
         )
         for report in settled.lost:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
-        self._holding.settled(reports)
         return settled.claimed
 
     def _do(self, job: Job) -> Report:
@@ -164,13 +160,27 @@ class Consumer:
         while not self._stopping.is_set():
             self._holding.wait(next_beat - time.monotonic())
             try:
-                for job in self._holding.hand_back():
-                    self.queue.release(job.id, job.run)
+                if self._holding.is_at_a_long_job():
+                    self._relieve()
+                if (job := self._holding.overrun()) is not None:
+                    self._time_out(job)
                 if time.monotonic() >= next_beat:
                     next_beat = time.monotonic() + self._lease / 6000
                     self._beat()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
+
+    def _relieve(self) -> None:
+        """Report what was done before the long job, and hand back what waits behind it."""
+        self._settle(claim=False)
+        for job in self._holding.hand_back():
+            with suppress(LostRunError):
+                self.queue.release(job.id, job.run)
+
+    def _time_out(self, job: Job) -> None:
+        error = {"type": "Timeout", "message": f"The job ran longer than {(job.timeout or 0) / 1000:g} seconds."}
+        with suppress(LostRunError):
+            self.queue.fail(job.id, job.run, error)
 
     def _beat(self) -> None:
         WorkerTable(self.queue.database).beat(self.worker)
@@ -186,8 +196,10 @@ class _Holding:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
-        self._unreported: dict[int, Job] = {}
+        self._running: Job | None = None
+        self._reports: list[Report] = []
         self._taken_at = 0.0
+        self._ends_at: float | None = None
         self._ended = False
 
     @property
@@ -199,8 +211,6 @@ class _Holding:
         """Hold *jobs*."""
         with self._changed:
             self._waiting.extend(jobs)
-            self._unreported.update((job.id, job) for job in jobs)
-            self._taken_at = time.monotonic()
             if len(jobs) > 1:
                 self._changed.notify()
 
@@ -208,40 +218,65 @@ class _Holding:
         """The next job to do; None when none is left."""
         with self._changed:
             self._taken_at = time.monotonic()
-            return self._waiting.popleft() if self._waiting else None
+            self._running = self._waiting.popleft() if self._waiting else None
+            self._ends_at = None
+            if self._running is not None and self._running.timeout is not None:
+                self._ends_at = self._taken_at + self._running.timeout / 1000
+                self._changed.notify()
+            return self._running
 
-    def settled(self, reports: list[Report]) -> None:
-        """Forget the jobs that were reported."""
+    def done(self, report: Report) -> None:
+        """The job taken last has ended."""
         with self._changed:
-            for report in reports:
-                self._unreported.pop(report.job_id, None)
+            self._running = self._ends_at = None
+            self._reports.append(report)
+
+    def take_reports(self) -> list[Report]:
+        """What has been done and not been reported; the caller reports it."""
+        with self._changed:
+            found, self._reports = self._reports, []
+            return found
 
     def held(self) -> list[Job]:
         """Every job whose lease must be renewed."""
         with self._changed:
-            return list(self._unreported.values())
+            return [*self._waiting, *([self._running] if self._running else [])]
 
     def drop(self, job: Job) -> None:
         """Do not begin *job* any more."""
         with self._changed, suppress(ValueError):
             self._waiting.remove(job)
 
-    def hand_back(self) -> list[Job]:
-        """The jobs that wait behind a long one, which are not held any more."""
+    def is_at_a_long_job(self) -> bool:
+        """Whether something is held up by the job at hand."""
         with self._changed:
-            if not self._waiting or time.monotonic() - self._taken_at < _LONG:
-                return []
+            held_up = bool(self._waiting or self._reports) and self._running is not None
+            return held_up and time.monotonic() - self._taken_at >= _LONG
+
+    def overrun(self) -> Job | None:
+        """The job at hand when its time is over, once; its lease is not renewed any more."""
+        with self._changed:
+            if self._ends_at is None or time.monotonic() < self._ends_at:
+                return None
+            job, self._running, self._ends_at = self._running, None, None
+            return job
+
+    def hand_back(self) -> list[Job]:
+        """The jobs that have not been begun, which are not held any more."""
+        with self._changed:
             back = list(self._waiting)
             self._waiting.clear()
-            for job in back:
-                self._unreported.pop(job.id, None)
             return back
 
     def wait(self, seconds: float) -> None:
-        """Until jobs are held ahead (then for as long as a job may take at most), or for *seconds*."""
+        """For *seconds*, or shorter while something might be held up."""
         with self._changed:
             if not self._ended:
-                self._changed.wait(max(0.0, min(seconds, _LONG / 2) if self._waiting else seconds))
+                if self._waiting or (self._reports and self._running):
+                    seconds = min(seconds, _LONG / 2)
+                if self._ends_at is not None:
+                    seconds = min(seconds, self._ends_at - time.monotonic())
+                self._changed.wait(max(0.0, seconds))
 
     def end(self) -> None:
         """Let nobody wait any more."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import socket
-import tempfile
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +46,8 @@ class Doorbell:
 
     @staticmethod
     def _link(plain: str) -> str:
+        import tempfile  # only where paths are long
+
         uid = os.getuid() if hasattr(os, "getuid") else 0
         link = Path(tempfile.gettempdir()) / f"clx-{uid}-{sha256(os.fsencode(plain)).hexdigest()[:16]}"
         with contextlib.suppress(FileExistsError):
@@ -61,7 +61,7 @@ class Doorbell:
             return Bell(None, None)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            address = f"{self._base()}/{_file_name(name)}.{secrets.token_hex(6)}"
+            address = f"{self._base()}/{_file_name(name)}.{os.urandom(6).hex()}"
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             listener.setblocking(False)
             listener.bind(address)

@@ -60,9 +60,11 @@ def translate(error: Any, path: Path) -> DatabaseError:
     """Our error for a driver's, told apart by SQLite's error name and never by message text."""
     name = error_name(error)
     if name in BUSY:
+        from clx.db.filesystem import holders
+
         return DatabaseBusyError(
-            f"The database stayed locked: {describe(path)}.",
-            "See who holds it with `clx workers list`, or raise database.busy_timeout.",
+            f"The database stayed locked: {describe(path)}; open in {holders(path)}.",
+            "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
         return DatabaseFullError(f"No space left for the database: {describe(path)}.", "Free some space and run again.")

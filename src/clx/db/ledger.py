@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +16,7 @@ _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedFile:
+class PublishedFile(NamedTuple):
     """A file a target owns: where, why, and what it was when CLX wrote it.
 
     Attributes:
@@ -111,7 +109,7 @@ class Ledger:
             "SELECT target, path, slice, source, digest, size, mtime_ns FROM outputs WHERE target = ?",
             (target,),
         )
-        return {row[1]: PublishedFile(*row) for row in rows}
+        return {row[1]: PublishedFile._make(row) for row in rows}
 
     def published(self, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
         """Note files that were written, and ``(target, path)`` of those that were removed."""

@@ -26,7 +26,7 @@ from clx.workers.directories import work_directory
 from clx.workers.identity import process_identity
 from clx.workers.kinds import KINDS, pool_name
 from clx.workers.logs import logged
-from clx.workers.loop import Post, Worker, deregister
+from clx.workers.loop import Post, Worker, deregister, hold_back_signals
 from clx.workers.platforms import database_options, own_container_id, with_journal_mode
 
 log = logging.getLogger("clx.worker")
@@ -67,6 +67,7 @@ def serve(argv: list[str] | None = None) -> int:
     settings = with_journal_mode(settings, arguments.db, containers=contained, keep=contained)
     with Database.open(arguments.db, **database_options(settings)) as database:
         pool = arguments.pool or _own_pool(arguments, settings)
+        hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
         worker_id = _register(database, arguments, pool)
         with logged(database.state_dir, settings.logging.level, worker=worker_id, type=arguments.type):
             post = _post(database, worker_id, pool, arguments, settings)
@@ -88,6 +89,7 @@ def _post(
     table, type_ = WorkerTable(database), arguments.type
     if pool == UNRESOLVED:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_DONE))
+        hold_back_signals(hold=False)
         found = None
         try:
             with database.doorbell.listen(type_) as bell:

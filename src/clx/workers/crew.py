@@ -29,6 +29,7 @@ from clx.workers.needs import Need
 log = logging.getLogger("clx.workers")
 
 _SWEEP = 1.0
+_PAUSED = 5.0  # seconds between two sweeps from which on this process itself was held up
 _HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
 
 
@@ -230,7 +231,7 @@ class Crew:
         After this process itself was suspended, or the clock jumped, they get a lease to speak up first.
         """
         now, lease = now_ms(), int(self.settings.jobs.lease * 1000)
-        if now - self._swept_at > lease / 2:
+        if now - self._swept_at > max(lease / 2, _PAUSED * 1000):
             self._spare_silent_until = now + lease
         self._swept_at = now
         if now < self._spare_silent_until:
@@ -255,6 +256,7 @@ class Crew:
         its job handed back for it, uncounted.
         """
         self._stopping = True
+        self._note_registrations()
         until = now_ms() + int(grace * 1000)
         for worker in self.members:
             if worker.worker_id is not None:

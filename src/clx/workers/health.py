@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
@@ -81,3 +83,26 @@ def require_tools(types: Collection[str], settings: Settings) -> None:
         facts = [f"{each.name} (for {each.needed_by}): {each.detail}" for each in missing]
         hints = dict.fromkeys(each.hint for each in missing if each.hint)
         raise ToolMissingError("\n".join(facts), "\n".join(f"Type: {hint}" for hint in hints))
+
+
+_MEMORY = {"notebook": 250 << 20, "plantuml": 250 << 20, "drawio": 700 << 20}
+"""Bytes that a busy worker with its helpers takes (measured on the example course)."""
+_DISK = 200 << 20
+"""Free bytes below which a build is likely to end in the middle."""
+
+
+def resource_warnings(types: Collection[str], state_dir: Path) -> list[str]:
+    """What this machine may not have enough of for a worker of each of *types* (REQ-7.4), in words."""
+    found = []
+    import psutil  # takes longer to import than all the rest that a build with nothing to do needs
+
+    needed, free = sum(_MEMORY.get(type_, 0) for type_ in types), psutil.virtual_memory().available
+    if free < needed:
+        found.append(
+            f"Only {free >> 20} MiB of memory are free; workers for {', '.join(sorted(types))} take about "
+            f"{needed >> 20} MiB. Ask for fewer with --worker-count 1."
+        )
+    disk = shutil.disk_usage(state_dir).free
+    if disk < _DISK:
+        found.append(f"Only {disk >> 20} MiB of disk are free at {state_dir}. Free some, or use another --db-path.")
+    return found

@@ -95,6 +95,7 @@ class Worker:
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        hold_back_signals(hold=False)
         self._keeper.start()
         try:
             with self.database.doorbell.listen(self.post.type) as bell:
@@ -331,6 +332,12 @@ class Keeper(threading.Thread):
         shutil.rmtree(self._directory, ignore_errors=True)
         logging.shutdown()
         os._exit(0)
+
+
+def hold_back_signals(*, hold: bool) -> None:
+    """Keep SIGTERM and SIGINT pending, or let them through."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from clx.db.database import Database
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
-from clx.workers.health import require_tools
+from clx.workers.health import require_tools, resource_warnings
 from clx.workers.needs import worker_settings
 from clx.workers.platforms import with_journal_mode
 
@@ -27,6 +27,8 @@ def require_ready(
         EngineError: the container engine, an image, or the way a container sees the database is not as needed.
     """
     require_tools({type_ for type_, image in images.items() if image is None}, settings)
+    for text in resource_warnings(images, database.state_dir):
+        note(f"Warning: {text}")
     contained = {type_: image for type_, image in images.items() if image is not None}
     if contained:
         from clx.workers.executors.docker_preflight import preflight

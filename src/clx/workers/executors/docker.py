@@ -71,7 +71,7 @@ class DockerWorker:
             os.close(self._ending)
 
     def _copy(self, client: Any, stream: IO[bytes]) -> None:
-        for chunk in client.api.attach(self._container.id, stdout=True, stderr=True, stream=True, logs=True):
+        for chunk in client.api.logs(self._container.id, stream=True, follow=True):
             stream.write(chunk)
             stream.flush()
 
@@ -143,8 +143,7 @@ class DockerWorker:
         well = self.ended_well()
         if self._container is not None and TYPE_LABEL in self._container.labels:
             _remove(self._container)
-        with contextlib.suppress(EngineError), engine_errors():
-            drop_network(self._client, self.spawn.settings.docker.network)
+        _drop_network(self._client, self.spawn)
         self._watch.join(timeout=5)
         os.close(self._ended)
         self._ended = -1
@@ -222,8 +221,14 @@ def _run(client: Any, spawn: Spawn, image: str, log: str) -> Any:
             if container is not None:
                 _remove(container)
             if last or not (is_not_found(error) or is_conflict(error)):
+                _drop_network(client, spawn)
                 raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
     raise AssertionError
+
+
+def _drop_network(client: Any, spawn: Spawn) -> None:
+    with contextlib.suppress(EngineError), engine_errors():
+        drop_network(client, spawn.settings.docker.network)
 
 
 def _remove(container: Any) -> None:

@@ -135,7 +135,7 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 def is_deck(name: str) -> bool:
     """Whether a file of this name (no directories) is a deck (design, section 5)."""
-    return name.startswith(_DECK_PREFIXES) and PurePosixPath(name).suffix in DECK_EXTENSIONS
+    return name.startswith(_DECK_PREFIXES) and name[name.rfind(".") :] in DECK_EXTENSIONS
 
 
 def deck_language(name: str, prog_lang: str) -> ProgLang:

@@ -1,0 +1,122 @@
+"""What is kept, and for how long: rows of the past are removed by an explicit policy, live ones never.
+
+Kept whatever their age: jobs that wait or run, jobs a live batch wants, workers that live or hold a job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+
+_DAY = 24 * 3600 * 1000
+_STRIDE = 2000
+"""Ids looked at in one transaction, so that workers wait for milliseconds only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Days after which rows go.
+
+    Attributes:
+        succeeded: jobs that succeeded, with their runs, since they ended.
+        failed: jobs that failed or were cancelled, since they ended.
+        workers: workers, their events, and batches, since they ended.
+        results: results of keyed jobs, since they were last used.
+    """
+
+    succeeded: float = 30
+    failed: float = 90
+    workers: float = 30
+    results: float = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows were removed."""
+
+    jobs: int = 0
+    workers: int = 0
+    events: int = 0
+    batches: int = 0
+    results: int = 0
+
+
+_OLD_JOBS = """
+DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
+    (state = 'succeeded' AND finished_at < :succeeded) OR (state IN ('failed', 'cancelled') AND finished_at < :failed))
+  AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id
+                  WHERE w.job_id = jobs.id AND b.state = 'live')
+  AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs j ON j.id = d.job_id
+                  WHERE d.needs_id = jobs.id AND j.state IN ('queued', 'running'))"""
+_OLD_WORKERS = """
+DELETE FROM workers WHERE ended_at < :cutoff
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id)"""
+_OLD_EVENTS = (
+    "DELETE FROM worker_events WHERE at < :cutoff AND worker_id NOT IN (SELECT id FROM workers WHERE ended_at IS NULL)"
+)
+_OLD_BATCHES = (
+    "DELETE FROM batches WHERE finished_at < :cutoff AND NOT EXISTS "
+    "(SELECT 1 FROM batch_jobs w JOIN jobs j ON j.id = w.job_id "
+    "WHERE w.batch_id = batches.id AND j.state IN ('queued', 'running'))"
+)
+_OLD_RESULTS = "DELETE FROM results WHERE used_at < :cutoff"
+
+
+def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:
+    """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
+    at = now_ms() if now is None else now
+    jobs = _prune_jobs(database, policy, at)
+
+    def rest(connection: Any) -> Pruned:
+        ended = {"cutoff": int(at - policy.workers * _DAY)}
+        unused = {"cutoff": int(at - policy.results * _DAY)}
+        return Pruned(
+            jobs=jobs,
+            batches=connection.execute(_OLD_BATCHES, ended).rowcount,
+            workers=connection.execute(_OLD_WORKERS, ended).rowcount,
+            events=connection.execute(_OLD_EVENTS, ended).rowcount,
+            results=connection.execute(_OLD_RESULTS, unused).rowcount,
+        )
+
+    return database.write("prune_rest", rest)
+
+
+def _prune_jobs(database: Database, policy: Policy, now: int) -> int:
+    limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
+    first, last = database.read("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM jobs")[0]
+    removed = 0
+    for after in range(first - 1, last, _STRIDE):
+        window = {**limits, "after": after, "upto": after + _STRIDE}
+        removed += database.write(
+            "prune_jobs", lambda connection, window=window: connection.execute(_OLD_JOBS, window).rowcount
+        )
+    return removed
+
+
+def named_text(database: Database) -> list[str]:
+    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files.
+
+    What is named here must stay in the store.
+    """
+    queries = (
+        "SELECT payload FROM jobs WHERE state IN ('queued', 'running')",
+        "SELECT result FROM jobs WHERE result IS NOT NULL",
+        "SELECT result FROM results",
+        "SELECT digest FROM outputs",
+    )
+    return [row[0] for query in queries for row in database.read(query)]
+
+
+def vacuum(database: Database) -> int:
+    """Give the space of removed rows back to the file system; returns how many bytes that were.
+
+    Raises:
+        DatabaseBusyError: somebody uses the database.
+    """
+    before = database.path.stat().st_size
+    database.read("VACUUM")
+    database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    return before - database.path.stat().st_size

@@ -1,0 +1,136 @@
+"""``clx config``: every value with its source; files are written without losing what was there (REQ-2)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from tests.workers.scene import Scene
+
+
+def test_show_names_every_origin(scene: Scene) -> None:
+    """REQ-2.3, REQ-2.4: file and line, variable, default."""
+    scene.settings("# mine\n[workers]\ndefault_worker_count = 2\n[workers.notebook]\ncount = 3\n")
+    found = scene.json("config", "show", CLX_WORKERS__DRAWIO__COUNT="5")["settings"]
+    assert found["workers.notebook.count"] == {
+        "value": 3, "origin": "project", "where": f"{scene.course.root}/.clx/config.toml:5",
+    }  # fmt: skip
+    assert found["workers.drawio.count"]["where"] == "CLX_WORKERS__DRAWIO__COUNT"
+    assert found["workers.plantuml.count"] == {"value": None, "origin": "default", "where": "default"}
+    table = scene.clx("config", "show", "--origin", "workers.default_worker_count").stdout
+    assert re.search(r"workers\.default_worker_count +2 +.*config\.toml:3", table)
+
+
+@pytest.mark.parametrize("type_", ["notebook", "plantuml", "drawio"])
+def test_every_key_and_type_has_its_variable(scene: Scene, type_: str) -> None:
+    """REQ-2.3."""
+    variables = {
+        f"CLX_WORKERS__{type_.upper()}__EXECUTION_MODE": "docker",
+        f"CLX_WORKERS__{type_.upper()}__COUNT": "7",
+        f"CLX_WORKERS__{type_.upper()}__IMAGE": "mine:1",
+        "CLX_WORKERS__DEFAULT_EXECUTION_MODE": "direct",
+        "CLX_WORKERS__DEFAULT_WORKER_COUNT": "2",
+    }
+    workers = scene.json("config", "check", **variables)["workers"]
+    assert workers.pop(type_) == {"mode": "docker", "count": 7, "image": "mine:1"}
+    assert all(worker == {"mode": "direct", "count": 2, "image": None} for worker in workers.values())
+
+
+def test_docker_without_an_image_is_refused(scene: Scene) -> None:
+    """REQ-2.2: type, key and file are named; a build and services refuse it the same way."""
+    scene.settings('[workers]\n[workers.plantuml]\nexecution_mode = "docker"\n')
+    scene.decks("one")
+    for command in (["config", "check"], ["start-services"]):
+        failed = scene.clx(*command, code=2)
+        assert "config.toml:3: workers.plantuml.execution_mode" in failed.stderr
+        assert "workers.plantuml.image is not set" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[workers]\ndefault_worker_count = 'two'\n", 'config.toml:2: workers.default_worker_count: "two" is not'),
+        ("[workers]\ncuont = 2\n", "config.toml:2: workers.cuont is not a setting"),
+        ("[workers\n", "config.toml:1: is not TOML"),
+        ("[workers.notebook]\nexecution_mode = 'dokcer'\n", 'Did you mean "docker"?'),
+    ],
+)
+def test_wrong_settings_name_file_line_and_what_is_allowed(scene: Scene, text: str, words: str) -> None:
+    """REQ-2.1: exit code 2, from every command that reads settings."""
+    scene.settings(text)
+    for command in (["config", "check"], ["workers", "list"], ["status"], ["start-services"]):
+        assert words in scene.clx(*command, code=2).stderr
+
+
+def test_set_keeps_everything_else(scene: Scene) -> None:
+    """Comments, order and other values stay; the result is what was asked for."""
+    scene.settings(
+        "# our server\n[workers]\ndefault_worker_count = 1  # for now\n\n"
+        "[workers.notebook]\n# decks are slow\ncount = 2\n"
+    )
+    for key, value in (
+        ("workers.default_worker_count", "3"),
+        ("workers.notebook.count", "4"),
+        ("workers.notebook.image", "mine # not a comment:1"),
+        ("plantuml.jar", "~/plantuml.jar"),
+        ("workers.auto_start", "false"),
+    ):
+        scene.clx("config", "set", key, value)
+    text = (scene.state / "config.toml").read_text()
+    for comment in ("# our server\n", "= 3  # for now\n", "# decks are slow\n"):
+        assert comment in text
+    assert tomllib.loads(text) == {
+        "workers": {
+            "default_worker_count": 3,
+            "auto_start": False,
+            "notebook": {"count": 4, "image": "mine # not a comment:1"},
+        },
+        "plantuml": {"jar": "~/plantuml.jar"},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "workers.notebook.count = 1\n",
+        "workers = {notebook = {count = 1}, default_worker_count = 5}\n",
+        '[workers]\nnotebook = {count = 1, image = """a\nb"""}\n',
+        "[ workers . notebook ]\ncount=1",
+        "\ufeff[workers.notebook]\r\ncount = 1\r\n",
+    ],
+)
+def test_set_understands_every_way_of_writing(scene: Scene, text: str) -> None:
+    """Whatever the file looks like, only that value changes."""
+    scene.course.write(".clx/config.toml", text)
+    before = tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    scene.clx("config", "set", "workers.notebook.count", "9")
+    before["workers"]["notebook"]["count"] = 9
+    assert tomllib.loads((scene.state / "config.toml").read_text(encoding="utf-8-sig")) == before
+
+
+def test_init_writes_every_setting_and_changes_nothing(scene: Scene) -> None:
+    """REQ-6.3: a fresh file means the same as none."""
+    before = scene.json("config", "show")
+    scene.clx("config", "init")
+    text = (scene.state / "config.toml").read_text()
+    after = scene.json("config", "show")
+    assert {key: value["value"] for key, value in after["settings"].items()} == {
+        key: value["value"] for key, value in before["settings"].items()
+    }
+    assert all(f"# {key.rpartition('.')[2]} = " in text for key in after["settings"])
+    assert "is there already" in scene.clx("config", "init", code=2).stderr
+    scene.clx("config", "init", "--force")
+    assert "config.toml" in (scene.state / ".gitignore").read_text()
+
+
+def test_path_and_scopes(scene: Scene) -> None:
+    """The user's file, then the project's above it; `set` says when something else wins."""
+    kinds = [each["kind"] for each in scene.json("config", "path")["files"]]
+    assert kinds == ["system", "user", "project"]
+    scene.clx("config", "set", "--user", "workers.notebook.count", "2")
+    assert scene.json("config", "show")["settings"]["workers.notebook.count"]["origin"] == "user"
+    scene.clx("config", "set", "workers.notebook.count", "3")
+    beaten = scene.clx("config", "set", "--user", "workers.notebook.count", "4")
+    assert "It does not hold here" in beaten.stderr
+    assert scene.json("config", "show")["settings"]["workers.notebook.count"]["value"] == 3

@@ -1,0 +1,187 @@
+"""``clx status`` and ``clx jobs``: the state at one glance, and the story of every job."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from tests.workers.scene import Scene, until
+
+START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+
+
+def test_status_counts_workers_queue_and_times(scene: Scene) -> None:
+    """REQ-8.4: active workers per type, queue depth per type, mean processing time."""
+    scene.decks("one")
+    scene.clx(*START)
+    scene.build()
+    pool = scene.workers()[0].pool
+    for number in range(3):
+        scene.enqueue(pool, source=f"import time; time.sleep(60) # {number}")
+    until(scene.running)
+    found = scene.json("status")
+    assert found["state"] == "working"
+    assert found["workers"]["notebook"]["busy"] == 1
+    queue = found["queue"]["notebook"]
+    assert (queue["queued"], queue["running"], queue["succeeded"], queue["failed"]) == (2, 1, 2, 0)
+    assert 0 < queue["mean_seconds"] < 20
+    assert queue["seconds_left"] > 0
+    assert found["services"] == {"supervisor": "running", "wanted": {"notebook": 1}}
+    assert found["warnings"] == []
+    scene.clx("stop-services", "--timeout", "0")
+    found = scene.json("status")
+    assert found["workers"]["notebook"]["busy"] == 0
+    assert "3 notebook job(s) wait and no worker takes them" in found["warnings"][0]
+
+
+def test_status_shows_live_builds_and_follows(scene: Scene) -> None:
+    """REQ-8.4: one document per line until interrupted."""
+    scene.decks("one", cell="import time; time.sleep(60)")
+    build = scene.begin("build", "course.yaml")
+    until(scene.running)
+    follower = scene.begin("status", "--follow", "--format", "json")
+    assert follower.stdout is not None
+    lines = [json.loads(follower.stdout.readline()) for _ in range(2)]
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 130
+    assert lines[0]["batches"][0]["name"] == "build course.yaml"
+    assert lines[0]["batches"][0]["jobs"]["running"] == 1
+    build.send_signal(signal.SIGINT)
+    assert build.wait(20) == 130
+
+
+def test_status_of_a_broken_database_is_an_error(scene: Scene) -> None:
+    """What cannot be read is never shown as zero."""
+    scene.course.write(".clx/jobs.db", "this is no database, whatever its name is" * 100)
+    failed = scene.clx("status", code=4)
+    assert "Not a usable CLX database" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_story_of_a_job_that_failed(scene: Scene) -> None:
+    """`show` says who wanted it, every run, and why it failed; `retry` gives it another chance."""
+    scene.decks("one", cell="1 / 0")
+    scene.build(code=1)
+    [failed] = scene.json("jobs", "list", "--state", "failed")["jobs"]
+    told = scene.clx("jobs", "show", str(failed["id"])).stdout
+    assert "for batch 1 (build course.yaml, done)" in told
+    assert "Run 1 on worker #1: failed: ZeroDivisionError: division by zero" in told
+    assert "Failed for good" in told
+    assert "Traceback" not in told
+    assert f"1 job(s) queued again: {failed['id']}" in scene.clx("jobs", "retry", str(failed["id"])).stdout
+    waits = scene.clx("jobs", "show", str(failed["id"])).stdout
+    assert "Waits for a notebook worker since" in waits
+    assert "no worker takes jobs of its pool" in waits
+    assert "1 job(s) cancelled" in scene.clx("jobs", "cancel", str(failed["id"])).stdout
+    assert "Over already: 1" in scene.clx("jobs", "cancel", "1").stdout
+    document = scene.json("jobs", "show", str(failed["id"]))
+    assert [run["outcome"] for run in document["runs"]] == ["failed"]
+
+
+def test_story_of_a_job_that_waits_and_one_that_runs(scene: Scene) -> None:
+    """For which worker type, since when, and what those workers do instead."""
+    scene.clx(*START)
+    pool = scene.workers()[0].pool
+    first = scene.enqueue(pool, source="import time; time.sleep(60)")
+    until(scene.running)
+    second = scene.enqueue(pool, source="print(2)")
+    assert "of its pool there are: #1 busy." in scene.clx("jobs", "show", str(second)).stdout
+    assert "Run 1 on worker #1 goes on for" in scene.clx("jobs", "show", str(first)).stdout
+    assert "told to stop: 1" in scene.clx("jobs", "cancel", str(first)).stdout
+    until(lambda: not scene.jobs("running") and not scene.jobs("queued"), 10)
+    assert {job.id: job.state for job in scene.jobs()} == {first: "cancelled", second: "succeeded"}
+    scene.clx("stop-services")
+
+
+def test_job_over_its_time_is_killed_and_told(scene: Scene) -> None:
+    """The cause is in the story; the worker is replaced."""
+    scene.clx(*START)
+    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)", timeout=700)
+    until(lambda: scene.jobs("failed"), 10)
+    assert "it ran longer than 0.7 seconds" in scene.clx("jobs", "show", str(job)).stdout
+    until(scene.workers, 5)
+    scene.clx("stop-services")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["jobs", "show", "7"], "There is no job 7."),
+        (["jobs", "retry"], "No job was named."),
+        (["jobs", "cancel"], "No job was named."),
+        (["jobs", "retry", "7"], "There is no job 7."),
+        (["jobs", "list", "--limit", "0"], "--limit"),
+        (["workers", "logs", "7"], "There is no worker #7."),
+        (["workers", "stop", "7"], "There is no worker #7."),
+        (["start-services", "--worker-count", "0"], "nothing to start"),
+        (["start-services", "--workers", "podman"], "podman"),
+        (["stop-services", "--timeout", "-1"], "--timeout"),
+        (["config", "set", "workers.notebook.cout", "1"], 'Did you mean "workers.notebook.count"?'),
+        (["config", "set", "workers.notebook.count", "many"], "a whole number from 0 to 256"),
+        (["config", "show", "workers.count"], "is not a setting"),
+        (["build", "nothing.yaml", "--watch", "--dry-run"], "do not go together"),
+    ],
+)
+def test_user_errors_name_the_fact(scene: Scene, arguments: list[str], words: str) -> None:
+    """Exit code 2, no traceback."""
+    assert words in scene.clx(*arguments, code=2).stderr
+
+
+COMMANDS = [
+    ["start-services"], ["stop-services"], ["status"],
+    ["workers"], ["workers", "list"], ["workers", "cleanup"], ["workers", "stop"], ["workers", "logs"],
+    ["jobs"], ["jobs", "list"], ["jobs", "show"], ["jobs", "retry"], ["jobs", "cancel"],
+    ["config"], ["config", "show"], ["config", "path"], ["config", "init"], ["config", "set"], ["config", "check"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_ends_in_examples(scene: Scene, command: list[str]) -> None:
+    """Every command shows how it is used."""
+    text = scene.clx(*command, "--help").stdout
+    assert f"  clx {' '.join(command)}" in text.split("Examples:")[1]
+
+
+def test_locked_database_is_waited_for_and_then_explained(scene: Scene) -> None:
+    """REQ-7.3: path, owner, mode, free space and who holds it; exit code 4, without a traceback."""
+    import os
+
+    scene.decks("one")
+    scene.build()
+    scene.settings("[database]\nbusy_timeout = 0.1\n")
+    with scene.open() as database:
+        connection = database.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        failed = scene.clx("jobs", "cancel", "1", code=4)
+        connection.execute("ROLLBACK")
+    for words in (
+        f"stayed locked: {scene.database}",
+        f"owner {os.getuid()}:",
+        "mode -rw",
+        "MiB free",
+        f"{os.getpid()} (",
+    ):
+        assert words in failed.stderr
+    scene.clx("jobs", "cancel", "1")
+
+
+def test_locked_database_is_waited_for(scene: Scene) -> None:
+    """REQ-7.3: retried with growing pauses while somebody else writes."""
+    scene.decks("one")
+    scene.build()
+    scene.settings("[database]\nbusy_timeout = 0.2\n")
+    with scene.open() as database:
+        connection = database.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        command = scene.begin("jobs", "cancel", "1")
+        with pytest.raises(Exception, match="timed out"):
+            command.wait(0.8)
+        connection.execute("ROLLBACK")
+    assert command.wait(10) == 0
+
+
+def test_database_that_may_not_be_written(scene: Scene) -> None:
+    """REQ-7.3: the fact, and what to do."""
+    failed = scene.clx(*START, "--db-path", "/proc/clx/jobs.db", code=4)
+    assert "--db-path" in failed.stderr

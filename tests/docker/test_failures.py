@@ -1,0 +1,247 @@
+"""Everything that can go wrong with containers: exit code 3 with what to type next, or rescue and success."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.course.courses import Course
+from tests.docker.machine import IMAGE, ONE, SLOW, Machine, one_deck
+
+from clx.errors import EngineError
+from clx.settings.schema import Settings
+from clx.workers.executors import docker
+from clx.workers.executors.base import Spawn
+
+
+@pytest.fixture
+def quick(course: Course) -> Course:
+    return one_deck(course, "print('here')")
+
+
+@pytest.fixture
+def mute(tmp_path: Path) -> Iterator[socket.socket]:
+    """A server that accepts and never answers."""
+    with socket.socket(socket.AF_INET) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        held: list[socket.socket] = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    held.append(server.accept()[0])
+            except OSError:
+                return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in held:
+            each.close()
+
+
+def once(course: Course, marker: str) -> Course:
+    """A deck that does *marker* in its first run and prints in the second.
+
+    The only place both runs see is the mounted state directory.
+    """
+    mark = "from pathlib import Path\nmark = Path('/clx/.clx/mark')\nfirst = not mark.exists()\nmark.touch()"
+    return one_deck(course, mark, f"import os, time\nif first:\n    {marker}", "print('second run')")
+
+
+# -- the engine -----------------------------------------------------------------------------------
+
+
+def test_no_engine(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, DOCKER_HOST="unix:///nowhere/docker.sock").ends(3)
+    assert "The container engine at unix:///nowhere/docker.sock does not answer." in said
+    assert "Start it" in said
+    assert "--workers direct" in said
+
+
+def test_hanging_engine(machine: Machine, quick: Course, mute: socket.socket) -> None:
+    host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+    said = machine.build(quick, *ONE, DOCKER_HOST=host).ends(3, seconds=40)
+    assert f"The container engine at {host} does not answer: it hangs." in said
+    assert "Restart it." in said
+
+
+def test_engine_that_may_not_be_used(machine: Machine, quick: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    from docker.errors import DockerException
+
+    from clx.workers.executors.docker_engine import engine_errors
+
+    denied = DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")
+    with pytest.raises(EngineError, match="may not use") as caught, engine_errors():
+        raise denied
+    assert "usermod -aG docker" in caught.value.next_step
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+def test_image_missing_names_both_remedies(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="clx-notebook:none").ends(3)
+    assert "The image clx-notebook:none for notebook workers is not there." in said
+    assert "clx docker build notebook" in said
+    assert "workers.notebook.image" in said
+
+
+def test_image_is_not_pulled_when_that_is_off(machine: Machine, quick: Course) -> None:
+    image = "127.0.0.1:1/clx/notebook:0.1.0"
+    off = {"CLX_WORKERS__NOTEBOOK__IMAGE": image, "CLX_DOCKER__AUTO_PULL": "false"}
+    assert f"The image {image} for notebook workers is not there." in machine.build(quick, *ONE, **off).ends(3)
+
+
+def test_pull_impossible(machine: Machine, quick: Course) -> None:
+    image = "127.0.0.1:1/clx/notebook:0.1.0"
+    said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE=image).ends(3)
+    assert f"docker pull {image}" in said
+    assert "connection refused" in said
+
+
+def test_endless_pull(machine: Machine, quick: Course, mute: socket.socket) -> None:
+    image = f"127.0.0.1:{mute.getsockname()[1]}/clx/notebook:0.1.0"
+    endless = {"CLX_WORKERS__NOTEBOOK__IMAGE": image, "CLX_DOCKER__PULL_TIMEOUT": "2"}
+    said = machine.build(quick, *ONE, **endless).ends(3, seconds=20)
+    assert f"The image {image} for notebook workers was not pulled within 2 seconds." in said
+    assert "docker.pull_timeout" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "fact"),
+    [
+        ({}, "is no CLX worker image"),
+        ({"clx.version": "0.0.1", "clx.type": "notebook"}, "holds CLX 0.0.1; this is CLX"),
+        ({"clx.version": "0.1.0", "clx.type": "drawio"}, "is for drawio workers, not for notebook"),
+    ],
+)
+def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[str, str], fact: str) -> None:
+    changes = [f"LABEL {name}={value}" for name, value in labels.items()] or ["LABEL other=1"]
+    machine.client.api.import_image_from_data(b"\0" * 1024, repository="clx-test", tag="unfit", changes=changes)
+    try:
+        said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:unfit").ends(3)
+    finally:
+        machine.client.images.remove("clx-test:unfit")
+    assert f"The image clx-test:unfit {fact}" in said
+    assert "workers.notebook.image" in said
+
+
+# -- containers -----------------------------------------------------------------------------------
+
+
+def test_killed_container_is_replaced(machine: Machine, course: Course) -> None:
+    once(course, "time.sleep(60)")
+    build = machine.build(course, *ONE)
+    machine.marked()
+    machine.container().kill("SIGKILL")
+    said = build.ends(0)
+    assert "died (SIGKILL)" in said
+    assert [json.loads(cause)["signal"] for cause in machine.causes()] == ["SIGKILL"]
+
+
+def test_paused_container_is_given_up_on(machine: Machine, course: Course) -> None:
+    once(course, "time.sleep(60)")
+    build = machine.build(course, *ONE, **SLOW)
+    machine.marked()
+    machine.container().pause()
+    assert "has been silent" in build.ends(0)
+    assert len(machine.causes()) == 1
+
+
+def test_out_of_memory_is_named(machine: Machine, course: Course) -> None:
+    one_deck(course, "hoard = bytearray(900 << 20)\nprint(len(hoard))")
+    build = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m")
+    said = build.ends(1)
+    assert said == "memory"
+
+
+def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course) -> None:
+    once(course, "[time.sleep(0.05) for _ in range(400) if not Path('/clx/.clx/go').exists()]")
+    build = machine.build(course, *ONE)
+    machine.marked()
+    [network] = machine.client.networks.list(names=["clx_app-network"])
+    network.disconnect(machine.container().id, force=True)
+    network.remove()
+    (machine.database.parent / "go").touch()
+    build.ends(0)
+
+
+def spawn(machine: Machine, **changes: Any) -> Spawn:
+    machine.database.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Spawn("notebook", "docker", machine.database, "docker:test", Settings(), IMAGE, lifeline=False)
+    return dataclasses.replace(fresh, **changes)
+
+
+def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(["same", "same", "other"])
+    monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
+    workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
+    try:
+        assert {each.name for each in machine.containers()} == {"clx-notebook-same", "clx-notebook-other"}
+    finally:
+        for worker in workers:
+            worker.kill()
+            assert worker.wait(10)
+            worker.close()
+
+
+def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
+    lost = spawn(machine, database=tmp_path / "gone" / "jobs.db")
+    with pytest.raises(EngineError, match="bind source path does not exist"):
+        docker.start(lost, machine.database.parent, number=1)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_worker_that_cannot_use_its_database_says_why(machine: Machine, quick: Course) -> None:
+    """The container's user may not write: what a mount with foreign permissions does on other systems."""
+    machine.database.parent.mkdir(parents=True)
+    probe = machine.client.containers.create(
+        IMAGE,
+        ["notebook", "--db", "/clx/.clx/jobs.db"],
+        volumes={str(machine.database.parent): {"bind": "/clx/data", "mode": "ro"}},
+        labels={"clx.worker": "notebook"},
+        network="none",
+    )
+    try:
+        probe.start()
+        assert probe.wait(timeout=30)["StatusCode"] == 4
+        assert "cannot be" in probe.logs().decode()
+    finally:
+        probe.remove(force=True)
+
+
+def test_read_only_container_works(machine: Machine, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the mount, HOME and /tmp is ever written to."""
+    once(course, "pass")
+    real = docker._options
+
+    def hardened(*arguments: Any) -> dict[str, Any]:
+        found = real(*arguments)
+        return {**found, "read_only": True, "tmpfs": {**found["tmpfs"], "/tmp": "rw,exec,mode=1777"}}
+
+    monkeypatch.setattr(docker, "_options", hardened)
+    from clx.course.build import Build, BuildOptions
+    from clx.course.display import Display
+    from clx.course.layout import Selection
+    from clx.settings.origin import OptionValue
+    from clx.settings.resolve import resolve
+    from clx.workers.executors.docker_reaper import dismiss_reapers
+
+    resolved = resolve(course.root, options={"workers.default_execution_mode": OptionValue("docker", "--workers")})
+    one = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}), None)
+    try:
+        report = Build(BuildOptions(course.root / "course.yaml", selection=one), resolved, Display()).run()
+    finally:
+        dismiss_reapers()
+    assert report.failures == []
+    assert report.ran == 1

@@ -1,0 +1,158 @@
+"""A process killed right before or right after any COMMIT leaves the state of before or of after, nothing between."""
+
+from __future__ import annotations
+
+import ast
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import clx.db
+from clx.db.database import Database
+from clx.db.jobs import Queue
+
+_ROOM = Path(clx.db.__file__).parent
+
+_SETUP = """
+queue = Queue.open(path)
+batches, table = BatchTable(queue.database), WorkerTable(queue.database)
+me = register_this_process(queue.database, "t")
+"""
+_HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.claim(['t'], worker=me)[0]\n"
+_BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
+_OLD = "from clx.db.retention import Policy, prune\n"
+
+_SCENARIOS = {
+    "create": ("", "Queue.open(path)"),
+    "enqueue": (_SETUP, "queue.enqueue(NewJob('t'))"),
+    "enqueue_batch": (_SETUP, "queue.enqueue_batch([NewJob('t')], NewJob('u'))"),
+    "claim": (_SETUP + "queue.enqueue(NewJob('t'))\n", "queue.claim(['t'], worker=me)"),
+    "settle": (_HELD, "queue.settle([Success(job.id, job.run)], ['t'], 1, worker=me)"),
+    "heartbeat": (_HELD, "queue.heartbeat(job.id, job.run, progress={'n': 1})"),
+    "finish": (_HELD, "queue.finish(job.id, job.run, 'done')"),
+    "fail": (_HELD, "queue.fail(job.id, job.run, {'message': 'no'}, retry=True)"),
+    "release": (_HELD, "queue.release(job.id, job.run)"),
+    "release_worker": (_HELD, "queue.release_worker(me)"),
+    "end_cancelled": (_HELD + "queue.cancel([job.id])\n", "queue.end_cancelled(job.id, job.run)"),
+    "cancel": (_HELD, "queue.cancel([job.id])"),
+    "retry": (_HELD + "queue.fail(job.id, job.run, {'message': 'no'})\n", "queue.retry([job.id])"),
+    "rescue": (_HELD, "queue.rescue(now=10**14)"),
+    "rescue_worker": (_HELD, "queue.rescue_worker(me, {'kind': 'gone'})"),
+    "register": (_SETUP, "register_this_process(queue.database, 't')"),
+    "beat": (_SETUP, "table.beat(me, now=10**14)"),
+    "end_worker": (_SETUP, "table.end(me, 'done')"),
+    "assign": (_SETUP, "table.assign(me, '', 'other')"),
+    "request_stop": (_SETUP, "table.request_stop(me, 'asked', until=5)"),
+    "note": (_SETUP, "table.note(me, 'noted', {})"),
+    "open_batch": (_SETUP, "batches.open('b', host='h', pid=1, identity='i', lease=10)"),
+    "renew_batch": (_BATCH, "batches.renew(batch, lease=10**9)"),
+    "cancel_of_batch": (_BATCH + "ids = queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.cancel(batch, ids)"),
+    "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
+}
+"""Commit → what goes before it, and the call whose commit it is."""
+
+_LEDGER = _SETUP + "from clx.db.ledger import Ledger, PublishedFile\nledger = Ledger(queue.database)\n"
+_RESULT = _LEDGER + (
+    "queue.enqueue(NewJob('t', key='k'), now=0); job = queue.claim(['t'], now=0)[0]; queue.finish(job.id, 1, 1, now=0)\n"
+)
+_SCENARIOS |= {
+    "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 'd')}, {'p': {}})"),
+    "published": (_LEDGER, "ledger.published([PublishedFile('t', 'p', '', 's', 'd', 1, 2)])"),
+    "forget_results": (_RESULT, "ledger.forget_results(['k'])"),
+    "use_results": (_RESULT, "ledger.results(['k'], now=10**14)"),
+    "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),
+    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9), now=10**14)"),
+}
+
+
+def _commits() -> set[str]:
+    """The name of every ``write`` in the room."""
+    names: set[str] = set()
+    for path in _ROOM.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr in {"write", "_write", "_give_back"} and node.args:
+                    names |= _texts(node.args[0])
+    return names - {"name"}
+
+
+def _texts(node: ast.expr) -> set[str]:
+    return {part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def test_every_commit_of_the_room_has_its_scenario() -> None:
+    assert _commits() == set(_SCENARIOS)
+
+
+def test_nothing_in_the_room_commits_beside_write() -> None:
+    pattern = re.compile(r"\bCOMMIT\b|\.commit\(|isolation_level=(?!None)|bind\.begin")
+    found = {
+        path.name: [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if pattern.search(line)]
+        for path in _ROOM.rglob("*.py")
+    }
+    statements = {name: [line for line in lines if '"COMMIT"' in line or "bind.begin" in line]
+                  for name, lines in found.items()}  # fmt: skip
+    assert {name: lines for name, lines in statements.items() if lines} == {
+        "database.py": ['connection.execute("COMMIT")'],
+        "migrate.py": ["with bind.begin() as connection:"],
+    }
+
+
+@pytest.mark.parametrize("name", _SCENARIOS)
+def test_a_kill_at_a_commit_leaves_before_or_after(
+    name: str, tmp_path: Path, script: Callable[..., object], judge: Callable[[], str]
+) -> None:
+    setup, call = _SCENARIOS[name]
+    path = tmp_path / "jobs.db"
+    dumps = {}
+    for moment in ("before", "after"):
+        for old in tmp_path.glob("jobs.db*"):
+            old.unlink()
+        nth = _arrivals(name, setup)
+        died = script(setup + call, crash=f"{name}.{moment}_commit:{nth}")
+        assert died.returncode == -signal.SIGKILL, died.stderr  # type: ignore[attr-defined]
+        if not (name == "create" and moment == "before"):
+            assert judge() == ""
+        dumps[moment] = _dump(path)
+    assert dumps["before"] != dumps["after"]
+    if setup:
+        for old in tmp_path.glob("jobs.db*"):
+            old.unlink()
+        assert script(setup).returncode == 0  # type: ignore[attr-defined]
+        assert _dump(path) == dumps["before"]
+
+
+def _arrivals(name: str, setup: str) -> int:
+    """Which commit of that name is the call's: the setup may have its own."""
+    own = {
+        "enqueue": "enqueue(", "claim": ".claim(", "register": "register_this_process(",
+        "finish": ".finish(", "cancel": ".cancel(",
+    }  # fmt: skip
+    return setup.count(own[name]) + 1 if name in own else 1
+
+
+def _dump(path: Path) -> dict[str, int | list[object]]:
+    """The tables without what differs from run to run: clocks and process numbers."""
+    database = Database(path)
+    try:
+        if database.revision() is None:
+            return {}
+        queue = Queue(database)
+        return {
+            "jobs": [(job.id, job.state, job.run, job.released, job.kills, job.progress, job.cancel_requested)
+                     for job in queue.search()],
+            "lease": database.read("SELECT lease_until > 5 * 10000000000000 FROM jobs"),
+            "runs": database.read("SELECT job_id, run, outcome FROM runs"),
+            "workers": database.read(
+                "SELECT id, state, pool, jobs_succeeded, jobs_failed, heartbeat_at > 50000000000000 FROM workers"),
+            "events": database.read("SELECT worker_id, action FROM worker_events"),
+            "batches": database.read("SELECT id, state, pending, lease_until - created_at FROM batches"),
+            "wanted": database.read("SELECT * FROM batch_jobs"),
+            "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
+            "ledger": database.read("SELECT path FROM files UNION ALL SELECT path FROM outputs"),
+        }  # fmt: skip
+    finally:
+        database.close()

@@ -1,0 +1,102 @@
+"""Two workers' steps in every order: whole, between the look and the lock of the other, and inside its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clx.db import database as database_module
+from clx.db.check import check
+from clx.db.jobs import NewJob, Queue, Success
+from clx.errors import DatabaseBusyError, LostRunError
+
+_STEPS: dict[str, Callable[[Queue], Any]] = {
+    "claim": lambda queue: queue.claim(["t"], worker=2, now=500),
+    "settle": lambda queue: queue.settle([Success(1, 1)], ["t"], 1, worker=1, now=500),
+    "finish": lambda queue: queue.finish(1, 1, now=500),
+    "fail": lambda queue: queue.fail(1, 1, {"message": "no"}, retry=True, backoff=0, now=500),
+    "release": lambda queue: queue.release(1, 1, now=500),
+    "heartbeat": lambda queue: queue.heartbeat(1, 1, now=500),
+    "rescue": lambda queue: queue.rescue(now=500),
+    "rescue_worker": lambda queue: queue.rescue_worker(1, {"kind": "gone"}, now=500),
+    "cancel": lambda queue: queue.cancel([1, 2], now=500),
+    "end_cancelled": lambda queue: queue.end_cancelled(1, 1, now=500),
+    "replace": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return", now=500),
+}
+
+
+def _do(step: str, queue: Queue) -> str:
+    try:
+        _STEPS[step](queue)
+    except LostRunError:
+        return "lost"
+    except DatabaseBusyError:
+        return "busy"
+    return "done"
+
+
+@pytest.mark.parametrize("first", _STEPS)
+def test_any_two_steps_in_any_order(first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
+    for number, (second, moment) in enumerate(product(_STEPS, ["after", "before the lock", "in the transaction"])):
+        path = tmp_path / f"{number}.db"
+        with Queue.open(path, busy_timeout=0) as one, Queue.open(path, busy_timeout=0) as other:
+            _prepare(one)
+            told = _interleave(monkeypatch, one, first, other, second, moment)
+            assert check(one.database) == [], (first, second, moment)
+            assert "busy" not in told[0], (first, second, moment, told)
+            outcomes = [run["outcome"] for run in one.runs(1)]
+            reports = {"settle", "finish", "fail", "release", "end_cancelled"}
+            taken = [step for step, answer in zip((first, second), told, strict=True)
+                     if step in reports and answer == "done"]  # fmt: skip
+            if "settle" not in taken:  # which says what was lost instead of raising
+                assert len([outcome for outcome in outcomes if outcome != "rescued"]) == len(taken)
+            assert len(outcomes) <= 2
+
+
+def _prepare(queue: Queue) -> None:
+    """Job 1 runs under a lease that is over at 500; job 2 waits; workers 1 and 2 are there."""
+    from clx.db.workers import register_this_process
+
+    for _ in range(2):
+        register_this_process(queue.database, "t")
+    queue.enqueue_many([NewJob("t", key="k"), NewJob("t")], now=1)
+    queue.claim(["t"], worker=1, lease=100, now=1)
+
+
+def _interleave(
+    monkeypatch: pytest.MonkeyPatch, one: Queue, first: str, other: Queue, second: str, moment: str
+) -> tuple[str, str]:
+    """Do *first*, and *second* at that *moment* of it; returns what each was told."""
+    if moment == "after":
+        return _do(first, one), _do(second, other)
+    told: list[str] = []
+
+    def meanwhile() -> None:
+        if not told:
+            told.append("")
+            told[0] = _do(second, other)
+
+    if moment == "before the lock":
+        write = one.database.write
+
+        def write_late(name: str, body: Callable[[Any], Any]) -> Any:
+            meanwhile()
+            return write(name, body)
+
+        monkeypatch.setattr(one.database, "write", write_late)
+        answer = _do(first, one)
+    else:
+        monkeypatch.setattr(
+            database_module, "crash_point", lambda name: meanwhile() if name.endswith("before_commit") else None
+        )
+        answer = _do(first, one)
+        monkeypatch.undo()
+        monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
+    if told and told[0] == "busy":
+        told[0] = _do(second, other)  # as its retry does
+    return answer, told[0] if told else _do(second, other)

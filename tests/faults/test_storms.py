@@ -1,0 +1,124 @@
+"""Real processes: SIGKILL storm, SIGSTOP zombie, lock storm. Nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clx.db.jobs import NewJob, Queue
+from clx.db.storm import Storm
+
+_SOAK = bool(os.environ.get("CLX_SOAK"))
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_killing_workers_at_random_loses_nothing(mode: str, tmp_path: Path, judge: Callable[[], str]) -> None:
+    storm = Storm(
+        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=600 if _SOAK else 60,
+        journal_mode=mode,
+    )  # fmt: skip
+    outcome = storm.run()
+
+    assert (outcome.lost, outcome.doubled, outcome.problems) == (0, 0, [])
+    assert outcome.kills > 0
+    assert judge() == ""
+
+
+def test_killing_who_enqueues_keeps_everything_acknowledged(tmp_path: Path, judge: Callable[[], str]) -> None:
+    path = tmp_path / "jobs.db"
+    code = (
+        f"from clx.db.jobs import *\nq = Queue.open({str(path)!r})\n"
+        "while True: print(q.enqueue(NewJob('t')), flush=True)"
+    )
+    acknowledged: set[int] = set()
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        acknowledged |= {int(process.stdout.readline()) for _ in range(200)}
+        process.kill()
+        acknowledged |= {int(line) for line in process.stdout.read().splitlines() if line}
+        process.wait()
+        process.stdout.close()
+
+    with Queue.open(path) as queue:
+        there = {job.id for job in queue.search(limit=10**6)}
+    assert acknowledged <= there
+    assert len(there) <= len(acknowledged) + 3  # at most one each was committed and not told any more
+    assert judge() == ""
+
+
+_ZOMBIE = """
+queue = Queue.open(path)
+job = queue.claim(["t"], lease=300)[0]
+print(job.id, flush=True)
+sys.stdin.readline()
+try:
+    queue.finish(job.id, job.run, "from the dead")
+except Exception as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(tmp_path: Path, judge: Callable[[], str]) -> None:
+    path = tmp_path / "jobs.db"
+    with Queue.open(path) as queue:
+        job_id = queue.enqueue(NewJob("t"))
+        code = f"import sys\nfrom clx.db.jobs import *\npath = {str(path)!r}\n{_ZOMBIE}"
+        zombie: Any = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert zombie.stdout.readline() == f"{job_id}\n"
+        zombie.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 30
+        while not queue.rescue():
+            assert time.monotonic() < deadline
+            queue.wait([job_id], timeout=0.05)
+        again = queue.claim(["t"])[0]
+        queue.finish(again.id, again.run, "from the living")
+
+        zombie.send_signal(signal.SIGCONT)
+        told, _ = zombie.communicate("go\n", timeout=30)
+
+        assert told == "LostRunError\n"
+        found = queue.get(job_id)
+        assert found is not None
+        assert found.result == "from the living"
+    assert judge() == ""
+
+
+_CROWD = """
+import random
+path, mode, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+queue = Queue.open(path, journal_mode=mode)
+for n in range(int(sys.argv[4])):
+    queue.enqueue(NewJob("t", {"from": number}))
+    for job in queue.claim(["t"]):
+        queue.heartbeat(job.id, job.run)
+        queue.finish(job.id, job.run)
+queue.close()
+"""
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_eight_processes_at_one_table_get_through(mode: str, tmp_path: Path, judge: Callable[[], str]) -> None:
+    path, each = tmp_path / "jobs.db", 400 if _SOAK else 25
+    Queue.open(path, journal_mode=mode).close()
+    code = f"import sys\nfrom clx.db.jobs import *\n{_CROWD}"
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), mode, str(number), str(each)], stderr=subprocess.PIPE)
+        for number in range(8)
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in crowd]
+
+    assert errors == [b""] * 8
+    with Queue.open(path, journal_mode=mode) as queue:
+        assert queue.stats() == {"t": {"succeeded": 8 * each}}
+    assert judge() == ""

@@ -1,0 +1,207 @@
+"""The workers of a build: started for it, as many as it needs, gone with it however it ends (REQ-1)."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from tests.support import require
+from tests.workers.scene import Scene, is_alive, until
+
+SLEEPS = "import time; time.sleep(60)"
+DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
+
+
+def assert_nothing_left(scene: Scene) -> None:
+    until(lambda: scene.processes() == [], 10)
+    assert scene.workers() == []
+
+
+def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
+    """REQ-1.1, REQ-1.2, REQ-1.5, REQ-6.3: no settings at all; one direct worker of the one type needed."""
+    scene.decks("one", "two")
+    scene.build()
+    [worker] = scene.workers(live=False)
+    assert (worker.type, worker.mode, worker.state, worker.config_source) == (
+        "notebook",
+        "direct",
+        "stopped",
+        "default",
+    )
+    assert worker.jobs_succeeded == 4
+    assert_nothing_left(scene)
+
+
+def test_only_types_the_course_needs(scene: Scene) -> None:
+    """REQ-1.1: a diagram brings its own type and nothing else."""
+    require("plantuml")
+    scene.decks("one")
+    scene.course.write("slides/module_1/topic_100_one/pu/talk.pu", DIAGRAM)
+    scene.build()
+    assert sorted(worker.type for worker in scene.workers(live=False)) == ["notebook", "plantuml"]
+
+
+def test_never_more_workers_than_jobs(scene: Scene) -> None:
+    """REQ-1.1: one deck gives two jobs."""
+    scene.decks("one")
+    scene.build("--notebook-workers", "6")
+    assert len(scene.workers(live=False)) == 2
+
+
+def test_nothing_is_started_when_nothing_is_to_be_done(scene: Scene) -> None:
+    """REQ-1.1."""
+    scene.decks("one")
+    scene.build()
+    scene.build()
+    assert len(scene.workers(live=False)) == 1
+
+
+def test_workers_end_with_a_build_that_fails(scene: Scene) -> None:
+    """REQ-1.2: error."""
+    scene.decks("one", cell="1 / 0")
+    assert "ZeroDivisionError" in scene.build(code=1).stderr
+    assert_nothing_left(scene)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_workers_end_with_a_build_that_is_interrupted(scene: Scene, number: int, code: int) -> None:
+    """REQ-1.2: signal; in seconds, though a cell would run for a minute, and nothing waits to run any more."""
+    scene.decks("one", "two", cell=SLEEPS)
+    build = scene.begin("build", "course.yaml")
+    until(lambda: scene.running() and scene.running().payload["task"] == "execute")
+    began = time.monotonic()
+    build.send_signal(number)
+    assert build.wait(20) == code
+    assert time.monotonic() - began < 6
+    assert_nothing_left(scene)
+    assert [job for job in scene.jobs() if job.is_live] == []
+
+
+def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
+    """REQ-1.2: death of the build; the next build does not find its leftovers in the way."""
+    scene.decks("one", cell=SLEEPS)
+    build = scene.begin("build", "course.yaml")
+    until(lambda: scene.running() and scene.running().payload["task"] == "execute")
+    pids = [process.pid for process in scene.processes()]
+    build.kill()
+    build.wait()
+    until(lambda: not any(is_alive(pid) for pid in pids), 10)
+    scene.decks("one")
+    scene.build()
+    assert_nothing_left(scene)
+    assert list((scene.state / "work").iterdir()) == []
+
+
+def test_settings_of_project_user_and_system(scene: Scene) -> None:
+    """REQ-1.3, REQ-2.1: each layer counts, the project's beats the user's, the user's the system's."""
+    system, user = scene.course.root.parent / "system", scene.course.root.parent / "user"
+    variables = {"XDG_CONFIG_DIRS": str(system), "XDG_CONFIG_HOME": str(user)}
+    scene.decks("one", "two")
+
+    def counted() -> tuple[int, str]:
+        before = len(scene.workers(live=False))
+        scene.build("--force", **variables)
+        rows = scene.workers(live=False)
+        return len(rows) - before, rows[-1].config_source or ""
+
+    for folder, count in ((system, 2), (user, 3)):
+        (folder / "clx").mkdir(parents=True)
+        (folder / "clx" / "config.toml").write_text(f"[workers]\ndefault_worker_count = {count}\n")
+        assert counted() == (count, f"{folder}/clx/config.toml:2")
+    scene.settings("[workers.notebook]\ncount = 1\n")
+    assert counted() == (1, f"{scene.course.root}/.clx/config.toml:2")
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "source"),
+    [
+        (["--worker-count", "2"], 2, "--worker-count"),
+        (["--worker-count=3"], 3, "--worker-count"),
+        (["--worker-count", "3", "--notebook-workers=2"], 2, "--notebook-workers"),
+        (["--workers=direct"], 1, "CLX_WORKERS__NOTEBOOK__COUNT"),
+    ],
+)
+def test_options_beat_variables_and_files(scene: Scene, options: list[str], count: int, source: str) -> None:
+    """REQ-1.4, REQ-2.3, REQ-2.4: as in the requirements' examples; the origin is kept with the worker (REQ-8.1)."""
+    scene.settings("[workers.notebook]\ncount = 4\n")
+    scene.decks("one", "two")
+    scene.build(*options, CLX_WORKERS__NOTEBOOK__COUNT="1")
+    rows = scene.workers(live=False)
+    assert (len(rows), rows[0].config_source) == (count, source)
+
+
+def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
+    """REQ-7.1: the command it names works as it stands."""
+    scene.decks("one")
+    for setting in ({"CLX_WORKERS__AUTO_START": "false"}, {}):
+        failed = scene.build(*([] if setting else ["--no-auto-start"]), code=3, **setting)
+        assert "No notebook worker is running" in failed.stderr
+    command = failed.stderr.split("clx ", 1)[1].split()
+    scene.clx(*command, "--plantuml-workers", "0", "--drawio-workers", "0")
+    assert "Using 1 running" in scene.build("--no-auto-start").stdout
+    scene.clx("stop-services")
+
+
+def test_count_of_zero_fails_at_once_instead_of_waiting(scene: Scene) -> None:
+    """REQ-7.1: nobody would ever do the jobs."""
+    scene.decks("one")
+    failed = scene.build("--notebook-workers", "0", code=3)
+    assert "set to 0 (--notebook-workers)" in failed.stderr
+    assert_nothing_left(scene)
+
+
+def test_worker_that_does_not_start(scene: Scene) -> None:
+    """REQ-7.2: retried N times, then exit code 3, the reason, where its log is; nothing stays."""
+    broken = scene.course.write("broken/sitecustomize.py", BROKEN)
+    scene.decks("one")
+    failed = scene.build(code=3, PYTHONPATH=str(broken.parent), CLX_WORKERS__STARTUP_RETRIES="2")
+    assert "no luck today" in failed.stderr
+    assert len((scene.state / "tries").read_text()) == 3
+    assert_nothing_left(scene)
+    assert [job for job in scene.jobs() if job.is_live] == []
+
+
+BROKEN = """import pathlib, sys
+if "clx.workers" in sys.orig_argv:
+    with pathlib.Path("tries").open("a") as tries:
+        tries.write(".")
+    sys.exit("no luck today")
+"""
+
+
+def test_worker_that_starts_at_the_second_try(scene: Scene) -> None:
+    """REQ-7.2: a build does not fail because of one bad start."""
+    broken = scene.course.write(
+        "broken/sitecustomize.py", BROKEN.replace("    sys", '    if len(pathlib.Path("tries").read_text()) < 2: sys')
+    )
+    scene.decks("one")
+    scene.build(PYTHONPATH=str(broken.parent))
+    assert len((scene.state / "tries").read_text()) == 2
+
+
+def test_two_builds_at_once_leave_each_other_alone(scene: Scene) -> None:
+    """Both end well with workers of their own; neither ends the other's."""
+    scene.decks("one", "two", cell="import time; time.sleep(0.5)")
+    both = [scene.begin("build", "course.yaml", "-o", f"out{number}") for number in (1, 2)]
+    outputs = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    trees = [
+        sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        for root in (scene.course.root / "out1", scene.course.root / "out2")
+    ]
+    assert trees[0] == trees[1] != []
+    assert {row.reason for row in scene.workers(live=False)} == {"no longer needed"}
+    assert_nothing_left(scene)
+
+
+def test_services_that_end_in_the_middle_of_a_build(scene: Scene) -> None:
+    """The build goes on with workers of its own."""
+    scene.decks("one", "two", "three", cell="import time; time.sleep(1)")
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    build = scene.begin("build", "course.yaml")
+    until(scene.running)
+    scene.clx("stop-services", "--timeout", "0")
+    output, _ = build.communicate(timeout=60)
+    assert build.returncode == 0, output
+    assert_nothing_left(scene)

@@ -1,0 +1,116 @@
+"""SIGKILL, SIGSTOP, any process, any moment: builds end with the right output or the right error, in seconds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+from tests.course.courses import tree
+from tests.workers.scene import Scene, until
+
+WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
+ROUNDS = 12 if os.environ.get("CLX_SOAK") else 3
+
+
+def execute_job(scene: Scene) -> object:
+    job = scene.running()
+    return job if job is not None and job.payload["task"] == "execute" else None
+
+
+def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None:
+    """Design §3 rule 4; `jobs show` tells why (REQ-8.2: the death is logged with its cause)."""
+    go = scene.course.root.parent / "go"
+    scene.decks("one", cell=WAITS.format(go=go))
+    build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
+    job = until(lambda: execute_job(scene))
+    victim = next(row for row in scene.workers() if row.id == job.worker_id)
+    began = time.monotonic()
+    scene.kill(victim.pid)
+    until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 5)
+    assert time.monotonic() - began < 1.0
+    go.touch()
+    assert build.wait(30) == 0
+    story = scene.clx("jobs", "show", str(job.id)).stdout
+    assert f"Run 1 on worker #{victim.id}: rescued: its worker was killed by SIGKILL" in story
+    [dead] = [entry for entry in scene.log() if entry.get("action") == "worker_dead"]
+    assert (dead["worker"], dead["cause"]) == (victim.id, {"kind": "signal", "signal": "SIGKILL"})
+
+
+def test_job_of_a_silent_worker_runs_again_after_its_lease(scene: Scene) -> None:
+    """A worker under SIGSTOP is given up on, ended and replaced."""
+    go = scene.course.root.parent / "go"
+    scene.settings("[jobs]\nlease = 2\nheartbeat = 0.3\n")
+    scene.decks("one", cell=WAITS.format(go=go))
+    build = scene.begin("build", "course.yaml")
+    job = until(lambda: execute_job(scene))
+    [victim] = scene.workers()
+    scene.kill(victim.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 10)
+    assert time.monotonic() - began < 2 + 1 + 1.5  # lease, sweep, start of the replacement
+    go.touch()
+    assert build.wait(30) == 0
+    assert "silent" in scene.clx("jobs", "show", str(job.id)).stdout
+
+
+def test_deck_that_kills_its_worker_every_time_fails_in_the_end(scene: Scene) -> None:
+    """The build ends with the right error; the other deck is done."""
+    scene.decks("good")
+    scene.decks("bad", cell=KILLS_WORKER.format(state=str(scene.state)))
+    scene.course.write("course.yaml", scene.course.root.joinpath("course.yaml").read_text() + "      - good\n")
+    failed = scene.build(code=1)
+    assert "killed its worker 3 times" in failed.stderr
+    job = next(job for job in scene.jobs("failed"))
+    assert [run["cause"]["signal"] for run in scene.runs(job.id)] == ["SIGKILL"] * 3
+    assert any("good" in path for path in tree(scene.course.output))
+
+
+KILLS_WORKER = """import psutil, time
+for each in psutil.process_iter(["cmdline", "cwd"]):
+    if "clx.workers" in (each.info["cmdline"] or []) and each.info["cwd"] == {state!r}:
+        each.kill()
+time.sleep(30)"""
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_any_process_may_be_killed_at_any_moment(scene: Scene, seed: int) -> None:
+    """Workers, kernels and their parents: the output is that of an undisturbed build."""
+    dice = random.Random(seed)
+    scene.decks("one", "two", "three", cell="import time; time.sleep(0.2); print('done')")
+    scene.build("-o", "undisturbed", "--db-path", str(scene.course.root.parent / "other" / "jobs.db"))
+    build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
+    for _ in range(3):
+        until(lambda: build.poll() is not None or scene.running(), 20)
+        helpers = [process for process in scene.processes() if process.pid != build.pid]
+        if build.poll() is None and helpers:
+            victim = dice.choice(helpers)
+            try:
+                victim.kill()
+                victim.wait(5)
+            except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+                continue
+    output, _ = build.communicate(timeout=60)
+    assert build.returncode in (0, 1), output
+    if build.returncode == 1:
+        assert "killed its worker" in output or "kernel" in output
+        scene.build()
+    assert tree(scene.course.output) == tree(scene.course.root / "undisturbed")
+    until(lambda: scene.processes() == [], 10)
+
+
+def test_build_that_is_killed_goes_on_where_it_stopped(scene: Scene) -> None:
+    """With services: they finish what was under way, and stay."""
+    scene.decks("one", "two", cell="import time; time.sleep(0.5)")
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    build = scene.begin("build", "course.yaml")
+    until(scene.running)
+    build.kill()
+    build.wait()
+    assert "Using 1 running" in scene.build().stdout
+    assert scene.jobs("failed") == []
+    scene.clx("stop-services")
+    assert scene.processes() == []

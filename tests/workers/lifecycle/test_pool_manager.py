@@ -1,0 +1,225 @@
+"""``WorkerPoolManager`` as a program uses it, and the fixtures for other people's tests (REQ-6)."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.workers.scene import Scene, is_alive, until
+
+from clx.db.jobs import Queue
+from clx.errors import SettingsError, WorkerStartupError
+from clx.workers import WorkerConfig, WorkerPoolManager
+
+ONE = [WorkerConfig("notebook")]
+
+
+def test_starts_counts_keeps_and_stops(scene: Scene) -> None:
+    """REQ-6.1: the verbs of the earlier API."""
+    manager = WorkerPoolManager(
+        db_path=scene.database,
+        workspace_path=scene.course.root,
+        worker_configs=[WorkerConfig(worker_type="notebook", count=2, execution_mode="direct")],
+    )
+    started = manager.start_pools()
+    assert started == {"notebook": [1, 2]}
+    assert manager.get_worker_stats()["notebook"]["idle"] == 2
+    manager.start_monitoring(check_interval=0.1)
+    victim = scene.workers()[0]
+    scene.kill(victim.pid)
+    until(lambda: [row.id for row in scene.workers()] == [2, 3], 5)
+    manager.stop_pools(timeout=5)
+    assert scene.workers() == []
+    assert manager.get_worker_stats() == {}
+    assert manager.start_pools() == {"notebook": [4, 5]}
+    manager.close()
+    manager.close()
+    assert scene.processes() == []
+
+
+def test_workers_do_jobs_and_leave_with_the_block(scene: Scene) -> None:
+    """REQ-6.1: as a context manager; without configuration of any kind (REQ-6.3)."""
+    with WorkerPoolManager(scene.database, worker_configs=ONE) as pools:
+        job = scene.enqueue(scene.workers()[0].pool)
+        [done] = Queue(pools.database).wait([job], timeout=20)
+        assert done.state == "succeeded"
+        assert pools.get_worker_stats()["notebook"]["jobs_succeeded"] == 1
+    assert scene.processes() == []
+    assert scene.workers() == []
+
+
+def test_builds_use_the_workers_of_a_program(scene: Scene) -> None:
+    """REQ-3.6, REQ-5.2: whoever keeps them."""
+    scene.decks("one")
+    with WorkerPoolManager(scene.database, worker_configs=ONE):
+        assert "Using 1 running notebook worker(s): #1." in scene.build().stdout
+
+
+def test_workers_end_with_the_program_however_it_ends(scene: Scene) -> None:
+    """REQ-6.1: SIGKILL of the program; nothing is left."""
+    program = (
+        "import sys, time\nfrom clx.workers import WorkerConfig, WorkerPoolManager\n"
+        "pools = WorkerPoolManager(sys.argv[1], worker_configs=[WorkerConfig('notebook', 2)])\n"
+        "pools.start_pools()\nprint('up', flush=True)\ntime.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(scene.database)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    pids = [row.pid for row in scene.workers()]
+    process.kill()
+    process.communicate()
+    until(lambda: not any(is_alive(pid) for pid in pids), 10)
+    assert scene.workers() == []
+
+
+def test_cleanup_strikes_off_workers_of_others_that_are_gone(scene: Scene) -> None:
+    """REQ-6.1, REQ-5.4."""
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    [row] = scene.workers()
+    scene.kill(scene.supervisor())
+    scene.kill(row.pid)
+    until(lambda: not is_alive(row.pid))
+    manager = WorkerPoolManager(scene.database, worker_configs=ONE)
+    assert manager.cleanup_stale_workers() == 1
+    assert manager.cleanup_stale_workers() == 0
+    manager.close()
+    scene.clx("stop-services")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (WorkerConfig("notbook"), 'Did you mean "notebook"?'),
+        (WorkerConfig("notebook", count=-1), "-1 is not a whole number"),
+        (WorkerConfig("notebook", execution_mode="podman"), "podman"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_configuration_is_told_before_anything_starts(scene: Scene, config: WorkerConfig, words: str) -> None:
+    """REQ-2.2, REQ-6.1."""
+    with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
+        WorkerPoolManager(scene.database, worker_configs=[config])
+    assert scene.processes() == []
+
+
+def test_failed_start_leaves_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REQ-7.2: retried, then the error, and no worker stays."""
+    broken = scene.course.write(
+        "broken/sitecustomize.py", "import sys\n'clx.workers' in sys.orig_argv and sys.exit('no')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    monkeypatch.setenv("CLX_WORKERS__STARTUP_RETRIES", "1")
+    manager = WorkerPoolManager(scene.database, worker_configs=ONE)
+    with pytest.raises(WorkerStartupError, match="no"):
+        manager.start_pools()
+    manager.close()
+    assert scene.processes() == []
+    assert scene.workers() == []
+
+
+def cycle(scene: Scene) -> None:
+    with WorkerPoolManager(scene.database, worker_configs=[WorkerConfig("notebook", count=2)]):
+        pass
+
+
+def test_start_and_stop_leak_nothing(scene: Scene) -> None:
+    """Processes, files, rows in live states, descriptors, threads: the same after many cycles as after one."""
+    cycle(scene)
+    gc.collect()
+    here = psutil.Process()
+    descriptors, threads, files = here.num_fds(), threading.active_count(), files_of(scene)
+    for _ in range(100 if os.environ.get("CLX_SOAK") else 5):
+        cycle(scene)
+    gc.collect()
+    assert (here.num_fds(), threading.active_count()) == (descriptors, threads)
+    assert files_of(scene) == files
+    assert here.children() == []
+    assert scene.processes() == []
+    assert scene.workers() == []
+
+
+def test_services_started_and_stopped_leak_nothing(scene: Scene) -> None:
+    """The same for `start-services` and `stop-services`."""
+    commands = [
+        ["start-services", "--plantuml-workers", "0", "--drawio-workers", "0", "--notebook-workers", "2"],
+        ["stop-services"],
+    ]
+    for command in commands:
+        scene.clx(*command)
+    files = files_of(scene)
+    for _ in range(100 if os.environ.get("CLX_SOAK") else 3):
+        for command in commands:
+            scene.clx(*command)
+    assert files_of(scene) == files
+    assert scene.processes() == []
+    assert scene.workers() == []
+
+
+def files_of(scene: Scene) -> list[str]:
+    """Every file of the project but SQLite's own and set-aside logs."""
+    return sorted(
+        path.relative_to(scene.course.root).as_posix()
+        for path in scene.course.root.rglob("*")
+        if not path.name.startswith("jobs.db-")
+    )
+
+
+PLUGIN_TEST = """
+from clx.db.records import NewJob
+from clx.workers import WorkerConfig
+
+def test_queue_is_fresh(clx_queue, clx_database):
+    assert clx_queue.search() == []
+    clx_queue.enqueue(NewJob("notebook"))
+    assert clx_database.exists()
+
+def test_workers_are_real(clx_pools, clx_queue):
+    pools = clx_pools(WorkerConfig("notebook"))
+    assert pools.get_worker_stats()["notebook"]["idle"] == 1
+    assert clx_queue.search() == []
+"""
+
+
+def test_fixtures_for_other_peoples_tests(tmp_path: Path) -> None:
+    """REQ-6.2: in a project of its own, with nothing but the plugin."""
+    (tmp_path / "test_theirs.py").write_text(PLUGIN_TEST)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "clx.pytest_plugin",
+        "--rootdir",
+        str(tmp_path),
+    ]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_importing_the_plugin_costs_nothing() -> None:
+    """REQ-6.2: it is loaded into every test run of everybody who has CLX installed."""
+    program = "import sys, clx.pytest_plugin; print([m for m in sys.modules if m.startswith(('clx.db', 'msgspec'))])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "[]"
+
+
+def test_interrupted_start_leaves_nothing(scene: Scene) -> None:
+    """Ctrl-C while workers start."""
+    process = scene.begin(
+        "start-services", "--notebook-workers", "4", "--plantuml-workers", "0", "--drawio-workers", "0"
+    )
+    until(lambda: scene.pids_of("clx.workers.supervisor"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) in (0, 130)
+    if process.returncode == 0:
+        scene.clx("stop-services")
+    until(lambda: scene.processes() == [], 10)

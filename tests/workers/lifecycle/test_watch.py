@@ -1,0 +1,151 @@
+"""``clx build --watch``: an edit is on disk as HTML at once, whatever editors, specs and cells do meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from tests.workers.scene import Scene, until
+
+DECK = "slides/module_1/topic_100_one/slides_one.py"
+
+
+class Watching:
+    """A running ``clx build --watch`` and its output."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.process = scene.begin("build", "course.yaml", "--watch", "--language", "en")
+        self._lines: Queue[str] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.until("Watching")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+    def until(self, words: str) -> None:
+        """Wait for a line with *words*."""
+        seen = ""
+        while words not in seen:
+            seen = self._lines.get(timeout=30)
+
+    def html(self, name: str = "one") -> Path:
+        """The executed page of a deck."""
+        [found] = [path for path in self.scene.course.output.rglob("Completed/**/*.html") if name in path.name]
+        return found
+
+    def seconds_until(self, words: str, name: str = "one") -> float:
+        """How long it takes until the page shows *words*."""
+        began = time.monotonic()
+        until(lambda: words in self.html(name).read_text(), 20)
+        return time.monotonic() - began
+
+    def end(self) -> int:
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def watching(scene: Scene) -> Callable[..., Watching]:
+    def start(cell: str = "print('done')") -> Watching:
+        scene.decks("one", "two", cell=cell)
+        return Watching(scene)
+
+    return start
+
+
+def edit(scene: Scene, code: str) -> None:
+    scene.course.write(DECK, f'# %% tags=["keep"]\n{code}\n')
+
+
+def test_edit_is_on_disk_in_well_under_a_second(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """Warm workers: the same processes for every edit; they end with the watch."""
+    watch = watching()
+    pids = {row.pid for row in scene.workers()}
+    taken = []
+    for number in range(5):
+        edit(scene, f"print('edit {number}')")
+        taken.append(watch.seconds_until(f"edit {number}"))
+        watch.until("Watching")
+    assert sorted(taken)[2] < 1.0, taken
+    assert {row.pid for row in scene.workers()} == pids
+    assert watch.end() == 130
+    until(lambda: scene.processes() == [], 10)
+    assert scene.workers() == []
+
+
+def test_editors_that_replace_files(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """Write beside it and rename; move away and write anew."""
+    watch = watching()
+    deck = scene.course.root / DECK
+    beside = deck.with_name(".slides_one.py.tmp")
+    beside.write_text('# %% tags=["keep"]\nprint("renamed over")\n')
+    beside.replace(deck)
+    watch.seconds_until("renamed over")
+    watch.until("Watching")
+    deck.rename(deck.with_name("slides_one.py~"))
+    deck.write_text('# %% tags=["keep"]\nprint("written anew")\n')
+    watch.seconds_until("written anew")
+    watch.end()
+
+
+def test_broken_spec_and_deleted_topic_in_between(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """Each is told, and watching goes on."""
+    watch = watching()
+    good = (scene.course.root / "course.yaml").read_text()
+    scene.course.write("course.yaml", good.replace("prog_lang: python", "prog_lang: pyhton"))
+    watch.until('Did you mean "python"?')
+    scene.course.write("course.yaml", good)
+    watch.until("Watching")
+    topic = scene.course.root / "slides/module_1/topic_100_two"
+    (topic / "slides_two.py").unlink()
+    topic.rmdir()
+    watch.until("Error: ")
+    scene.course.write("course.yaml", good.replace("      - two\n", "").replace("      - two", ""))
+    watch.until("stale files removed")
+    edit(scene, "print('still here')")
+    watch.seconds_until("still here")
+    watch.end()
+
+
+def test_edit_cancels_what_it_made_pointless(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """A cell that would run for a minute does not hold up its own correction."""
+    watch = watching()
+    edit(scene, "import time; time.sleep(60)")
+    until(lambda: (job := scene.running()) is not None and job.payload["task"] == "execute")
+    edit(scene, "print('corrected')")
+    assert watch.seconds_until("corrected") < 5
+    assert "cancelled" in {job.state for job in scene.jobs()}
+    watch.end()
+
+
+def test_edit_leaves_alone_what_it_did_not_touch(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """A long job of another deck goes on through the next build."""
+    go = scene.course.root.parent / "go"
+    watch = watching()
+    waits = f"import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('waited')"
+    scene.course.write(DECK.replace("one", "two"), f'# %% tags=["keep"]\n{waits}\n')
+    job = until(lambda: (found := scene.running()) is not None and found.payload["task"] == "execute" and found)
+    edit(scene, "print('meanwhile')")
+    until(lambda: any("slides_one" in each.payload["source"] for each in scene.jobs("queued")))
+    go.touch()
+    watch.seconds_until("waited", "two")
+    watch.seconds_until("meanwhile")
+    [done] = [each for each in scene.jobs() if each.id == job.id]
+    assert (done.state, done.run) == ("succeeded", 1)
+    watch.end()
+
+
+def test_killed_watch_leaves_nothing(scene: Scene, watching: Callable[..., Watching]) -> None:
+    """SIGKILL: the warm workers end with it."""
+    watch = watching()
+    watch.process.kill()
+    until(lambda: scene.processes() == [], 10)

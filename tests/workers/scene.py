@@ -1,0 +1,205 @@
+"""A project on disk, the real ``clx`` run in it, and a look at the processes that belong to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from tests.course.courses import SPEC, Course
+
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.records import NewJob
+from clx.db.workers import WorkerRow, WorkerTable
+
+T = TypeVar("T")
+
+QUICK_SPEC = SPEC.replace("{de: Mein Kurs, en: My Course}", "My Course").replace("{de: Woche 1, en: Week 1}", "Week 1")
+
+
+def until(what: Callable[[], T], seconds: float = 20.0) -> T:
+    """The first true value of *what*; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+    return value
+
+
+@dataclass
+class Scene:
+    """A course, its database, and everything that runs on it.
+
+    Attributes:
+        course: the course; its root is where commands run.
+        database: the job table.
+    """
+
+    course: Course
+    database: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.database.parent
+
+    def decks(self, *names: str, cell: str = "print('done')") -> None:
+        """A course in one language with these decks, each with one code cell."""
+        for name in names:
+            self.course.deck(name, f"# %% tags=['keep']\n{cell}\n".replace("'keep'", '"keep"'))
+        self.course.write("course.yaml", QUICK_SPEC % "\n".join(f"      - {name}" for name in names))
+
+    def settings(self, text: str) -> None:
+        """The project's settings file."""
+        self.course.write(".clx/config.toml", text)
+
+    def command(self, *arguments: str) -> list[str]:
+        """A command line of ``clx``."""
+        return [sys.executable, "-m", "clx", *arguments]
+
+    def clx(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project to its end and check its exit code; no user error shows a traceback."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.course.root,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback (most recent call last)" not in done.stderr
+        return done
+
+    def json(self, *arguments: str, **variables: str) -> Any:
+        """The JSON document that a command prints."""
+        return json.loads(self.clx(*arguments, "--format", "json", **variables).stdout)
+
+    def begin(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command and go on."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.course.root,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def build(self, *options: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        """``clx build`` of the course, notebook workers only where nothing else is said."""
+        return self.clx("build", "course.yaml", *options, code=code, **variables)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def open(self) -> Database:
+        """The database."""
+        return Database.open(self.database)
+
+    def workers(self, *, live: bool = True) -> list[WorkerRow]:
+        """Rows of workers."""
+        if not self.database.exists():
+            return []
+        with self.open() as database:
+            return WorkerTable(database).list(live=live)
+
+    def jobs(self, state: Any = None) -> list[Any]:
+        """Jobs, newest first."""
+        if not self.database.exists():
+            return []
+        with self.open() as database:
+            return Queue(database).search(state=state)
+
+    def runs(self, job_id: int) -> list[dict[str, Any]]:
+        """Ended runs of a job."""
+        with self.open() as database:
+            return Queue(database).runs(job_id)
+
+    def running(self) -> Any:
+        """Some job that runs right now, or None."""
+        return next(iter(self.jobs("running")), None)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that names this project or its database, zombies left out; not this one."""
+        found = []
+        for process in psutil.process_iter():
+            if process.pid == os.getpid():
+                continue
+            try:
+                words = " ".join(process.cmdline())
+                inside = process.cwd().startswith(str(self.course.root))
+                if (str(self.course.root) in words or inside) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def pids_of(self, word: str) -> list[int]:
+        """Processes of this project with *word* in their command line."""
+        found = []
+        for process in self.processes():
+            try:
+                if word in " ".join(process.cmdline()):
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return found
+
+    def supervisor(self) -> int:
+        """The pid of the supervisor."""
+        [pid] = self.pids_of("clx.workers.supervisor")
+        return pid
+
+    def log(self) -> list[dict[str, Any]]:
+        """What was logged."""
+        path = self.state / "logs" / "clx.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def enqueue(self, pool: str, *, source: str = "print(1)", timeout: int | None = None, max_runs: int = 3) -> int:
+        """Queue a notebook job that runs *source*."""
+        from clx.artifacts.store import ArtifactStore
+
+        with self.open() as database:
+            text = f'# %% tags=["keep"]\n{source}\n'
+            digest = ArtifactStore(database.state_dir / "artifacts").put_bytes(text.encode())
+            payload = {
+                "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
+                "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,
+            }  # fmt: skip
+            return Queue(database).enqueue(
+                NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs), now=now_ms()
+            )
+
+    def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
+        """Send a signal."""
+        os.kill(pid, number)
+
+    def end(self) -> None:
+        """End what is left, and fail when the project's own commands would have left something."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for each in self.processes():
+            each.kill()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

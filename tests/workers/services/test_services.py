@@ -1,0 +1,267 @@
+"""Persistent workers: started once, kept, used, stopped; nothing is left and nobody else is hurt (REQ-3)."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from tests.workers.scene import Scene, is_alive, until
+
+NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
+
+
+def start(scene: Scene, *options: str) -> str:
+    return scene.clx("start-services", *NOTEBOOK_ONLY, *options).stdout
+
+
+def assert_nothing_left(scene: Scene) -> None:
+    assert scene.processes() == []
+    assert scene.workers() == []
+    assert not (scene.state / "worker-state.json").exists()
+
+
+def test_start_returns_when_workers_have_registered_and_stop_leaves_nothing(scene: Scene) -> None:
+    """REQ-3.1, REQ-3.2, REQ-3.3, REQ-3.4, REQ-3.5."""
+    told = start(scene, "--notebook-workers", "2")
+    rows = scene.workers()
+    assert [row.type for row in rows] == ["notebook", "notebook"]
+    assert {row.state for row in rows} == {"idle"}
+    assert "started #1, #2" in told
+    assert all(is_alive(row.pid) for row in rows)
+    assert "2 worker(s) stopped" in scene.clx("stop-services").stdout
+    assert_nothing_left(scene)
+    assert "No services were running" in scene.clx("stop-services").stdout
+
+
+def test_second_start_starts_the_difference_and_says_so(scene: Scene) -> None:
+    """REQ-3.4."""
+    start(scene, "--notebook-workers", "1")
+    document = json.loads(start(scene, "--notebook-workers", "3", "--format", "json"))
+    assert document["started"] == [2, 3]
+    assert "running already #1, #2, #3" in start(scene, "--notebook-workers", "2")
+    assert len(scene.workers()) == 3
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) -> None:
+    """REQ-3.6, REQ-3.7, REQ-5.2."""
+    scene.decks("one", "two")
+    start(scene, "--notebook-workers", "2")
+    before = [row.pid for row in scene.workers()]
+    told = scene.build()
+    assert "Using 2 running notebook worker(s): #1, #2." in told.stdout
+    rows = scene.workers()
+    assert [row.pid for row in rows] == before
+    assert sum(row.jobs_succeeded for row in rows) == 4
+    assert [row.batch_id for row in scene.workers(live=False)] == [None, None]
+    scene.clx("stop-services")
+
+
+def test_force_new_workers_ignores_services(scene: Scene) -> None:
+    """REQ-3.6: services never take the jobs of a build that wants fresh workers."""
+    scene.decks("one")
+    start(scene)
+    scene.build("--force-new-workers")
+    service, *fresh = scene.workers(live=False)
+    assert service.jobs_succeeded == 0
+    assert sum(row.jobs_succeeded for row in fresh) == 2
+    assert {row.state for row in fresh} == {"stopped"}
+    assert [row.id for row in scene.workers()] == [service.id]
+    scene.clx("stop-services")
+
+
+def test_services_outlive_the_session_that_started_them(scene: Scene) -> None:
+    """REQ-3.7: the shell's SIGHUP reaches neither supervisor nor workers."""
+    start(scene)
+    own = os.getsid(0)
+    pids = [scene.supervisor(), *(row.pid for row in scene.workers())]
+    assert all(os.getsid(pid) != own for pid in pids)
+    assert len({os.getsid(pid) for pid in pids}) == 2
+    scene.clx("stop-services")
+
+
+def test_killed_worker_is_replaced(scene: Scene) -> None:
+    """REQ-3.1: any one of them may crash."""
+    start(scene)
+    [first] = scene.workers()
+    scene.kill(first.pid)
+    [second] = until(lambda: [row for row in scene.workers() if row.id != first.id], 5)
+    assert is_alive(second.pid)
+    [dead] = [row for row in scene.workers(live=False) if row.id == first.id]
+    assert (dead.state, dead.reason) == ("dead", "ended: SIGKILL")
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) -> None:
+    """REQ-3.1: the next start-services adopts the workers."""
+    scene.decks("one")
+    start(scene, "--notebook-workers", "2")
+    before = {row.pid for row in scene.workers()}
+    first = scene.supervisor()
+    scene.kill(first)
+    until(lambda: not is_alive(first))
+    assert "Using 2 running" in scene.build().stdout
+    assert "running already #1, #2" in start(scene, "--notebook-workers", "2")
+    assert {row.pid for row in scene.workers()} == before
+    adopted = next(iter(scene.workers()))
+    scene.kill(adopted.pid)
+    until(lambda: len([row for row in scene.workers() if row.id != adopted.id]) == 2, 5)
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_stop_without_a_supervisor_ends_the_workers(scene: Scene) -> None:
+    """REQ-3.5."""
+    start(scene, "--notebook-workers", "2")
+    scene.kill(scene.supervisor())
+    assert "2 worker(s) stopped" in scene.clx("stop-services").stdout
+    assert_nothing_left(scene)
+
+
+def test_lost_state_file_does_not_hide_the_supervisor(scene: Scene) -> None:
+    """REQ-3.5."""
+    start(scene)
+    (scene.state / "worker-state.json").unlink()
+    until((scene.state / "worker-state.json").exists, 5)
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_stop_drains_within_the_timeout(scene: Scene) -> None:
+    """REQ-3.5: a job that fits into the timeout is finished, though it is longer than the grace period."""
+    scene.settings("[workers]\ngrace_period = 0.1\n")
+    start(scene)
+    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(1.5)")
+    until(scene.running)
+    scene.clx("stop-services", "--timeout", "20")
+    assert [each.state for each in scene.jobs() if each.id == job] == ["succeeded"]
+    assert_nothing_left(scene)
+
+
+def test_stop_hands_unfinished_jobs_back_uncounted(scene: Scene) -> None:
+    """REQ-3.5."""
+    start(scene)
+    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)")
+    until(scene.running)
+    began = time.monotonic()
+    scene.clx("stop-services", "--timeout", "0.3")
+    assert time.monotonic() - began < 8
+    [found] = [each for each in scene.jobs() if each.id == job]
+    assert (found.state, found.run - found.released) == ("queued", 0)
+    assert [run["outcome"] for run in scene.runs(job)] == ["released"]
+    assert_nothing_left(scene)
+
+
+def test_stop_kills_a_worker_that_does_not_listen(scene: Scene) -> None:
+    """REQ-3.5: a stopped (SIGSTOP) worker cannot hand anything back; its job is handed back for it."""
+    start(scene)
+    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)")
+    until(scene.running)
+    scene.kill(scene.workers()[0].pid, signal.SIGSTOP)
+    scene.clx("stop-services", "--timeout", "0.2")
+    assert [(each.state, each.run - each.released) for each in scene.jobs() if each.id == job] == [("queued", 0)]
+    assert_nothing_left(scene)
+
+
+def test_stale_state_after_a_reboot_kills_nobody(scene: Scene) -> None:
+    """REQ-3.5: pids of an earlier boot belong to others now."""
+    start(scene)
+    state = json.loads((scene.state / "worker-state.json").read_text())
+    scene.clx("stop-services")
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        old_boot = f"00000000-0000-0000-0000-000000000000/1/{bystander.pid}/1"
+        recycled = state["supervisor"].rsplit("/", 2)[0] + f"/{bystander.pid}/1"
+        for identity in (old_boot, recycled):
+            (scene.state / "worker-state.json").write_text(json.dumps({**state, "supervisor": identity}))
+            scene.clx("stop-services")
+            assert bystander.poll() is None
+            assert not (scene.state / "worker-state.json").exists()
+        (scene.state / "worker-state.json").write_text(json.dumps({**state, "supervisor": recycled}))
+        assert "started" in start(scene)
+        assert bystander.poll() is None
+        scene.clx("stop-services")
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_worker_that_cannot_start_is_told_and_leaves_nothing(scene: Scene) -> None:
+    """REQ-7.2: retried, then exit code 3 with the reason, and everything is cleaned up."""
+    broken = scene.course.write(
+        "broken/sitecustomize.py", "import sys\nif 'clx.workers' in sys.orig_argv: sys.exit('no luck today')\n"
+    )
+    failed = scene.clx(
+        "start-services", *NOTEBOOK_ONLY, code=3, PYTHONPATH=str(broken.parent), CLX_WORKERS__STARTUP_RETRIES="2"
+    )
+    assert "no luck today" in failed.stderr
+    assert_nothing_left(scene)
+    assert sum(entry.get("action") == "worker_not_started" for entry in scene.log()) == 3
+
+
+def test_failing_addition_leaves_the_others_running(scene: Scene) -> None:
+    """REQ-7.2."""
+    start(scene)
+    before = [row.pid for row in scene.workers()]
+    failed = scene.clx("start-services", "--notebook-workers", "1", "--plantuml-workers", "0", "--drawio-workers", "0",
+                       "--workers", "docker", code=3, DOCKER_HOST="unix:///nowhere/docker.sock")  # fmt: skip
+    assert "Error: " in failed.stderr
+    assert [row.pid for row in scene.workers()] == before
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_two_starts_at_once_start_what_was_asked_for_once(scene: Scene) -> None:
+    """REQ-3.4."""
+    both = [scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2") for _ in range(2)]
+    assert [process.wait(30) for process in both] == [0, 0]
+    assert len(scene.workers()) == 2
+    assert len(scene.pids_of("clx.workers.supervisor")) == 1
+    scene.clx("stop-services")
+    assert_nothing_left(scene)
+
+
+def test_services_end_when_their_database_is_removed(scene: Scene) -> None:
+    """Workers of a database that is gone have nothing to wait for."""
+    start(scene)
+    pids = [scene.supervisor(), *(row.pid for row in scene.workers())]
+    shutil.rmtree(scene.state)
+    until(lambda: not any(is_alive(pid) for pid in pids), 15)
+
+
+@pytest.mark.parametrize("name", ["space in name.db", "ümläut.db"])
+def test_database_may_lie_anywhere(scene: Scene, name: str) -> None:
+    """REQ-3.2: --db-path; found again from another directory without it (REQ-5.3)."""
+    path = scene.course.root / "elsewhere" / name
+    told = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path)).stdout
+    assert str(path) in told
+    assert scene.json("workers", "list")["services_elsewhere"] == [str(path)]
+    scene.clx("stop-services", "--db-path", str(path))
+    assert scene.json("workers", "list")["services_elsewhere"] == []
+    assert scene.processes() == []
+
+
+def test_systemd_unit_runs_the_supervisor_in_the_foreground(scene: Scene) -> None:
+    """REQ-3.2: what systemd would run starts the workers, and its SIGTERM ends them all."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(scene.clx("start-services", "--print-systemd", "--notebook-workers", "2").stdout)
+    command = unit["Service"]["ExecStart"]
+    assert "--foreground" in command
+    assert "--notebook-workers 2" in command
+    assert unit["Service"]["KillMode"] == "mixed"
+    process = scene.begin("start-services", "--foreground", *NOTEBOOK_ONLY)
+    until(scene.workers)
+    scene.decks("one")
+    assert "Using 1 running" in scene.build().stdout
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert_nothing_left(scene)
