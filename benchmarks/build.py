@@ -122,7 +122,16 @@ def cold(folder: Path, rounds: int) -> None:
 
     def nbconvert() -> None:
         with ThreadPoolExecutor(2) as two:
-            each: list[str | Path] = [peer, "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html"]
+            each: list[str | Path] = [
+                peer,
+                "-m",
+                "nbconvert",
+                "--execute",
+                "--to",
+                "html",
+                "--output-dir",
+                folder / "html",
+            ]
             list(two.map(lambda path: run([*each, path]), notebooks))
 
     theirs = seconds(nbconvert, rounds=1)
@@ -134,6 +143,11 @@ def cold(folder: Path, rounds: int) -> None:
     run(build)
     noop = seconds(lambda: run(build), rounds=rounds)
     row("the same 20 decks, no-op / jupyter-book 1 no-op", noop, jupyter_book_noop(folder, notebooks), 0.2)
+
+
+def convert_command(folder: Path) -> list[str | Path]:
+    """``jupyter nbconvert`` as the comparison runs it, without the notebook."""
+    return [python(), "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html"]
 
 
 def jupyter_book_noop(folder: Path, notebooks: list[Path]) -> float:
@@ -202,7 +216,17 @@ def heavy(folder: Path, rounds: int) -> None:
     notebook = notebooks_of(spec)[0]
     page = next(spec.parent.glob("output/public/En/Bench/Slides/Html/Completed/Part/*.html")).read_text()
     assert "data:image/png;base64," in page
-    command: list[str | Path] = [python(), "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", folder / "html", notebook]
+    command: list[str | Path] = [
+        python(),
+        "-m",
+        "nbconvert",
+        "--execute",
+        "--to",
+        "html",
+        "--output-dir",
+        folder / "html",
+        notebook,
+    ]
     theirs = seconds(lambda: run(command), rounds=rounds)
     row("a deck with numpy, pandas and a plot (of ten) / a fresh kernel", ours, theirs, 0.25)
 

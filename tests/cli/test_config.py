@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from tests.workers.scene import Scene
@@ -124,8 +125,9 @@ def test_init_writes_every_setting_and_changes_nothing(scene: Scene) -> None:
     assert "config.toml" in (scene.state / ".gitignore").read_text()
 
 
-def test_path_and_scopes(scene: Scene) -> None:
+def test_path_and_scopes(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's file, then the project's above it; `set` says when something else wins."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     kinds = [each["kind"] for each in scene.json("config", "path")["files"]]
     assert kinds == ["system", "user", "project"]
     scene.clx("config", "set", "--user", "workers.notebook.count", "2")
@@ -134,3 +136,67 @@ def test_path_and_scopes(scene: Scene) -> None:
     beaten = scene.clx("config", "set", "--user", "workers.notebook.count", "4")
     assert "It does not hold here" in beaten.stderr
     assert scene.json("config", "show")["settings"]["workers.notebook.count"]["value"] == 3
+
+
+IMAGES = {
+    "notebook": "mhoelzl/clx-notebook-processor:0.3.0",
+    "plantuml": "mhoelzl/clx-plantuml-converter:0.3.0",
+    "drawio": "mhoelzl/clx-drawio-converter:0.3.0",
+}
+MINIMAL = """# .clx/config.toml - Use all defaults
+[workers]
+# All defaults:
+# - Direct execution mode
+"""
+DEVELOPMENT = """[workers]
+default_execution_mode = "direct"
+default_worker_count = 1
+
+[workers.notebook]
+count = 2  # More parallelism for notebooks
+"""
+PRODUCTION = f"""[workers]
+default_execution_mode = "docker"
+default_worker_count = 2
+
+[workers.notebook]
+count = 4
+image = "{IMAGES["notebook"]}"
+
+[workers.plantuml]
+count = 2
+image = "{IMAGES["plantuml"]}"
+
+[workers.drawio]
+count = 2
+image = "{IMAGES["drawio"]}"
+"""
+MIXED = f"""[workers]
+default_execution_mode = "direct"
+
+# Use Docker only for draw.io (requires display server)
+[workers.drawio]
+execution_mode = "docker"
+count = 1
+image = "{IMAGES["drawio"]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "notebook", "plantuml", "drawio"),
+    [
+        pytest.param(MINIMAL, ("direct", 1), ("direct", 1), ("direct", 1), id="minimal"),
+        pytest.param(DEVELOPMENT, ("direct", 2), ("direct", 1), ("direct", 1), id="development"),
+        pytest.param(PRODUCTION, ("docker", 4), ("docker", 2), ("docker", 2), id="production"),
+        pytest.param(MIXED, ("direct", 1), ("direct", 1), ("docker", 1), id="mixed"),
+    ],
+)
+def test_configurations_of_the_requirements_mean_what_they_say(
+    scene: Scene, text: str, notebook: tuple[str, int], plantuml: tuple[str, int], drawio: tuple[str, int]
+) -> None:
+    """REQ-2.1: Appendix A."""
+    scene.settings(text)
+    workers = scene.json("config", "check")["workers"]
+    found = {type_: (worker["mode"], worker["count"]) for type_, worker in workers.items()}
+    assert found == {"notebook": notebook, "plantuml": plantuml, "drawio": drawio}
+    assert all(worker["image"] == IMAGES[type_] for type_, worker in workers.items() if worker["mode"] == "docker")

@@ -18,6 +18,7 @@ from tests.course.courses import HEADER, Course
 from clx import __version__
 from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import DatabaseError
 
 SLOW = {"CLX_JOBS__LEASE": "3", "CLX_JOBS__HEARTBEAT": "0.5", "CLX_WORKERS__GRACE_PERIOD": "1"}
 """Leases short enough for a test to wait for their end."""
@@ -117,7 +118,7 @@ class Machine:
         """Look again and again until *happened*, or fail with *message*."""
         deadline = time.monotonic() + seconds
         while True:
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, DatabaseError):  # gone meanwhile; not made yet
                 if happened():
                     return
             assert time.monotonic() < deadline, message

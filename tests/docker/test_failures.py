@@ -158,11 +158,23 @@ def test_paused_container_is_given_up_on(machine: Machine, course: Course) -> No
     assert len(machine.causes()) == 1
 
 
-def test_out_of_memory_is_named(machine: Machine, course: Course) -> None:
+def test_cell_out_of_memory_is_named(machine: Machine, course: Course) -> None:
     one_deck(course, "hoard = bytearray(900 << 20)\nprint(len(hoard))")
-    build = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m")
-    said = build.ends(1)
-    assert said == "memory"
+    said = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m").ends(1)
+    assert "cell 2" in said
+    assert "out of memory" in said
+
+
+def test_worker_out_of_memory_is_the_cause_of_a_rescue(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_DOCKER__MEMORY="18m").ends(1)
+    assert "died (out of memory, limit 18m)" in said
+    assert "killed its worker 3 times" in said
+    assert [json.loads(cause)["kind"] for cause in machine.causes()] == ["oom"] * 3
+
+
+def test_worker_that_cannot_even_start(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_DOCKER__MEMORY="6m", CLX_WORKERS__STARTUP_RETRIES="0").ends(3)
+    assert "The notebook worker did not start" in said
 
 
 def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course) -> None:

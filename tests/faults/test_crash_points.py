@@ -7,8 +7,10 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.faults.conftest import Script
 
 import clx.db
 from clx.db.database import Database
@@ -49,14 +51,18 @@ _SCENARIOS = {
     "note": (_SETUP, "table.note(me, 'noted', {})"),
     "open_batch": (_SETUP, "batches.open('b', host='h', pid=1, identity='i', lease=10)"),
     "renew_batch": (_BATCH, "batches.renew(batch, lease=10**9)"),
-    "cancel_of_batch": (_BATCH + "ids = queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.cancel(batch, ids)"),
+    "cancel_of_batch": (
+        _BATCH + "ids = queue.enqueue_many([NewJob('t')], batch=batch)\n",
+        "batches.cancel(batch, ids)",
+    ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
 _LEDGER = _SETUP + "from clx.db.ledger import Ledger, PublishedFile\nledger = Ledger(queue.database)\n"
 _RESULT = _LEDGER + (
-    "queue.enqueue(NewJob('t', key='k'), now=0); job = queue.claim(['t'], now=0)[0]; queue.finish(job.id, 1, 1, now=0)\n"
+    "queue.enqueue(NewJob('t', key='k'), now=0)\njob = queue.claim(['t'], now=0)[0]\n"
+    "queue.finish(job.id, 1, 1, now=0)\n"
 )
 _SCENARIOS |= {
     "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 'd')}, {'p': {}})"),
@@ -73,10 +79,13 @@ def _commits() -> set[str]:
     names: set[str] = set()
     for path in _ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in {"write", "_write", "_give_back"} and node.args:
-                    names |= _texts(node.args[0])
+            if isinstance(node, ast.Call) and node.args and _is_write(node.func):
+                names |= _texts(node.args[0])
     return names - {"name"}
+
+
+def _is_write(called: ast.expr) -> bool:
+    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "_give_back"}
 
 
 def _texts(node: ast.expr) -> set[str]:
@@ -92,6 +101,7 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
     found = {
         path.name: [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if pattern.search(line)]
         for path in _ROOM.rglob("*.py")
+        if path.name != "measure.py"  # there the bare driver is the yardstick, on a file of its own
     }
     statements = {name: [line for line in lines if '"COMMIT"' in line or "bind.begin" in line]
                   for name, lines in found.items()}  # fmt: skip
@@ -103,7 +113,7 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
 
 @pytest.mark.parametrize("name", _SCENARIOS)
 def test_a_kill_at_a_commit_leaves_before_or_after(
-    name: str, tmp_path: Path, script: Callable[..., object], judge: Callable[[], str]
+    name: str, tmp_path: Path, script: Script, judge: Callable[[], str]
 ) -> None:
     setup, call = _SCENARIOS[name]
     path = tmp_path / "jobs.db"
@@ -113,7 +123,7 @@ def test_a_kill_at_a_commit_leaves_before_or_after(
             old.unlink()
         nth = _arrivals(name, setup)
         died = script(setup + call, crash=f"{name}.{moment}_commit:{nth}")
-        assert died.returncode == -signal.SIGKILL, died.stderr  # type: ignore[attr-defined]
+        assert died.returncode == -signal.SIGKILL, died.stderr
         if not (name == "create" and moment == "before"):
             assert judge() == ""
         dumps[moment] = _dump(path)
@@ -121,7 +131,7 @@ def test_a_kill_at_a_commit_leaves_before_or_after(
     if setup:
         for old in tmp_path.glob("jobs.db*"):
             old.unlink()
-        assert script(setup).returncode == 0  # type: ignore[attr-defined]
+        assert script(setup).returncode == 0
         assert _dump(path) == dumps["before"]
 
 
@@ -134,7 +144,7 @@ def _arrivals(name: str, setup: str) -> int:
     return setup.count(own[name]) + 1 if name in own else 1
 
 
-def _dump(path: Path) -> dict[str, int | list[object]]:
+def _dump(path: Path) -> dict[str, Any]:
     """The tables without what differs from run to run: clocks and process numbers."""
     database = Database(path)
     try:

@@ -7,16 +7,17 @@ import re
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.conftest import Script, need
 
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseCorruptError, DatabaseError, DatabaseFullError
-from tests.faults.conftest import Script, need
 
 _SOAK = bool(os.environ.get("CLX_SOAK"))
 
@@ -26,16 +27,20 @@ def test_a_full_database_says_so_and_resumes_by_itself(tmp_path: Path, judge: Ca
         connection = queue.database.connection()
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        done = 0
-        with pytest.raises(DatabaseFullError, match="MiB free"):
-            while True:
-                queue.enqueue(NewJob("t", {"text": "x" * 2000}))
-                done += 1
+        done = _enqueue_until_full(queue)
         assert queue.claim(["t"])  # what fits goes on: claims and heartbeats need no new page
         connection.execute("PRAGMA max_page_count = 1000000")
         queue.enqueue(NewJob("t"))
         assert sum(queue.stats()["t"].values()) == done + 1
     assert judge() == ""
+
+
+def _enqueue_until_full(queue: Queue) -> int:
+    """How many jobs fitted."""
+    before = len(queue.search(limit=10**6))
+    with pytest.raises(DatabaseFullError, match="MiB free"):
+        deque((queue.enqueue(NewJob("t", {"text": "x" * 2000})) for _ in range(1000)), maxlen=0)
+    return len(queue.search(limit=10**6)) - before
 
 
 _FILL = """
@@ -211,10 +216,11 @@ def test_a_backup_beside_writers_is_whole(tmp_path: Path, judge: Callable[[Path]
 
     with Queue.open(tmp_path / "jobs.db") as queue:
         queue.enqueue_many([NewJob("t", {"n": n}) for n in range(5000)])
-        writer: Any = subprocess.Popen(
-            [sys.executable, "-c", f"from clx.db.jobs import *\nq = Queue.open({str(tmp_path / 'jobs.db')!r})\n"
-             "while True: print(q.enqueue(NewJob('t')), flush=True)"], stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        code = (
+            f"from clx.db.jobs import *\nq = Queue.open({str(tmp_path / 'jobs.db')!r})\n"
+            "while True: print(q.enqueue(NewJob('t')), flush=True)"
+        )
+        writer: Any = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         writer.stdout.readline()
         try:
             assert backup(queue.database, tmp_path / "copy.db") > 0

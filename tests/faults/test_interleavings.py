@@ -23,6 +23,7 @@ _STEPS: dict[str, Callable[[Queue], Any]] = {
     "heartbeat": lambda queue: queue.heartbeat(1, 1, now=500),
     "rescue": lambda queue: queue.rescue(now=500),
     "rescue_worker": lambda queue: queue.rescue_worker(1, {"kind": "gone"}, now=500),
+    "rescue, claim": lambda queue: (queue.rescue(now=500), queue.claim(["t"], worker=2, now=500)),
     "cancel": lambda queue: queue.cancel([1, 2], now=500),
     "end_cancelled": lambda queue: queue.end_cancelled(1, 1, now=500),
     "replace": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return", now=500),
@@ -56,6 +57,33 @@ def test_any_two_steps_in_any_order(first: str, tmp_path: Path, monkeypatch: pyt
             if "settle" not in taken:  # which says what was lost instead of raising
                 assert len([outcome for outcome in outcomes if outcome != "rescued"]) == len(taken)
             assert len(outcomes) <= 2
+
+
+def test_a_lease_renewed_between_the_look_and_the_lock_is_not_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Queue.open(tmp_path / "jobs.db") as one, Queue.open(tmp_path / "jobs.db") as other:
+        _prepare(one)
+        assert _interleave(monkeypatch, one, "rescue", other, "heartbeat", "before the lock") == ("done", "done")
+        job = one.get(1)
+        assert job is not None
+        assert (job.state, job.run, job.kills) == ("running", 1, 0)
+
+
+def test_a_transaction_has_the_lock_before_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a write after a read fails at once with BUSY_SNAPSHOT when somebody committed between."""
+    monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
+    with Queue.open(tmp_path / "jobs.db") as one, Queue.open(tmp_path / "jobs.db", busy_timeout=0) as other:
+
+        def body(connection: Any) -> str:
+            connection.execute("SELECT count(*) FROM jobs").fetchone()
+            try:
+                other.enqueue(NewJob("t"))
+            except DatabaseBusyError:
+                return "locked"
+            return "free"
+
+        assert one.database.write("look", body) == "locked"
 
 
 def _prepare(queue: Queue) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.faults.conftest import Script
 
 import clx.db
 from clx.db.database import REVISION, Database
 from clx.db.driver import driver
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseError
-from tests.faults.conftest import Script
 
 _ROOM = Path(clx.db.__file__).parent
 _VERSIONS = sorted(path.stem.partition("_")[0] for path in (_ROOM / "migrations" / "versions").glob("*.py"))

@@ -67,7 +67,10 @@ except Exception as error:
 """
 
 
-def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(tmp_path: Path, judge: Callable[[], str]) -> None:
+@pytest.mark.parametrize("meanwhile", ["done", "at it"])
+def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(
+    meanwhile: str, tmp_path: Path, judge: Callable[[], str]
+) -> None:
     path = tmp_path / "jobs.db"
     with Queue.open(path) as queue:
         job_id = queue.enqueue(NewJob("t"))
@@ -82,12 +85,15 @@ def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(tmp_path: Path
             assert time.monotonic() < deadline
             queue.wait([job_id], timeout=0.05)
         again = queue.claim(["t"])[0]
-        queue.finish(again.id, again.run, "from the living")
+        if meanwhile == "done":
+            queue.finish(again.id, again.run, "from the living")
 
         zombie.send_signal(signal.SIGCONT)
         told, _ = zombie.communicate("go\n", timeout=30)
 
         assert told == "LostRunError\n"
+        if meanwhile == "at it":
+            queue.finish(again.id, again.run, "from the living")
         found = queue.get(job_id)
         assert found is not None
         assert found.result == "from the living"

@@ -68,7 +68,7 @@ class Scene:
         """A command line of ``clx``."""
         return [sys.executable, "-m", "clx", *arguments]
 
-    def clx(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def clx(self, *arguments: str, code: int = 0, **variables: Any) -> subprocess.CompletedProcess[str]:
         """Run a command in the project to its end and check its exit code; no user error shows a traceback."""
         done = subprocess.run(
             self.command(*arguments),
@@ -82,7 +82,7 @@ class Scene:
         assert "Traceback (most recent call last)" not in done.stderr
         return done
 
-    def json(self, *arguments: str, **variables: str) -> Any:
+    def json(self, *arguments: str, **variables: Any) -> Any:
         """The JSON document that a command prints."""
         return json.loads(self.clx(*arguments, "--format", "json", **variables).stdout)
 
@@ -99,7 +99,7 @@ class Scene:
         self.started.append(process)
         return process
 
-    def build(self, *options: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def build(self, *options: str, code: int = 0, **variables: Any) -> subprocess.CompletedProcess[str]:
         """``clx build`` of the course, notebook workers only where nothing else is said."""
         return self.clx("build", "course.yaml", *options, code=code, **variables)
 

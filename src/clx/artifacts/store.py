@@ -25,6 +25,9 @@ _CHUNK = 1 << 20
 LINK_FROM = 64 << 20
 """Inputs of at least this many bytes are linked instead of copied, and verified again afterwards."""
 _TEMPORARY_AGE = 24 * 3600.0
+_RENEWED_AFTER = 3600.0
+UNNAMED_FOR = 24 * 3600.0
+"""Seconds for which an object that no row names stays, because its row may be about to be written."""
 _FICLONE = 0x40049409
 
 
@@ -88,10 +91,18 @@ class ArtifactStore:
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
             return True
-        if self.has(digest, size):
-            self._known.add(digest)
-            return True
-        return False
+        if not self.has(digest, size):
+            return False
+        self._renew(self.path(digest))
+        self._known.add(digest)
+        return True
+
+    @staticmethod
+    def _renew(path: Path) -> None:
+        """Make an old object young: whoever puts it is about to write a row that names it."""
+        with contextlib.suppress(OSError):  # somebody else's file: then its age protects it only from its owner
+            if time.time() - path.stat().st_mtime > _RENEWED_AFTER:
+                os.utime(path)
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[tuple[IO[bytes], Path]]:
@@ -213,7 +224,7 @@ class ArtifactStore:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from (folder.name + entry.name for entry in sorted(folder.iterdir()))
 
-    def prune(self, keep: Collection[str], *, older_than: float = 3600.0) -> tuple[int, int]:
+    def prune(self, keep: Collection[str], *, older_than: float = UNNAMED_FOR) -> tuple[int, int]:
         """Remove objects that nobody names.
 
         Args:
@@ -227,13 +238,19 @@ class ArtifactStore:
         now = time.time()
         for digest in list(self.digests()):
             path = self.path(digest)
-            found = path.stat()
-            if digest not in wanted and now - found.st_mtime >= older_than:
-                path.unlink(missing_ok=True)
-                self._known.discard(digest)
-                count, freed = count + 1, freed + found.st_size
+            with contextlib.suppress(FileNotFoundError):  # another prune was faster
+                found = path.stat()
+                if digest not in wanted and now - found.st_mtime >= older_than:
+                    path.unlink()
+                    self._known.discard(digest)
+                    count, freed = count + 1, freed + found.st_size
         self._remove_temporaries(now)
         return count, freed
+
+    def size(self) -> tuple[int, int]:
+        """How many objects there are, and their bytes."""
+        sizes = [self.path(digest).stat().st_size for digest in self.digests()]
+        return len(sizes), sum(sizes)
 
     def _remove_temporaries(self, now: float) -> None:
         folder = self.root / "tmp"

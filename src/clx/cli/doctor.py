@@ -8,16 +8,25 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import verbose_option
-from clx.errors import EXIT_DONE, EXIT_STARTUP
+from clx.cli.options import database_option, settings_from, verbose_option
+from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 
 @click.command("doctor")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@click.option("--db", "about_database", is_flag=True, help="About the job table instead: SQLite, disk, clock.")
+@database_option
 @verbose_option
 @click.pass_context
-def command(context: click.Context, course: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
+def command(
+    context: click.Context,
+    course: Path | None,
+    format_: str,
+    about_database: bool,
+    db_path: Path | None,
+    verbose: bool,  # noqa: ARG001
+) -> None:
     """Say what this machine has for building courses, and what to type for what is missing.
 
     With COURSE only what that course needs is looked at. Exit code 3 when something needed is missing.
@@ -26,18 +35,21 @@ def command(context: click.Context, course: Path | None, format_: str, verbose: 
     Examples:
       clx doctor
       clx doctor course.yaml
+      clx doctor --db                     SQLite and its known bugs, file system, durability, clock
     """
+    if about_database:
+        context.exit(_about_database(context, db_path, format_))
     from clx.settings.resolve import resolve
-    from clx.workers.health import examine
     from clx.workers.kinds import KINDS
+    from clx.workers.readiness import examine_workers
 
-    settings = resolve((course or Path.cwd() / "x").absolute().parent).settings
+    resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(KINDS)
     if course is not None:
         from clx.course.needs import needed_types
 
         types = needed_types(course)
-    findings = examine(types, settings)
+    findings = examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
     if format_ == "json":
         click.echo(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
@@ -48,3 +60,25 @@ def command(context: click.Context, course: Path | None, format_: str, verbose: 
             if not finding.ok:
                 click.echo(f"{'':18} type: {finding.hint}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
+
+
+def _about_database(context: click.Context, db_path: Path | None, format_: str) -> int:
+    from clx.cli.project import database_path, open_to_look
+    from clx.db.facts import examine
+
+    resolved = settings_from(context, Path.cwd())
+    database = open_to_look(resolved, db_path)
+    try:
+        facts = examine(database_path(resolved, db_path), database)
+    finally:
+        if database is not None:
+            database.close()
+    ok = all(fact.ok for fact in facts)
+    if format_ == "json":
+        click.echo(json.dumps({"ok": ok, "findings": [asdict(fact) for fact in facts]}, indent=2))
+    else:
+        for fact in facts:
+            click.echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
+            if fact.hint:
+                click.echo(f"{'':8}{fact.hint}")
+    return EXIT_DONE if ok else EXIT_DATABASE

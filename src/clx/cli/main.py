@@ -23,7 +23,11 @@ COMMANDS = {
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
     "config": ("clx.cli.config", "Show, check and write settings."),
+    "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),
+    "db": ("clx.cli.db", "Check, back up and prune the job table."),
     "docker": ("clx.cli.docker", "Build and check container images for workers."),
+    "selftest": ("clx.cli.selftest", "Kill workers on your disk and see that nothing is lost."),
+    "bench": ("clx.cli.bench", "Measure the queue on this machine."),
 }
 """Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
 

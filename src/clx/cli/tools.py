@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clx.cli.options import verbose_option
+
+if TYPE_CHECKING:
+    from clx.settings.schema import Settings
 
 
 @click.group("tools")
@@ -56,22 +60,56 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
 
 @command.command("install")
 @click.argument("names", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Everything CLX can install.")
+@click.option("--all", "everything", is_flag=True, help="Everything that is missing here.")
 @verbose_option
 def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> None:  # noqa: ARG001
     """Fetch pinned versions into the user's cache. Asks nothing; safe to run twice.
 
+    With --all the browser (70 MB, from npm, x86-64 Linux) is fetched only where there is none.
+
     \b
     Examples:
       clx tools install plantuml
+      clx tools install browser
       clx tools install --all
     """
     from clx.errors import UsageError
+    from clx.settings.resolve import resolve
     from clx.workers.tools.install import install
     from clx.workers.tools.pins import PINS
 
-    chosen = tuple(PINS) if everything else names
-    if not chosen:
+    settings = resolve(Path.cwd()).settings
+    if not names and not everything:
         raise UsageError("No tool was named.", f"Name some of: {', '.join(PINS)}; or use --all.")
-    for name in chosen:
+    for name in PINS if everything else names:
+        if name == "browser" and name not in names and _leaves_browser(settings):
+            continue
         install(name, click.echo)
+        if name == "plantuml":
+            _prepare_plantuml(settings)
+
+
+def _leaves_browser(settings: Settings) -> bool:
+    """Whether ``--all`` does not fetch the browser, and a line that says why."""
+    from clx.workers.tools import install_hint, locate
+    from clx.workers.tools.pins import PINS
+
+    found = locate("browser", settings)
+    if found is not None and found.origin != "cache":
+        click.echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
+    elif not PINS["browser"].runs_here():
+        click.echo(f"browser is not there; for this machine type: {install_hint('browser')}")
+    else:
+        return False
+    return True
+
+
+def _prepare_plantuml(settings: Settings) -> None:
+    """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
+    from clx.errors import ClxError
+    from clx.workers.plantuml.renderer import prepare
+
+    try:
+        prepare(settings)
+    except ClxError as error:
+        click.echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())

@@ -78,7 +78,6 @@ class JobRunner:
             WorkerStartupError: workers do not start.
         """
         require_ready(self._database, self._images(jobs), self._settings, self._display.note)
-        self._batches.sweep(is_gone)
         strike_off_dead(self._database, lease=self._settings.jobs.lease)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
@@ -95,6 +94,7 @@ class JobRunner:
                 pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
                 workers.require(self._needs(jobs, pools))
                 outstanding = self._enqueue(batch, jobs, pools)
+                self._batches.sweep(is_gone)  # only now: what a killed build had under way goes on for this one
                 if self._session is not None:
                     self._session.relieve()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)

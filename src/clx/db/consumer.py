@@ -51,6 +51,7 @@ class Consumer:
         pool: whose jobs are taken.
         lease: milliseconds; renewed every sixth of it.
         ahead: jobs held at most; 1 claims nothing ahead.
+        limit: end after about so many runs; None: no limit.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Consumer:
         pool: str = "",
         lease: int = DEFAULT_LEASE,
         ahead: int = AHEAD,
+        limit: int | None = None,
     ) -> None:
         self.queue = queue
         self.handlers = dict(handlers)
@@ -69,6 +71,7 @@ class Consumer:
         self._pool = pool
         self._lease = lease
         self._ahead = ahead
+        self._limit = float("inf") if limit is None else limit
         self._room = 1
         self._stopping = threading.Event()
         self._holding = _Holding()
@@ -85,7 +88,7 @@ class Consumer:
         done = 0
         try:
             with Bells(self.queue.database, self._types) as bells:
-                while not self._stopping.is_set():
+                while not self._stopping.is_set() and done < self._limit:
                     bells.silence()
                     turn = self._turn()
                     done += turn
@@ -121,7 +124,7 @@ class Consumer:
                     self._settle(claim=False)
                     flushed = time.perf_counter()
             self._adapt(len(claimed), time.perf_counter() - started)
-            claimed = self._settle(claim=not self._stopping.is_set())
+            claimed = self._settle(claim=not self._stopping.is_set() and done < self._limit)
         return done
 
     def _adapt(self, jobs: int, seconds: float) -> None:

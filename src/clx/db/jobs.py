@@ -58,6 +58,7 @@ class Queue(Lookup):
         self._watch = LeaseWatch()
         self._worker: int | None = None
         self._registering = threading.Lock()
+        self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
 
     @classmethod
     def open(cls, path_or_url: str | Any, **options: Any) -> Self:
@@ -194,9 +195,11 @@ class Queue(Lookup):
             LostWorkerError: the worker was struck off.
         """
         at = now_ms() if now is None else now
-        if not self.may_claim(types, pool, now=at):
+        if not self._fruitful and not self.may_claim(types, pool, now=at):
             return []
-        return self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        self._fruitful = bool(claimed)
+        return claimed
 
     def may_claim(self, types: Sequence[str], pool: str = "", *, now: int | None = None) -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
@@ -237,10 +240,11 @@ class Queue(Lookup):
                 transitions.settle_one(connection, report, text, at, bells, tally, lost)
             if tally["succeeded"] or tally["failed"]:
                 bells.add(transitions.ENDED)
-            claimed = transitions.claim(connection, me, types, pool, n, lease, at, harmless=harmless) if n else []
-            if claimed or reports:
-                transitions.account(connection, me, at, claimed=len(claimed), **tally)
-            return Settled(claimed, lost)
+            if reports:
+                transitions.account(connection, me, at, **tally)
+            if not n:
+                return Settled([], lost)
+            return Settled(transitions.claim(connection, me, types, pool, n, lease, at, harmless=harmless), lost)
 
         return self._write("settle" if reports else "claim", body)
 
@@ -352,10 +356,8 @@ class Queue(Lookup):
         at = now_ms() if now is None else now
 
         def body(connection: Any, bells: set[str]) -> None:
-            worker = transitions.release(connection, job_id, run, at, bells)
-            if worker is None:
+            if not transitions.release(connection, job_id, run, at, bells):
                 raise _lost(job_id, run)
-            transitions.account(connection, worker, at)
 
         self._write(name, body)
 
@@ -367,7 +369,6 @@ class Queue(Lookup):
             held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
             for id_, run in held:
                 transitions.release(connection, id_, run, at, bells)
-            transitions.account(connection, worker_id, at)
             return [id_ for id_, _ in held]
 
         return self._write("release_worker", body)

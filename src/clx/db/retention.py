@@ -89,11 +89,12 @@ def _prune_jobs(database: Database, policy: Policy, now: int) -> int:
     first, last = database.read("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM jobs")[0]
     removed = 0
     for after in range(first - 1, last, _STRIDE):
-        window = {**limits, "after": after, "upto": after + _STRIDE}
-        removed += database.write(
-            "prune_jobs", lambda connection, window=window: connection.execute(_OLD_JOBS, window).rowcount
-        )
+        removed += _prune_window(database, {**limits, "after": after, "upto": after + _STRIDE})
     return removed
+
+
+def _prune_window(database: Database, window: dict[str, int]) -> int:
+    return int(database.write("prune_jobs", lambda connection: connection.execute(_OLD_JOBS, window).rowcount))
 
 
 def named_text(database: Database) -> list[str]:

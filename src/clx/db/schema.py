@@ -47,7 +47,6 @@ workers = Table(
     Column("reason", Text),
     Column("jobs_succeeded", Integer, nullable=False, server_default=text("0")),
     Column("jobs_failed", Integer, nullable=False, server_default=text("0")),
-    Column("job_id", Integer),
     Column("batch_id", Integer),
     Column("service", Text),
     Column("config_source", Text),

@@ -136,7 +136,6 @@ CREATE TABLE workers (
   reason TEXT,
   jobs_succeeded INTEGER DEFAULT 0 NOT NULL,
   jobs_failed INTEGER DEFAULT 0 NOT NULL,
-  job_id INTEGER,
   batch_id INTEGER,
   service TEXT,
   config_source TEXT,

@@ -38,6 +38,12 @@ NEED = "INSERT OR IGNORE INTO dependencies (job_id, needs_id) VALUES (?, ?)"
 
 CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? LIMIT 1"
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
+MAY_CLAIM = (
+    "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker "
+    "AND state IN ('starting', 'idle', 'busy', 'stopping', 'hung')), EXISTS (SELECT 1 FROM jobs "
+    "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now)"
+)
+"""Whether the worker was not struck off, and whether delayed jobs are due."""
 PROMOTE = "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ?"
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 _TAKE = (
@@ -91,15 +97,10 @@ KEEP_RESULT = (
     "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
     "SET type = excluded.type, result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
 )
-ACCOUNT = """
-UPDATE workers SET jobs_succeeded = jobs_succeeded + :succeeded, jobs_failed = jobs_failed + :failed,
-  heartbeat_at = max(heartbeat_at, :now),
-  job_id = (SELECT id FROM jobs WHERE state = 'running' AND worker_id = :worker LIMIT 1),
-  state = CASE
-    WHEN state NOT IN ('starting', 'idle', 'busy', 'hung') THEN state
-    WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = :worker) THEN 'busy'
-    ELSE 'idle' END
-WHERE id = :worker RETURNING state"""
+ACCOUNT = (
+    "UPDATE workers SET jobs_succeeded = jobs_succeeded + ?, jobs_failed = jobs_failed + ?, "
+    "heartbeat_at = max(heartbeat_at, ?) WHERE id = ?"
+)
 
 # -- what follows from an end -------------------------------------------------------------------------
 
@@ -111,8 +112,11 @@ UNLOCK = (
     "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
     "RETURNING type"
 )
-HAS_DEPENDENTS = "SELECT 1 FROM dependencies WHERE needs_id = ? LIMIT 1"
-HAS_CALLBACKS = "SELECT 1 FROM batches WHERE state = 'live' AND callback IS NOT NULL LIMIT 1"
+MATTERS = (
+    "SELECT EXISTS (SELECT 1 FROM dependencies WHERE needs_id = ?), "
+    "EXISTS (SELECT 1 FROM batches WHERE state = 'live' AND callback IS NOT NULL)"
+)
+"""Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
 COUNT_DOWN = (
     "UPDATE batches SET pending = pending - 1 WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) RETURNING id, pending, callback"

@@ -26,6 +26,8 @@ from clx.db.workers import register_this_process
 
 _TYPE = "storm"
 _LEASE = 2_000
+_BACKLOG = 400
+"""Jobs that wait or run at a time."""
 _MAX_RUNS = 100
 """So many that no job is parked because its workers were killed: here the killer is the weather, not the job."""
 
@@ -95,7 +97,8 @@ class Storm:
 
     Args:
         path: the database; made where there is none.
-        jobs: how many go in.
+        jobs: how many go in at most.
+        seconds: for how long they go in.
         workers: processes at a time.
         every: mean seconds between two kills.
         limit: seconds after which what has not ended counts as lost.
@@ -103,7 +106,15 @@ class Storm:
     """
 
     def __init__(
-        self, path: Path, *, jobs: int, workers: int, every: float, limit: float, journal_mode: str = "wal"
+        self,
+        path: Path,
+        *,
+        jobs: int,
+        workers: int,
+        every: float,
+        limit: float,
+        seconds: float = 3600,
+        journal_mode: str = "wal",
     ) -> None:
         self._path = path
         self._mode = journal_mode
@@ -112,6 +123,7 @@ class Storm:
         self._workers = workers
         self._every = every
         self._limit = limit
+        self._seconds = seconds
         self._acknowledged: Counter[int] = Counter()
         self._hands: list[_Hand] = []
         self.outcome = Outcome()
@@ -131,22 +143,29 @@ class Storm:
 
     def _rage(self, started: float) -> list[int]:
         ids: list[int] = []
-        next_kill = started + 0.5
+        live: list[int] = []
+        next_kill = started + min(0.5, self._every)
         while True:
-            if len(ids) < self._jobs:
-                ids += self._queue.enqueue_many([NewJob(_TYPE, max_runs=_MAX_RUNS) for _ in range(20)])
-            while len(self._hands) < self._workers:
-                self._hands.append(_Hand(self._path, self._mode))
-            select.select([hand.pipe for hand in self._hands], [], [], 0.02)
-            for hand in self._hands:
-                self._acknowledged.update(hand.read())
             now = time.monotonic()
-            if now >= next_kill:
+            raging = len(ids) < self._jobs and now - started < self._seconds
+            if raging and len(live) < _BACKLOG:
+                live += self._queue.enqueue_many([NewJob(_TYPE, max_runs=_MAX_RUNS) for _ in range(20)])
+                ids += live[-20:]
+            self._man()
+            if now >= next_kill and raging:
                 next_kill = now + random.uniform(0.2, 1.8) * self._every  # noqa: S311
                 self._strike(random.choice(self._hands))  # noqa: S311
-            done = len(ids) >= self._jobs and not self._queue.live_among(ids)
-            if done or now - started > self._limit:
+            live = self._queue.live_among(live)
+            if (not live and not raging) or now - started > self._limit:
                 return ids
+
+    def _man(self) -> None:
+        """Have all workers there, and hear what they acknowledge."""
+        while len(self._hands) < self._workers:
+            self._hands.append(_Hand(self._path, self._mode))
+        select.select([hand.pipe for hand in self._hands], [], [], 0.02)
+        for hand in self._hands:
+            self._acknowledged.update(hand.read())
 
     def _strike(self, hand: _Hand) -> None:
         killed_at = now_ms()

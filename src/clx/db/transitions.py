@@ -141,8 +141,15 @@ def claim(
 
     Args:
         harmless: give at most one that has killed a worker, or that has a single run, and that one first.
+
+    Raises:
+        LostWorkerError: the worker was struck off.
     """
-    connection.execute(sql.PROMOTE, (now,))
+    live, due = connection.execute(sql.MAY_CLAIM, {"worker": worker, "now": now}).fetchone()
+    if not live:
+        raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
+    if due:
+        connection.execute(sql.PROMOTE, (now,))
     several = sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
     taken: list[Job] = []
     for type_ in types:
@@ -164,16 +171,9 @@ def _claim_order(job: Job) -> tuple[int, int, int, int]:
     return (int(job.kills >= 2), -job.priority, deadline, job.id)
 
 
-def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0, claimed: int = 0) -> None:
-    """Bring a worker's row up to date with the jobs it ended and holds.
-
-    Raises:
-        LostWorkerError: it *claimed* something but was struck off.
-    """
-    params = {"worker": worker, "succeeded": succeeded, "failed": failed, "now": now}
-    row = connection.execute(sql.ACCOUNT, params).fetchone()
-    if claimed and (row is None or row[0] in {"dead", "stopped"}):
-        raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
+def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0) -> None:
+    """Count the jobs a worker ended. What it holds at a moment is asked of the jobs, not kept beside them."""
+    connection.execute(sql.ACCOUNT, (succeeded, failed, now, worker))
 
 
 # -- what workers report ------------------------------------------------------------------------------
@@ -285,15 +285,15 @@ def _record(
     )
 
 
-def release(connection: Any, job_id: int, run: int, now: int, bells: set[str]) -> int | None:
-    """Hand a running job back uncounted; returns its worker, or None when the run is not its own any more.
+def release(connection: Any, job_id: int, run: int, now: int, bells: set[str]) -> bool:
+    """Hand a running job back uncounted; false when the run is not its worker's own any more.
 
     A job that somebody asked to be cancelled ends instead of waiting again. That is also how a worker ends a
     job it was told to cancel: where it is wanted again meanwhile, it waits.
     """
     held = running(connection, job_id, run)
     if held is None:
-        return None
+        return False
     if held.cancel_requested:
         connection.execute(sql.CANCEL, (now, None, job_id))
         _end_dependents(connection, job_id, "cancelled", now, bells)
@@ -302,7 +302,7 @@ def release(connection: Any, job_id: int, run: int, now: int, bells: set[str]) -
         bells.add(held.type)
     _record(connection, held, now, "cancelled" if held.cancel_requested else "released")
     bells.add(ENDED)
-    return held.worker
+    return True
 
 
 def rescue(
@@ -387,9 +387,11 @@ def retry(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
 
 def _unlock(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
     """A job succeeded: those that wait only for it can be claimed."""
-    if connection.execute(sql.HAS_DEPENDENTS, (job_id,)).fetchone():
+    needed, awaited = connection.execute(sql.MATTERS, (job_id,)).fetchone()
+    if needed:
         bells.update(row[0] for row in connection.execute(sql.UNLOCK, {"id": job_id, "now": now}).fetchall())
-    _count_down(connection, job_id, now, bells)
+    if awaited:
+        _count_down(connection, job_id, now, bells)
 
 
 def _end_dependents(connection: Any, job_id: int, state: str, now: int, bells: set[str]) -> None:
@@ -415,8 +417,6 @@ def _need_not_met(needs_id: int, state: str) -> dict[str, Any]:
 
 def _count_down(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    if not connection.execute(sql.HAS_CALLBACKS).fetchone():
-        return
     for batch_id, pending, callback in connection.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
         if pending == 0:
             call_back(connection, batch_id, callback, now, bells)

@@ -280,7 +280,14 @@ class Crew:
 
 def tell(cause: Mapping[str, object]) -> str:
     """How a worker ended, in words."""
-    return str(cause["signal"]) if cause.get("kind") == "signal" else f"exit code {cause.get('code')}"
+    match cause.get("kind"):
+        case "signal":
+            return str(cause["signal"])
+        case "oom":
+            return f"out of memory, limit {cause.get('limit') or 'that of the machine'}"
+        case "engine":
+            return str(cause["message"])
+    return f"exit code {cause.get('code')}"
 
 
 def _rescue_told(rescued: list[int]) -> str:

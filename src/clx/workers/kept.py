@@ -15,6 +15,7 @@ import msgspec
 
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
+from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import Crew, last_line, tell
@@ -25,7 +26,7 @@ log = logging.getLogger("clx.workers")
 
 CRASH_WINDOW = 60.0
 """Seconds over which crashes of one kind of worker are counted."""
-CRASH_LIMIT = 10
+CRASH_LIMIT = 6
 """Crashes in that time after which no more workers of that kind are started."""
 _LONGEST_PAUSE = 30.0
 
@@ -88,6 +89,7 @@ class KeptCrew(Crew):
         self._failures: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
         self._surplus: set[int] = set()
+        self._served: set[Key] = set()
 
     def adopt(self, rows: Sequence[WorkerRow]) -> None:
         """Answer for workers that another process started."""
@@ -112,10 +114,22 @@ class KeptCrew(Crew):
         for key, each in self.wanted.items():
             there = [worker for worker in self.of(*key) if worker.worker_id not in self._surplus]
             if time.monotonic() >= self._not_before.get(key, 0.0):
-                for _ in range(each.count - len(there)):
-                    self.start(each.need, each.settings)
+                self._start_missing(each, each.count - len(there))
             for worker in there[each.count :] if each.count < len(there) else ():
                 self._end_surplus(worker, each.settings.workers.grace_period)
+
+    def _start_missing(self, each: Wanted, count: int) -> None:
+        """Start *count* workers; an executor that cannot (its engine is away) is tried again later."""
+        try:
+            for _ in range(count):
+                self.start(each.need, each.settings)
+        except StartupError as error:
+            failures = self._failures[each.key] = self._failures.get(each.key, 0) + 1
+            log.warning("%s", error.fact, extra={"action": "worker_not_started", "type": each.type})
+            if failures > self.settings.workers.startup_retries and each.key not in self._served:
+                self._give_up(each.key, error.fact, error.next_step)
+            else:
+                self._not_before[each.key] = time.monotonic() + min(_LONGEST_PAUSE, 0.25 * 2**failures)
 
     def _end_surplus(self, worker: Handle, grace: float) -> None:
         if worker.worker_id is None:
@@ -133,6 +147,8 @@ class KeptCrew(Crew):
     def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
         """Decide when it is replaced, if at all."""
         key = (worker.spawn.type, worker.spawn.pool)
+        if worker.worker_id is not None:
+            self._served.add(key)
         if worker.worker_id in self._surplus:
             self._surplus.discard(worker.worker_id)
         elif worker.worker_id is None:

@@ -118,8 +118,7 @@ class WorkerPoolManager:
             raise
         with self._lock:
             return {
-                each.type: [member.worker_id for member in self._crew.of(*each.key) if member.worker_id is not None]
-                for each in self._wanted
+                each.type: sorted(member.worker_id or 0 for member in self._crew.of(*each.key)) for each in self._wanted
             }
 
     def _await_registration(self) -> None:

@@ -6,6 +6,7 @@ not seen: two writers would damage the file), ``MISSING`` (no such file here), o
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ def look(path: Path) -> str:
     """The answer for the database at *path*; nothing is made or changed."""
     if not path.is_file():
         return "MISSING"
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        # SQLite would open it for reading and take any BEGIN as granted
+        return "ERROR it cannot be written there"
     database = Database(path, journal_mode="keep", busy_timeout=0.05)
     try:
         database.write("look", lambda connection: None)  # noqa: ARG005

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+import msgspec
+
 from clx.db.database import Database
+from clx.errors import StartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
-from clx.workers.health import require_tools, resource_warnings
+from clx.workers.health import Finding, examine, require_tools, resource_warnings
 from clx.workers.needs import worker_settings
 from clx.workers.platforms import with_journal_mode
 
@@ -35,6 +38,29 @@ def require_ready(
 
         for text in preflight(database, contained, settings.docker):
             note(text)
+
+
+def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]:
+    """Everything that workers of *types* need, in the mode each is to run in.
+
+    Raises:
+        SettingsError: docker mode without an image.
+    """
+    workers = {type_: resolved.worker(type_) for type_ in types}
+    contained = {type_: worker.image for type_, worker in workers.items() if worker.mode == "docker" and worker.image}
+    found = examine([type_ for type_ in types if type_ not in contained], resolved.settings)
+    return found + [_examine_image(type_, image, resolved.settings) for type_, image in contained.items()]
+
+
+def _examine_image(type_: str, image: str, settings: Settings) -> Finding:
+    from clx.workers.executors.docker_images import image_fingerprint
+
+    here_only = msgspec.structs.replace(settings.docker, auto_pull=False)
+    try:
+        id_ = image_fingerprint(type_, image, here_only)["image"]
+    except StartupError as error:
+        return Finding(image, type_, False, True, error.fact, error.next_step.removeprefix("Type: "))
+    return Finding(image, type_, True, True, f"container image {id_[7:19]}", "")
 
 
 def uses_containers(resolved: Resolved) -> bool:

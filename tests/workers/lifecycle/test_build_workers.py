@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import Any
 
 import pytest
 from tests.support import require
@@ -96,7 +97,7 @@ def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
 def test_settings_of_project_user_and_system(scene: Scene) -> None:
     """REQ-1.3, REQ-2.1: each layer counts, the project's beats the user's, the user's the system's."""
     system, user = scene.course.root.parent / "system", scene.course.root.parent / "user"
-    variables = {"XDG_CONFIG_DIRS": str(system), "XDG_CONFIG_HOME": str(user)}
+    variables: dict[str, Any] = {"XDG_CONFIG_DIRS": str(system), "XDG_CONFIG_HOME": str(user)}
     scene.decks("one", "two")
 
     def counted() -> tuple[int, str]:
@@ -134,7 +135,8 @@ def test_options_beat_variables_and_files(scene: Scene, options: list[str], coun
 def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
     """REQ-7.1: the command it names works as it stands."""
     scene.decks("one")
-    for setting in ({"CLX_WORKERS__AUTO_START": "false"}, {}):
+    settings: list[dict[str, Any]] = [{"CLX_WORKERS__AUTO_START": "false"}, {}]
+    for setting in settings:
         failed = scene.build(*([] if setting else ["--no-auto-start"]), code=3, **setting)
         assert "No notebook worker is running" in failed.stderr
     command = failed.stderr.split("clx ", 1)[1].split()

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -13,10 +14,10 @@ from tests.course.courses import tree
 from tests.workers.scene import Scene, until
 
 WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
-ROUNDS = 12 if os.environ.get("CLX_SOAK") else 3
+ROUNDS = 12 if os.environ.get("CLX_SOAK") else 2
 
 
-def execute_job(scene: Scene) -> object:
+def execute_job(scene: Scene) -> Any:
     job = scene.running()
     return job if job is not None and job.payload["task"] == "execute" else None
 

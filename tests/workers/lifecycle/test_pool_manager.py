@@ -15,8 +15,9 @@ import pytest
 from tests.workers.scene import Scene, is_alive, until
 
 from clx.db.jobs import Queue
+from clx.db.workers import WorkerTable
 from clx.errors import SettingsError, WorkerStartupError
-from clx.workers import WorkerConfig, WorkerPoolManager
+from clx.workers import WorkerConfig, WorkerPoolManager, kept
 
 ONE = [WorkerConfig("notebook")]
 
@@ -121,6 +122,26 @@ def test_failed_start_leaves_nothing(scene: Scene, monkeypatch: pytest.MonkeyPat
     manager.close()
     assert scene.processes() == []
     assert scene.workers() == []
+
+
+def test_worker_that_goes_on_dying_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REQ-3.1: replaced at once, then after a pause, then no more until somebody asks again."""
+    monkeypatch.setattr(kept, "CRASH_LIMIT", 3)
+    manager = WorkerPoolManager(scene.database, worker_configs=ONE)
+    manager.start_pools()
+    manager.start_monitoring(check_interval=0.02)
+    for number in (1, 2, 3):
+        [row] = until(scene.workers, 5)
+        assert row.id == number
+        scene.kill(row.pid)
+        until(lambda id_=number: id_ not in [row.id for row in scene.workers()], 5)  # type: ignore[misc]
+    first, second, third = [row.started_at for row in scene.workers(live=False)]
+    assert third - second > second - first
+    with scene.open() as database:
+        assert WorkerTable(database).list() == []
+    manager.stop_pools()
+    assert manager.start_pools() == {"notebook": [4]}
+    manager.close()
 
 
 def cycle(scene: Scene) -> None:

@@ -133,7 +133,8 @@ def test_edit_leaves_alone_what_it_did_not_touch(scene: Scene, watching: Callabl
     watch = watching()
     waits = f"import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('waited')"
     scene.course.write(DECK.replace("one", "two"), f'# %% tags=["keep"]\n{waits}\n')
-    job = until(lambda: (found := scene.running()) is not None and found.payload["task"] == "execute" and found)
+    until(lambda: (found := scene.running()) is not None and found.payload["task"] == "execute")
+    job = scene.running()
     edit(scene, "print('meanwhile')")
     until(lambda: any("slides_one" in each.payload["source"] for each in scene.jobs("queued")))
     go.touch()

@@ -64,6 +64,17 @@ def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) ->
     scene.clx("stop-services")
 
 
+def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
+    """REQ-3.6: the difference, which ends with the build."""
+    scene.decks("one", "two")
+    start(scene)
+    assert "Using 1 running notebook worker(s): #1." in scene.build("--notebook-workers", "3").stdout
+    assert [(row.service, row.state) for row in scene.workers(live=False)] == [
+        ("services", "idle"), (None, "stopped"), (None, "stopped"),
+    ]  # fmt: skip
+    scene.clx("stop-services")
+
+
 def test_force_new_workers_ignores_services(scene: Scene) -> None:
     """REQ-3.6: services never take the jobs of a build that wants fresh workers."""
     scene.decks("one")
@@ -229,6 +240,34 @@ def test_two_starts_at_once_start_what_was_asked_for_once(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+def test_killed_start_command_is_made_good_by_the_next(scene: Scene) -> None:
+    """REQ-3.4: at whatever moment; nothing is started twice."""
+    for delay in (0.0, 0.15):
+        command = scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+        until((scene.state / "worker-state.json").exists, 10)
+        time.sleep(delay)
+        command.kill()
+        command.wait()
+        start(scene, "--notebook-workers", "2")
+        assert len(scene.workers()) == 2
+        assert scene.supervisor()
+        scene.clx("stop-services")
+        assert_nothing_left(scene)
+
+
+def test_commands_of_the_requirements_work_as_written(scene: Scene) -> None:
+    """Appendix B, one after another."""
+    scene.decks("one")
+    path = scene.course.root / "data" / "clx_jobs.db"
+    scene.clx("build", "course.yaml")
+    scene.clx("start-services", f"--db-path={path}", *NOTEBOOK_ONLY)
+    assert "Using 1 running" in scene.clx("build", "course.yaml", f"--db-path={path}").stdout
+    assert str(path) in scene.clx("workers", "list").stdout
+    scene.clx("stop-services", f"--db-path={path}")
+    scene.clx("workers", "cleanup")
+    assert scene.processes() == []
+
+
 def test_services_end_when_their_database_is_removed(scene: Scene) -> None:
     """Workers of a database that is gone have nothing to wait for."""
     start(scene)
@@ -239,7 +278,7 @@ def test_services_end_when_their_database_is_removed(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", ["space in name.db", "ümläut.db"])
 def test_database_may_lie_anywhere(scene: Scene, name: str) -> None:
-    """REQ-3.2: --db-path; found again from another directory without it (REQ-5.3)."""
+    """REQ-3.2, REQ-4.3: --db-path; found again from another directory without it (REQ-5.3)."""
     path = scene.course.root / "elsewhere" / name
     told = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path)).stdout
     assert str(path) in told

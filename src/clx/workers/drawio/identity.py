@@ -32,7 +32,10 @@ def fingerprint(settings: Settings) -> dict[str, str]:
 
 
 def _executable_identity(tool: Tool | None) -> str:
-    return _file_identity(tool.path) if tool else "missing"
+    """A browser that CLX installed is known by its version, any other one by its file."""
+    if tool is None:
+        return "missing"
+    return tool.version if tool.origin == "cache" else _file_identity(tool.path)
 
 
 def _application_identity(tool: Tool | None, main_file: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ class DirectWorker:
         self.log = log
         self.process = process
         self._identity = process_identity(process.pid)
+        self._oom_kills = oom_kills()
         self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
     def descriptor(self) -> int:
@@ -56,8 +58,10 @@ class DirectWorker:
             return ""
 
     def cause(self) -> dict[str, object]:
-        """Signal or exit code."""
+        """Signal or exit code; ``oom`` for a SIGKILL while the system killed for want of memory."""
         code = self.process.returncode
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            return {"kind": "oom"}
         if code is not None and code < 0:
             return {"kind": "signal", "signal": signal.Signals(-code).name}
         return {"kind": "exit", "code": code}
@@ -90,6 +94,14 @@ class DirectWorker:
             self._pidfd = -1
         if self.process.returncode == 0:
             self.log.unlink(missing_ok=True)
+
+
+def oom_kills() -> int:
+    """How many processes this system has killed for want of memory; 0 where it does not say."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        counters = Path("/proc/vmstat").read_text(encoding="ascii")
+        return int(counters.split("oom_kill ", 1)[1].split("\n", 1)[0])
+    return 0
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:

@@ -14,7 +14,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -43,7 +43,7 @@ class DockerWorker:
         spawn: what it was started with.
         client: a connection to the engine, closed with the handle.
         container: the container; None when it is gone already.
-        log: where its output is copied to.
+        log: where its output is copied to; an empty path when nowhere.
     """
 
     def __init__(self, spawn: Spawn, client: Any, container: Any, log: Path) -> None:
@@ -62,18 +62,22 @@ class DockerWorker:
         """Copy the container's output until it ends, or until the engine is gone."""
         try:
             if self._container is not None:
-                with self.log.open("wb") as stream, engine_errors(), closing(connect()) as client:
-                    self._copy(client, stream)
+                with engine_errors(), closing(connect()) as client:
+                    self._copy(client)
                     client.api.wait(self._container.id, timeout=None)
-        except EngineError:
-            pass  # the container is gone, or the engine: `cause` finds out which
+        except (EngineError, OSError):
+            pass  # the container is gone, the engine, or the disk is full: `cause` finds out which
         finally:
             os.close(self._ending)
 
-    def _copy(self, client: Any, stream: IO[bytes]) -> None:
-        for chunk in client.api.logs(self._container.id, stream=True, follow=True):
-            stream.write(chunk)
-            stream.flush()
+    def _copy(self, client: Any) -> None:
+        """Its output into the log; that of a container which another tool started stays with that tool."""
+        if not self.log.name:
+            return
+        with self.log.open("wb") as stream:
+            for chunk in client.api.logs(self._container.id, stream=True, follow=True):
+                stream.write(chunk)
+                stream.flush()
 
     def descriptor(self) -> int:
         """A pipe that reaches its end when the container has ended."""
@@ -148,7 +152,7 @@ class DockerWorker:
         os.close(self._ended)
         self._ended = -1
         self._client.close()
-        if well:
+        if well and self.log.name:
             self.log.unlink(missing_ok=True)
 
 

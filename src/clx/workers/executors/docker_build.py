@@ -217,8 +217,9 @@ def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
     said = ""
     with engine_errors(f"build {recipe.tag}"):
         steps = client.api.build(
-            path=str(context), tag=recipe.tag, buildargs=arguments, labels=labels, rm=True, forcerm=True, decode=True
-        )
+            path=str(context), tag=recipe.tag, buildargs=arguments, labels=labels, rm=True, forcerm=True, decode=True,
+            network_mode="none" if recipe.fetch else None,
+        )  # fmt: skip
         for step in steps:
             said = step.get("stream", "").strip() or said
             if "error" in step:

@@ -177,11 +177,13 @@ def _private_directory(work_dir: Path | None) -> Path:
 
 
 def prepare(settings: Settings) -> None:
-    """Write the class archive ahead of the first build, for an installation or a container image.
+    """Write the class archive, unless it is there, ahead of the first build: after an installation.
 
     Raises:
         ToolMissingError: there is no Java or no PlantUML, or one of them does not run.
     """
+    if launch.unsaved_archive(launch.Tools.find(settings)) is None:
+        return
     renderer = Renderer(settings, None)
     try:
         renderer.render(_SMALLEST, "png", _START_LIMIT_S)

@@ -114,7 +114,7 @@ def cache_directory(pin: Pin) -> Path:
 def cached(name: str) -> Tool | None:
     """The installed copy of the pinned version of *name*, when it is complete."""
     pin = PINS.get(name)
-    if pin is None:
+    if pin is None or not pin.runs_here():
         return None
     directory = cache_directory(pin)
     if not (directory / pin.proof).is_file():
@@ -139,7 +139,7 @@ def _named(name: str, settings: Settings) -> Iterator[tuple[Origin, str, str]]:
 
 def _resolve(name: str, value: str) -> Path | None:
     """The absolute path that *value* names, when such a tool can be there."""
-    if name in PINS:
+    if name not in _PROGRAMS:
         path = Path(value).expanduser().absolute()
         proof = path if path.suffix == ".jar" else path / PINS[name].proof
         return path if proof.is_file() else None

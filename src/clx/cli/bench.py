@@ -1,0 +1,42 @@
+"""``clx bench``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from clx.cli.options import verbose_option
+
+
+@click.command("bench")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="The disk to measure, by a directory on it. [default: the current directory]",
+)
+@click.option("--scale", type=click.FloatRange(0.01, 100), default=1.0, show_default=True, help="How much work.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@verbose_option
+def command(directory: Path | None, scale: float, format_: str, verbose: bool) -> None:  # noqa: ARG001
+    """Measure the queue on this machine, beside what SQLite does with the same statements and no rules.
+
+    \b
+    Examples:
+      clx bench
+      clx bench --directory /data --format json
+    """
+    from clx.db.measure import measure
+
+    numbers = []
+    with tempfile.TemporaryDirectory(prefix=".clx-bench-", dir=directory or Path.cwd()) as folder:
+        for number in measure(Path(folder), scale=scale):
+            numbers.append({**asdict(number), "ratio": number.ratio})
+            if format_ == "table":
+                ratio = f"{number.ratio:.2f} × {number.bare:,.0f}" if number.ratio and number.bare else ""
+                click.echo(f"{number.name:<40} {number.value:>12,.1f} {number.unit:<7} {ratio}")
+    if format_ == "json":
+        click.echo(json.dumps({"bench": numbers}, indent=2))

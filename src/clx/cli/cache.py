@@ -1,0 +1,57 @@
+"""``clx cache stats|prune``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from clx.cli.db import prune_
+from clx.cli.options import database_option, settings_from, verbose_option
+from clx.cli.project import open_to_look
+
+
+@click.group("cache")
+def command() -> None:
+    """What is kept so that work is not done twice: results and their artifacts.
+
+    \b
+    Examples:
+      clx cache stats
+      clx cache prune --days 7
+    """
+
+
+@command.command("stats")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@database_option
+@verbose_option
+@click.pass_context
+def stats(context: click.Context, format_: str, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """How many results and artifacts there are, and how large they are.
+
+    \b
+    Examples:
+      clx cache stats
+      clx cache stats --format json
+    """
+    from clx.artifacts.store import ArtifactStore
+    from clx.db.ledger import Ledger
+
+    found = {"results": 0, "artifacts": 0, "artifact_bytes": 0, "database_bytes": 0}
+    database = open_to_look(settings_from(context, Path.cwd()), db_path)
+    if database is not None:
+        with database:
+            found["results"] = len(Ledger(database).all_results())
+            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state_dir / "artifacts").size()
+            found["database_bytes"] = database.path.stat().st_size
+    if format_ == "json":
+        click.echo(json.dumps({"cache": found}, indent=2))
+        return
+    click.echo(f"{found['results']} results")
+    click.echo(f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB")
+    click.echo(f"database {found['database_bytes'] / 2**20:.1f} MiB")
+
+
+command.add_command(prune_)

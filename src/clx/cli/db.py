@@ -1,0 +1,145 @@
+"""``clx db check|backup|prune|path``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clx.cli.options import database_option, settings_from, verbose_option
+from clx.cli.project import database_path, open_to_change, open_to_look
+from clx.errors import EXIT_DATABASE, DatabaseError
+
+
+@click.group("db")
+def command() -> None:
+    """Look after the job table.
+
+    \b
+    Examples:
+      clx db path                    where it is
+      clx db check                   is it whole, and do its rows agree
+      clx db backup saved.db         a copy that is whole, also while it is used
+      clx db prune                   forget what is long over
+    """
+
+
+@command.command("path")
+@database_option
+@verbose_option
+@click.pass_context
+def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """Print where the job table is, or would be.
+
+    \b
+    Examples:
+      clx db path
+      sqlite3 "file:$(clx db path)?mode=ro" "SELECT state, count(*) FROM jobs GROUP BY state"
+    """
+    click.echo(database_path(settings_from(context, Path.cwd()), db_path))
+
+
+@command.command("check")
+@database_option
+@verbose_option
+@click.pass_context
+def check_(context: click.Context, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """Check the file and the rules its rows must obey, and that every artifact they name is there.
+
+    Exit code 4 when something is wrong. Changes nothing; safe while builds run.
+
+    \b
+    Examples:
+      clx db check
+      clx db check --db-path /data/jobs.db
+    """
+    with _opened(open_to_look, context, db_path) as database:
+        problems = _problems(database)
+    for problem in problems:
+        click.echo(f"Problem: {problem}", err=True)
+    click.echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
+    context.exit(EXIT_DATABASE if problems else 0)
+
+
+def _problems(database: Any) -> list[str]:
+    from clx.artifacts.store import ArtifactStore
+    from clx.db.check import check
+    from clx.db.ledger import Ledger
+
+    store = ArtifactStore(database.state_dir / "artifacts")
+    missing = [
+        digest
+        for _, result in Ledger(database).all_results()
+        if isinstance(result, dict)
+        for _name, digest, size in result.get("outputs", ())
+        if not store.has(digest, size)
+    ]
+    lost = [f"{len(missing)} artifacts that results name are missing; the next build makes them anew"]
+    return check(database) + (lost if missing else [])
+
+
+@command.command("backup")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@database_option
+@verbose_option
+@click.pass_context
+def backup_(context: click.Context, target: Path, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """Copy the job table to TARGET, whole, also while it is used.
+
+    Never copy it with file tools while it is used: the copy may be torn, and committed work lost.
+
+    \b
+    Examples:
+      clx db backup saved.db
+    """
+    from clx.db.backup import backup
+
+    with _opened(open_to_look, context, db_path) as database:
+        size = backup(database, target.absolute())
+    click.echo(f"{target}: {size / 2**20:.1f} MiB")
+
+
+@command.command("prune")
+@click.option("--days", type=click.FloatRange(min=0), help="Keep this many days of everything.")
+@click.option("--vacuum", is_flag=True, help="Give freed space back to the file system; waits for the file to itself.")
+@database_option
+@verbose_option
+@click.pass_context
+def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+    """Forget what is long over: jobs, runs, workers, results, artifacts, logs.
+
+    Kept are succeeded jobs for 30 days, failed ones for 90, ended workers for 30, results for 180 days after
+    their last use. What a live row names always stays. Builds prune by themselves once a day.
+
+    \b
+    Examples:
+      clx db prune
+      clx db prune --days 7 --vacuum
+    """
+    from clx.db import retention
+    from clx.workers.upkeep import prune_project
+
+    policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
+    with _opened(open_to_change, context, db_path) as database:
+        done = prune_project(database, policy)
+        freed = retention.vacuum(database) if vacuum else 0
+    rows = done.rows
+    click.echo(
+        f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
+        f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
+        f"{done.logs} logs, {done.directories} job directories."
+    )
+    if vacuum:
+        click.echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
+
+
+def _opened(opener: Any, context: click.Context, db_path: Path | None) -> Any:
+    resolved = settings_from(context, Path.cwd())
+    database = opener(resolved, db_path)
+    if database is None:
+        raise DatabaseError(
+            f"There is no database at {database_path(resolved, db_path)}.",
+            "Build a course first, or name one with --db-path.",
+        )
+    return database

@@ -1,0 +1,126 @@
+"""Bytes go in once, come out verified, and stay as long as a row names them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from clx.artifacts import store as store_module
+from clx.artifacts.store import ArtifactStore
+from clx.errors import ArtifactError
+
+_DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+def _age(store: ArtifactStore, digest: str, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(store.path(digest), (then, then))
+
+
+def test_the_name_is_the_checksum(store: ArtifactStore) -> None:
+    digest = store.put_bytes(b"hello")
+
+    assert digest == hashlib.sha256(b"hello").hexdigest()
+    assert store.get_bytes(digest) == b"hello"
+    assert store.put_bytes(b"hello") == digest
+    assert list(store.digests()) == [digest]
+
+
+def test_objects_cannot_be_written_to(store: ArtifactStore) -> None:
+    assert store.path(store.put_bytes(b"x")).stat().st_mode & 0o222 == 0
+
+
+@pytest.mark.parametrize("size", [0, 10, 3 << 20])
+def test_a_file_comes_out_as_it_went_in(store: ArtifactStore, tmp_path: Path, size: int) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+
+    digest, stored = store.put_file(source)
+    assert store.copy_to(digest, tmp_path / "copy") == stored == size
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_damage_is_found_and_the_object_leaves_the_store(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
+    digest = store.put_bytes(b"hello")
+    path = store.path(digest)
+    path.chmod(0o644)
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"jello" if damage == "changed" else b"hel")
+
+    with pytest.raises(ArtifactError, match="damaged" if damage != "gone" else "not in the store"):
+        store.get_bytes(digest)
+    with pytest.raises(ArtifactError):
+        store.copy_to(digest, tmp_path / "copy")
+    assert not path.exists()
+    assert not (tmp_path / "copy").exists()
+    assert store.put_bytes(b"hello") == digest
+    assert store.get_bytes(digest) == b"hello"
+
+
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/etc/x"])
+def test_inputs_stay_in_the_jobs_directory(store: ArtifactStore, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArtifactError, match="leaves"):
+        store.materialize([(name, store.put_bytes(b"x"))], tmp_path / "job")
+    assert not (tmp_path / "out").exists()
+
+
+def test_large_inputs_are_not_copied_and_are_checked_afterwards(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "LINK_FROM", 4)
+    digest = store.put_bytes(b"large")
+    store.materialize([("in.bin", digest)], tmp_path / "job")
+    store.verify_links([("in.bin", digest)])
+
+    store.path(digest).chmod(0o644)
+    store.path(digest).write_bytes(b"LARGE")
+    with pytest.raises(ArtifactError, match="damaged"):
+        store.verify_links([("in.bin", digest)])
+
+
+def test_pruning_removes_what_is_old_and_nobody_names(store: ArtifactStore) -> None:
+    named, old, young = (store.put_bytes(name) for name in (b"named", b"old", b"young"))
+    for digest in (named, old):
+        _age(store, digest, 2 * _DAY)
+
+    assert store.prune([named]) == (1, 3)
+    assert sorted(store.digests()) == sorted([named, young])
+
+
+def test_putting_again_makes_an_old_object_young(store: ArtifactStore) -> None:
+    """Whoever puts it is about to write a row that names it."""
+    digest = store.put_bytes(b"again")
+    _age(store, digest, 2 * _DAY)
+    ArtifactStore(store.root).put_bytes(b"again")
+
+    assert store.prune([]) == (0, 0)
+    assert store.has(digest)
+
+
+def test_temporary_files_of_the_killed_go_after_a_day(store: ArtifactStore) -> None:
+    store.put_bytes(b"x")
+    left = store.root / "tmp" / "left"
+    left.write_bytes(b"half")
+    store.prune([])
+    assert left.exists()
+    os.utime(left, (0, 0))
+    store.prune([])
+    assert not left.exists()
+
+
+def test_size_counts_objects_and_bytes(store: ArtifactStore) -> None:
+    store.put_bytes(b"12345")
+    store.put_bytes(b"123")
+    assert store.size() == (2, 8)

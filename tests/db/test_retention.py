@@ -1,0 +1,113 @@
+"""What is long over goes; what a live row names stays; a year of building stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clx.db.batches import BatchTable
+from clx.db.check import check
+from clx.db.jobs import NewJob, Queue
+from clx.db.ledger import Ledger
+from clx.db.retention import Policy, prune, vacuum
+from clx.db.workers import WorkerTable, register_this_process
+
+_DAY = 24 * 3600 * 1000
+_YEAR = 365 * _DAY
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        yield queue
+        assert check(queue.database) == []
+
+
+def _do(queue: Queue, job: NewJob, now: int, *, fail: bool = False) -> int:
+    job_id = queue.enqueue(job, now=now)
+    claimed = queue.claim([job.type], now=now)[0]
+    if fail:
+        queue.fail(claimed.id, claimed.run, {"message": "no"}, now=now)
+    else:
+        queue.finish(claimed.id, claimed.run, now=now)
+    return job_id
+
+
+@pytest.mark.parametrize(("fail", "days"), [(False, 30), (True, 90)])
+def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool, days: int) -> None:
+    job_id = _do(queue, NewJob("t"), 0, fail=fail)
+
+    assert prune(queue.database, Policy(), now=days * _DAY).jobs == 0
+    assert prune(queue.database, Policy(), now=days * _DAY + 1).jobs == 1
+    assert (queue.get(job_id), queue.runs(job_id)) == (None, [])
+
+
+def test_live_rows_never_go(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    batch = batches.open("b", host="h", pid=1, identity="i", lease=10**15, now=0)
+    wanted, need = (_do(queue, NewJob("t", key=key), 0) for key in ("wanted", "need"))
+    queue.database.write(
+        "want", lambda connection: connection.execute("INSERT INTO batch_jobs VALUES (?, ?)", (batch, wanted))
+    )
+    waiting = queue.enqueue(NewJob("u", needs=[need], not_before=2 * _YEAR), now=0)
+    queue.enqueue(NewJob("v"), now=0)
+    held = queue.claim(["v"], lease=2 * _YEAR, now=0)[0]
+    WorkerTable(queue.database).end(held.worker_id or 0, "struck off", dead=True, now=0)
+
+    done = prune(queue.database, Policy(), now=_YEAR)
+
+    assert (done.jobs, done.batches, done.workers) == (0, 0, 0)
+    assert {job.id for job in queue.search()} == {wanted, need, waiting, held.id}
+
+
+def test_results_go_when_nobody_used_them_for_long(queue: Queue) -> None:
+    for key in ("used", "unused"):
+        _do(queue, NewJob("t", key=key), 0)
+    ledger = Ledger(queue.database)
+    ledger.results(["used"], now=100 * _DAY)
+
+    assert prune(queue.database, Policy(), now=200 * _DAY).results == 1
+    assert list(ledger.results(["used", "unused"])) == ["used"]
+
+
+def test_workers_events_and_batches_go_together(queue: Queue) -> None:
+    table, batches = WorkerTable(queue.database), BatchTable(queue.database)
+    old = register_this_process(queue.database, "t")
+    table.end(old, "done", now=0)
+    batches.close(batches.open("b", host="h", pid=1, identity="i", lease=10, now=0), now=0)
+    living = register_this_process(queue.database, "t")
+
+    done = prune(queue.database, Policy(), now=table.get(living).started_at + 31 * _DAY)  # type: ignore[union-attr]
+
+    assert (done.workers, done.batches) == (1, 1)
+    assert [row.id for row in table.list(live=False)] == [living]
+    assert [action for action, _ in table.events(living)] == ["started"]
+    assert table.events(old) == []
+
+
+def test_a_year_of_daily_builds_stays_small(queue: Queue, tmp_path: Path) -> None:
+    """40 jobs a day for a year, pruned every fifth day."""
+    sizes = []
+    for day in range(365):
+        now = day * _DAY
+        ids = queue.enqueue_many([NewJob("t", {"files": "x" * 300}, key=f"{day % 60}-{n}") for n in range(40)], now=now)
+        for job in queue.claim(["t"], 40, now=now):
+            queue.finish(job.id, job.run, {"outputs": "y" * 200}, now=now)
+        assert len(ids) == 40
+        if day % 5 == 0:
+            prune(queue.database, Policy(), now=now)
+            sizes.append(queue.database.read("SELECT page_count * 4096 FROM pragma_page_count")[0][0])
+
+    assert sizes[-1] <= 1.2 * sizes[len(sizes) // 2]
+    assert sizes[-1] < 8 << 20
+
+
+def test_vacuum_gives_space_back(queue: Queue) -> None:
+    for _ in range(3):
+        queue.enqueue_many([NewJob("t", {"text": "x" * 1000}) for _ in range(500)], now=0)
+    queue.cancel([job.id for job in queue.search(limit=2000)], now=0)
+    prune(queue.database, Policy(), now=_YEAR)
+
+    assert vacuum(queue.database) > 1 << 20

@@ -1,0 +1,80 @@
+"""``docker compose up -d`` runs workers that builds use (REQ-6.4), with Compose v2 or 1.29."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.course.courses import Course
+from tests.docker.machine import Machine
+
+from clx import __version__
+
+_FILE = Path(__file__).parents[2] / "docker-compose.yaml"
+
+
+class Compose:
+    """The file's services on one database directory."""
+
+    def __init__(self, command: list[str], directory: Path) -> None:
+        self._command = [*command, "-p", f"clxtest{os.getpid()}", "-f", str(_FILE)]
+        own = {"CLX_DATABASE_DIR": str(directory), "CLX_UID": str(os.getuid()), "CLX_GID": str(os.getgid())}
+        self._env = {**os.environ, **own}
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._command, *arguments], env=self._env, capture_output=True, text=True, timeout=120, cwd=_FILE.parent
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def compose(machine: Machine) -> Iterator[Compose]:
+    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
+    command = ["docker", "compose"] if plugin else ["docker-compose"]
+    assert plugin or shutil.which("docker-compose"), "Compose is missing: apt-get install docker-compose"
+    machine.database.parent.mkdir(parents=True)
+    found = Compose(command, machine.database.parent)
+    yield found
+    found("down", "--timeout", "10")
+
+
+def test_builds_use_the_workers_of_compose(machine: Machine, compose: Compose, course: Course) -> None:
+    compose("up", "-d")
+    machine.wait_until(lambda: len(machine.rows()) == 3, "not every worker registered")
+    path = str(machine.database)
+    listed = json.loads(machine.clx("workers", "list", "--db-path", path, "--format", "json").ends(0))["workers"]
+    assert {(each["type"], each["mode"], each["status"]) for each in listed} == {
+        (type_, "docker", "idle") for type_ in ("notebook", "plantuml", "drawio")
+    }
+    course.write("slides/module_1/topic_100_first/pu/a.pu", "@startuml\nA -> B\n@enduml\n")
+    course.deck("first")
+    course.spec("first")
+    said = machine.build(course, "--no-auto-start").ends(0)
+    assert said.count("running notebook worker(s)") == said.count("running plantuml worker(s)") == 1
+    assert {row.id for row in machine.rows(live=False)} == {each["id"] for each in listed}
+    assert (course.output / "public/En/My Course/Slides/Html/Completed/Week 1/img/a.png").is_file()
+    compose("stop", "--timeout", "10")
+    machine.wait_until(lambda: machine.rows() == [], "a worker did not say that it ended")
+
+
+def test_health_is_reported(machine: Machine, compose: Compose) -> None:
+    compose("up", "-d", "plantuml")
+    machine.wait_until(lambda: machine.rows() != [], "the worker did not register")
+    container = machine.client.containers.get(machine.rows()[0].container_id)
+    code, said = container.exec_run(["python", "-m", "clx.workers.healthcheck"])
+    assert code == 0, said
+    machine.clx("workers", "stop", "1", "--db-path", str(machine.database)).ends(0)
+    container.reload()
+    assert container.status == "exited", "stopping a worker of Compose must leave its container to Compose"
+
+
+def test_file_names_this_version() -> None:
+    assert set(re.findall(r"clx-\w+:([\d.]+)", _FILE.read_text(encoding="utf-8"))) == {__version__}

@@ -1,0 +1,87 @@
+"""The engine itself ends in the middle of a build: on an engine of the test's own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.course.courses import Course
+from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+
+import docker
+
+
+class OwnEngine:
+    """A daemon with everything of its own; in a network namespace too, for two would quarrel over ``docker0``."""
+
+    def __init__(self, root: Path) -> None:
+        self.host = f"unix://{root}/docker.sock"
+        self._command = [
+            "unshare", "--net", "dockerd", "--host", self.host, "--pidfile", f"{root}/pid",
+            "--exec-root", f"{root}/exec", "--data-root", f"{root}/data", "--log-level", "error",
+            "--iptables=false", "--ip6tables=false", "--ip-forward=false",
+        ]  # fmt: skip
+        self._log = root / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, machine: Machine) -> None:
+        with self._log.open("ab") as stream:
+            self.process = subprocess.Popen(self._command, stdout=stream, stderr=stream, start_new_session=True)
+        machine.wait_until(self.answers, "the engine does not start")
+
+    def answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as caller:
+            try:
+                caller.connect(self.host.removeprefix("unix://"))
+                caller.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+                return b" 200 " in caller.recv(64)
+            except OSError:
+                return False
+
+    def client(self) -> Any:
+        return docker.DockerClient(base_url=self.host, timeout=120)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=40)
+            self.process = None
+
+
+@pytest.fixture
+def own(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
+    root = tmp_path_factory.mktemp("engine")
+    engine = OwnEngine(root)
+    engine.start(machine)
+    saved = subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE)
+    assert saved.stdout is not None
+    subprocess.run(["docker", "--host", engine.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
+    saved.stdout.close()
+    assert saved.wait() == 0
+    yield engine
+    engine.stop()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def test_build_ends_and_the_next_one_goes_on(machine: Machine, own: OwnEngine, course: Course) -> None:
+    one_deck(course, "import time\ntime.sleep(60)")
+    where = {"DOCKER_HOST": own.host}
+    build = machine.build(course, *ONE, **where)
+    machine.job_runs()
+    own.stop()
+    said = build.ends(3)
+    assert f"The container engine at {own.host} does not answer." in said
+    assert "Start it" in said
+    assert machine.rows() == []
+    own.start(machine)
+    one_deck(course, "print('here')")
+    machine.build(course, *ONE, **where).ends(0)
+    with closing(own.client()) as client:
+        assert client.containers.list(all=True) == []
