@@ -1,4 +1,4 @@
-"""Containers: how soon they work, what a job costs more than in a subprocess, how fast the queue is across the boundary.
+"""Containers: how soon they work, what a job costs more than in a subprocess, how fast a shared queue is.
 
 Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. The jobs are decks that
 are rendered and not run, so that little but CLX itself is measured.

@@ -2,8 +2,33 @@
 # Install the system packages CLX's converters and tests need, where they are missing (Debian and Ubuntu).
 set -eu
 missing=""
+updated=""
+has() { command -v "$1" >/dev/null 2>&1; }
 need() { # need COMMAND PACKAGE
-    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+    has "$1" || missing="$missing $2"
+}
+apt_has() { # apt_has PACKAGE
+    LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+}
+update() {
+    [ -n "$updated" ] || $SUDO env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    updated=yes
+}
+# Ubuntu has Chromium only as a snap; there `make tools` fetches one, for which it needs npm. That one brings its
+# libraries along, all but the C library and libgcc, which every system has.
+need_browser() {
+    if has chromium-headless-shell || has chromium || has google-chrome; then return; fi
+    if ! has apt-get; then
+        need npm chromium
+        return
+    fi
+    # A fresh container has no package lists yet.
+    if ! has npm && ! apt_has chromium-headless-shell; then update; fi
+    if apt_has chromium-headless-shell; then
+        missing="$missing chromium-headless-shell"
+    else
+        need npm npm
+    fi
 }
 need java default-jre-headless
 need dot graphviz
@@ -11,16 +36,13 @@ need git git
 python3 -c "import venv, ensurepip" 2>/dev/null || missing="$missing python3-venv"
 [ -n "$(ls /usr/share/fonts/truetype/dejavu 2>/dev/null)" ] || missing="$missing fonts-dejavu-core fontconfig"
 [ -n "$(ls /usr/share/fonts/truetype/liberation* 2>/dev/null)" ] || missing="$missing fonts-liberation"
-if ! command -v chromium-headless-shell >/dev/null 2>&1 && ! command -v chromium >/dev/null 2>&1 &&
-    ! command -v google-chrome >/dev/null 2>&1; then
-    missing="$missing chromium-headless-shell"
-fi
+need_browser
 [ -n "$missing" ] || exit 0
-if ! command -v apt-get >/dev/null 2>&1; then
+if ! has apt-get; then
     echo "Please install:$missing" >&2
     exit 1
 fi
 echo "Installing:$missing"
-$SUDO env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+update
 # shellcheck disable=SC2086  # a list of packages
 $SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=180 --no-install-recommends $missing >/dev/null

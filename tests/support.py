@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from clx.settings.schema import Settings
-from clx.workers.tools import install_hint, locate
+from clx.workers.tools import TOOL_NAMES, install_hint, locate
 
 _NEEDS = {
     "plantuml": ("java", "plantuml", "graphviz"),
@@ -20,14 +20,14 @@ def require(name: str) -> None:
     """Skip the calling test where the real tool is missing; fail it where ``CLX_REQUIRE`` names the tool.
 
     Args:
-        name: ``plantuml``, ``drawio`` or ``docker``.
+        name: ``plantuml``, ``drawio``, ``docker`` or ``npm``.
     """
     missing = [tool for tool in _NEEDS.get(name, ()) if locate(tool, Settings()) is None]
-    if name == "docker" and shutil.which("docker") is None:
-        missing = ["docker"]
+    if name in {"docker", "npm"} and shutil.which(name) is None:
+        missing = [name]
     if not missing:
         return
-    hints = "; ".join(install_hint(tool) for tool in missing if tool != "docker")
+    hints = "; ".join(install_hint(tool) for tool in missing if tool in TOOL_NAMES)
     reason = f"{name} needs {', '.join(missing)} ({hints})"
     if name in os.environ.get("CLX_REQUIRE", "").split(","):
         pytest.fail(reason)

@@ -65,7 +65,7 @@ def test_story_of_a_job_that_failed(scene: Scene) -> None:
     scene.build(code=1)
     [failed] = scene.json("jobs", "list", "--state", "failed")["jobs"]
     told = scene.clx("jobs", "show", str(failed["id"])).stdout
-    assert "for batch 1 (build course.yaml, done)" in told
+    assert "for batch 1 (build course.yaml, done); priority 3 because: new: it has no result yet." in told
     assert "Run 1 on worker #1: failed: ZeroDivisionError: division by zero" in told
     assert "Failed for good" in told
     assert "Traceback" not in told

@@ -167,6 +167,7 @@ def test_nothing_there_is_not_an_error(scene: Scene) -> None:
     assert scene.json("jobs", "list") == {"jobs": []}
     scene.clx("stop-services")
     assert not scene.database.exists()
+    assert "Idle" in scene.clx("status", CLX_DATABASE__PATH="/nowhere/jobs.db").stdout
     missing = scene.clx("workers", "list", "--db-path", "/nowhere/jobs.db", code=4)
     assert "There is no database at /nowhere/jobs.db" in missing.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -184,8 +185,9 @@ class Scene:
             )
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
-        """Send a signal."""
-        os.kill(pid, number)
+        """Send a signal to a process that may just have ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def end(self) -> None:
         """End what is left, and fail when the project's own commands would have left something."""

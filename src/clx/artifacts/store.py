@@ -138,7 +138,7 @@ class ArtifactStore:
         try:
             data = self.path(digest).read_bytes()
         except OSError as error:
-            raise _missing(digest) from error
+            raise self._missing(digest) from error
         if hashlib.sha256(data).hexdigest() != digest:
             raise self._damaged(digest)
         return data
@@ -152,7 +152,7 @@ class ArtifactStore:
         try:
             reader = self.path(digest).open("rb")
         except OSError as error:
-            raise _missing(digest) from error
+            raise self._missing(digest) from error
         with reader, target.open("xb") as stream:
             found, size = _copy_hashing(reader, stream)
         if found != digest:
@@ -184,7 +184,7 @@ class ArtifactStore:
         try:
             size = origin.stat().st_size
         except OSError as error:
-            raise _missing(digest) from error
+            raise self._missing(digest) from error
         if size < LINK_FROM:
             self.copy_to(digest, target)
             return
@@ -259,6 +259,10 @@ class ArtifactStore:
                 if now - entry.stat().st_mtime > _TEMPORARY_AGE:
                     entry.unlink()
 
+    def _missing(self, digest: str) -> ArtifactError:
+        self._known.discard(digest)
+        return ArtifactError(f"Artifact {digest[:12]} is not in the store.", "Build again to make it anew.")
+
     def _damaged(self, digest: str) -> ArtifactError:
         """Take a damaged object out of the store, so that the next put or job makes it anew."""
         self._known.discard(digest)
@@ -267,10 +271,6 @@ class ArtifactStore:
             f"Artifact {digest[:12]} is damaged: its bytes are not what its name says.",
             "It was removed from the store; build again to make it anew.",
         )
-
-
-def _missing(digest: str) -> ArtifactError:
-    return ArtifactError(f"Artifact {digest[:12]} is not in the store.", "Build again to make it anew.")
 
 
 def _copy_hashing(reader: IO[bytes], writer: IO[bytes]) -> tuple[str, int]:

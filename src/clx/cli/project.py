@@ -27,14 +27,14 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
 
 def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
-    """The database for a command that only reads; None when the project has none yet.
+    """The database for a command that only reads; None when there is none yet.
 
     Raises:
-        DatabaseError: a file that was named is not there, or it cannot be read.
+        DatabaseError: a file that was named on the command line is not there, or it cannot be read.
     """
     path = database_path(resolved, option)
     if not path.exists():
-        if option is None:
+        if not _was_typed():
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
     from clx.db.database import Database
@@ -44,11 +44,19 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)
 
 
+def _was_typed() -> bool:
+    """Whether the running command was given ``--db-path`` itself, not by the setting's variable."""
+    import click
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source("db_path") == ParameterSource.COMMANDLINE
+
+
 def open_to_change(resolved: Resolved, option: Path | None) -> Database | None:
-    """The database for a command that changes what is there; None when the project has none yet.
+    """The database for a command that changes what is there; None when there is none yet.
 
     Raises:
-        DatabaseError: a file that was named is not there, or it cannot be used.
+        DatabaseError: a file that was named on the command line is not there, or it cannot be used.
     """
     path = database_path(resolved, option)
     looked = open_to_look(resolved, option)

@@ -250,6 +250,7 @@ class Build:
                 f"build {self.options.spec.name}",
                 missing,
                 publish,
+                why=dict(self.report.reasons),
                 fail_fast=self.options.fail_fast,
                 new_workers=self.options.force_new_workers,
             )

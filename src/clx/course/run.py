@@ -6,7 +6,7 @@ import os
 import platform
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +65,30 @@ class JobRunner:
         self._queue = Queue(database)
         self._batches = BatchTable(database)
         self._lease = int(resolved.settings.jobs.lease * 1000)
+        self._why: Mapping[str, str] = {}
         self._failures: list[tuple[PlannedJob, dict[str, Any]]] = []
 
     def run(
-        self, name: str, jobs: list[PlannedJob], publish: Publish, *, fail_fast: bool, new_workers: bool
+        self,
+        name: str,
+        jobs: list[PlannedJob],
+        publish: Publish,
+        *,
+        why: Mapping[str, str],
+        fail_fast: bool,
+        new_workers: bool,
     ) -> list[tuple[PlannedJob, dict[str, Any]]]:
         """Run *jobs* to their end; returns those that failed with their errors.
+
+        Args:
+            why: by label, why each job runs; kept with it for ``clx jobs show``.
 
         Raises:
             ToolMissingError: a tool for one of the types is not there; nothing was queued.
             EngineError: the container engine or an image is not there; nothing was queued.
             WorkerStartupError: workers do not start.
         """
+        self._why = why
         require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         strike_off_dead(self._database, lease=self._settings.jobs.lease)
         batch = self._batches.open(
@@ -126,7 +138,11 @@ class JobRunner:
     # -- before -----------------------------------------------------------------------------------
 
     def _images(self, jobs: list[PlannedJob]) -> dict[str, str | None]:
+        """Container image per job type, None for subprocesses; says which images nobody has named."""
         workers = [self._resolved.worker(type_) for type_ in sorted({job.type for job in jobs})]
+        own = [each.image for each in workers if each.mode == "docker" and each.image_origin.kind == "default"]
+        if own:
+            self._display.note(f"Workers run in this version's own images: {', '.join(map(str, own))}.")
         return {worker.type: worker.image if worker.mode == "docker" else None for worker in workers}
 
     def _pools(self, jobs: list[PlannedJob], own: str | None) -> dict[str, str]:
@@ -151,7 +167,7 @@ class JobRunner:
         new = [
             NewJob(
                 job.type,
-                {**job.payload, "files": job.files, **self._limits(job)},
+                {**job.payload, "files": job.files, **self._beside_the_key(job)},
                 pool=pools[job.type],
                 key=job.key,
                 priority=job.priority,
@@ -162,9 +178,10 @@ class JobRunner:
         ]
         return dict(zip(self._queue.enqueue_many(new, batch=batch), jobs, strict=True))
 
-    def _limits(self, job: PlannedJob) -> dict[str, Any]:
-        """Options that bound a job without changing its result, and so are no part of its key."""
-        return {"cell_timeout": self._settings.notebook.cell_timeout} if job.type == "notebook" else {}
+    def _beside_the_key(self, job: PlannedJob) -> dict[str, Any]:
+        """What does not change a job's result, and so is no part of its key: a bound, and why it runs."""
+        limits = {"cell_timeout": self._settings.notebook.cell_timeout} if job.type == "notebook" else {}
+        return {**limits, "why": self._why.get(job.label, "")}
 
     # -- while ------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ use worker processes.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import traceback
@@ -51,7 +52,7 @@ class Consumer:
         pool: whose jobs are taken.
         lease: milliseconds; renewed every sixth of it.
         ahead: jobs held at most; 1 claims nothing ahead.
-        limit: end after about so many runs; None: no limit.
+        limit: end after so many runs; None: no limit.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Consumer:
         self._pool = pool
         self._lease = lease
         self._ahead = ahead
-        self._limit = float("inf") if limit is None else limit
+        self._left = sys.maxsize if limit is None else limit
         self._room = 1
         self._stopping = threading.Event()
         self._holding = _Holding()
@@ -88,7 +89,7 @@ class Consumer:
         done = 0
         try:
             with Bells(self.queue.database, self._types) as bells:
-                while not self._stopping.is_set() and done < self._limit:
+                while not self._stopping.is_set() and self._left:
                     bells.silence()
                     turn = self._turn()
                     done += turn
@@ -124,7 +125,7 @@ class Consumer:
                     self._settle(claim=False)
                     flushed = time.perf_counter()
             self._adapt(len(claimed), time.perf_counter() - started)
-            claimed = self._settle(claim=not self._stopping.is_set() and done < self._limit)
+            claimed = self._settle(claim=not self._stopping.is_set())
         return done
 
     def _adapt(self, jobs: int, seconds: float) -> None:
@@ -135,7 +136,7 @@ class Consumer:
     def _settle(self, *, claim: bool) -> list[Job]:
         """Report what is done, and claim as many as there is room for."""
         reports = self._holding.take_reports()
-        room = self._room if claim else 0
+        room = min(self._room, self._left) if claim else 0
         if not reports and not room:
             return []
         settled = self.queue.settle(
@@ -143,6 +144,7 @@ class Consumer:
         )
         for report in settled.lost:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
+        self._left -= len(settled.claimed)
         return settled.claimed
 
     def _do(self, job: Job) -> Report:

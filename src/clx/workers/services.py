@@ -311,18 +311,28 @@ def _stop(database: Database, *, grace: float) -> Stopped:
     from clx.workers.supervisor import end_services
 
     before = service_workers(database)
-    state = read_state(database.state_dir)
-    if state is not None and supervisor_lives(state):
-        update_state(
-            database.state_dir, lambda now: msgspec.structs.replace(now, grace=grace) if now is not None else None
-        )
-        _end_supervisor(state.supervisor, grace + _SUPERVISOR_STOPS_IN)
-    settings = state.wanted[0].settings if state and state.wanted else Settings()
+    settings = _end_supervisors(database.state_dir, grace)
     left = end_services(database, settings, grace=grace)
     update_state(database.state_dir, lambda _: None)
     supervisor_log(database.state_dir).unlink(missing_ok=True)
     forget_for_user(database.path)
     return Stopped(len(before) - len(left), left)
+
+
+def _end_supervisors(state_dir: Path, grace: float) -> Settings:
+    """End the supervisor, also one that is just starting; returns the settings it worked with."""
+    settings = Settings()
+    deadline = time.monotonic() + _SUPERVISOR_STOPS_IN
+    while True:
+        state = read_state(state_dir)
+        settings = state.wanted[0].settings if state and state.wanted else settings
+        if state is not None and supervisor_lives(state):
+            update_state(state_dir, lambda now: now and msgspec.structs.replace(now, grace=grace))
+            _end_supervisor(state.supervisor, grace + _SUPERVISOR_STOPS_IN)
+        with locked(state_dir, "supervisor", wait=False) as nobody:
+            if nobody or time.monotonic() > deadline:
+                return settings
+        time.sleep(_LOOK / 4)
 
 
 def _end_supervisor(identity: str, seconds: float) -> None:

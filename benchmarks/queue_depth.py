@@ -1,0 +1,75 @@
+"""Does a claim cost the same however long the table is? And how much memory does a worker take that runs nothing?"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from clx.db.jobs import NewJob, Queue
+
+DEPTHS = (1_000, 100_000, 1_000_000)
+CLAIMS = 400
+CHUNK = 50_000
+AIM = 1.3
+AIM_MEMORY = 1.2
+
+_FINISHED = (
+    "INSERT INTO jobs (type, payload, created_at, state, run, finished_at, started_at) "
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :many) "
+    "SELECT 't', '{}', 0, 'succeeded', 1, 1, 0 FROM n",
+    "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome) "
+    "SELECT id, 1, 1, 0, 1, 'succeeded' FROM jobs WHERE state = 'succeeded'",
+)
+
+
+def claim_cost(queued: int, finished: int) -> float:
+    """Milliseconds of the median claim with that many rows in the table."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, Queue.open(Path(folder) / "jobs.db") as queue:
+        if finished:
+            fill = lambda connection: [connection.execute(each, {"many": finished}) for each in _FINISHED]  # noqa: E731
+            queue.database.write("fill", fill)
+        for start in range(0, queued, CHUNK):
+            queue.enqueue_many([NewJob("t", {"n": n}) for n in range(start, min(queued, start + CHUNK))])
+        queue.claim(["t"])
+        return statistics.median(_one(queue) for _ in range(CLAIMS))
+
+
+def _one(queue: Queue) -> float:
+    started = time.perf_counter()
+    queue.claim(["t"])
+    return 1000 * (time.perf_counter() - started)
+
+
+def memory(code: str) -> int:
+    """Peak KiB of an interpreter that ran *code*."""
+    tail = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    return int(subprocess.run([sys.executable, "-c", code + tail], check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    """Print cost by depth, each beside the shortest table's."""
+    base = claim_cost(DEPTHS[0], 0)
+    print(f"{'claim with 1,000 queued':<44}{base:8.3f} ms")
+    for queued, finished in ((DEPTHS[1], 0), (DEPTHS[2], 0), (DEPTHS[0], DEPTHS[2])):
+        cost = claim_cost(queued, finished)
+        mark = "met" if cost <= AIM * base else "MISSED"
+        print(
+            f"{f'{queued:,} queued, {finished:,} finished':<44}{cost:8.3f} ms {cost / base:6.2f} ×  aim ≤ {AIM} × {mark}"
+        )
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        idle = (
+            f"import clx.workers.__main__\nfrom clx.db.jobs import Queue\nQueue.open({folder + '/x.db'!r}).claim(['t'])"
+        )
+        ours, bare = memory(idle), memory("import sqlalchemy")
+    mark = "met" if ours <= AIM_MEMORY * bare else "MISSED"
+    print(
+        f"{'memory of an idle worker, by SQLAlchemy':<44}{ours / 1024:8.1f} MiB {ours / bare:5.2f} ×  aim ≤ 1.2 × {mark}"
+    )
+
+
+if __name__ == "__main__":
+    main()
