@@ -1,5 +1,21 @@
-"""CLX: runs work from a job table in one file, and builds teaching material with it."""
+"""CLX: runs work from a job table in one file, and builds teaching material with it.
+
+Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+_PUBLIC = {"Consumer": "clx.db.consumer", "Job": "clx.db.jobs", "NewJob": "clx.db.jobs", "Queue": "clx.db.jobs"}
+"""Name → where it is; ``__init__.pyi`` tells type checkers the same."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)

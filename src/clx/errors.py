@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 EXIT_DONE = 0
 """Everything asked for is there."""
 EXIT_JOB_FAILED = 1
-"""At least one job failed; everything else was done."""
+"""At least one job failed, or an output could not be written; everything else was done."""
 EXIT_USAGE = 2
 """The command line, a setting or the course is wrong; nothing was started."""
 EXIT_STARTUP = 3
@@ -142,6 +142,7 @@ class ConversionError(JobError):
         next_step: what the author can do about it.
         cell: 1-based number of the cell in the expanded deck, where it applies.
         line: 1-based line: within the cell when *cell* is given, else within the source.
+        source_line: where *cell* is given, the 1-based line of the source file, if it can be known.
         traceback: the full text for the report; plain text, no terminal colours.
         retryable: true when the same inputs may succeed next time (a crash, a timeout of a tool);
             false (the default) when the failure is a property of the inputs.
@@ -154,12 +155,14 @@ class ConversionError(JobError):
         *,
         cell: int | None = None,
         line: int | None = None,
+        source_line: int | None = None,
         traceback: str | None = None,
         retryable: bool = False,
     ) -> None:
         super().__init__(fact, next_step)
         self.cell = cell
         self.line = line
+        self.source_line = source_line
         self.traceback = traceback
         self.retryable = retryable
 
@@ -171,6 +174,7 @@ class ConversionError(JobError):
             "next_step": self.next_step,
             "cell": self.cell,
             "line": self.line,
+            "source_line": self.source_line,
             "traceback": self.traceback,
             "retryable": self.retryable,
         }

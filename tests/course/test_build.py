@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -286,3 +290,153 @@ def test_new_makes_a_course_that_builds(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     assert re.search(r"1 decks, .* 0 reused", built.stdout)
     assert clx("new", str(tmp_path / "mine")).returncode == 2
+
+
+def test_fail_fast_keeps_the_output_of_decks_that_did_not_run(course: Course) -> None:
+    for name in ("a", "b", "c"):
+        course.deck(name)
+    course.spec("a", "b", "c")
+    course.build()
+    before = tree(course.output)
+    course.deck("a", HEADER % ("a de", "a en") + "# %%\n1 / 0\n")
+    for name in ("b", "c"):
+        deck = course.root / f"slides/module_1/topic_100_{name}/slides_{name}.py"
+        deck.write_text(deck.read_text() + "\n# %%\n1\n")
+    built = course.build("--fail-fast", code=1)
+    assert tree(course.output).keys() == before.keys()
+    assert built.ran < built.report["jobs"]["to_run"]
+
+
+def test_two_courses_of_one_root_leave_each_other_alone(course: Course) -> None:
+    course.deck("a")
+    course.deck("b")
+    course.spec("a")
+    course.build()
+    first = tree(course.output)
+    (course.root / "other.yaml").write_text(
+        (course.root / "course.yaml").read_text().replace("Mein Kurs", "Anderer").replace("My Course", "Other")
+    )
+    assert clx("build", str(course.root / "other.yaml")).returncode == 0
+    assert first.items() <= tree(course.output).items()
+    assert len(tree(course.output)) == 2 * len(first)
+    assert course.build().ran == 0
+    assert len(tree(course.output)) == 2 * len(first)
+
+
+def test_a_renamed_deck_that_fails_keeps_only_its_executed_pages(course: Course) -> None:
+    course.deck("a", HEADER % ("Alt", "Old") + "# %% [markdown]\n# solution\n\n# %%\n1\n")
+    course.spec("a")
+    course.build()
+    course.deck("a", HEADER % ("Neu", "New") + '# %% [markdown] tags=["private"]\n# solution\n\n# %%\n1 / 0\n')
+    built = course.build(code=1)
+    stale = {path for each in built.report["failures"] for path in each["stale"]}
+    left = {str(path) for path in (course.output / "public").rglob("*") if path.is_file() and "Old" in path.name}
+    assert left == {path for path in stale if "/public/En/" in path}
+    assert all("/Html/Completed/" in path for path in left)
+
+
+def test_a_target_that_is_gone_from_the_spec_is_cleared(course: Course) -> None:
+    course.deck("a")
+    targets = "output_targets:\n  - {name: x, path: out}\n"
+    spec = course.spec("a").read_text()
+    course.write("course.yaml", spec + targets + "  - {name: y, path: pub}\n")
+    course.build()
+    assert (course.output / "pub").is_dir()
+    course.write("course.yaml", spec + targets)
+    course.build()
+    assert not (course.output / "pub").exists()
+    assert (course.output / "out").is_dir()
+
+
+def test_one_output_directory_spelled_in_two_ways_is_one(course: Course, tmp_path: Path) -> None:
+    course.deck("a")
+    course.deck("b")
+    course.spec("a", "b")
+    (tmp_path / "sub").mkdir()
+    course.build("-o", str(tmp_path / "sub" / ".." / "out"))
+    course.spec("a")
+    course.build("-o", str(tmp_path / "out"))
+    assert not list((tmp_path / "out").rglob("*b en*"))
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(course: Course) -> None:
+    deck = course.deck("a")
+    course.spec("a")
+    old = 1_500_000_000
+    os.utime(deck, (old, old))
+    course.build()
+    time.sleep(2.1)  # until then CLX does not trust times at all
+    course.build()
+    deck.write_text(deck.read_text().replace("6 * 7", "6 * 8"))
+    os.utime(deck, (old, old))
+    assert course.build().ran == 4
+
+
+@pytest.mark.parametrize(
+    "statement", ["{% include 'late.j2' ignore missing %}", "{% include ['late.j2', 'here.j2'] %}"]
+)
+def test_a_template_that_appears_later_is_seen(course: Course, statement: str) -> None:
+    course.deck("a", HEADER % ("A", "A") + f"# %% [markdown]\n# {statement}\n")
+    course.write("templates/here.j2", "here")
+    course.spec("a")
+    course.build()
+    course.write("templates/late.j2", "late")
+    assert course.build().ran == 4
+
+
+def test_a_picture_that_appears_later_is_copied(course: Course) -> None:
+    course.write(
+        "slides/module_1/topic_100_a.py", HEADER % ("A", "A") + '# %% [markdown]\n# <img src="pics/late.png">\n'
+    )
+    course.spec("a")
+    assert "shows pics/late.png, which does not exist" in course.build().stderr
+    course.write("slides/module_1/pics/late.png", b"picture")
+    course.build()
+    assert len(list(course.output.rglob("late.png"))) == 18
+
+
+def test_what_clx_did_not_write_is_kept_when_it_must_make_way(course: Course) -> None:
+    course.deck("a")
+    course.spec("a")
+    place = "public/En/My Course/Slides/Python/Completed/Week 1/01 a en.py"
+    (course.output / place).parent.mkdir(parents=True)
+    (course.output / place).write_text("USER FILE")
+    built = course.build()
+    assert "not as CLX had written it" in built.stderr
+    assert [path.read_text() for path in (course.root / ".clx/replaced").rglob("*.py")] == ["USER FILE"]
+    assert "USER FILE" not in (course.output / place).read_text()
+
+
+def test_a_deck_that_failed_last_time_says_so(course: Course) -> None:
+    course.deck("a", HEADER % ("A", "A") + "# %%\n1 / 0\n")
+    course.spec("a")
+    course.build(code=1)
+    built = course.build(code=1)
+    assert built.reason("slides/module_1/topic_100_a/slides_a.py (execute de)") == "it failed last time"
+
+
+def test_nobody_reading_does_not_end_a_build(course: Course) -> None:
+    course.deck("a")
+    course.spec("a")
+    command = f"{sys.executable} -m clx build {course.root / 'course.yaml'}; echo exit $? >&2"
+    done = subprocess.run(["bash", "-c", f"( {command} ) | head -1"], capture_output=True, text=True, timeout=60)
+    assert done.stderr.endswith("exit 0\n")
+    assert len(tree(course.output)) == 18
+
+
+def test_svg_pictures_are_linked_as_svg(course: Course) -> None:
+    from tests.support import require
+
+    require("plantuml")
+    course.deck(
+        "a", HEADER % ("A", "A") + '# %% [markdown]\n# <img src="img/flow.png">\n#\n# ![second](img/flow-2.png)\n'
+    )
+    course.write("slides/module_1/topic_100_a/flow.pu", "@startuml\nA -> B\n@enduml\n@startuml\nB -> C\n@enduml\n")
+    course.write(".clx/config.toml", '[diagrams]\nformat = "svg"\n')
+    course.spec("a")
+    course.build()
+    page = next(course.output.glob("public/En/*/Slides/Html/Completed/*/*.html"))
+    text = page.read_text()
+    assert "img/flow.svg" in text
+    assert "img/flow-2.svg" in text
+    assert (page.parent / "img/flow-2.svg").is_file()

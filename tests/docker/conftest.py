@@ -15,6 +15,7 @@ from tests.course.courses import Course
 from tests.docker.machine import Machine
 from tests.support import require
 
+from clx.workers.executors.docker_build import make_wheel
 from clx.workers.executors.docker_engine import connect
 
 _ROOT = Path(__file__).parents[2]
@@ -45,11 +46,26 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three worker images, built from this tree on local bases; nothing is done for those that are current."""
     _run("bash", str(_ENGINE / "mkbase.sh"))
-    requirements = tmp_path_factory.mktemp("images") / "requirements.txt"
+    folder = tmp_path_factory.mktemp("images")
+    wheel = str(make_wheel(folder))
+    requirements = folder / "requirements.txt"
     requirements.write_text("matplotlib\nnumpy\npandas\n", encoding="utf-8")
     for type_, base in _BASES.items():
         extra = ["--requirements", str(requirements)] if type_ == "notebook" else []
-        _run(sys.executable, "-m", "clx", "docker", "build", type_, "--base-image", base, "--fetch", *extra)
+        _run(
+            sys.executable,
+            "-m",
+            "clx",
+            "docker",
+            "build",
+            type_,
+            "--wheel",
+            wheel,
+            "--base-image",
+            base,
+            "--fetch",
+            *extra,
+        )
 
 
 @pytest.fixture

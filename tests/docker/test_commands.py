@@ -10,7 +10,7 @@ from tests.course.courses import Course, clx
 from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
-from clx.workers.executors.docker_build import EXTRAS, dockerfile
+from clx.workers.executors.docker_build import EXTRAS, dockerfile, make_wheel
 
 
 @pytest.mark.parametrize("type_", sorted(EXTRAS))
@@ -64,7 +64,9 @@ def test_image_holds_what_it_needs_and_no_more(machine: Machine) -> None:
 def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     said = machine.clx("docker", "build", "notebook", "--wheel", str(tmp_path / "clx-9.whl")).ends(2)
     assert "There is no wheel" in said
-    said = machine.clx("docker", "build", "notebook", "--requirements", str(tmp_path / "none.txt")).ends(2)
+    wheel = str(make_wheel(tmp_path))
+    options = ("--wheel", wheel, "--requirements", str(tmp_path / "none.txt"))
+    said = machine.clx("docker", "build", "notebook", *options).ends(2)
     assert "Correct --requirements." in said
-    said = machine.clx("docker", "build", "plantuml", "--base-image", "127.0.0.1:1/no/base:1").ends(3)
+    said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said

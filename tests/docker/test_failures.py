@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import socket
 import threading
@@ -195,11 +196,12 @@ def spawn(machine: Machine, **changes: Any) -> Spawn:
 
 
 def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = iter(["same", "same", "other"])
+    names = itertools.chain(["same", "same"], map(str, itertools.count()))
     monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
     workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
     try:
-        assert {each.name for each in machine.containers()} == {"clx-notebook-same", "clx-notebook-other"}
+        machine.wait_until(lambda: len(machine.containers()) == 2, "not both workers have a container")
+        assert len({each.name for each in machine.containers()}) == 2
     finally:
         for worker in workers:
             worker.kill()
@@ -208,9 +210,12 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
-    lost = spawn(machine, database=tmp_path / "gone" / "jobs.db")
-    with pytest.raises(EngineError, match="bind source path does not exist"):
-        docker.start(lost, machine.database.parent, number=1)
+    worker = docker.start(spawn(machine, database=tmp_path / "gone" / "jobs.db"), machine.database.parent, number=1)
+    assert worker.wait(20)
+    assert "bind source path does not exist" in worker.tail()
+    assert "clx docker check" in worker.tail()
+    assert worker.cause() == {"kind": "engine", "message": "not started"}
+    worker.close()
     assert not (tmp_path / "gone").exists()
 
 

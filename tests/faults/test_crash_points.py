@@ -59,14 +59,14 @@ _SCENARIOS = {
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
-_LEDGER = _SETUP + "from clx.db.ledger import Ledger, PublishedFile\nledger = Ledger(queue.database)\n"
+_LEDGER = _SETUP + "from clx.db.ledger import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
 _RESULT = _LEDGER + (
     "queue.enqueue(NewJob('t', key='k'), now=0)\njob = queue.claim(['t'], now=0)[0]\n"
     "queue.finish(job.id, 1, 1, now=0)\n"
 )
 _SCENARIOS |= {
-    "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 'd')}, {'p': {}})"),
-    "published": (_LEDGER, "ledger.published([PublishedFile('t', 'p', '', 's', 'd', 1, 2)])"),
+    "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
+    "published": (_LEDGER, "ledger.published(Owner('c', 'o'), [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])"),
     "forget_results": (_RESULT, "ledger.forget_results(['k'])"),
     "use_results": (_RESULT, "ledger.results(['k'], now=10**14)"),
     "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),

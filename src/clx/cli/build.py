@@ -67,6 +67,11 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
     display = _display(options)
     report_path: Path | None = options["report"]
+    if report_path is not None and not os.access(report_path.absolute().parent, os.W_OK):
+        raise UsageError(
+            f"The report cannot be written: {report_path.absolute().parent} is not a writable directory.",
+            "Name another file.",
+        )
     build = None
     try:
         resolved = _settings(context, course, options)
@@ -88,7 +93,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
         _write_report(report_path, report.as_dict())
     if options["explain"]:
         for job, reason in report.reasons:
-            display.line(f"{job}: {reason}")
+            display.explain(job, reason)
     context.exit(report.exit_code)
 
 

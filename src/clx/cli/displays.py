@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -21,8 +22,15 @@ class Shown(Display):
         self.verbose = verbose
 
     def line(self, text: str) -> None:
-        """One line for the user."""
-        click.echo(text)
+        """One line for the user; once nobody reads them any more, the build goes on in silence."""
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def explain(self, job: str, reason: str) -> None:
+        """Why a job runs or does not; asked for, so shown by every display."""
+        Shown.line(self, f"{job}: {reason}")
 
     def close(self) -> None:
         """Give the terminal back. Idempotent."""
@@ -64,13 +72,30 @@ class Shown(Display):
 
 def summary(report: Report) -> str:
     """The build in one line."""
-    parts = [f"{report.decks} decks", f"{report.files} files", f"{report.ran} jobs run", f"{report.reused} reused"]
+    if report.dry_run:
+        return f"Would run {counted(report.to_run, 'job')}; {report.reused} are up to date. Nothing was written."
+    parts = [
+        counted(report.decks, "deck"),
+        counted(report.files, "file"),
+        f"{counted(report.ran, 'job')} run",
+        f"{report.reused} reused",
+    ]
     if report.removed:
-        parts.append(f"{len(report.removed)} stale files removed")
+        parts.append(f"{counted(len(report.removed), 'stale file')} removed")
     if report.failures:
         parts.append(f"{len(report.failures)} failed")
     word = "Done with failures" if report.failures else "Done"
     return f"{word} in {report.seconds:.1f} s: {', '.join(parts)}."
+
+
+def planned_line(decks: int, jobs: int, reused: int) -> str:
+    """How much there is to do, in one line."""
+    return f"{counted(decks, 'deck')}, {counted(jobs, 'job')}: {reused} up to date, {jobs - reused} to run."
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 deck``, ``2 decks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Plain(Shown):
@@ -84,7 +109,7 @@ class Plain(Shown):
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
         """How much there is to do."""
         self._total = jobs - reused
-        self.line(f"{decks} decks, {jobs} jobs: {reused} up to date, {jobs - reused} to run.")
+        self.line(planned_line(decks, jobs, reused))
 
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
         """One line."""
@@ -120,7 +145,11 @@ class Json(Shown):
         self._emit("line", text=text)
 
     def _emit(self, event: str, **fields: Any) -> None:
-        print(json.dumps({"event": event, "at": round(time.time(), 3), **fields}), flush=True)  # noqa: T201
+        super().line(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))
+
+    def explain(self, job: str, reason: str) -> None:
+        """``reason``."""
+        self._emit("reason", job=job, reason=reason)
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
         """``planned``."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from clx.cli.displays import Shown
-from clx.course.display import Progress
+from clx.cli.displays import Shown, planned_line
+from clx.course.display import Progress, TypeProgress
 from clx.course.report import Failure
 
 
@@ -35,7 +35,7 @@ class Live(Shown):
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
         """How much there is to do."""
-        self.line(f"{decks} decks, {jobs} jobs: {reused} up to date, {jobs - reused} to run.")
+        self.line(planned_line(decks, jobs, reused))
 
     def started(self, progress: Progress) -> None:
         """Start drawing."""
@@ -67,17 +67,31 @@ class Live(Shown):
             self._live = None
 
     def _draw(self, progress: Progress) -> Group:
+        """A row per type; a narrow terminal gets fewer columns rather than cut ones."""
+        width = self._console.width
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("", "queued", "running", "done", "failed", "workers", "mean", ""):
-            table.add_column(name, justify="right" if name else "left")
+        columns = ["queued", "running", "done", "failed", *(["workers", "mean"] if width >= 72 else [])]
+        table.add_column("", no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right", no_wrap=True)
+        if width >= 96:
+            table.add_column("")
         for each in progress.types.values():
-            mean = f"{each.mean_seconds:.1f} s" if each.mean_seconds is not None else "–"
-            failed = Text(str(each.failed), style="bold red" if each.failed else "")
-            bar = ProgressBar(
-                total=max(1, each.total), completed=each.done + each.failed, width=24, complete_style="green"
-            )
-            numbers = (str(number) for number in (each.queued, each.running, each.done))
-            table.add_row(each.type, *numbers, failed, str(each.workers), mean, bar)
+            table.add_row(*self._row(each, columns, bar=width >= 96))
         left = progress.seconds_left()
         estimate = f"about {left:.0f} s left" if left is not None else "no estimate yet: first build"
         return Group(table, Text(f"{estimate}   {self._latest}", style="dim", no_wrap=True, overflow="ellipsis"))
+
+    @staticmethod
+    def _row(each: TypeProgress, columns: list[str], *, bar: bool) -> list[RenderableType]:
+        cells: dict[str, RenderableType] = {
+            "queued": str(each.queued),
+            "running": str(each.running),
+            "done": str(each.done),
+            "failed": Text(str(each.failed), style="bold red" if each.failed else ""),
+            "workers": str(each.workers),
+            "mean": f"{each.mean_seconds:.1f} s" if each.mean_seconds is not None else "–",
+        }
+        ended = each.done + each.failed
+        drawn = ProgressBar(total=max(1, each.total), completed=ended, width=24, complete_style="green")
+        return [each.type, *(cells[name] for name in columns), *([drawn] if bar else [])]

@@ -71,14 +71,14 @@ def start(context: click.Context, /, **options: Any) -> None:
         from clx.workers.supervisor import supervise
 
         context.exit(supervise(path))
-    _print(started, path, options["format_"])
+    _print(started, path, options["format_"], verbose=options["verbose"])
 
 
 def _note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _print(started: Started, path: Path, format_: str) -> None:
+def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
     from clx.cli.roster import worker_document
 
     if format_ == "json":
@@ -95,6 +95,8 @@ def _print(started: Started, path: Path, format_: str) -> None:
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
         click.echo(f"{type_}: {len(rows)} worker(s), {rows[0].mode}: {'; '.join(part for part in parts if part)}")
+    for row in started.workers if verbose else ():
+        click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
     click.echo(f"Database: {path}")
     click.echo(f"Use them: clx build course.yaml --db-path {path}")
     click.echo(f"Stop them: clx stop-services --db-path {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,20 +15,21 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Plan, PlannedJob, Planner, target_directories
+from clx.course.plan import Place, Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
 from clx.course.report import Failure, Report
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory, state_directory
-from clx.db.ledger import Ledger
-from clx.errors import ArtifactError
+from clx.db.ledger import Ledger, Owner, PublishedFile
+from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
+from clx.workers.upkeep import prune_if_due
 
 if TYPE_CHECKING:
     from clx.course.session import Session
@@ -76,7 +78,7 @@ class Build:
         self._session = session
         self.report = Report()
         self._started = time.monotonic()
-        self._failed_sources: set[str] = set()
+        self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
 
     def run(self) -> Report:
@@ -91,8 +93,7 @@ class Build:
         spec = load_spec(self.options.spec)
         self._locate(spec)
         topics = resolve_topics(spec, self._root)
-        publisher = Publisher(self._targets, None, self._store, self._state_dir)
-        publisher.check()
+        Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
         database = self._open_existing()
         try:
             return self._run(topics, database)
@@ -103,7 +104,11 @@ class Build:
 
     def _locate(self, spec: CourseSpec) -> None:
         self._root = find_course_root(self.options.spec)
-        self._output = self.options.output.absolute() if self.options.output else self._root / "output"
+        # real paths, so that one place spelled in two ways is still one place
+        self._output = Path(os.path.realpath(self.options.output or self._root / "output"))
+        if self._output.is_relative_to(os.path.realpath(self._root / "slides")):
+            raise UsageError(f"The output directory {self._output} lies among the sources.", "Choose another with -o.")
+        self._owner = Owner(os.path.realpath(self.options.spec), str(self._output))
         self._layout = Layout(spec, self.options.selection)
         self._targets = target_directories(self._layout, self._output)
         self._database_path = self.options.database or self._root / ".clx" / "jobs.db"
@@ -131,15 +136,15 @@ class Build:
         )
         with _no_collection():
             plan = planner.plan()
-            known = self._known_results(plan, ledger)
-            publisher = Publisher(self._targets, ledger, self._store, self._state_dir)
-            missing, outdated = self._compare(plan, known, publisher)
+            publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
+            missing, outdated = self._compare(plan, ledger, publisher)
         self._warn(plan.warnings)
         self._count(plan, missing)
         reasons = Reasons(root, ledger)
         self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
         self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
         if self.options.dry_run:
+            self.report.dry_run = True
             self.display.finished(self.report)
             return self.report
         with _owned(database) or self._open_new() as writable:
@@ -150,7 +155,10 @@ class Build:
             self._publish_known(plan, missing, outdated, publisher)
             if missing:
                 self._run_jobs(missing, writable, publisher, reasons)
-            self._remove_stale(plan, {**known, **self._done}, publisher)
+            self._remove_stale(plan, publisher)
+            if missing:
+                prune_if_due(writable)
+        self._tell_replaced(publisher)
         publisher.close()
         self.report.written = publisher.written
         self.report.settle()
@@ -170,38 +178,63 @@ class Build:
     def _count(self, plan: Plan, missing: list[PlannedJob]) -> None:
         self.report.decks = plan.decks
         self.report.jobs = len(plan.jobs)
-        self.report.ran = len(missing)
+        self.report.to_run = len(missing)
         self.report.reused = len(plan.jobs) - len(missing)
 
     # -- reuse ------------------------------------------------------------------------------------
 
-    def _known_results(self, plan: Plan, ledger: Ledger | None) -> dict[str, Any]:
-        if ledger is None or self.options.force:
-            return {}
-        return ledger.results([job.key for job in plan.jobs])
-
     def _compare(
-        self, plan: Plan, known: Mapping[str, Any], publisher: Publisher
+        self, plan: Plan, ledger: Ledger | None, publisher: Publisher
     ) -> tuple[list[PlannedJob], list[tuple[PlannedJob, list[Item]]]]:
-        """The jobs that must run, and the files to write of those whose result is known."""
+        """The jobs that must run, and the files to write of those whose result is known.
+
+        A file that is as CLX wrote it, from a job of the same key, is taken to be right without a look at
+        the result.
+        """
+        if ledger is None or self.options.force:
+            return list(plan.jobs), []
+        rows = self._rows_of_diagrams(plan, publisher)
+        unsure = [job for job in plan.jobs if not self._is_current(job, rows, publisher)]
+        known = ledger.results([job.key for job in unsure]) if unsure else {}
         missing, outdated = [], []
-        for job in plan.jobs:
+        for job in unsure:
             items = self._outdated(job, known[job.key], publisher) if job.key in known else None
             if items is None:
                 missing.append(job)
-            elif items:
+            else:
+                self._done[job.key] = known[job.key]
                 outdated.append((job, items))
         publisher.forget_directories()
         return missing, outdated
+
+    @staticmethod
+    def _rows_of_diagrams(plan: Plan, publisher: Publisher) -> dict[str, list[PublishedFile]]:
+        """Published pictures by key: how many a diagram has is not known beforehand."""
+        found: dict[str, list[PublishedFile]] = {job.key: [] for job in plan.jobs if job.is_diagram}
+        for rows in publisher.owned.values() if found else ():
+            for row in rows.values():
+                if row.key in found:
+                    found[row.key].append(row)
+        return found
+
+    def _is_current(self, job: PlannedJob, rows: Mapping[str, list[PublishedFile]], publisher: Publisher) -> bool:
+        """Whether every file of a job is there as its result says."""
+        first = all(publisher.is_current(place, job.key) for places in job.places.values() for place in places)
+        if not first or not job.is_diagram:
+            return first
+        numbers = [(publisher.number(row.target), row) for row in rows[job.key]]
+        further = [Place(number, row.path, row.slice) for number, row in numbers if number >= 0]
+        self._further |= {(place.target, place.path) for place in further}
+        return all(publisher.is_current(place, job.key) for place in further)
 
     def _outdated(self, job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item] | None:
         """Files of a job that are not as its result says; None when the store lacks bytes for one."""
         items = []
         for name, digest, size in result["outputs"]:
-            found = [place for place in job.places_of(name) if not publisher.is_current(place, digest)]
+            found = [place for place in job.places_of(name) if not publisher.is_current(place, job.key)]
             if found and not self._store.has(digest, size):
                 return None
-            items += [Item(place, job.source, digest) for place in found]
+            items += [Item(place, job.source, job.task, job.key, digest) for place in found]
         return items
 
     # -- publishing -------------------------------------------------------------------------------
@@ -215,7 +248,7 @@ class Build:
     ) -> None:
         """Write every file whose bytes are to be had; a job whose artifact turns out damaged runs again."""
         copies = [
-            Item(place, copy.source, copy.digest, self._root / copy.source)
+            Item(place, copy.source, "", copy.digest, copy.digest, self._root / copy.source)
             for copy in plan.copies
             for place in copy.places
             if not publisher.is_current(place, copy.digest)
@@ -227,6 +260,7 @@ class Build:
                 publisher.publish(items)
             except ArtifactError as error:
                 self._warn([f"{job.label}: {error.fact} It is made again."])
+                del self._done[job.key]
                 missing.append(job)
 
     def _run_jobs(
@@ -256,37 +290,34 @@ class Build:
             )
         finally:
             reasons.remember([job for job in missing if job.key in self._done])
-        for job, error in failures:
-            self.report.failures.append(Failure(job.type, job.source, job.task, error))
-            self._failed_sources.add(job.source)
+        reasons.remember_failed([job for job, _error in failures])
+        self.report.ran = len(failures) + sum(1 for job in missing if job.key in self._done)
+        self.report.failures = [Failure(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, plan: Plan, results: Mapping[str, Any], publisher: Publisher) -> None:
-        for failure in self.report.failures:
-            failure.kept = self._stale_files(failure, plan, publisher)
+    def _remove_stale(self, plan: Plan, publisher: Publisher) -> None:
+        """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
         further = {
             (place.target, place.path)
             for job in plan.jobs
-            if job.is_diagram and job.key in results
-            for name, _digest, _size in results[job.key]["outputs"]
+            if job.is_diagram and job.key in self._done
+            for name, _digest, _size in self._done[job.key]["outputs"]
             for place in job.places_of(name)
         }
-        wanted = plan.places.keys() | further
+        wanted = plan.places.keys() | self._further | further
+        failed = {(failure.source, failure.task) for failure in self.report.failures}
+        for failure in self.report.failures:
+            failure.kept = publisher.files_of(failure.source, failure.task)
         self.report.files = len(wanted)
         self.report.removed, self.report.kept = publisher.remove_stale(
-            wanted, self.options.selection, self._failed_sources
+            wanted, self.options.selection, failed, within=str(self._output)
         )
 
-    @staticmethod
-    def _stale_files(failure: Failure, plan: Plan, publisher: Publisher) -> list[str]:
-        """Output files of an earlier build that the failed job would have replaced."""
-        return [
-            f"{publisher.targets[place.target]}/{place.path}"
-            for job in plan.jobs
-            if (job.source, job.task) == (failure.source, failure.task)
-            for places in job.places.values()
-            for place in places
-            if place.path in publisher.owned[place.target]
-        ]
+    def _tell_replaced(self, publisher: Publisher) -> None:
+        if not publisher.replaced:
+            return
+        more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
+        kept = f"replaced, and kept in {publisher.kept_in}"
+        self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
 
 
 @contextmanager

@@ -25,6 +25,9 @@ MAX_DECK = 20 << 20
 _SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
 _MENTION = re.compile(r"[\w.\-]+\.(?:pu|puml|plantuml|drawio|py|cpp|cs|java|ts|rs|c|md)\b")
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+((?:slides|topic)_\w+)", re.MULTILINE)
+_STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
+_QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -36,6 +39,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
         reads: the deck and the templates it uses, each with its digest.
         titles: by language, where ``header`` was called.
         links: existing local files it links to, below the course root.
+        missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
     """
@@ -45,6 +49,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
     absent: list[str]
     titles: dict[str, str]
     links: list[str]
+    missing: list[str]
     mentions: list[str]
 
 
@@ -127,8 +132,10 @@ class Closures:
                         titles[language] = found.title
                 links |= dict.fromkeys(linked_files(found.text))
                 mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
-        absent = _would_shadow(deck, reads)
-        return DeckFacts(self._signature, reads, absent, titles, self._existing(deck, links), sorted(mentions))
+        existing, missing = self._sorted_out(deck, links)
+        absent = sorted({*self._would_be_read(deck, reads), *missing})
+        pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
+        return DeckFacts(self._signature, reads, absent, titles, existing, pictures, sorted(mentions))
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -151,15 +158,31 @@ class Closures:
             raise CourseError(f"{path} is gone.", "It was there a moment ago; build again.")
         return found
 
-    def _existing(self, deck: str, links: Mapping[str, None]) -> list[str]:
-        """The linked files that exist inside the course root, as paths below it."""
+    def _would_be_read(self, deck: str, reads: Mapping[str, str]) -> list[str]:
+        """Templates that do not exist, but that expanding the deck would read if they did.
+
+        The deck's directory is looked in first, then ``templates/``, then among CLX's own macros.
+        """
+        names = {"macros.j2"}
+        for path in reads:
+            names |= set(_names_in_statements((self._files.root / path).read_text("utf-8", "replace")))
+        folder = deck.rpartition("/")[0]
+        candidates = {place for name in names for place in (f"{folder}/{name}", f"templates/{name}")}
+        return [path for path in candidates if ".." not in path and path not in reads]
+
+    def _sorted_out(self, deck: str, links: Mapping[str, None]) -> tuple[list[str], list[str]]:
+        """The linked files that exist inside the course root, and those that do not; paths below it."""
         folder = PurePosixPath(deck).parent
-        found = []
+        existing, missing = set(), set()
         for link in links:
             path = _normalize(folder / link)
-            if path and (self._files.root / path).is_file() and self._files.is_inside(path):
-                found.append(path)
-        return sorted(set(found))
+            if not path:
+                continue
+            if not (self._files.root / path).is_file():
+                missing.add(path)
+            elif self._files.is_inside(path):
+                existing.add(path)
+        return sorted(existing), sorted(missing)
 
     def deck_closure(self, place: CourseTopic, facts: DeckFacts) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
@@ -219,13 +242,9 @@ class Closures:
         return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
 
 
-def _would_shadow(deck: str, reads: Mapping[str, str]) -> list[str]:
-    """Templates that would win over those in *reads* if they existed: the deck's directory is looked in first,
-    then ``templates/``, then CLX's own macros."""
-    folder = deck.rpartition("/")[0]
-    names = [path.removeprefix("templates/") for path in reads if path.startswith("templates/")]
-    candidates = [f"{folder}/{name}" for name in names] + [f"{folder}/macros.j2", "templates/macros.j2"]
-    return [path for path in dict.fromkeys(candidates) if path not in reads]
+def _names_in_statements(text: str) -> list[str]:
+    """Every quoted name in a statement that reads another template."""
+    return [name for found in _STATEMENT.finditer(text) for name in _QUOTED.findall(found.group(0))]
 
 
 def _normalize(path: PurePosixPath) -> str:

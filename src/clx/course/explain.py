@@ -36,14 +36,19 @@ class Reasons:
         if before is None:
             return "new: it has no result yet"
         if before["key"] == job.key:
-            return "its stored output is missing or damaged"
+            return "it failed last time" if before.get("failed") else "its stored output is missing or damaged"
         changes = [*_files_changed(before["files"], dict(job.files)), *_options_changed(before, job)]
         return "; ".join(changes) or "something it depends on changed"
 
-    def remember(self, jobs: list[PlannedJob]) -> None:
+    def remember_failed(self, jobs: list[PlannedJob]) -> None:
+        """Keep what jobs that failed were made from."""
+        self.remember(jobs, failed=True)
+
+    def remember(self, jobs: list[PlannedJob], *, failed: bool = False) -> None:
         """Keep what the results of *jobs* were made from."""
         facts = {
             job.label: {
+                "failed": failed,
                 "key": job.key,
                 "files": dict(job.files),
                 "options": {name: value for name, value in job.payload.items() if name != "source"},

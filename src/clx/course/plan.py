@@ -6,6 +6,7 @@ A plan is a pure function of the course's files and the settings. It runs nothin
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,6 +28,8 @@ from clx.workers.notebook.deck import deck_language, is_deck
 DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
 """Extension of a diagram source → job type."""
 _EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
+_CONVERTED = (".png", ".svg")
+_FURTHER_PAGE = re.compile(r"-\d+$")
 _PRIORITY = {"plantuml": 4, "drawio": 4, "notebook": 3}
 _encode = msgspec.json.encode
 
@@ -149,6 +152,7 @@ class Planner:
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, Copy] = {}
         self._problems: list[str] = []
+        self._conflicts: set[tuple[str, str]] = set()
         self._in_section: dict[tuple[int, str], list[tuple[SliceDirectory, str, str]]] = {}
 
     def plan(self) -> Plan:
@@ -168,8 +172,9 @@ class Planner:
         if self._problems:
             fact, _, step = "\n".join(self._problems).rpartition("\n")
             raise CourseError(fact or step, step if fact else "")
-        for path in self._files.left_out:
-            self._plan.warnings.append(f"{path} is a link to outside the course and was left out.")
+        self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        if not self._plan.decks:
+            self._plan.warnings.append("The course has no deck at all.")
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         return self._plan
@@ -188,12 +193,12 @@ class Planner:
         decks = [path for path in members if is_deck(path.rpartition("/")[2])]
         number = last_number
         linked: list[str] = []
+        pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
         for deck in decks:
             number += 1
             facts = self.closures.facts(deck)
-            self._deck(place, deck, facts, number)
+            self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
             linked += facts.links
-        pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
         others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
@@ -222,19 +227,37 @@ class Planner:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int) -> None:
+    def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
+            if pictures:
+                options["pictures"] = pictures
             reads = list(facts.reads.items())
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
                 closure = self.closures.deck_closure(place, facts)
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+
+    def _renamed(self, place: CourseTopic, deck: str, facts: DeckFacts, pictures: Mapping[str, str]) -> dict[str, str]:
+        """Pictures of diagrams that the deck names with another extension than they get; warns of missing ones."""
+        found = {}
+        format_ = self._settings.diagrams.format
+        base = f"{place.topic.base}/"
+        for path in (*facts.missing, *facts.links):
+            picture = path.removeprefix(base)
+            stem, extension = os.path.splitext(picture)  # noqa: PTH122
+            made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
+            if not made:
+                if path in facts.missing:
+                    self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
+            elif extension.lower() in _CONVERTED and extension != f".{format_}":
+                found[picture] = f"{stem}.{format_}"
+        return dict(sorted(found.items()))
 
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
@@ -355,10 +378,12 @@ class Planner:
             return True
         if holder[1] == content:
             return False
-        self._problem(
-            f"{holder[0]} and {source} both want the output {place.path}, with different contents.\n"
-            "Rename one of them, or put their topics into different sections."
-        )
+        if (holder[0], source) not in self._conflicts:
+            self._conflicts.add((holder[0], source))
+            self._problem(
+                f"{holder[0]} and {source} both want the output {place.path}, with different contents.\n"
+                "Rename one of them, or put their topics into sections of different names."
+            )
         return False
 
     def _dir_group(self, group: DirGroup) -> None:

@@ -7,6 +7,7 @@ fsync → ``os.replace``. A file that CLX did not write is never removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from clx.artifacts.store import ArtifactStore
 from clx.course.layout import Selection
 from clx.course.plan import Place
-from clx.db.ledger import Ledger, PublishedFile
+from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.errors import ArtifactError, OutputError, UsageError
 
 _TEMPORARY = ".clx-tmp"
@@ -28,13 +29,18 @@ _DIRECTORIES = 256  # open at once while files are compared
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file to be: where, from which source of the course, and which bytes.
+    """One file to be: where, from which source and job, and which bytes.
 
-    ``path`` is the file the bytes are read from when they are not in the store.
+    Attributes:
+        task: the job's task; empty for copies and diagrams.
+        key: the job's key; a copied file's digest.
+        path: the file the bytes are read from when they are not in the store.
     """
 
     place: Place
     source: str
+    task: str
+    key: str
     digest: str
     path: Path | None = None
 
@@ -44,22 +50,33 @@ class Publisher:
 
     Args:
         targets: absolute directory of each target, as :class:`~clx.course.plan.Place` counts them.
+        owner: whose files they are.
         ledger: who owns what; None when nothing is known and nothing may be written.
         store: the artifacts.
         state_dir: for locks and, on the same file system, temporary files.
+
+    Attributes:
+        owned: files of *owner* by target directory and path.
+        replaced: files that CLX had not written, or that were changed since, and that had to make way.
+        kept_in: where those were moved.
     """
 
-    def __init__(self, targets: list[str], ledger: Ledger | None, store: ArtifactStore, state_dir: Path) -> None:
+    def __init__(
+        self, targets: list[str], owner: Owner, ledger: Ledger | None, store: ArtifactStore, state_dir: Path
+    ) -> None:
         self.targets = targets
+        self._owner = owner
         self._ledger = ledger
         self._store = store
         self._state_dir = state_dir
-        self.owned = [ledger.outputs(target) if ledger else {} for target in targets]
+        self.owned = ledger.outputs(owner) if ledger else {}
+        self._rows = [self.owned.setdefault(target, {}) for target in targets]
         self._checked: set[str] = set()
         self._directories: dict[tuple[int, str], int] = {}
         self._temporary: dict[int, Path] = {}
+        self.kept_in = state_dir / "replaced"
+        self.replaced: list[str] = []
         self.written = 0
-        self.bytes_written = 0
 
     def attach(self, ledger: Ledger) -> None:
         """Write to *ledger* from now on."""
@@ -81,10 +98,10 @@ class Publisher:
                         f"The output path {each} is a file, not a directory.", "Choose another directory with -o."
                     )
 
-    def is_current(self, place: Place, digest: str) -> bool:
-        """Whether the file is there as CLX last wrote it, with these bytes."""
-        row = self.owned[place.target].get(place.path)
-        if row is None or row.digest != digest:
+    def is_current(self, place: Place, key: str) -> bool:
+        """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
+        row = self._rows[place.target].get(place.path)
+        if row is None or row.key != key:
             return False
         folder, _, name = place.path.rpartition("/")
         try:
@@ -92,6 +109,19 @@ class Publisher:
         except OSError:
             return False
         return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+
+    def number(self, target: str) -> int:
+        """Which of the targets a directory is; -1 for none."""
+        return self.targets.index(target) if target in self.targets else -1
+
+    def files_of(self, source: str, task: str) -> list[str]:
+        """Absolute paths of the files one job has published."""
+        return [
+            f"{target}/{row.path}"
+            for target, rows in self.owned.items()
+            for row in rows.values()
+            if (row.source, row.task) == (source, task)
+        ]
 
     def _directory(self, target: int, folder: str) -> int:
         """A descriptor of an output directory: looking below it costs half of looking along the whole path."""
@@ -128,7 +158,7 @@ class Publisher:
 
     def _note(self, done: list[PublishedFile]) -> None:
         if self._ledger is not None:
-            self._ledger.published(done)
+            self._ledger.published(self._owner, done)
         done.clear()
 
     def _write(self, item: Item) -> PublishedFile:
@@ -137,18 +167,40 @@ class Publisher:
         try:
             self._prepare(Path(root), final)
             if not _has_bytes(final, item.digest):
+                self._make_way(item, final)
                 self._replace(item, final)
             found = final.stat()
         except OSError as error:
-            raise OutputError(
-                f"{final} cannot be written: {error.strerror}.",
-                "Free some space and build again." if error.errno == 28 else "Check the output directory.",
-            ) from error
+            raise _unwritable(final, error) from error
         row = PublishedFile(
-            root, item.place.path, item.place.slice, item.source, item.digest, found.st_size, found.st_mtime_ns
+            target=root,
+            path=item.place.path,
+            slice=item.place.slice,
+            source=item.source,
+            task=item.task,
+            key=item.key,
+            digest=item.digest,
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
         )
-        self.owned[item.place.target][item.place.path] = row
+        self._rows[item.place.target][item.place.path] = row
         return row
+
+    def _make_way(self, item: Item, final: Path) -> None:
+        """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
+        if not final.is_file() or self._ledger is None:
+            return
+        row = self._rows[item.place.target].get(item.place.path)
+        if row is not None and _is_as_written(final, row):
+            return
+        target = self.targets[item.place.target]
+        written = row.digest if row is not None else self._ledger.digest_written(target, item.place.path)
+        if written is not None and _has_bytes(final, written):
+            return
+        kept = self.kept_in / hashlib.sha256(target.encode()).hexdigest()[:8] / item.place.path
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(final, kept)
+        self.replaced.append(str(final))
 
     def _prepare(self, root: Path, final: Path) -> None:
         """Make the file's directory and see that it really lies in the target."""
@@ -169,7 +221,6 @@ class Publisher:
                 self._store.copy_to(item.digest, temporary)
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
-            self.bytes_written += temporary.stat().st_size
             os.replace(temporary, final)  # noqa: PTH105
         finally:
             temporary.unlink(missing_ok=True)
@@ -189,36 +240,59 @@ class Publisher:
     # -- removal ----------------------------------------------------------------------------------
 
     def remove_stale(
-        self, wanted: Collection[tuple[int, str]], selection: Selection, failed: Collection[str]
+        self,
+        wanted: Collection[tuple[int, str]],
+        selection: Selection,
+        failed: Collection[tuple[str, str]],
+        *,
+        within: str,
     ) -> tuple[list[str], list[str]]:
         """Remove files of the selected slices that nothing wants any more.
 
         Args:
             wanted: every output path of the plan.
             selection: what was asked for; nothing outside it is touched.
-            failed: sources whose jobs failed: their last good files stay.
+            failed: source and task of jobs that failed: their last good files stay.
+            within: the output directory; targets the course no longer has are looked for below it.
 
         Returns:
             Paths removed, and paths kept because they were changed by somebody else.
+
+        Raises:
+            OutputError: a file cannot be removed.
         """
-        removed: list[tuple[str, str]] = []
+        removed: list[PublishedFile] = []
         kept: list[str] = []
-        for number, rows in enumerate(self.owned):
-            for path, row in list(rows.items()):
-                if (number, path) in wanted or not selection.covers(row.slice) or row.source in failed:
+        numbers = {target: number for number, target in enumerate(self.targets)}
+        for target, rows in self.owned.items():
+            if target not in numbers and (selection.targets is not None or not _is_below(target, within)):
+                continue
+            for row in list(rows.values()):
+                is_wanted = target in numbers and (numbers[target], row.path) in wanted
+                if is_wanted or (row.source, row.task) in failed or not selection.covers(row.slice):
                     continue
-                full = Path(row.target, path)
-                if _is_as_written(full, row):
-                    full.unlink(missing_ok=True)
-                    _remove_empty(full.parent, Path(row.target))
-                elif full.exists():
-                    kept.append(str(full))
-                removed.append((row.target, path))
-                del rows[path]
+                kept += self._remove(row)
+                removed.append(row)
+                del rows[row.path]
         if removed and self._ledger is not None:
             with self._locked():
-                self._ledger.published([], removed)
-        return [f"{target}/{path}" for target, path in removed], kept
+                self._ledger.published(self._owner, [], [(row.target, row.path) for row in removed])
+        return [f"{row.target}/{row.path}" for row in removed], kept
+
+    def _remove(self, row: PublishedFile) -> list[str]:
+        """Remove one file; returns its path instead when it was changed by somebody else."""
+        full = Path(row.target, row.path)
+        if not _is_as_written(full, row):
+            return [str(full)] if full.exists() else []
+        try:
+            full.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{full} is no longer made but cannot be removed: {error.strerror}.",
+                "Make its directory writable and build again, or remove it yourself.",
+            ) from error
+        _remove_empty(full.parent, Path(row.target))
+        return []
 
     # -- one publisher at a time ------------------------------------------------------------------
 
@@ -232,7 +306,7 @@ class Publisher:
         locks = self._state_dir / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            for target in sorted(self.targets):
+            for target in sorted(set(self.targets)):
                 name = hashlib.sha256(target.encode()).hexdigest()[:16]
                 stream = stack.enter_context((locks / name).open("w"))
                 fcntl.flock(stream, fcntl.LOCK_EX)
@@ -244,6 +318,15 @@ class Publisher:
         for folder in self._temporary.values():
             if folder.name == _TEMPORARY:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    step = "Free some space and build again." if error.errno == errno.ENOSPC else "Check the output directory."
+    return OutputError(f"{path} cannot be written: {error.strerror}.", step)
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory + os.sep)
 
 
 def _has_bytes(path: Path, digest: str) -> bool:

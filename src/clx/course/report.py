@@ -46,6 +46,7 @@ class Report:
     targets: list[str] = field(default_factory=list)
     decks: int = 0
     jobs: int = 0
+    to_run: int = 0
     ran: int = 0
     reused: int = 0
     files: int = 0
@@ -56,7 +57,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
-    interrupted: bool = False
+    dry_run: bool = False
     exit_code: int = EXIT_DONE
 
     def settle(self) -> None:
@@ -68,12 +69,18 @@ class Report:
         """The report as one JSON document."""
         return {
             "exit_code": self.exit_code,
+            "dry_run": self.dry_run,
             "course": self.course,
             "output": self.output,
             "targets": self.targets,
             "decks": self.decks,
             "outputs": {"files": self.files, "written": self.written, "removed": self.removed, "kept": self.kept},
-            "jobs": {"planned": self.jobs, "ran": self.ran, "failed": len(self.failures)},
+            "jobs": {
+                "planned": self.jobs,
+                "to_run": self.to_run,
+                "ran": self.ran,
+                "failed": len(self.failures),
+            },
             "reused": self.reused,
             "failures": [
                 {"type": each.type, "source": each.source, "task": each.task, **each.error, "stale": each.kept}

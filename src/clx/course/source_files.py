@@ -1,7 +1,7 @@
 """The files of a course: which there are, and their digests without reading what has not changed.
 
-A file whose size, modification time and inode are as they were is taken to have the digest it had. One
-modified within the last two seconds is never remembered: a later write could leave all three unchanged.
+A file whose size, times and inode are as they were is taken to have the digest it had. One changed
+within the last two seconds is never remembered: a later write could leave all of them unchanged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SourceFiles:
         root: the course root.
         known: what the ledger knew of files.
         learned: what it should be told.
-        left_out: paths that are symbolic links to outside the course root.
+        left_out: what was not taken, and why.
     """
 
     root: Path
@@ -68,8 +68,8 @@ class SourceFiles:
         except OSError as error:
             raise unreadable(path, error) from error
         known = self.known.get(path)
-        if known is not None and known[:3] == (found.st_size, found.st_mtime_ns, found.st_ino):
-            digest = known[3]
+        if known is not None and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino):
+            digest = known.digest
         else:
             digest = self._hash(path, found)
         self._digests[path] = digest
@@ -81,8 +81,8 @@ class SourceFiles:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(path, error) from error
-        if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
-            self.learned[path] = (found.st_size, found.st_mtime_ns, found.st_ino, digest)
+        if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
+            self.learned[path] = FileFacts(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, digest)
         return digest
 
     def tree(self, directory: str) -> list[str]:
@@ -104,19 +104,49 @@ class SourceFiles:
             with os.scandir(self._prefix + directory) as entries:
                 for entry in entries:
                     path = f"{directory}/{entry.name}" if directory not in ("", ".") else entry.name
-                    if entry.is_symlink() and not self.is_inside(path):
-                        self.left_out.append(path)
-                    elif entry.is_dir():
-                        if deep and entry.name not in JUNK_DIRECTORIES and not entry.is_symlink():
+                    if entry.is_dir(follow_symlinks=False):
+                        if deep and entry.name not in JUNK_DIRECTORIES:
                             self._walk(path, found, deep=True)
-                    elif entry.is_file() and not is_junk(entry.name):
+                    elif not is_junk(entry.name) and self._counts(entry, path):
                         found.append(path)
         except OSError as error:
             raise unreadable(directory, error) from error
 
+    def _counts(self, entry: os.DirEntry[str], path: str) -> bool:
+        """Whether something that is no directory is a file of the course; notes what is left out.
+
+        Raises:
+            CourseError: its name cannot be written down.
+        """
+        if not path.isascii():
+            _check_name(path)
+        if not entry.is_symlink():
+            if not entry.is_file():
+                self.left_out.append(f"{path} is not a regular file")
+            return entry.is_file()
+        if not entry.is_file():
+            kind = "a directory" if entry.is_dir() else "nothing"
+            self.left_out.append(f"{path} is a link to {kind}")
+            return False
+        if not self.is_inside(path):
+            self.left_out.append(f"{path} is a link to outside the course")
+            return False
+        return True
+
     def is_inside(self, path: str) -> bool:
         """Whether a path below the root stays there when links are followed."""
         return os.path.realpath(self._prefix + path).startswith(os.path.realpath(self.root) + os.sep)
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise CourseError(
+            f"{shown}: its name is not UTF-8, or this locale cannot tell.",
+            "Rename the file, or set a UTF-8 locale: LC_ALL=C.UTF-8",
+        ) from None
 
 
 def unreadable(path: str, error: OSError) -> CourseError:

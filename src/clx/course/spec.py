@@ -348,7 +348,20 @@ class _SpecReader(Reader):
             if earlier is not item and target.name:
                 fact = f"two targets are called {quoted(target.name)} (first in line {earlier.line})"
                 self.problem(item, fact, "Rename one.")
+        self._check_target_paths(targets, node)
         return targets
+
+    def _check_target_paths(self, targets: tuple[OutputTarget, ...], node: Node) -> None:
+        """No target lies in another: each removes what it no longer makes."""
+        for number, (target, item) in enumerate(zip(targets, node.items, strict=True)):
+            for other in targets[:number]:
+                inside = {
+                    f"{target.path}/".startswith(f"{other.path}/"),
+                    f"{other.path}/".startswith(f"{target.path}/"),
+                }
+                if target.path and other.path and (True in inside or "." in (target.path, other.path)):
+                    fact = f'the path of target "{target.name}" is, or lies in, that of "{other.name}" (or the reverse)'
+                    self.problem(item, fact, "Give each target a directory of its own.")
 
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))

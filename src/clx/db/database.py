@@ -23,7 +23,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any] | Sequence[Any]
 
-REVISION = "0001"
+REVISION = "0002"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _SCHEMA = Path(__file__).with_name("schema.sql")

@@ -260,7 +260,7 @@ class Queue(Lookup):
     def heartbeat(
         self, job_id: int, run: int, *, lease: int = DEFAULT_LEASE, progress: Any = None, now: int | None = None
     ) -> Literal["go on", "cancel"]:
-        """Renew the lease of a running job, and say how far it is.
+        """Renew the lease of a running job, say how far it is and that its worker lives.
 
         Returns:
             ``"cancel"`` when somebody asked for the job to be cancelled.
@@ -272,10 +272,16 @@ class Queue(Lookup):
         statement = sql.HEARTBEAT
         if progress is not None:
             statement, params = sql.HEARTBEAT_PROGRESS, {**params, "progress": encode(progress)}
-        found = self.database.write("heartbeat", lambda connection: connection.execute(statement, params).fetchall())
-        if not found:
-            raise _lost(job_id, run)
-        return "cancel" if found[0][0] else "go on"
+
+        def body(connection: Any) -> bool:
+            rows = connection.execute(statement, params).fetchall()
+            if not rows:
+                raise _lost(job_id, run)
+            cancel_requested, worker = rows[0]
+            transitions.account(connection, worker, params["now"])
+            return bool(cancel_requested)
+
+        return "cancel" if self.database.write("heartbeat", body) else "go on"
 
     def finish(
         self,

@@ -24,6 +24,8 @@ class PublishedFile(NamedTuple):
         path: POSIX path below it.
         slice: ``<language>/<kind>/<format>`` it belongs to; empty parts mean any.
         source: course-root-relative source it came from.
+        task: what of the source it is, as in the job's label; empty for copies and diagrams.
+        key: the job's key; a copied file's digest.
         digest: sha256 of its bytes.
         size: bytes.
         mtime_ns: modification time when it was written.
@@ -33,13 +35,28 @@ class PublishedFile(NamedTuple):
     path: str
     slice: str
     source: str
+    task: str
+    key: str
     digest: str
     size: int
     mtime_ns: int
 
 
-FileFacts = tuple[int, int, int, str]
-"""size, mtime_ns, inode, digest of a source file."""
+class Owner(NamedTuple):
+    """Who owns published files: a course file, built into an output directory; both absolute paths."""
+
+    course: str
+    output: str
+
+
+class FileFacts(NamedTuple):
+    """What tells whether a source file has changed, and its digest."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    digest: str
 
 
 class Ledger:
@@ -50,8 +67,10 @@ class Ledger:
 
     def files(self, root: str) -> dict[str, FileFacts]:
         """Known files below *root* by path."""
-        rows = self.database.read("SELECT path, size, mtime_ns, inode, digest FROM files WHERE root = ?", (root,))
-        return {row[0]: row[1:] for row in rows}
+        rows = self.database.read(
+            "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
+        )
+        return {row[0]: FileFacts._make(row[1:]) for row in rows}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
@@ -65,7 +84,8 @@ class Ledger:
 
         def body(connection: Any) -> None:
             connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO files (root, path, size, mtime_ns, ctime_ns, inode, digest) "
+                "VALUES (?,?,?,?,?,?,?)",
                 [(root, path, *facts) for path, facts in files.items()],
             )
             connection.executemany(
@@ -103,24 +123,38 @@ class Ledger:
         """Every stored result: what the artifact store must keep."""
         return [(key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")]
 
-    def outputs(self, target: str) -> dict[str, PublishedFile]:
-        """Files *target* owns, by path."""
+    def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
+        """Files *owner* owns: target → path → file."""
         rows = self.database.read(
-            "SELECT target, path, slice, source, digest, size, mtime_ns FROM outputs WHERE target = ?",
-            (target,),
+            "SELECT target, path, slice, source, task, key, digest, size, mtime_ns FROM outputs "
+            "WHERE course = ? AND output = ?",
+            owner,
         )
-        return {row[1]: PublishedFile._make(row) for row in rows}
+        found: dict[str, dict[str, PublishedFile]] = {}
+        for row in rows:
+            found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
+        return found
 
-    def published(self, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
-        """Note files that were written, and ``(target, path)`` of those that were removed."""
+    def digest_written(self, target: str, path: str) -> str | None:
+        """The digest of what CLX last wrote to an output path, for whichever course; None if it never did."""
+        rows = self.database.read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))
+        return str(rows[0][0]) if rows else None
+
+    def published(self, owner: Owner, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
+        """Note files that were written for *owner*, and ``(target, path)`` of those of its files that are gone."""
         if not files and not removed:
             return
 
         def body(connection: Any) -> None:
-            connection.executemany("DELETE FROM outputs WHERE target = ? AND path = ?", removed)
             connection.executemany(
-                "INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?,?,?)",
-                [(f.target, f.path, f.slice, f.source, f.digest, f.size, f.mtime_ns) for f in files],
+                "DELETE FROM outputs WHERE target = ? AND path = ? AND course = ? AND output = ?",
+                [(*each, *owner) for each in removed],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO outputs "
+                "(target, path, slice, source, task, key, digest, size, mtime_ns, course, output) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [(*file, *owner) for file in files],
             )
 
         self.database.write("published", body)

@@ -62,7 +62,7 @@ _OLD_BATCHES = (
     "(SELECT 1 FROM batch_jobs w JOIN jobs j ON j.id = w.job_id "
     "WHERE w.batch_id = batches.id AND j.state IN ('queued', 'running'))"
 )
-_OLD_RESULTS = "DELETE FROM results WHERE used_at < :cutoff"
+_OLD_RESULTS = "DELETE FROM results WHERE used_at < :cutoff AND key NOT IN (SELECT key FROM outputs)"
 
 
 def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this schema corresponds to."""
 
 metadata = MetaData()
@@ -214,9 +214,14 @@ outputs = Table(
     Column("digest", Text, nullable=False),
     Column("size", Integer, nullable=False),
     Column("mtime_ns", Integer, nullable=False),
+    Column("course", Text, nullable=False, server_default=text("''")),
+    Column("output", Text, nullable=False, server_default=text("''")),
+    Column("task", Text, nullable=False, server_default=text("''")),
+    Column("key", Text, nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("target", "path"),
     sqlite_with_rowid=False,
 )
+Index("outputs_course", outputs.c.course, outputs.c.output)
 
 files = Table(
     "files",
@@ -227,6 +232,7 @@ files = Table(
     Column("mtime_ns", Integer, nullable=False),
     Column("inode", Integer, nullable=False),
     Column("digest", Text, nullable=False),
+    Column("ctime_ns", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("root", "path"),
     sqlite_with_rowid=False,
 )

@@ -27,6 +27,7 @@ CREATE TABLE files (
   mtime_ns INTEGER NOT NULL,
   inode INTEGER NOT NULL,
   digest TEXT NOT NULL,
+  ctime_ns INTEGER DEFAULT 0 NOT NULL,
   PRIMARY KEY (root, path)
 )
  WITHOUT ROWID;
@@ -87,9 +88,15 @@ CREATE TABLE outputs (
   digest TEXT NOT NULL,
   size INTEGER NOT NULL,
   mtime_ns INTEGER NOT NULL,
+  course TEXT DEFAULT '' NOT NULL,
+  output TEXT DEFAULT '' NOT NULL,
+  task TEXT DEFAULT '' NOT NULL,
+  "key" TEXT DEFAULT '' NOT NULL,
   PRIMARY KEY (target, path)
 )
  WITHOUT ROWID;
+
+CREATE INDEX outputs_course ON outputs (course, output);
 
 CREATE TABLE results (
   "key" TEXT NOT NULL,
@@ -188,4 +195,4 @@ CREATE TABLE runs (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0001');
+INSERT INTO alembic_version VALUES ('0002');

@@ -65,10 +65,12 @@ CLAIM_HARMLESS = _CLAIM_MANY.format(harmless=" AND kills = 0 AND max_runs > 1")
 
 FENCED = "id = :id AND run = :run AND state = 'running'"
 RUNNING = f"SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested FROM jobs WHERE {FENCED}"
-HEARTBEAT = f"UPDATE jobs SET lease = :lease, lease_until = :now + :lease WHERE {FENCED} RETURNING cancel_requested"
+HEARTBEAT = (
+    f"UPDATE jobs SET lease = :lease, lease_until = :now + :lease WHERE {FENCED} RETURNING cancel_requested, worker_id"
+)
 HEARTBEAT_PROGRESS = (
     "UPDATE jobs SET lease = :lease, lease_until = :now + :lease, progress = :progress "
-    f"WHERE {FENCED} RETURNING cancel_requested"
+    f"WHERE {FENCED} RETURNING cancel_requested, worker_id"
 )
 SUCCEED = (
     "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL "

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -38,7 +40,6 @@ log = logging.getLogger("clx.worker")
 
 SLOW_BEAT = 1.0
 """Seconds between two looks at the table when no bell rings."""
-_RETRY_BACKOFF_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +166,24 @@ class Worker:
             result = run_job(job, self._converter, self._store, directory)
         except Exception as error:
             described, retry = describe_failure(error)
-            backoff = _RETRY_BACKOFF_MS * 2 ** max(0, job.run - 1)
-            if not self._keeper.settle():
-                return
-            self._queue.fail(job.id, job.run, described, retry=retry, backoff=backoff, peak_memory=peak_memory())
+            self._report(
+                job,
+                lambda: self._queue.fail(job.id, job.run, described, retry=retry, peak_memory=peak_memory()),
+            )
         else:
-            if not self._keeper.settle():
+            self._report(job, lambda: self._queue.finish(job.id, job.run, result, peak_memory=peak_memory()))
+
+    def _report(self, job: Job, report: Callable[[], object]) -> None:
+        """Have the end of *job* taken; while the table takes nothing, keep its lease and try again."""
+        while self._keeper.settle():
+            try:
+                report()
+            except (DatabaseBusyError, DatabaseFullError) as error:
+                log.warning("%s", error.fact)
+                self._keeper.watch(job)
+                time.sleep(SLOW_BEAT)
+            else:
                 return
-            self._queue.finish(job.id, job.run, result, peak_memory=peak_memory())
 
 
 class Keeper(threading.Thread):
@@ -206,6 +217,8 @@ class Keeper(threading.Thread):
         limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
         with self._lock:
             self._job, self._ends_at = job, time.monotonic() + limit
+        if limit < self._jobs.heartbeat:  # the thread would sleep past it
+            os.write(self._woken, b"!")
 
     def settle(self) -> bool:
         """Stop watching because the job is about to be reported; false when the keeper has reported it."""
@@ -287,9 +300,11 @@ class Keeper(threading.Thread):
 
     def _heed_request(self) -> None:
         """Where somebody asked for the end through the table, their time counts, not the grace period."""
+        if self._drain_at is None:
+            return
         with contextlib.suppress(DatabaseError):
             request = self._table.stop_request(self._post.worker_id)
-            if request is not None and self._drain_at is not None:
+            if request is not None:
                 self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
                 self.reason = request["reason"]
 
@@ -310,19 +325,19 @@ class Keeper(threading.Thread):
             "message": f"The job was killed: it ran longer than {limit:g} seconds.",
             "next_step": "Raise jobs.timeout, or make the source do less.",
         }
-        with contextlib.suppress(LostRunError):
+        with contextlib.suppress(LostRunError, DatabaseError):  # unreported, its lease tells
             self._queue.fail(job.id, job.run, error)
         self._end("a job overran its time", release=False)
 
     def _cancel(self, job: Job) -> None:
         if self._take() is None:
             return
-        with contextlib.suppress(LostRunError):
+        with contextlib.suppress(LostRunError, DatabaseError):
             self._queue.end_cancelled(job.id, job.run, now=now_ms())
         self._end("its job was cancelled", release=False)
 
     def _end(self, reason: str, *, release: bool) -> None:
-        """End the process in the middle of whatever it does; helpers notice their pipes closing."""
+        """End the process in the middle of whatever it does, and every process it started."""
         job = self._take()
         if job is not None and release:
             with contextlib.suppress(Exception):
@@ -331,7 +346,15 @@ class Keeper(threading.Thread):
             deregister(self._table, self._post.worker_id, reason)
         shutil.rmtree(self._directory, ignore_errors=True)
         logging.shutdown()
+        _kill_children()
         os._exit(0)
+
+
+def _kill_children() -> None:
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def hold_back_signals(*, hold: bool) -> None:

@@ -23,14 +23,16 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
     """
     members = roster(database, settings)
     queued = waiting(database)
+    unserved = _unserved(members, queued)
+    busy = any(member.status == "busy" for member in members)
     return {
         "database": str(database.path),
-        "state": "working" if queued or any(member.status == "busy" for member in members) else "idle",
+        "state": "working" if busy or len(queued) > len(unserved) else "waiting" if unserved else "idle",
         "workers": _workers(members),
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *_unserved(members, queued)],
+        "warnings": [*_hung(members), *unserved],
     }
 
 

@@ -5,9 +5,10 @@
     from clx.workers import WorkerConfig, WorkerPoolManager
 
     with WorkerPoolManager("jobs.db", worker_configs=[WorkerConfig("plantuml", count=2)]) as pools:
-        ...  # queue jobs in jobs.db; two workers take them
+        ...  # queue jobs in pools.pool("plantuml"); two workers take them
         print(pools.get_worker_stats())
 
+``examples/worker_pool.py`` is a whole program.
 Without ``worker_configs`` the settings decide, and without settings there is one worker of each type.
 For workers that outlive the program see ``clx start-services``.
 """
@@ -159,6 +160,14 @@ class WorkerPoolManager:
                 self._look()
             except Exception:
                 log.exception("looking after the workers failed; it is tried again")
+
+    def pool(self, worker_type: str) -> str:
+        """The pool to queue jobs in for these workers; names their mode, version and tools.
+
+        Raises:
+            KeyError: there are none of this type.
+        """
+        return {each.type: each.pool for each in self._wanted}[worker_type]
 
     # -- looking ----------------------------------------------------------------------------------
 

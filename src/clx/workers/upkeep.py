@@ -7,6 +7,7 @@ time, so that a build that has just looked a result up still finds its artifacts
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import shutil
 import time
@@ -18,6 +19,9 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.retention import Policy, Pruned, named_text, prune
 from clx.db.workers import WorkerTable
+from clx.errors import DatabaseError
+
+log = logging.getLogger("clx.upkeep")
 
 _DAY = 24 * 3600.0
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -44,13 +48,17 @@ def prune_project(database: Database, policy: Policy) -> Upkeep:
 
 
 def prune_if_due(database: Database) -> Upkeep | None:
-    """Prune with the usual policy, at most once a day; None when it is not due."""
+    """Prune with the usual policy, at most once a day; None when it is not due, or has to wait for another day."""
     mark = database.state_dir / "pruned"
     with contextlib.suppress(FileNotFoundError):
         if 0 <= time.time() - mark.stat().st_mtime < _DAY:
             return None
-    mark.touch()
-    return prune_project(database, Policy())
+    try:
+        mark.touch()
+        return prune_project(database, Policy())
+    except (DatabaseError, OSError) as error:  # the work that was done before is not the worse for it
+        log.warning("pruning was put off: %s", error)
+        return None
 
 
 def named_digests(database: Database) -> set[str]:

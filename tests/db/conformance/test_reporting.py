@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.workers import WorkerTable
 from clx.errors import LostRunError
 
 
@@ -129,6 +130,17 @@ def test_progress_is_kept_while_the_job_runs(queue: Queue) -> None:
     found = queue.get(job.id)
     assert found is not None
     assert (found.progress, found.lease_until) == ({"done": 3}, 160)
+
+
+def test_a_heartbeat_says_that_the_worker_lives(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+    table = WorkerTable(queue.database)
+    later = table.list()[0].heartbeat_at + 5000
+
+    queue.heartbeat(job.id, job.run, now=later)
+
+    assert table.list()[0].heartbeat_at == later
 
 
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,9 @@ def test_verbose_tells_of_workers(scene: Scene) -> None:
     scene.decks("one")
     assert "starting a notebook worker (direct), settings from default" in scene.build("-v").stderr
     assert "starting a notebook worker" not in scene.build("--force").stderr
+    told = scene.clx("start-services", "-v", "--notebook-workers", "1", "--worker-count", "0").stdout
+    assert re.search(r"#\d+ notebook, direct, pid \d+, settings from --notebook-workers", told)
+    scene.clx("stop-services")
 
 
 def test_progress_has_workers_queue_and_mean(scene: Scene) -> None:

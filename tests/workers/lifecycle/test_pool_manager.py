@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support import require
 from tests.workers.scene import Scene, is_alive, until
 
 from clx.db.jobs import Queue
@@ -54,6 +55,16 @@ def test_workers_do_jobs_and_leave_with_the_block(scene: Scene) -> None:
         assert pools.get_worker_stats()["notebook"]["jobs_succeeded"] == 1
     assert scene.processes() == []
     assert scene.workers() == []
+
+
+def test_example_program_draws_its_pictures(tmp_path: Path) -> None:
+    """REQ-6.1: the example works as it stands."""
+    require("plantuml")
+    program = Path(__file__).parents[3] / "examples" / "worker_pool.py"
+    done = subprocess.run([sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["day.png", "question.png", "station.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.glob("*.png"))
 
 
 def test_builds_use_the_workers_of_a_program(scene: Scene) -> None:

@@ -7,11 +7,13 @@ one to ask and to order, one on which a thread copies the container's output unt
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import select
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,11 @@ from clx.workers.executors.docker_network import drop_network, ensure_network
 from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper
 from clx.workers.platforms import mount_source, surroundings
 
+log = logging.getLogger("clx.docker")
+
 _TAIL = 4000
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+_ATTEMPTS = 3
 _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
 
@@ -39,36 +44,60 @@ _HOME = "/home/clx"
 class DockerWorker:
     """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`.
 
+    A thread starts the container, so that several start at once, and then follows it.
+
     Args:
         spawn: what it was started with.
         client: a connection to the engine, closed with the handle.
-        container: the container; None when it is gone already.
-        log: where its output is copied to; an empty path when nowhere.
+        file: where its output is copied to; an empty path when nowhere.
+        container: the container, when it is there already.
+        run: makes and starts the container, given a connection of the thread's own.
     """
 
-    def __init__(self, spawn: Spawn, client: Any, container: Any, log: Path) -> None:
+    def __init__(
+        self,
+        spawn: Spawn,
+        client: Any,
+        file: Path,
+        *,
+        container: Any = None,
+        run: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.spawn = spawn
         self.worker_id: int | None = None
         self.started = time.monotonic()
-        self.log = log
+        self.log = file
         self._client = client
         self._container = container
+        self._run = run
+        self._unwanted = False
+        self._starting = threading.Lock()
+        self._failure: EngineError | None = None
         self._state: dict[str, Any] = {}
         self._ended, self._ending = os.pipe()
         self._watch = threading.Thread(target=self._follow, name="container watch", daemon=True)
         self._watch.start()
 
     def _follow(self) -> None:
-        """Copy the container's output until it ends, or until the engine is gone."""
+        """Start the container where that is to be done, and copy its output until it, or the engine, is gone."""
         try:
-            if self._container is not None:
-                with engine_errors(), closing(connect()) as client:
+            with engine_errors(), closing(connect()) as client:
+                self._begin(client)
+                if self._container is not None:
                     self._copy(client)
                     client.api.wait(self._container.id, timeout=None)
-        except (EngineError, OSError):
-            pass  # the container is gone, the engine, or the disk is full: `cause` finds out which
+        except EngineError as error:
+            if self._container is None:
+                self._failure = error
+        except OSError as error:  # the log cannot be written; the worker goes on without one
+            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
         finally:
             os.close(self._ending)
+
+    def _begin(self, client: Any) -> None:
+        with self._starting:
+            if self._run is not None and not self._unwanted:
+                self._container = self._client.containers.get(self._run(client).id)
 
     def _copy(self, client: Any) -> None:
         """Its output into the log; that of a container which another tool started stays with that tool."""
@@ -96,7 +125,9 @@ class DockerWorker:
         return self._container is not None and bool(row.container_id == self._container.id)
 
     def tail(self) -> str:
-        """The last lines of its output."""
+        """The last lines of its output; why it was not started."""
+        if self._failure is not None:
+            return f"{self._failure.fact} {self._failure.next_step}".strip()
         with contextlib.suppress(OSError), self.log.open("rb") as stream:
             stream.seek(max(0, self.log.stat().st_size - _TAIL))
             return stream.read().decode("utf-8", "replace").strip()
@@ -106,7 +137,7 @@ class DockerWorker:
         """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
         state = self._inspect()
         if not state:
-            return {"kind": "engine", "message": "the container is gone"}
+            return {"kind": "engine", "message": "not started" if self._failure else "the container is gone"}
         code = state["ExitCode"]
         if state["OOMKilled"]:
             return {"kind": "oom", "code": code, "limit": self.spawn.settings.docker.memory}
@@ -136,9 +167,12 @@ class DockerWorker:
             self._signal("SIGKILL")
 
     def _signal(self, name: str) -> None:
-        # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
-        with contextlib.suppress(EngineError), engine_errors():
-            self._container.kill(name)
+        with self._starting:
+            self._unwanted = True
+        if self._container is not None:
+            # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
+            with contextlib.suppress(EngineError), engine_errors():
+                self._container.kill(name)
 
     def close(self) -> None:
         """Remove the container if CLX made it, and the network when it was the last one in it."""
@@ -163,22 +197,22 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
         number: tells apart the logs of workers that one process starts.
 
     Raises:
-        EngineError: the engine does not answer, the image cannot be had or the container does not start;
-            nothing is left behind.
+        EngineError: the engine does not answer, or the image cannot be had. A container that does not start
+            is told by the handle: it ends, and its tail says why.
     """
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+    file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
     client = connect()
     try:
         image = obtain(client, spawn.type, spawn.image or "", spawn.settings.docker)
         if spawn.lifeline:
             start_reaper(spawn.database, spawn.settings.docker.network)
-        container = _run(client, spawn, image.id, log.name)
+        ensure_network(client, spawn.settings.docker.network)
     except BaseException:
         client.close()
         raise
-    return DockerWorker(spawn, client, container, log)
+    return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image.id, file.name))
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
@@ -193,7 +227,7 @@ def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
     except BaseException:
         client.close()
         raise
-    worker = DockerWorker(spawn, client, container, log_of(row.id, table))
+    worker = DockerWorker(spawn, client, log_of(row.id, table), container=container)
     worker.worker_id = row.id
     return worker
 
@@ -209,11 +243,10 @@ def find_container(client: Any, container_id: str | None) -> Any:
         raise
 
 
-def _run(client: Any, spawn: Spawn, image: str, log: str) -> Any:
-    """A running container. A name that is taken, or a network that somebody removed in between, is met once."""
-    options = _options(client, spawn, log)
-    for last in (False, True):
-        ensure_network(client, spawn.settings.docker.network)
+def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
+    """A running container. Names that are taken and networks that somebody removed in between are met."""
+    options = _options(client, spawn, log_name)
+    for attempt in range(1, _ATTEMPTS + 1):
         name = f"clx-{spawn.type}-{secrets.token_hex(4)}"
         container = None
         try:
@@ -224,9 +257,10 @@ def _run(client: Any, spawn: Spawn, image: str, log: str) -> Any:
         except EngineError as error:
             if container is not None:
                 _remove(container)
-            if last or not (is_not_found(error) or is_conflict(error)):
+            if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error)):
                 _drop_network(client, spawn)
                 raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
+            ensure_network(client, spawn.settings.docker.network)
     raise AssertionError
 
 
@@ -240,11 +274,11 @@ def _remove(container: Any) -> None:
         container.remove(force=True, v=True)
 
 
-def _options(client: Any, spawn: Spawn, log: str) -> dict[str, Any]:
+def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
     docker = spawn.settings.docker
     user = invoking_user(client)
     return {
-        "command": _command(spawn, log),
+        "command": _command(spawn, log_name),
         "labels": labels_of(spawn),
         "environment": {
             DATABASE_VARIABLE: database_inside_of(spawn.database),
@@ -267,10 +301,10 @@ def _options(client: Any, spawn: Spawn, log: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _command(spawn: Spawn, log: str) -> list[str]:
+def _command(spawn: Spawn, log_name: str) -> list[str]:
     command = [
         spawn.type, "--db", database_inside_of(spawn.database), "--pool", spawn.pool,
-        f"--config-source={spawn.config_source}", "--log", log,
+        f"--config-source={spawn.config_source}", "--log", log_name,
         "--settings", msgspec.json.encode(settings_inside(spawn.settings)).decode(),
     ]  # fmt: skip
     for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):

@@ -9,13 +9,26 @@ end lines, markers are read more leniently.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.magics import Quotes, uncomment_magics
-from clx.workers.notebook.markers import CellKind, Marker, lang_from, marker_pattern, read_marker, tags_from
+from clx.workers.notebook.markers import (
+    CellKind,
+    Marker,
+    check_names,
+    check_title,
+    lang_from,
+    marker_pattern,
+    read_marker,
+    tags_from,
+)
+
+if TYPE_CHECKING:
+    from clx.workers.notebook.expand import Expanded
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
@@ -35,6 +48,37 @@ class Cell:
     """The only language it appears in; ``None``: all."""
     line: int
     """1-based line of the expanded deck where it starts."""
+
+
+def cells_of(expanded: Expanded, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+    """As :func:`read_cells`, but errors name the line of the deck's own file.
+
+    Raises:
+        ConversionError: see there; ``line`` is absent where a macro wrote it.
+    """
+    try:
+        return read_cells(expanded.text, language, is_markdown=is_markdown)
+    except ConversionError as error:
+        if error.line is not None:
+            error.line = expanded.deck_lines()[error.line - 1]
+        raise
+
+
+def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
+    """1-based line of the expanded deck where the source of *cell* starts, behind its marker.
+
+    Args:
+        cell: one of the cells of the deck.
+        lines: the expanded deck.
+        language: what its code is written in.
+        is_markdown: whether it is a jupytext Markdown document, whose cells start with their source.
+    """
+    index = cell.line - 1
+    if not is_markdown and marker_pattern(language.comment).match(lines[index]):
+        index += 1
+    while index < len(lines) - 1 and not lines[index].strip():
+        index += 1
+    return index + 1
 
 
 def read_cells(text: str, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
@@ -185,10 +229,20 @@ def _read_markdown(text: str) -> list[Cell]:
         metadata: dict[str, Any] = dict(cell.metadata)
         position = _line_of(source, lines, position)
         line = position + 1
+        _check_metadata(metadata, line)
         tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))
     return cells
+
+
+def _check_metadata(metadata: Mapping[str, Any], line: int) -> None:
+    """jupytext puts what it cannot read under names of its own, and bare words without a value."""
+    check_names(metadata, line)
+    bare = [key for key, value in metadata.items() if value is None]
+    texts = [str(metadata.get(key, "")) for key in ("title", "incorrectly_encoded_metadata")]
+    for text in (*bare, *texts):
+        check_title(text, line)
 
 
 def _line_of(source: str, lines: list[str], start: int) -> int:

@@ -8,13 +8,13 @@ at ``-->``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
+from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
@@ -26,6 +26,7 @@ from clx.workers.notebook.sandbox import (
     ExpansionLimitError,
     template_from,
 )
+from clx.workers.notebook.trace import deck_lines
 
 _TITLE_POSITIONS = {"de": 0, "en": 1}
 
@@ -40,6 +41,18 @@ class Expanded:
     """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
     templates: tuple[str, ...]
     """Course-root-relative paths of the templates that were loaded, sorted."""
+    _expand_marked: Callable[[], str] = field(repr=False, compare=False)
+
+    def deck_lines(self) -> list[int | None]:
+        """The deck's line, counted from 1, for each line of :attr:`text`; ``None`` where it has none.
+
+        The deck is expanded once more for it, from its file as it is now.
+        """
+        try:
+            marked = self._expand_marked()
+        except Exception:  # templates can raise anything, also the second time only
+            marked = ""
+        return deck_lines(self.text, marked)
 
 
 def expand(
@@ -70,15 +83,6 @@ def expand(
     source = _read(root / deck)
     comment = deck_language(deck.name, prog_lang).comment
     is_markdown = deck.suffix == MARKDOWN_EXTENSION
-    prefix = "# j2" if is_markdown else f"{comment} j2"
-    titles: list[str] = []
-
-    def note_title(arguments: dict[str, Any]) -> None:
-        title = _title_among(arguments, lang)
-        if title:
-            titles.append(title)
-
-    loader = CourseLoader(root, ((root / deck).parent, root / "templates"), prefix)
     names = {
         **variables,
         "lang": lang,
@@ -87,13 +91,44 @@ def expand(
         "is_markdown": is_markdown,
         "comment_prefix": comment,
     }
-    environment = DeckEnvironment(loader, prefix, names, note_title)
-    label = deck.as_posix()
-    try:
-        text = _render(environment, source, label, prefix)
-    except Exception as error:  # templates can raise anything
-        raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-    return Expanded(text, titles[0] if titles else None, tuple(sorted(loader.loaded)))
+    template = _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names)
+    titles: list[str] = []
+
+    def note_title(arguments: dict[str, Any]) -> None:
+        title = _title_among(arguments, lang)
+        if title:
+            titles.append(title)
+
+    text, templates = template.expand(source, note_title)
+    return Expanded(text, titles[0] if titles else None, templates, lambda: template.expand_marked(_read(root / deck)))
+
+
+@dataclass(frozen=True, slots=True)
+class _DeckTemplate:
+    """A deck as the template engine sees it."""
+
+    deck: PurePosixPath
+    root: Path
+    prefix: str
+    names: dict[str, Any]
+
+    def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
+        """The expansion of *source*, and the templates that were loaded for it."""
+        label, loader = self.deck.as_posix(), self._loader()
+        environment = DeckEnvironment(loader, self.prefix, self.names, on_header)
+        try:
+            text = _render(template_from(environment, source, label, self.prefix))
+        except Exception as error:  # templates can raise anything
+            raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
+        return text, tuple(sorted(loader.loaded))
+
+    def expand_marked(self, source: str) -> str:
+        """The expansion of *source* in which its own lines carry their numbers."""
+        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+        return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+
+    def _loader(self) -> CourseLoader:
+        return CourseLoader(self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix)
 
 
 def _read(path: Path) -> str:
@@ -108,9 +143,9 @@ def _read(path: Path) -> str:
         raise ConversionError("the deck is not UTF-8 text", "Save it as UTF-8.", line=line) from error
 
 
-def _render(environment: DeckEnvironment, source: str, label: str, prefix: str) -> str:
+def _render(template: Template) -> str:
     chunks, size = [], 0
-    for chunk in template_from(environment, source, label, prefix).generate():
+    for chunk in template.generate():
         chunks.append(chunk)
         size += len(chunk)
         if size > EXPANSION_LIMIT:

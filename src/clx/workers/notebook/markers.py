@@ -1,7 +1,8 @@
 """Cell markers of the percent format: ``# %% [markdown] lang="de" tags=["slide"]``.
 
 Decks in the wild have odd blanks, swapped attributes and titles in their markers; all of them are read.
-What would silently lose a tag, and with it perhaps a secret, is an error.
+What would silently lose a tag, and with it perhaps a secret, is an error: a misspelt attribute, a tag
+outside of ``tags=[…]``, a tag that is nearly one that CLX knows.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ import ast
 import functools
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from clx.errors import ConversionError
 
 CellKind = Literal["code", "markdown", "raw"]
+
+KNOWN_TAGS = frozenset(
+    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
+)
+"""The tags of the design's table (:mod:`clx.workers.notebook.variants`), and Jupyter's own for a cell that may fail."""
 
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
@@ -25,6 +33,11 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
+_WORD = re.compile(r"[\w-]+")
+_MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
+_NEAR = 0.8
+"""How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
+_TAGS_STEP = 'Write tags=["slide", "keep"].'
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +53,10 @@ class Marker:
 def marker_pattern(comment: str) -> re.Pattern[str]:
     """Pattern of marker lines for a comment sign; its group is what follows ``%%`` (absent: nothing).
 
-    As jupytext has it, but ``%%[markdown]`` without a blank counts too.
+    As jupytext has it, but ``%%[markdown]`` and ``%%tags=`` without a blank count too.
     """
     sign = re.escape(comment)
-    return re.compile(rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|(\[.*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$")
+    return re.compile(rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|((?:\[|(?:tags|lang)\s*[=:\[]).*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$")
 
 
 def read_marker(options: str, line: int) -> Marker:
@@ -54,12 +67,14 @@ def read_marker(options: str, line: int) -> Marker:
         line: where it stands, for errors.
 
     Raises:
-        ConversionError: a ``tags`` or ``lang`` attribute cannot be understood.
+        ConversionError: a ``tags`` or ``lang`` attribute cannot be understood, or what is not an
+            attribute looks like one.
     """
     if not options:
         return Marker("code")
     attributes, rest = _attributes(options, line)
     kind = _KIND.search(rest)
+    check_title(_KIND.sub("", rest, count=1), line)
     return Marker(
         _KINDS[kind[1].lower()] if kind else "code",
         tags_from(attributes.get("tags"), line),
@@ -72,16 +87,50 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
     brace, equal = options.find("{"), options.find("=")
     if brace >= 0 and (equal < 0 or brace < equal):
         try:
-            found = json.loads(options[brace:])
+            found = dict(json.loads(options[brace:]))
         except ValueError as error:
-            raise ConversionError("the marker's JSON cannot be read", line=line) from error
-        return dict(found), options[:brace]
-    attributes = {match["key"]: match["value"] for match in _ATTRIBUTE.finditer(options)}
-    for key in attributes:
-        meant = key.lower() if key.lower() in {"tags", "lang"} else _MISSPELT.get(key.lower(), key)
+            raise ConversionError("the marker's JSON cannot be read", _TAGS_STEP, line=line) from error
+        check_names(found, line)
+        return found, options[:brace]
+    matches = list(_ATTRIBUTE.finditer(options))
+    attributes = {match["key"]: match["value"] for match in matches}
+    if len(attributes) < len(matches):
+        raise ConversionError("the marker has an attribute twice", _TAGS_STEP, line=line)
+    check_names(attributes, line)
+    return attributes, _ATTRIBUTE.sub("", options)
+
+
+def check_names(attributes: Mapping[str, Any], line: int) -> None:
+    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``.
+
+    Raises:
+        ConversionError: one is.
+    """
+    for key, value in attributes.items():
+        name = key.lower()
+        meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
+        if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
+            meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
         if meant != key:
             raise ConversionError(f"unknown cell attribute {key!r}", f"Write {meant}=….", line=line)
-    return attributes, _ATTRIBUTE.sub("", options)
+
+
+def check_title(title: str, line: int) -> None:
+    """Make sure that what a marker says besides its kind and attributes is a title and no tag.
+
+    Raises:
+        ConversionError: it mentions ``tags`` or ``lang``, or consists of tags.
+    """
+    words = [word.lower() for word in _WORD.findall(title)]
+    named = [word for word in words if word in KNOWN_TAGS]
+    if named and all(word in KNOWN_TAGS or word in _KINDS for word in words):
+        step = f"Write tags={json.dumps(named)}."
+    elif _MENTION.search(title):
+        is_lang = "lang" in words and "tags" not in words
+        step = 'Write lang="de".' if is_lang else f"Write tags={json.dumps(named)}." if named else _TAGS_STEP
+    else:
+        return
+    raise ConversionError(f"the cell marker has {title.strip()!r}, which is no attribute", step, line=line)
 
 
 def tags_from(value: Any, line: int) -> tuple[str, ...]:
@@ -92,7 +141,7 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
         line: where it stands, for errors.
 
     Raises:
-        ConversionError: it is neither.
+        ConversionError: it is neither, or a tag is nearly one that CLX knows.
     """
     if isinstance(value, str):
         value = _literal(value)
@@ -101,8 +150,19 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
     if isinstance(value, str):
         value = re.split(r"[\s,]+", value.strip())
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise ConversionError("the cell's tags cannot be read", 'Write tags=["slide", "keep"].', line=line)
-    return tuple(dict.fromkeys(tag.strip() for tag in value if tag.strip()))
+        raise ConversionError("the cell's tags cannot be read", _TAGS_STEP, line=line)
+    tags = tuple(dict.fromkeys(tag.strip() for tag in value if tag.strip()))
+    for tag in tags:
+        if tag not in KNOWN_TAGS:
+            _check_tag(tag, line)
+    return tags
+
+
+def _check_tag(tag: str, line: int) -> None:
+    words = _WORD.findall(tag.lower())
+    near = [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
+    if near:
+        raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{near[0]}"?', line=line)
 
 
 def lang_from(value: Any, line: int) -> str | None:

@@ -14,6 +14,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from clx.workers.notebook.trace import mark_lines
+
 EXPANSION_LIMIT = 20_000_000
 """Characters that loops and expressions of one deck may produce; no real deck comes near."""
 _LOOP_COST = 20
@@ -168,14 +170,22 @@ def template_from(
     label: str,
     line_prefix: str,
     variables: MutableMapping[str, Any] | None = None,
+    *,
+    is_marked: bool = False,
 ) -> Template:
-    """A template of *environment* from *source*; *label* names it in errors."""
-    code = _compiled(source, label, line_prefix)
+    """A template of *environment* from *source*; *label* names it in errors.
+
+    *is_marked*: its text carries its line numbers (:mod:`clx.workers.notebook.trace`).
+    """
+    code = _compiled(source, label, line_prefix, is_marked)
     return Template.from_code(environment, code, environment.make_globals(variables))
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(source: str, label: str, line_prefix: str) -> CodeType:
+def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:  # noqa: FBT001
     """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
     compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
-    return compiler.compile(source, name=label, filename=label)
+    template = compiler.parse(source, label, label)
+    if is_marked:
+        mark_lines(template)
+    return compiler.compile(template, name=label, filename=label)

@@ -23,21 +23,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal
 
 from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import CellKind
+from clx.workers.notebook.markers import KNOWN_TAGS, CellKind
 
 Kind = Literal["code-along", "completed", "speaker"]
 KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")
 
-KNOWN_TAGS = frozenset(
-    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
-)
-"""The tags of the table, and Jupyter's own for a cell that may fail."""
 SECRET_TAGS = frozenset({"notes", "private"})
 
 _ANSWER = {"de": "*Antwort:*", "en": "*Answer:*"}
@@ -97,17 +92,14 @@ def has_secret_code(cells: Iterable[DeckCell]) -> bool:
     return any(cell.runs and _appears(cell, "speaker") and SECRET_TAGS & set(cell.tags) for cell in cells)
 
 
-def warn_unknown_tags(cells: Iterable[DeckCell], warn: Callable[[str], None]) -> None:
-    """Warn once for each tag the table does not know."""
-    first: dict[str, int] = {}
+def unknown_tags(cells: Iterable[Cell]) -> dict[str, int]:
+    """The tags that the table does not know, each with the line of the expanded deck where it comes first."""
+    found: dict[str, int] = {}
     for cell in cells:
         for tag in cell.tags:
             if tag not in KNOWN_TAGS:
-                first.setdefault(tag, cell.number)
-    for tag, number in first.items():
-        close = get_close_matches(tag.lower(), KNOWN_TAGS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        warn(f"cell {number}: the tag {tag!r} means nothing to CLX{hint}")
+                found.setdefault(tag, cell.line)
+    return found
 
 
 def _appears(cell: DeckCell, kind: Kind) -> bool:

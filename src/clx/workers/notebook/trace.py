@@ -1,0 +1,48 @@
+"""Which line of a deck became a line of its expansion.
+
+Jinja statements and macros shift lines. A deck is therefore expanded a second time, when somebody asks,
+from a template whose text carries its line numbers; both expansions must agree apart from these.
+"""
+
+from __future__ import annotations
+
+import re
+
+from jinja2 import nodes
+
+_TAG = re.compile(r"\x02([0-9]+)\x03")
+
+
+def mark_lines(template: nodes.Template) -> None:
+    """Put the line number behind every line of a template's text that is not blank.
+
+    Behind, because macros trim the text they are given at its start and look at what it starts with.
+    """
+    for data in template.find_all(nodes.TemplateData):
+        data.data = _marked(data.data, data.lineno)
+
+
+def _marked(text: str, first: int) -> str:
+    return "\n".join(_with_number(line, number) for number, line in enumerate(text.split("\n"), first))
+
+
+def _with_number(line: str, number: int) -> str:
+    bare = line.rstrip()
+    return f"{bare}\x02{number}\x03{line[len(bare) :]}" if bare else line
+
+
+def deck_lines(expanded: str, marked: str) -> list[int | None]:
+    """The deck's line, counted from 1, for each line of an expansion.
+
+    Args:
+        expanded: the expansion.
+        marked: the expansion of the same deck with marked lines.
+
+    Returns:
+        ``None`` for lines that come from a macro or another template, and for all lines when the two
+        expansions differ (a deck may use chance, or the length of its own text).
+    """
+    if _TAG.sub("", marked) != expanded:
+        return [None] * (expanded.count("\n") + 1)
+    found = (_TAG.search(line) for line in marked.split("\n"))
+    return [int(tag[1]) if tag else None for tag in found]

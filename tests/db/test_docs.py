@@ -1,0 +1,52 @@
+"""The pages about the queue are true: every test they name exists, every call they show works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import clx
+from clx.db.jobs import Queue
+
+_ROOT = Path(__file__).parents[2]
+_GUARANTEES = (_ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+_QUEUE = (_ROOT / "docs" / "queue.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z_/]+\.py(?:::\w+)?)`", _GUARANTEES))))
+def test_what_is_said_to_hold_a_promise_is_there(name: str) -> None:
+    path, _, function = name.partition("::")
+    file = _ROOT / path if path.startswith("benchmarks") else _ROOT / "tests" / path
+    assert file.is_file()
+    if function:
+        assert f"def {function}(" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", [line for line in _GUARANTEES.splitlines() if line.startswith("| Guarantee")])
+def test_every_guarantee_names_its_test(line: str) -> None:
+    assert ".py" in line.split("|")[3]
+
+
+def test_every_call_on_the_page_exists() -> None:
+    for name in re.findall(r"`(\w+)\(", _QUEUE):
+        assert hasattr(Queue, name) or name == "open", name
+
+
+def test_every_call_is_on_the_page() -> None:
+    internal = {"end_cancelled", "get_changed", "live_among", "may_claim", "mean_seconds", "release_worker",
+                "rescue_worker", "close"}  # fmt: skip
+    public = {name for name in dir(Queue) if not name.startswith("_")} - internal
+    assert {name for name in public if not re.search(rf"\b{name}\(", _QUEUE)} == set()
+
+
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", _QUEUE, re.DOTALL)
+    namespace: dict[str, object] = {}
+    exec(first, namespace)
+    exec(second.replace(".run()", ".run(until_idle=True)"), namespace)
+
+    with clx.Queue.open("jobs.db") as queue:
+        assert [job.result for job in queue.search()] == [{"done": "a.png"}]
