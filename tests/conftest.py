@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-TIERS = ("artifacts", "cli", "course", "db", "docs", "examples", "faults", "settings", "workers")
+TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faults", "settings", "workers")
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
 
 _ROOT = Path(__file__).parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.course.courses import Course, clx
 from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
+from clx.workers.executors.docker import invoking_user
 from clx.workers.executors.docker_build import EXTRAS, dockerfile, make_wheel
 
 
@@ -70,3 +72,16 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     assert "Correct --requirements." in said
     said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said
+
+
+@pytest.mark.parametrize(
+    ("security", "rootless"), [(["name=seccomp", "name=rootless"], True), (["name=seccomp"], False)]
+)
+def test_containers_run_as_whoever_builds(security: list[str], rootless: bool) -> None:
+    """A rootless engine, which cannot be had everywhere, is told by what it says of itself."""
+
+    class Engine:
+        def info(self) -> dict[str, list[str]]:
+            return {"SecurityOptions": security}
+
+    assert invoking_user(Engine()) == ("0:0" if rootless else f"{os.getuid()}:{os.getgid()}")

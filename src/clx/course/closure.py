@@ -109,7 +109,7 @@ class Closures:
         return facts
 
     def _expand(self, deck: str) -> DeckFacts:
-        from clx.workers.notebook.cells import read_cells
+        from clx.workers.notebook.cells import cells_of
         from clx.workers.notebook.expand import expand
 
         titles, links, mentions = {}, dict[str, None](), set[str]()
@@ -127,7 +127,7 @@ class Closures:
                 )
                 reads |= {path: self._digest(path) for path in found.templates}
                 if is_html:
-                    read_cells(found.text, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md"))
+                    cells_of(found, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md"))
                     if found.title:
                         titles[language] = found.title
                 links |= dict.fromkeys(linked_files(found.text))

@@ -11,21 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clx.errors import ConversionError, ToolMissingError
+from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
+from clx.workers.notebook.failures import failure, shortened
 from clx.workers.notebook.job import NotebookJob, read_job
 
 if TYPE_CHECKING:
     from clx.workers.notebook.conversion import DeckFiles
-    from clx.workers.notebook.execution import CellFailed, KernelPool
+    from clx.workers.notebook.execution import KernelPool
     from clx.workers.notebook.output_html import CellRun
     from clx.workers.notebook.variants import DeckCell
 
-_NEXT_STEPS = {
-    "error": "If the error is part of the lesson, tag the cell `raises-exception`.",
-    "timeout": "Make the cell faster, or raise notebook.cell_timeout.",
-    "died": "The kernel ended while the cell ran: it may have run out of memory, or called exit.",
-}
 _TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
@@ -60,7 +56,7 @@ class NotebookConverter:
         files = self._loaded = self._loaded or _deck_files()
         if job.task == "render":
             return files.render(job, inputs, outputs, warn)
-        return files.execute(job, inputs, outputs, lambda cells: self._run(job, inputs, cells), warn)
+        return files.execute(job, inputs, outputs, lambda cells, place: self._run(job, place, cells), warn)
 
     def close(self) -> None:
         """End the kernels and their parent. Idempotent."""
@@ -74,7 +70,7 @@ class NotebookConverter:
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
-    def _run(self, job: NotebookJob, inputs: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
+    def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
         from clx.workers.notebook.execution import CellFailed
         from clx.workers.notebook.output_html import CellRun
 
@@ -82,15 +78,15 @@ class NotebookConverter:
         try:
             results = self._kernels().run(
                 [cell.source for cell in code],
-                cwd=(inputs / job.deck).parent,
+                cwd=(place / job.deck).parent,
                 language=job.language.name,
                 cell_timeout=job.cell_timeout or self._settings.cell_timeout,
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
         except CellFailed as failed:
-            raise _failure(failed, code, inputs) from failed
+            raise failure(failed, code, place) from failed
         return {
-            cell.id: CellRun(_without_place(result.outputs, inputs), result.execution_count)
+            cell.id: CellRun(_without_place(result.outputs, place), result.execution_count, result.is_cut)
             for cell, result in zip(code, results, strict=True)
         }
 
@@ -105,38 +101,19 @@ def _deck_files() -> DeckFiles:
     return DeckFiles()
 
 
-def _failure(failed: CellFailed, code: Sequence[DeckCell], inputs: Path) -> ConversionError:
-    lines = f"{failed.ename}: {failed.evalue}".strip().splitlines() or [failed.ename]
-    return ConversionError(
-        _shortened(lines[0], inputs),
-        _NEXT_STEPS[failed.kind],
-        cell=code[failed.index].number,
-        line=failed.line,
-        traceback=_shortened(failed.traceback, inputs) or None,
-        retryable=failed.retryable,
-    )
-
-
-def _without_place(outputs: Sequence[Mapping[str, Any]], inputs: Path) -> list[dict[str, Any]]:
+def _without_place(outputs: Sequence[Mapping[str, Any]], place: Path) -> list[dict[str, Any]]:
     """Outputs that do not show in which directory the job happened to run."""
-    return [{key: _cleaned(key, value, inputs) for key, value in output.items()} for output in outputs]
+    return [{key: _cleaned(key, value, place) for key, value in output.items()} for output in outputs]
 
 
-def _cleaned(key: str, value: Any, inputs: Path) -> Any:
+def _cleaned(key: str, value: Any, place: Path) -> Any:
     if key in ("text", "evalue") and isinstance(value, str):
-        return _shortened(value, inputs)
+        return shortened(value, place)
     if key == "traceback":
-        return [_shortened(line, inputs) for line in value]
+        return [shortened(line, place) for line in value]
     if key == "data":
         return {
-            mime: _shortened(data, inputs) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
+            mime: shortened(data, place) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
             for mime, data in value.items()
         }
     return value
-
-
-def _shortened(text: str, inputs: Path) -> str:
-    """*text* with paths in the job's directory relative to the course root."""
-    for place in {str(inputs), str(inputs.resolve())}:
-        text = text.replace(f"{place}/", "").replace(place, ".")
-    return text

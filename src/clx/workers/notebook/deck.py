@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from clx.errors import ConversionError
 
@@ -130,6 +131,10 @@ _LINKS = re.compile(
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(r"^[ \t]*(?:#|//)?[ \t]*\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
+_MARKDOWN_CODE = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)",
+    re.MULTILINE | re.DOTALL,
+)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
@@ -172,6 +177,40 @@ def linked_files(text: str) -> list[str]:
             if path:
                 found[path] = None
     return list(found)
+
+
+def relinked(text: str, pictures: Mapping[str, str]) -> str:
+    """Markdown whose ``<img src>``, links and images name other files.
+
+    Args:
+        text: the Markdown; code in it stays as it is.
+        pictures: new paths by old ones, decoded, as :func:`linked_files` gives them.
+    """
+    for pattern in (_LINKS, _REFERENCES):
+        pieces, position = [], 0
+        for start, end in _targets(text, pattern):
+            pieces += [text[position:start], _renamed(text[start:end], pictures)]
+            position = end
+        text = "".join([*pieces, text[position:]])
+    return text
+
+
+def _targets(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Where the targets of links stand, except for links in code."""
+    code = [match.span() for match in _MARKDOWN_CODE.finditer(text)]
+    for match in pattern.finditer(text):
+        group = match.lastindex
+        if group and not any(start < match.start(group) < end for start, end in code):
+            yield match.span(group)
+
+
+def _renamed(target: str, pictures: Mapping[str, str]) -> str:
+    path = _local_path(target.strip())
+    if path not in pictures:
+        return target
+    written = re.split("[?#]", target.strip(), maxsplit=1)[0]
+    is_encoded = written.removeprefix("./") != path
+    return target.replace(written, quote(pictures[path]) if is_encoded else pictures[path], 1)
 
 
 def _local_path(target: str) -> str:

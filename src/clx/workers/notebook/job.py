@@ -33,6 +33,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """If false, ``render`` makes all pages and ``execute`` is not asked for."""
     variables: dict[str, Any] = {}
     """The course's own Jinja variables."""
+    pictures: dict[str, str] = {}
+    """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 

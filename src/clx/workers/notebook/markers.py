@@ -56,7 +56,9 @@ def marker_pattern(comment: str) -> re.Pattern[str]:
     As jupytext has it, but ``%%[markdown]`` and ``%%tags=`` without a blank count too.
     """
     sign = re.escape(comment)
-    return re.compile(rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|((?:\[|(?:tags|lang)\s*[=:\[]).*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$")
+    return re.compile(
+        rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|((?:\[|(?:tags|lang)\s*[=:\[]).*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$"
+    )
 
 
 def read_marker(options: str, line: int) -> Marker:

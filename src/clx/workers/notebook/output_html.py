@@ -15,6 +15,8 @@ from clx.workers.notebook.markup import Markup
 _SVG_PROLOG = re.compile(r"^\s*(?:<\?xml.*?\?>\s*)?(?:<!DOCTYPE.*?>\s*)?", re.DOTALL)
 _LONG = 30
 """Lines from which on a text output scrolls on the screen."""
+_LONG_TEXT = 10_000
+"""Characters from which on it does, whatever its lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class CellRun:
     """Outputs as in nbformat 4."""
     number: int | None
     """Its number in the run; ``None``: it was not executed."""
+    is_cut: bool = False
+    """Whether it wrote more than is kept."""
 
 
 def outputs_html(outputs: Sequence[Mapping[str, Any]], markup: Markup, label: str) -> str:
@@ -53,7 +57,7 @@ def _text(text: str, css: str) -> str:
     text = text.rstrip("\n")
     if not text.strip():
         return ""
-    scroll = ' tabindex="0"' if text.count("\n") >= _LONG else ""
+    scroll = ' tabindex="0"' if text.count("\n") >= _LONG or len(text) >= _LONG_TEXT else ""
     css += " long" if scroll else ""
     return f'<pre class="{css}"{scroll}>{ansi_html(text)}</pre>\n'
 

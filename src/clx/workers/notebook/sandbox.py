@@ -182,7 +182,7 @@ def template_from(
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:  # noqa: FBT001
+def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:
     """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
     compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
     template = compiler.parse(source, label, label)

@@ -13,7 +13,7 @@ from typing import Any
 from clx.workers.notebook.execution.results import CellResult
 
 OUTPUT_LIMIT = 10_000_000
-"""Bytes (characters, for text) of output kept per cell; what follows is cut with a note."""
+"""Bytes (characters, for text) of output kept per cell; what follows is cut, and a note is the last output."""
 
 _STREAM_ORDER = {"stdout": 0, "stderr": 1}
 
@@ -27,7 +27,6 @@ class CellOutputs:
         self._outputs: list[dict[str, Any]] = []
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._size = 0
-        self._cut = False
         self._clear_before_next = False
 
     def add(self, kind: str, content: Mapping[str, Any]) -> None:
@@ -60,12 +59,16 @@ class CellOutputs:
             else output
             for output in self._outputs
         ]
-        return CellResult(outputs, self.execution_count)
+        is_cut = self._size > self.limit
+        if is_cut:
+            note = f"[output cut: this cell wrote more than {self.limit / 1e6:g} MB]\n"
+            outputs.append({"output_type": "stream", "name": "stderr", "text": note})
+        return CellResult(outputs, self.execution_count, is_cut)
 
     def _clear(self) -> None:
         self._outputs.clear()
         self._displays.clear()
-        self._size, self._cut, self._clear_before_next = 0, False, False
+        self._size, self._clear_before_next = 0, False
 
     def _clear_if_due(self) -> None:
         if self._clear_before_next:
@@ -76,13 +79,11 @@ class CellOutputs:
         self._size += len(text)
         if room > 0:
             self._stream(name).append(text[:room])
-        self._note_cut()
 
     def _add_data(self, kind: str, content: Mapping[str, Any]) -> None:
         data, metadata = _bundle(content)
         self._size += sum(len(value if isinstance(value, str) else json.dumps(value)) for value in data.values())
         if self._size > self.limit:
-            self._note_cut()
             return
         output: dict[str, Any] = {"output_type": kind, "data": data, "metadata": metadata}
         if kind == "execute_result":
@@ -107,12 +108,6 @@ class CellOutputs:
         self._outputs.insert(position, {"output_type": "stream", "name": name, "text": []})
         inserted: list[str] = self._outputs[position]["text"]
         return inserted
-
-    def _note_cut(self) -> None:
-        if self._size > self.limit and not self._cut:
-            self._cut = True
-            note = f"\n[output cut: this cell wrote more than {self.limit / 1e6:g} MB]\n"
-            self._stream("stderr").append(note)
 
 
 def _display_id(content: Mapping[str, Any]) -> str:

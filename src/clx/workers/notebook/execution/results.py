@@ -25,6 +25,8 @@ class CellResult:
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
     execution_count: int | None = None
+    is_cut: bool = False
+    """Whether it wrote more than is kept; its last output says so then."""
 
 
 class CellFailed(Exception):
