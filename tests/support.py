@@ -13,6 +13,7 @@ from clx.workers.tools import TOOL_NAMES, install_hint, locate
 _NEEDS = {
     "plantuml": ("java", "plantuml", "graphviz"),
     "drawio": ("drawio", "drawio-math", "browser"),
+    "browser": ("browser",),
 }
 
 
@@ -20,7 +21,7 @@ def require(name: str) -> None:
     """Skip the calling test where the real tool is missing; fail it where ``CLX_REQUIRE`` names the tool.
 
     Args:
-        name: ``plantuml``, ``drawio``, ``docker`` or ``npm``.
+        name: ``plantuml``, ``drawio``, ``browser``, ``docker`` or ``npm``.
     """
     missing = [tool for tool in _NEEDS.get(name, ()) if locate(tool, Settings()) is None]
     if name in {"docker", "npm"} and shutil.which(name) is None:

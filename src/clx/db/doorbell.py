@@ -36,13 +36,26 @@ class Doorbell:
         self._directory = directory
         self._short: str | None = None
         self._sender: socket.socket | None = None
+        self._descriptor = -1
 
     def _base(self) -> str:
         """The directory under a name short enough for a socket address."""
         if self._short is None:
             plain = str(self._directory)
-            self._short = plain if len(os.fsencode(plain)) <= _SUN_PATH - 34 else self._link(plain)
+            is_short = len(os.fsencode(plain)) <= _SUN_PATH - 34
+            self._short = plain if is_short else self._through_descriptor() or self._link(plain)
         return self._short
+
+    def _through_descriptor(self) -> str:
+        """The directory by one of this process's descriptors (Linux); empty where that is not possible."""
+        if not os.path.isdir("/proc/self/fd") or not hasattr(os, "O_PATH"):  # noqa: PTH112
+            return ""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return ""
+        return f"/proc/self/fd/{self._descriptor}"
 
     @staticmethod
     def _link(plain: str) -> str:
@@ -61,13 +74,13 @@ class Doorbell:
             return Bell(None, None)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            address = f"{self._base()}/{_file_name(name)}.{os.urandom(6).hex()}"
+            file = f"{_file_name(name)}.{os.urandom(6).hex()}"
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             listener.setblocking(False)
-            listener.bind(address)
+            listener.bind(f"{self._base()}/{file}")
         except OSError:  # a file system without sockets: the slow beat still works
             return Bell(None, None)
-        return Bell(listener, Path(address))
+        return Bell(listener, self._directory / file)
 
     def ring(self, *names: str) -> None:
         """Wake everybody who listens for one of *names*; sockets of the dead are removed."""
@@ -96,10 +109,13 @@ class Doorbell:
             return  # a full queue means it is ringing already; anything else is covered by the slow beat
 
     def close(self) -> None:
-        """Release the sending socket."""
+        """Release the sending socket and the directory."""
         if self._sender is not None:
             self._sender.close()
             self._sender = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor, self._short = -1, None
 
 
 class Bell:

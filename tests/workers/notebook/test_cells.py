@@ -195,6 +195,81 @@ def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
     assert caught.value.line == 4
 
 
+@pytest.mark.parametrize(
+    ("marker", "next_step"),
+    [
+        ("# %% [markdown] private", 'Write tags=["private"].'),
+        ("# %% private", 'Write tags=["private"].'),
+        ("# %% [markdown, private]", 'Write tags=["private"].'),
+        ("# %% [markdown] Private, notes", 'Write tags=["private", "notes"].'),
+        ('# %% [markdown] tags: ["private"]', 'Write tags=["private"].'),
+        ('# %% [markdown] tags["private"]', 'Write tags=["private"].'),
+        ('# %% [markdown] tag["private"]', 'Write tags=["private"].'),
+        ('# %% A title tags ["private"]', 'Write tags=["private"].'),
+        ('# %% tags=["slide"], "private"', 'Write tags=["private"].'),
+        ('# %% tags=["slide"] ["private"]', 'Write tags=["private"].'),
+        ('# %% tags=["private"] tags=["slide"]', 'Write tags=["slide", "keep"].'),
+        ('# %% [markdown] lang: "de"', 'Write lang="de".'),
+        ('# %% tgas=["private"]', "Write tags=…."),
+        ('# %% {"tag": ["private"]}', "Write tags=…."),
+        ('# %% tags=["Private"]', 'Did you mean "private"?'),
+        ('# %% tags=["note"]', 'Did you mean "notes"?'),
+        ('# %% tags=["slide;private"]', 'Did you mean "slide"?'),
+        ('# %%tags=["privat"]', 'Did you mean "private"?'),
+        ('# %% {"tags": ["NOTES"]}', 'Did you mean "notes"?'),
+    ],
+)
+def test_a_misspelt_marker_is_an_error_that_says_how_it_is_written(marker: str, next_step: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# %%\nx\n\n{marker}\n# secret\n", PYTHON)
+    assert (caught.value.line, caught.value.next_step) == (4, next_step)
+
+
+def test_an_unknown_tag_is_quoted() -> None:
+    with pytest.raises(ConversionError, match='unknown tag "Private"'):
+        read_cells('# %% tags=["Private"]\n', PYTHON)
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "# %% My title",
+        "# %% Private attributes [markdown]",
+        "# %% How to start",
+        "# %% Notes on slicing",
+        "# %% A new language: Rust",
+        '# %% Vantage points tags=["demo", "model", "hide-input", "remove_cell", "exercise"]',
+        '# %% name="start" id="answer" slideshow={"slide_type": "slide"}',
+    ],
+)
+def test_titles_other_tags_and_other_attributes_are_left_alone(marker: str) -> None:
+    assert [source for _, source, _, _ in as_read(f"{marker}\nx\n")] == ["x"]
+
+
+def test_a_marker_without_a_blank_is_one() -> None:
+    assert as_read('# %%\na\n# %%tags=["private"]\nb\n')[1] == ("code", "b", ("private",), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python private\nx\n```\n",
+        '```python tags: ["private"]\nx\n```\n',
+        '```python tags=["private"\nx\n```\n',
+        '```python Tags=["private"]\nx\n```\n',
+        '```python tags=["Private"]\nx\n```\n',
+        "<!-- #region private -->\nx\n<!-- #endregion -->\n",
+        '<!-- #region tags["private"] -->\nx\n<!-- #endregion -->\n',
+        '<!-- #region tags=["private" -->\nx\n<!-- #endregion -->\n',
+        '<!-- #region tag=["private"] -->\nx\n<!-- #endregion -->\n',
+    ],
+)
+def test_misspelt_markers_of_markdown_decks_are_errors_too(text: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# T\n\n{text}", PYTHON, is_markdown=True)
+    assert "tag" in caught.value.next_step or "private" in caught.value.next_step
+
+
 def test_only_line_ends_end_lines() -> None:
     text = "# %%\nx = 1\n\x0cy = '\u2028'\n\n# %% tags=[1]\n"
     assert as_read(text.partition("\n\n")[0]) == [("code", "x = 1\n\x0cy = '\u2028'", (), None)]

@@ -257,11 +257,152 @@ def test_an_error_in_a_marker_names_the_line_of_the_deck(course: Course) -> None
     assert caught.value.line == 7
 
 
+def test_an_error_in_a_marker_that_a_macro_wrote_has_no_line(course: Course) -> None:
+    text = "# %%\nx\n# j2 macro cell()\n# %% tags=[\n# j2 endmacro\n{{ cell() }}\n"
+    with pytest.raises(ConversionError, match="tags cannot be read") as caught:
+        course.convert(text)
+    assert caught.value.line == 4, "the macro is the deck's own"
+    course.write("templates/cell.j2", "# %% tags=[\n")
+    with pytest.raises(ConversionError, match="tags cannot be read") as caught:
+        course.convert("# %%\nx\n# j2 include 'cell.j2'\n")
+    assert caught.value.line is None
+
+
+SHIFTED = """\
+# j2 from 'macros.j2' import header
+# {{ header("A", "B") }}
+
+# j2 if true
+
+# %%
+x = 1
+
+# j2 endif
+# %% lang="de"
+deutsch = 1
+
+# %% tags=["slide"]
+
+y = x
+# j2 if true
+z = undefined_name
+# j2 endif
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_failing_cell_names_the_line_of_the_decks_file(course: Course, newline: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        course.convert(SHIFTED.replace("\n", newline), task="execute")
+    error = caught.value
+    assert (error.cell, error.line, error.source_line) == (3, 2, 17)
+    assert error.as_dict()["source_line"] == 17
+
+
+def test_a_failing_cell_of_a_markdown_deck_has_a_line_too(course: Course) -> None:
+    text = "---\njupyter:\n  x: 1\n---\n\n# T\n\n# j2 if true\n```python\nx = 1\n1 / 0\n```\n# j2 endif\n"
+    with pytest.raises(ConversionError) as caught:
+        course.convert(text, name="slides_x.md", task="execute")
+    assert (caught.value.line, caught.value.source_line) == (2, 11)
+
+
+def test_code_from_a_template_has_no_line_but_its_cell_has(course: Course) -> None:
+    course.write("templates/code.j2", "undefined_name\n")
+    with pytest.raises(ConversionError) as caught:
+        course.convert("# %% [markdown]\n# T\n\n# %%\n# j2 include 'code.j2'\n", task="execute")
+    assert (caught.value.line, caught.value.source_line) == (1, 4)
+    course.write("templates/code.j2", "# %%\nundefined_name\n")
+    with pytest.raises(ConversionError) as caught:
+        course.convert("# %% [markdown]\n# T\n\n# j2 include 'code.j2'\n", task="execute")
+    assert (caught.value.line, caught.value.source_line) == (1, None)
+
+
+def test_a_cell_that_kills_its_kernel_is_named_by_its_line(course: Course) -> None:
+    with pytest.raises(ConversionError) as caught:
+        course.convert("# %%\nx = 1\n\n# %%\nimport os\nos._exit(1)\n", task="execute")
+    assert caught.value.source_line == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "fact", "next_step"),
+    [
+        ("import nowhere.at_all", "ModuleNotFoundError: No module named 'nowhere'", "`pip install nowhere`"),
+        ("raise ModuleNotFoundError(\"No module named 'sklearn.x'\")", "ModuleNotFoundError:", "install scikit-learn`"),
+        ("open('data/x.csv')", "FileNotFoundError: [Errno 2] No such file or directory: 'data/x.csv'", "`inputs:`"),
+        ("x = = 1", "SyntaxError: invalid syntax", "Correct the code"),
+        ("if True:\nx = 1", "IndentationError: expected an indented block after 'if' statement on line 1", "Correct"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", "SIGINT"),
+        ("raise SystemExit", "SystemExit", "exit()"),
+        ("exit()", "SystemExit: the cell ends its kernel", "exit()"),
+        ("input('name? ')", "the cell asks for input, but a deck runs unattended", "evaluate: false"),
+        ("raise ValueError", "ValueError", "`raises-exception`"),
+        ("raise ValueError('first\\nsecond')", "ValueError: first", "`raises-exception`"),
+    ],
+)
+def test_what_to_do_depends_on_the_error(course: Course, code: str, fact: str, next_step: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        course.convert(f"# %%\n{code}\n", task="execute")
+    error = caught.value
+    assert error.fact.startswith(fact)
+    assert not error.fact.endswith(":")
+    assert not re.search(r"\d+\.py", error.fact)
+    assert next_step in error.next_step
+    assert ("notebook.python" in error.next_step) is ("pip install" in error.next_step)
+
+
+def test_a_huge_output_is_cut_with_a_warning_and_a_note(course: Course) -> None:
+    text = "# %% [markdown]\n# T\n\n# %%\nprint('x' * 11_000_000)\n\n# %% tags=['private']\n1\n"
+    outputs = course.convert(text, task="execute")
+    assert course.warnings == ["cell 2 writes more than 10 MB: its output is cut"]
+    html = (outputs / "completed.html").read_text()
+    note = '<pre class="stderr">[output cut: this cell wrote more than 10 MB]</pre>'
+    assert note in html
+    assert html.index('<pre class="stdout long" tabindex="0">xxx') < html.index(note), "in a box that scrolls"
+
+
+def test_renamed_pictures_are_named_by_their_new_names_in_all_formats(course: Course) -> None:
+    text = '# %% [markdown]\n# <img src="img/x.png"> ![alt](img/x.png)\n\n# %% tags=["keep"]\nlink = "![](img/x.png)"\n'
+    pictures = {"img/x.png": "img/x.svg"}
+    rendered = course.convert(text, pictures=pictures)
+    executed = course.convert(text, pictures=pictures, task="execute")
+    for path in (*rendered.iterdir(), *executed.iterdir()):
+        found = unescape(re.sub(r"</?span[^>]*>", "", path.read_text()))
+        assert (found.count("img/x.svg"), found.count("img/x.png")) == (2, 1), path.name
+    plain, empty = course.convert(text), course.convert(text, pictures={})
+    assert all(path.read_bytes() == (empty / path.name).read_bytes() for path in plain.iterdir())
+    assert "x.svg" not in (plain / "completed.py").read_text()
+
+
 def test_warnings_come_once(course: Course) -> None:
-    course.convert("# %% tags=['kep']\nx\n\n# %% [markdown] tags=['kep']\n# $\\nope$\n", evaluate=False)
+    course.convert("# %% tags=['demo']\nx\n\n# %% [markdown] tags=['demo']\n# $\\nope$\n", evaluate=False)
     assert len(course.warnings) == 2
-    assert "'kep'" in course.warnings[0]
+    assert "'demo'" in course.warnings[0]
     assert r"\nope" in course.warnings[1]
+
+
+def test_a_warning_of_a_tag_is_the_same_for_all_languages_and_comes_from_render_only(course: Course) -> None:
+    text = """\
+# j2 from 'macros.j2' import header
+# {{ header("A", "B") }}
+
+# %% lang="de" tags=["delta"]
+1
+
+# %% lang="en" tags=["delta", "model"]
+2
+"""
+    course.convert(text, lang="de")
+    german = list(course.warnings)
+    course.warnings.clear()
+    course.convert(text, lang="en")
+    assert course.warnings == german
+    assert german == [
+        "line 4: the tag 'delta' means nothing to CLX; did you mean 'del'?",
+        "line 7: the tag 'model' means nothing to CLX; did you mean 'del'?",
+    ]
+    course.warnings.clear()
+    course.convert(text, lang="en", task="execute")
+    assert course.warnings == []
 
 
 @pytest.mark.parametrize(

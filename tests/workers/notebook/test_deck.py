@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck import DECK_EXTENSIONS, PROG_LANG, deck_language, is_deck, linked_files
+from clx.workers.notebook.deck import DECK_EXTENSIONS, PROG_LANG, deck_language, is_deck, linked_files, relinked
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,29 @@ heavy = {"jinja2", "jupytext", "nbformat", "pygments", "markdown_it", "zmq", "ju
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pictures_are_relinked_wherever_they_are_named_but_not_in_code() -> None:
+    text = """\
+<img src="img/x.png" width=3> <IMG alt='a' src='./img/x.png?v=1#top'> [![alt](img/x.png "T")](img/x.png)
+![](<img/a b.png>) ![](img/a%20b.png) ![](img/other.png) ![](https://host/img/x.png) [ref] `![](img/x.png)`
+
+```html
+<img src="img/x.png">
+```
+
+[ref]: img/x.png
+"""
+    assert (
+        relinked(text, {"img/x.png": "img/x.svg", "img/a b.png": "img/a b.svg"})
+        == """\
+<img src="img/x.svg" width=3> <IMG alt='a' src='./img/x.svg?v=1#top'> [![alt](img/x.svg "T")](img/x.svg)
+![](<img/a b.svg>) ![](img/a%20b.svg) ![](img/other.png) ![](https://host/img/x.png) [ref] `![](img/x.png)`
+
+```html
+<img src="img/x.png">
+```
+
+[ref]: img/x.svg
+"""
+    )

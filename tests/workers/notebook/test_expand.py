@@ -160,3 +160,63 @@ def test_templates_that_never_end_are_stopped(course: Course, bomb: str) -> None
     with pytest.raises(ConversionError):
         expanded(course, bomb)
     assert time.monotonic() - started < 20, "a bomb of this kind would take hours"
+
+
+DECK_WITH_SHIFTS = """\
+# j2 from 'macros.j2' import header
+# {{ header("A", "B") }}
+
+# %% one {# a comment
+over lines #}
+# j2 if true
+a
+
+# j2 endif
+# j2 include 'part.j2'
+{% for n in (1, 2) %}
+# %% turn {{ n }}
+{% endfor -%}
+
+{% raw %}
+{{ raw }}
+{% endraw %}
+# j2 macro box()
+  {{ caller() | trim | upper }}
+# j2 endmacro
+# j2 call box()
+
+  # %% in a call
+# j2 endcall
+# %% last{{ "  " }}
+"""
+
+
+def test_every_line_of_an_expansion_knows_the_line_it_was(course: Course) -> None:
+    course.write("part.j2", "# %% from a template\n")
+    found = expanded(course, DECK_WITH_SHIFTS)
+    pairs = zip(found.text.split("\n"), found.deck_lines(), strict=True)
+    assert [(text, line) for text, line in pairs if text.strip()] == [
+        ('# %% [markdown] lang="de" tags=["slide"]', 2),
+        ("# # A", None),
+        ('# %% [markdown] lang="en" tags=["slide"]', None),
+        ("# # B", None),
+        ("# %% one ", 4),
+        ("a", 7),
+        ("# %% from a template", None),
+        ("# %% turn 1", 12),
+        ("# %% turn 2", 12),
+        ("{{ raw }}", 16),
+        ("  # %% IN A CALL", 23),
+        ("# %% last  ", 25),
+    ]
+
+
+@pytest.mark.parametrize("line", ["{% set text %}\na\n{% endset %}{{ text | length }}", "a\x021\x03"])
+def test_no_line_is_claimed_where_the_two_expansions_differ(course: Course, line: str) -> None:
+    assert set(expanded(course, f"a\n{line}\nb\n").deck_lines()) == {None}
+
+
+def test_a_deck_that_is_gone_by_then_has_no_lines(course: Course) -> None:
+    found = expanded(course, "a\nb\n")
+    (course.root / "slides/module_100_m/topic_100_x/slides_x.py").unlink()
+    assert found.deck_lines() == [None, None, None]

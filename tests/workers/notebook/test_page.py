@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import require
 
+from clx.settings.schema import Settings
 from clx.workers.notebook.ansi import ansi_html
 from clx.workers.notebook.cells import read_cells
 from clx.workers.notebook.deck import PROG_LANG
 from clx.workers.notebook.output_html import CellRun
 from clx.workers.notebook.page import PageFrame, PageMaker
 from clx.workers.notebook.variants import in_language, variant
+from clx.workers.tools import locate
 
 MAKER = PageMaker()
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -283,3 +288,26 @@ def test_errors_that_belong_to_the_lesson() -> None:
 )
 def test_terminal_text(text: str, expected: str) -> None:
     assert ansi_html(text) == expected
+
+
+@pytest.mark.parametrize("width", [360, 500, 1000, 1400])
+def test_no_number_lies_over_code(tmp_path: Path, width: int) -> None:
+    require("browser")
+    browser = locate("browser", Settings())
+    assert browser is not None
+    text = "# %%\nx = 1\n\n# %% tags=['notes']\n" + "very_long_name = " * 20 + "1\n"
+    html, _ = page(text, kind="speaker", outputs=[])
+    script = """<script>
+    const box = element => element.getBoundingClientRect();
+    const lines = pre => { const range = document.createRange(); range.selectNodeContents(pre); return box(range); };
+    const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const cells = [...document.querySelectorAll(".in")].map(cell => [box(cell.querySelector(".n")), cell]);
+    document.title = cells.map(([n, cell]) => n.width > 0 && n.left >= 0 &&
+        !meets(n, lines(cell.querySelector("code"))) ? "clear" : "covered").join();
+    </script>"""
+    file = tmp_path / "page.html"
+    file.write_text(html.replace("</body>", f"{script}</body>"))
+    options = ["--no-sandbox", "--headless", f"--window-size={width},800", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [str(browser.path), *options, "--dump-dom", file.as_uri()]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "<title>clear,clear</title>" in found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Course
+from .conftest import TOPIC, Course
 
 SECRETS = ("Zebra", "Giraffe", "Okapi", "Lemur", "Quokka", "Wombat", "Numbat", "Tapir")
 DECK = """\
@@ -85,3 +85,45 @@ def test_no_tag_and_no_solution_shows_in_what_students_start_from(course: Course
     outputs = course.convert(text)
     for path in outputs.glob("code-along.*"):
         assert hits(path, ("narwhal", "manatee", "dugong", "'alt'", '"alt"', '"answer"')) == []
+
+
+def test_no_file_of_a_private_cell_is_there_for_the_public_run(course: Course) -> None:
+    course.write("prices.csv", "public price\n")
+    text = """\
+# %% tags=["private"]
+from pathlib import Path
+Path("new.txt").write_text("Zebra")
+Path("prices.csv").write_text("Zebra")
+Path("helper.py").write_text("answer = 'Zebra'")
+
+# %%
+from pathlib import Path
+for path in sorted(Path().iterdir()):
+    print(path, path.read_text() if path.suffix in (".csv", ".txt") else "")
+print(Path.cwd(), *sorted(path.name for path in Path.cwd().parents[2].iterdir()))
+"""
+    outputs = course.convert(text, task="execute")
+    assert course.facts["executions"] == 2
+    completed, speaker = ((outputs / name).read_text() for name in ("completed.html", "speaker.html"))
+    assert "prices.csv public price" in completed
+    assert "new.txt" not in completed
+    assert "helper.py" not in completed
+    assert hits(outputs / "completed.html", SECRETS) == []
+    assert "prices.csv Zebra" in speaker
+    assert str(course.root.parent) not in completed + speaker, "neither page shows where it was made"
+    assert f"\n{TOPIC} slides</pre>" in completed
+    assert sorted(path.name for path in course.root.parent.iterdir()) == ["course", "results"]
+
+
+def test_a_large_input_that_the_store_has_linked_is_not_copied(course: Course, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    stored.write_bytes(b"large")
+    stored.chmod(0o444)
+    course.write("small.csv", "x")
+    (course.root / TOPIC / "large.bin").hardlink_to(stored)
+    show = "import os\nprint([os.stat(name).st_nlink for name in ('large.bin', 'small.csv')])"
+    text = f"# %% tags=['private']\n1\n\n# %%\n{show}\n"
+    outputs = course.convert(text, task="execute")
+    assert "[3, 1]" in (outputs / "completed.html").read_text()
+    assert "[3, 1]" in (outputs / "speaker.html").read_text()
+    assert stored.stat().st_nlink == 2

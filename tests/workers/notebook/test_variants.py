@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import CellKind
+from clx.workers.notebook.markers import KNOWN_TAGS, CellKind
 from clx.workers.notebook.variants import (
     KINDS,
-    KNOWN_TAGS,
     Kind,
     has_secret_code,
     in_language,
+    unknown_tags,
     variant,
-    warn_unknown_tags,
 )
 
 
@@ -134,13 +133,10 @@ def test_secret_code_is_what_the_speaker_would_run_and_students_would_not() -> N
     assert not secret("private", source="  \n")
 
 
-def test_an_unknown_tag_warns_once_with_a_suggestion() -> None:
-    warnings: list[str] = []
-    known = [a_cell("code", *sorted(KNOWN_TAGS))]
-    odd = [a_cell("code", "kep"), a_cell("code", "kep", "xyzzy"), a_cell("markdown", "Private")]
-    warn_unknown_tags(in_language(known + odd, "en"), warnings.append)
-    assert warnings == [
-        "cell 2: the tag 'kep' means nothing to CLX; did you mean 'keep'?",
-        "cell 3: the tag 'xyzzy' means nothing to CLX",
-        "cell 4: the tag 'Private' means nothing to CLX; did you mean 'private'?",
+def test_unknown_tags_are_found_once_with_their_first_line() -> None:
+    cells = [
+        a_cell("code", *sorted(KNOWN_TAGS)),
+        a_cell("code", "demo", line=5),
+        a_cell("code", "demo", "xyzzy", line=9, lang="de"),
     ]
+    assert unknown_tags(cells) == {"demo": 5, "xyzzy": 9}

@@ -208,9 +208,8 @@ def _renamed(target: str, pictures: Mapping[str, str]) -> str:
     path = _local_path(target.strip())
     if path not in pictures:
         return target
-    written = re.split("[?#]", target.strip(), maxsplit=1)[0]
-    is_encoded = written.removeprefix("./") != path
-    return target.replace(written, quote(pictures[path]) if is_encoded else pictures[path], 1)
+    written = re.split("[?#]", target.strip(), maxsplit=1)[0].removeprefix("./")
+    return target.replace(written, pictures[path] if written == path else quote(pictures[path]), 1)
 
 
 def _local_path(target: str) -> str:

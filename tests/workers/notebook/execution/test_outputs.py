@@ -77,3 +77,21 @@ def test_more_text_than_the_limit_is_cut_with_a_note(parts: list[str]) -> None:
 def test_a_display_beyond_the_limit_is_left_out_with_a_note() -> None:
     found = outputs_of(display("x" * 8), display("y" * 8), display("z"), limit=10)
     assert [output["output_type"] for output in found] == ["display_data", "stream"]
+
+
+def test_the_note_stands_last_and_not_inside_what_was_cut() -> None:
+    cell = CellOutputs(10)
+    for kind, content in (stream("stderr", "x" * 11), display("y" * 3), stream("stdout", "o")):
+        cell.add(kind, content)
+    result = cell.result()
+    assert result.is_cut
+    assert [output.get("text", "")[:5] for output in result.outputs] == ["x" * 5 + "", "[outp"]
+
+
+def test_nothing_is_cut_at_the_limit_or_after_clearing() -> None:
+    cell = CellOutputs(10)
+    cell.add(*stream("stdout", "x" * 11))
+    cell.add("clear_output", {"wait": False})
+    cell.add(*stream("stdout", "x" * 10))
+    assert not cell.result().is_cut
+    assert [output["text"] for output in cell.result().outputs] == ["x" * 10]
