@@ -1,6 +1,6 @@
 """Turn what a terminal showed (ANSI text on standard input) into an SVG picture for the README.
 
-    tmux capture-pane -p -e | python scripts/terminal_picture.py docs/images/terminal.svg "clx build course.yaml"
+tmux capture-pane -p -e | python scripts/terminal_picture.py docs/images/terminal.svg "clx build course.yaml"
 """
 
 from __future__ import annotations

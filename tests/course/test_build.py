@@ -140,7 +140,8 @@ def test_a_failing_deck_fails_alone(course: Course) -> None:
     assert failure["source"] == "slides/module_1/topic_100_names/slides_names.py"
     assert failure["line"] == 2
     assert "undefined_name" in failure["traceback"]
-    assert f"cell {failure['cell']}, line 2" in built.stderr
+    assert failure["source_line"] == 9
+    assert f"slides_names.py:9 (cell {failure['cell']})" in built.stderr
     names = {Path(path).name for path in tree(course.output)}
     assert {"02 Names.ipynb", "02 Names.py", "02 Names.html", "01 values en.html"} <= names
     assert not list(course.output.glob("public/En/*/Slides/Html/Completed/*/02 Names.html"))
@@ -288,7 +289,7 @@ def test_new_makes_a_course_that_builds(tmp_path: Path) -> None:
     assert done.returncode == 0
     built = clx("build", str(tmp_path / "mine/course.yaml"), "--plantuml-workers", "1")
     assert built.returncode == 0, built.stderr
-    assert re.search(r"1 decks, .* 0 reused", built.stdout)
+    assert re.search(r"1 deck, .* 0 reused", built.stdout)
     assert clx("new", str(tmp_path / "mine")).returncode == 2
 
 

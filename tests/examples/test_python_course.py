@@ -14,7 +14,7 @@ from clx.course.topics import resolve_topics
 from clx.workers.notebook.cells import Cell, read_cells
 from clx.workers.notebook.deck import deck_language
 from clx.workers.notebook.expand import Expanded, expand
-from clx.workers.notebook.variants import KNOWN_TAGS
+from clx.workers.notebook.markers import KNOWN_TAGS
 
 COURSE = Path(__file__).parents[2] / "examples" / "python-course"
 TOPIC_DATA = COURSE / "slides" / "module_300_data" / "topic_300_bicycle_data"

@@ -172,6 +172,8 @@ class Build:
 
     def _warn(self, warnings: list[str]) -> None:
         for text in dict.fromkeys(warnings):
+            if text in self.report.warnings:
+                continue
             self.report.warnings.append(text)
             self.display.warning(text)
 

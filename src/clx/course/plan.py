@@ -244,7 +244,10 @@ class Planner:
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
     def _renamed(self, place: CourseTopic, deck: str, facts: DeckFacts, pictures: Mapping[str, str]) -> dict[str, str]:
-        """Pictures of diagrams that the deck names with another extension than they get; warns of missing ones."""
+        """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
+
+        Warns of pictures that nothing makes.
+        """
         found = {}
         format_ = self._settings.diagrams.format
         base = f"{place.topic.base}/"
@@ -256,7 +259,8 @@ class Planner:
                 if path in facts.missing:
                     self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
             elif extension.lower() in _CONVERTED and extension != f".{format_}":
-                found[picture] = f"{stem}.{format_}"
+                written = os.path.relpath(path, deck.rpartition("/")[0])
+                found[written] = os.path.splitext(written)[0] + f".{format_}"  # noqa: PTH122
         return dict(sorted(found.items()))
 
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:

@@ -271,7 +271,7 @@ class Publisher:
                 is_wanted = target in numbers and (numbers[target], row.path) in wanted
                 if is_wanted or (row.source, row.task) in failed or not selection.covers(row.slice):
                     continue
-                kept += self._remove(row)
+                kept += self._remove(row, whole=target not in numbers)
                 removed.append(row)
                 del rows[row.path]
         if removed and self._ledger is not None:
@@ -279,8 +279,13 @@ class Publisher:
                 self._ledger.published(self._owner, [], [(row.target, row.path) for row in removed])
         return [f"{row.target}/{row.path}" for row in removed], kept
 
-    def _remove(self, row: PublishedFile) -> list[str]:
-        """Remove one file; returns its path instead when it was changed by somebody else."""
+    @staticmethod
+    def _remove(row: PublishedFile, *, whole: bool) -> list[str]:
+        """Remove one file, and directories that are empty then; the target's own only when it goes as a *whole*.
+
+        Returns:
+            Its path instead when it was changed by somebody else.
+        """
         full = Path(row.target, row.path)
         if not _is_as_written(full, row):
             return [str(full)] if full.exists() else []
@@ -291,7 +296,7 @@ class Publisher:
                 f"{full} is no longer made but cannot be removed: {error.strerror}.",
                 "Make its directory writable and build again, or remove it yourself.",
             ) from error
-        _remove_empty(full.parent, Path(row.target))
+        _remove_empty(full.parent, Path(row.target).parent if whole else Path(row.target))
         return []
 
     # -- one publisher at a time ------------------------------------------------------------------

@@ -28,7 +28,10 @@ class Failure:
 
     @property
     def place(self) -> str:
-        """Source, cell and line in one phrase."""
+        """Where the author has to look: source and its line, or cell and line within it."""
+        if "source_line" in self.error:
+            cell = f" (cell {self.error['cell']})" if "cell" in self.error else ""
+            return f"{self.source}:{self.error['source_line']}{cell}"
         parts = [self.source]
         if "cell" in self.error:
             parts.append(f"cell {self.error['cell']}")

@@ -352,16 +352,12 @@ class _SpecReader(Reader):
         return targets
 
     def _check_target_paths(self, targets: tuple[OutputTarget, ...], node: Node) -> None:
-        """No target lies in another: each removes what it no longer makes."""
-        for number, (target, item) in enumerate(zip(targets, node.items, strict=True)):
-            for other in targets[:number]:
-                inside = {
-                    f"{target.path}/".startswith(f"{other.path}/"),
-                    f"{other.path}/".startswith(f"{target.path}/"),
-                }
-                if target.path and other.path and (True in inside or "." in (target.path, other.path)):
-                    fact = f'the path of target "{target.name}" is, or lies in, that of "{other.name}" (or the reverse)'
-                    self.problem(item, fact, "Give each target a directory of its own.")
+        first: dict[str, OutputTarget] = {}
+        for target, item in zip(targets, node.items, strict=True):
+            earlier = first.setdefault(target.path, target)
+            if earlier is not target and target.path:
+                fact = f'the targets "{earlier.name}" and "{target.name}" have one path: {target.path}'
+                self.problem(item, fact, "Give each target a directory of its own.")
 
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))

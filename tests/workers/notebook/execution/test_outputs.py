@@ -85,7 +85,7 @@ def test_the_note_stands_last_and_not_inside_what_was_cut() -> None:
         cell.add(kind, content)
     result = cell.result()
     assert result.is_cut
-    assert [output.get("text", "")[:5] for output in result.outputs] == ["x" * 5 + "", "[outp"]
+    assert [output.get("text", "")[:5] for output in result.outputs] == ["xxxxx", "[outp"]
 
 
 def test_nothing_is_cut_at_the_limit_or_after_clearing() -> None:

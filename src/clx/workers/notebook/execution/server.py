@@ -24,6 +24,7 @@ FORKSERVER = Path(__file__).with_name("forkserver.py")
 START_TIMEOUT = 60.0
 """Seconds a parent or a kernel has to come up; a cold disk and a first import can take long."""
 END_TIMEOUT = 10.0
+_PREFIX = "clx-k-"
 _LONGEST_DIRECTORY = 70
 """Socket paths must fit into 108 bytes (``sun_path``), 104 on macOS."""
 _MARK = "CLX_KERNEL_PARENT"
@@ -270,7 +271,25 @@ def _short_directory() -> Path:
     base = tempfile.gettempdir()
     if len(os.fsencode(base)) > _LONGEST_DIRECTORY - 20:
         base = "/tmp"  # noqa: S108 (mkdtemp makes a private directory in it)
-    return Path(tempfile.mkdtemp(prefix="clx-k-", dir=base))
+    _remove_orphans(Path(base))
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+
+
+def _remove_orphans(base: Path) -> None:
+    """Remove what workers left that were killed together with their parents of kernels."""
+    for path in base.glob(f"{_PREFIX}*"):
+        pid = path.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and path.stat().st_uid == os.getuid() and not _is_running(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _environment(directory: Path, mark: str) -> dict[str, str]:
