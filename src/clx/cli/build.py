@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -152,6 +151,8 @@ def _display(options: dict[str, Any]) -> Any:
 
 
 def _write_report(path: Path, document: dict[str, Any]) -> None:
+    import json
+
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

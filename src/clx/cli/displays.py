@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -145,6 +144,8 @@ class Json(Shown):
         self._emit("line", text=text)
 
     def _emit(self, event: str, **fields: Any) -> None:
+        import json
+
         super().line(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))
 
     def explain(self, job: str, reason: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +21,13 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory, state_directory
-from clx.db.ledger import Ledger, Owner, PublishedFile
+from clx.db.ledger import Ledger, Owner
 from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
-from clx.workers.upkeep import prune_if_due
 
 if TYPE_CHECKING:
     from clx.course.session import Session
@@ -90,14 +88,17 @@ class Build:
             DatabaseError: the job table cannot be used.
             OutputError: the output tree cannot be written.
         """
-        spec = load_spec(self.options.spec)
-        self._locate(spec)
-        topics = resolve_topics(spec, self._root)
-        Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
-        database = self._open_existing()
+        database = None
+        gc.disable()  # planning makes many objects and no garbage: looking for it takes a tenth of the time
         try:
+            spec = load_spec(self.options.spec)
+            self._locate(spec)
+            topics = resolve_topics(spec, self._root)
+            Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
+            database = self._open_existing()
             return self._run(topics, database)
         finally:
+            gc.enable()
             if database is not None:
                 database.close()
             self.report.seconds = time.monotonic() - self._started
@@ -134,10 +135,9 @@ class Build:
         planner = Planner(
             self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
         )
-        with _no_collection():
-            plan = planner.plan()
-            publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
-            missing, outdated = self._compare(plan, ledger, publisher)
+        plan = planner.plan()
+        publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
+        missing, outdated = self._compare(plan, ledger, publisher)
         self._warn(plan.warnings)
         self._count(plan, missing)
         reasons = Reasons(root, ledger)
@@ -157,6 +157,8 @@ class Build:
                 self._run_jobs(missing, writable, publisher, reasons)
             self._remove_stale(plan, publisher)
             if missing:
+                from clx.workers.upkeep import prune_if_due  # nothing to run, nothing to tidy up
+
                 prune_if_due(writable)
         self._tell_replaced(publisher)
         publisher.close()
@@ -195,8 +197,8 @@ class Build:
         """
         if ledger is None or self.options.force:
             return list(plan.jobs), []
-        rows = self._rows_of_diagrams(plan, publisher)
-        unsure = [job for job in plan.jobs if not self._is_current(job, rows, publisher)]
+        pictures = self._places_of_diagrams(plan, publisher)
+        unsure = [job for job in plan.jobs if not self._is_current(job, pictures, publisher)]
         known = ledger.results([job.key for job in unsure]) if unsure else {}
         missing, outdated = [], []
         for job in unsure:
@@ -210,24 +212,22 @@ class Build:
         return missing, outdated
 
     @staticmethod
-    def _rows_of_diagrams(plan: Plan, publisher: Publisher) -> dict[str, list[PublishedFile]]:
+    def _places_of_diagrams(plan: Plan, publisher: Publisher) -> dict[str, list[Place]]:
         """Published pictures by key: how many a diagram has is not known beforehand."""
-        found: dict[str, list[PublishedFile]] = {job.key: [] for job in plan.jobs if job.is_diagram}
-        for rows in publisher.owned.values() if found else ():
-            for row in rows.values():
-                if row.key in found:
-                    found[row.key].append(row)
+        found: dict[str, list[Place]] = {job.key: [] for job in plan.jobs if job.is_diagram}
+        for target, stamps in enumerate(publisher.stamps) if found else ():
+            for path, key, _size, _mtime in stamps.values():
+                if key in found:
+                    found[key].append(Place(target, path, ""))
         return found
 
-    def _is_current(self, job: PlannedJob, rows: Mapping[str, list[PublishedFile]], publisher: Publisher) -> bool:
+    def _is_current(self, job: PlannedJob, pictures: Mapping[str, list[Place]], publisher: Publisher) -> bool:
         """Whether every file of a job is there as its result says."""
         first = all(publisher.is_current(place, job.key) for places in job.places.values() for place in places)
         if not first or not job.is_diagram:
             return first
-        numbers = [(publisher.number(row.target), row) for row in rows[job.key]]
-        further = [Place(number, row.path, row.slice) for number, row in numbers if number >= 0]
-        self._further |= {(place.target, place.path) for place in further}
-        return all(publisher.is_current(place, job.key) for place in further)
+        self._further |= {(place.target, place.path) for place in pictures[job.key]}
+        return all(publisher.is_current(place, job.key) for place in pictures[job.key])
 
     def _outdated(self, job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item] | None:
         """Files of a job that are not as its result says; None when the store lacks bytes for one."""
@@ -274,6 +274,8 @@ class Build:
     ) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
 
+        gc.enable()
+
         def publish(job: PlannedJob, result: dict[str, Any]) -> None:
             self._done[job.key] = result
             self._warn([f"{job.source}: {text}" for text in result["warnings"]])
@@ -306,10 +308,10 @@ class Build:
             for place in job.places_of(name)
         }
         wanted = plan.places.keys() | self._further | further
+        self.report.files = len(wanted)
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        self.report.files = len(wanted)
         self.report.removed, self.report.kept = publisher.remove_stale(
             wanted, self.options.selection, failed, within=str(self._output)
         )
@@ -320,16 +322,6 @@ class Build:
         more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
         kept = f"replaced, and kept in {publisher.kept_in}"
         self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Planning makes many objects and no garbage: looking for it costs a build with nothing to do a tenth."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class _Borrowed:

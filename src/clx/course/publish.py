@@ -56,7 +56,7 @@ class Publisher:
         state_dir: for locks and, on the same file system, temporary files.
 
     Attributes:
-        owned: files of *owner* by target directory and path.
+        stamps: per target, the stamps of the files that *owner* has there, by path.
         replaced: files that CLX had not written, or that were changed since, and that had to make way.
         kept_in: where those were moved.
     """
@@ -69,8 +69,7 @@ class Publisher:
         self._ledger = ledger
         self._store = store
         self._state_dir = state_dir
-        self.owned = ledger.outputs(owner) if ledger else {}
-        self._rows = [self.owned.setdefault(target, {}) for target in targets]
+        self.stamps = [ledger.stamps(owner, target) if ledger else {} for target in targets]
         self._checked: set[str] = set()
         self._directories: dict[tuple[int, str], int] = {}
         self._temporary: dict[int, Path] = {}
@@ -100,25 +99,25 @@ class Publisher:
 
     def is_current(self, place: Place, key: str) -> bool:
         """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
-        row = self._rows[place.target].get(place.path)
-        if row is None or row.key != key:
+        row = self.stamps[place.target].get(place.path)
+        if row is None or row[1] != key:
             return False
         folder, _, name = place.path.rpartition("/")
         try:
             found = os.stat(name, dir_fd=self._directory(place.target, folder))
         except OSError:
             return False
-        return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+        return found.st_size == row[2] and found.st_mtime_ns == row[3]
 
-    def number(self, target: str) -> int:
-        """Which of the targets a directory is; -1 for none."""
-        return self.targets.index(target) if target in self.targets else -1
+    def owned(self) -> dict[str, dict[str, PublishedFile]]:
+        """All files of the owner by target and path, also in targets the course no longer has."""
+        return self._ledger.outputs(self._owner) if self._ledger is not None else {}
 
     def files_of(self, source: str, task: str) -> list[str]:
         """Absolute paths of the files one job has published."""
         return [
             f"{target}/{row.path}"
-            for target, rows in self.owned.items()
+            for target, rows in self.owned().items()
             for row in rows.values()
             if (row.source, row.task) == (source, task)
         ]
@@ -183,18 +182,18 @@ class Publisher:
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
         )
-        self._rows[item.place.target][item.place.path] = row
+        self.stamps[item.place.target][row.path] = (row.path, row.key, row.size, row.mtime_ns)
         return row
 
     def _make_way(self, item: Item, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
         if not final.is_file() or self._ledger is None:
             return
-        row = self._rows[item.place.target].get(item.place.path)
-        if row is not None and _is_as_written(final, row):
+        row = self.stamps[item.place.target].get(item.place.path)
+        if row is not None and _is_as_written(final, row[2], row[3]):
             return
         target = self.targets[item.place.target]
-        written = row.digest if row is not None else self._ledger.digest_written(target, item.place.path)
+        written = self._ledger.digest_written(target, item.place.path)
         if written is not None and _has_bytes(final, written):
             return
         kept = self.kept_in / hashlib.sha256(target.encode()).hexdigest()[:8] / item.place.path
@@ -263,21 +262,32 @@ class Publisher:
         """
         removed: list[PublishedFile] = []
         kept: list[str] = []
+        if not self._has_unwanted(wanted, selection, within):
+            return [], []
         numbers = {target: number for number, target in enumerate(self.targets)}
-        for target, rows in self.owned.items():
+        for target, rows in self.owned().items():
             if target not in numbers and (selection.targets is not None or not _is_below(target, within)):
                 continue
-            for row in list(rows.values()):
+            for row in rows.values():
                 is_wanted = target in numbers and (numbers[target], row.path) in wanted
                 if is_wanted or (row.source, row.task) in failed or not selection.covers(row.slice):
                     continue
                 kept += self._remove(row, whole=target not in numbers)
                 removed.append(row)
-                del rows[row.path]
         if removed and self._ledger is not None:
             with self._locked():
                 self._ledger.published(self._owner, [], [(row.target, row.path) for row in removed])
         return [f"{row.target}/{row.path}" for row in removed], kept
+
+    def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
+        """Whether there may be anything to remove: a look at the stamps, before all that is known is read."""
+        for number, stamps in enumerate(self.stamps):
+            if any((number, path) not in wanted for path in stamps):
+                return True
+        if selection.targets is not None or self._ledger is None:
+            return False
+        known = set(self.targets)
+        return any(target not in known and _is_below(target, within) for target in self._ledger.targets(self._owner))
 
     @staticmethod
     def _remove(row: PublishedFile, *, whole: bool) -> list[str]:
@@ -287,7 +297,7 @@ class Publisher:
             Its path instead when it was changed by somebody else.
         """
         full = Path(row.target, row.path)
-        if not _is_as_written(full, row):
+        if not _is_as_written(full, row.size, row.mtime_ns):
             return [str(full)] if full.exists() else []
         try:
             full.unlink(missing_ok=True)
@@ -353,12 +363,12 @@ def _copy_checked(source: Path, target: Path, digest: str) -> None:
             raise ArtifactError(f"{source} changed while it was being copied.", "Build again.")
 
 
-def _is_as_written(path: Path, row: PublishedFile) -> bool:
+def _is_as_written(path: Path, size: int, mtime_ns: int) -> bool:
     try:
         found = path.stat()
     except OSError:
         return False
-    return found.st_size == row.size and found.st_mtime_ns == row.mtime_ns
+    return found.st_size == size and found.st_mtime_ns == mtime_ns
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

@@ -42,6 +42,10 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
+Stamp = tuple[str, str, int, int]
+"""What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
+
+
 class Owner(NamedTuple):
     """Who owns published files: a course file, built into an output directory; both absolute paths."""
 
@@ -122,6 +126,19 @@ class Ledger:
     def all_results(self) -> list[tuple[str, Any]]:
         """Every stored result: what the artifact store must keep."""
         return [(key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")]
+
+    def stamps(self, owner: Owner, target: str) -> dict[str, Stamp]:
+        """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""
+        rows = self.database.read(
+            "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
+            (*owner, target),
+        )
+        return {row[0]: row for row in rows}
+
+    def targets(self, owner: Owner) -> list[str]:
+        """Directories of all targets in which *owner* has files."""
+        rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
+        return [row[0] for row in rows]
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""

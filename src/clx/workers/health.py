@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from clx.errors import ToolMissingError
@@ -49,10 +48,12 @@ class Finding:
 
 def examine(types: Collection[str], settings: Settings) -> list[Finding]:
     """Look at everything the worker *types* need."""
+    import importlib.util  # a build with nothing to do need not
+
     found = []
     for type_ in types:
         for package, extra in _PACKAGES.get(type_, {}).items():
-            there = find_spec(package) is not None
+            there = importlib.util.find_spec(package) is not None
             detail = "installed" if there else "not installed"
             found.append(Finding(package, type_, there, True, detail, f'pip install "clx[{extra}]"'))
         for required, names in ((True, _TOOLS.get(type_, ())), (False, _OPTIONAL.get(type_, ()))):

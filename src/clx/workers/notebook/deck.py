@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import quote, unquote
 
 from clx.errors import ConversionError
 
@@ -209,6 +208,8 @@ def _renamed(target: str, pictures: Mapping[str, str]) -> str:
     if path not in pictures:
         return target
     written = re.split("[?#]", target.strip(), maxsplit=1)[0].removeprefix("./")
+    from urllib.parse import quote
+
     return target.replace(written, pictures[path] if written == path else quote(pictures[path]), 1)
 
 
@@ -216,4 +217,6 @@ def _local_path(target: str) -> str:
     if _SCHEME.match(target) or target.startswith(("/", "\\")):
         return ""
     path = target.partition("#")[0].partition("?")[0]
+    from urllib.parse import unquote  # a build with nothing to do reads no deck
+
     return unquote(path).removeprefix("./")
