@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faults", "settings", "workers")
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
+
+# a shell that runs the suite in the background makes it, and all it starts, ignore SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ROOT = Path(__file__).parent
 _passed: Counter[str] = Counter()

@@ -15,6 +15,7 @@ import pytest
 from tests.course.courses import Course
 from tests.docker.machine import IMAGE, ONE, SLOW, Machine, one_deck
 
+from clx.db.database import Database
 from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.executors import docker
@@ -198,6 +199,7 @@ def spawn(machine: Machine, **changes: Any) -> Spawn:
 def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     names = itertools.chain(["same", "same"], map(str, itertools.count()))
     monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
+    Database.open(machine.database).close()  # as whoever starts workers has done
     workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
     try:
         machine.wait_until(lambda: len(machine.containers()) == 2, "not both workers have a container")
