@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests.course.courses import DECK, HEADER, Course, clx, tree
 
+from clx.db.database import Database
+
 GOLDEN = Path(__file__).with_name("golden_tree.txt")
 
 
@@ -441,3 +443,11 @@ def test_svg_pictures_are_linked_as_svg(course: Course) -> None:
     assert "img/flow.svg" in text
     assert "img/flow-2.svg" in text
     assert (page.parent / "img/flow-2.svg").is_file()
+
+
+def test_a_deterministic_error_is_not_retried(course: Course) -> None:
+    course.deck("a", HEADER % ("A", "A") + "# %%\n1 / 0\n")
+    course.spec("a")
+    course.build(code=1)
+    with Database.open(course.root / ".clx/jobs.db", readonly=True) as database:
+        assert database.read("SELECT run, max_runs FROM jobs WHERE state = 'failed'") == [(1, 3), (1, 3)]
