@@ -122,16 +122,7 @@ def cold(folder: Path, rounds: int) -> None:
 
     def nbconvert() -> None:
         with ThreadPoolExecutor(2) as two:
-            each: list[str | Path] = [
-                peer,
-                "-m",
-                "nbconvert",
-                "--execute",
-                "--to",
-                "html",
-                "--output-dir",
-                folder / "html",
-            ]
+            each = convert_command(folder)
             list(two.map(lambda path: run([*each, path]), notebooks))
 
     theirs = seconds(nbconvert, rounds=1)
@@ -216,18 +207,7 @@ def heavy(folder: Path, rounds: int) -> None:
     notebook = notebooks_of(spec)[0]
     page = next(spec.parent.glob("output/public/En/Bench/Slides/Html/Completed/Part/*.html")).read_text()
     assert "data:image/png;base64," in page
-    command: list[str | Path] = [
-        python(),
-        "-m",
-        "nbconvert",
-        "--execute",
-        "--to",
-        "html",
-        "--output-dir",
-        folder / "html",
-        notebook,
-    ]
-    theirs = seconds(lambda: run(command), rounds=rounds)
+    theirs = seconds(lambda: run([*convert_command(folder), notebook]), rounds=rounds)
     row("a deck with numpy, pandas and a plot (of ten) / a fresh kernel", ours, theirs, 0.25)
 
 
