@@ -200,10 +200,18 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
     names = itertools.chain(["same", "same"], map(str, itertools.count()))
     monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
+    before = {each.name for each in machine.containers()}
     workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
+
+    def made() -> set[str]:
+        return {each.name for each in machine.containers()} - before
+
     try:
-        machine.wait_until(lambda: len(machine.containers()) == 2, "not both workers have a container")
-        assert len({each.name for each in machine.containers()}) == 2
+        machine.wait_until(
+            lambda: len(made()) == 2 or not all(worker.is_alive() for worker in workers),
+            f"not both workers have a container; before: {before}",
+        )
+        assert len(made()) == 2, [worker.tail() for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
