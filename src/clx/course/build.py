@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -307,7 +307,8 @@ class Build:
             for name, _digest, _size in self._done[job.key]["outputs"]
             for place in job.places_of(name)
         }
-        wanted = plan.places.keys() | self._further | further
+        further |= self._further
+        wanted: Collection[tuple[int, str]] = plan.places.keys() | further if further else plan.places
         self.report.files = len(wanted)
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
