@@ -26,7 +26,7 @@ from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
 from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_engine import connect, engine_errors, is_conflict, is_not_found
+from clx.workers.executors.docker_engine import connect, engine_errors, is_ambiguous, is_conflict, is_not_found
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
 from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper
@@ -257,7 +257,7 @@ def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
         except EngineError as error:
             if container is not None:
                 _remove(container)
-            if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error)):
+            if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error) or is_ambiguous(error)):
                 _drop_network(client, spawn)
                 raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
             ensure_network(client, spawn.settings.docker.network)

@@ -85,6 +85,11 @@ def is_not_found(error: EngineError) -> bool:
     return getattr(error.__cause__, "status_code", None) == 404
 
 
+def is_ambiguous(error: EngineError) -> bool:
+    """Whether it came from a network of which two processes made one each at the same moment."""
+    return "is ambiguous" in str(error.__cause__)
+
+
 def is_conflict(error: EngineError) -> bool:
     """Whether it came from a name that is taken."""
     return getattr(error.__cause__, "status_code", None) == 409

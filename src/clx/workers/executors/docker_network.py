@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import Any
 
 from clx.errors import EngineError
 from clx.workers.executors.docker_engine import engine_errors
 
 LABEL = "clx.network"
+_making = threading.Lock()
 _BUILT_IN = frozenset({"none", "host", "bridge"})
 
 
@@ -20,9 +22,18 @@ def ensure_network(client: Any, name: str) -> None:
     """
     if name in _BUILT_IN:
         return
-    with engine_errors(f"make the network {name}"):
+    with _making, engine_errors(f"make the network {name}"):
         if not _find(client, name):
             client.networks.create(name, labels={LABEL: "1"}, check_duplicate=True)
+        _drop_twins(client, name)
+
+
+def _drop_twins(client: Any, name: str) -> None:
+    """Keep one network of the name: two processes that make it at once may both succeed, and neither is usable."""
+    for twin in sorted(_find(client, name), key=lambda network: str(network.id))[1:]:
+        if LABEL in (twin.attrs.get("Labels") or {}):
+            with contextlib.suppress(EngineError), engine_errors():
+                twin.remove()
 
 
 def drop_network(client: Any, name: str) -> bool:
