@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -114,3 +117,145 @@ def test_a_timeout_fails_the_job_though_the_function_goes_on(queue: Queue) -> No
     assert job is not None
     assert job.error == {"type": "Timeout", "message": "The job ran longer than 0.03 seconds."}
     assert job.result is None
+
+
+@pytest.mark.parametrize("result", [object(), float("nan"), "\udce9"], ids=["object", "nan", "half a character"])
+def test_a_result_that_json_cannot_say_is_the_failure_of_its_job_alone(queue: Queue, result: object) -> None:
+    ids = queue.enqueue_many([NewJob("t", {"n": n}, max_runs=1) for n in range(3)])
+
+    Consumer(queue, {"t": lambda job: result if job.payload["n"] == 1 else job.payload}).run(until_idle=True)
+
+    jobs = queue.get_many(ids)
+    assert [job.state for job in jobs] == ["succeeded", "failed", "succeeded"]
+    assert [job.result for job in jobs] == [{"n": 0}, None, {"n": 2}]
+    assert jobs[1].error is not None
+    assert jobs[1].error["type"] == "QueueError"
+
+
+def test_an_interrupted_consumer_reports_what_is_done_and_hands_the_rest_back(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t", {"n": n}) for n in range(30)])
+
+    def work(job: Job) -> None:
+        if job.payload["n"] == 20:
+            raise KeyboardInterrupt
+
+    consumer = Consumer(queue, {"t": work})
+    with pytest.raises(KeyboardInterrupt):
+        consumer.run()
+
+    jobs = queue.get_many(ids)
+    assert [job.state for job in jobs] == ["succeeded"] * 20 + ["queued"] * 10
+    assert jobs[20].run - jobs[20].released == 0
+    row = WorkerTable(queue.database).get(consumer.worker)
+    assert row is not None
+    assert (row.state, row.jobs_succeeded) == ("stopped", 20)
+
+
+def test_a_function_that_ends_the_program_has_failed(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=1))
+
+    def work(_job: Job) -> None:
+        raise SystemExit("enough")
+
+    with pytest.raises(SystemExit, match="enough"):
+        Consumer(queue, {"t": work}).run()
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert job.error is not None
+    assert (job.state, job.error["type"], job.error["message"]) == ("failed", "SystemExit", "enough")
+
+
+def test_a_full_disk_is_waited_for(queue: Queue) -> None:
+    """What was done before it filled up is reported when there is space, not done again."""
+    ids = queue.enqueue_many([NewJob("t") for _ in range(5)])
+    done: list[int] = []
+
+    def work(job: Job) -> str:
+        done.append(job.id)
+        if len(done) == 5:
+            connection = queue.database.connection()
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+            threading.Timer(0.5, room.set).start()
+        return "x" * 20_000
+
+    room = threading.Event()
+    consumer = Consumer(queue, {"t": work}, ahead=1)
+    warned: list[str] = []
+
+    class Making(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warned.append(record.getMessage())
+            assert room.wait(30)
+            queue.database.connection().execute("PRAGMA max_page_count = 1000000")
+
+    handler = Making()
+    logging.getLogger("clx.consumer").addHandler(handler)
+    try:
+        consumer.run(until_idle=True)
+    finally:
+        logging.getLogger("clx.consumer").removeHandler(handler)
+
+    assert warned[0].startswith("No space left")
+    assert sorted(done) == ids
+    assert [(job.state, job.run) for job in queue.get_many(ids)] == [("succeeded", 1)] * 5
+
+
+def test_a_job_cancelled_while_it_is_held_ahead_ends(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t", {"n": n}) for n in range(200)])
+    ran: list[int] = []
+
+    def work(job: Job) -> None:
+        ran.append(job.payload["n"])
+        held = queue.search(state="running", limit=1)[0]
+        if not cancelled and held.id != job.id:
+            queue.cancel([held.id])
+            cancelled.append(held.id)
+            assert queue.wait([held.id], timeout=30)[0].state == "cancelled"
+
+    cancelled: list[int] = []
+    Consumer(queue, {"t": work}, lease=60).run(until_idle=True)
+
+    assert len(cancelled) == 1
+    assert cancelled[0] - ids[0] not in ran
+    assert queue.stats() == {"t": {"succeeded": 199, "cancelled": 1}}
+
+
+_PEER = """
+import sys, time
+from clx import Consumer, Queue
+with Queue.open(sys.argv[1]) as queue:
+    Consumer(queue, {"t": lambda job: print("begun", flush=True) or time.sleep(600)}, lease=3_600_000).run()
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_a_killed_peer_is_noticed_without_waiting_for_its_lease(queue: Queue, state: str) -> None:
+    """Its lease is an hour; whoever else consumes sees that the process is gone, even in the middle of a job."""
+    job_id = queue.enqueue(NewJob("t"))
+    command = [sys.executable, "-c", _PEER, str(queue.database.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:
+        assert peer.stdout is not None
+        assert peer.stdout.readline() == "begun\n"
+        peer.kill()
+    consumer = Consumer(queue, {"t": lambda _job: consumer.stop(), "busy": lambda _job: _await_rescue(queue, job_id)})
+    if state == "busy":
+        queue.enqueue(NewJob("busy"))
+
+    consumer.run()
+
+    (job,) = queue.wait([job_id], timeout=30)
+    assert (job.state, job.run, job.kills) == ("succeeded", 2, 1)
+    assert queue.runs(job_id)[0]["cause"] == {"kind": "gone"}
+
+
+def _await_rescue(queue: Queue, job_id: int) -> None:
+    with Bells(queue.database, ["t"]) as bells:
+        job = queue.get(job_id)
+        while job is not None and job.state == "running":
+            bells.wait(1)
+            bells.silence()
+            job = queue.get(job_id)
+    assert job is not None
+    assert job.state == "queued"

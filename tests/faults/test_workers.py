@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -109,3 +110,14 @@ def test_a_stopped_worker_hands_its_job_back_uncounted(queue: Queue, worker: Any
     assert job is not None
     assert (job.state, job.released) == ("queued", 1)
     _until(lambda: not sleeper.is_running())
+
+
+def test_a_worker_reports_and_claims_the_next_job_in_one_transaction(queue: Queue) -> None:
+    """Killed right after its first report was committed, it has the second job already."""
+    ids = queue.enqueue_many([NewJob("t", {"files": [], "sleep": 0}) for _ in range(2)])
+    command = [sys.executable, "-c", _WORKER, str(queue.database.path)]
+    environment = {**os.environ, "CLX_CRASH": "settle.after_commit:1"}
+    died = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert [job.state for job in queue.get_many(ids)] == ["succeeded", "running"]

@@ -24,11 +24,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
-from clx.db.records import Report
+from clx.db.records import Report, encode
+from clx.db.strike_off import strike_off_gone
 from clx.db.waiting import SLOW_BEAT, Bells
 from clx.db.workers import WorkerTable, register_this_process
-from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.errors import ClxError, DatabaseBusyError, DatabaseFullError, LostRunError
 
 log = logging.getLogger("clx.consumer")
 
@@ -75,6 +78,7 @@ class Consumer:
         self._left = sys.maxsize if limit is None else limit
         self._room = 1
         self._stopping = threading.Event()
+        self._broken: BaseException | None = None
         self._holding = _Holding()
 
     def stop(self) -> None:
@@ -83,7 +87,14 @@ class Consumer:
         self.queue.database.doorbell.ring(*self._types)
 
     def run(self, *, until_idle: bool = False) -> int:
-        """Do jobs until :meth:`stop`, or until there is none left; returns how many runs were reported."""
+        """Do jobs until :meth:`stop`, or until there is none left; returns how many were done.
+
+        However it ends, what was done is reported and what was not goes back to the queue.
+
+        Raises:
+            LostWorkerError: somebody took this program for dead, and its jobs were given to others.
+            DatabaseError: the database failed for good. Locked or full it is waited for instead.
+        """
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         done = 0
@@ -91,32 +102,48 @@ class Consumer:
             with Bells(self.queue.database, self._types) as bells:
                 while not self._stopping.is_set() and self._left:
                     bells.silence()
-                    turn = self._turn()
-                    done += turn
-                    if not turn and until_idle:
+                    turn = self._turn_or_wait()
+                    done += turn or 0
+                    if turn == 0 and until_idle:
                         break
-                    if not turn:
-                        self._rest(bells)
+                    if turn == 0:
+                        bells.wait(SLOW_BEAT)
         finally:
             self._stopping.set()
             self._holding.end()
             keeper.join()
-            WorkerTable(self.queue.database).end(self.worker, "stopped")
+            self._leave()
+        if self._broken is not None:
+            raise self._broken
         return done
 
-    def _rest(self, bells: Bells) -> None:
-        bells.wait(SLOW_BEAT)
-        with suppress(DatabaseBusyError, DatabaseFullError):
-            self.queue.rescue()
+    def _turn_or_wait(self) -> int | None:
+        """One turn; None when the table takes nothing at the moment, after a pause."""
+        try:
+            return self._turn()
+        except (DatabaseBusyError, DatabaseFullError) as error:
+            log.warning("%s", error.fact)
+            self._stopping.wait(SLOW_BEAT)
+            return None
+
+    def _leave(self) -> None:
+        """Report what is done, hand back what is not, and strike this worker off."""
+        try:
+            self._settle(claim=False)
+            self.queue.release_worker(self.worker)
+            WorkerTable(self.queue.database).end(self.worker, "stopped")
+        except ClxError as error:  # its leases tell what it could not say
+            log.warning("%s", error.fact)
 
     # -- jobs -------------------------------------------------------------------------------------
 
     def _turn(self) -> int:
-        """Claim, and go on until nothing is held; returns how many runs were reported."""
-        claimed = self._settle(claim=True) if self.queue.may_claim(self._types, self._pool) else []
+        """Claim, and go on until nothing is held; returns how many jobs were done."""
+        if not self._holding.is_holding() and not self.queue.may_claim(self._types, self._pool):
+            return 0
         done = 0
-        while claimed:
-            self._holding.fill(claimed)
+        self._settle(claim=True)
+        while held := self._holding.waiting:
             started = flushed = time.perf_counter()
             while (job := self._holding.take()) is not None:
                 self._holding.done(self._do(job))
@@ -124,8 +151,8 @@ class Consumer:
                 if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
                     self._settle(claim=False)
                     flushed = time.perf_counter()
-            self._adapt(len(claimed), time.perf_counter() - started)
-            claimed = self._settle(claim=not self._stopping.is_set())
+            self._adapt(held, time.perf_counter() - started)
+            self._settle(claim=not self._stopping.is_set())
         return done
 
     def _adapt(self, jobs: int, seconds: float) -> None:
@@ -133,47 +160,66 @@ class Consumer:
         fitting = int(FLUSH * jobs / max(seconds, 1e-6))
         self._room = max(1, min(self._ahead, fitting, self._room * 4))
 
-    def _settle(self, *, claim: bool) -> list[Job]:
+    def _settle(self, *, claim: bool) -> None:
         """Report what is done, and claim as many as there is room for."""
         reports = self._holding.take_reports()
-        room = min(self._room, self._left) if claim else 0
+        room = max(0, min(self._room, self._left) - self._holding.waiting) if claim else 0
         if not reports and not room:
-            return []
-        settled = self.queue.settle(
-            reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
-        )
+            return
+        try:
+            settled = self.queue.settle(
+                reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
+            )
+        except BaseException:
+            self._holding.keep_reports(reports)
+            raise
         for report in settled.lost:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
         self._left -= len(settled.claimed)
-        return settled.claimed
+        self._holding.fill(settled.claimed)
 
     def _do(self, job: Job) -> Report:
         try:
-            return Success(job.id, job.run, self.handlers[job.type](job))
+            result = self.handlers[job.type](job)
+            # said in JSON here, so that a result which JSON cannot say is this job's failure and nobody else's
+            return Success(job.id, job.run, None if result is None else msgspec.Raw(encode(result).encode()))
         except Exception as error:
-            described = {
-                "type": type(error).__name__,
-                "message": str(error) or type(error).__name__,
-                "traceback": traceback.format_exc(),
-            }
-            return Failure(job.id, job.run, described, retry=True)
+            return Failure(job.id, job.run, _described(error), retry=True)
+        except KeyboardInterrupt:  # no fault of the job's: it goes back uncounted
+            raise
+        except BaseException as error:
+            self._holding.done(Failure(job.id, job.run, _described(error), retry=True))
+            raise
 
     # -- the keeper's thread ----------------------------------------------------------------------
 
     def _keep(self) -> None:
-        next_beat = time.monotonic() + self._lease / 6000
+        beat = self._lease / 6000
+        next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
         while not self._stopping.is_set():
-            self._holding.wait(next_beat - time.monotonic())
+            self._holding.wait(min(next_beat, next_sweep) - time.monotonic())
             try:
                 if self._holding.is_at_a_long_job():
                     self._relieve()
                 if (job := self._holding.overrun()) is not None:
                     self._time_out(job)
                 if time.monotonic() >= next_beat:
-                    next_beat = time.monotonic() + self._lease / 6000
+                    next_beat = time.monotonic() + beat
                     self._beat()
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + SLOW_BEAT
+                    self._sweep()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
+            except BaseException as error:  # without this thread nothing renews the leases: the other one must end
+                self._broken = error
+                self.stop()
+
+    def _sweep(self) -> None:
+        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
+        for row in strike_off_gone(self.queue.database):
+            log.warning("worker %s is gone; its jobs were given to others", row.id)
+        self.queue.rescue()
 
     def _relieve(self) -> None:
         """Report what was done before the long job, and hand back what waits behind it."""
@@ -189,10 +235,19 @@ class Consumer:
 
     def _beat(self) -> None:
         WorkerTable(self.queue.database).beat(self.worker)
-        for job in self._holding.held():
+        for job_id, run in self._holding.held():
             with suppress(LostRunError):
-                if self.queue.heartbeat(job.id, job.run, lease=self._lease) == "cancel":
-                    self._holding.drop(job)
+                told = self.queue.heartbeat(job_id, run, lease=self._lease)
+                if told == "cancel" and self._holding.drop(job_id):
+                    self.queue.end_cancelled(job_id, run)
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    return {
+        "type": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": traceback.format_exc(),
+    }
 
 
 class _Holding:
@@ -242,15 +297,29 @@ class _Holding:
             found, self._reports = self._reports, []
             return found
 
-    def held(self) -> list[Job]:
-        """Every job whose lease must be renewed."""
+    def keep_reports(self, reports: list[Report]) -> None:
+        """Hold what could not be reported until the next time."""
         with self._changed:
-            return [*self._waiting, *([self._running] if self._running else [])]
+            self._reports = reports + self._reports
 
-    def drop(self, job: Job) -> None:
-        """Do not begin *job* any more."""
-        with self._changed, suppress(ValueError):
-            self._waiting.remove(job)
+    def is_holding(self) -> bool:
+        """Whether there is anything to do or to report."""
+        with self._changed:
+            return bool(self._waiting or self._reports)
+
+    def held(self) -> list[tuple[int, int]]:
+        """Job and run of everything whose lease must be renewed."""
+        with self._changed:
+            jobs = [*self._waiting, *([self._running] if self._running else [])]
+            return [(job.id, job.run) for job in jobs] + [(report.job_id, report.run) for report in self._reports]
+
+    def drop(self, job_id: int) -> bool:
+        """Do not begin a job any more; false when it was begun already."""
+        with self._changed:
+            found = next((job for job in self._waiting if job.id == job_id), None)
+            if found is not None:
+                self._waiting.remove(found)
+            return found is not None
 
     def is_at_a_long_job(self) -> bool:
         """Whether something is held up by the job at hand."""

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeVar
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, driver, error_name, translate
-from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
+from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -88,12 +88,15 @@ class Database:
         self.path = path.absolute()
         self.readonly = readonly
         self.state_dir = state_directory(self.path)
+        if journal_mode not in _BUSY_TIMEOUT:
+            raise UsageError(f'"{journal_mode}" is no journal mode.', f"Possible here: {', '.join(_BUSY_TIMEOUT)}.")
         self._journal_mode = journal_mode
         self._busy_timeout = _BUSY_TIMEOUT[journal_mode] if busy_timeout is None else busy_timeout
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._closed = False
         self._file: tuple[int, int] | None = None
         self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
 
@@ -135,11 +138,16 @@ class Database:
             raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
         held: _Held | None = getattr(self._local, "held", None)
         if held is None:
+            self._refuse_when_closed()
             held = _Held(self._connect())
             self._local.held = held
             with self._lock:
                 self._connections.add(held)
         return held.connection
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
 
     def _connect(self) -> Any:
         mode = "ro" if self.readonly else "rwc"
@@ -200,7 +208,8 @@ class Database:
         return str(self.read("PRAGMA journal_mode")[0][0])
 
     def close(self) -> None:
-        """Close every connection of this object."""
+        """Close every connection of this object, which is of no more use."""
+        self._closed = True
         with self._lock:
             connections = list(self._connections)
         self._local = threading.local()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
@@ -32,7 +32,9 @@ from clx.db.records import (
     Settled,
     Success,
     encode,
+    new_jobs,
 )
+from clx.db.validation import check_choice, check_claim, check_ids
 from clx.errors import LostRunError
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
@@ -114,6 +116,7 @@ class Queue(Lookup):
                 ``raise``; or ``replace``: a queued one becomes this job and keeps its id.
 
         Raises:
+            QueueError: *on_conflict* is another word, or JSON cannot say the payload.
             JobExistsError: such a job exists and *on_conflict* is ``raise``, or it runs and may not be replaced.
             UnknownJobError: it needs a job that is not in the table.
         """
@@ -130,10 +133,11 @@ class Queue(Lookup):
         """Store many jobs in one transaction, all or none; *batch* is noted as wanting each of them.
 
         Raises:
-            JobExistsError, UnknownJobError: as :meth:`enqueue`.
+            QueueError, JobExistsError, UnknownJobError: as :meth:`enqueue`.
             LostBatchError: the batch has ended.
         """
-        todo = list(jobs)
+        check_choice("on_conflict", on_conflict, get_args(OnConflict))
+        todo = new_jobs(jobs)
         at = now_ms() if now is None else now
 
         def body(connection: Any, bells: set[str]) -> list[int]:
@@ -156,7 +160,7 @@ class Queue(Lookup):
         Returns:
             The id of the batch and those of its jobs.
         """
-        todo = list(jobs)
+        todo = new_jobs(jobs)
         at = now_ms() if now is None else now
         told = encode(callback)
 
@@ -194,6 +198,7 @@ class Queue(Lookup):
         Raises:
             LostWorkerError: the worker was struck off.
         """
+        check_claim(types, n, lease)
         at = now_ms() if now is None else now
         if not self._fruitful and not self.may_claim(types, pool, now=at):
             return []
@@ -229,6 +234,7 @@ class Queue(Lookup):
         Raises:
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
+        check_claim(types, n, lease)
         at = now_ms() if now is None else now
         me = self._me(types) if worker is None else worker
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
@@ -387,6 +393,7 @@ class Queue(Lookup):
         Returns:
             The ids that are cancelled now.
         """
+        check_ids(job_ids)
         at = now_ms() if now is None else now
 
         def body(connection: Any, bells: set[str]) -> list[int]:
@@ -404,6 +411,7 @@ class Queue(Lookup):
         Raises:
             JobExistsError: a live job has the key of one of them; none was changed.
         """
+        check_ids(job_ids)
         at = now_ms() if now is None else now
 
         def body(connection: Any, bells: set[str]) -> list[int]:
@@ -420,6 +428,7 @@ class Queue(Lookup):
         Returns:
             The jobs as they are then; some are still live when the time was up.
         """
+        check_ids(job_ids)
         from clx.db.waiting import wait_for_jobs
 
         wait_for_jobs(self, job_ids, timeout)

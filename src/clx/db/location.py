@@ -31,7 +31,6 @@ def open_database(path_or_url: str | Path, **options: Any) -> Database:
     given = dict(parse_qsl(parts.query))
     if parts.scheme != "sqlite" or parts.netloc:
         raise UsageError(f"{text} is not a database CLX can open.", "Write a path, or sqlite:///PATH.")
-    unknown = set(given) - {"journal_mode"}
-    if unknown or given.get("journal_mode", "wal") not in {"wal", "delete"}:
+    if set(given) - {"journal_mode"} or given.get("journal_mode", "wal") not in {"wal", "delete"}:
         raise UsageError(f"{text}: only journal_mode=wal or journal_mode=delete can be set.", "Correct the URL.")
     return Database.open(Path(unquote(parts.path)[1:]), **{**given, **options})

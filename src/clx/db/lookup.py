@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from clx.db import statements as sql
 from clx.db.database import Database
 from clx.db.records import Job, JobState, decode, encode, job_from_row
+from clx.db.validation import check_choice, check_ids
 
 _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
@@ -43,7 +44,12 @@ class Lookup:
         return job_from_row(rows[0]) if rows else None
 
     def get_many(self, job_ids: Sequence[int]) -> list[Job]:
-        """Those of *job_ids* that exist, by id."""
+        """Those of *job_ids* that exist, by id.
+
+        Raises:
+            QueueError: *job_ids* is no list of ids.
+        """
+        check_ids(job_ids)
         return [job_from_row(row) for row in self.database.read(_BY_IDS, (encode(list(job_ids)),))]
 
     def get_changed(self, job_ids: Sequence[int], running: Collection[int]) -> list[Job]:
@@ -75,8 +81,13 @@ class Lookup:
             worker: only jobs this worker has now or ended last.
             before: only ids below this one; pass the last id seen to get the next page.
             limit: how many at most.
+
+        Raises:
+            QueueError: a state is none.
         """
         states = None if state is None else [state] if isinstance(state, str) else list(state)
+        for each in states or ():
+            check_choice("A state", each, get_args(JobState))
         params: dict[str, Any] = {
             "type": type, "pool": pool, "key": key, "worker": worker, "batch": batch, "before": before,
             "states": None if states is None else encode(states),

@@ -39,6 +39,7 @@ class MemoryDatabase(Database):
     def connection(self) -> Any:
         """The one connection."""
         if self._only is None:
+            self._refuse_when_closed()
             self._only = driver.connect(":memory:", isolation_level=None, check_same_thread=False)
             self._only.execute("PRAGMA foreign_keys = ON")
         return self._only
@@ -46,6 +47,7 @@ class MemoryDatabase(Database):
     def close(self) -> None:
         """Forget everything."""
         with self._turn:
+            self._closed = True
             if self._only is not None:
                 self._only.close()
                 self._only = None

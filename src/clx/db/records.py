@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from clx.db.statements import NO_TIME
+from clx.db.validation import check_new_job, is_finite, storable
 from clx.errors import QueueError
 
 OnConflict = Literal["raise", "return", "replace"]
@@ -16,11 +17,31 @@ JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 encode_bytes = msgspec.json.encode
 decode = msgspec.json.decode
+_PLAIN = "Use text, finite numbers, true, false, None, lists and mappings of these."
 
 
 def encode(value: Any) -> str:
-    """JSON text as the tables keep it."""
-    return encode_bytes(value).decode()
+    """JSON text as the tables keep it.
+
+    Raises:
+        QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character.
+    """
+    try:
+        encoded = encode_bytes(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise QueueError(f"JSON cannot say this: {error}.", _PLAIN) from error
+    # NaN becomes null: worth a look only where there is one
+    if b"null" in encoded and value is not None and not is_finite(msgspec.to_builtins(value)):
+        raise QueueError("JSON cannot say this: a number is not finite (NaN or infinite).", _PLAIN)
+    return encoded.decode()
+
+
+def encode_error(error: Mapping[str, Any]) -> str:
+    """JSON text of a failure; what JSON cannot say is told as text, because a failure must not get lost."""
+    try:
+        return encode(error)
+    except QueueError:
+        return encode(storable(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +76,19 @@ class NewJob:
     needs: Collection[int] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.priority <= 5:
-            raise QueueError(f"The priority {self.priority} is not one of 1 to 5.", "5 is claimed first; 3 is usual.")
-        if self.max_runs < 1 or not self.type or (self.timeout is not None and self.timeout < 1):
-            raise QueueError("A job has a type, at least one run and, where it has one, a positive timeout.")
+        check_new_job(self)
+
+
+def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
+    """A list of *jobs*.
+
+    Raises:
+        QueueError: they are something else.
+    """
+    found = [] if isinstance(jobs, NewJob) else list(jobs)
+    if isinstance(jobs, NewJob) or not all(isinstance(job, NewJob) for job in found):
+        raise QueueError("Jobs go in as a list of NewJob.", 'Write [NewJob("type", {…})].')
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +158,10 @@ class Failure:
     backoff: int | None = None
     stderr: str | None = None
     peak_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.error, Mapping):
+            raise QueueError("A failure is described by a mapping.", 'Write {"message": "…"}.')
 
 
 Report = Success | Failure

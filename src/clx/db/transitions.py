@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from clx.db import statements as sql
 from clx.db.backoff import backoff
-from clx.db.records import Failure, Job, NewJob, OnConflict, Report, Success, decode, encode, job_from_row
+from clx.db.records import Failure, Job, NewJob, OnConflict, Report, Success, decode, encode, encode_error, job_from_row
 from clx.errors import JobExistsError, LostBatchError, LostWorkerError, UnknownJobError
 
 ENDED = "build"
@@ -203,7 +203,7 @@ def fail(
     run = running(connection, report.job_id, report.run)
     if run is None:
         return None
-    error = encode(report.error)
+    error = encode_error(report.error)
     again = report.retry and run.counted < run.max_runs
     state: Literal["queued", "failed", "cancelled"] = "failed"
     if again and run.cancel_requested:

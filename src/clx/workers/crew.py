@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
+from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
@@ -44,12 +45,9 @@ def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), l
     Returns:
         The ids of the workers struck off.
     """
-    table, queue = WorkerTable(database), Queue(database)
     silent_since = None if lease is None else now_ms() - int(lease * 1000)
-    gone = [row for row in table.list() if row.id not in spare and _is_lost(row, silent_since)]
+    gone = strike_off(database, lambda row: row.id not in spare and _is_lost(row, silent_since))
     for row in gone:
-        queue.rescue_worker(row.id, {"kind": "gone"})
-        table.end(row.id, "its process is gone", dead=True)
         shutil.rmtree(work_directory(database, row.id), ignore_errors=True)
         log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
     return [row.id for row in gone]

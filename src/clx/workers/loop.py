@@ -27,7 +27,8 @@ from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.doorbell import Bell
-from clx.db.jobs import Job, Queue
+from clx.db.jobs import Failure, Job, Queue, Success
+from clx.db.records import Report
 from clx.db.transitions import UNWANTED
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
@@ -76,9 +77,8 @@ class Worker:
         self.post = post
         self._make_converter = converter
         self._converter: Converter | None = None
-        self._jobs = jobs
+        self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._table = WorkerTable(database)
         self._store = ArtifactStore(database.state_dir / "artifacts")
         self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
@@ -143,22 +143,26 @@ class Worker:
         self._keeper.drain()
 
     def run_once(self) -> bool:
-        """Claim and do one job; false when there was none."""
-        lease = int(self._jobs.lease * 1000)
-        claimed = self._queue.claim([self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=lease)
+        """Do jobs, one at a time, for as long as each report finds another to claim; false when there was none."""
+        claimed = self._queue.claim(
+            [self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=self._lease
+        )
         if not claimed:
             return False
-        job = claimed[0]
-        self._keeper.watch(job)
-        try:
-            self._do(job)
-        except LostRunError as error:
-            log.warning("%s", error.fact)
-        finally:
-            self._keeper.unwatch()
+        while claimed:
+            job = claimed[0]
+            if self._stop_reason:  # told to end between the claim and now: not begun, so another may have it
+                with contextlib.suppress(LostRunError):
+                    self._queue.release(job.id, job.run)
+                break
+            self._keeper.watch(job)
+            try:
+                claimed = self._settle(job, self._do(job))
+            finally:
+                self._keeper.unwatch()
         return True
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job) -> Report:
         directory = self._directory / f"{job.id}-{job.run}"
         try:
             if self._converter is None:
@@ -166,24 +170,34 @@ class Worker:
             result = run_job(job, self._converter, self._store, directory)
         except Exception as error:
             described, retry = describe_failure(error)
-            self._report(
-                job,
-                lambda: self._queue.fail(job.id, job.run, described, retry=retry, peak_memory=peak_memory()),
-            )
-        else:
-            self._report(job, lambda: self._queue.finish(job.id, job.run, result, peak_memory=peak_memory()))
+            return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
+        return Success(job.id, job.run, result, peak_memory=peak_memory())
 
-    def _report(self, job: Job, report: Callable[[], object]) -> None:
-        """Have the end of *job* taken; while the table takes nothing, keep its lease and try again."""
+    def _settle(self, job: Job, report: Report) -> list[Job]:
+        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
+
+        Returns:
+            The next job, if there is one and this worker is not about to end.
+        """
         while self._keeper.settle():
             try:
-                report()
+                settled = self._queue.settle(
+                    [report],
+                    [self.post.type],
+                    0 if self._stop_reason else 1,
+                    worker=self.post.worker_id,
+                    pool=self.post.pool,
+                    lease=self._lease,
+                )
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
                 self._keeper.watch(job)
                 time.sleep(SLOW_BEAT)
-            else:
-                return
+                continue
+            for lost in settled.lost:
+                log.warning("run %s of job %s is no longer this worker's", lost.run, lost.job_id)
+            return settled.claimed
+        return []
 
 
 class Keeper(threading.Thread):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clx.db.jobs import NewJob, Queue
-from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
+from clx.errors import DatabaseError, JobExistsError, LostBatchError, QueueError, UnknownJobError
 
 
 def test_a_job_is_in_the_table_when_enqueue_returned(open_queue: Callable[[], Queue]) -> None:
@@ -110,3 +110,99 @@ def test_an_ended_batch_takes_no_more_jobs(queue: Queue) -> None:
 def test_values_the_table_does_not_take_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(QueueError):
         NewJob(**{"type": "t", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"type": 5}, "type 5"),
+        ({"type": "a\0b"}, "type"),
+        ({"payload": [1, 2]}, "payload"),
+        ({"pool": None}, "pool None"),
+        ({"key": 7}, "key 7"),
+        ({"priority": "5"}, "priority '5'"),
+        ({"priority": 2.5}, "priority 2.5"),
+        ({"not_before": 1.5}, "not_before 1.5"),
+        ({"not_before": 2**70}, "not_before"),
+        ({"deadline": "tomorrow"}, "deadline 'tomorrow'"),
+        ({"needs": 5}, "needs 5"),
+        ({"needs": "5"}, "needs '5'"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(QueueError) as refused:
+        NewJob(**{"type": "t", **wrong})
+    assert told in refused.value.fact
+    assert refused.value.next_step
+
+
+_NOT_JSON: list[Any] = [float("nan"), [1, {"deep": float("-inf")}], object(), "\udce9", {(1, 2): 3}, 1 + 2j]
+
+
+@pytest.mark.parametrize("value", _NOT_JSON, ids=repr)
+def test_what_json_cannot_say_is_refused_and_not_changed_into_something_else(queue: Queue, value: Any) -> None:
+    with pytest.raises(QueueError, match="JSON cannot say this"):
+        queue.enqueue(NewJob("t", {"value": value}))
+    assert queue.stats() == {}
+
+    queue.enqueue(NewJob("t", {"value": None}))
+    job = queue.claim(["t"])[0]
+    with pytest.raises(QueueError, match="JSON cannot say this"):
+        queue.finish(job.id, job.run, value)
+    with pytest.raises(QueueError, match="JSON cannot say this"):
+        queue.heartbeat(job.id, job.run, progress=[value])
+    queue.finish(job.id, job.run, [None, 10**30])
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.payload, found.result) == ({"value": None}, [None, 10**30])
+
+
+@pytest.mark.parametrize("value", _NOT_JSON, ids=repr)
+def test_a_failure_is_told_even_where_json_cannot_say_it(queue: Queue, value: Any) -> None:
+    queue.enqueue(NewJob("t", max_runs=1))
+    job = queue.claim(["t"])[0]
+
+    assert queue.fail(job.id, job.run, {"message": "no", "value": value}) == "failed"
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert found.error is not None
+    assert found.error["message"] == "no"
+    assert found.error["value"]
+
+
+def test_a_failure_is_a_mapping(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"))
+    job = queue.claim(["t"])[0]
+
+    with pytest.raises(QueueError, match="mapping"):
+        queue.fail(job.id, job.run, "it broke")  # type: ignore[arg-type]
+
+
+def test_words_and_lists_that_are_none_are_refused(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (lambda: queue.enqueue(NewJob("t"), on_conflict="retrun"), 'Did you mean "return"?'),  # type: ignore[arg-type]
+        (lambda: queue.enqueue_many(NewJob("t")), "[NewJob("),  # type: ignore[arg-type]
+        (lambda: queue.enqueue_many([{"type": "t"}]), "[NewJob("),  # type: ignore[list-item]
+        (lambda: queue.search(state="queue"), 'Did you mean "queued"?'),  # type: ignore[arg-type]
+        (lambda: queue.claim("t"), "['t']"),
+        (lambda: queue.claim(["t"], -1), "whole number"),
+        (lambda: queue.claim(["t"], lease=0), "from 1"),
+        (lambda: queue.cancel(job_id), "[id]"),  # type: ignore[arg-type]
+        (lambda: queue.retry(job_id), "[id]"),  # type: ignore[arg-type]
+        (lambda: queue.wait(job_id), "[id]"),  # type: ignore[arg-type]
+    ]
+    for call, next_step in wrong:
+        with pytest.raises(QueueError) as refused:
+            call()
+        assert next_step in refused.value.next_step
+    assert [(job.id, job.state) for job in queue.search()] == [(job_id, "queued")]
+
+
+def test_a_closed_queue_says_so(open_queue: Callable[[], Queue]) -> None:
+    queue = open_queue()
+    queue.close()
+
+    with pytest.raises(DatabaseError, match="closed by this program"):
+        queue.stats()

@@ -1,0 +1,115 @@
+"""What the queue takes: everything else is refused before it reaches the table, with the name of what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from clx.db.statements import NO_TIME
+from clx.errors import QueueError
+from clx.settings.problems import did_you_mean, shortened
+
+
+def _is_whole(value: object, lowest: int = 0, highest: int = NO_TIME) -> bool:
+    return isinstance(value, int) and lowest <= value <= highest
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+_MISSING = object()
+_NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
+    ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty"),
+    ("payload", _MISSING, lambda value: isinstance(value, Mapping), "a mapping"),
+    ("pool", "", _is_text, "a text"),
+    ("key", None, lambda value: isinstance(value, str), "a text, or None"),
+    ("priority", 3, lambda value: _is_whole(value, 1, 5), "1 to 5; 5 is claimed first, 3 is usual"),
+    ("max_runs", 3, lambda value: _is_whole(value, 1), "a whole number from 1"),
+    ("not_before", 0, _is_whole, "milliseconds UTC, a whole number"),
+    ("deadline", None, _is_whole, "milliseconds UTC, a whole number, or None"),
+    ("timeout", None, lambda value: _is_whole(value, 1), "milliseconds, a whole number from 1, or None"),
+    ("needs", (), lambda value: isinstance(value, Collection) and not isinstance(value, str), "a list of job ids"),
+)
+"""Attribute, the value that needs no look (most jobs have it), whether another is allowed, and what is."""
+
+
+def check_new_job(job: object) -> None:
+    """Hold a :class:`~clx.db.records.NewJob` to what the table takes.
+
+    Raises:
+        QueueError: names the attribute, its value and what is allowed.
+    """
+    for name, usual, is_allowed, allowed in _NEW_JOB:
+        value = getattr(job, name)
+        if value is not usual and not is_allowed(value):
+            raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"It is {allowed}.")
+
+
+def check_claim(types: Sequence[str], n: int, lease: int) -> None:
+    """Hold the arguments of a claim to what they mean.
+
+    Raises:
+        QueueError: names the argument.
+    """
+    if isinstance(types, str):
+        raise QueueError(f"Job types are given as a list, not as the text {_shown(types)}.", f"Write [{types!r}].")
+    if not _is_whole(n):
+        raise QueueError(f"{_shown(n)} jobs cannot be claimed.", "Give a whole number.")
+    if not _is_whole(lease, 1):
+        raise QueueError(f"A lease of {_shown(lease)} is not possible.", "It is milliseconds, a whole number from 1.")
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Hold an argument to the words it may be.
+
+    Raises:
+        QueueError: it is another.
+    """
+    if value not in allowed:
+        raise QueueError(f"{name} cannot be {_shown(value)}.", did_you_mean(str(value), allowed))
+
+
+def check_ids(job_ids: object) -> None:
+    """Hold an argument to a collection of job ids.
+
+    Raises:
+        QueueError: it is one id, or something else.
+    """
+    if not isinstance(job_ids, Collection) or isinstance(job_ids, str):
+        raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id].")
+
+
+def is_finite(value: Any) -> bool:
+    """Whether no number in *value*, plain nested containers, is one that JSON cannot say (NaN, infinite)."""
+    left = [value]
+    while left:
+        match left.pop():
+            case float() as number if not math.isfinite(number):
+                return False
+            case dict() as found:
+                left.extend(found.values())
+            case list() | tuple() as found:
+                left.extend(found)
+    return True
+
+
+def storable(value: Any) -> Any:
+    """*value* with everything that JSON cannot say replaced by its text: a failure is always told."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else repr(value)
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case Mapping():
+            return {storable(str(name)): storable(each) for name, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [storable(each) for each in value]
+    return storable(repr(value))
+
+
+def _shown(value: object) -> str:
+    return shortened(repr(value))
