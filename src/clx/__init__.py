@@ -1,6 +1,7 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``.
+Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
+``Queue.settle`` takes: ``Success``, ``Failure``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"Consumer": "clx.db.consumer", "Job": "clx.db.jobs", "NewJob": "clx.db.jobs", "Queue": "clx.db.jobs"}
+_PUBLIC = {
+    "Consumer": "clx.db.consumer",
+    "Failure": "clx.db.records",
+    "Job": "clx.db.records",
+    "NewJob": "clx.db.records",
+    "Queue": "clx.db.jobs",
+    "Success": "clx.db.records",
+}
 """Name → where it is; ``__init__.pyi`` tells type checkers the same."""
+
+__all__ = [*_PUBLIC]  # noqa: PLE0604  (names that __getattr__ gives)
 
 
 def __getattr__(name: str) -> Any:

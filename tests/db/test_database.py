@@ -188,3 +188,21 @@ def test_a_write_ahead_log_on_a_network_is_refused(tmp_path: Path, monkeypatch: 
     with pytest.raises(DatabaseError, match="network file system"):
         Database.open(tmp_path / "jobs.db")
     Database.open(tmp_path / "other.db", journal_mode="delete").close()
+
+
+@pytest.mark.parametrize("content", [b"just text, no database at all, and long enough to be looked at" * 20, None])
+def test_what_is_no_job_table_gets_nothing_beside_it(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "notes.txt"
+    path.mkdir() if content is None else path.write_bytes(content)
+
+    with pytest.raises(DatabaseError):
+        Database.open(path)
+
+    assert list(tmp_path.iterdir()) == [path]
+    assert content is None or path.read_bytes() == content
+
+
+def test_another_word_for_the_journal_mode_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='"wall" is no journal mode'):
+        Queue.open(tmp_path / "jobs.db", journal_mode="wall")
+    assert list(tmp_path.iterdir()) == []

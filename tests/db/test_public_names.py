@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 import clx
-from clx import Consumer, Job, NewJob, Queue
 
 
 def test_the_names_are_what_they_say() -> None:
-    assert [each.__name__ for each in (Consumer, Job, NewJob, Queue)] == ["Consumer", "Job", "NewJob", "Queue"]
+    namespace: dict[str, type] = {}
+    exec("from clx import *", namespace)
+    del namespace["__builtins__"]
+    assert {name: found.__name__ for name, found in namespace.items()} == {
+        name: name for name in ("Consumer", "Failure", "Job", "NewJob", "Queue", "Success")
+    }
     with pytest.raises(AttributeError):
         clx.Nothing  # type: ignore[attr-defined]  # noqa: B018
 

@@ -108,16 +108,18 @@ class Database:
             DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
         """
         database = cls(Path(path), **options)
-        if not database.readonly:
-            try:
-                prepare_state_directory(database.path)
-            except OSError as error:
-                raise DatabaseError(
-                    f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-                    "Make it writable, or name another file with --db-path.",
-                ) from error
         try:
+            if not database.readonly:
+                database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
+            if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
+                prepare_state_directory(database.path)
+        except OSError as error:
+            database.close()
+            raise DatabaseError(
+                f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+                "Make it writable, or name another file with --db-path.",
+            ) from error
         except BaseException:
             database.close()
             raise
