@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from clx.db.clock import now_ms
 from clx.db.doorbell import Bell, Doorbell
 from clx.db.jobs import NewJob, Queue
+from clx.db.waiting import SLOW_BEAT, rest
 
 
 def _rings(bell: Bell) -> bool:
@@ -72,3 +74,21 @@ def test_what_is_put_in_rings_for_its_type(tmp_path: Path) -> None:
             job = queue.claim(["t"])[0]
             queue.finish(job.id, job.run)
             assert _rings(done)
+
+
+def test_a_worker_that_found_nothing_waits_until_the_next_delayed_job_is_due(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        assert rest(queue) == SLOW_BEAT
+        queue.enqueue(NewJob("t", not_before=now_ms() + 3_600_000))
+        assert rest(queue) == SLOW_BEAT
+        queue.enqueue(NewJob("t", not_before=now_ms() + 200))
+        assert 0 < rest(queue) <= 0.2
+
+
+def test_whoever_finds_that_delayed_jobs_are_due_wakes_their_workers(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue(NewJob("other", not_before=2000), now=1000)
+        door = queue.database.doorbell
+        with door.listen("other") as bell, door.listen("t") as mine:
+            assert queue.claim(["t"], now=2000) == []
+            assert (_rings(bell), _rings(mine)) == (True, False)

@@ -29,7 +29,7 @@ import msgspec
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
 from clx.db.records import Report, encode
 from clx.db.strike_off import strike_off_gone
-from clx.db.waiting import SLOW_BEAT, Bells
+from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import ClxError, DatabaseBusyError, DatabaseFullError, LostRunError
 
@@ -107,7 +107,7 @@ class Consumer:
                     if turn == 0 and until_idle:
                         break
                     if turn == 0:
-                        bells.wait(SLOW_BEAT)
+                        bells.wait(rest(self.queue))
         finally:
             self._stopping.set()
             self._holding.end()

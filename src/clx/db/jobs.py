@@ -250,7 +250,8 @@ class Queue(Lookup):
                 transitions.account(connection, me, at, **tally)
             if not n:
                 return Settled([], lost)
-            return Settled(transitions.claim(connection, me, types, pool, n, lease, at, harmless=harmless), lost)
+            claimed = transitions.claim(connection, me, types, pool, n, lease, at, bells, harmless=harmless)
+            return Settled(claimed, lost)
 
         return self._write("settle" if reports else "claim", body)
 

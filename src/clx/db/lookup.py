@@ -62,6 +62,11 @@ class Lookup:
         """Those of *job_ids* that still wait or run."""
         return [row[0] for row in self.database.read(_LIVE_AMONG, (encode(list(job_ids)),))]
 
+    def next_due(self) -> int | None:
+        """When the next delayed job can be claimed, milliseconds UTC; None where none is delayed."""
+        due = self.database.read(sql.NEXT_DUE)[0][0]
+        return None if due is None else int(due)
+
     def search(
         self,
         *,

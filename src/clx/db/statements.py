@@ -44,7 +44,10 @@ MAY_CLAIM = (
     "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now)"
 )
 """Whether the worker was not struck off, and whether delayed jobs are due."""
-PROMOTE = "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ?"
+PROMOTE = (
+    "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? "
+    "RETURNING type"
+)
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 _TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "

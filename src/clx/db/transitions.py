@@ -135,7 +135,16 @@ def want(connection: Any, batch: int, ids: Sequence[int]) -> None:
 
 
 def claim(
-    connection: Any, worker: int, types: Sequence[str], pool: str, n: int, lease: int, now: int, *, harmless: bool
+    connection: Any,
+    worker: int,
+    types: Sequence[str],
+    pool: str,
+    n: int,
+    lease: int,
+    now: int,
+    bells: set[str],
+    *,
+    harmless: bool,
 ) -> list[Job]:
     """Give up to *n* queued jobs to *worker*.
 
@@ -149,7 +158,7 @@ def claim(
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
     if due:
-        connection.execute(sql.PROMOTE, (now,))
+        bells.update(row[0] for row in connection.execute(sql.PROMOTE, (now,)).fetchall())
     several = sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
     taken: list[Job] = []
     for type_ in types:

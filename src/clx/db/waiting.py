@@ -8,12 +8,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
+from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.lookup import Lookup
 from clx.db.transitions import ENDED
+from clx.errors import DatabaseBusyError
 
 SLOW_BEAT = 1.0
 """Seconds between two looks at the table when no bell rings."""
+
+
+def rest(queue: Lookup) -> float:
+    """Seconds a worker that found nothing may wait for its bell: until the next delayed job is due, a beat at most."""
+    try:
+        due = queue.next_due()
+    except DatabaseBusyError:
+        return SLOW_BEAT
+    return SLOW_BEAT if due is None else min(SLOW_BEAT, max(0.001, (due - now_ms()) / 1000))
 
 
 class Bells:
@@ -56,7 +67,7 @@ def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) 
             if not live or (ends_at is not None and now >= ends_at):
                 return
             # looking at many jobs takes a while: rest at least as long before looking again
-            rest = now - started
+            looked_for = now - started
             bells.wait(min(SLOW_BEAT, (ends_at or now + SLOW_BEAT) - now))
-            if rest > 0.005:
-                time.sleep(rest)
+            if looked_for > 0.005:
+                time.sleep(looked_for)

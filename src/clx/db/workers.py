@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.database import Database
 
-LIVE_STATES = ("starting", "idle", "busy", "stopping", "hung")
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",
     "heartbeat_at", "ended_at", "reason", "jobs_succeeded", "jobs_failed", "job_id", "batch_id", "service",
@@ -218,18 +217,6 @@ class WorkerTable:
         """One worker, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (worker_id,))
         return WorkerRow(*rows[0]) if rows else None
-
-    def by_identity(self, identities: Sequence[str]) -> builtins.list[WorkerRow]:
-        """The workers that run in the processes named."""
-        if not identities:
-            return []
-        wanted = msgspec.json.encode(list(identities)).decode()
-        return [
-            WorkerRow(*row)
-            for row in self.database.read(
-                f"{_SELECT} WHERE identity IN (SELECT value FROM json_each(?)) ORDER BY id", (wanted,)
-            )
-        ]
 
 
 def register_this_process(database: Database, type_: str) -> int:

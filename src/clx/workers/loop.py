@@ -30,6 +30,7 @@ from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.records import Report
 from clx.db.transitions import UNWANTED
+from clx.db.waiting import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.settings.schema import JobsSettings
@@ -38,9 +39,6 @@ from clx.workers.directories import work_directory
 from clx.workers.job_run import describe_failure, peak_memory, run_job
 
 log = logging.getLogger("clx.worker")
-
-SLOW_BEAT = 1.0
-"""Seconds between two looks at the table when no bell rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class Worker:
             silence()
             if self._run_once_or_wait():
                 continue
-            ready = select.select(waiting, [], [], SLOW_BEAT)[0]
+            ready = select.select(waiting, [], [], rest(self._queue))[0]
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
