@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from datetime import datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
         return
     click.echo(_table(members) if members else f"No workers are registered in {path}.")
     for each in elsewhere:
-        click.echo(f"Services also run on another database: clx workers list --db-path {each}")
+        click.echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
 
 
 def _table(members: list[Member]) -> str:

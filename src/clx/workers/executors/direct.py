@@ -28,7 +28,7 @@ class DirectWorker:
         self.started = time.monotonic()
         self.log = log
         self.process = process
-        self._identity = process_identity(process.pid)
+        self.identity = process_identity(process.pid)
         self._oom_kills = oom_kills()
         self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
@@ -46,7 +46,7 @@ class DirectWorker:
 
     def is_row(self, row: WorkerRow) -> bool:
         """Whether *row* was made by this child."""
-        return row.identity == self._identity
+        return row.identity == self.identity
 
     def tail(self) -> str:
         """The last lines of its log."""

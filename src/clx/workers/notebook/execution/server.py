@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -261,7 +262,7 @@ class KernelParent:
         if status and status > 0 and not self._served:
             return ToolMissingError(
                 f"the interpreter {self.python} cannot run Python kernels",
-                f"Install ipykernel there: {self.python} -m pip install ipykernel",
+                f"Install ipykernel there: {shlex.quote(self.python)} -m pip install ipykernel",
             )
         return ParentGone(f"the process that starts the kernels ended with status {status}")
 
