@@ -267,13 +267,25 @@ class KernelParent:
         return ParentGone(f"the process that starts the kernels ended with status {status}")
 
 
-def _short_directory() -> Path:
-    """A private directory whose path leaves room for socket names."""
+def _base() -> Path:
+    """Where private directories are made: so that their paths leave room for socket names."""
     base = tempfile.gettempdir()
     if len(os.fsencode(base)) > _LONGEST_DIRECTORY - 20:
-        base = "/tmp"  # noqa: S108 (mkdtemp makes a private directory in it)
-    _remove_orphans(Path(base))
+        base = "/tmp"  # noqa: S108 (mkdtemp makes private directories in it)
+    return Path(base)
+
+
+def _short_directory() -> Path:
+    """A private directory for one parent."""
+    base = _base()
+    _remove_orphans(base)
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+
+
+def remove_directories() -> None:
+    """Remove the directories of all parents that this process ever started."""
+    for path in _base().glob(f"{_PREFIX}{os.getpid()}-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_orphans(base: Path) -> None:
