@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
     from clx.db.database import Database
     from clx.db.records import Job, JobState
 
+_OVER = {
+    "succeeded": "was over already: it succeeded",
+    "failed": "was over already: it failed",
+    "cancelled": "was cancelled already",
+}
 _STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
 _FORMAT = click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
@@ -36,8 +41,10 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these. Repeatable.")
 @click.option("--type", "type_", metavar="T", help="Only jobs of this worker type.")
-@click.option("--batch", type=int, metavar="N", help="Only those of this build.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
+@click.option("--batch", type=IDENTIFIER, metavar="N", help="Only those of this build.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000_000), default=50, show_default=True, metavar="N", help="The newest N."
+)
 @database_option
 @_FORMAT
 @verbose_option
@@ -126,7 +133,7 @@ def _table(jobs: list[Job]) -> str:
 
 
 @command.command("show")
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=IDENTIFIER)
 @database_option
 @_FORMAT
 @verbose_option
@@ -171,7 +178,7 @@ def _unknown(job_id: int) -> Exception:
 
 
 @command.command("retry")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
 @click.option("--failed", is_flag=True, help="Every failed job.")
 @database_option
 @verbose_option
@@ -192,21 +199,29 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
         click.echo("No jobs.")
         return
     with database:
+        queue = Queue(database)
+        before = {job.id: job for job in queue.get_many(ids)}
+        done = [id_ for id_ in ids if before[id_].state == "succeeded"]
+        if done:
+            raise UsageError(
+                f"Job {done[0]} succeeded: there is nothing to try again.",
+                "Name the others alone. `clx build --force` runs everything again.",
+            )
         try:
-            queued = Queue(database).retry(ids)
+            queued = queue.retry(ids)
         except JobExistsError as error:
             raise UsageError(
                 f"Job {error.job_id}, which asks the same question as one of these, waits or runs already.",
                 f"See it with `clx jobs show {error.job_id}`, or name the others alone.",
             ) from error
-        click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
-        rest = [id_ for id_ in ids if id_ not in queued]
-        if rest:
-            click.echo(f"Neither failed nor cancelled: {', '.join(map(str, rest))}.")
+    click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
+    for id_ in ids:
+        if id_ not in queued:
+            click.echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
 
 
 @command.command("cancel")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
 @click.option("--queued", is_flag=True, help="Every job that waits.")
 @database_option
 @verbose_option
@@ -227,16 +242,15 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
         return
     with database:
         queue = Queue(database)
+        before = {job.id for job in queue.get_many(ids) if job.is_live}
         queue.cancel(ids)
         jobs = queue.get_many(ids)
-        done = [job.id for job in jobs if job.state == "cancelled"]
-        told = [job.id for job in jobs if job.state == "running"]
-        over = [job.id for job in jobs if job.state in {"succeeded", "failed"}]
+    done = [job.id for job in jobs if job.id in before and job.state == "cancelled"]
     click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
-    if told:
-        click.echo(f"Running and told to stop: {', '.join(map(str, told))}.")
-    if over:
-        click.echo(f"Over already: {', '.join(map(str, over))}.")
+    for job in jobs:
+        if job.id not in done:
+            runs = f"runs; worker #{job.worker_id} is told to stop it"
+            click.echo(f"Job {job.id} {runs if job.is_live else _OVER[job.state]}.")
 
 
 def _chosen(

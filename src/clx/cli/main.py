@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
 
 from clx import __version__
-from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError
+from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -30,6 +35,8 @@ COMMANDS = {
     "bench": ("clx.cli.bench", "Measure the queue on this machine."),
 }
 """Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 class Interrupted(BaseException):
@@ -96,21 +103,84 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        code: Any = cli(standalone_mode=False)
+        code: Any = _run()
     except Interrupted as error:
-        click.echo("Interrupted. Build again to go on where it stopped.", err=True)
+        again = " Build again to go on where it stopped." if _command_of(sys.argv[1:]) == "build" else ""
+        click.echo(f"Interrupted.{again}", err=True)
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
+        _print_document(error.format_message(), _help_for(error), error.exit_code)
         error.show()
         code = error.exit_code
     except ClxError as error:
+        _print_document(error.fact, error.next_step, error.exit_code)
         show_error(error)
         code = error.exit_code
     except BrokenPipeError:
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> Any:
+    """Run the command.
+
+    Raises:
+        UsageError: there is no current directory any more.
+        OutputError: standard output, or some file, has no space left.
+    """
+    try:
+        return cli(prog_name="clx", standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except FileNotFoundError:
+        if _has_directory():
+            raise
+        raise UsageError("The current directory is gone.", "Change to one that exists.") from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OutputError(
+            f"{error.filename or 'Standard output'} cannot be written: {error.strerror}.", "Free some space, try again."
+        ) from error
+
+
+def _has_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON, also one that cannot be parsed; ``clx build`` means another format."""
+    words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    if _command_of(words) == "build":
+        return False
+    return "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The command that a command line is for; empty when there is none."""
+    return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def _print_document(fact: str, next_step: str, code: int) -> None:
+    """The error for a program that reads standard output, if it asked for JSON."""
+    if wants_json(sys.argv[1:]):
+        import json
+
+        document = {"error": {"message": fact, "next_step": next_step}, "exit_code": code}
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps(document))
+
+
+def _help_for(error: click.ClickException) -> str:
+    """What to type when the command line is wrong."""
+    context = getattr(error, "ctx", None)
+    return f"Type: {context.command_path} --help" if context is not None else ""
 
 
 def show_error(error: ClxError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -36,4 +37,4 @@ def command(directory: Path, verbose: bool) -> None:
         for path in sorted(directory.rglob("*")):
             click.echo(str(path))
     click.echo(f"Made a course in {directory}.")
-    click.echo(f"Type: clx build {directory / 'course.yaml'}")
+    click.echo(f"Type: clx build {shlex.quote(str(directory / 'course.yaml'))}")

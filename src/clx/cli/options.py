@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +40,33 @@ def worker_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Number(click.FloatRange):
+    """A number within bounds; ``nan``, which compares with none, is no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number as typed."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
+class Identifier(click.types.IntParamType):
+    """The number of a row."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number as typed."""
+        found = super().convert(value, param, ctx)
+        if not 0 < found < 1 << 63:
+            self.fail(f"{value} is not the number of anything.", param, ctx)
+        return found
+
+
+IDENTIFIER = Identifier()
+SECONDS = Number(0, 24 * 3600)
+"""A time that somebody waits."""
 
 
 def database_option(command: F) -> F:

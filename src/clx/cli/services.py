@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_from, verbose_option, worker_options
 
 if TYPE_CHECKING:
+    from clx.errors import DatabaseError
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -62,7 +61,9 @@ def start(context: click.Context, /, **options: Any) -> None:
     path = database_path(resolved, options["db_path"])
     wanted = wanted_workers(resolved, path)
     if options["print_systemd"]:
-        click.echo(systemd_unit(path, _options_as_typed(options)), nl=False)
+        from clx.cli.systemd import systemd_unit
+
+        click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
     with open_or_make(resolved, path) as database:
@@ -80,6 +81,7 @@ def _note(text: str) -> None:
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
     from clx.cli.roster import worker_document
+    from clx.workers.services import stop_command
 
     if format_ == "json":
         document = {
@@ -98,8 +100,16 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
     for row in started.workers if verbose else ():
         click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
     click.echo(f"Database: {path}")
-    click.echo(f"Use them: clx build course.yaml --db-path {path}")
-    click.echo(f"Stop them: clx stop-services --db-path {path}")
+    click.echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
+    click.echo(f"Stop them: {stop_command(path)}")
+
+
+def _settings_directory(database: Path) -> Path:
+    """Where the settings that hold here are found again: the project's root, else beside the database."""
+    from clx.settings.resolve import settings_files
+
+    project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
+    return database.parent if project is None else project.parent.parent
 
 
 def _options_as_typed(options: dict[str, Any]) -> list[str]:
@@ -112,40 +122,11 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
     return found
 
 
-def systemd_unit(database: Path, options: list[str]) -> str:
-    """A unit that runs the supervisor of *database* as its main process.
-
-    systemd ends it with SIGTERM, on which it drains the workers, and only kills what is left.
-    """
-    clx = shutil.which("clx") or f"{sys.executable} -m clx.cli.main"
-    command = f"{clx} start-services --foreground --db-path {shlex.quote(str(database))} {shlex.join(options)}".rstrip()
-    stop = f"{clx} stop-services --db-path {shlex.quote(str(database))} --timeout 30"
-    return f"""\
-[Unit]
-Description=CLX workers for {database}
-After=network.target docker.service
-
-[Service]
-Type=exec
-ExecStart={command}
-ExecStop={stop}
-Restart=on-failure
-RestartSec=2
-KillMode=mixed
-TimeoutStopSec=60
-WorkingDirectory={database.parent}
-# User=clx
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-
 @click.command("stop-services", epilog=_STOP_EPILOG)
 @database_option
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, max=24 * 3600),
+    type=SECONDS,
     metavar="S",
     help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
 )
@@ -158,18 +139,44 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     """
     log_to_terminal(verbose=verbose)
     from clx.cli.project import database_path, open_to_change
-    from clx.workers.services import forget_for_user, stop_services
+    from clx.errors import DatabaseBusyError, DatabaseError
+    from clx.workers.services import stop_services
 
     resolved = settings_from(context, Path.cwd())
-    database = open_to_change(resolved, db_path)
+    path = database_path(resolved, db_path)
+    grace = resolved.settings.workers.grace_period if timeout is None else timeout
+    try:
+        database = open_to_change(resolved, db_path)
+    except DatabaseBusyError:
+        raise
+    except DatabaseError as error:
+        _stop_without_database(path, grace, error)
+        return
     if database is None:
-        path = database_path(resolved, db_path)
-        forget_for_user(path)
-        click.echo(f"No services: there is no database at {path} yet.")
+        _stop_without_database(path, grace, None)
         return
     with database:
-        grace = resolved.settings.workers.grace_period if timeout is None else timeout
         stopped = stop_services(database, timeout=grace)
     for row in stopped.left:
         click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
     click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
+
+
+def _stop_without_database(path: Path, grace: float, error: DatabaseError | None) -> None:
+    """End what the state file tells of.
+
+    Raises:
+        DatabaseError: *error*, where no services have ever run on a database of that name.
+    """
+    from clx.db.database import state_directory
+    from clx.workers.services import forget_for_user, stop_without_database
+
+    ended = stop_without_database(path, timeout=grace)
+    gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
+    if ended is not None:
+        click.echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
+        return
+    if error is not None and (path.exists() or not state_directory(path).is_dir()):
+        raise error
+    forget_for_user(path)
+    click.echo(f"No services were running: {gone}.")

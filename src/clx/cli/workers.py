@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from datetime import datetime
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clx.workers.roster import Member
 
+_LOOK = 0.2
 _FORMAT = click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
 )
@@ -74,7 +76,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
         return
     click.echo(_table(members) if members else f"No workers are registered in {path}.")
     for each in elsewhere:
-        click.echo(f"Services also run on another database: clx workers list --db-path {each}")
+        click.echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
 
 
 def _table(members: list[Member]) -> str:
@@ -129,8 +131,8 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 
 
 @command.command("stop")
-@click.argument("worker_ids", metavar="ID...", nargs=-1, type=int, required=True)
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds it has to finish its job.")
+@click.argument("worker_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, required=True)
+@click.option("--timeout", type=SECONDS, metavar="S", help="Seconds it has to finish its job.")
 @database_option
 @verbose_option
 def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, verbose: bool) -> None:
@@ -175,7 +177,7 @@ def _unknown(worker_id: int) -> Exception:
 
 
 @command.command("logs")
-@click.argument("worker_id", metavar="ID", type=int)
+@click.argument("worker_id", metavar="ID", type=IDENTIFIER)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends, or Ctrl-C.")
 @database_option
 @_FORMAT
@@ -200,9 +202,10 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         raise _unknown(worker_id)
     with database:
         table = WorkerTable(database)
-        if table.get(worker_id) is None:
+        row = table.get(worker_id)
+        if row is None:
             raise _unknown(worker_id)
-        for entry in entries(database.state_dir, worker=worker_id):
+        for entry in entries(database.state_dir, worker=worker_id, since=row.started_at / 1000):
             _print_entry(entry, format_)
         if format_ == "table":
             _print_output(table, worker_id)
@@ -236,11 +239,22 @@ def _following(table: Any, worker_id: int) -> Iterator[dict[str, Any]]:
     """New entries until the worker has ended."""
     from clx.workers.logs import log_path, matching
 
-    with log_path(table.database.state_dir).open("rb") as stream:
-        stream.seek(0, 2)
+    path = log_path(table.database.state_dir)
+    seen = path.stat().st_size if path.exists() else 0
+    while not path.exists() and _lives(table, worker_id):  # somebody removed it: the worker's next line makes it anew
+        time.sleep(_LOOK)
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        stream.seek(seen)
         while True:
-            row = table.get(worker_id)
+            alive = _lives(table, worker_id)
             yield from matching(stream, worker_id)
-            if row is None or row.ended_at is not None:
+            if not alive:
                 return
-            time.sleep(0.2)
+            time.sleep(_LOOK)
+
+
+def _lives(table: Any, worker_id: int) -> bool:
+    row = table.get(worker_id)
+    return row is not None and row.ended_at is None

@@ -157,7 +157,8 @@ class JobRunner:
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            needs.append(Need(type_, count, pool, str(worker.count_origin), worker.mode, worker.image))
+            sources = str(worker.count_origin), str(worker.mode_origin)
+            needs.append(Need(type_, count, pool, sources[0], worker.mode, worker.image, sources[1]))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

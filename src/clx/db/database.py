@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.driver import BUSY, driver, error_name, translate
+from clx.db.driver import BUSY, CORRUPT, driver, error_name, translate
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -110,6 +110,7 @@ class Database:
         database = cls(Path(path), **options)
         try:
             if not database.readonly:
+                database._refuse_other_files()
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
             if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
@@ -152,7 +153,8 @@ class Database:
             raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
 
     def _connect(self) -> Any:
-        mode = "ro" if self.readonly else "rwc"
+        # once opened it is never made anew: a thread that comes late must not bring a removed file back
+        mode = "ro" if self.readonly else "rwc" if self._file is None else "rw"
         uri = f"{self.path.as_uri()}?mode={mode}"
         connection = None
         try:
@@ -300,15 +302,37 @@ class Database:
 
     # -- schema -----------------------------------------------------------------------------------
 
+    def _refuse_other_files(self) -> None:
+        """See that a file that is there is a job table, or empty, before anything is written to it or beside it.
+
+        Raises:
+            DatabaseCorruptError: it is neither.
+        """
+        if not self.path.is_file():
+            return
+        connection = None
+        try:
+            connection = driver.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=0)
+            tables, ours = connection.execute(
+                "SELECT count(*), sum(name = 'alembic_version') FROM sqlite_master"
+            ).fetchone()
+        except driver.Error as error:
+            if error_name(error) in CORRUPT:
+                raise translate(error, self.path) from error
+            return  # in use, or not readable this way: opening it in earnest will tell
+        finally:
+            if connection is not None:
+                connection.close()
+        if tables and not ours:
+            raise _of_something_else(self.path)
+
     def revision(self) -> str | None:
         """The schema revision of the file; None for a file without tables."""
         found = self.read("SELECT name FROM sqlite_master WHERE name IN ('alembic_version', 'jobs')")
         if not found:
             return None
         if ("alembic_version",) not in found:
-            raise DatabaseCorruptError(
-                f"{self.path} is a database of something else.", "Name another file with --db-path."
-            )
+            raise _of_something_else(self.path)
         rows = self.read("SELECT version_num FROM alembic_version")
         return str(rows[0][0]) if rows else None
 
@@ -336,13 +360,15 @@ class Database:
             if exists:
                 return
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                raise DatabaseCorruptError(
-                    f"{self.path} is a database of something else.", "Name another file with --db-path."
-                )
+                raise _of_something_else(self.path)
             for statement in statements:
                 connection.execute(statement)
 
         self.write("create", body)
+
+
+def _of_something_else(path: Path) -> DatabaseCorruptError:
+    return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
 
 
 def _file_number(path: Path) -> tuple[int, int] | None:

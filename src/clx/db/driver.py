@@ -31,7 +31,7 @@ driver: Any = _choose()
 """The DBAPI module of this process: ``pysqlite3.dbapi2`` or ``sqlite3``."""
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
-_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 
 def error_name(error: BaseException) -> str:
@@ -68,7 +68,7 @@ def translate(error: Any, path: Path) -> DatabaseError:
         )
     if name == "SQLITE_FULL":
         return DatabaseFullError(f"No space left for the database: {describe(path)}.", "Free some space and run again.")
-    if name in _CORRUPT:
+    if name in CORRUPT:
         return DatabaseCorruptError(
             f"Not a usable CLX database ({name}): {describe(path)}.",
             "Nothing was touched. Move the file away (it only holds what a build can make again) or restore a backup.",

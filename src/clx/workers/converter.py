@@ -41,3 +41,10 @@ class Converter(Protocol):
     def close(self) -> None:
         """End every helper process. Idempotent."""
         ...
+
+    def abandon(self) -> None:
+        """Remove files outside the scratch directory: the process ends in the middle of a job.
+
+        Called from another thread than the one that converts, once every helper was killed.
+        """
+        ...

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from clx import __version__
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
@@ -59,13 +61,14 @@ class BuildWorkers(Crew):
         if there == 0 and need.count == 0:
             raise NoWorkersError(
                 f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
-                "and none is running.",
+                f"and none is running{self._others(need)}.",
                 f"Raise it: --{need.type}-workers 1; or start one: {self._by_hand(need)}",
             )
         if not self.settings.workers.auto_start:
             if there == 0:
                 raise NoWorkersError(
-                    f"No {need.type} worker is running and none may be started (workers.auto_start is off).",
+                    f"No {need.type} worker is running{self._others(need)}, and none may be started "
+                    "(workers.auto_start is off).",
                     f"Start one: {self._by_hand(need)}",
                 )
             return
@@ -73,11 +76,27 @@ class BuildWorkers(Crew):
             self.start(need)
 
     def _by_hand(self, need: Need) -> str:
-        return f"clx start-services --db-path {self.database.path} --{need.type}-workers {max(1, need.count)}"
+        mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
+        path = shlex.quote(str(self.database.path))
+        return f"clx start-services --db-path {path} --{need.type}-workers {max(1, need.count)}{mode}"
+
+    def _others(self, need: Need) -> str:
+        """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
+        fresh = self._fresh()
+        reasons: dict[str, list[str]] = {}
+        for row in self.table.list():
+            if row.type == need.type and not is_gone(row.identity):
+                reasons.setdefault(_why_not(row, need, fresh), []).append(f"#{row.id}")
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+        return f" that this build can use ({told})" if told else ""
+
+    def _fresh(self) -> float:
+        """The moment since which a worker must have been heard of, milliseconds UTC."""
+        return time.time() * 1000 - self.settings.jobs.lease * 1000
 
     def _serving(self, need: Need) -> list[WorkerRow]:
         """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
-        fresh = time.time() * 1000 - self.settings.jobs.lease * 1000
+        fresh = self._fresh()
         mine = {worker.worker_id for worker in self.members}
         return [
             row
@@ -133,3 +152,22 @@ class BuildWorkers(Crew):
             if row.pool in pools and row.type in found:
                 found[row.type] += 1
         return found
+
+
+def _why_not(row: WorkerRow, need: Need, fresh: float) -> str:
+    """Why a worker that runs would not take the jobs that *need* is for."""
+    if need.pool.startswith("batch:"):
+        return "the build wants new ones (--force-new-workers)"
+    if row.batch_id is not None:
+        return f"it ends with build {row.batch_id}"
+    if row.mode != need.mode:
+        return f"it runs in {row.mode} mode, the build wants {need.mode}"
+    if row.image != need.image:
+        return f"its image is {row.image}, the build wants {need.image}"
+    if row.version != __version__:
+        return f"it is of version {row.version}, the build of {__version__}"
+    if row.pool != need.pool:
+        return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
+    if row.heartbeat_at < fresh:
+        return "it is silent"
+    return f"it is {row.state}"

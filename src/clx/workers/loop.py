@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -39,6 +38,8 @@ from clx.workers.directories import work_directory
 from clx.workers.job_run import describe_failure, peak_memory, run_job
 
 log = logging.getLogger("clx.worker")
+
+_DIE_IN = 0.5  # seconds that killed helpers may take to be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Worker:
         self._store = ArtifactStore(database.state_dir / "artifacts")
         self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
-        self._keeper = Keeper(database, post, jobs, self._directory)
+        self._keeper = Keeper(database, post, jobs, self._clear)
 
     def hold(self, lifeline: int) -> None:
         """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
@@ -139,6 +140,12 @@ class Worker:
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
         self._keeper.drain()
+
+    def _clear(self) -> None:
+        """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
+        if self._converter is not None:
+            self._converter.abandon()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def run_once(self) -> bool:
         """Do jobs, one at a time, for as long as each report finds another to claim; false when there was none."""
@@ -199,16 +206,20 @@ class Worker:
 
 
 class Keeper(threading.Thread):
-    """Beats for a worker and its job, and ends the process when it must end in the middle of a job."""
+    """Beats for a worker and its job, and ends the process when it must end in the middle of a job.
 
-    def __init__(self, database: Database, post: Post, jobs: JobsSettings, directory: Path) -> None:
+    Args:
+        clear: removes the worker's files; called when it ends the process, once all helpers are dead.
+    """
+
+    def __init__(self, database: Database, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
         super().__init__(name="keeper", daemon=True)
         self._queue = Queue(database)
         self._table = WorkerTable(database)
         self._batches = BatchTable(database)
         self._post = post
         self._jobs = jobs
-        self._directory = directory
+        self._clear = clear
         self._wake, self._woken = os.pipe()
         self._lock = threading.Lock()
         self._job: Job | None = None
@@ -356,17 +367,21 @@ class Keeper(threading.Thread):
                 self._queue.release(job.id, job.run)
         with contextlib.suppress(Exception):
             deregister(self._table, self._post.worker_id, reason)
-        shutil.rmtree(self._directory, ignore_errors=True)
-        logging.shutdown()
         _kill_children()
+        with contextlib.suppress(Exception):
+            self._clear()
+        logging.shutdown()
         os._exit(0)
 
 
 def _kill_children() -> None:
+    """Kill every process that came from this one, and wait until they are dead."""
     with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
+        children = psutil.Process().children(recursive=True)
+        for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
+        psutil.wait_procs(children, timeout=_DIE_IN)
 
 
 def hold_back_signals(*, hold: bool) -> None:

@@ -24,6 +24,7 @@ class Need:
         config_source: where *count* came from: ``file:line``, a variable, an option or ``default``.
         mode: ``direct`` or ``docker``.
         image: the container image; docker only.
+        mode_source: where *mode* came from, as with *config_source*.
     """
 
     type: str
@@ -32,6 +33,7 @@ class Need:
     config_source: str
     mode: str = "direct"
     image: str | None = None
+    mode_source: str = "default"
 
 
 def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:

@@ -11,7 +11,7 @@ from clx.db.views import Waiting, live_batches, waiting
 from clx.settings.schema import JobsSettings
 from clx.workers.kinds import KINDS
 from clx.workers.roster import Member, roster
-from clx.workers.services import read_state, supervisor_lives
+from clx.workers.service_state import state_of, supervisor_lives
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 
@@ -72,13 +72,15 @@ def _batches(database: Database) -> list[dict[str, Any]]:
             "pid": batch.pid,
             "seconds": (now_ms() - batch.created_at) / 1000,
             "jobs": batch.states,
+            "state": batch.state,
+            "reason": batch.reason,
         }
         for batch in live_batches(database)
     ]
 
 
 def _services(database: Database) -> dict[str, Any]:
-    state = read_state(database.state_dir)
+    state = state_of(database.path)
     if state is None:
         return {"supervisor": None, "wanted": {}}
     wanted: dict[str, int] = {}

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,84 +28,26 @@ from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
-from clx.workers.identity import is_gone, open_process, process_identity, send_signal
+from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, kill_group, open_process, send_signal
 from clx.workers.kept import Wanted, wanted_of
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
+from clx.workers.service_state import (
+    STATE_FILE,
+    ServiceState,
+    is_of,
+    locked,
+    read_state,
+    state_of,
+    supervisor_lives,
+    update_state,
+)
 
-STATE_FILE = "worker-state.json"
 SERVICE = "services"
 """What service workers name as the service they belong to, and the doorbell of their supervisor."""
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
 _SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
-
-
-class ServiceState(msgspec.Struct):
-    """What ``worker-state.json`` holds."""
-
-    database: str
-    supervisor: str = ""
-    """Identity of the supervisor; empty before it has started."""
-    wanted: list[Wanted] = msgspec.field(default_factory=list)
-    grace: float | None = None
-    """Seconds that workers have to finish, once somebody has asked for the end."""
-    started_at: int = 0
-    version: int = 1
-
-
-# -- the state file -------------------------------------------------------------------------------
-
-
-def read_state(state_dir: Path) -> ServiceState | None:
-    """What the file says; None when there is none, or it is damaged and so of no use."""
-    try:
-        return msgspec.json.decode((state_dir / STATE_FILE).read_bytes(), type=ServiceState)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def update_state(state_dir: Path, change: Callable[[ServiceState | None], ServiceState | None]) -> ServiceState | None:
-    """Replace the file by what *change* makes of it, None for none; readers never see half of it."""
-    path = state_dir / STATE_FILE
-    with locked(state_dir, "services-state"):
-        state = change(read_state(state_dir))
-        if state is None:
-            path.unlink(missing_ok=True)
-            return None
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        return state
-
-
-@contextlib.contextmanager
-def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that ends with this process; gives false when it is held and *wait* is false."""
-    folder = state_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w") as stream:
-        if sys.platform == "win32":
-            yield True
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def supervisor_lives(state: ServiceState | None) -> bool:
-    """Whether the supervisor named in the state runs on this machine; false after a reboot."""
-    if state is None or not state.supervisor:
-        return False
-    return process_identity(int(state.supervisor.rsplit("/", 2)[1])) == state.supervisor
 
 
 # -- starting -------------------------------------------------------------------------------------
@@ -157,15 +100,20 @@ def start_services(
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
-        before, old = service_workers(database), read_state(database.state_dir)
+        _refuse_beside_another(database)
+        before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
         if foreground and supervised:
             raise UsageError(
-                f"Services are running on {database.path} already.", f"Stop them: {_stop_command(database.path)}"
+                f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
             )
         known = old.wanted if old and supervised else _of_living(old, before)
         state = ServiceState(
-            str(database.path), old.supervisor if old and supervised else "", _merged(known, wanted), None, now_ms()
+            str(database.path),
+            supervisor=old.supervisor if old and supervised else "",
+            wanted=_merged(known, wanted),
+            workers=old.workers if old else [],
+            started_at=now_ms(),
         )
         update_state(database.state_dir, lambda _: state)
         note_for_user(database.path)
@@ -179,6 +127,22 @@ def start_services(
         there = service_workers(database)
         known_ids = {row.id for row in before}
         return Started(there, [row.id for row in there if row.id not in known_ids], supervised)
+
+
+def _refuse_beside_another(database: Database) -> None:
+    """One state directory serves one database's services: its files and locks are theirs.
+
+    Raises:
+        UsageError: services of another database run from this one's state directory.
+    """
+    state = read_state(database.state_dir)
+    if state is None or is_of(state, database.path):
+        return
+    if supervisor_lives(state) or any(_lives(each) for each in state.workers):
+        raise UsageError(
+            f"Services of another database run from {database.state_dir}: {state.database}.",
+            f"Put {database.path.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
+        )
 
 
 def _of_living(old: ServiceState | None, living: Sequence[WorkerRow]) -> list[Wanted]:
@@ -277,7 +241,12 @@ def _undo(database: Database, old: ServiceState | None) -> None:
     if old is None:
         _stop(database, grace=1.0)
         return
-    update_state(database.state_dir, lambda state: msgspec.structs.replace(old, supervisor=(state or old).supervisor))
+
+    def undone(state: ServiceState | None) -> ServiceState:
+        now = state or old
+        return msgspec.structs.replace(old, supervisor=now.supervisor, workers=now.workers)
+
+    update_state(database.state_dir, undone)
     database.doorbell.ring(SERVICE)
 
 
@@ -302,6 +271,9 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
     Args:
         timeout: seconds workers have to finish their jobs; then the jobs are handed back, uncounted.
+
+    Raises:
+        UsageError: they are another user's; nothing was stopped.
     """
     with locked(database.state_dir, "services"):
         return _stop(database, grace=timeout)
@@ -310,21 +282,91 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 def _stop(database: Database, *, grace: float) -> Stopped:
     from clx.workers.supervisor import end_services
 
-    before = service_workers(database)
-    settings = _end_supervisors(database.state_dir, grace)
+    before, state = service_workers(database), state_of(database.path)
+    _refuse_another_users(database.path, state, before)
+    settings = _end_supervisors(database.path, grace)
     left = end_services(database, settings, grace=grace)
-    update_state(database.state_dir, lambda _: None)
-    supervisor_log(database.state_dir).unlink(missing_ok=True)
-    forget_for_user(database.path)
+    _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
+    _forget(database.path)
     return Stopped(len(before) - len(left), left)
 
 
-def _end_supervisors(state_dir: Path, grace: float) -> Settings:
+def stop_without_database(database: Path, *, timeout: float) -> int | None:
+    """End services whose job table is gone or cannot be read; all that is needed is the state file.
+
+    Args:
+        database: where the job table was.
+        timeout: seconds workers have to end.
+
+    Returns:
+        How many workers and supervisors were ended; None when no state file tells of any.
+    """
+    state_dir = state_directory(database)
+    if not (state_dir / STATE_FILE).exists():
+        return None
+    with locked(state_dir, "services"):
+        state = state_of(database)
+        if state is None:
+            return None
+        _refuse_another_users(database, state)
+        living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
+        settings = _end_supervisors(database, timeout)
+        _end_processes(state.workers, timeout)
+        if any(each.mode == "docker" for each in state.wanted):
+            from clx.workers.executors.docker_orphans import remove_services
+
+            living += remove_services(database, settings)
+        _forget(database)
+        return len(living)
+
+
+def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
+    """See that this user may end what there is, before anything is ended.
+
+    Raises:
+        UsageError: it is another user's.
+    """
+    identities = [state.supervisor, *state.workers] if state else []
+    for identity in [*identities, *(row.identity for row in rows)]:
+        if owner := foreign_owner(identity):
+            raise UsageError(
+                f"The services of {database} run as {owner}; only that user can stop them.",
+                f"Type: sudo -u {owner} {stop_command(database)}",
+            )
+
+
+def _lives(identity: str) -> bool:
+    return is_ours_to_judge(identity) and not is_gone(identity)
+
+
+def _end_processes(identities: Sequence[str], grace: float) -> None:
+    """End worker processes that no row leads to: SIGTERM, after *grace* and a moment SIGKILL."""
+    living = [each for each in identities if _lives(each)]
+    for each in living:
+        send_signal(each, signal.SIGTERM)
+    deadline = time.monotonic() + grace + 1.0
+    while any(_lives(each) for each in living) and time.monotonic() < deadline:
+        time.sleep(_LOOK / 4)
+    for each in living:
+        kill_group(each)
+
+
+def _forget(database: Path) -> None:
+    """Remove what told of services of *database*."""
+    state_dir = state_directory(database)
+    if update_state(state_dir, lambda now: None if is_of(now, database) else now) is None:
+        supervisor_log(state_dir).unlink(missing_ok=True)
+    forget_for_user(database)
+
+
+def _end_supervisors(database: Path, grace: float) -> Settings:
     """End the supervisor, also one that is just starting; returns the settings it worked with."""
-    settings = Settings()
+    settings, state_dir = Settings(), state_directory(database)
     deadline = time.monotonic() + _SUPERVISOR_STOPS_IN
     while True:
         state = read_state(state_dir)
+        if state is not None and not is_of(state, database):
+            return settings
         settings = state.wanted[0].settings if state and state.wanted else settings
         if state is not None and supervisor_lives(state):
             update_state(state_dir, lambda now: now and msgspec.structs.replace(now, grace=grace))
@@ -352,8 +394,9 @@ def _end_supervisor(identity: str, seconds: float) -> None:
             os.close(descriptor)
 
 
-def _stop_command(path: Path) -> str:
-    return f"clx stop-services --db-path {path}"
+def stop_command(path: Path) -> str:
+    """What to type to stop the services of a database."""
+    return f"clx stop-services --db-path {shlex.quote(str(path))}"
 
 
 # -- which databases have services, per user -----------------------------------------------------
@@ -392,7 +435,7 @@ def databases_with_services() -> list[Path]:
             database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
         except (OSError, msgspec.DecodeError, KeyError):
             continue
-        if supervisor_lives(read_state(state_directory(database))):
+        if supervisor_lives(state_of(database)):
             found.append(database)
         else:
             with contextlib.suppress(OSError):

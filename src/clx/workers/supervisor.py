@@ -27,16 +27,8 @@ from clx.workers.crew import strike_off_dead
 from clx.workers.identity import is_ours_to_judge, process_identity
 from clx.workers.kept import KeptCrew
 from clx.workers.logs import logged
-from clx.workers.services import (
-    SERVICE,
-    ServiceState,
-    forget_for_user,
-    locked,
-    read_state,
-    service_workers,
-    supervisor_lives,
-    update_state,
-)
+from clx.workers.service_state import ServiceState, locked, read_state, supervisor_lives, update_state
+from clx.workers.services import SERVICE, forget_for_user, service_workers, stop_command
 
 log = logging.getLogger("clx.supervisor")
 
@@ -87,6 +79,7 @@ class Supervisor:
         self._crew.tend()
         self._crew.reconcile()
         self._save_lowered()
+        self._save_workers()
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
@@ -104,6 +97,15 @@ class Supervisor:
 
         self._state = update_state(self._database.state_dir, lower) or self._state
 
+    def _save_workers(self) -> None:
+        """Write down which processes there are, so that they are found without the database too."""
+        there = [worker.identity for worker in self._crew.members if worker.identity]
+        if there != self._state.workers:
+            saved = update_state(
+                self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
+            )
+            self._state = saved or self._state
+
     def _wait(self, wake: socket.socket, bell: int) -> None:
         pause_ends = self._crew.next_start()
         seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
@@ -118,10 +120,14 @@ class Supervisor:
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         self._crew.stop(grace=grace, reason=reason)
-        if self._database.is_in_place():
-            update_state(self._database.state_dir, lambda _: None)
+        if read_state(self._database.state_dir) is not None:  # else its directory is gone too
+            update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)
         log.info("supervisor ended", extra={"action": "supervisor_stopped"})
+
+
+def _names_me(state: ServiceState) -> bool:
+    return state.supervisor == process_identity()
 
 
 @contextlib.contextmanager
@@ -166,9 +172,7 @@ def supervise(path: Path) -> int:
         locked(database.state_dir, "supervisor", wait=False) as alone,
     ):
         if not alone:
-            raise WorkerStartupError(
-                f"Another supervisor serves {path}.", f"Stop it: clx stop-services --db-path {path}"
-            )
+            raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
         state = update_state(database.state_dir, _sign)
         if state is not None and state.wanted:
             with logged(database.state_dir, state.wanted[0].settings.logging.level):

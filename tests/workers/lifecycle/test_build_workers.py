@@ -10,6 +10,8 @@ import pytest
 from tests.support import require
 from tests.workers.scene import Scene, is_alive, until
 
+from clx.db.clock import now_ms
+
 SLEEPS = "import time; time.sleep(60)"
 DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 
@@ -142,6 +144,39 @@ def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
     command = failed.stderr.split("clx ", 1)[1].split()
     scene.clx(*command, "--plantuml-workers", "0", "--drawio-workers", "0")
     assert "Using 1 running" in scene.build("--no-auto-start").stdout
+    scene.clx("stop-services")
+
+
+def test_no_auto_start_says_why_workers_that_run_do_not_count(scene: Scene) -> None:
+    """REQ-7.1: of other packages, of a build, silent: what differs is named, then the command to type."""
+    scene.decks("one")
+    other = scene.course.root / "packages"
+    (other / "extra-1.0.dist-info").mkdir(parents=True)
+    notebook = ("start-services", "--notebook-workers", "2", "--plantuml-workers", "0", "--drawio-workers", "0")
+    scene.clx(*notebook, PYTHONPATH=str(other))
+    failed = scene.build("--no-auto-start", code=3)
+    assert "running that this build can use (#1, #2: its tools or packages are other ones)" in failed.stderr
+    assert "Start one: clx start-services --db-path" in failed.stderr
+    scene.clx("stop-services")
+    scene.clx(*notebook)
+    failed = scene.build("--no-auto-start", "--force-new-workers", code=3)
+    assert "(#3, #4: the build wants new ones (--force-new-workers))" in failed.stderr
+    for row in scene.workers():
+        scene.kill(row.pid, signal.SIGSTOP)
+    silent = {"CLX_JOBS__LEASE": "0.2", "CLX_JOBS__HEARTBEAT": "0.1"}
+    until(lambda: all(now_ms() - row.heartbeat_at > 200 for row in scene.workers()))
+    assert "(#3, #4: it is silent)" in scene.build("--no-auto-start", code=3, **silent).stderr
+    scene.clx("stop-services", "--timeout", "0")
+
+
+def test_no_auto_start_names_the_mode_that_was_typed(scene: Scene) -> None:
+    """REQ-7.1: services of the settings would not be the ones that the build wants."""
+    scene.settings('[workers.notebook]\nexecution_mode = "docker"\nimage = "mine:1"\n')
+    scene.decks("one")
+    failed = scene.build("--no-auto-start", "--workers", "direct", code=3)
+    command = failed.stderr.partition("Start one: clx ")[2].split()
+    scene.clx(*command, "--plantuml-workers", "0", "--drawio-workers", "0")
+    assert "Using 1 running" in scene.build("--no-auto-start", "--workers", "direct").stdout
     scene.clx("stop-services")
 
 

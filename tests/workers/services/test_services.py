@@ -8,7 +8,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from tests.workers.scene import Scene, is_alive, until
@@ -18,6 +20,11 @@ NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
 def start(scene: Scene, *options: str) -> str:
     return scene.clx("start-services", *NOTEBOOK_ONLY, *options).stdout
+
+
+def kernel_directories(pid: int) -> list[Path]:
+    """What a worker's kernels keep in the directory for temporary files."""
+    return list(Path(tempfile.gettempdir()).glob(f"clx-k-{pid}-*"))
 
 
 def assert_nothing_left(scene: Scene) -> None:
@@ -160,14 +167,18 @@ def test_stop_drains_within_the_timeout(scene: Scene) -> None:
 def test_stop_hands_unfinished_jobs_back_uncounted(scene: Scene) -> None:
     """REQ-3.5."""
     start(scene)
-    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)")
-    until(scene.running)
+    [worker] = scene.workers()
+    begun = scene.course.root / "begun"
+    job = scene.enqueue(worker.pool, source=f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)")
+    until(begun.exists)
+    assert kernel_directories(worker.pid)
     began = time.monotonic()
     scene.clx("stop-services", "--timeout", "0.3")
     assert time.monotonic() - began < 8
     [found] = [each for each in scene.jobs() if each.id == job]
     assert (found.state, found.run - found.released) == ("queued", 0)
     assert [run["outcome"] for run in scene.runs(job)] == ["released"]
+    assert kernel_directories(worker.pid) == []
     assert_nothing_left(scene)
 
 
@@ -252,6 +263,7 @@ def test_killed_start_command_is_made_good_by_the_next(scene: Scene) -> None:
         assert len(scene.workers()) == 2
         assert scene.supervisor()
         scene.clx("stop-services")
+        until(lambda: scene.processes() == [], 10)  # a supervisor that the killed command launched may just begin
         assert_nothing_left(scene)
 
 

@@ -67,6 +67,9 @@ class DrawioConverter:
         if exporter is not None:
             exporter.close()
 
+    def abandon(self) -> None:
+        """Nothing: all its files lie in the scratch directory."""
+
     def _options(self, payload: Mapping[str, Any]) -> Options:
         defaults = self._settings.drawio
         return Options(

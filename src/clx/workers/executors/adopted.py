@@ -32,6 +32,7 @@ class AdoptedWorker:
         self.started = time.monotonic()
         self.log = log_of(row.id, table)
         self._row = row
+        self.identity = row.identity if row.mode == "direct" else ""
         self._table = table
         self._silent_after = silent_after
         self._pidfd = open_process(row.identity) if row.mode == "direct" else -1

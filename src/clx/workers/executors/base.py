@@ -47,12 +47,14 @@ class Handle(Protocol):
         worker_id: its row's id once it has registered.
         started: when, on the monotonic clock, seconds.
         log: where its output goes.
+        identity: which process of this machine it is; empty for a container.
     """
 
     spawn: Spawn
     worker_id: int | None
     started: float
     log: Path
+    identity: str
 
     def descriptor(self) -> int:
         """What becomes readable when it ends; -1 where there is no such thing."""

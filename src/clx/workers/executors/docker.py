@@ -67,6 +67,7 @@ class DockerWorker:
         self.worker_id: int | None = None
         self.started = time.monotonic()
         self.log = file
+        self.identity = ""
         self._client = client
         self._container = container
         self._run = run

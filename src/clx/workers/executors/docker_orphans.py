@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from clx.db.database import Database
@@ -12,7 +13,7 @@ from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_network import drop_network
-from clx.workers.executors.docker_reaper import DATABASE_LABEL, OWNER_LABEL, database_label, strike_off
+from clx.workers.executors.docker_reaper import DATABASE_LABEL, OWNER_LABEL, SERVICE_LABEL, database_label, strike_off
 from clx.workers.identity import is_gone
 
 
@@ -29,20 +30,36 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
         EngineError: the engine does not answer.
     """
     with closing(connect()) as client, engine_errors("look for containers that nobody keeps"):
-        found = [each for each in _of(client, database) if _is_orphan(each, database)]
+        found = [each for each in _of(client, database.path) if _is_orphan(each, database)]
         if dry_run:
             return [each.name for each in found]
-        for container in found:
-            # somebody else may remove it at this moment
-            with contextlib.suppress(EngineError), engine_errors():
-                container.remove(force=True, v=True)
-        drop_network(client, settings.docker.network)
+        _remove(client, found, settings)
     strike_off(database.path, [each.id for each in found])
     return [each.name for each in found]
 
 
-def _of(client: Any, database: Database) -> list[Any]:
-    wanted = f"{DATABASE_LABEL}={database_label(database.path)}"
+def remove_services(database: Path, settings: Settings) -> list[str]:
+    """Remove the containers of services whose job table is gone; returns their names.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    with closing(connect()) as client, engine_errors("look for containers of services"):
+        found = [each for each in _of(client, database) if SERVICE_LABEL in each.labels]
+        _remove(client, found, settings)
+    return [each.name for each in found]
+
+
+def _remove(client: Any, containers: list[Any], settings: Settings) -> None:
+    for container in containers:
+        # somebody else may remove it at this moment
+        with contextlib.suppress(EngineError), engine_errors():
+            container.remove(force=True, v=True)
+    drop_network(client, settings.docker.network)
+
+
+def _of(client: Any, database: Path) -> list[Any]:
+    wanted = f"{DATABASE_LABEL}={database_label(database)}"
     return list(client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
 
 

@@ -64,6 +64,11 @@ class NotebookConverter:
             self._pool.close()
             self._pool = None
 
+    def abandon(self) -> None:
+        """Remove what kernels that were killed have left."""
+        if self._pool is not None:
+            self._pool.abandon()
+
     def _kernels(self) -> KernelPool:
         from clx.workers.notebook.execution import KernelPool
 

@@ -75,6 +75,9 @@ class PlantUmlConverter:
             self._renderer.close()
             self._renderer = None
 
+    def abandon(self) -> None:
+        """Nothing: all its files lie in the scratch directory."""
+
     def pids(self) -> list[int]:
         """Process ids of the helpers that are running now."""
         return self._renderer.pids() if self._renderer else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clx.workers.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
 from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.workers.notebook.execution.results import CellFailed, CellResult
-from clx.workers.notebook.execution.server import Kernel, KernelParent, ParentGone
+from clx.workers.notebook.execution.server import Kernel, KernelParent, ParentGone, remove_directories
 
 if TYPE_CHECKING:
     import zmq
@@ -103,6 +103,10 @@ class KernelPool:
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
+
+    def abandon(self) -> None:
+        """Remove the files of every parent of kernels that this process started and somebody has killed."""
+        remove_directories()
 
     def _fresh_kernel(self, cells: Sequence[str], cwd: Path, language: str) -> tuple[KernelParent, Kernel]:
         """A kernel for one run; a parent that died while nothing was running is replaced."""

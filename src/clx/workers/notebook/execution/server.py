@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -261,18 +262,30 @@ class KernelParent:
         if status and status > 0 and not self._served:
             return ToolMissingError(
                 f"the interpreter {self.python} cannot run Python kernels",
-                f"Install ipykernel there: {self.python} -m pip install ipykernel",
+                f"Install ipykernel there: {shlex.quote(self.python)} -m pip install ipykernel",
             )
         return ParentGone(f"the process that starts the kernels ended with status {status}")
 
 
-def _short_directory() -> Path:
-    """A private directory whose path leaves room for socket names."""
+def _base() -> Path:
+    """Where private directories are made: so that their paths leave room for socket names."""
     base = tempfile.gettempdir()
     if len(os.fsencode(base)) > _LONGEST_DIRECTORY - 20:
-        base = "/tmp"  # noqa: S108 (mkdtemp makes a private directory in it)
-    _remove_orphans(Path(base))
+        base = "/tmp"  # noqa: S108 (mkdtemp makes private directories in it)
+    return Path(base)
+
+
+def _short_directory() -> Path:
+    """A private directory for one parent."""
+    base = _base()
+    _remove_orphans(base)
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+
+
+def remove_directories() -> None:
+    """Remove the directories of all parents that this process ever started."""
+    for path in _base().glob(f"{_PREFIX}{os.getpid()}-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_orphans(base: Path) -> None:

@@ -1,0 +1,110 @@
+"""``worker-state.json``: which service workers are wanted, who supervises them, and which processes they are.
+
+With it services can be ended though their database is gone. A state directory serves one database's services at a
+time; the file says whose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from clx.db.database import state_directory
+from clx.errors import DatabaseError
+from clx.workers.identity import process_identity
+from clx.workers.kept import Wanted
+
+STATE_FILE = "worker-state.json"
+
+
+class ServiceState(msgspec.Struct):
+    """What ``worker-state.json`` holds."""
+
+    database: str
+    supervisor: str = ""
+    """Identity of the supervisor; empty before it has started."""
+    wanted: list[Wanted] = msgspec.field(default_factory=list)
+    workers: list[str] = msgspec.field(default_factory=list)
+    """Identities of the worker processes of this machine that the supervisor keeps."""
+    grace: float | None = None
+    """Seconds that workers have to finish, once somebody has asked for the end."""
+    started_at: int = 0
+    version: int = 1
+
+
+def read_state(state_dir: Path) -> ServiceState | None:
+    """What the file says; None when there is none, or it is damaged and so of no use."""
+    try:
+        return msgspec.json.decode((state_dir / STATE_FILE).read_bytes(), type=ServiceState)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def update_state(state_dir: Path, change: Callable[[ServiceState | None], ServiceState | None]) -> ServiceState | None:
+    """Replace the file by what *change* makes of it, None for none; readers never see half of it."""
+    path = state_dir / STATE_FILE
+    with locked(state_dir, "services-state"):
+        state = change(read_state(state_dir))
+        if state is None:
+            path.unlink(missing_ok=True)
+            return None
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return state
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that ends with this process; gives false when it is held and *wait* is false.
+
+    Raises:
+        DatabaseError: the state directory cannot be written.
+    """
+    folder = state_dir / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("w")
+    except OSError as error:
+        raise DatabaseError(
+            f"The state directory of the database cannot be written: {error.filename}: {error.strerror}.",
+            "Make it writable, or work as the user whose it is.",
+        ) from error
+    with file as stream:
+        if sys.platform == "win32":
+            yield True
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_of(state: ServiceState | None, database: Path) -> bool:
+    """Whether the file was written for *database*, by whatever path it was named."""
+    return state is not None and os.path.realpath(state.database) == os.path.realpath(database)
+
+
+def state_of(database: Path) -> ServiceState | None:
+    """The state of the services of *database*; None when it has none."""
+    state = read_state(state_directory(database))
+    return state if is_of(state, database) else None
+
+
+def supervisor_lives(state: ServiceState | None) -> bool:
+    """Whether the supervisor named in the state runs on this machine; false after a reboot."""
+    if state is None or not state.supervisor:
+        return False
+    return process_identity(int(state.supervisor.rsplit("/", 2)[1])) == state.supervisor

@@ -1,0 +1,170 @@
+"""Services in states that nobody planned: a database that is gone, odd paths, two databases in one place (REQ-3)."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.workers.scene import Scene, is_alive, until
+
+NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
+
+
+def start(scene: Scene, *options: str) -> list[int]:
+    """Start services; returns the pids of supervisor and workers."""
+    scene.clx("start-services", *NOTEBOOK_ONLY, *options)
+    return [scene.supervisor(), *(row.pid for row in scene.workers())]
+
+
+def remove_database(scene: Scene) -> None:
+    for path in scene.state.glob("jobs.db*"):
+        path.unlink()
+
+
+def assert_stopped(scene: Scene, pids: list[int]) -> None:
+    assert not any(is_alive(pid) for pid in pids)
+    assert scene.processes() == []
+    assert not (scene.state / "worker-state.json").exists()
+
+
+def test_stop_without_the_database_ends_everything(scene: Scene) -> None:
+    """REQ-3.5: the state file is enough; a second call is fine, with the path typed too."""
+    pids = start(scene, "--notebook-workers", "2")
+    remove_database(scene)
+    told = scene.clx("stop-services", "--db-path", str(scene.database)).stdout
+    assert "there is no database at" in told
+    assert_stopped(scene, pids)
+    for options in ([], ["--db-path", str(scene.database)]):
+        assert "No services were running" in scene.clx("stop-services", *options).stdout
+    assert not scene.database.exists()
+
+
+def test_stop_without_database_and_supervisor_ends_the_workers(scene: Scene) -> None:
+    """REQ-3.5: one that does not listen (SIGSTOP) too."""
+    pids = start(scene, "--notebook-workers", "2")
+    scene.kill(pids[0])
+    scene.kill(pids[1], signal.SIGSTOP)
+    remove_database(scene)
+    assert "2 process(es) ended" in scene.clx("stop-services", "--timeout", "0.2").stdout
+    assert_stopped(scene, pids)
+
+
+def test_supervisor_of_a_removed_database_leaves_no_state_file(scene: Scene) -> None:
+    """REQ-3.5: it ends by itself, and nothing is left for `stop-services` to do."""
+    pids = start(scene)
+    remove_database(scene)
+    until(lambda: not is_alive(pids[0]), 15)
+    assert not (scene.state / "worker-state.json").exists()
+    assert "No services were running" in scene.clx("stop-services").stdout
+    assert_stopped(scene, pids)
+
+
+def test_stop_with_a_damaged_database(scene: Scene) -> None:
+    """REQ-3.5: what cannot be read is said, and left as it is."""
+    pids = start(scene)
+    remove_database(scene)
+    scene.database.write_text("no database" * 500)
+    assert "is no usable database" in scene.clx("stop-services").stdout
+    assert_stopped(scene, pids)
+    assert scene.database.read_text() == "no database" * 500
+    assert "Not a usable CLX database" in scene.clx("stop-services", code=4).stderr
+
+
+def test_stop_names_a_path_where_clx_never_was(scene: Scene) -> None:
+    """A misspelt path is no success."""
+    failed = scene.clx("stop-services", "--db-path", str(scene.course.root / "typo" / "jobs.db"), code=4)
+    assert "There is no database" in failed.stderr
+
+
+def test_one_directory_serves_one_database(scene: Scene) -> None:
+    """REQ-3.3: the state file has one place; services of a second database beside it are refused, not mixed up."""
+    data = scene.course.root / "data"
+    first, second = (data / f"{name}.db" for name in ("first", "second"))
+    scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(first))
+    failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(second), code=2)
+    assert f"clx stop-services --db-path {first}" in failed.stderr
+    assert "No services were running" in scene.clx("stop-services", "--db-path", str(second)).stdout
+    assert scene.json("status", "--db-path", str(second))["services"]["supervisor"] is None
+    assert scene.json("status", "--db-path", str(first))["services"]["supervisor"] == "running"
+    link = scene.course.root / "link"
+    link.symlink_to(data)
+    assert "1 worker(s) stopped" in scene.clx("stop-services", "--db-path", str(link / "first.db")).stdout
+    assert scene.processes() == []
+
+
+def test_commands_to_type_quote_paths(scene: Scene) -> None:
+    """What a hint says can be pasted into a shell."""
+    path = scene.course.root / "it's here" / "clx jobs.db"
+    told = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path)).stdout
+    hints = [line.partition(": ")[2] for line in told.splitlines() if line.startswith("Stop them: ")]
+    scene.decks("one")
+    elsewhere = scene.clx("workers", "list").stdout.partition("another database: ")[2]
+    assert "notebook" in scene.clx(*words(elsewhere)).stdout
+    beside = scene.course.root / "it's here" / "other.db"
+    failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(beside), code=2)
+    assert hints[0] in failed.stderr
+    assert "1 worker(s) stopped" in scene.clx(*words(hints[0])).stdout
+    refused = scene.build("--no-auto-start", "--db-path", str(path), code=3)
+    scene.clx(*words(refused.stderr.split("Start one: ")[1]), *NOTEBOOK_ONLY)
+    assert "Using 1 running" in scene.build("--no-auto-start", "--db-path", str(path)).stdout
+    scene.clx(*words(hints[0]))
+    made = scene.clx("new", "my course").stdout.partition("Type: ")[2]
+    assert words(made)[1] == "my course/course.yaml"
+
+
+def words(command: str) -> list[str]:
+    """The arguments of a command as a shell takes them apart, without ``clx``."""
+    found = subprocess.run(
+        ["sh", "-c", 'printf "%s\\0" ' + command.splitlines()[0]], capture_output=True, text=True, check=True
+    )
+    return found.stdout.split("\0")[1:-1]
+
+
+def test_systemd_unit_takes_every_path(scene: Scene, tmp_path: Path) -> None:
+    """REQ-3.2: specifiers, variables, quotes, blanks and backslashes are written as systemd reads them."""
+    folder = scene.course.root / 'a %n $HOME "q" \\x'
+    unit = scene.clx("start-services", "--print-systemd", "--db-path", f"{folder}/it's.db").stdout
+    root = scene.course.root
+    written = f'"{root}/a %%n $$HOME \\"q\\" \\\\x/it\'s.db"'
+    assert f" start-services --foreground --db-path {written}\n" in unit
+    assert f" stop-services --db-path {written} --timeout 30\n" in unit
+    assert f'WorkingDirectory=-{root}/a %%n $HOME "q" \\x\n' in unit
+    if shutil.which("systemd-analyze"):
+        file = tmp_path / "clx-test.service"
+        file.write_text(unit)
+        checked = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    assert "cannot be written" in scene.clx("start-services", "--print-systemd", "--db-path", "a\nb.db", code=2).stderr
+
+
+def test_systemd_unit_keeps_the_projects_settings(scene: Scene) -> None:
+    """REQ-2.3: what holds where the unit is printed holds for the service."""
+    scene.settings("[workers]\ndefault_worker_count = 1\n")
+    unit = scene.clx("start-services", "--print-systemd", "--db-path", "/data/clx jobs.db").stdout
+    assert f"WorkingDirectory=-{scene.course.root}\n" in unit
+    program = unit.partition("ExecStart=")[2].partition(" start-services")[0].split()
+    assert "version" in subprocess.run([*program, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_file_that_is_no_job_table_is_refused_untouched(scene: Scene, mode: str) -> None:
+    """Nothing is written, neither to the file nor beside it."""
+    folder = scene.course.root / "data"
+    folder.mkdir()
+    text, other = folder / "notes.txt", folder / "browser.sqlite"
+    text.write_text("Dear diary" * 100)
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE bookmarks (id)")
+    connection.commit()
+    connection.close()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    scene.decks("one")
+    for path in (text, other):
+        for command in (["start-services", *NOTEBOOK_ONLY], ["build", "course.yaml"]):
+            failed = scene.clx(*command, "--db-path", str(path), code=4, CLX_DATABASE__JOURNAL_MODE=mode)
+            assert str(path) in failed.stderr
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
