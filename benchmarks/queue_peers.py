@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import mark, percentile, rate_row
@@ -47,32 +48,37 @@ AIM_PICK_UP = 3.0
 """Milliseconds."""
 
 
+def jobs_of(peer: Peer, jobs: int) -> int:
+    """How many of *jobs* a peer gets."""
+    return max(1, int(jobs * peer.share))
+
+
 class Drains:
     """All drains of one number of processes."""
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
         self._rates: dict[str, list[float]] = defaultdict(list)
-        self.notes: list[str] = []
+        self._locked: Counter[str] = Counter()
+        self._failed: dict[str, str] = {}
 
     def run(self, peers: list[Peer], jobs: int, server: postgres.Server | None) -> None:
         """Let every queue work, in turns, so that a busy moment is not one queue's."""
         for turn in range(max(peer.rounds for peer in peers)):
             for peer in peers:
                 if turn < peer.rounds and (peer.crowd or self.processes == 1):
-                    self._one(peer, max(1, int(jobs * peer.share)), server)
+                    self.once(peer, jobs_of(peer, jobs), server)
 
-    def _one(self, peer: Peer, jobs: int, server: postgres.Server | None) -> None:
-        what = f"{peer.name} at {self.processes}"
+    def once(self, peer: Peer, jobs: int, server: postgres.Server | None) -> None:
+        """Let one queue work."""
         try:
             with new_queue(peer, server) as where:
                 done = drain(peer, where, self.processes, jobs)
         except DrainError as error:
-            self.notes.append(f"{what}: failed: {error}")
-            return
-        self._rates[peer.name].append(done.rate)
-        if done.locked:
-            self.notes.append(f"{what}: met a locked database {done.locked} times and went on")
+            self._failed[peer.name] = str(error)
+        else:
+            self._rates[peer.name].append(done.rate)
+            self._locked[peer.name] += done.locked
 
     def rate(self, peer: Peer) -> float | None:
         """Jobs per second; None where no drain succeeded."""
@@ -81,6 +87,14 @@ class Drains:
     def best(self, peers: list[Peer]) -> float | None:
         """The best rate of those that promise the same."""
         return max((rate for peer in peers if peer.fair and (rate := self.rate(peer))), default=None)
+
+    def notes(self) -> Iterator[str]:
+        """What the rates do not tell."""
+        for name, error in self._failed.items():
+            yield f"{name} at {self.processes} processes: failed: {error}"
+        for name, count in self._locked.items():
+            if count:
+                yield f"{name} at {self.processes} processes: found the database locked and tried again, {count} in all"
 
     def row(self, peers: list[Peer]) -> str:
         """One line of the table."""
@@ -100,16 +114,20 @@ class Drains:
 def drains(peers: list[Peer], jobs: int, server: postgres.Server | None) -> None:
     """Print the rates of all numbers of processes, and what follows from them."""
     print(f"{'processes':<11}" + "".join(f"{peer.name:>15}" for peer in peers) + f"{'clx / best fair':>17}")
-    print(f"{'of jobs':<11}" + "".join(f"{max(1, int(jobs * peer.share)):>15,}" for peer in peers))
+    print(f"{'of jobs':<11}" + "".join(f"{jobs_of(peer, jobs):>15,}" for peer in peers))
     found = {processes: Drains(processes) for processes in PROCESSES}
     for each in found.values():
         each.run(peers, jobs, server)
         print(each.row(peers), flush=True)
-    for note in dict.fromkeys(note for each in found.values() for note in each.notes):
+    for note in (note for each in found.values() for note in each.notes()):
         print(note)
     print("The fair peers are litequeue and dbos. A queue with fewer jobs is shallower, which favours it: a pop of")
     print("litequeue sorts all that wait, so a full one would take it minutes.")
-    two, eight = found[2].rate(CLX), found[8].rate(CLX)
+    crowds = {processes: Drains(processes) for processes in (2, 8)}
+    for _ in range(CLX.rounds):  # both in the same minutes
+        for each in crowds.values():
+            each.once(CLX, jobs, server)
+    two, eight = (each.rate(CLX) for each in crowds.values())
     if two and eight:
         rate_row("clx, 8 processes by 2", eight, two, AIM_CROWD)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
