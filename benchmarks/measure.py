@@ -40,8 +40,25 @@ def seconds(body: Callable[[], None], *, rounds: int = 3, before: Callable[[], N
 def row(what: str, ours: float, theirs: float, aim: float) -> None:
     """Print one line: our time, theirs, their ratio and the aim."""
     ratio = ours / theirs
-    mark = "met" if ratio <= aim else "MISSED"
-    print(f"{what:<66} {ours:8.3f} s {theirs:8.3f} s {ratio:8.3f} ×   aim ≤ {aim:g} × {mark}", flush=True)
+    print(f"{what:<66} {ours:8.3f} s {theirs:8.3f} s {ratio:8.3f} ×   aim ≤ {aim:g} × {mark(ratio <= aim)}", flush=True)
+
+
+def rate_row(what: str, ours: float, theirs: float, aim: float) -> None:
+    """Print one line: our jobs per second, theirs, their ratio and the aim."""
+    ratio = ours / theirs
+    print(
+        f"{what:<66} {ours:8,.0f}/s {theirs:8,.0f}/s {ratio:7.2f} ×   aim ≥ {aim:g} × {mark(ratio >= aim)}", flush=True
+    )
+
+
+def mark(met: bool) -> str:
+    """How a row ends."""
+    return "met" if met else "MISSED"
+
+
+def percentile(found: Sequence[float], share: float) -> float:
+    """The value below which *share* of the sorted *found* lie."""
+    return found[min(len(found) - 1, int(share * len(found)))]
 
 
 def clx(*arguments: str | Path) -> list[str | Path]:

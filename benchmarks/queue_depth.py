@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.measure import mark
 from clx.db.jobs import NewJob, Queue
 
 DEPTHS = (1_000, 100_000, 1_000_000)
@@ -59,7 +60,7 @@ def main() -> None:
     for queued, finished in ((DEPTHS[1], 0), (DEPTHS[2], 0), (DEPTHS[0], DEPTHS[2])):
         cost = claim_cost(queued, finished)
         what = f"{queued:,} queued, {finished:,} finished"
-        print(f"{what:<44}{cost:8.3f} ms {cost / base:6.2f} ×  aim ≤ {AIM} × {_mark(cost / base <= AIM)}")
+        print(f"{what:<44}{cost:8.3f} ms {cost / base:6.2f} ×  aim ≤ {AIM} × {mark(cost / base <= AIM)}")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         idle = (
             f"import clx.workers.__main__\nfrom clx.db.jobs import Queue\nQueue.open({folder + '/x.db'!r}).claim(['t'])"
@@ -67,11 +68,7 @@ def main() -> None:
         ours, bare = memory(idle), memory("import sqlalchemy")
     what = "memory of an idle worker, by SQLAlchemy"
     ratio = ours / bare
-    print(f"{what:<44}{ours / 1024:7.1f} MiB {ratio:6.2f} ×  aim ≤ {AIM_MEMORY} × {_mark(ratio <= AIM_MEMORY)}")
-
-
-def _mark(met: bool) -> str:
-    return "met" if met else "MISSED"
+    print(f"{what:<44}{ours / 1024:7.1f} MiB {ratio:6.2f} ×  aim ≤ {AIM_MEMORY} × {mark(ratio <= AIM_MEMORY)}")
 
 
 if __name__ == "__main__":

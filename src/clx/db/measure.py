@@ -57,9 +57,9 @@ def measure(folder: Path, *, scale: float = 1.0) -> Iterator[Number]:
     """
     jobs = max(50, int(2000 * scale))
     yield _enqueue(folder, jobs)
-    yield _enqueue_many(folder, jobs * 20)
+    yield _enqueue_many(folder, jobs * 50)
     yield _claim_finish(folder, jobs)
-    yield _loop(folder, jobs * 2)
+    yield loop(folder, jobs * 2)
     yield _claims(folder, jobs)
     yield from _latency(folder, max(20, jobs // 20))
 
@@ -145,7 +145,9 @@ def _claim_finish(folder: Path, jobs: int) -> Number:
         return Number("claim and finish, two commits", *_alternating(jobs, pair, ours, bare_claim_finish))
 
 
-def _loop(folder: Path, jobs: int) -> Number:
+def loop(folder: Path, jobs: int) -> Number:
+    """A worker's own loop with *jobs* that do nothing, by two bare transactions a job."""
+
     def ours(queue: Queue, count: int) -> None:
         done = Consumer(queue, {_TYPE: lambda _job: None}, limit=count).run(until_idle=True)
         assert done == count
