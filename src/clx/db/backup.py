@@ -9,9 +9,6 @@ from clx.db.database import Database
 from clx.db.driver import driver, translate
 from clx.errors import UsageError
 
-_PAGES = 1024
-"""Pages copied at a time, so that writers get their turn between."""
-
 
 def backup(database: Database, target: Path) -> int:
     """Copy *database* to the file *target* through SQLite's backup interface; returns its size in bytes.
@@ -29,7 +26,8 @@ def backup(database: Database, target: Path) -> int:
         part.unlink(missing_ok=True)
         copy = driver.connect(str(part), isolation_level=None)
         try:
-            database.connection().backup(copy, pages=_PAGES, sleep=0.01)
+            # in one step: page by page, every commit of others would make it begin anew
+            database.connection().backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
         finally:
             copy.close()

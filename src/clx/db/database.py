@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.driver import BUSY, CORRUPT, driver, error_name, translate
+from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -28,21 +28,53 @@ REVISION = "0002"
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BUSY_ATTEMPTS = 4
-_BUSY_TIMEOUT = {"wal": 10.0, "delete": 60.0, "keep": 10.0}
+_JOURNAL_MODES = ("wal", "delete", "keep", None)
 """Seconds; in DELETE mode waiting is not fair: up to 19 s were measured with four writers."""
 
 
+_OPEN: set[Any] = set()
+"""Every open connection. Kept here, so that a forked child frees, and by that closes, none of its parent's: closing
+one would undo what the parent is at, and wait for ever for a lock that a thread of the parent held."""
+
+
+def _keep_in_child() -> None:
+    if _OPEN:
+        import ctypes
+
+        for connection in _OPEN:  # not even at exit: never freed
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_in_child)
+
+
 class _Held:
-    """A thread's connection, closed when the thread ends or the database is closed."""
+    """A thread's connection, closed when the thread ends or the database is closed.
+
+    Attributes:
+        connection: the driver's.
+        lock: held during every statement, so that nobody closes it meanwhile.
+        closed: whether it is of no more use.
+    """
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.lock = threading.RLock()
+        self.closed = False
+        self._pid = os.getpid()
+        _OPEN.add(connection)
 
     def close(self) -> None:
-        self.connection.close()
+        if os.getpid() != self._pid:
+            return
+        with self.lock:
+            self.closed = True
+            self.connection.close()
+        _OPEN.discard(self.connection)
 
     def __del__(self) -> None:
-        self.connection.close()
+        self.close()
 
 
 def state_directory(database: Path) -> Path:
@@ -64,12 +96,18 @@ def prepare_state_directory(database: Path) -> Path:
     return state
 
 
+def _busy_timeout(journal_mode: str | None) -> float:
+    """Seconds to wait for somebody else's lock; without a write-ahead log waiting is not fair."""
+    return 60.0 if journal_mode == "delete" else 10.0
+
+
 class Database:
     """One job table file.
 
     Args:
         path: the SQLite file.
-        journal_mode: ``wal`` or ``delete`` (REQ-4.1); ``keep`` leaves the file as it is.
+        journal_mode: ``wal`` or ``delete`` (REQ-4.1); ``keep`` leaves the file as it is; None does too, and makes a
+            new one ``wal``.
         busy_timeout: seconds to wait for somebody else's lock before an attempt counts as failed;
             None: 10, or 60 in DELETE mode, where waiting is not fair.
         readonly: never create, migrate or write.
@@ -81,17 +119,19 @@ class Database:
         self,
         path: Path,
         *,
-        journal_mode: Literal["wal", "delete", "keep"] = "wal",
+        journal_mode: Literal["wal", "delete", "keep"] | None = None,
         busy_timeout: float | None = None,
         readonly: bool = False,
     ) -> None:
         self.path = path.absolute()
         self.readonly = readonly
         self.state_dir = state_directory(self.path)
-        if journal_mode not in _BUSY_TIMEOUT:
-            raise UsageError(f'"{journal_mode}" is no journal mode.', f"Possible here: {', '.join(_BUSY_TIMEOUT)}.")
+        if journal_mode not in _JOURNAL_MODES:
+            raise UsageError(f'"{journal_mode}" is no journal mode.', "Possible here: wal, delete, keep.")
+        if "\0" in str(path):
+            raise UsageError("The path of a database holds a NUL character.", "Name another file.")
         self._journal_mode = journal_mode
-        self._busy_timeout = _BUSY_TIMEOUT[journal_mode] if busy_timeout is None else busy_timeout
+        self._busy_timeout = busy_timeout
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -137,30 +177,35 @@ class Database:
 
     def connection(self) -> Any:
         """This thread's connection."""
+        return self._hold().connection
+
+    def _hold(self) -> _Held:
         if os.getpid() != self._pid:
             raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
         held: _Held | None = getattr(self._local, "held", None)
-        if held is None:
-            self._refuse_when_closed()
+        if held is None or held.closed:
+            if self._closed:
+                raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
             held = _Held(self._connect())
             self._local.held = held
             with self._lock:
                 self._connections.add(held)
-        return held.connection
+        return held
 
-    def _refuse_when_closed(self) -> None:
-        if self._closed:
+    def _open(self, held: _Held) -> Any:
+        """The connection, seen under its lock to be open."""
+        if held.closed:
             raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
+        return held.connection
 
     def _connect(self) -> Any:
         # once opened it is never made anew: a thread that comes late must not bring a removed file back
         mode = "ro" if self.readonly else "rwc" if self._file is None else "rw"
         uri = f"{self.path.as_uri()}?mode={mode}"
+        timeout = _busy_timeout(self._journal_mode) if self._busy_timeout is None else self._busy_timeout
         connection = None
         try:
-            connection = driver.connect(
-                uri, uri=True, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
+            connection = driver.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA foreign_keys = ON")
             if not self.readonly:
                 self._set_journal(connection)
@@ -168,27 +213,38 @@ class Database:
         except driver.Error as error:
             if connection is not None:
                 connection.close()
-            raise translate(error, self.path) from error
+            raise translate(error, self.path, reading=self.readonly) from error
 
     def _set_journal(self, connection: Any) -> None:
         found = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        if self._journal_mode not in ("keep", found):
-            found = self._switch_journal(connection, found)
+        wanted = self._journal_mode or ("wal" if self._is_new(connection) else "keep")
+        if wanted not in ("keep", found):
+            found = self._switch_journal(connection, found, wanted)
+        if found == "wal" and self._file is None:
+            self._refuse_network()
         # without a write-ahead log only FULL survives a power failure
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if found == 'wal' else 'FULL'}")
+        if self._busy_timeout is None:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * _busy_timeout(found))}")
 
-    def _switch_journal(self, connection: Any, found: str) -> str:
+    def _is_new(self, connection: Any) -> bool:
+        return self._file is None and connection.execute("PRAGMA page_count").fetchone()[0] == 0
+
+    def _refuse_network(self) -> None:
+        from clx.db.filesystem import refuse_network
+
+        refuse_network(self.path)
+
+    def _switch_journal(self, connection: Any, found: str, wanted: str) -> str:
         """Change the file's journal mode, which needs everybody else out; returns the mode then in force."""
-        if self._journal_mode == "wal":
-            from clx.db.filesystem import refuse_network
-
-            refuse_network(self.path)
+        if wanted == "wal":
+            self._refuse_network()
         try:
-            return str(connection.execute(f"PRAGMA journal_mode = {self._journal_mode}").fetchone()[0])
+            return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
         except driver.Error as error:
             if error_name(error) not in BUSY:
                 raise
-            if self._journal_mode == "wal":  # others use it without a log: slower, but right for everybody
+            if wanted == "wal":  # others use it without a log: slower, but right for everybody
                 return found
             raise DatabaseBusyError(
                 f"{self.path} is in WAL mode, used by {self._holders(connection)}, and cannot be changed to DELETE.",
@@ -231,10 +287,14 @@ class Database:
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
+        held = self._hold()
         try:
-            return self.connection().execute(sql, params).fetchall()  # type: ignore[no-any-return]
+            with held.lock:
+                return self._open(held).execute(sql, params).fetchall()  # type: ignore[no-any-return]
+        except UNBOUND as error:
+            raise not_taken(error) from error
         except driver.Error as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.path, reading=True) from error
 
     def write(self, name: str, body: Callable[[Any], T]) -> T:
         """Run *body* in one writing transaction and return its value once it is committed.
@@ -247,23 +307,32 @@ class Database:
         """
         try:
             return self._transaction(name, body)
+        except UNBOUND as error:
+            raise not_taken(error) from error
         except driver.Error as error:
             if error_name(error) not in BUSY:
                 raise translate(error, self.path) from error
             return self._retry(name, body)
 
     def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
-        connection = self.connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            value = body(connection)
-            crash_point(f"{name}.before_commit")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        held = self._hold()
+        with held.lock:
+            connection = self._open(held)
+            try:  # with BEGIN inside: an interruption may arrive when it has been executed
+                connection.execute("BEGIN IMMEDIATE")
+                value = body(connection)
+                crash_point(f"{name}.before_commit")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
         crash_point(f"{name}.after_commit")
+        if self._file is not None and _file_number(self.path) != self._file:
+            raise DatabaseError(
+                f"{self.path} was removed or replaced while it was used; what is written to it now is lost.",
+                "Start this program again: it makes or finds the file of that name.",
+            )
         return value
 
     def _retry(self, name: str, body: Callable[[Any], T]) -> T:
@@ -284,12 +353,15 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Any]:
         """Several reads that see one state of the file."""
-        connection = self.connection()
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("ROLLBACK")  # it only read
+        held = self._hold()
+        with held.lock:
+            connection = self._open(held)
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")  # it only read
 
     def data_version(self) -> int | None:
         """A number that changes when another connection commits; None when the file was locked."""
@@ -313,9 +385,7 @@ class Database:
         connection = None
         try:
             connection = driver.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=0)
-            tables, ours = connection.execute(
-                "SELECT count(*), sum(name = 'alembic_version') FROM sqlite_master"
-            ).fetchone()
+            tables, ours = connection.execute(_TABLES).fetchone()
         except driver.Error as error:
             if error_name(error) in CORRUPT:
                 raise translate(error, self.path) from error
@@ -323,15 +393,15 @@ class Database:
         finally:
             if connection is not None:
                 connection.close()
-        if tables and not ours:
+        if tables and ours < _OWN_TABLES:
             raise _of_something_else(self.path)
 
     def revision(self) -> str | None:
         """The schema revision of the file; None for a file without tables."""
-        found = self.read("SELECT name FROM sqlite_master WHERE name IN ('alembic_version', 'jobs')")
-        if not found:
+        tables, ours = self.read(_TABLES)[0]
+        if not tables:
             return None
-        if ("alembic_version",) not in found:
+        if ours < _OWN_TABLES:
             raise _of_something_else(self.path)
         rows = self.read("SELECT version_num FROM alembic_version")
         return str(rows[0][0]) if rows else None
@@ -367,13 +437,21 @@ class Database:
         self.write("create", body)
 
 
+_TABLES = (
+    "SELECT count(*), coalesce(sum(name IN ('alembic_version', 'jobs', 'runs', 'workers', 'batches')), 0) "
+    "FROM sqlite_master WHERE type = 'table'"
+)
+_OWN_TABLES = 5
+"""So many of those tables has a job table, of whichever version."""
+
+
 def _of_something_else(path: Path) -> DatabaseCorruptError:
     return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
 
 
 def _file_number(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  (once a transaction: half the time)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, DatabaseFullError
+from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, DatabaseFullError, QueueError
 
 WAL_RESET_FIXED = (3, 51, 3)
 """First SQLite release without the WAL-reset race."""
@@ -32,6 +32,17 @@ driver: Any = _choose()
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
 CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+
+
+UNBOUND = (OverflowError, UnicodeEncodeError, driver.InterfaceError, driver.ProgrammingError)
+"""What the driver raises for a value that it cannot hand to SQLite."""
+
+
+def not_taken(error: BaseException) -> QueueError:
+    """Our error for a value that SQLite cannot store."""
+    return QueueError(
+        f"The table does not take such a value: {error}.", "Give whole numbers below 2^63 and plain text."
+    )
 
 
 def error_name(error: BaseException) -> str:
@@ -56,8 +67,12 @@ def describe(path: Path) -> str:
     return "; ".join(parts)
 
 
-def translate(error: Any, path: Path) -> DatabaseError:
-    """Our error for a driver's, told apart by SQLite's error name and never by message text."""
+def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError:
+    """Our error for a driver's, told apart by SQLite's error name and never by message text.
+
+    Args:
+        reading: whether it was only going to be read.
+    """
     name = error_name(error)
     if name in BUSY:
         from clx.db.filesystem import holders
@@ -74,8 +89,17 @@ def translate(error: Any, path: Path) -> DatabaseError:
             "Nothing was touched. Move the file away (it only holds what a build can make again) or restore a backup.",
         )
     if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"} or name.startswith("SQLITE_READONLY"):
+        return _closed_to_us(path, reading=reading)
+    return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
+
+
+def _closed_to_us(path: Path, *, reading: bool) -> DatabaseError:
+    if not reading:
         return DatabaseError(
             f"The database cannot be opened for writing: {describe(path)}.",
             "Make the directory writable, or name another file with --db-path.",
         )
-    return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
+    return DatabaseError(
+        f"The database cannot be read: {describe(path)}.",
+        "See that it is a file you may read; with a write-ahead log its directory must be writable too, even to read.",
+    )

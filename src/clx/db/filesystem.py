@@ -81,13 +81,15 @@ def deleted_handles(path: Path) -> list[str]:
 
 
 def holders(path: Path) -> str:
-    """Which other processes have the database open, for a message."""
+    """Which processes have the database open, others first, for a message."""
     wanted = {str(path), f"{path}-wal"}
     pids = []
     for pid in os.listdir("/proc") if Path("/proc/self/fd").is_dir() else []:  # noqa: PTH208
         if pid.isdigit() and int(pid) != os.getpid() and wanted & set(open_files(pid)):
             pids.append(f"{pid} ({_program(pid)})")
-    return f"process {', '.join(pids)}" if pids else "a process that cannot be seen from here"
+    if pids:
+        return f"process {', '.join(pids)}"
+    return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
 
 
 def _program(pid: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clx.db.database import Database, Params, Row
+from clx.db.database import Database, Params, Row, _Held
 from clx.db.doorbell import Bell, Doorbell
 from clx.db.driver import driver
 
@@ -26,7 +26,7 @@ class MemoryDatabase(Database):
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, **options)
         self._turn = threading.RLock()
-        self._only: Any = None
+        self._only: _Held | None = None
         self.doorbell = _MemoryDoorbell()
 
     @classmethod
@@ -36,22 +36,21 @@ class MemoryDatabase(Database):
         database._ensure_schema()
         return database
 
-    def connection(self) -> Any:
-        """The one connection."""
+    def _hold(self) -> _Held:
         if self._only is None:
-            self._refuse_when_closed()
-            self._only = driver.connect(":memory:", isolation_level=None, check_same_thread=False)
-            self._only.execute("PRAGMA foreign_keys = ON")
-        return self._only
+            self._only = super()._hold()
+        self._local.held = self._only
+        return super()._hold()
+
+    def _connect(self) -> Any:
+        connection = driver.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
 
     def close(self) -> None:
         """Forget everything."""
         with self._turn:
-            self._closed = True
-            if self._only is not None:
-                self._only.close()
-                self._only = None
-        self.doorbell.close()
+            super().close()
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
@@ -103,7 +102,7 @@ class _MemoryDoorbell(Doorbell):
 
     def ring(self, *names: str) -> None:
         """Wake everybody who listens for one of *names*."""
-        for bell in [bell for bell in self.hung if bell.name in names]:
+        for bell in [bell for bell in list(self.hung) if bell.name in names]:
             try:
                 bell.ringer.send(b"!")
             except OSError:
