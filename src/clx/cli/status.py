@@ -89,7 +89,8 @@ def _text(found: dict[str, Any]) -> str:
         wanted = ", ".join(f"{count} {type_}" for type_, count in services["wanted"].items())
         lines.append(f"Services: supervisor {services['supervisor']}; wanted: {wanted}")
     for batch in found["batches"]:
-        states = ", ".join(f"{count} {state}" for state, count in sorted(batch["jobs"].items()))
-        lines.append(f"Batch {batch['id']} ({batch['name']}, pid {batch['pid']}): {states or 'no jobs yet'}")
+        states = ", ".join(f"{count} {state}" for state, count in sorted(batch["jobs"].items())) or "no jobs yet"
+        told = f"abandoned, {batch['reason']}; {states}" if batch["state"] == "abandoned" else states
+        lines.append(f"Batch {batch['id']} ({batch['name']}, pid {batch['pid']}): {told}")
     lines += [f"Warning: {text}" for text in found["warnings"]]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.identity import is_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """A live batch and how far it is: number of jobs by state."""
+    """A batch that was not closed and how far it is: number of jobs by state.
+
+    Attributes:
+        state: ``live``; ``abandoned`` when its owner is gone or silent and nobody has swept it up yet.
+        reason: why it is abandoned; empty otherwise.
+    """
 
     id: int
     name: str
@@ -35,6 +41,8 @@ class BatchProgress:
     pid: int
     created_at: int
     states: dict[str, int]
+    state: str
+    reason: str
 
 
 def waiting(database: Database, *, now: int | None = None) -> list[Waiting]:
@@ -47,26 +55,47 @@ def waiting(database: Database, *, now: int | None = None) -> list[Waiting]:
     return [Waiting(*row) for row in rows]
 
 
-def live_batches(database: Database) -> list[BatchProgress]:
-    """Every live batch with the states of its jobs."""
+def owner_lost(identity: str, lease_until: int, now: int) -> str:
+    """Why the owner of a live batch counts as lost; empty while it does not.
+
+    The same judgement as :meth:`clx.db.batches.BatchTable.sweep`'s, for those who only read.
+    """
+    if is_gone(identity):
+        return "its process is gone"
+    return "its process is silent" if lease_until <= now else ""
+
+
+def live_batches(database: Database, *, now: int | None = None) -> list[BatchProgress]:
+    """Every batch that was not closed, with the states of its jobs."""
+    at = now_ms() if now is None else now
     rows = database.read(
-        "SELECT b.id, b.name, b.host, b.pid, b.created_at, j.state, count(j.id) FROM batches b "
+        "SELECT b.id, b.name, b.host, b.pid, b.created_at, b.identity, b.lease_until, j.state, count(j.id) "
+        "FROM batches b "
         "LEFT JOIN batch_jobs bj ON bj.batch_id = b.id LEFT JOIN jobs j ON j.id = bj.job_id "
         "WHERE b.state = 'live' GROUP BY b.id, j.state ORDER BY b.id"
     )
     found: dict[int, BatchProgress] = {}
-    for id_, name, host, pid, created_at, state, count in rows:
-        progress = found.setdefault(id_, BatchProgress(id_, name, host, pid, created_at, {}))
+    for id_, name, host, pid, created_at, identity, lease_until, state, count in rows:
+        if id_ not in found:
+            lost = owner_lost(identity, lease_until, at)
+            found[id_] = BatchProgress(
+                id_, name, host, pid, created_at, {}, "abandoned" if lost else "live", lost
+            )
+        progress = found[id_]
         if state is not None:
             progress.states[state] = count
     return list(found.values())
 
 
-def wanted_by(database: Database, job_id: int) -> list[tuple[int, str, str]]:
-    """The batches that wanted a job: id, name and state, oldest first."""
+def wanted_by(database: Database, job_id: int, *, now: int | None = None) -> list[tuple[int, str, str]]:
+    """The batches that wanted a job: id, name and state (as in :class:`BatchProgress`, or ``done``), oldest first."""
+    at = now_ms() if now is None else now
     rows = database.read(
-        "SELECT b.id, b.name, b.state FROM batch_jobs bj JOIN batches b ON b.id = bj.batch_id "
-        "WHERE bj.job_id = ? ORDER BY b.id",
+        "SELECT b.id, b.name, b.state, b.identity, b.lease_until FROM batch_jobs bj "
+        "JOIN batches b ON b.id = bj.batch_id WHERE bj.job_id = ? ORDER BY b.id",
         (job_id,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [
+        (id_, name, "abandoned" if state == "live" and owner_lost(identity, lease_until, at) else state)
+        for id_, name, state, identity, lease_until in rows
+    ]

@@ -72,6 +72,8 @@ def _batches(database: Database) -> list[dict[str, Any]]:
             "pid": batch.pid,
             "seconds": (now_ms() - batch.created_at) / 1000,
             "jobs": batch.states,
+            "state": batch.state,
+            "reason": batch.reason,
         }
         for batch in live_batches(database)
     ]
