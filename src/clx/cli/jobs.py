@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from clx.db.database import Database
     from clx.db.records import Job, JobState
 
+_OVER = {
+    "succeeded": "was over already: it succeeded",
+    "failed": "was over already: it failed",
+    "cancelled": "was cancelled already",
+}
 _STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
 _FORMAT = click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
@@ -192,17 +197,25 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
         click.echo("No jobs.")
         return
     with database:
+        queue = Queue(database)
+        before = {job.id: job for job in queue.get_many(ids)}
+        done = [id_ for id_ in ids if before[id_].state == "succeeded"]
+        if done:
+            raise UsageError(
+                f"Job {done[0]} succeeded: there is nothing to try again.",
+                "Name the others alone. `clx build --force` runs everything again.",
+            )
         try:
-            queued = Queue(database).retry(ids)
+            queued = queue.retry(ids)
         except JobExistsError as error:
             raise UsageError(
                 f"Job {error.job_id}, which asks the same question as one of these, waits or runs already.",
                 f"See it with `clx jobs show {error.job_id}`, or name the others alone.",
             ) from error
-        click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
-        rest = [id_ for id_ in ids if id_ not in queued]
-        if rest:
-            click.echo(f"Neither failed nor cancelled: {', '.join(map(str, rest))}.")
+    click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
+    for id_ in ids:
+        if id_ not in queued:
+            click.echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
 
 
 @command.command("cancel")
@@ -227,16 +240,15 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
         return
     with database:
         queue = Queue(database)
+        before = {job.id for job in queue.get_many(ids) if job.is_live}
         queue.cancel(ids)
         jobs = queue.get_many(ids)
-        done = [job.id for job in jobs if job.state == "cancelled"]
-        told = [job.id for job in jobs if job.state == "running"]
-        over = [job.id for job in jobs if job.state in {"succeeded", "failed"}]
+    done = [job.id for job in jobs if job.id in before and job.state == "cancelled"]
     click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
-    if told:
-        click.echo(f"Running and told to stop: {', '.join(map(str, told))}.")
-    if over:
-        click.echo(f"Over already: {', '.join(map(str, over))}.")
+    for job in jobs:
+        if job.id not in done:
+            runs = f"runs; worker #{job.worker_id} is told to stop it"
+            click.echo(f"Job {job.id} {runs if job.is_live else _OVER[job.state]}.")
 
 
 def _chosen(

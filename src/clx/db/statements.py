@@ -83,7 +83,7 @@ REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, er
 REQUEUE_RELEASED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?"
 REQUEUE_RESCUED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?, claim_rank = claim_rank + ? WHERE id = ?"
 RETRY = (
-    f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, waits_for = :waits_for, not_before = 0, released = run, "
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, waits_for = :waits_for, not_before = :now, released = run, "
     "kills = 0, claim_rank = 5 - priority, finished_at = NULL, error = NULL, result = NULL "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
 )

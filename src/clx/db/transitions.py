@@ -375,7 +375,7 @@ def retry(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
         "WHERE d.job_id = ? AND j.state <> 'succeeded'",
         (job_id,),
     ).fetchall()
-    connection.execute(sql.RETRY, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)})
+    connection.execute(sql.RETRY, {"id": job_id, "waits_for": len(needs), "ready": int(not needs), "now": now})
     connection.execute(sql.COUNT_UP, (job_id,))
     _end_where_a_need_failed(connection, job_id, dict(needs), now, bells)
     bells.add(row[1])

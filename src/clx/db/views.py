@@ -78,9 +78,7 @@ def live_batches(database: Database, *, now: int | None = None) -> list[BatchPro
     for id_, name, host, pid, created_at, identity, lease_until, state, count in rows:
         if id_ not in found:
             lost = owner_lost(identity, lease_until, at)
-            found[id_] = BatchProgress(
-                id_, name, host, pid, created_at, {}, "abandoned" if lost else "live", lost
-            )
+            found[id_] = BatchProgress(id_, name, host, pid, created_at, {}, "abandoned" if lost else "live", lost)
         progress = found[id_]
         if state is not None:
             progress.states[state] = count

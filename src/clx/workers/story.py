@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +15,23 @@ from clx.settings.schema import JobsSettings
 from clx.workers.roster import Member, roster
 
 _STDERR_LINES = 8
+_ALIVE = {"starting", "idle", "busy", "hung"}
 
 
 def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
     """The lines that ``clx jobs show`` prints."""
-    lines = [_queued(database, job)]
-    for run in Queue(database).runs(job.id):
+    lines, queue = [_queued(database, job)], Queue(database)
+    runs = queue.runs(job.id)
+    for run in runs:
         lines += _run(run)
-    tell = {"queued": _waits, "running": _runs}.get(job.state)
-    lines += tell(job, roster(database, settings)) if tell else _over(job)
-    return lines
+    match job.state:
+        case "queued" if job.waits_for:
+            return lines + _waits_for_others(queue, job)
+        case "queued":
+            return lines + _waits(database, job, runs, roster(database, settings))
+        case "running":
+            return lines + _runs(job, roster(database, settings))
+    return lines + _over(job)
 
 
 def _queued(database: Database, job: Job) -> str:
@@ -69,19 +77,29 @@ def cause_words(cause: dict[str, Any] | None) -> str:
             return "its worker was lost"
 
 
-def _waits(job: Job, members: list[Member]) -> list[str]:
+def _waits_for_others(queue: Queue, job: Job) -> list[str]:
+    needed = queue.get_many(queue.needs(job.id))
+    told = ", ".join(f"{each.id} ({each.state})" for each in needed if each.state != "succeeded")
+    return [f"Waits for {job.waits_for} other job(s) to succeed: {told}."]
+
+
+def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: list[Member]) -> list[str]:
     now = now_ms()
     if job.not_before > now:
-        return [f"Waits {(job.not_before - now) / 1000:.1f} s before run {job.run + 1} because the last one failed."]
+        why = "because the last one failed" if runs else "as asked for"
+        return [f"Waits {(job.not_before - now) / 1000:.1f} s before run {job.run + 1} {why}."]
+    # a retry, and a pause after a failure, are noted as the earliest moment of the next run
+    queued_at = max(job.created_at, job.not_before, *(run["ended_at"] for run in runs))
+    since = f"Waits for a {job.type} worker since {_moment(queued_at)}"
     able = [each for each in members if (each.row.type, each.row.pool) == (job.type, job.pool)]
-    since = f"Waits for a {job.type} worker since {_moment(job.created_at)}"
-    if not able:
-        return [
-            f"{since}: no worker takes jobs of its pool ({job.pool}).",
-            "Start some: clx start-services, or build again.",
-        ]
-    busy = ", ".join(f"#{each.row.id} {each.status}" for each in able)
-    return [f"{since}; of its pool there are: {busy}."]
+    named = ", ".join(f"#{each.row.id} {each.status}" for each in able)
+    if any(each.status in _ALIVE for each in able):
+        return [f"{since}; of its pool there are: {named}."]
+    if job.pool.startswith("batch:"):
+        return [f"{since}: only a worker of its build would take it, and there is none.", "Build again."]
+    none = f"no worker of its pool ({job.pool}) is alive{f': {named}' if named else ''}"
+    start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
+    return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
 
 def _runs(job: Job, members: list[Member]) -> list[str]:
