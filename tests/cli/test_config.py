@@ -110,6 +110,29 @@ def test_set_understands_every_way_of_writing(scene: Scene, text: str) -> None:
     assert tomllib.loads((scene.state / "config.toml").read_text(encoding="utf-8-sig")) == before
 
 
+def test_set_mends_one_mistake_of_two(scene: Scene) -> None:
+    """It is written and exits with 0; what else is wrong, in the file or a variable, is a warning."""
+    scene.settings('[workers]\ncuont = 2\n[workers.notebook]\ncount = "many"\n')
+    mended = scene.clx("config", "set", "workers.notebook.count", "2")
+    assert "Warning: It is written, but not all settings are sound yet." in mended.stderr
+    assert "config.toml:2: workers.cuont is not a setting" in mended.stderr
+    assert tomllib.loads((scene.state / "config.toml").read_text())["workers"]["notebook"] == {"count": 2}
+    scene.clx("config", "check", code=2)
+    scene.settings("")
+    warned = scene.clx("config", "set", "workers.notebook.count", "3", CLX_WORKERS__DRAWIO__COUNT="many")
+    assert "CLX_WORKERS__DRAWIO__COUNT" in warned.stderr
+    warned = scene.clx("config", "set", "jobs.heartbeat", "20")
+    assert "more than half of jobs.lease" in warned.stderr
+    assert scene.clx("config", "set", "jobs.lease", "60").stderr == ""
+
+
+def test_set_refuses_a_file_that_is_not_toml(scene: Scene) -> None:
+    """Nothing of it could be kept."""
+    scene.settings("[workers\n")
+    assert "is not TOML" in scene.clx("config", "set", "workers.notebook.count", "2", code=2).stderr
+    assert (scene.state / "config.toml").read_text() == "[workers\n"
+
+
 def test_init_writes_every_setting_and_changes_nothing(scene: Scene) -> None:
     """REQ-6.3: a fresh file means the same as none."""
     before = scene.json("config", "show")

@@ -201,6 +201,8 @@ def _template() -> str:
 def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
     """Give a setting a value in a file. Everything else in the file stays as it is.
 
+    What else is wrong with the settings is told as a warning: of two mistakes one can be mended at a time.
+
     \b
     Examples:
       clx config set workers.notebook.count 4
@@ -208,7 +210,7 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
     log_to_terminal(verbose=verbose)
-    from clx.errors import UsageError
+    from clx.errors import SettingsError, UsageError
     from clx.settings.keys import InvalidValueError
     from clx.settings.resolve import resolve
     from clx.settings.write import set_value
@@ -224,7 +226,14 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         _ignore_state(path.parent)
     set_value(path, key, checked)
     click.echo(f"{key} = {_written(checked)} in {path}")
-    origin = resolve(Path.cwd()).origin(key)
+    try:
+        origin = resolve(Path.cwd()).origin(key)
+    except SettingsError as error:
+        click.echo(
+            f"{click.style('Warning: ', fg='yellow')}It is written, but not all settings are sound yet.", err=True
+        )
+        click.echo(str(error), err=True)
+        return
     if not origin.where.startswith(str(path)):
         click.echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
 

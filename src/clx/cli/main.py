@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -96,21 +99,47 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        code: Any = cli(standalone_mode=False)
+        code: Any = cli(prog_name="clx", standalone_mode=False)
     except Interrupted as error:
         click.echo("Interrupted. Build again to go on where it stopped.", err=True)
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
+        _print_document(error.format_message(), _help_for(error), error.exit_code)
         error.show()
         code = error.exit_code
     except ClxError as error:
+        _print_document(error.fact, error.next_step, error.exit_code)
         show_error(error)
         code = error.exit_code
     except BrokenPipeError:
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON, also one that cannot be parsed; ``clx build`` means another format."""
+    words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    if next((word for word in words if not word.startswith("-")), "") == "build":
+        return False
+    return "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _print_document(fact: str, next_step: str, code: int) -> None:
+    """The error for a program that reads standard output, if it asked for JSON."""
+    if wants_json(sys.argv[1:]):
+        import json
+
+        document = {"error": {"message": fact, "next_step": next_step}, "exit_code": code}
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(json.dumps(document))
+
+
+def _help_for(error: click.ClickException) -> str:
+    """What to type when the command line is wrong."""
+    context = getattr(error, "ctx", None)
+    return f"Type: {context.command_path} --help" if context is not None else ""
 
 
 def show_error(error: ClxError) -> None:
