@@ -282,7 +282,7 @@ def tell(cause: Mapping[str, object]) -> str:
     """How a worker ended, in words."""
     match cause.get("kind"):
         case "signal":
-            return str(cause["signal"])
+            return f"{cause['signal']}{', probably out of memory' if cause.get('memory') else ''}"
         case "oom":
             return f"out of memory, limit {cause.get('limit') or 'that of the machine'}"
         case "engine":

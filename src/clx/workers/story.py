@@ -64,7 +64,8 @@ def cause_words(cause: dict[str, Any] | None) -> str:
     kind = (cause or {}).get("kind")
     match kind:
         case "signal":
-            return f"its worker was killed by {(cause or {})['signal']}"
+            memory = ", probably because memory ran out" if (cause or {}).get("memory") else ""
+            return f"its worker was killed by {(cause or {})['signal']}{memory}"
         case "exit":
             return f"its worker ended with exit code {(cause or {})['code']}"
         case "oom":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import msgspec
 from clx.db.workers import WorkerRow
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import process_identity
+from clx.workers.oom import OomWatch
 
 _TAIL = 4000
 
@@ -29,7 +29,7 @@ class DirectWorker:
         self.log = log
         self.process = process
         self.identity = process_identity(process.pid)
-        self._oom_kills = oom_kills()
+        self._memory = OomWatch()
         self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
     def descriptor(self) -> int:
@@ -38,7 +38,10 @@ class DirectWorker:
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self.process.poll() is None
+        if self.process.poll() is not None:
+            return False
+        self._memory.look()
+        return True
 
     def ended_well(self) -> bool:
         """Whether it exited with code 0."""
@@ -58,12 +61,11 @@ class DirectWorker:
             return ""
 
     def cause(self) -> dict[str, object]:
-        """Signal or exit code; ``oom`` for a SIGKILL while the system killed for want of memory."""
+        """Signal or exit code; with a SIGKILL whether the system killed for want of memory about then."""
         code = self.process.returncode
-        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
-            return {"kind": "oom"}
         if code is not None and code < 0:
-            return {"kind": "signal", "signal": signal.Signals(-code).name}
+            found: dict[str, object] = {"kind": "signal", "signal": signal.Signals(-code).name}
+            return {**found, "memory": True} if code == -signal.SIGKILL and self._memory.killed() else found
         return {"kind": "exit", "code": code}
 
     def terminate(self) -> None:
@@ -94,14 +96,6 @@ class DirectWorker:
             self._pidfd = -1
         if self.process.returncode == 0:
             self.log.unlink(missing_ok=True)
-
-
-def oom_kills() -> int:
-    """How many processes this system has killed for want of memory; 0 where it does not say."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        counters = Path("/proc/vmstat").read_text(encoding="ascii")
-        return int(counters.split("oom_kill ", 1)[1].split("\n", 1)[0])
-    return 0
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:

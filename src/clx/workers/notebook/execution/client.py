@@ -15,6 +15,7 @@ from jupyter_client.session import Session
 from clx.workers.notebook.execution.outputs import CellOutputs
 from clx.workers.notebook.execution.results import CellFailed, CellResult, FailureKind, plain
 from clx.workers.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGone
+from clx.workers.oom import oom_kills
 
 INTERRUPT_GRACE = 2.0
 """Seconds a cell has after an interrupt to give back its traceback before the kernel is killed."""
@@ -40,6 +41,7 @@ class Client:
         self._cells: list[CellOutputs] = []
         self._source = ""
         self._cell_of: dict[str, CellOutputs] = {}
+        self._oom_kills = 0
 
     def close(self) -> None:
         """Close the sockets; the kernel is not told."""
@@ -83,6 +85,7 @@ class Client:
 
     def _execute(self, index: int, source: str, outputs: CellOutputs, timeout: float) -> dict[str, Any]:
         """Run one cell; its reply, once the kernel is idle again."""
+        self._oom_kills = oom_kills()
         request = self._session.send(
             self._shell,
             "execute_request",
@@ -135,7 +138,8 @@ class Client:
             raise self._died(index, str(error)) from error
         if self._kernel.status is not None:
             self._take_outputs("")
-            raise self._died(index, describe_exit(self._kernel.status))
+            memory = oom_kills() > self._oom_kills
+            raise self._died(index, describe_exit(self._kernel.status, memory=memory))
 
     def _take_outputs(self, request: str) -> bool:
         """Hand waiting iopub messages to their cells; whether *request* is done."""
@@ -213,12 +217,16 @@ def failing_line(traceback: str, execution_count: int | None, *, crashed: bool) 
     return lines[0] if crashed else lines[-1]
 
 
-def describe_exit(status: int) -> str:
-    """How a kernel ended, from its exit status (negative: killed by that signal)."""
+def describe_exit(status: int, *, memory: bool) -> str:
+    """How a kernel ended, from its exit status (negative: killed by that signal).
+
+    Args:
+        memory: whether the system has killed for want of memory meanwhile.
+    """
     if status >= 0:
         return f"the kernel exited with code {status}"
     name = str(-status)
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name
-    hint = " (out of memory, or killed by somebody)" if -status == signal.SIGKILL else ""
+    hint = ", probably because memory ran out" if memory and -status == signal.SIGKILL else ""
     return f"the kernel was killed by {name}{hint}"
