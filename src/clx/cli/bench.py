@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import verbose_option
+from clx.cli.options import Number, verbose_option
 
 
 @click.command("bench")
@@ -18,7 +18,7 @@ from clx.cli.options import verbose_option
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     help="The disk to measure, by a directory on it. [default: the current directory]",
 )
-@click.option("--scale", type=click.FloatRange(0.01, 100), default=1.0, show_default=True, help="How much work.")
+@click.option("--scale", type=Number(0.01, 100), default=1.0, show_default=True, help="How much work.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
 @verbose_option
 def command(directory: Path | None, scale: float, format_: str, verbose: bool) -> None:  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clx.cli.options import database_option, settings_from, verbose_option
+from clx.cli.options import Number, database_option, settings_from, verbose_option
 from clx.cli.project import database_path, open_to_change, open_to_look
 from clx.errors import EXIT_DATABASE, DatabaseError
 
@@ -101,7 +101,7 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
 
 
 @command.command("prune")
-@click.option("--days", type=click.FloatRange(min=0), help="Keep this many days of everything.")
+@click.option("--days", type=Number(0, 36500), help="Keep this many days of everything.")
 @click.option("--vacuum", is_flag=True, help="Give freed space back to the file system; waits for the file to itself.")
 @database_option
 @verbose_option

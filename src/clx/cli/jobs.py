@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -41,8 +41,10 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these. Repeatable.")
 @click.option("--type", "type_", metavar="T", help="Only jobs of this worker type.")
-@click.option("--batch", type=int, metavar="N", help="Only those of this build.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
+@click.option("--batch", type=IDENTIFIER, metavar="N", help="Only those of this build.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000_000), default=50, show_default=True, metavar="N", help="The newest N."
+)
 @database_option
 @_FORMAT
 @verbose_option
@@ -131,7 +133,7 @@ def _table(jobs: list[Job]) -> str:
 
 
 @command.command("show")
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=IDENTIFIER)
 @database_option
 @_FORMAT
 @verbose_option
@@ -176,7 +178,7 @@ def _unknown(job_id: int) -> Exception:
 
 
 @command.command("retry")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
 @click.option("--failed", is_flag=True, help="Every failed job.")
 @database_option
 @verbose_option
@@ -219,7 +221,7 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
 
 
 @command.command("cancel")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=int)
+@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
 @click.option("--queued", is_flag=True, help="Every job that waits.")
 @database_option
 @verbose_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +40,23 @@ def worker_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Number(click.FloatRange):
+    """A number within bounds; ``nan``, which compares with none, is no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number as typed."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
+IDENTIFIER = click.IntRange(1, (1 << 63) - 1)
+"""The number of a row."""
+SECONDS = Number(0, 24 * 3600)
+"""A time that somebody waits."""
 
 
 def database_option(command: F) -> F:

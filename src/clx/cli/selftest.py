@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import verbose_option
+from clx.cli.options import Number, verbose_option
 from clx.errors import EXIT_DATABASE, EXIT_DONE
 
 
 @click.command("selftest")
-@click.option("--seconds", type=click.FloatRange(1, 600), default=15.0, show_default=True, help="How long it storms.")
+@click.option("--seconds", type=Number(1, 600), default=15.0, show_default=True, help="How long it storms.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Processes at a time.")
 @click.option(
     "--directory",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_from, verbose_option, worker_options
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
@@ -126,7 +126,7 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
 @database_option
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, max=24 * 3600),
+    type=SECONDS,
     metavar="S",
     help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,8 +130,8 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 
 
 @command.command("stop")
-@click.argument("worker_ids", metavar="ID...", nargs=-1, type=int, required=True)
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds it has to finish its job.")
+@click.argument("worker_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, required=True)
+@click.option("--timeout", type=SECONDS, metavar="S", help="Seconds it has to finish its job.")
 @database_option
 @verbose_option
 def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, verbose: bool) -> None:
@@ -176,7 +176,7 @@ def _unknown(worker_id: int) -> Exception:
 
 
 @command.command("logs")
-@click.argument("worker_id", metavar="ID", type=int)
+@click.argument("worker_id", metavar="ID", type=IDENTIFIER)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends, or Ctrl-C.")
 @database_option
 @_FORMAT
