@@ -53,8 +53,18 @@ class Number(click.FloatRange):
         return found
 
 
-IDENTIFIER = click.IntRange(1, (1 << 63) - 1)
-"""The number of a row."""
+class Identifier(click.types.IntParamType):
+    """The number of a row."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number as typed."""
+        found = super().convert(value, param, ctx)
+        if not 0 < found < 1 << 63:
+            self.fail(f"{value} is not the number of anything.", param, ctx)
+        return found
+
+
+IDENTIFIER = Identifier()
 SECONDS = Number(0, 24 * 3600)
 """A time that somebody waits."""
 
