@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from tests.workers.scene import Scene
 
@@ -35,3 +37,20 @@ def test_numbers_out_of_range(scene: Scene, arguments: list[str]) -> None:
     scene.open().close()
     failed = scene.clx(*arguments, code=2)
     assert "Invalid value for" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "workers list", "stop-services", "start-services", "config check", "build course.yaml"]
+)
+def test_directory_that_is_gone(scene: Scene, command: str) -> None:
+    """Removed by somebody while the shell was in it."""
+    gone = scene.course.root / "gone"
+    gone.mkdir()
+    words = scene.command(*command.split())
+    failed = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *words], cwd=gone, capture_output=True, text=True
+    )
+    assert (failed.returncode, failed.stderr) == (
+        2,
+        "Error: The current directory is gone.\nChange to one that exists.\n",
+    )

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
 
 from clx import __version__
-from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError
+from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, UsageError
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -99,7 +100,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        code: Any = cli(prog_name="clx", standalone_mode=False)
+        code: Any = _run()
     except Interrupted as error:
         click.echo("Interrupted. Build again to go on where it stopped.", err=True)
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
@@ -116,6 +117,28 @@ def main() -> None:
     except BrokenPipeError:
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> Any:
+    """Run the command.
+
+    Raises:
+        UsageError: there is no current directory any more.
+    """
+    try:
+        return cli(prog_name="clx", standalone_mode=False)
+    except FileNotFoundError:
+        if _has_directory():
+            raise
+        raise UsageError("The current directory is gone.", "Change to one that exists.") from None
+
+
+def _has_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

@@ -7,7 +7,34 @@ import signal
 
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
 
-__all__ = ["is_gone", "is_ours_to_judge", "kill_group", "open_process", "process_identity", "send_signal"]
+__all__ = [
+    "foreign_owner",
+    "is_gone",
+    "is_ours_to_judge",
+    "kill_group",
+    "open_process",
+    "process_identity",
+    "send_signal",
+]
+
+
+def foreign_owner(identity: str) -> str:
+    """The user whose process it is, where it lives and this user may not end it; empty otherwise."""
+    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+        return ""
+    pid = int(identity.rsplit("/", 2)[1])
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        import psutil
+
+        try:
+            return psutil.Process(pid).username()
+        except psutil.Error:
+            return "another user"
+    except ProcessLookupError:
+        pass
+    return ""
 
 
 def open_process(identity: str) -> int:
@@ -26,13 +53,13 @@ def open_process(identity: str) -> int:
 
 
 def send_signal(identity: str, number: int) -> bool:
-    """Send a signal to exactly the process *identity* names; false when it is gone or not of here."""
+    """Send a signal to exactly the process *identity* names; false when it is gone, not of here or another user's."""
     descriptor = open_process(identity)
     if descriptor < 0:
         return _send_without_pidfd(identity, number)
     try:
         signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     finally:
         os.close(descriptor)
@@ -44,7 +71,7 @@ def _send_without_pidfd(identity: str, number: int) -> bool:
         return False
     try:
         os.kill(int(identity.rsplit("/", 2)[1]), number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     return True
 
@@ -57,7 +84,7 @@ def kill_group(identity: str) -> None:
         return
     try:
         os.killpg(int(identity.rsplit("/", 2)[1]), signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         send_signal(identity, signal.SIGKILL)
     finally:
         if descriptor >= 0:

@@ -16,12 +16,13 @@ from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import Job
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
 from clx.workers.directories import work_directory
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import is_gone, is_ours_to_judge
+from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge
 
 log = logging.getLogger("clx.workers")
 
@@ -142,7 +143,7 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
 
 
 def orphans(database: Database) -> list[WorkerRow]:
-    """Living processes of this machine that nobody keeps: their build is over, or their row has ended."""
+    """Living processes of this user here that nobody keeps: their build is over, or their row has ended."""
     from clx.db.batches import BatchTable
 
     live_batches = {batch.id for batch in BatchTable(database).live() if not is_gone(batch.identity)}
@@ -152,6 +153,7 @@ def orphans(database: Database) -> list[WorkerRow]:
         if row.mode == "direct"
         and is_ours_to_judge(row.identity)
         and not is_gone(row.identity)
+        and not foreign_owner(row.identity)
         and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
     ]
 
@@ -177,7 +179,12 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
 
     Returns:
         False when it had ended already.
+
+    Raises:
+        UsageError: it is another user's.
     """
+    if owner := foreign_owner(row.identity):
+        raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
     alive = table.request_stop(row.id, reason, until=now_ms() + int(grace * 1000))
     spawn = Spawn(row.type, row.mode, table.database.path, row.pool, settings, row.image, service=row.service)
     worker = executors.adopt(row, spawn, table, silent_after=settings.jobs.lease)

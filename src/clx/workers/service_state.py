@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from clx.db.database import state_directory
+from clx.errors import DatabaseError
 from clx.workers.identity import process_identity
 from clx.workers.kept import Wanted
 
@@ -63,10 +64,21 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
 
 @contextlib.contextmanager
 def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that ends with this process; gives false when it is held and *wait* is false."""
+    """Hold a lock that ends with this process; gives false when it is held and *wait* is false.
+
+    Raises:
+        DatabaseError: the state directory cannot be written.
+    """
     folder = state_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w") as stream:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("w")
+    except OSError as error:
+        raise DatabaseError(
+            f"The state directory of the database cannot be written: {error.filename}: {error.strerror}.",
+            "Make it writable, or work as the user whose it is.",
+        ) from error
+    with file as stream:
         if sys.platform == "win32":
             yield True
             return

@@ -28,7 +28,7 @@ from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
-from clx.workers.identity import is_gone, is_ours_to_judge, kill_group, open_process, send_signal
+from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, kill_group, open_process, send_signal
 from clx.workers.kept import Wanted, wanted_of
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
@@ -271,6 +271,9 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
     Args:
         timeout: seconds workers have to finish their jobs; then the jobs are handed back, uncounted.
+
+    Raises:
+        UsageError: they are another user's; nothing was stopped.
     """
     with locked(database.state_dir, "services"):
         return _stop(database, grace=timeout)
@@ -280,6 +283,7 @@ def _stop(database: Database, *, grace: float) -> Stopped:
     from clx.workers.supervisor import end_services
 
     before, state = service_workers(database), state_of(database.path)
+    _refuse_another_users(database.path, state, before)
     settings = _end_supervisors(database.path, grace)
     left = end_services(database, settings, grace=grace)
     _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
@@ -304,6 +308,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
         state = state_of(database)
         if state is None:
             return None
+        _refuse_another_users(database, state)
         living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
         settings = _end_supervisors(database, timeout)
         _end_processes(state.workers, timeout)
@@ -313,6 +318,21 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
             living += remove_services(database, settings)
         _forget(database)
         return len(living)
+
+
+def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
+    """See that this user may end what there is, before anything is ended.
+
+    Raises:
+        UsageError: it is another user's.
+    """
+    identities = [state.supervisor, *state.workers] if state else []
+    for identity in [*identities, *(row.identity for row in rows)]:
+        if owner := foreign_owner(identity):
+            raise UsageError(
+                f"The services of {database} run as {owner}; only that user can stop them.",
+                f"Type: sudo -u {owner} {stop_command(database)}",
+            )
 
 
 def _lives(identity: str) -> bool:

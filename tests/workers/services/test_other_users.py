@@ -1,0 +1,89 @@
+"""Services of one user, commands of another: told in words, and nothing is half done (REQ-3.5)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.workers.scene import Scene, is_alive
+
+from clx.db.identity import process_identity
+from clx.workers.identity import foreign_owner, send_signal
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def as_nobody(scene: Scene, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``clx`` as a user who may read everything and end nobody else's processes; takes root."""
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        reason = "another user cannot be played here: that takes root and setpriv"
+        if "root" in os.environ.get("CLX_REQUIRE", "").split(","):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        privileges = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+                      "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]  # fmt: skip
+        return subprocess.run(
+            [*privileges, *scene.command(*arguments)],
+            cwd=scene.course.root,
+            env={**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_CONFIG_HOME": str(home)},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    return run
+
+
+def open_to_everybody(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+
+
+def test_another_user_cannot_stop_them_and_is_told(
+    scene: Scene, as_nobody: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Nobody is stopped, no row is changed, and the command names whose they are."""
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    pids = [scene.supervisor(), scene.workers()[0].pid]
+    open_to_everybody(scene.state)
+    stopped = as_nobody("stop-services")
+    assert (stopped.returncode, "run as root; only that user can stop them." in stopped.stderr) == (2, True)
+    assert f"sudo -u root clx stop-services --db-path {scene.database}" in stopped.stderr
+    single = as_nobody("workers", "stop", "1")
+    assert (single.returncode, "Worker #1 runs as root" in single.stderr) == (2, True)
+    assert as_nobody("workers", "cleanup").returncode == 0
+    assert all(is_alive(pid) for pid in pids)
+    assert scene.workers()[0].state == "idle"
+    assert (scene.state / "worker-state.json").exists()
+    assert "1 worker(s) stopped" in scene.clx("stop-services").stdout
+
+
+def test_state_directory_that_may_not_be_written(
+    scene: Scene, as_nobody: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The file is named; exit code 4."""
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    for command in ("stop-services", "start-services"):
+        failed = as_nobody(command)
+        assert (failed.returncode, "Traceback" in failed.stderr) == (4, False)
+        assert str(scene.state) in failed.stderr
+    scene.clx("stop-services")
+
+
+def test_own_processes_are_nobody_elses() -> None:
+    """A process that is gone has no owner either."""
+    child = subprocess.Popen(["sleep", "60"])
+    identity = process_identity(child.pid)
+    assert foreign_owner(identity) == ""
+    assert send_signal(identity, 9)
+    child.wait()
+    assert foreign_owner(identity) == ""
+    assert not send_signal(identity, 9)
