@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from tests.workers.scene import Scene
@@ -54,3 +56,55 @@ def test_directory_that_is_gone(scene: Scene, command: str) -> None:
         2,
         "Error: The current directory is gone.\nChange to one that exists.\n",
     )
+
+
+def test_full_standard_output(scene: Scene) -> None:
+    """No traceback, exit code 1."""
+    with Path("/dev/full").open("w") as full:
+        for arguments in (["config", "show"], ["config", "show", "--format", "json"]):
+            failed = subprocess.run(
+                scene.command(*arguments), cwd=scene.course.root, stdout=full, stderr=subprocess.PIPE, text=True
+            )
+            assert failed.returncode == 1
+            assert failed.stderr.startswith("Error: Standard output cannot be written: No space left on device.")
+            assert "Traceback" not in failed.stderr
+
+
+def test_interrupted_command_speaks_of_builds_only_where_it_is_one(scene: Scene) -> None:
+    """Ctrl-C."""
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    follower = scene.begin("workers", "logs", "1", "-f")
+    assert follower.stdout is not None
+    assert "started" in follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 130
+    assert follower.stdout.read().splitlines()[-1] == "Interrupted."
+    scene.clx("stop-services")
+
+
+def test_follower_of_a_removed_database_ends(scene: Scene) -> None:
+    """What cannot be read is never shown as if nothing had happened."""
+    scene.state.mkdir()
+    scene.open().close()
+    follower = scene.begin("status", "--follow", "--format", "json")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    scene.database.unlink()
+    assert follower.wait(10) == 4
+    assert "was removed or replaced" in follower.stdout.read()
+
+
+def test_logs_of_a_worker_are_not_those_of_its_namesake(scene: Scene) -> None:
+    """A database that was made anew counts its workers from 1 again; the log stays; one that is gone is waited for."""
+    start = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    scene.clx(*start)
+    scene.clx("stop-services")
+    for path in scene.state.glob("jobs.db*"):
+        path.unlink()
+    scene.clx(*start)
+    assert scene.clx("workers", "logs", "1").stdout.count("worker 1 started") == 2  # the log, and its own output
+    assert "ended" not in scene.clx("workers", "logs", "1").stdout
+    (scene.state / "logs" / "clx.jsonl").unlink()
+    follower = scene.begin("workers", "logs", "1", "-f")
+    scene.clx("stop-services")
+    assert follower.wait(10) == 0

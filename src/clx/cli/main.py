@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from clx import __version__
-from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, UsageError
+from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -34,6 +35,8 @@ COMMANDS = {
     "bench": ("clx.cli.bench", "Measure the queue on this machine."),
 }
 """Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 class Interrupted(BaseException):
@@ -102,7 +105,8 @@ def main() -> None:
     try:
         code: Any = _run()
     except Interrupted as error:
-        click.echo("Interrupted. Build again to go on where it stopped.", err=True)
+        again = " Build again to go on where it stopped." if _command_of(sys.argv[1:]) == "build" else ""
+        click.echo(f"Interrupted.{again}", err=True)
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
@@ -124,13 +128,22 @@ def _run() -> Any:
 
     Raises:
         UsageError: there is no current directory any more.
+        OutputError: standard output, or some file, has no space left.
     """
     try:
         return cli(prog_name="clx", standalone_mode=False)
+    except BrokenPipeError:
+        raise
     except FileNotFoundError:
         if _has_directory():
             raise
         raise UsageError("The current directory is gone.", "Change to one that exists.") from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OutputError(
+            f"{error.filename or 'Standard output'} cannot be written: {error.strerror}.", "Free some space, try again."
+        ) from error
 
 
 def _has_directory() -> bool:
@@ -144,9 +157,14 @@ def _has_directory() -> bool:
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether a command line asks for JSON, also one that cannot be parsed; ``clx build`` means another format."""
     words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    if next((word for word in words if not word.startswith("-")), "") == "build":
+    if _command_of(words) == "build":
         return False
     return "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The command that a command line is for; empty when there is none."""
+    return next((word for word in arguments if not word.startswith("-")), "")
 
 
 def _print_document(fact: str, next_step: str, code: int) -> None:
@@ -155,7 +173,7 @@ def _print_document(fact: str, next_step: str, code: int) -> None:
         import json
 
         document = {"error": {"message": fact, "next_step": next_step}, "exit_code": code}
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             click.echo(json.dumps(document))
 
 

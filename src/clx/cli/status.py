@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli.options import database_option, log_to_terminal, verbose_option
+
+if TYPE_CHECKING:
+    from clx.db.database import Database
 
 _EVERY = 1.0
 
@@ -48,9 +51,22 @@ def command(context: click.Context, /, follow: bool, format_: str, db_path: Path
         try:
             while follow:
                 time.sleep(_EVERY)
+                _require_in_place(database)
                 _print(overview(database, resolved.settings.jobs), format_, follow=True)
         except Interrupted as error:
             context.exit(128 + error.number)
+
+
+def _require_in_place(database: Database) -> None:
+    """See that what is read is still the database of that name.
+
+    Raises:
+        DatabaseError: it was removed or replaced.
+    """
+    from clx.errors import DatabaseError
+
+    if not database.is_in_place():
+        raise DatabaseError(f"The database {database.path} was removed or replaced.", "Type `clx status` again.")
 
 
 def _print_nothing(path: Path, format_: str) -> None:

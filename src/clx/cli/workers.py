@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from clx.workers.roster import Member
 
+_LOOK = 0.2
 _FORMAT = click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
 )
@@ -201,9 +202,10 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         raise _unknown(worker_id)
     with database:
         table = WorkerTable(database)
-        if table.get(worker_id) is None:
+        row = table.get(worker_id)
+        if row is None:
             raise _unknown(worker_id)
-        for entry in entries(database.state_dir, worker=worker_id):
+        for entry in entries(database.state_dir, worker=worker_id, since=row.started_at / 1000):
             _print_entry(entry, format_)
         if format_ == "table":
             _print_output(table, worker_id)
@@ -237,11 +239,22 @@ def _following(table: Any, worker_id: int) -> Iterator[dict[str, Any]]:
     """New entries until the worker has ended."""
     from clx.workers.logs import log_path, matching
 
-    with log_path(table.database.state_dir).open("rb") as stream:
-        stream.seek(0, 2)
+    path = log_path(table.database.state_dir)
+    seen = path.stat().st_size if path.exists() else 0
+    while not path.exists() and _lives(table, worker_id):  # somebody removed it: the worker's next line makes it anew
+        time.sleep(_LOOK)
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        stream.seek(seen)
         while True:
-            row = table.get(worker_id)
+            alive = _lives(table, worker_id)
             yield from matching(stream, worker_id)
-            if row is None or row.ended_at is not None:
+            if not alive:
                 return
-            time.sleep(0.2)
+            time.sleep(_LOOK)
+
+
+def _lives(table: Any, worker_id: int) -> bool:
+    row = table.get(worker_id)
+    return row is not None and row.ended_at is None

@@ -141,13 +141,18 @@ def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
         handler.close()
 
 
-def entries(state_dir: Path, *, worker: int | None = None) -> Iterator[dict[str, Any]]:
-    """What was logged, oldest first; only about *worker* where it is given."""
+def entries(state_dir: Path, *, worker: int | None = None, since: float = 0.0) -> Iterator[dict[str, Any]]:
+    """What was logged, oldest first.
+
+    Args:
+        worker: only about this one.
+        since: only from this moment on, seconds UTC: a database that was made anew counts from 1 again.
+    """
     path = log_path(state_dir)
     for name in (*(set_aside_name(path, number) for number in range(KEPT, 0, -1)), path):
         try:
             with name.open("rb") as stream:
-                yield from matching(stream, worker)
+                yield from (entry for entry in matching(stream, worker) if entry["at"] >= since)
         except FileNotFoundError:
             continue
 
