@@ -55,12 +55,22 @@ def state_directory(database: Path) -> Path:
 
 
 def prepare_state_directory(database: Path) -> Path:
-    """Make the state directory with a ``.gitignore`` that spares ``config.toml``."""
+    """Make the state directory with a ``.gitignore`` that spares ``config.toml``.
+
+    Raises:
+        DatabaseError: it cannot be made.
+    """
     state = state_directory(database)
-    state.mkdir(parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    except OSError as error:
+        raise DatabaseError(
+            f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+            "Make it writable, or name another file with --db-path.",
+        ) from error
     return state
 
 
@@ -105,15 +115,11 @@ class Database:
             DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
         """
         database = cls(Path(path), **options)
+        if database.path.exists() and not database.path.is_file():
+            raise DatabaseCorruptError(f"{database.path} is not a regular file.", "Name another file with --db-path.")
         if not database.readonly:
             database._refuse_other_files()
-            try:
-                prepare_state_directory(database.path)
-            except OSError as error:
-                raise DatabaseError(
-                    f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-                    "Make it writable, or name another file with --db-path.",
-                ) from error
+            prepare_state_directory(database.path)
         try:
             database._ensure_schema()
         except BaseException:
