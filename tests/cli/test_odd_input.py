@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -108,3 +109,36 @@ def test_logs_of_a_worker_are_not_those_of_its_namesake(scene: Scene) -> None:
     follower = scene.begin("workers", "logs", "1", "-f")
     scene.clx("stop-services")
     assert follower.wait(10) == 0
+
+
+def test_database_that_is_no_regular_file(scene: Scene) -> None:
+    """A pipe would block for ever, a device is never what was meant; nothing is made beside either."""
+    pipe = scene.course.root / "pipe"
+    os.mkfifo(pipe)
+    before = sorted(scene.course.root.iterdir())
+    for command in ("status", "stop-services", "start-services", "jobs list"):
+        assert "is not a regular file" in scene.clx(*command.split(), "--db-path", str(pipe), code=4).stderr
+    assert sorted(scene.course.root.iterdir()) == before
+
+
+def test_state_directory_that_is_a_file(scene: Scene) -> None:
+    """Whatever wants to write there says so."""
+    scene.decks("one")
+    (scene.course.root / ".clx").write_text("")
+    assert "cannot be made" in scene.clx("config", "set", "workers.notebook.count", "2", code=2).stderr
+    assert "cannot be made" in scene.clx("config", "init", code=2).stderr
+    assert "cannot be made" in scene.clx("start-services", code=4).stderr
+    assert "cannot be made" in scene.build(code=4).stderr
+
+
+def test_damaged_state_file(scene: Scene) -> None:
+    """It tells of nothing: stopping removes it, starting replaces it."""
+    scene.state.mkdir()
+    state = scene.state / "worker-state.json"
+    state.write_text('{"broken')
+    assert "No services were running" in scene.clx("stop-services").stdout
+    assert not state.exists()
+    state.write_text('{"broken')
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    assert "1 worker(s) stopped" in scene.clx("stop-services").stdout
+    assert not state.exists()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from clx.db.consumer import Consumer
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
+from clx.errors import DatabaseError, QueueError
 
 
 @pytest.fixture
@@ -259,3 +262,149 @@ def _await_rescue(queue: Queue, job_id: int) -> None:
             job = queue.get(job_id)
     assert job is not None
     assert job.state == "queued"
+
+
+def test_a_stopped_consumer_keeps_the_job_it_is_at(queue: Queue) -> None:
+    """Its lease is far shorter than the job; another consumer waits to take it."""
+    job_id = queue.enqueue(NewJob("t"))
+    other = Consumer(Queue(queue.database), {"t": lambda _job: "another"})
+    waiting = threading.Thread(target=other.run)
+
+    def slow(_job: Job) -> str:
+        consumer.stop()
+        waiting.start()
+        with Bells(queue.database, ["t"]) as bells:
+            for _ in range(12):  # six leases long
+                bells.wait(0.1)
+        return "mine"
+
+    consumer = Consumer(queue, {"t": slow}, lease=200)
+    consumer.run()
+    other.stop()
+    waiting.join(30)
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert (job.state, job.run, job.result) == ("succeeded", 1, "mine")
+
+
+class _Untold(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+def test_an_error_that_has_no_text_is_its_jobs_failure(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=1))
+
+    def work(_job: Job) -> None:
+        raise _Untold
+
+    Consumer(queue, {"t": work}).run(until_idle=True)
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert job.error is not None
+    assert (job.state, job.error["type"]) == ("failed", "_Untold")
+
+
+def test_jobs_behind_one_that_overran_its_time_go_to_others(queue: Queue) -> None:
+    first = queue.enqueue(NewJob("t", timeout=30))
+    rest = queue.enqueue_many([NewJob("t") for _ in range(5)])
+    consumer = Consumer(queue, {"t": lambda job: _overrun(queue, rest) if job.id == first else None})
+    consumer._room = 6
+
+    consumer.run(until_idle=True)
+
+    assert [job.state for job in queue.get_many([first, *rest])] == ["failed"] + ["succeeded"] * 5
+
+
+def _overrun(queue: Queue, rest: list[int]) -> None:
+    with Bells(queue.database, ["t"]) as bells:  # handing back rings for the type
+        while any(job.state == "running" for job in queue.get_many(rest)):
+            bells.wait(1)
+            bells.silence()
+
+
+def test_a_consumer_that_was_stopped_does_not_begin_what_went_to_others(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t") for _ in range(6)])
+    ran: list[int] = []
+
+    def work(job: Job) -> None:
+        ran.append(job.id)
+        if job.id == ids[0]:  # as if SIGSTOP had held this process, its keeper too, while others did the rest
+            for held in queue.search(state="running"):
+                if held.id != job.id:
+                    queue.release(held.id, held.run)
+            for other in Queue(queue.database).claim(["t"], 5):
+                queue.finish(other.id, other.run)
+            consumer._holding._renewed_at -= 3600
+
+    consumer = Consumer(queue, {"t": work})
+    consumer._room = 6
+    consumer.run(until_idle=True)
+
+    assert ran == ids[:1]
+    assert queue.stats() == {"t": {"succeeded": 6}}
+
+
+def test_a_limit_counts_jobs_done_not_jobs_handed_back(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t", {"n": n}) for n in range(60)])
+
+    def work(job: Job) -> None:
+        if job.payload["n"] == 10:
+            with Bells(queue.database, ["t"]) as bells:
+                while queue.stats()["t"]["running"] > 1:
+                    bells.wait(1)
+                    bells.silence()
+
+    assert Consumer(queue, {"t": work}, limit=30).run() == 30
+    assert queue.stats() == {"t": {"succeeded": 30, "queued": 30}}
+
+
+def test_a_running_job_that_is_cancelled_is_given_up(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+
+    def work(_job: Job) -> str:
+        queue.cancel([job_id])
+        return str(queue.wait([job_id], timeout=30)[0].state)
+
+    Consumer(queue, {"t": work}, lease=60).run(until_idle=True)
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert (job.state, job.result) == ("cancelled", None)
+
+
+def test_a_consumer_that_has_ended_is_not_begun_again(queue: Queue) -> None:
+    consumer = Consumer(queue, {"t": lambda _job: None})
+    consumer.run(until_idle=True)
+
+    with pytest.raises(QueueError, match="has ended"):
+        consumer.run()
+
+
+def test_a_removed_database_ends_its_consumers(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "gone.db") as queue:
+        consumer = Consumer(queue, {"t": lambda _job: None}, lease=600)
+        for file in tmp_path.glob("gone.db*"):
+            file.unlink()
+        with pytest.raises(DatabaseError, match="was removed or replaced"):
+            consumer.run()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_more_job_types_than_select_takes_descriptors(queue: Queue) -> None:
+    types = [f"t{n}" for n in range(1100)]
+    queue.enqueue(NewJob(types[-1]))
+
+    assert Consumer(queue, dict.fromkeys(types, lambda _job: None)).run(until_idle=True) == 1

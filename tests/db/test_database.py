@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from clx.db import filesystem
+from clx.db.backup import backup
+from clx.db.check import check
 from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
 from clx.db.jobs import NewJob, Queue
@@ -206,3 +209,170 @@ def test_another_word_for_the_journal_mode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='"wall" is no journal mode'):
         Queue.open(tmp_path / "jobs.db", journal_mode="wall")
     assert list(tmp_path.iterdir()) == []
+
+
+_CLOSING = """
+import sys, threading
+from clx import NewJob, Queue
+from clx.errors import DatabaseError
+for _ in range(20):
+    queue = Queue.open(sys.argv[1])
+    begun, said = threading.Semaphore(0), []
+    def work():
+        try:
+            while True:
+                queue.enqueue(NewJob("t"))
+                begun.release()
+        except DatabaseError as error:
+            said.append(error.fact)
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(9):
+        begun.acquire()
+    queue.close()
+    for thread in threads:
+        thread.join()
+    assert all("closed by this program" in fact for fact in said) and len(said) == 3, said
+print("whole")
+"""
+
+
+def test_closing_while_threads_use_it_tells_them(tmp_path: Path) -> None:
+    """The driver would crash the interpreter: it frees what another thread's statement is at."""
+    command = [sys.executable, "-c", _CLOSING, str(tmp_path / "jobs.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+_FORKING = """
+import os, sys, threading
+from clx import NewJob, Queue
+queue = Queue.open(sys.argv[1], journal_mode=sys.argv[2])
+done = threading.Event()
+told = []
+def work():
+    while not done.is_set():
+        told.append(queue.enqueue(NewJob("t")))
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        sys.exit(7)  # in order, so that everything is freed
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+done.set()
+thread.join()
+assert {job.id for job in queue.search(limit=10**6)} == set(told)
+print("whole")
+"""
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_a_fork_beside_a_thread_that_writes_harms_neither_side(tmp_path: Path, mode: str) -> None:
+    """The child must not close what is the parent's: it would wait for ever, or roll the parent's work back."""
+    command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(tmp_path / "jobs.db"), mode]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+@pytest.mark.parametrize("url", ["file", "memory:"])
+def test_a_fork_is_refused_for_every_backend(tmp_path: Path, url: str) -> None:
+    code = (
+        "import os, sys\nfrom clx import NewJob, Queue\nfrom clx.errors import DatabaseError\n"
+        "queue = Queue.open(sys.argv[1])\n"
+        "if os.fork() == 0:\n"
+        "    try:\n        queue.enqueue(NewJob('t'))\n    except DatabaseError as error:\n        print(error.fact)\n"
+        "else:\n    os.wait()\n"
+    )
+    path = url if url == "memory:" else str(tmp_path / "jobs.db")
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "The database was opened before a fork.\n", done.stderr
+
+
+def test_an_interruption_while_waiting_for_the_lock_leaves_nothing_open(tmp_path: Path) -> None:
+    """Python handles the signal when BEGIN has been executed: the lock must not stay with who was interrupted."""
+    path = tmp_path / "jobs.db"
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with Queue.open(path) as queue, Queue.open(path) as other:
+            connection = other.database.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            waiting = threading.Event()
+
+            def free_it() -> None:
+                waiting.wait(0.3)
+                os.kill(os.getpid(), signal.SIGINT)
+                connection.execute("COMMIT")
+
+            thread = threading.Thread(target=free_it)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                queue.enqueue(NewJob("t"))
+            thread.join()
+            assert not queue.database.connection().in_transaction
+            other.enqueue(NewJob("t"))
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def test_a_removed_file_is_told_by_the_next_call(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue(NewJob("t"))
+        for file in tmp_path.glob("jobs.db*"):
+            file.unlink()
+        Queue.open(tmp_path / "jobs.db").close()
+        with pytest.raises(DatabaseError, match="was removed or replaced"):
+            queue.enqueue(NewJob("t"))
+
+
+def test_an_existing_file_keeps_its_journal_mode_unless_another_is_asked_for(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db", journal_mode="delete"), Queue.open(tmp_path / "jobs.db") as queue:
+        assert queue.database.journal_mode() == "delete"
+        assert queue.database.read("PRAGMA busy_timeout") == [(60_000,)]
+        assert queue.database.read("PRAGMA synchronous") == [(2,)]
+    with Queue.open(tmp_path / "new.db") as queue:
+        assert queue.database.journal_mode() == "wal"
+
+
+@pytest.mark.parametrize("table", ["notes", "alembic_version"])
+def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, table: str) -> None:
+    """Also one that Alembic looks after, in whatever revision."""
+    path = tmp_path / "theirs.db"
+    connection = driver.connect(str(path))
+    connection.execute(f"CREATE TABLE {table} (version_num)")
+    connection.execute(f"INSERT INTO {table} VALUES ('0001')")
+    connection.commit()
+    connection.close()
+
+    for readonly in (False, True):
+        with pytest.raises(DatabaseCorruptError, match="database of something else"):
+            Database.open(path, readonly=readonly)
+    assert list(tmp_path.iterdir()) == [path]
+    connection = driver.connect(str(path))
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    connection.close()
+
+
+def test_a_backup_gets_through_beside_a_busy_writer(tmp_path: Path) -> None:
+    """Copied page by page it would begin anew with every commit of others."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue_many([NewJob("t", {"text": "x" * 4000}) for _ in range(5000)])
+        done = threading.Event()
+
+        def write() -> None:
+            while not done.is_set():
+                queue.enqueue(NewJob("u"))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        backup(queue.database, tmp_path / "copy.db")
+        done.set()
+        thread.join()
+    with Queue.open(tmp_path / "copy.db") as copy:
+        assert copy.stats()["t"] == {"queued": 5000}
+        assert check(copy.database) == []

@@ -10,7 +10,7 @@ import pytest
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue
-from clx.db.ledger import Ledger
+from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.db.retention import Policy, prune, vacuum
 from clx.db.workers import WorkerTable, register_this_process
 
@@ -111,3 +111,41 @@ def test_vacuum_gives_space_back(queue: Queue) -> None:
     prune(queue.database, Policy(), now=_YEAR)
 
     assert vacuum(queue.database) > 1 << 20
+
+
+def test_a_need_that_failed_stays_as_long_as_what_it_took_down(queue: Queue) -> None:
+    """The dependent may be tried again, and must not run as if its need had been met."""
+    need = queue.enqueue(NewJob("t"), now=0)
+    dependent = queue.enqueue(NewJob("u", needs=[need]), now=0)
+    job = queue.claim(["t"], now=0)[0]
+    queue.fail(job.id, job.run, {"message": "no"}, now=0)
+    queue.retry([need, dependent], now=_YEAR)
+    job = queue.claim(["t"], now=_YEAR)[0]
+    queue.fail(job.id, job.run, {"message": "no"}, now=0)
+    prune(queue.database, Policy(), now=_YEAR)
+
+    assert queue.get(need) is not None
+    assert queue.retry([dependent], now=_YEAR) == []
+
+
+def test_results_of_published_files_never_go(queue: Queue) -> None:
+    _do(queue, NewJob("t", key="published"), 0)
+    _do(queue, NewJob("t", key="other"), 0)
+    ledger = Ledger(queue.database)
+    ledger.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
+
+    assert prune(queue.database, Policy(), now=_YEAR).results == 1
+    assert list(ledger.results(["published", "other"])) == ["published"]
+
+
+def test_a_batch_stays_while_one_of_its_jobs_is_live(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    batch = batches.open("b", host="h", pid=1, identity="i", lease=10, now=0)
+    (job_id,) = queue.enqueue_many([NewJob("t")], batch=batch, now=0)
+    queue.enqueue_many([NewJob("t", key="k")], now=0)
+    queue.claim(["t"], lease=2 * _YEAR, now=0)
+    batches.close(batch, now=0)  # running: told, and live until it has heard
+
+    assert prune(queue.database, Policy(), now=_YEAR).batches == 0
+    queue.end_cancelled(job_id, 1, now=0)
+    assert prune(queue.database, Policy(), now=_YEAR).batches == 1

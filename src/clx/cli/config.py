@@ -168,8 +168,14 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
 def _ignore_state(directory: Path) -> None:
     """Everything in ``.clx`` but the settings stays out of version control."""
     from clx.db.database import prepare_state_directory
+    from clx.errors import DatabaseError, SettingsError
 
-    prepare_state_directory(directory / "jobs.db")
+    try:
+        prepare_state_directory(directory / "jobs.db")
+    except DatabaseError as error:
+        raise SettingsError(
+            f"The directory of the settings cannot be made: {directory}.", "Make it writable."
+        ) from error
 
 
 def _template() -> str:

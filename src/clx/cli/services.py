@@ -91,12 +91,12 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
         }
         click.echo(json.dumps(document, indent=2))
         return
-    for type_ in dict.fromkeys(row.type for row in started.workers):
-        rows = [row for row in started.workers if row.type == type_]
+    for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
+        rows = [row for row in started.workers if (row.type, row.mode) == kind]
         new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
-        click.echo(f"{type_}: {len(rows)} worker(s), {rows[0].mode}: {'; '.join(part for part in parts if part)}")
+        click.echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
     for row in started.workers if verbose else ():
         click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
     click.echo(f"Database: {path}")

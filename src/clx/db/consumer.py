@@ -29,9 +29,10 @@ import msgspec
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
 from clx.db.records import Report, encode
 from clx.db.strike_off import strike_off_gone
+from clx.db.validation import told
 from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable, register_this_process
-from clx.errors import ClxError, DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError, QueueError
 
 log = logging.getLogger("clx.consumer")
 
@@ -41,6 +42,7 @@ FLUSH = 0.010
 """Seconds a result waits at most before it is reported, counted from the first unreported one."""
 AHEAD = 64
 """Jobs held at most."""
+_PAUSE = 0.2  # seconds between two tries of the keeper while the table takes nothing
 _LONG = 0.050
 """Seconds after which the jobs held ahead of a running one are handed back."""
 
@@ -75,9 +77,11 @@ class Consumer:
         self._pool = pool
         self._lease = lease
         self._ahead = ahead
-        self._left = sys.maxsize if limit is None else limit
+        self._limit = sys.maxsize if limit is None else limit
+        self._done = 0
         self._room = 1
         self._stopping = threading.Event()
+        self._over = threading.Event()
         self._broken: BaseException | None = None
         self._holding = _Holding()
 
@@ -92,15 +96,18 @@ class Consumer:
         However it ends, what was done is reported and what was not goes back to the queue.
 
         Raises:
+            QueueError: it has ended before.
             LostWorkerError: somebody took this program for dead, and its jobs were given to others.
             DatabaseError: the database failed for good. Locked or full it is waited for instead.
         """
+        if self._over.is_set():
+            raise QueueError("This consumer has ended; it was struck off.", "Make another.")
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         done = 0
         try:
             with Bells(self.queue.database, self._types) as bells:
-                while not self._stopping.is_set() and self._left:
+                while not self._stopping.is_set() and self._done < self._limit:
                     bells.silence()
                     turn = self._turn_or_wait()
                     done += turn or 0
@@ -109,7 +116,7 @@ class Consumer:
                     if turn == 0:
                         bells.wait(rest(self.queue))
         finally:
-            self._stopping.set()
+            self._over.set()
             self._holding.end()
             keeper.join()
             self._leave()
@@ -145,8 +152,9 @@ class Consumer:
         self._settle(claim=True)
         while held := self._holding.waiting:
             started = flushed = time.perf_counter()
-            while (job := self._holding.take()) is not None:
+            while (job := self._next()) is not None:
                 self._holding.done(self._do(job))
+                self._done += 1
                 done += 1
                 if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
                     self._settle(claim=False)
@@ -154,6 +162,12 @@ class Consumer:
             self._adapt(held, time.perf_counter() - started)
             self._settle(claim=not self._stopping.is_set())
         return done
+
+    def _next(self) -> Job | None:
+        """The next job held; after a pause as long as a lease (a stopped process), none that went to another."""
+        if self._holding.is_stale(self._lease / 1000):
+            self._renew()
+        return self._holding.take()
 
     def _adapt(self, jobs: int, seconds: float) -> None:
         """Hold as many as are done within the time a result may wait."""
@@ -163,7 +177,7 @@ class Consumer:
     def _settle(self, *, claim: bool) -> None:
         """Report what is done, and claim as many as there is room for."""
         reports = self._holding.take_reports()
-        room = max(0, min(self._room, self._left) - self._holding.waiting) if claim else 0
+        room = max(0, min(self._room, self._limit - self._done) - self._holding.waiting) if claim else 0
         if not reports and not room:
             return
         try:
@@ -175,7 +189,6 @@ class Consumer:
             raise
         for report in settled.lost:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
-        self._left -= len(settled.claimed)
         self._holding.fill(settled.claimed)
 
     def _do(self, job: Job) -> Report:
@@ -196,7 +209,7 @@ class Consumer:
     def _keep(self) -> None:
         beat = self._lease / 6000
         next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
-        while not self._stopping.is_set():
+        while not self._over.is_set():
             self._holding.wait(min(next_beat, next_sweep) - time.monotonic())
             try:
                 if self._holding.is_at_a_long_job():
@@ -211,9 +224,11 @@ class Consumer:
                     self._sweep()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
+                self._over.wait(_PAUSE)
             except BaseException as error:  # without this thread nothing renews the leases: the other one must end
                 self._broken = error
                 self.stop()
+                return
 
     def _sweep(self) -> None:
         """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
@@ -232,20 +247,30 @@ class Consumer:
         error = {"type": "Timeout", "message": f"The job ran longer than {(job.timeout or 0) / 1000:g} seconds."}
         with suppress(LostRunError):
             self.queue.fail(job.id, job.run, error)
+        self._holding.drop(job.id, job.run)
 
     def _beat(self) -> None:
+        if not self.queue.database.is_in_place():
+            raise DatabaseError(f"{self.queue.database.path} was removed or replaced.", "Start this program again.")
         WorkerTable(self.queue.database).beat(self.worker)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Renew every lease; what went to another, or is not wanted any more, is not held any more."""
         for job_id, run in self._holding.held():
-            with suppress(LostRunError):
-                told = self.queue.heartbeat(job_id, run, lease=self._lease)
-                if told == "cancel" and self._holding.drop(job_id):
+            try:
+                if self.queue.heartbeat(job_id, run, lease=self._lease) == "cancel":
                     self.queue.end_cancelled(job_id, run)
+                    self._holding.drop(job_id, run)
+            except LostRunError:
+                self._holding.drop(job_id, run)
+        self._holding.renewed()
 
 
 def _described(error: BaseException) -> dict[str, str]:
     return {
         "type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
+        "message": told(error, str) or type(error).__name__,
         "traceback": traceback.format_exc(),
     }
 
@@ -258,7 +283,9 @@ class _Holding:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._reports: list[Report] = []
+        self._is_at_work = False  # also when the job at hand has been given up while its function goes on
         self._taken_at = 0.0
+        self._renewed_at = time.monotonic()
         self._ends_at: float | None = None
         self._ended = False
 
@@ -268,8 +295,10 @@ class _Holding:
         return len(self._waiting)
 
     def fill(self, jobs: list[Job]) -> None:
-        """Hold *jobs*."""
+        """Hold *jobs*, just claimed."""
         with self._changed:
+            if not self._waiting:
+                self._renewed_at = time.monotonic()
             self._waiting.extend(jobs)
             if len(jobs) > 1:
                 self._changed.notify()
@@ -279,6 +308,7 @@ class _Holding:
         with self._changed:
             self._taken_at = time.monotonic()
             self._running = self._waiting.popleft() if self._waiting else None
+            self._is_at_work = self._running is not None
             self._ends_at = None
             if self._running is not None and self._running.timeout is not None:
                 self._ends_at = self._taken_at + self._running.timeout / 1000
@@ -286,10 +316,12 @@ class _Holding:
             return self._running
 
     def done(self, report: Report) -> None:
-        """The job taken last has ended."""
+        """The job taken last has ended; its report counts unless it was given up meanwhile."""
         with self._changed:
+            if self._running is not None:
+                self._reports.append(report)
             self._running = self._ends_at = None
-            self._reports.append(report)
+            self._is_at_work = False
 
     def take_reports(self) -> list[Report]:
         """What has been done and not been reported; the caller reports it."""
@@ -313,27 +345,36 @@ class _Holding:
             jobs = [*self._waiting, *([self._running] if self._running else [])]
             return [(job.id, job.run) for job in jobs] + [(report.job_id, report.run) for report in self._reports]
 
-    def drop(self, job_id: int) -> bool:
-        """Do not begin a job any more; false when it was begun already."""
+    def renewed(self) -> None:
+        """Every lease has just been renewed."""
         with self._changed:
-            found = next((job for job in self._waiting if job.id == job_id), None)
-            if found is not None:
-                self._waiting.remove(found)
-            return found is not None
+            self._renewed_at = time.monotonic()
+
+    def is_stale(self, lease: float) -> bool:
+        """Whether the leases of what waits may be over: nobody renewed them for *lease* seconds."""
+        with self._changed:
+            return bool(self._waiting) and time.monotonic() - self._renewed_at >= lease
+
+    def drop(self, job_id: int, run: int) -> None:
+        """Give a run up: it is not begun any more, and its report does not count."""
+        given_up = (job_id, run)
+        with self._changed:
+            self._waiting = deque(job for job in self._waiting if (job.id, job.run) != given_up)
+            self._reports = [each for each in self._reports if (each.job_id, each.run) != given_up]
+            if self._running is not None and (self._running.id, self._running.run) == given_up:
+                self._running = self._ends_at = None
 
     def is_at_a_long_job(self) -> bool:
         """Whether something is held up by the job at hand."""
         with self._changed:
-            held_up = bool(self._waiting or self._reports) and self._running is not None
+            held_up = bool(self._waiting or self._reports) and self._is_at_work
             return held_up and time.monotonic() - self._taken_at >= _LONG
 
     def overrun(self) -> Job | None:
-        """The job at hand when its time is over, once; its lease is not renewed any more."""
+        """The job at hand when its time is over, until it is dropped."""
         with self._changed:
-            if self._ends_at is None or time.monotonic() < self._ends_at:
-                return None
-            job, self._running, self._ends_at = self._running, None, None
-            return job
+            is_over = self._ends_at is not None and time.monotonic() >= self._ends_at
+            return self._running if is_over else None
 
     def hand_back(self) -> list[Job]:
         """The jobs that have not been begun, which are not held any more."""
@@ -346,7 +387,7 @@ class _Holding:
         """For *seconds*, or shorter while something might be held up."""
         with self._changed:
             if not self._ended:
-                if self._waiting or (self._reports and self._running):
+                if self._waiting or (self._reports and self._is_at_work):
                     seconds = min(seconds, _LONG / 2)
                 if self._ends_at is not None:
                     seconds = min(seconds, self._ends_at - time.monotonic())

@@ -87,12 +87,22 @@ def state_directory(database: Path) -> Path:
 
 
 def prepare_state_directory(database: Path) -> Path:
-    """Make the state directory with a ``.gitignore`` that spares ``config.toml``."""
+    """Make the state directory with a ``.gitignore`` that spares ``config.toml``.
+
+    Raises:
+        DatabaseError: it cannot be made.
+    """
     state = state_directory(database)
-    state.mkdir(parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    except OSError as error:
+        raise DatabaseError(
+            f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+            "Make it writable, or name another file with --db-path.",
+        ) from error
     return state
 
 
@@ -149,8 +159,8 @@ class Database:
         """
         database = cls(Path(path), **options)
         try:
+            database._refuse_other_files()
             if not database.readonly:
-                database._refuse_other_files()
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
             if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
@@ -158,8 +168,8 @@ class Database:
         except OSError as error:
             database.close()
             raise DatabaseError(
-                f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-                "Make it writable, or name another file with --db-path.",
+                f"The database cannot be made: {error.filename}: {error.strerror}.",
+                "Make its directory writable, or name another file with --db-path.",
             ) from error
         except BaseException:
             database.close()
@@ -193,8 +203,8 @@ class Database:
         return held
 
     def _open(self, held: _Held) -> Any:
-        """The connection, seen under its lock to be open."""
-        if held.closed:
+        """The connection, seen under its lock to be open and to stay so."""
+        if held.closed or self._closed:
             raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
         return held.connection
 
@@ -381,6 +391,10 @@ class Database:
             DatabaseCorruptError: it is neither.
         """
         if not self.path.is_file():
+            if self.path.exists():
+                raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
+            return
+        if self.readonly:
             return
         connection = None
         try:

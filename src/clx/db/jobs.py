@@ -31,10 +31,11 @@ from clx.db.records import (
     Report,
     Settled,
     Success,
+    check_reports,
     encode,
     new_jobs,
 )
-from clx.db.validation import check_choice, check_claim, check_ids
+from clx.db.validation import check_callback, check_choice, check_claim, check_ids, check_lease
 from clx.errors import LostRunError
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
@@ -80,10 +81,11 @@ class Queue(Lookup):
         return cls(open_database(path_or_url, **options))
 
     def close(self) -> None:
-        """Strike off the worker that :meth:`claim` registered, and close the database."""
+        """Hand back what :meth:`claim` took and nobody reported, strike its worker off, and close the database."""
         if self._worker is not None:
             from clx.db.workers import WorkerTable
 
+            self.release_worker(self._worker)
             WorkerTable(self.database).end(self._worker, "closed")
             self._worker = None
         self.database.close()
@@ -154,13 +156,18 @@ class Queue(Lookup):
     ) -> tuple[int, list[int]]:
         """Store jobs, and a *callback* that is queued when the last of them has ended, however it ended.
 
-        The callback's payload gets ``batch``: its id and the number of jobs per state they ended in. Its
-        row is written in the transaction that ends the last job.
+        The callback's payload gets ``batch``: its id and how many jobs ``succeeded``, ``failed`` and were
+        ``cancelled``. Its row is written in the transaction that ends the last job.
 
         Returns:
             The id of the batch and those of its jobs.
+
+        Raises:
+            QueueError: the callback has needs or a key; it waits for its batch and belongs to it alone.
+            UnknownJobError: as :meth:`enqueue`.
         """
         todo = new_jobs(jobs)
+        check_callback(callback)
         at = now_ms() if now is None else now
         told = encode(callback)
 
@@ -169,8 +176,9 @@ class Queue(Lookup):
             bells.update(job.type for job in todo)
             ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
             transitions.want(connection, batch, ids)
-            pending = connection.execute(_AWAIT, (told, batch)).fetchone()[0]
-            if pending == 0:
+            connection.execute("UPDATE batches SET callback = ? WHERE id = ?", (told, batch))
+            connection.execute(sql.COUNT_PENDING, (batch,))
+            if connection.execute("SELECT pending FROM batches WHERE id = ?", (batch,)).fetchone()[0] == 0:
                 transitions.call_back(connection, batch, told, at, bells)
             return batch, ids
 
@@ -190,6 +198,8 @@ class Queue(Lookup):
     ) -> list[Job]:
         """Take up to *n* jobs of *pool*, in claim order: priority, then deadline, then id.
 
+        Where none waits, those whose leases are over are taken from their silent workers first.
+
         Args:
             types: in which order of preference; the next is looked at when the one before has none left.
             worker: whose they are; None: this object's own, registered with its first claim.
@@ -200,7 +210,7 @@ class Queue(Lookup):
         """
         check_claim(types, n, lease)
         at = now_ms() if now is None else now
-        if not self._fruitful and not self.may_claim(types, pool, now=at):
+        if not self._fruitful and not self.may_claim(types, pool, now=at) and not self.rescue(now=now):
             return []
         claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
         self._fruitful = bool(claimed)
@@ -237,7 +247,7 @@ class Queue(Lookup):
         check_claim(types, n, lease)
         at = now_ms() if now is None else now
         me = self._me(types) if worker is None else worker
-        encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
+        encoded = [encode(report.result) if isinstance(report, Success) else "" for report in check_reports(reports)]
 
         def body(connection: Any, bells: set[str]) -> Settled:
             lost: list[Report] = []
@@ -274,7 +284,9 @@ class Queue(Lookup):
 
         Raises:
             LostRunError: the run is no longer the caller's.
+            QueueError: the lease is no number of milliseconds, or JSON cannot say *progress*.
         """
+        check_lease(lease)
         params: dict[str, Any] = {"id": job_id, "run": run, "lease": lease, "now": now_ms() if now is None else now}
         statement = sql.HEARTBEAT
         if progress is not None:
@@ -416,7 +428,7 @@ class Queue(Lookup):
         at = now_ms() if now is None else now
 
         def body(connection: Any, bells: set[str]) -> list[int]:
-            return [id_ for id_ in job_ids if transitions.retry(connection, id_, at, bells)]
+            return transitions.retry(connection, job_ids, at, bells)
 
         return self._write("retry", body)
 
@@ -484,10 +496,6 @@ class Queue(Lookup):
 
 
 _OPEN_OWNERLESS = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?, '', 0, '', ?, ?)"
-_AWAIT = """
-UPDATE batches SET callback = ?, pending = (SELECT count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id
-  WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running'))
-WHERE id = ? RETURNING pending"""
 
 
 def _lost(job_id: int, run: int) -> LostRunError:

@@ -126,6 +126,12 @@ class Lookup:
         rows = self.database.read("SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id", (job_id,))
         return [row[0] for row in rows]
 
+    def results(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned."""
+        from clx.db.ledger import Ledger
+
+        return Ledger(self.database).results(keys)
+
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
         """Number of jobs per type and state."""
         rows = self.database.read("SELECT type, state, count(*) FROM jobs GROUP BY type, state")

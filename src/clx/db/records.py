@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from clx.db.statements import NO_TIME
-from clx.db.validation import check_new_job, is_finite, storable
+from clx.db.validation import check_backoff, check_new_job, is_finite, storable
 from clx.errors import QueueError
 
 OnConflict = Literal["raise", "return", "replace"]
@@ -41,7 +42,9 @@ def encode_error(error: Mapping[str, Any]) -> str:
     try:
         return encode(error)
     except QueueError:
-        return encode(storable(error))
+        with suppress(RecursionError):
+            return encode(storable(error))
+    return encode({"type": "Error", "message": "It is told in something that is nested too deeply."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +165,22 @@ class Failure:
     def __post_init__(self) -> None:
         if not isinstance(self.error, Mapping):
             raise QueueError("A failure is described by a mapping.", 'Write {"message": "…"}.')
+        if self.backoff is not None:
+            check_backoff(self.backoff)
 
 
 Report = Success | Failure
+
+
+def check_reports(reports: Sequence[Report]) -> Sequence[Report]:
+    """Give *reports* back.
+
+    Raises:
+        QueueError: they are something else.
+    """
+    if not isinstance(reports, Sequence) or not all(isinstance(report, Success | Failure) for report in reports):
+        raise QueueError("Reports are a list of Success and Failure.", "Write [Success(job.id, job.run, result)].")
+    return reports
 
 
 @dataclass(frozen=True, slots=True)

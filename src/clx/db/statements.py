@@ -25,9 +25,15 @@ INSERT = (
 )
 REPLACE = (
     "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
-    "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, unbatched = unbatched OR ? "
-    "WHERE id = ? AND state = 'queued'"
+    "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, unbatched = unbatched OR ?, "
+    "released = run, kills = 0, error = NULL WHERE id = ? AND state = 'queued'"
 )
+"""Another job in its place: what happened to the one before is none of its own."""
+WAITS_FOR = (
+    "WITH RECURSIVE needed (id) AS (SELECT value FROM json_each(?) UNION "
+    "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id) SELECT 1 FROM needed WHERE id = ?"
+)
+"""Whether one of some jobs is, or waits near or far for, another."""
 LIVE_BY_KEY = "SELECT id, state FROM jobs WHERE pool = ? AND key = ? AND state IN ('queued', 'running')"
 WANT_TOO = "UPDATE jobs SET unbatched = unbatched OR ?, cancel_requested = 0 WHERE id = ?"
 """Whoever asked for its cancellation did not know of this one's interest."""
@@ -86,10 +92,16 @@ REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, er
 REQUEUE_RELEASED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?"
 REQUEUE_RESCUED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?, claim_rank = claim_rank + ? WHERE id = ?"
 RETRY = (
-    f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, waits_for = :waits_for, not_before = :now, released = run, "
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, waits_for = 0, not_before = :now, released = run, "
     "kills = 0, claim_rank = 5 - priority, finished_at = NULL, error = NULL, result = NULL "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
 )
+UNMET_NEEDS = (
+    "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
+    "WHERE d.job_id = ? AND j.state <> 'succeeded'"
+)
+AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = (:waits_for = 0) WHERE id = :id AND state = 'queued'"
+STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 COUNT_KILL = "UPDATE jobs SET kills = ? WHERE id = ?"
@@ -129,6 +141,10 @@ COUNT_DOWN = (
 COUNT_UP = (
     "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
+)
+COUNT_PENDING = (
+    "UPDATE batches SET pending = (SELECT count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
+    "WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running')) WHERE id = ? AND callback IS NOT NULL"
 )
 BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"

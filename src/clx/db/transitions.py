@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from clx.db import statements as sql
 from clx.db.backoff import backoff
 from clx.db.records import Failure, Job, NewJob, OnConflict, Report, Success, decode, encode, encode_error, job_from_row
-from clx.errors import JobExistsError, LostBatchError, LostWorkerError, UnknownJobError
+from clx.errors import JobExistsError, LostBatchError, LostWorkerError, QueueError, UnknownJobError
 
 ENDED = "build"
 """The bell of whoever waits for jobs to end."""
@@ -72,6 +72,10 @@ def _insert_new(connection: Any, job: NewJob, batch: int | None, now: int, bells
 
 def _replace(connection: Any, job_id: int, job: NewJob, batch: int | None, now: int, bells: set[str]) -> None:
     needed = _needed(connection, job.needs)
+    if needed and connection.execute(sql.WAITS_FOR, (encode(list(needed)), job_id)).fetchone():
+        raise QueueError(
+            f"Job {job_id} would wait for itself: what it is to need waits for it.", "Name other jobs as its needs."
+        )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     connection.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
     connection.execute(sql.REPLACE, (*values(job, waits_for, batch, now), job_id))
@@ -129,6 +133,7 @@ def want(connection: Any, batch: int, ids: Sequence[int]) -> None:
     if not connection.execute("SELECT 1 FROM batches WHERE id = ? AND state = 'live'", (batch,)).fetchone():
         raise LostBatchError(f"Batch {batch} has ended; it takes no more jobs.", "Build again.")
     connection.executemany(sql.WANT, [(batch, id_) for id_ in ids])
+    connection.execute(sql.COUNT_PENDING, (batch,))
 
 
 # -- claiming ---------------------------------------------------------------------------------------
@@ -367,26 +372,32 @@ def request_cancel(connection: Any, job_id: int, now: int, bells: set[str]) -> b
     return False
 
 
-def retry(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
-    """Queue a failed or cancelled job again with all its runs; false when it is neither.
+def retry(connection: Any, job_ids: Sequence[int], now: int, bells: set[str]) -> list[int]:
+    """Queue failed and cancelled jobs again with all their runs; returns those that are queued now.
+
+    One whose need has failed and is not tried again with it ends as it had ended.
 
     Raises:
-        JobExistsError: another live job has its key.
+        JobExistsError: another live job has the key of one of them.
     """
+    again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(connection, id_, now, bells)]
+    for job_id in again:
+        needs = dict(connection.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
+        connection.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)})
+        _end_where_a_need_failed(connection, job_id, needs, now, bells)
+    left = connection.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()
+    return [id_ for id_ in again if (id_,) in left]
+
+
+def _requeue(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
     row = connection.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None or row[0] not in {"failed", "cancelled"}:
         return False
     live = None if row[3] is None else connection.execute(sql.LIVE_BY_KEY, (row[2], row[3])).fetchone()
     if live is not None:
         raise JobExistsError(int(live[0]), live[1])
-    needs = connection.execute(
-        "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
-        "WHERE d.job_id = ? AND j.state <> 'succeeded'",
-        (job_id,),
-    ).fetchall()
-    connection.execute(sql.RETRY, {"id": job_id, "waits_for": len(needs), "ready": int(not needs), "now": now})
+    connection.execute(sql.RETRY, {"id": job_id, "now": now})
     connection.execute(sql.COUNT_UP, (job_id,))
-    _end_where_a_need_failed(connection, job_id, dict(needs), now, bells)
     bells.add(row[1])
     return True
 
@@ -434,7 +445,8 @@ def _count_down(connection: Any, job_id: int, now: int, bells: set[str]) -> None
 def call_back(connection: Any, batch_id: int, callback: str, now: int, bells: set[str]) -> None:
     """Every job of a batch has ended: queue its callback with the counts, and close it."""
     fields = decode(callback)
-    counts = dict(connection.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
+    counts = {"succeeded": 0, "failed": 0, "cancelled": 0}
+    counts |= dict(connection.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
     job = NewJob(**{**fields, "payload": {**fields["payload"], "batch": {"id": batch_id, **counts}}})
     job_id = insert(connection, job, "return", None, now, bells)
     connection.execute(sql.BATCH_CALLED, (now, job_id, batch_id))

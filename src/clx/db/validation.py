@@ -19,6 +19,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
+LONGEST = 100 * 365 * 24 * 3600 * 1000
+"""Milliseconds that no lease and no pause exceeds."""
 _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty"),
@@ -47,18 +49,50 @@ def check_new_job(job: object) -> None:
             raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"It is {allowed}.")
 
 
+def check_callback(callback: Any) -> None:
+    """Hold the callback of a batch to a job that can always be put in.
+
+    Raises:
+        QueueError: it is no new job, or has needs or a key.
+    """
+    if not hasattr(callback, "needs") or callback.needs or callback.key is not None:
+        raise QueueError(
+            "The callback of a batch is a NewJob without needs and without a key.",
+            "It waits for its batch, and belongs to it alone.",
+        )
+
+
 def check_claim(types: Sequence[str], n: int, lease: int) -> None:
     """Hold the arguments of a claim to what they mean.
 
     Raises:
         QueueError: names the argument.
     """
-    if isinstance(types, str):
-        raise QueueError(f"Job types are given as a list, not as the text {_shown(types)}.", f"Write [{types!r}].")
+    if isinstance(types, str) or not isinstance(types, Collection):
+        raise QueueError(f"Job types are given as a list, not as {_shown(types)}.", f"Write [{_shown(types)}].")
     if not _is_whole(n):
         raise QueueError(f"{_shown(n)} jobs cannot be claimed.", "Give a whole number.")
-    if not _is_whole(lease, 1):
+    check_lease(lease)
+
+
+def check_lease(lease: int) -> None:
+    """Hold a lease to milliseconds.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if not _is_whole(lease, 1, LONGEST):
         raise QueueError(f"A lease of {_shown(lease)} is not possible.", "It is milliseconds, a whole number from 1.")
+
+
+def check_backoff(backoff: int) -> None:
+    """Hold a pause before the next run to milliseconds.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if not _is_whole(backoff, 0, LONGEST):
+        raise QueueError(f"A backoff of {_shown(backoff)} is not possible.", "It is milliseconds, a whole number.")
 
 
 def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
@@ -108,7 +142,15 @@ def storable(value: Any) -> Any:
             return {storable(str(name)): storable(each) for name, each in value.items()}
         case list() | tuple() | set() | frozenset():
             return [storable(each) for each in value]
-    return storable(repr(value))
+    return storable(told(value, repr))
+
+
+def told(value: object, how: Callable[[Any], str]) -> str:
+    """*value* as text, also where *how* raises, as somebody's own class may."""
+    try:
+        return how(value)
+    except Exception:
+        return f"<{type(value).__name__} that has no text>"
 
 
 def _shown(value: object) -> str:

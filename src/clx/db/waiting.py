@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -33,12 +33,16 @@ class Bells:
     def __init__(self, database: Database, names: Sequence[str]) -> None:
         self._stack = ExitStack()
         self._bells = [self._stack.enter_context(database.doorbell.listen(name)) for name in names]
+        # not select(): that takes no descriptor above 1023
+        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        for bell in self._bells:
+            if bell.fileno() >= 0:
+                self._selector.register(bell, selectors.EVENT_READ)
 
     def wait(self, seconds: float) -> None:
         """Until a bell rings, or for *seconds*."""
-        descriptors = [fd for bell in self._bells if (fd := bell.fileno()) >= 0]
-        if descriptors:
-            select.select(descriptors, [], [], seconds)
+        if self._selector.get_map():
+            self._selector.select(max(0.0, seconds))
         else:
             time.sleep(min(seconds, 0.05))  # no bells on this platform: a moderate beat instead
 

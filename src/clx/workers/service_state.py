@@ -16,7 +16,7 @@ import msgspec
 
 from clx.db.database import state_directory
 from clx.errors import DatabaseError
-from clx.workers.identity import process_identity
+from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.kept import Wanted
 
 STATE_FILE = "worker-state.json"
@@ -105,6 +105,4 @@ def state_of(database: Path) -> ServiceState | None:
 
 def supervisor_lives(state: ServiceState | None) -> bool:
     """Whether the supervisor named in the state runs on this machine; false after a reboot."""
-    if state is None or not state.supervisor:
-        return False
-    return process_identity(int(state.supervisor.rsplit("/", 2)[1])) == state.supervisor
+    return state is not None and is_ours_to_judge(state.supervisor) and not is_gone(state.supervisor)

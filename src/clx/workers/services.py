@@ -307,6 +307,8 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
     with locked(state_dir, "services"):
         state = state_of(database)
         if state is None:
+            if read_state(state_dir) is None:  # damaged
+                _forget(database)
             return None
         _refuse_another_users(database, state)
         living = [each for each in {state.supervisor, *state.workers} if _lives(each)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from clx.db.batches import BatchTable
 from clx.db.jobs import NewJob, Queue
+from clx.errors import QueueError
 
 
 def _open(batches: BatchTable, now: int = 0) -> int:
@@ -96,7 +99,7 @@ def test_an_empty_batch_calls_back_at_once(queue: Queue) -> None:
     batch, ids = queue.enqueue_batch([], NewJob("after"))
 
     assert ids == []
-    assert queue.claim(["after"])[0].payload == {"batch": {"id": batch}}
+    assert queue.claim(["after"])[0].payload == {"batch": {"id": batch, "succeeded": 0, "failed": 0, "cancelled": 0}}
 
 
 def test_a_retried_job_is_waited_for_again(queue: Queue) -> None:
@@ -128,3 +131,25 @@ def test_a_closed_batch_calls_nobody(queue: Queue, end: str) -> None:
     else:
         queue.cancel(ids)
         assert len(queue.claim(["after"])) == 1
+
+
+def test_jobs_that_join_a_batch_later_are_waited_for_too(queue: Queue) -> None:
+    batch, ids = queue.enqueue_batch([NewJob("t")], NewJob("after"))
+    (late,) = queue.enqueue_many([NewJob("u")], batch=batch)
+
+    job = queue.claim(["u"])[0]
+    queue.finish(job.id, job.run)
+    assert (job.id, queue.claim(["after"])) == (late, [])
+
+    queue.cancel(ids)
+    assert queue.claim(["after"])[0].payload["batch"] == {"id": batch, "succeeded": 1, "failed": 0, "cancelled": 1}
+
+
+@pytest.mark.parametrize("callback", [None, {"type": "after"}, NewJob("after", key="k"), NewJob("after", needs=[1])])
+def test_a_callback_that_could_not_always_be_put_in_is_refused(queue: Queue, callback: Any) -> None:
+    """It would be found out only when the last job ends, and nobody could end it."""
+    queue.enqueue(NewJob("t"))
+
+    with pytest.raises(QueueError, match="callback"):
+        queue.enqueue_batch([NewJob("t")], callback)
+    assert queue.stats() == {"t": {"queued": 1}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clx.db.jobs import Job, NewJob, Queue
-from clx.errors import UnknownJobError
+from clx.errors import QueueError, UnknownJobError
 
 
 def _run(queue: Queue) -> Job:
@@ -130,3 +130,29 @@ def test_a_long_chain_falls_in_one_transaction(queue: Queue) -> None:
     queue.cancel(ids, now=2)
 
     assert queue.stats() == {"t": {"cancelled": 1}, "u": {"cancelled": 3000}}
+
+
+def test_a_job_cannot_come_to_wait_for_itself(queue: Queue) -> None:
+    first = queue.enqueue(NewJob("t", key="first"))
+    middle = queue.enqueue(NewJob("t", needs=[first]))
+    last = queue.enqueue(NewJob("t", needs=[middle]))
+
+    for needs in ([first], [last], [middle, last]):
+        with pytest.raises(QueueError, match=f"Job {first} would wait for itself"):
+            queue.enqueue(NewJob("t", key="first", needs=needs), on_conflict="replace")
+    assert [job.id for job in queue.claim(["t"])] == [first]
+
+
+def test_jobs_tried_again_together_wait_for_each_other(queue: Queue) -> None:
+    need = queue.enqueue(NewJob("t"))
+    dependent = queue.enqueue(NewJob("u", needs=[need]))
+    job = _run(queue)
+    queue.fail(job.id, job.run, {"message": "no"})
+
+    assert queue.retry([dependent]) == []
+    assert queue.get_many([dependent])[0].state == "failed"
+    assert queue.retry([dependent, need]) == [dependent, need]
+    assert queue.claim(["u"], now=200) == []
+    job = _run(queue)
+    queue.finish(job.id, job.run)
+    assert [job.id for job in queue.claim(["u"])] == [dependent]

@@ -171,6 +171,23 @@ def test_a_failure_is_told_even_where_json_cannot_say_it(queue: Queue, value: An
     assert found.error["value"]
 
 
+def test_a_failure_told_in_something_bottomless_is_told(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=1))
+    job = queue.claim(["t"])[0]
+    bottomless: dict[str, Any] = {"message": "no"}
+    bottomless["again"] = bottomless
+
+    assert queue.fail(job.id, job.run, bottomless) == "failed"
+
+
+def test_the_result_of_a_key_is_there_for_whoever_asks(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", key="k", pool="one"))
+    job = queue.claim(["t"], pool="one")[0]
+    queue.finish(job.id, job.run, {"n": 1})
+
+    assert queue.results(["k", "other"]) == {"k": {"n": 1}}
+
+
 def test_a_failure_is_a_mapping(queue: Queue) -> None:
     queue.enqueue(NewJob("t"))
     job = queue.claim(["t"])[0]
@@ -187,6 +204,14 @@ def test_words_and_lists_that_are_none_are_refused(queue: Queue) -> None:
         (lambda: queue.enqueue_many([{"type": "t"}]), "[NewJob("),  # type: ignore[list-item]
         (lambda: queue.search(state="queue"), 'Did you mean "queued"?'),  # type: ignore[arg-type]
         (lambda: queue.claim("t"), "['t']"),
+        (lambda: queue.claim(None), "[None]"),  # type: ignore[arg-type]
+        (lambda: queue.settle([5]), "Success("),  # type: ignore[list-item]
+        (lambda: queue.heartbeat(job_id, 1, lease="abc"), "from 1"),  # type: ignore[arg-type]
+        (lambda: queue.fail(job_id, 1, {}, backoff="x"), "whole number"),  # type: ignore[arg-type]
+        (lambda: queue.get(2**70), "2^63"),
+        (lambda: queue.cancel([2**70]), "2^63"),
+        (lambda: queue.enqueue(NewJob("t", needs=[[1]])), "2^63"),  # type: ignore[list-item]
+        (lambda: queue.enqueue(NewJob("t", key="\ud800")), "plain text"),
         (lambda: queue.claim(["t"], -1), "whole number"),
         (lambda: queue.claim(["t"], lease=0), "from 1"),
         (lambda: queue.cancel(job_id), "[id]"),  # type: ignore[arg-type]

@@ -56,7 +56,8 @@ def test_after_the_first_kill_at_once_after_the_second_last(queue: Queue) -> Non
         assert queue.claim(["t"], lease=100, now=now)[0].id == killer
         queue.rescue(now=now + 500)
 
-    assert [job.id for job in queue.claim(["t"], 3, now=2000)] == [*others, killer]
+    claimed = [queue.claim(["t"], now=2000)[0].id for _ in range(3)]  # one by one: the order is the table's
+    assert claimed == [*others, killer]
 
 
 def test_a_worker_ended_on_purpose_gives_its_jobs_back_uncounted(queue: Queue) -> None:
@@ -77,3 +78,24 @@ def test_only_the_dead_workers_jobs_are_taken(queue: Queue) -> None:
 
     assert queue.rescue_worker(one, {"kind": "gone"}, now=1) == [first.id]
     queue.finish(second.id, second.run, now=2)
+
+
+def test_whoever_finds_nothing_that_waits_takes_what_silent_workers_hold(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"), now=0)
+    queue.claim(["t"], lease=100, now=0)
+
+    assert queue.claim(["t"], now=99) == []
+    assert [(job.id, job.run, job.kills) for job in queue.claim(["t"], now=100)] == [(job_id, 2, 1)]
+
+
+def test_a_job_put_in_the_place_of_another_starts_afresh(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", key="k"), now=0)
+    for now in (0, 1000):
+        queue.claim(["t"], lease=100, now=now)
+        queue.rescue(now=now + 500)
+
+    queue.enqueue(NewJob("t", key="k", max_runs=1), on_conflict="replace", now=2000)
+
+    job = queue.claim(["t"], now=2000)[0]
+    assert (job.id, job.run, job.kills, job.error) == (job_id, 3, 0, None)
+    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=2001) == "failed"
