@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, SLOW, Machine, one_deck
+from tests.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx.db.database import Database
 from clx.errors import EngineError
@@ -141,25 +141,6 @@ def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[s
 # -- containers -----------------------------------------------------------------------------------
 
 
-def test_killed_container_is_replaced(machine: Machine, course: Course) -> None:
-    once(course, "time.sleep(60)")
-    build = machine.build(course, *ONE)
-    machine.marked()
-    machine.container().kill("SIGKILL")
-    said = build.ends(0)
-    assert "died (SIGKILL)" in said
-    assert [json.loads(cause)["signal"] for cause in machine.causes()] == ["SIGKILL"]
-
-
-def test_paused_container_is_given_up_on(machine: Machine, course: Course) -> None:
-    once(course, "time.sleep(60)")
-    build = machine.build(course, *ONE, **SLOW)
-    machine.marked()
-    machine.container().pause()
-    assert "has been silent" in build.ends(0)
-    assert len(machine.causes()) == 1
-
-
 def test_cell_out_of_memory_is_named(machine: Machine, course: Course) -> None:
     one_deck(course, "hoard = bytearray(900 << 20)\nprint(len(hoard))")
     said = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m").ends(1)
@@ -262,13 +243,13 @@ def test_read_only_container_works(machine: Machine, course: Course, monkeypatch
     from clx.course.layout import Selection
     from clx.settings.origin import OptionValue
     from clx.settings.resolve import resolve
-    from clx.workers.executors.docker_reaper import dismiss_reapers
+    from clx.workers.executors import let_helpers_go
 
     resolved = resolve(course.root, options={"workers.default_execution_mode": OptionValue("docker", "--workers")})
     one = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}), None)
     try:
         report = Build(BuildOptions(course.root / "course.yaml", selection=one), resolved, Display()).run()
     finally:
-        dismiss_reapers()
+        let_helpers_go()
     assert report.failures == []
     assert report.ran == 1

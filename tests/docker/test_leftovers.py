@@ -12,14 +12,6 @@ def slow(course: Course) -> Course:
     return one_deck(course, "import time\ntime.sleep(60)")
 
 
-def test_killed_build_leaves_nothing(machine: Machine, slow: Course) -> None:
-    build = machine.build(slow, *ONE)
-    machine.job_runs()
-    assert machine.left()
-    build.kill()
-    machine.wait_until(lambda: not machine.left() and not machine.rows(), "something is left", seconds=10)
-
-
 def test_killed_reaper_does_not_matter_while_the_build_lives(machine: Machine, slow: Course) -> None:
     build = machine.build(slow, *ONE)
     machine.job_runs()

@@ -44,15 +44,19 @@ def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), l
     Returns:
         The ids of the workers struck off.
     """
-    table, queue = WorkerTable(database), Queue(database)
     silent_since = None if lease is None else now_ms() - int(lease * 1000)
-    gone = [row for row in table.list() if row.id not in spare and _is_lost(row, silent_since)]
+    gone = [row for row in WorkerTable(database).list() if row.id not in spare and _is_lost(row, silent_since)]
     for row in gone:
-        queue.rescue_worker(row.id, {"kind": "gone"})
-        table.end(row.id, "its process is gone", dead=True)
-        shutil.rmtree(work_directory(database, row.id), ignore_errors=True)
+        strike_off_worker(database, row.id, {"kind": "gone"}, "its process is gone")
         log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
     return [row.id for row in gone]
+
+
+def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, object], reason: str) -> None:
+    """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed."""
+    Queue(database).rescue_worker(worker_id, cause)
+    WorkerTable(database).end(worker_id, reason, dead=True)
+    shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def remove_leftovers(database: Path) -> list[str]:
     except EngineError as error:
         log.warning("containers of an ended build may be left: %s", error.fact)
         return []
+
+
+def let_helpers_go() -> None:
+    """End what this process keeps beside its workers, where it has no workers any more."""
+    reaper = sys.modules.get("clx.workers.executors.docker_reaper")
+    if reaper is not None:
+        reaper.dismiss_idle_reapers()
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: float) -> Handle:

@@ -29,7 +29,7 @@ from clx.workers.executors.base import Spawn
 from clx.workers.executors.docker_engine import connect, engine_errors, is_ambiguous, is_conflict, is_not_found
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper
+from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -186,6 +186,8 @@ class DockerWorker:
         os.close(self._ended)
         self._ended = -1
         self._client.close()
+        if self._run is not None:
+            _let_go(self.spawn)
         if well and self.log.name:
             self.log.unlink(missing_ok=True)
 
@@ -208,11 +210,21 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
         image = obtain(client, spawn.type, spawn.image or "", spawn.settings.docker)
         if spawn.lifeline:
             start_reaper(spawn.database, spawn.settings.docker.network)
-        ensure_network(client, spawn.settings.docker.network)
+        try:
+            ensure_network(client, spawn.settings.docker.network)
+        except BaseException:
+            _let_go(spawn)
+            raise
     except BaseException:
         client.close()
         raise
     return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image.id, file.name))
+
+
+def _let_go(spawn: Spawn) -> None:
+    """Undo what was done for a worker that :func:`start` started or was about to start."""
+    if spawn.lifeline:
+        worker_closed(spawn.database, spawn.settings.docker.network)
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
