@@ -1,7 +1,14 @@
 """Containers: how soon they work, what a job costs more than in a subprocess, how fast a shared queue is.
 
-Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. The jobs are decks that
-are rendered and not run, so that little but CLX itself is measured.
+Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. Each row is a time of
+CLX, the time it is held against, and their ratio:
+
+* from ``clx build --workers docker`` to the first job of three worker types, against one bare ``docker run``;
+* a job in a container, against the same job in a subprocess (decks that are rendered and not run, so that little
+  but CLX itself is measured);
+* a direct build, cold and with nothing to do, with the Docker SDK installed, against the same with it hidden.
+
+The last rows are jobs per second of one queue that two processes here and two containers share.
 """
 
 from __future__ import annotations
@@ -44,13 +51,15 @@ with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.
 
 def main() -> None:
     """Measure and print, one line per number."""
-    try:
-        image_fingerprint("notebook", _image("notebook"), DockerSettings(auto_pull=False))
-    except StartupError as error:
-        print(f"not measured: {error.fact} {error.next_step}")
-        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        without_sdk(folder / "sdk")
+        try:
+            for type_ in ("notebook", "plantuml", "drawio"):
+                image_fingerprint(type_, _image(type_), DockerSettings(auto_pull=False))
+        except StartupError as error:
+            print(f"the rest is not measured: {error.fact} {error.next_step}")
+            return
         starting(folder)
         overhead(folder)
         for journal_mode in ("wal", "delete"):
@@ -95,9 +104,8 @@ def starting(folder: Path) -> None:
         run(clx("build", spec, "--workers", "docker", "--force"))
         found.append((max(_moments(spec, "min(started_at)", began)) - began) / 1000)
     bare = ["docker", "run", "--rm", "--entrypoint", "python", _image("notebook"), "-c", "pass"]
-    _tell(
-        "build to first job of three types / docker run", statistics.median(found), seconds(lambda: run(bare), rounds=5)
-    )
+    theirs = seconds(lambda: run(bare), rounds=ROUNDS)
+    _tell("build to first job of three types / one docker run", statistics.median(found), theirs)
 
 
 def overhead(folder: Path) -> None:
@@ -108,7 +116,29 @@ def overhead(folder: Path) -> None:
         run(clx("build", spec, "--workers", mode, "--format", "notebook"))
         [first], [last] = _moments(spec, "min(started_at)"), _moments(spec, "max(finished_at)")
         per_job[mode] = (last - first) / 1000 / DECKS
-    _tell("one rendered deck in a container / in a subprocess", per_job["docker"], per_job["direct"])
+    _tell("one rendered deck: in a container / in a subprocess", per_job["docker"], per_job["direct"])
+
+
+def without_sdk(folder: Path) -> None:
+    """A direct build where the SDK can be imported, against one where it cannot: nothing asks for it."""
+    shown, hidden = folder / "shown", folder / "hidden"
+    for path in (shown, hidden):
+        path.mkdir(parents=True)
+    for module in ("docker", "requests"):
+        (hidden / f"{module}.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
+    spec = course(folder / "course", DECKS, diagrams=False)
+    build = clx("build", spec, "--format", "notebook")
+
+    def timed(path: Path, *options: str) -> float:
+        started = time.perf_counter()
+        run([*build, *options], variables={"PYTHONPATH": str(path)})
+        return time.perf_counter() - started
+
+    timed(shown)
+    for what, options in (("nothing to do", ()), ("cold", ("--force",))):
+        times = [(timed(shown, *options), timed(hidden, *options)) for _ in range(2 * ROUNDS)]
+        ours, theirs = (statistics.median(each) for each in zip(*times, strict=True))
+        _tell(f"direct build, {what}: SDK installed / hidden", ours, theirs)
 
 
 def _tell(what: str, ours: float, theirs: float) -> None:
