@@ -28,13 +28,13 @@ from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker_images import image_fingerprint
 
 DECKS = 40
-STORM_JOBS = 500
+STORM_JOBS = 1000
 ROUNDS = 5
 _HEADER = "# j2 from 'macros.j2' import header\n# {{ header('Titel', 'Title') }}\n"
 _DECK = _HEADER + "# %% [markdown]\n# Text\n\n# %%\nprint(1)\n"
 _DIAGRAM = '<mxGraphModel><root><mxCell id="0"/><mxCell id="1" parent="0"/></root></mxGraphModel>'
 _STORM = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
@@ -42,6 +42,8 @@ from clx.db.workers import WorkerTable
 with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.0) as database:
     queue, table = Queue(database), WorkerTable(database)
     me = table.register(type="storm", pool="", mode="direct", host="", pid=os.getpid(), identity="", version="")
+    while len(table.list()) < 4:
+        time.sleep(0.005)
     for number in range(int(sys.argv[3])):
         queue.enqueue(NewJob("storm", {}))
         for job in queue.claim(["storm"], me, lease=120_000):
@@ -146,12 +148,11 @@ def _tell(what: str, ours: float, theirs: float) -> None:
 
 
 def throughput(folder: Path, journal_mode: str) -> None:
-    """Two processes here and two containers, each putting jobs in and doing as many."""
+    """Two processes here and two containers; each, once all are there, puts jobs in and does as many."""
     folder.mkdir()
     path = folder / "jobs.db"
     Database.open(path, journal_mode="wal" if journal_mode == "wal" else "delete").close()
     arguments = [journal_mode, str(STORM_JOBS)]
-    began = time.perf_counter()
     mount = ["-v", f"{folder}:/clx/data", "--user", "0:0", "--network", "none"]
     inside = ["docker", "run", "--rm", *mount, "--entrypoint", "python", _image("notebook"), "-c", _STORM]
     here = [sys.executable, "-c", _STORM, str(path), *arguments]
@@ -159,9 +160,11 @@ def throughput(folder: Path, journal_mode: str) -> None:
     processes = [subprocess.Popen(command) for command in commands]
     if any(process.wait() for process in processes):
         raise SystemExit("a process of the storm failed")
-    taken = time.perf_counter() - began
-    jobs = 4 * STORM_JOBS
-    print(f"queue, 2 processes and 2 containers, {journal_mode}: {jobs / taken:6.0f} jobs/s ({jobs} in {taken:.1f} s)")
+    with Database.open(path, readonly=True) as database:
+        [(first, last, jobs)] = database.read("SELECT min(created_at), max(finished_at), count(*) FROM jobs")
+    taken = (last - first) / 1000
+    what = f"queue, 2 processes and 2 containers, {journal_mode.upper()}"
+    print(f"{what:<56} {jobs / taken:7.0f} jobs/s ({jobs} in {taken:.1f} s)", flush=True)
 
 
 if __name__ == "__main__":
