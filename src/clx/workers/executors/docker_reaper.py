@@ -22,13 +22,15 @@ import msgspec
 
 from clx.errors import ClxError
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import is_gone, process_identity
+from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
 
 TYPE_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
 BATCH_LABEL = "clx.batch"
 SERVICE_LABEL = "clx.service"
 OWNER_LABEL = "clx.owner"
+STARTER_LABEL = "clx.starter"
+"""The process that made the container of a service, which outlives it."""
 _ROUNDS = 5
 _PAUSE = 0.5
 
@@ -60,6 +62,11 @@ def database_label(database: Path) -> str:
     return sha256(str(database).encode()).hexdigest()[:16]
 
 
+def labels_of_owner(database: Path) -> dict[str, str]:
+    """The labels of what must not outlive this process."""
+    return {DATABASE_LABEL: database_label(database), OWNER_LABEL: process_identity()}
+
+
 def labels_of(spawn: Spawn) -> dict[str, str]:
     """The labels of a worker's container."""
     found = {TYPE_LABEL: spawn.type, DATABASE_LABEL: database_label(spawn.database)}
@@ -67,13 +74,12 @@ def labels_of(spawn: Spawn) -> dict[str, str]:
         found[BATCH_LABEL] = str(spawn.batch)
     if spawn.service is not None:
         found[SERVICE_LABEL] = spawn.service
-    if spawn.lifeline:
-        found[OWNER_LABEL] = process_identity()
+    found[OWNER_LABEL if spawn.lifeline else STARTER_LABEL] = process_identity()
     return found
 
 
 def start_reaper(database: Path, network: str) -> None:
-    """Have a reaper of this process for one more worker on *database* and *network*."""
+    """Have a reaper of this process for one more worker, or one look, on *database* and *network*."""
     with _starting:
         running = _reapers.get((database, network))
         if running is None:
@@ -138,9 +144,16 @@ def sweep_abandoned(database: Path) -> list[str]:
             note = msgspec.json.decode(path.read_bytes(), type=Note)
         except (OSError, msgspec.DecodeError):
             continue
-        if is_gone(note.owner):
+        if is_gone(note.owner) or _is_of_an_earlier_boot(path, note):
             removed += reap(note)
     return removed
+
+
+def _is_of_an_earlier_boot(path: Path, note: Note) -> bool:
+    """Whether the note is older than this machine's uptime, and its owner no process of this boot."""
+    import psutil
+
+    return not is_ours_to_judge(note.owner) and path.stat().st_mtime < psutil.boot_time()
 
 
 def reap(note: Note) -> list[str]:
