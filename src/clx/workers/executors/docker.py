@@ -26,7 +26,15 @@ from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
 from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_engine import connect, engine_errors, is_ambiguous, is_conflict, is_not_found
+from clx.workers.executors.docker_engine import (
+    connect,
+    engine_errors,
+    is_ambiguous,
+    is_conflict,
+    is_known_to_hang,
+    is_not_found,
+    where_possible,
+)
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
 from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
@@ -147,10 +155,12 @@ class DockerWorker:
 
     def _inspect(self) -> dict[str, Any]:
         if not self._state and self._container is not None:
-            with contextlib.suppress(EngineError), engine_errors():
-                self._container.reload()
-                self._state = self._container.attrs["State"]
+            where_possible(self._look)
         return self._state
+
+    def _look(self) -> None:
+        self._container.reload()
+        self._state = self._container.attrs["State"]
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -171,8 +181,7 @@ class DockerWorker:
             self._unwanted = True
         if self._container is not None:
             # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
-            with contextlib.suppress(EngineError), engine_errors():
-                self._container.kill(name)
+            where_possible(lambda: self._container.kill(name))
 
     def close(self) -> None:
         """Remove the container if CLX made it, and the network when it was the last one in it."""
@@ -182,7 +191,7 @@ class DockerWorker:
         if self._container is not None and TYPE_LABEL in self._container.labels:
             _remove(self._container)
         _drop_network(self._client, self.spawn)
-        self._watch.join(timeout=5)
+        self._watch.join(timeout=0 if is_known_to_hang() else 5)
         os.close(self._ended)
         self._ended = -1
         self._client.close()
@@ -277,13 +286,11 @@ def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
 
 
 def _drop_network(client: Any, spawn: Spawn) -> None:
-    with contextlib.suppress(EngineError), engine_errors():
-        drop_network(client, spawn.settings.docker.network)
+    where_possible(lambda: drop_network(client, spawn.settings.docker.network))
 
 
 def _remove(container: Any) -> None:
-    with contextlib.suppress(EngineError), engine_errors():
-        container.remove(force=True, v=True)
+    where_possible(lambda: container.remove(force=True, v=True))
 
 
 def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:

@@ -172,7 +172,8 @@ def reap(note: Note) -> list[str]:
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)
     strike_off(Path(note.database), [container.id for container in found])
-    _note_path(Path(note.database), note).unlink(missing_ok=True)
+    if not found:  # else one may be left that could not be removed: there is another look
+        _note_path(Path(note.database), note).unlink(missing_ok=True)
     return [container.name for container in found]
 
 
