@@ -112,6 +112,7 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     assert "Correct --requirements." in said
     said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said
+    assert "name a base that is: --base-image IMAGE" in said
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_builds_use_the_workers_of_compose(machine: Machine, compose: Compose, c
     assert said.count("running notebook worker(s)") == said.count("running plantuml worker(s)") == 1
     assert {row.id for row in machine.rows(live=False)} == {each["id"] for each in listed}
     assert (course.output / "public/En/My Course/Slides/Html/Completed/Week 1/img/a.png").is_file()
+    assert machine.clx("workers", "list", "--db-path", path).ends(0).count("Compose or a program") == 3
     compose("stop", "--timeout", "10")
     machine.wait_until(lambda: machine.rows() == [], "a worker did not say that it ended")
 

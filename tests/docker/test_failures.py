@@ -160,6 +160,12 @@ def test_worker_that_cannot_even_start(machine: Machine, quick: Course) -> None:
     assert "The notebook worker did not start" in said
 
 
+def test_limits_that_the_engine_refuses(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_DOCKER__CPUS="1000", CLX_WORKERS__STARTUP_RETRIES="0").ends(3)
+    assert "The notebook worker did not start. The container engine refused to start the container" in said
+    assert "Correct docker.memory, docker.cpus or docker.network" in said.splitlines()[-1]
+
+
 def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course) -> None:
     once(course, "[time.sleep(0.05) for _ in range(400) if not Path('/clx/.clx/go').exists()]")
     build = machine.build(course, *ONE)

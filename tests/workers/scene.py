@@ -49,6 +49,8 @@ IN_CONTAINERS = {
 }
 """The settings of docker mode, as variables: every command and every program of the test takes them."""
 BROKEN_IMAGE = "clx-test:broken"
+WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
+"""A cell that goes on once the file *go* is there; see :meth:`Scene.seen`."""
 ONLY_DECKS = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
 

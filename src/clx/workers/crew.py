@@ -22,7 +22,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.directories import work_directory
-from clx.workers.executors.base import Handle, Spawn
+from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.needs import Need
 
@@ -292,6 +292,23 @@ def tell(cause: Mapping[str, object]) -> str:
         case "engine":
             return str(cause["message"])
     return f"exit code {cause.get('code')}"
+
+
+def start_failure(worker: Handle, tail: str) -> tuple[str, str]:
+    """Why a worker did not start, and the next step.
+
+    Args:
+        tail: the last lines of its output; for one that the engine did not start, what the engine said and the
+            next step, a line each.
+    """
+    cause, type_ = worker.cause(), worker.spawn.type
+    if cause == NOT_STARTED:
+        fact, _, next_step = tail.partition("\n")
+        return f"The {type_} worker did not start. {fact}", next_step
+    return (
+        f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
+        f"Its log is {worker.log}. Check the tools with `clx doctor`.",
+    )
 
 
 def _rescue_told(rescued: list[int]) -> str:

@@ -10,9 +10,7 @@ from typing import Any
 import psutil
 from docker.errors import APIError
 from tests.course.courses import tree
-from tests.workers.scene import BOTH, ONLY_DECKS, STORM, Scene, until
-
-WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
+from tests.workers.scene import BOTH, ONLY_DECKS, STORM, WAITS, Scene, until
 
 
 def execute_job(scene: Scene) -> Any:
@@ -25,6 +23,7 @@ def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None
     """Design §3 rule 4; `jobs show` tells why (REQ-8.2: the death is logged with its cause)."""
     scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
+    until(lambda: len(scene.workers()) == 2)
     job = until(lambda: execute_job(scene))
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
     began = time.monotonic()

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from tests.workers.scene import BOTH, ONLY_DECKS, Scene, is_alive, until
+from tests.workers.scene import BOTH, ONLY_DECKS, WAITS, Scene, is_alive, until
 
 
 def start(scene: Scene, *options: str) -> str:
@@ -68,9 +68,14 @@ def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) ->
 @BOTH
 def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
     """REQ-3.6: the difference, which ends with the build."""
-    scene.decks("one", "two")
+    scene.decks("one", "two", cell=WAITS.format(go=scene.seen("go")))
     start(scene)
-    assert "Using 1 running notebook worker(s): #1." in scene.build("--notebook-workers", "3").stdout
+    build = scene.begin("build", "course.yaml", "--notebook-workers", "3")
+    until(lambda: len(scene.workers()) == 3)
+    (scene.state / "go").touch()
+    output, _ = build.communicate(timeout=30)
+    assert build.returncode == 0, output
+    assert "Using 1 running notebook worker(s): #1." in output
     assert [(row.service, row.state) for row in scene.workers(live=False)] == [
         ("services", "idle"), (None, "stopped"), (None, "stopped"),
     ]  # fmt: skip

@@ -25,7 +25,7 @@ from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
 from clx.workers.executors.adopted import log_of
-from clx.workers.executors.base import Spawn
+from clx.workers.executors.base import NOT_STARTED, Spawn
 from clx.workers.executors.docker_engine import (
     connect,
     engine_errors,
@@ -45,6 +45,7 @@ log = logging.getLogger("clx.docker")
 _TAIL = 4000
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _ATTEMPTS = 3
+_CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
 _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
 
@@ -133,9 +134,9 @@ class DockerWorker:
         return self._container is not None and bool(row.container_id == self._container.id)
 
     def tail(self) -> str:
-        """The last lines of its output; why it was not started."""
+        """The last lines of its output; where it was not started, the reason and the next step."""
         if self._failure is not None:
-            return f"{self._failure.fact} {self._failure.next_step}".strip()
+            return f"{self._failure.fact}\n{self._failure.next_step}"
         with contextlib.suppress(OSError), self.log.open("rb") as stream:
             stream.seek(max(0, self.log.stat().st_size - _TAIL))
             return stream.read().decode("utf-8", "replace").strip()
@@ -145,7 +146,7 @@ class DockerWorker:
         """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
         state = self._inspect()
         if not state:
-            return {"kind": "engine", "message": "not started" if self._failure else "the container is gone"}
+            return NOT_STARTED if self._failure else {"kind": "engine", "message": "the container is gone"}
         code = state["ExitCode"]
         if state["OOMKilled"]:
             return {"kind": "oom", "code": code, "limit": self.spawn.settings.docker.memory}
@@ -280,7 +281,7 @@ def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
                 _remove(container)
             if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error) or is_ambiguous(error)):
                 _drop_network(client, spawn)
-                raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
+                raise EngineError(error.fact, error.next_step or _CHECK_IT) from error
             ensure_network(client, spawn.settings.docker.network)
     raise AssertionError
 

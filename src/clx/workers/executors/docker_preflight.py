@@ -20,7 +20,12 @@ from clx.workers.adoption import adopt
 from clx.workers.executors.docker import bind, database_inside_of, invoking_user
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import obtain
-from clx.workers.executors.docker_reaper import labels_of_owner, start_reaper, worker_closed
+from clx.workers.executors.docker_reaper import (
+    dismiss_idle_reapers,
+    labels_of_owner,
+    start_reaper,
+    worker_closed,
+)
 from clx.workers.platforms import sharing_warning, surroundings
 
 _LOOK_LIMIT = 60.0
@@ -68,6 +73,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
         answer = database.write("look_from_inside", lambda _connection: _look(client, database, image))
     finally:
         worker_closed(database.path, settings.network)
+        dismiss_idle_reapers()
     _judge(answer, database)
     proof.parent.mkdir(exist_ok=True)
     proof.write_bytes(encoded)

@@ -141,19 +141,19 @@ def sweep_abandoned(database: Path) -> list[str]:
     removed: list[str] = []
     for path in _notes(database).glob("*.json"):
         try:
-            note = msgspec.json.decode(path.read_bytes(), type=Note)
+            note, written = msgspec.json.decode(path.read_bytes(), type=Note), path.stat().st_mtime
         except (OSError, msgspec.DecodeError):
             continue
-        if is_gone(note.owner) or _is_of_an_earlier_boot(path, note):
+        if is_gone(note.owner) or _is_of_an_earlier_boot(note, written):
             removed += reap(note)
     return removed
 
 
-def _is_of_an_earlier_boot(path: Path, note: Note) -> bool:
+def _is_of_an_earlier_boot(note: Note, written: float) -> bool:
     """Whether the note is older than this machine's uptime, and its owner no process of this boot."""
     import psutil
 
-    return not is_ours_to_judge(note.owner) and path.stat().st_mtime < psutil.boot_time()
+    return not is_ours_to_judge(note.owner) and written < psutil.boot_time()
 
 
 def reap(note: Note) -> list[str]:
