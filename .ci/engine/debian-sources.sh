@@ -7,6 +7,7 @@ suite=${1:?which suite}
 site() {   # the first archive with that label
   apt-get indextargets --format '$(LABEL)|$(SITE)' 'Created-By: Packages' | awk -F'|' -v l="$1" '$1==l{print $2; exit}'
 }
+if [ -z "${MIRROR:-}$(site Debian)" ]; then apt-get update -qq >&2 || true; fi   # a machine without package lists
 main=${MIRROR:-$(site Debian)}; security=${SECURITY:-$(site Debian-Security)}
 [ -n "$main" ] || { echo "debian-sources: this machine has no Debian sources; name an archive: MIRROR=… SECURITY=…" >&2; exit 1; }
 keys=/usr/share/keyrings/debian-archive-keyring.gpg; by=""

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from tests.course.courses import Course
 from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.docker.registry import registry
 
+from clx import __version__
 from clx.db.database import Database
 from clx.errors import EngineError
-from clx.settings.schema import Settings
+from clx.settings.schema import DockerSettings, Settings
 from clx.workers.executors import docker
 from clx.workers.executors.base import Spawn
+from clx.workers.executors.docker_images import obtain
 
 
 @pytest.fixture
@@ -96,6 +99,20 @@ def test_image_missing_names_both_remedies(machine: Machine, quick: Course) -> N
     assert "The image clx-notebook:none for notebook workers is not there." in said
     assert "clx docker build notebook" in said
     assert "workers.notebook.image" in said
+
+
+def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
+    """And looked at: what is pulled must fit as well."""
+    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+        with pytest.raises(EngineError, match="is not there"):
+            obtain(machine.client, "notebook", name, DockerSettings(auto_pull=False))
+        try:
+            image = obtain(machine.client, "notebook", name, DockerSettings())
+            assert (image.name, image.type, image.version) == (name, "notebook", __version__)
+            with pytest.raises(EngineError, match="is for notebook workers, not for plantuml"):
+                obtain(machine.client, "plantuml", name, DockerSettings())
+        finally:
+            machine.client.images.remove(name)
 
 
 def test_image_is_not_pulled_when_that_is_off(machine: Machine, quick: Course) -> None:

@@ -35,6 +35,7 @@ _ROUNDS = 5
 _PAUSE = 0.5
 
 _DONE = b"done"
+_ENDS_WITHIN = 30.0
 
 
 @dataclass
@@ -119,11 +120,14 @@ def dismiss_idle_reapers() -> None:
 
 
 def _forget(reaper: _Reaper) -> None:
-    """Tell it that all is done, and wait for it: one that looked later would meet the next workers."""
+    """Tell it that all is done, and see it end: one that looked later would meet the next workers."""
     assert reaper.process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         reaper.process.stdin.write(_DONE)
         reaper.process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        reaper.process.wait(_ENDS_WITHIN)
+    reaper.process.kill()
     reaper.process.wait()
 
 
