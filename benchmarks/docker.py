@@ -1,7 +1,14 @@
 """Containers: how soon they work, what a job costs more than in a subprocess, how fast a shared queue is.
 
-Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. The jobs are decks that
-are rendered and not run, so that little but CLX itself is measured.
+Type: ``python -m benchmarks.docker``. Needs an engine and the images of ``clx docker build``. Each row is a time of
+CLX, the time it is held against, and their ratio:
+
+* from ``clx build --workers docker`` to the first job of three worker types, against one bare ``docker run``;
+* a job in a container, against the same job in a subprocess (decks that are rendered and not run, so that little
+  but CLX itself is measured);
+* a direct build, cold and with nothing to do, with the Docker SDK installed, against the same with it hidden.
+
+The last rows are jobs per second of one queue that two processes here and two containers share.
 """
 
 from __future__ import annotations
@@ -21,13 +28,13 @@ from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker_images import image_fingerprint
 
 DECKS = 40
-STORM_JOBS = 500
+STORM_JOBS = 1000
 ROUNDS = 5
 _HEADER = "# j2 from 'macros.j2' import header\n# {{ header('Titel', 'Title') }}\n"
 _DECK = _HEADER + "# %% [markdown]\n# Text\n\n# %%\nprint(1)\n"
 _DIAGRAM = '<mxGraphModel><root><mxCell id="0"/><mxCell id="1" parent="0"/></root></mxGraphModel>'
 _STORM = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
@@ -35,6 +42,8 @@ from clx.db.workers import WorkerTable
 with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.0) as database:
     queue, table = Queue(database), WorkerTable(database)
     me = table.register(type="storm", pool="", mode="direct", host="", pid=os.getpid(), identity="", version="")
+    while len(table.list()) < 4:
+        time.sleep(0.005)
     for number in range(int(sys.argv[3])):
         queue.enqueue(NewJob("storm", {}))
         for job in queue.claim(["storm"], me, lease=120_000):
@@ -44,13 +53,15 @@ with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.
 
 def main() -> None:
     """Measure and print, one line per number."""
-    try:
-        image_fingerprint("notebook", _image("notebook"), DockerSettings(auto_pull=False))
-    except StartupError as error:
-        print(f"not measured: {error.fact} {error.next_step}")
-        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        without_sdk(folder / "sdk")
+        try:
+            for type_ in ("notebook", "plantuml", "drawio"):
+                image_fingerprint(type_, _image(type_), DockerSettings(auto_pull=False))
+        except StartupError as error:
+            print(f"the rest is not measured: {error.fact} {error.next_step}")
+            return
         starting(folder)
         overhead(folder)
         for journal_mode in ("wal", "delete"):
@@ -95,9 +106,8 @@ def starting(folder: Path) -> None:
         run(clx("build", spec, "--workers", "docker", "--force"))
         found.append((max(_moments(spec, "min(started_at)", began)) - began) / 1000)
     bare = ["docker", "run", "--rm", "--entrypoint", "python", _image("notebook"), "-c", "pass"]
-    _tell(
-        "build to first job of three types / docker run", statistics.median(found), seconds(lambda: run(bare), rounds=5)
-    )
+    theirs = seconds(lambda: run(bare), rounds=ROUNDS)
+    _tell("build to first job of three types / one docker run", statistics.median(found), theirs)
 
 
 def overhead(folder: Path) -> None:
@@ -108,7 +118,29 @@ def overhead(folder: Path) -> None:
         run(clx("build", spec, "--workers", mode, "--format", "notebook"))
         [first], [last] = _moments(spec, "min(started_at)"), _moments(spec, "max(finished_at)")
         per_job[mode] = (last - first) / 1000 / DECKS
-    _tell("one rendered deck in a container / in a subprocess", per_job["docker"], per_job["direct"])
+    _tell("one rendered deck: in a container / in a subprocess", per_job["docker"], per_job["direct"])
+
+
+def without_sdk(folder: Path) -> None:
+    """A direct build where the SDK can be imported, against one where it cannot: nothing asks for it."""
+    shown, hidden = folder / "shown", folder / "hidden"
+    for path in (shown, hidden):
+        path.mkdir(parents=True)
+    for module in ("docker", "requests"):
+        (hidden / f"{module}.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
+    spec = course(folder / "course", DECKS, diagrams=False)
+    build = clx("build", spec, "--format", "notebook")
+
+    def timed(path: Path, *options: str) -> float:
+        started = time.perf_counter()
+        run([*build, *options], variables={"PYTHONPATH": str(path)})
+        return time.perf_counter() - started
+
+    timed(shown)
+    for what, options in (("nothing to do", ()), ("cold", ("--force",))):
+        times = [(timed(shown, *options), timed(hidden, *options)) for _ in range(2 * ROUNDS)]
+        ours, theirs = (statistics.median(each) for each in zip(*times, strict=True))
+        _tell(f"direct build, {what}: SDK installed / hidden", ours, theirs)
 
 
 def _tell(what: str, ours: float, theirs: float) -> None:
@@ -116,12 +148,11 @@ def _tell(what: str, ours: float, theirs: float) -> None:
 
 
 def throughput(folder: Path, journal_mode: str) -> None:
-    """Two processes here and two containers, each putting jobs in and doing as many."""
+    """Two processes here and two containers; each, once all are there, puts jobs in and does as many."""
     folder.mkdir()
     path = folder / "jobs.db"
     Database.open(path, journal_mode="wal" if journal_mode == "wal" else "delete").close()
     arguments = [journal_mode, str(STORM_JOBS)]
-    began = time.perf_counter()
     mount = ["-v", f"{folder}:/clx/data", "--user", "0:0", "--network", "none"]
     inside = ["docker", "run", "--rm", *mount, "--entrypoint", "python", _image("notebook"), "-c", _STORM]
     here = [sys.executable, "-c", _STORM, str(path), *arguments]
@@ -129,9 +160,11 @@ def throughput(folder: Path, journal_mode: str) -> None:
     processes = [subprocess.Popen(command) for command in commands]
     if any(process.wait() for process in processes):
         raise SystemExit("a process of the storm failed")
-    taken = time.perf_counter() - began
-    jobs = 4 * STORM_JOBS
-    print(f"queue, 2 processes and 2 containers, {journal_mode}: {jobs / taken:6.0f} jobs/s ({jobs} in {taken:.1f} s)")
+    with Database.open(path, readonly=True) as database:
+        [(first, last, jobs)] = database.read("SELECT min(created_at), max(finished_at), count(*) FROM jobs")
+    taken = (last - first) / 1000
+    what = f"queue, 2 processes and 2 containers, {journal_mode.upper()}"
+    print(f"{what:<56} {jobs / taken:7.0f} jobs/s ({jobs} in {taken:.1f} s)", flush=True)
 
 
 if __name__ == "__main__":

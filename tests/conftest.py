@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.containers import client, engine, images
+
+__all__ = ["client", "engine", "images"]
 
 TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faults", "settings", "workers")
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.workers.conftest import scene
+from tests.workers.conftest import mode, scene
 
-__all__ = ["scene"]
+__all__ = ["mode", "scene"]

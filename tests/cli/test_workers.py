@@ -7,12 +7,12 @@ import signal
 import subprocess
 import time
 
-from tests.workers.scene import Scene, is_alive, until
+from tests.workers.scene import BOTH, ONLY_DECKS, Scene, is_alive, until
 
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerTable
 
-START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+START = ("start-services", *ONLY_DECKS)
 QUICK_BEATS = "[jobs]\nlease = 60\nheartbeat = 0.2\n"
 
 
@@ -21,23 +21,23 @@ def listed(scene: Scene, *options: str) -> list[dict[str, object]]:
     return document["workers"]
 
 
+@BOTH
 def test_list_shows_every_field(scene: Scene) -> None:
     """REQ-5.1, REQ-5.3: what a worker registers with, as JSON and as a table."""
     before = time.time()
     scene.clx(*START)
     [worker] = listed(scene)
-    assert (worker["type"], worker["mode"], worker["status"], worker["container_id"]) == (
-        "notebook", "direct", "idle", None,
-    )  # fmt: skip
-    assert is_alive(int(str(worker["pid"])))
+    assert (worker["type"], worker["mode"], worker["status"]) == ("notebook", scene.mode, "idle")
+    assert [worker["container_id"]] == ([each.id for each in scene.containers()] or [None])
+    assert scene.mode == "docker" or is_alive(int(str(worker["pid"])))
     assert before - 1 < float(str(worker["started_at"])) < time.time()
     assert (worker["jobs_succeeded"], worker["jobs_failed"], worker["current_job"]) == (0, 0, None)
     assert float(str(worker["uptime"])) >= 0
-    assert int(str(worker["memory"])) > 5 << 20
+    assert scene.mode == "docker" or int(str(worker["memory"])) > 5 << 20
     assert worker["config_source"] == "default"
     table = scene.clx("workers", "list").stdout
     assert table.splitlines()[0].split()[:7] == ["ID", "TYPE", "STATUS", "MODE", "JOBS", "FAILED", "UPTIME"]
-    assert table.splitlines()[1].split()[:6] == ["1", "notebook", "idle", "direct", "0", "0"]
+    assert table.splitlines()[1].split()[:6] == ["1", "notebook", "idle", scene.mode, "0", "0"]
     scene.clx("stop-services")
 
 
@@ -84,18 +84,23 @@ def test_worker_over_its_jobs_time_is_hung() -> None:
     assert judge(cast(Any, row), cast(Any, job), JobsSettings(), 98_000) == ("busy", "")
 
 
+@BOTH
 def test_cleanup_strikes_off_the_dead(scene: Scene) -> None:
     """REQ-5.4: rows; a dry run changes nothing; a second one finds nothing."""
+    scene.settings("[jobs]\nlease = 2\nheartbeat = 0.3\n")
     scene.clx(*START)
     [row] = scene.workers()
     scene.kill(scene.supervisor())
-    scene.kill(row.pid)
-    until(lambda: not is_alive(row.pid))
+    scene.kill_worker(row)
+    until(lambda: not scene.lives(row))
+    if scene.mode == "docker":
+        until(lambda: [each["status"] for each in listed(scene)] == ["dead"], 10)
     would = scene.json("workers", "cleanup", "--dry-run")
-    assert [(each["kind"], each["name"]) for each in would["cleaned"]] == [("worker", "1")]
+    assert ("worker", "1") in [(each["kind"], each["name"]) for each in would["cleaned"]]
     assert len(scene.workers()) == 1
-    assert "process" in scene.clx("workers", "cleanup").stdout
+    assert "worker 1: " in scene.clx("workers", "cleanup").stdout
     assert scene.workers() == []
+    assert scene.left() == []
     assert scene.clx("workers", "cleanup").stdout == "Nothing to clean up.\n"
     scene.clx("stop-services")
 
@@ -126,6 +131,7 @@ def test_cleanup_ends_orphans_and_only_those(scene: Scene) -> None:
     scene.clx("stop-services")
 
 
+@BOTH
 def test_stop_single_workers(scene: Scene) -> None:
     """A service worker that was stopped on purpose is not replaced; its job is handed back."""
     scene.clx(*START, "--notebook-workers", "2")
@@ -141,6 +147,7 @@ def test_stop_single_workers(scene: Scene) -> None:
     scene.clx("stop-services", "--timeout", "0")
 
 
+@BOTH
 def test_logs_of_one_worker(scene: Scene) -> None:
     """REQ-8.1, REQ-8.2: start and stop with type, mode, origin, reason, jobs, uptime."""
     scene.clx(*START, "--notebook-workers", "2")
@@ -152,7 +159,11 @@ def test_logs_of_one_worker(scene: Scene) -> None:
     assert "worker 2" not in output
     assert len(scene.clx("workers", "logs", "1", "--format", "json").stdout.splitlines()) == 2
     [started] = [entry for entry in scene.log() if entry.get("action") == "worker_started" and entry["worker"] == 1]
-    assert (started["type"], started["mode"], started["config_source"]) == ("notebook", "direct", "--notebook-workers")
+    assert (started["type"], started["mode"], started["config_source"]) == (
+        "notebook",
+        scene.mode,
+        "--notebook-workers",
+    )
     [stopped] = [entry for entry in scene.log() if entry.get("action") == "worker_stopped"]
     assert (stopped["reason"], stopped["jobs"]) == ("clx workers stop", 0)
     assert stopped["uptime"] > 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
+from tests.containers import containers_of_clx, left_in
 from tests.course.courses import HEADER, Course
 
 from clx import __version__
@@ -95,13 +96,11 @@ class Machine:
 
     def containers(self, **labels: str) -> list[Any]:
         """Containers of CLX, running or not."""
-        wanted = [f"clx.{name}={value}" for name, value in labels.items()] or ["clx.worker"]
-        return list(self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
+        return containers_of_clx(self.client, **labels)
 
     def left(self) -> set[str]:
         """Everything of CLX in the engine, and every network that is not the engine's own."""
-        networks = {each.name for each in self.client.networks.list()} - {"bridge", "host", "none"}
-        return networks | {each.name for each in self.containers()} | {each.name for each in self.containers(probe="1")}
+        return left_in(self.client)
 
     def container(self, type_: str = "notebook", seconds: float = 30) -> Any:
         """The container of a worker, once it runs."""

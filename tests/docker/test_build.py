@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import pytest
 from tests.course.courses import Course, clx, tree
 from tests.docker.machine import ONE, Machine, one_deck
 
@@ -78,3 +83,24 @@ def test_files_belong_to_whoever_builds(machine: Machine, course: Course) -> Non
     machine.build(course, *ONE).ends(0)
     owners = {path.stat().st_uid for path in machine.database.parent.rglob("*")}
     assert owners == {machine.database.parent.stat().st_uid}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="everything else here is somebody else's build already")
+def test_builds_of_somebody_who_is_not_root(machine: Machine) -> None:
+    """Of the rights of root only that to read is kept: this interpreter may lie where others may not look."""
+    keep = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    socket = Path("/var/run/docker.sock").stat().st_gid
+    somebody = ["setpriv", "--reuid=1234", "--regid=1234", f"--groups={socket}", *keep]
+    with tempfile.TemporaryDirectory() as name:  # not below pytest's own directory, which is root's alone
+        course = one_deck(Course(Path(name)), "import os; print('user', os.getuid(), os.getgid())")
+        for path in (course.root, *course.root.rglob("*")):
+            os.chown(path, 1234, 1234)
+        home = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"), f"{name}/home")
+        command = [sys.executable, "-m", "clx", "build", f"{name}/course.yaml", "--workers", "docker", *ONE]
+        done = subprocess.run(
+            [*somebody, *command], env={**os.environ, **home}, capture_output=True, text=True, timeout=90
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        [page] = course.output.rglob("*.html")
+        assert "user 1234 1234" in page.read_text(encoding="utf-8")
+        assert {path.stat().st_uid for path in course.root.rglob("*")} == {1234}

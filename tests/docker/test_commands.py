@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.course.courses import Course, clx
 from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
+from clx.db.database import Database
+from clx.workers.container import DATABASE_VARIABLE
 from clx.workers.executors.docker import invoking_user
 from clx.workers.executors.docker_build import EXTRAS, dockerfile, make_wheel
 
@@ -44,23 +47,60 @@ def test_check_of_a_course_looks_at_what_it_needs(machine: Machine, course: Cour
     assert "clx docker build drawio" in said
 
 
-def test_image_holds_what_it_needs_and_no_more(machine: Machine) -> None:
-    looks = {
-        "notebook": "import ipykernel, jupytext",
-        "plantuml": "import defusedxml",
-        "drawio": "import defusedxml",
-    }
-    for type_, imports in looks.items():
-        program = f"{imports}; from clx.db.driver import driver; print(driver.sqlite_version_info >= (3, 51, 3))"
-        said = machine.client.containers.run(
-            f"clx-{type_}:{__version__}", ["-c", program], entrypoint="python", network="none", remove=True
-        )
-        assert said.decode().strip() == "True"
-    absent = ["-c", "import importlib.util as u; print(u.find_spec('ipykernel'), u.find_spec('docker'))"]
+NEEDS = {
+    "notebook": (["ipykernel", "jupytext"], ["docker", "defusedxml"]),
+    "plantuml": (["defusedxml"], ["docker", "ipykernel"]),
+    "drawio": (["defusedxml"], ["docker", "ipykernel"]),
+}
+"""Worker type → the packages that its image holds, and those that it does not."""
+LOOK = """
+import importlib.util, os
+from clx.db.driver import driver
+print({"there": [name for name in %r if importlib.util.find_spec(name)], "user": os.getuid(),
+       "sqlite": driver.sqlite_version_info >= (3, 51, 3)})
+"""
+
+
+@pytest.mark.parametrize("type_", sorted(NEEDS))
+def test_image_holds_what_it_needs_and_no_more(machine: Machine, type_: str) -> None:
+    """A SQLite without the WAL-reset race, the packages of its type only, a user that is not root, a health check."""
+    there, absent = NEEDS[type_]
+    name = f"clx-{type_}:{__version__}"
     said = machine.client.containers.run(
-        f"clx-plantuml:{__version__}", absent, entrypoint="python", network="none", remove=True
+        name, ["-c", LOOK % [*there, *absent]], entrypoint="python", network="none", remove=True
     )
-    assert said.decode().strip() == "None None"
+    assert ast.literal_eval(said.decode()) == {"there": there, "user": 1000, "sqlite": True}
+    config = machine.client.images.get(name).attrs["Config"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "clx.workers.healthcheck"]
+    assert (config["Labels"]["clx.type"], config["Labels"]["clx.version"]) == (type_, __version__)
+
+
+def test_health_is_that_of_the_worker(machine: Machine) -> None:
+    """Healthy once its worker beats; another container on the same database without one is not."""
+    Database.open(machine.database).close()
+    image = f"clx-plantuml:{__version__}"
+    check = {"test": machine.client.images.get(image).attrs["Config"]["Healthcheck"]["Test"], "interval": 300_000_000}
+    common = {
+        "volumes": {str(machine.database.parent): {"bind": "/clx/data", "mode": "rw"}},
+        "environment": {DATABASE_VARIABLE: "/clx/.clx/jobs.db"},
+        "labels": {"clx.worker": "plantuml"}, "network": "none", "init": True, "user": invoking_user(machine.client),
+    }  # fmt: skip
+    command = ["plantuml", "--db", "/clx/.clx/jobs.db"]
+    worker = machine.client.containers.run(image, command, detach=True, healthcheck=check, **common)
+    other = machine.client.containers.create(image, check["test"][2:], entrypoint="python", **common)
+    try:
+
+        def status() -> str:
+            worker.reload()
+            return str(worker.attrs["State"]["Health"]["Status"])
+
+        machine.wait_until(lambda: status() == "healthy", "the engine does not call it healthy")
+        other.start()
+        assert other.wait(timeout=30)["StatusCode"] == 1
+        assert other.logs() == b""
+    finally:
+        worker.remove(force=True)
+        other.remove(force=True)
 
 
 def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
@@ -72,6 +112,7 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     assert "Correct --requirements." in said
     said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said
+    assert "name a base that is: --base-image IMAGE" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``docker compose up -d`` runs workers that builds use (REQ-6.4), with Compose v2 or 1.29."""
+"""``docker compose up -d`` runs workers that builds use (REQ-6.4), with Compose v2 and with 1.29."""
 
 from __future__ import annotations
 
@@ -35,11 +35,20 @@ class Compose:
         return done.stdout
 
 
-@pytest.fixture
-def compose(machine: Machine) -> Iterator[Compose]:
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
-    command = ["docker", "compose"] if plugin else ["docker-compose"]
-    assert plugin or shutil.which("docker-compose"), "Compose is missing: apt-get install docker-compose"
+VERSIONS = {
+    "v2": (["docker", "compose"], r"v?[2-9]\.", "bash .ci/engine/compose-v2.sh"),
+    "1.29": (["docker-compose"], r"1\.29", "apt-get install docker-compose"),
+}
+"""Version → the command, how its own version begins, and what to type where it is missing."""
+
+
+@pytest.fixture(params=sorted(VERSIONS))
+def compose(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Compose]:
+    command, wanted, remedy = VERSIONS[request.param]
+    missing = f"Compose {request.param} is missing: {remedy}"
+    assert shutil.which(command[0]), missing
+    said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True)
+    assert re.match(wanted, said.stdout), missing
     machine.database.parent.mkdir(parents=True)
     found = Compose(command, machine.database.parent)
     yield found
@@ -61,6 +70,7 @@ def test_builds_use_the_workers_of_compose(machine: Machine, compose: Compose, c
     assert said.count("running notebook worker(s)") == said.count("running plantuml worker(s)") == 1
     assert {row.id for row in machine.rows(live=False)} == {each["id"] for each in listed}
     assert (course.output / "public/En/My Course/Slides/Html/Completed/Week 1/img/a.png").is_file()
+    assert machine.clx("workers", "list", "--db-path", path).ends(0).count("Compose or a program") == 3
     compose("stop", "--timeout", "10")
     machine.wait_until(lambda: machine.rows() == [], "a worker did not say that it ended")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.course.courses import Course
 from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.workers.scene import until
 
 import docker
 
@@ -31,10 +32,10 @@ class OwnEngine:
         self._log = root / "log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, machine: Machine) -> None:
+    def start(self) -> None:
         with self._log.open("ab") as stream:
             self.process = subprocess.Popen(self._command, stdout=stream, stderr=stream, start_new_session=True)
-        machine.wait_until(self.answers, "the engine does not start")
+        until(self.answers, 30)
 
     def answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as caller:
@@ -55,11 +56,11 @@ class OwnEngine:
             self.process = None
 
 
-@pytest.fixture
-def own(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
+@pytest.fixture(scope="module")
+def own(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
     root = tmp_path_factory.mktemp("engine")
     engine = OwnEngine(root)
-    engine.start(machine)
+    engine.start()
     saved = subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE)
     assert saved.stdout is not None
     subprocess.run(["docker", "--host", engine.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
@@ -80,8 +81,28 @@ def test_build_ends_and_the_next_one_goes_on(machine: Machine, own: OwnEngine, c
     assert f"The container engine at {own.host} does not answer." in said
     assert "Start it" in said
     assert machine.rows() == []
-    own.start(machine)
+    own.start()
     one_deck(course, "print('here')")
     machine.build(course, *ONE, **where).ends(0)
+    with closing(own.client()) as client:
+        assert client.containers.list(all=True) == []
+
+
+def test_engine_that_hangs_in_the_middle_of_a_build(machine: Machine, own: OwnEngine, course: Course) -> None:
+    """Containers go on, and so the build is done; what it could not remove is removed by the next command."""
+    mark = "from pathlib import Path\nimport time\nPath('/clx/.clx/mark').touch()"
+    one_deck(course, mark, "while not Path('/clx/.clx/go').exists(): time.sleep(0.02)")
+    build = machine.build(course, *ONE, DOCKER_HOST=own.host)
+    machine.marked()
+    assert own.process is not None
+    own.process.send_signal(signal.SIGSTOP)
+    try:
+        (machine.database.parent / "go").touch()
+        said = build.ends(0, seconds=40)
+    finally:
+        own.process.send_signal(signal.SIGCONT)
+    assert said.count(f"The container engine at {own.host} does not answer: it hangs.") == 1
+    assert "removed by the next command" in said
+    machine.clx("status", "--db-path", str(machine.database), DOCKER_HOST=own.host).ends(0)
     with closing(own.client()) as client:
         assert client.containers.list(all=True) == []

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, SLOW, Machine, one_deck
+from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.docker.registry import registry
 
+from clx import __version__
 from clx.db.database import Database
 from clx.errors import EngineError
-from clx.settings.schema import Settings
+from clx.settings.schema import DockerSettings, Settings
 from clx.workers.executors import docker
 from clx.workers.executors.base import Spawn
+from clx.workers.executors.docker_images import obtain
 
 
 @pytest.fixture
@@ -98,6 +101,20 @@ def test_image_missing_names_both_remedies(machine: Machine, quick: Course) -> N
     assert "workers.notebook.image" in said
 
 
+def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
+    """And looked at: what is pulled must fit as well."""
+    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+        with pytest.raises(EngineError, match="is not there"):
+            obtain(machine.client, "notebook", name, DockerSettings(auto_pull=False))
+        try:
+            image = obtain(machine.client, "notebook", name, DockerSettings())
+            assert (image.name, image.type, image.version) == (name, "notebook", __version__)
+            with pytest.raises(EngineError, match="is for notebook workers, not for plantuml"):
+                obtain(machine.client, "plantuml", name, DockerSettings())
+        finally:
+            machine.client.images.remove(name)
+
+
 def test_image_is_not_pulled_when_that_is_off(machine: Machine, quick: Course) -> None:
     image = "127.0.0.1:1/clx/notebook:0.1.0"
     off = {"CLX_WORKERS__NOTEBOOK__IMAGE": image, "CLX_DOCKER__AUTO_PULL": "false"}
@@ -141,25 +158,6 @@ def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[s
 # -- containers -----------------------------------------------------------------------------------
 
 
-def test_killed_container_is_replaced(machine: Machine, course: Course) -> None:
-    once(course, "time.sleep(60)")
-    build = machine.build(course, *ONE)
-    machine.marked()
-    machine.container().kill("SIGKILL")
-    said = build.ends(0)
-    assert "died (SIGKILL)" in said
-    assert [json.loads(cause)["signal"] for cause in machine.causes()] == ["SIGKILL"]
-
-
-def test_paused_container_is_given_up_on(machine: Machine, course: Course) -> None:
-    once(course, "time.sleep(60)")
-    build = machine.build(course, *ONE, **SLOW)
-    machine.marked()
-    machine.container().pause()
-    assert "has been silent" in build.ends(0)
-    assert len(machine.causes()) == 1
-
-
 def test_cell_out_of_memory_is_named(machine: Machine, course: Course) -> None:
     one_deck(course, "hoard = bytearray(900 << 20)\nprint(len(hoard))")
     said = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m").ends(1)
@@ -177,6 +175,12 @@ def test_worker_out_of_memory_is_the_cause_of_a_rescue(machine: Machine, quick: 
 def test_worker_that_cannot_even_start(machine: Machine, quick: Course) -> None:
     said = machine.build(quick, *ONE, CLX_DOCKER__MEMORY="6m", CLX_WORKERS__STARTUP_RETRIES="0").ends(3)
     assert "The notebook worker did not start" in said
+
+
+def test_limits_that_the_engine_refuses(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_DOCKER__CPUS="1000", CLX_WORKERS__STARTUP_RETRIES="0").ends(3)
+    assert "The notebook worker did not start. The container engine refused to start the container" in said
+    assert "Correct docker.memory, docker.cpus or docker.network" in said.splitlines()[-1]
 
 
 def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course) -> None:
@@ -262,13 +266,13 @@ def test_read_only_container_works(machine: Machine, course: Course, monkeypatch
     from clx.course.layout import Selection
     from clx.settings.origin import OptionValue
     from clx.settings.resolve import resolve
-    from clx.workers.executors.docker_reaper import dismiss_reapers
+    from clx.workers.executors import let_helpers_go
 
     resolved = resolve(course.root, options={"workers.default_execution_mode": OptionValue("docker", "--workers")})
     one = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}), None)
     try:
         report = Build(BuildOptions(course.root / "course.yaml", selection=one), resolved, Display()).run()
     finally:
-        dismiss_reapers()
+        let_helpers_go()
     assert report.failures == []
     assert report.ran == 1

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
+from tests.course.courses import Course, clx
 from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.support import require
 
 from clx.db.database import Database
+from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors import docker_preflight
@@ -87,25 +87,48 @@ def _bind(directory: Path) -> Any:
     return Mount("/clx/data", str(directory), type="bind")
 
 
-def without_sdk(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``clx`` where the SDK and what it needs cannot be imported."""
-    program = (
-        "import sys; sys.modules['docker'] = sys.modules['requests'] = None; "
-        "from clx.cli.main import main; sys.argv[0] = 'clx'; main()"
-    )
-    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def hidden(tmp_path: Path) -> tuple[dict[str, Any], Path]:
+    """Variables that hide the SDK from every process of a command, and a file that names who asked for it."""
+    folder, asked = tmp_path / "hidden", tmp_path / "asked"
+    folder.mkdir()
+    for name in ("docker", "requests"):
+        (folder / f"{name}.py").write_text(
+            f"import sys\nwith open({str(asked)!r}, 'a') as stream:\n    print(*sys.orig_argv, file=stream)\n"
+            "raise ImportError('hidden')\n"
+        )
+    return {"PYTHONPATH": str(folder)}, asked
 
 
-def test_direct_builds_never_import_the_sdk(course: Course) -> None:
+def test_direct_builds_never_import_the_sdk(course: Course, hidden: tuple[dict[str, Any], Path]) -> None:
+    """Neither the build nor a worker, a kernel or its parent, of any type."""
+    require("plantuml")
+    require("drawio")
+    variables, asked = hidden
+    course.write("slides/module_1/topic_100_slow/pu/a.pu", "@startuml\nA -> B\n@enduml\n")
+    course.write("slides/module_1/topic_100_slow/drawio/b.drawio", DRAWING)
     one_deck(course, "print('here')")
-    done = without_sdk("build", str(course.root / "course.yaml"), *ONE)
-    assert done.returncode == 0, done.stderr
-    done = without_sdk("workers", "cleanup", "--db-path", str(course.root / ".clx" / "jobs.db"))
-    assert done.returncode == 0, done.stderr
+    database = str(course.root / ".clx" / "jobs.db")
+    for command in (
+        ["build", str(course.root / "course.yaml"), *ONE],
+        ["workers", "list", "--db-path", database],
+        ["workers", "cleanup", "--db-path", database],
+        ["stop-services", "--db-path", database],
+    ):
+        done = clx(*command, **variables)
+        assert done.returncode == 0, done.stderr
+    assert not asked.exists(), asked.read_text()
+    with Database.open(Path(database), readonly=True) as found:
+        assert len(WorkerTable(found).list(live=False)) == 3
 
 
-def test_missing_sdk_is_told(course: Course) -> None:
+def test_missing_sdk_is_told(course: Course, hidden: tuple[dict[str, Any], Path]) -> None:
     one_deck(course, "print('here')")
-    done = without_sdk("build", str(course.root / "course.yaml"), "--workers", "docker", *ONE)
+    variables, asked = hidden
+    done = clx("build", str(course.root / "course.yaml"), "--workers", "docker", *ONE, **variables)
     assert done.returncode == 3
     assert 'pip install "clx[docker]"' in done.stderr
+    assert "build" in asked.read_text()
+
+
+DRAWING = '<mxGraphModel><root><mxCell id="0"/><mxCell id="1" parent="0"/></root></mxGraphModel>'

@@ -17,9 +17,10 @@ _STORM = Path(__file__).with_name("storm.py")
 _JOBS = 100
 
 
-def contained(machine: Machine, journal_mode: str, jobs: int = _JOBS) -> Any:
+def contained(machine: Machine, journal_mode: str, jobs: int = _JOBS, others: int = 3) -> Any:
+    command = ["/storm.py", "/clx/.clx/jobs.db", journal_mode, str(jobs), str(others)]
     return machine.client.containers.create(
-        IMAGE, ["/storm.py", "/clx/.clx/jobs.db", journal_mode, str(jobs)], entrypoint="python", user="0:0",
+        IMAGE, command, entrypoint="python", user="0:0",
         volumes={
             str(machine.database.parent): {"bind": "/clx/data", "mode": "rw"},
             str(_STORM): {"bind": "/storm.py", "mode": "ro"},
@@ -29,7 +30,7 @@ def contained(machine: Machine, journal_mode: str, jobs: int = _JOBS) -> Any:
 
 
 def host(machine: Machine, journal_mode: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(_STORM), str(machine.database), journal_mode, str(_JOBS)]
+    command = [sys.executable, str(_STORM), str(machine.database), journal_mode, str(_JOBS), "3"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -68,7 +69,7 @@ def _check(database: Database, journal_mode: str) -> None:
 def test_killed_containers_lose_nothing_that_was_acknowledged(machine: Machine) -> None:
     machine.database.parent.mkdir(parents=True)
     Database.open(machine.database).close()
-    containers = [contained(machine, "wal", jobs=100_000) for _ in range(3)]
+    containers = [contained(machine, "wal", jobs=100_000, others=2) for _ in range(3)]
     try:
         for container in containers:
             container.start()

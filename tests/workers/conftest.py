@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.workers.scene import Scene
+from tests.workers.scene import IN_CONTAINERS, Scene
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def mode(request: pytest.FixtureRequest) -> str:
+    """How workers are run: ``direct``, or what :data:`tests.workers.scene.BOTH` says."""
+    return str(getattr(request, "param", "direct"))
+
+
+@pytest.fixture
+def scene(
+    mode: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scene]:
     """A project without a course yet; everything that still runs in it afterwards is killed."""
+    client: Any = None
+    if mode == "docker":
+        request.getfixturevalue("images")
+        client = request.getfixturevalue("client")
+        for name, value in IN_CONTAINERS.items():
+            monkeypatch.setenv(name, value)
     root = tmp_path / "project"
     (root / "slides").mkdir(parents=True)
-    found = Scene(Course(root), root / ".clx" / "jobs.db")
+    found = Scene(Course(root), root / ".clx" / "jobs.db", client)
     yield found
     found.end()

@@ -12,20 +12,46 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psutil
+import pytest
+from tests.containers import containers_of_clx, left_in
 from tests.course.courses import SPEC, Course
 
+from clx import __version__
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.workers.reachable import look
 
 T = TypeVar("T")
 
 QUICK_SPEC = SPEC.replace("{de: Mein Kurs, en: My Course}", "My Course").replace("{de: Woche 1, en: Week 1}", "Week 1")
+
+BOTH = pytest.mark.parametrize("mode", ["direct", "docker"], indirect=True)
+"""Runs a test that uses ``scene`` with workers as subprocesses, and again with workers in containers."""
+_SOAK = bool(os.environ.get("CLX_SOAK"))
+STORM = pytest.mark.parametrize(
+    ("mode", "seed"),
+    [("direct", seed) for seed in range(20 if _SOAK else 2)] + [("docker", seed) for seed in range(20 if _SOAK else 1)],
+    indirect=["mode"],
+)
+"""Runs a test that rolls dice several times, with containers once; many times when soaking."""
+IN_CONTAINERS = {
+    "CLX_WORKERS__DEFAULT_EXECUTION_MODE": "docker",
+    **{
+        f"CLX_WORKERS__{type_.upper()}__IMAGE": f"clx-{type_}:{__version__}"
+        for type_ in ("notebook", "plantuml", "drawio")
+    },
+}
+"""The settings of docker mode, as variables: every command and every program of the test takes them."""
+BROKEN_IMAGE = "clx-test:broken"
+WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
+"""A cell that goes on once the file *go* is there; see :meth:`Scene.seen`."""
+ONLY_DECKS = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
 
 def until(what: Callable[[], T], seconds: float = 20.0) -> T:
@@ -44,11 +70,28 @@ class Scene:
     Attributes:
         course: the course; its root is where commands run.
         database: the job table.
+        client: a connection to the container engine where workers run in containers, else None.
     """
 
     course: Course
     database: Path
+    client: Any = None
+    engine_before: set[str] = field(default_factory=set)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Note what others have in the engine."""
+        if self.client is not None:
+            self.engine_before = left_in(self.client)
+
+    @property
+    def mode(self) -> Literal["direct", "docker"]:
+        """``direct`` or ``docker``."""
+        return "direct" if self.client is None else "docker"
+
+    def seen(self, name: str) -> str:
+        """The path by which a cell finds the file *name* of the state directory."""
+        return str(self.state / name) if self.client is None else f"/clx/.clx/{name}"
 
     @property
     def state(self) -> Path:
@@ -136,7 +179,7 @@ class Scene:
     def processes(self) -> list[psutil.Process]:
         """Every process that names this project or its database, zombies left out; not this one."""
         found = []
-        for process in psutil.process_iter():
+        for process in psutil.process_iter(["cmdline"]):
             if process.pid == os.getpid():
                 continue
             try:
@@ -184,6 +227,71 @@ class Scene:
                 NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs), now=now_ms()
             )
 
+    # -- workers, whatever they run in -----------------------------------------------------------
+
+    def container(self, row: WorkerRow) -> Any:
+        """The container of a worker."""
+        return self.client.containers.get(row.container_id)
+
+    def containers(self) -> list[Any]:
+        """The running containers of workers; none in direct mode."""
+        return (
+            [] if self.client is None else [each for each in containers_of_clx(self.client) if each.status == "running"]
+        )
+
+    def kill_worker(self, row: WorkerRow) -> None:
+        """SIGKILL to a worker that may just have ended."""
+        if self.client is None:
+            self.kill(row.pid)
+            return
+        from docker.errors import APIError
+
+        with contextlib.suppress(APIError):
+            self.container(row).kill("SIGKILL")
+
+    def freeze_worker(self, row: WorkerRow) -> None:
+        """Stop it where it is, in no moment in which it writes: that would stop everybody."""
+        freeze, thaw = self._freezing(row)
+        freeze()
+        while look(self.database) != "FREE":
+            thaw()
+            freeze()
+
+    def _freezing(self, row: WorkerRow) -> tuple[Callable[[], object], Callable[[], object]]:
+        if self.client is not None:
+            container = self.container(row)
+            return container.pause, container.unpause
+        return lambda: self.kill(row.pid, signal.SIGSTOP), lambda: self.kill(row.pid, signal.SIGCONT)
+
+    def lives(self, row: WorkerRow) -> bool:
+        """Whether its process or container runs."""
+        if self.client is None:
+            return is_alive(row.pid)
+        return row.container_id in {
+            each.id for each in containers_of_clx(self.client) if each.status in {"running", "paused"}
+        }
+
+    def broken_workers(self, code: str) -> dict[str, Any]:
+        """Variables with which every notebook worker runs *code* before anything else.
+
+        *code* finds the worker's command line in ``sys.orig_argv``.
+        """
+        folder = self.course.write("broken/sitecustomize.py", code).parent
+        if self.client is None:
+            return {"PYTHONPATH": str(folder)}
+        (folder / "Dockerfile").write_text(
+            f"FROM clx-notebook:{__version__}\nCOPY sitecustomize.py /broken/\nENV PYTHONPATH=/broken\n"
+        )
+        self.client.images.build(path=str(folder), tag=BROKEN_IMAGE, rm=True)
+        return {"CLX_WORKERS__NOTEBOOK__IMAGE": BROKEN_IMAGE}
+
+    def left(self) -> list[str]:
+        """What runs or lies about though no command does: processes, containers, networks."""
+        found = [" ".join(each.info["cmdline"] or []) for each in self.processes()]
+        if self.client is not None:
+            found += sorted(left_in(self.client) - self.engine_before)
+        return found
+
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         """Send a signal to a process that may just have ended."""
         with contextlib.suppress(ProcessLookupError):
@@ -197,6 +305,21 @@ class Scene:
             process.communicate()
         for each in self.processes():
             each.kill()
+        if self.client is not None:
+            self._end_containers()
+
+    def _end_containers(self) -> None:
+        from docker.errors import APIError
+
+        for each in containers_of_clx(self.client):
+            with contextlib.suppress(APIError):  # a reaper may be at it
+                each.remove(force=True, v=True)
+        for network in self.client.networks.list():
+            if network.name in left_in(self.client) - self.engine_before:
+                with contextlib.suppress(APIError):
+                    network.remove()
+        if self.client.images.list(BROKEN_IMAGE):
+            self.client.images.remove(BROKEN_IMAGE, force=True)
 
 
 def is_alive(pid: int) -> bool:

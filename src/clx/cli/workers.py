@@ -88,7 +88,8 @@ def _table(members: list[Member]) -> str:
         row, job = member.row, member.job
         doing = member.reason or (f"job {job.id}: {job_words(job.payload)}" if job is not None else "")
         memory = "–" if member.memory is None else f"{member.memory >> 20} MiB"
-        keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else "a program"
+        unknown = "Compose or a program" if row.mode == "docker" else "a program"
+        keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else unknown
         numbers = (str(row.jobs_succeeded + row.jobs_failed), str(row.jobs_failed), duration(member.uptime), memory)
         rows.append((str(row.id), row.type, member.status, row.mode, *numbers, keeper, doing))
     return print_table(headings, rows)

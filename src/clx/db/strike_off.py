@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 from clx.db.database import Database
 from clx.db.identity import is_gone
@@ -10,14 +11,15 @@ from clx.db.jobs import Queue
 from clx.db.workers import WorkerRow, WorkerTable
 
 
-def strike_off(database: Database, is_lost: Callable[[WorkerRow], bool]) -> list[WorkerRow]:
-    """Strike off the live workers that *is_lost* names, and rescue their jobs; returns them."""
-    table, queue = WorkerTable(database), Queue(database)
-    lost = [row for row in table.list() if is_lost(row)]
-    for row in lost:
-        queue.rescue_worker(row.id, {"kind": "gone"})
-        table.end(row.id, "its process is gone", dead=True)
-    return lost
+def strike_off(database: Database, worker_id: int, cause: Mapping[str, Any], reason: str) -> None:
+    """Strike off a worker that is known to be gone, and rescue its jobs.
+
+    Args:
+        cause: what their runs are recorded with, as :meth:`~clx.db.jobs.Queue.rescue_worker` takes it.
+        reason: the same in words.
+    """
+    Queue(database).rescue_worker(worker_id, cause)
+    WorkerTable(database).end(worker_id, reason, dead=True)
 
 
 def strike_off_gone(database: Database) -> list[WorkerRow]:
@@ -25,4 +27,8 @@ def strike_off_gone(database: Database) -> list[WorkerRow]:
 
     Workers of builds and services are left to these: they know how their workers ended.
     """
-    return strike_off(database, lambda row: row.batch_id is None and row.service is None and is_gone(row.identity))
+    unwatched = [row for row in WorkerTable(database).list() if row.batch_id is None and row.service is None]
+    gone = [row for row in unwatched if is_gone(row.identity)]
+    for row in gone:
+        strike_off(database, row.id, {"kind": "gone"}, "its process is gone")
+    return gone

@@ -23,7 +23,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.directories import work_directory
-from clx.workers.executors.base import Handle, Spawn
+from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.needs import Need
 
@@ -46,11 +46,17 @@ def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), l
         The ids of the workers struck off.
     """
     silent_since = None if lease is None else now_ms() - int(lease * 1000)
-    gone = strike_off(database, lambda row: row.id not in spare and _is_lost(row, silent_since))
+    gone = [row for row in WorkerTable(database).list() if row.id not in spare and _is_lost(row, silent_since)]
     for row in gone:
-        shutil.rmtree(work_directory(database, row.id), ignore_errors=True)
+        strike_off_worker(database, row.id, {"kind": "gone"}, "its process is gone")
         log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
     return [row.id for row in gone]
+
+
+def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, object], reason: str) -> None:
+    """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed."""
+    strike_off(database, worker_id, cause, reason)
+    shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
@@ -286,6 +292,23 @@ def tell(cause: Mapping[str, object]) -> str:
         case "engine":
             return str(cause["message"])
     return f"exit code {cause.get('code')}"
+
+
+def start_failure(worker: Handle, tail: str) -> tuple[str, str]:
+    """Why a worker did not start, and the next step.
+
+    Args:
+        tail: the last lines of its output; for one that the engine did not start, what the engine said and the
+            next step, a line each.
+    """
+    cause, type_ = worker.cause(), worker.spawn.type
+    if cause == NOT_STARTED:
+        fact, _, next_step = tail.partition("\n")
+        return f"The {type_} worker did not start. {fact}", next_step
+    return (
+        f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
+        f"Its log is {worker.log}. Check the tools with `clx doctor`.",
+    )
 
 
 def _rescue_told(rescued: list[int]) -> str:

@@ -18,7 +18,7 @@ from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.crew import Crew, last_line, tell
+from clx.workers.crew import Crew, last_line, start_failure
 from clx.workers.executors.base import Handle, Spawn
 from clx.workers.needs import Need
 
@@ -168,10 +168,10 @@ class KeptCrew(Crew):
     def _failed_to_start(self, key: Key, worker: Handle, tail: str) -> None:
         self._failures[key] = self._failures.get(key, 0) + 1
         retries = self.settings.workers.startup_retries
-        cause = f"The {key[0]} worker did not start ({tell(worker.cause())}): {last_line(tail)}"
-        log.warning("%s", cause, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
+        fact, next_step = start_failure(worker, tail)
+        log.warning("%s", fact, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
         if self._failures[key] > retries:
-            self._give_up(key, cause, f"Its log is {worker.log}. Check the tools with `clx doctor`.")
+            self._give_up(key, fact, next_step)
         else:
             self._not_before[key] = time.monotonic() + 0.1 * 2 ** self._failures[key]
 

@@ -11,7 +11,7 @@ from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers.crew import Crew, last_line, strike_off_dead, tell
+from clx.workers.crew import Crew, start_failure, strike_off_dead
 from clx.workers.executors.base import Handle
 from clx.workers.identity import is_gone
 from clx.workers.needs import Need
@@ -130,10 +130,7 @@ class BuildWorkers(Crew):
         elif not well:
             self._failures[type_] = self._failures.get(type_, 0) + 1
         if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
-            raise WorkerStartupError(
-                f"The {type_} worker did not start ({tell(worker.cause())}): {last_line(tail)}",
-                f"Its log is {worker.log}. Check the tools with `clx doctor`.",
-            )
+            raise WorkerStartupError(*start_failure(worker, tail))
         if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
             self.start(self._needs[type_])
 

@@ -27,6 +27,7 @@ from clx.db.database import Database
 from clx.errors import WorkerStartupError
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import resolve
+from clx.workers import executors
 from clx.workers.crew import strike_off_dead
 from clx.workers.kept import KeptCrew, wanted_of
 from clx.workers.kinds import KINDS
@@ -201,6 +202,7 @@ class WorkerPoolManager:
                 grace=self._settings.workers.grace_period if timeout is None else timeout, reason="pools were stopped"
             )
             self._crew = KeptCrew(self.database, self._settings, log.warning)
+        executors.let_helpers_go()
 
     def close(self) -> None:
         """End the workers and close the database. Idempotent."""

@@ -166,11 +166,7 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
 
 
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    if not any(row.mode == "docker" for row in WorkerTable(database).list(live=False)):
-        return []
-    from clx.workers.executors.docker_orphans import remove_orphans
-
-    names = remove_orphans(database, settings, dry_run=dry_run)
+    names = executors.remove_orphans(database, settings, dry_run=dry_run)
     return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 

@@ -23,6 +23,7 @@ from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
+from clx.workers import executors
 from clx.workers.crew import strike_off_dead
 from clx.workers.identity import is_ours_to_judge, process_identity
 from clx.workers.kept import KeptCrew
@@ -158,10 +159,7 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     crew.stop(grace=grace, reason="services were stopped")
     for row in mine:
         crew.table.end(row.id, "services were stopped")
-    if any(row.mode == "docker" for row in crew.table.list(live=False)):
-        from clx.workers.executors.docker_orphans import remove_orphans
-
-        remove_orphans(database, settings)
+    executors.remove_orphans(database, settings)
     return [row for row in rows if row not in mine]
 
 

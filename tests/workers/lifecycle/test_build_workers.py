@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support import require
-from tests.workers.scene import Scene, is_alive, until
+from tests.workers.scene import BOTH, ONLY_DECKS, Scene, until
 
 from clx.db.clock import now_ms
 
@@ -17,18 +17,19 @@ DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 
 
 def assert_nothing_left(scene: Scene) -> None:
-    until(lambda: scene.processes() == [], 10)
+    until(lambda: scene.left() == [], 10)
     assert scene.workers() == []
 
 
+@BOTH
 def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
-    """REQ-1.1, REQ-1.2, REQ-1.5, REQ-6.3: no settings at all; one direct worker of the one type needed."""
+    """REQ-1.1, REQ-1.2, REQ-1.5, REQ-6.3: no settings at all; one worker of the one type needed."""
     scene.decks("one", "two")
     scene.build()
     [worker] = scene.workers(live=False)
     assert (worker.type, worker.mode, worker.state, worker.config_source) == (
         "notebook",
-        "direct",
+        scene.mode,
         "stopped",
         "default",
     )
@@ -36,6 +37,7 @@ def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_only_types_the_course_needs(scene: Scene) -> None:
     """REQ-1.1: a diagram brings its own type and nothing else."""
     require("plantuml")
@@ -45,11 +47,12 @@ def test_only_types_the_course_needs(scene: Scene) -> None:
     assert sorted(worker.type for worker in scene.workers(live=False)) == ["notebook", "plantuml"]
 
 
+@BOTH
 def test_never_more_workers_than_jobs(scene: Scene) -> None:
     """REQ-1.1: one deck gives two jobs."""
     scene.decks("one")
     scene.build("--notebook-workers", "6")
-    assert len(scene.workers(live=False)) == 2
+    assert sum(entry.get("action") == "worker_starting" for entry in scene.log()) == 2
 
 
 def test_nothing_is_started_when_nothing_is_to_be_done(scene: Scene) -> None:
@@ -67,7 +70,11 @@ def test_workers_end_with_a_build_that_fails(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("mode", "number", "code"),
+    [("direct", signal.SIGINT, 130), ("direct", signal.SIGTERM, 143), ("docker", signal.SIGINT, 130)],
+    indirect=["mode"],
+)
 def test_workers_end_with_a_build_that_is_interrupted(scene: Scene, number: int, code: int) -> None:
     """REQ-1.2: signal; in seconds, though a cell would run for a minute, and nothing waits to run any more."""
     scene.decks("one", "two", cell=SLEEPS)
@@ -81,15 +88,16 @@ def test_workers_end_with_a_build_that_is_interrupted(scene: Scene, number: int,
     assert [job for job in scene.jobs() if job.is_live] == []
 
 
+@BOTH
 def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
     """REQ-1.2: death of the build; the next build does not find its leftovers in the way."""
     scene.decks("one", cell=SLEEPS)
     build = scene.begin("build", "course.yaml")
     until(lambda: scene.running() and scene.running().payload["task"] == "execute")
-    pids = [process.pid for process in scene.processes()]
+    assert scene.left()
     build.kill()
     build.wait()
-    until(lambda: not any(is_alive(pid) for pid in pids), 10)
+    assert_nothing_left(scene)
     scene.decks("one")
     scene.build()
     assert_nothing_left(scene)
@@ -134,6 +142,7 @@ def test_options_beat_variables_and_files(scene: Scene, options: list[str], coun
     assert (len(rows), rows[0].config_source) == (count, source)
 
 
+@BOTH
 def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
     """REQ-7.1: the command it names works as it stands."""
     scene.decks("one")
@@ -142,7 +151,7 @@ def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
         failed = scene.build(*([] if setting else ["--no-auto-start"]), code=3, **setting)
         assert "No notebook worker is running" in failed.stderr
     command = failed.stderr.split("clx ", 1)[1].split()
-    scene.clx(*command, "--plantuml-workers", "0", "--drawio-workers", "0")
+    scene.clx(*command, *ONLY_DECKS)
     assert "Using 1 running" in scene.build("--no-auto-start").stdout
     scene.clx("stop-services")
 
@@ -188,11 +197,12 @@ def test_count_of_zero_fails_at_once_instead_of_waiting(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_worker_that_does_not_start(scene: Scene) -> None:
     """REQ-7.2: retried N times, then exit code 3, the reason, where its log is; nothing stays."""
-    broken = scene.course.write("broken/sitecustomize.py", BROKEN)
+    broken = scene.broken_workers(BROKEN % scene.seen("tries"))
     scene.decks("one")
-    failed = scene.build(code=3, PYTHONPATH=str(broken.parent), CLX_WORKERS__STARTUP_RETRIES="2")
+    failed = scene.build(code=3, **broken, CLX_WORKERS__STARTUP_RETRIES="2")
     assert "no luck today" in failed.stderr
     assert len((scene.state / "tries").read_text()) == 3
     assert_nothing_left(scene)
@@ -201,22 +211,23 @@ def test_worker_that_does_not_start(scene: Scene) -> None:
 
 BROKEN = """import pathlib, sys
 if "clx.workers" in sys.orig_argv:
-    with pathlib.Path("tries").open("a") as tries:
-        tries.write(".")
+    tries = pathlib.Path(%r)
+    with tries.open("a") as stream:
+        stream.write(".")
     sys.exit("no luck today")
 """
 
 
+@BOTH
 def test_worker_that_starts_at_the_second_try(scene: Scene) -> None:
     """REQ-7.2: a build does not fail because of one bad start."""
-    broken = scene.course.write(
-        "broken/sitecustomize.py", BROKEN.replace("    sys", '    if len(pathlib.Path("tries").read_text()) < 2: sys')
-    )
+    code = BROKEN.replace("    sys", "    if len(tries.read_text()) < 2: sys") % scene.seen("tries")
     scene.decks("one")
-    scene.build(PYTHONPATH=str(broken.parent))
+    scene.build(**scene.broken_workers(code))
     assert len((scene.state / "tries").read_text()) == 2
 
 
+@BOTH
 def test_two_builds_at_once_leave_each_other_alone(scene: Scene) -> None:
     """Both end well with workers of their own; neither ends the other's."""
     scene.decks("one", "two", cell="import time; time.sleep(0.5)")
@@ -232,10 +243,11 @@ def test_two_builds_at_once_leave_each_other_alone(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_services_that_end_in_the_middle_of_a_build(scene: Scene) -> None:
     """The build goes on with workers of its own."""
     scene.decks("one", "two", "three", cell="import time; time.sleep(1)")
-    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    scene.clx("start-services", *ONLY_DECKS)
     build = scene.begin("build", "course.yaml")
     until(scene.running)
     scene.clx("stop-services", "--timeout", "0")

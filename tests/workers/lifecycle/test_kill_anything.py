@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import random
-import signal
 import time
 from typing import Any
 
 import psutil
-import pytest
+from docker.errors import APIError
 from tests.course.courses import tree
-from tests.workers.scene import Scene, until
-
-WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sleep(0.01)\nprint('went')"
-ROUNDS = 12 if os.environ.get("CLX_SOAK") else 2
+from tests.workers.scene import BOTH, ONLY_DECKS, STORM, WAITS, Scene, until
 
 
 def execute_job(scene: Scene) -> Any:
@@ -22,18 +18,19 @@ def execute_job(scene: Scene) -> Any:
     return job if job is not None and job.payload["task"] == "execute" else None
 
 
+@BOTH
 def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None:
     """Design §3 rule 4; `jobs show` tells why (REQ-8.2: the death is logged with its cause)."""
-    go = scene.course.root.parent / "go"
-    scene.decks("one", cell=WAITS.format(go=go))
+    scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
+    until(lambda: len(scene.workers()) == 2)
     job = until(lambda: execute_job(scene))
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
     began = time.monotonic()
-    scene.kill(victim.pid)
+    scene.kill_worker(victim)
     until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 5)
     assert time.monotonic() - began < 1.0
-    go.touch()
+    (scene.state / "go").touch()
     assert build.wait(30) == 0
     story = scene.clx("jobs", "show", str(job.id)).stdout
     assert f"Run 1 on worker #{victim.id}: rescued: its worker was killed by SIGKILL" in story
@@ -41,27 +38,31 @@ def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None
     assert (dead["worker"], dead["cause"]) == (victim.id, {"kind": "signal", "signal": "SIGKILL"})
 
 
+@BOTH
 def test_job_of_a_silent_worker_runs_again_after_its_lease(scene: Scene) -> None:
-    """A worker under SIGSTOP is given up on, ended and replaced."""
-    go = scene.course.root.parent / "go"
+    """A worker that is frozen is given up on, ended and replaced."""
     scene.settings("[jobs]\nlease = 2\nheartbeat = 0.3\n")
-    scene.decks("one", cell=WAITS.format(go=go))
+    scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml")
     job = until(lambda: execute_job(scene))
     [victim] = scene.workers()
-    scene.kill(victim.pid, signal.SIGSTOP)
+    scene.freeze_worker(victim)
     began = time.monotonic()
     until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 10)
-    assert time.monotonic() - began < 2 + 1 + 1.5  # lease, sweep, start of the replacement
-    go.touch()
-    assert build.wait(30) == 0
+    starting = 1.5 if scene.mode == "direct" else 4.0
+    assert time.monotonic() - began < 2 + 1 + starting  # lease, sweep, start of the replacement
+    (scene.state / "go").touch()
+    output, _ = build.communicate(timeout=30)
+    assert build.returncode == 0, output
+    assert "has been silent" in output
     assert "silent" in scene.clx("jobs", "show", str(job.id)).stdout
 
 
+@BOTH
 def test_deck_that_kills_its_worker_every_time_fails_in_the_end(scene: Scene) -> None:
     """The build ends with the right error; the other deck is done."""
     scene.decks("good")
-    scene.decks("bad", cell=KILLS_WORKER.format(state=str(scene.state)))
+    scene.decks("bad", cell=KILLS_WORKER)
     scene.course.write("course.yaml", scene.course.root.joinpath("course.yaml").read_text() + "      - good\n")
     failed = scene.build(code=1)
     assert "killed its worker 3 times" in failed.stderr
@@ -71,42 +72,47 @@ def test_deck_that_kills_its_worker_every_time_fails_in_the_end(scene: Scene) ->
 
 
 KILLS_WORKER = """import psutil, time
-for each in psutil.process_iter(["cmdline", "cwd"]):
-    if "clx.workers" in (each.info["cmdline"] or []) and each.info["cwd"] == {state!r}:
+me = psutil.Process()
+mine = {each.pid for each in me.parents()}
+for each in psutil.process_iter(["cmdline"]):
+    words = each.info["cmdline"] or []
+    if each.pid in mine and "clx.workers" in words and each.pid != 1:
         each.kill()
 time.sleep(30)"""
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@STORM
 def test_any_process_may_be_killed_at_any_moment(scene: Scene, seed: int) -> None:
-    """Workers, kernels and their parents: the output is that of an undisturbed build."""
+    """Workers, kernels and their parents, containers: the output is that of an undisturbed build."""
     dice = random.Random(seed)
     scene.decks("one", "two", "three", cell="import time; time.sleep(0.2); print('done')")
     scene.build("-o", "undisturbed", "--db-path", str(scene.course.root.parent / "other" / "jobs.db"))
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
     for _ in range(3):
         until(lambda: build.poll() is not None or scene.running(), 20)
-        helpers = [process for process in scene.processes() if process.pid != build.pid]
+        helpers: list[Any] = [process for process in scene.processes() if process.pid != build.pid]
+        helpers += scene.containers()
         if build.poll() is None and helpers:
             victim = dice.choice(helpers)
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired, APIError):
                 victim.kill()
-                victim.wait(5)
-            except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-                continue
+                victim.wait(timeout=5)
     output, _ = build.communicate(timeout=60)
     assert build.returncode in (0, 1), output
     if build.returncode == 1:
         assert "killed its worker" in output or "kernel" in output
         scene.build()
     assert tree(scene.course.output) == tree(scene.course.root / "undisturbed")
-    until(lambda: scene.processes() == [], 10)
+    if scene.mode == "docker":
+        scene.clx("status")  # should build and reaper have been killed
+    until(lambda: scene.left() == [], 10)
 
 
+@BOTH
 def test_build_that_is_killed_goes_on_where_it_stopped(scene: Scene) -> None:
     """With services: they finish what was under way, and stay."""
     scene.decks("one", "two", cell="import time; time.sleep(0.5)")
-    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    scene.clx("start-services", *ONLY_DECKS)
     build = scene.begin("build", "course.yaml")
     until(scene.running)
     build.kill()
@@ -114,4 +120,4 @@ def test_build_that_is_killed_goes_on_where_it_stopped(scene: Scene) -> None:
     assert "Using 1 running" in scene.build().stdout
     assert scene.jobs("failed") == []
     scene.clx("stop-services")
-    assert scene.processes() == []
+    assert scene.left() == []

@@ -49,7 +49,7 @@ def test_every_start_and_stop_of_a_build_is_logged(scene: Scene) -> None:
     source = f"{scene.course.root}/.clx/config.toml:2"
     started = [entry for entry in scene.log() if entry.get("action") == "worker_started"]
     assert [(entry["type"], entry["mode"], entry["config_source"]) for entry in started] == [
-        ("notebook", "direct", source)
+        ("notebook", scene.mode, source)
     ] * 2
     stopped = [entry for entry in scene.log() if entry.get("action") == "worker_stopped"]
     assert sorted(entry["worker"] for entry in stopped) == sorted(entry["worker"] for entry in started) == [1, 2]

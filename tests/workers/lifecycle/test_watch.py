@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from tests.workers.scene import Scene, until
+from tests.workers.scene import BOTH, Scene, until
 
 DECK = "slides/module_1/topic_100_one/slides_one.py"
 
@@ -66,19 +66,20 @@ def edit(scene: Scene, code: str) -> None:
     scene.course.write(DECK, f'# %% tags=["keep"]\n{code}\n')
 
 
+@BOTH
 def test_edit_is_on_disk_in_well_under_a_second(scene: Scene, watching: Callable[..., Watching]) -> None:
     """Warm workers: the same processes for every edit; they end with the watch."""
     watch = watching()
-    pids = {row.pid for row in scene.workers()}
+    rows = {row.id for row in scene.workers()}
     taken = []
     for number in range(5):
         edit(scene, f"print('edit {number}')")
         taken.append(watch.seconds_until(f"edit {number}"))
         watch.until("Watching")
     assert sorted(taken)[2] < 1.0, taken
-    assert {row.pid for row in scene.workers()} == pids
+    assert {row.id for row in scene.workers()} == rows
     assert watch.end() == 130
-    until(lambda: scene.processes() == [], 10)
+    until(lambda: scene.left() == [], 10)
     assert scene.workers() == []
 
 
@@ -149,4 +150,4 @@ def test_killed_watch_leaves_nothing(scene: Scene, watching: Callable[..., Watch
     """SIGKILL: the warm workers end with it."""
     watch = watching()
     watch.process.kill()
-    until(lambda: scene.processes() == [], 10)
+    until(lambda: scene.left() == [], 10)

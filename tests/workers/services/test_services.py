@@ -13,13 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene, is_alive, until
-
-NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
+from tests.workers.scene import BOTH, ONLY_DECKS, WAITS, Scene, is_alive, until
 
 
 def start(scene: Scene, *options: str) -> str:
-    return scene.clx("start-services", *NOTEBOOK_ONLY, *options).stdout
+    return scene.clx("start-services", *ONLY_DECKS, *options).stdout
 
 
 def kernel_directories(pid: int) -> list[Path]:
@@ -28,11 +26,12 @@ def kernel_directories(pid: int) -> list[Path]:
 
 
 def assert_nothing_left(scene: Scene) -> None:
-    assert scene.processes() == []
+    assert scene.left() == []
     assert scene.workers() == []
     assert not (scene.state / "worker-state.json").exists()
 
 
+@BOTH
 def test_start_returns_when_workers_have_registered_and_stop_leaves_nothing(scene: Scene) -> None:
     """REQ-3.1, REQ-3.2, REQ-3.3, REQ-3.4, REQ-3.5."""
     told = start(scene, "--notebook-workers", "2")
@@ -40,12 +39,13 @@ def test_start_returns_when_workers_have_registered_and_stop_leaves_nothing(scen
     assert [row.type for row in rows] == ["notebook", "notebook"]
     assert {row.state for row in rows} == {"idle"}
     assert "started #1, #2" in told
-    assert all(is_alive(row.pid) for row in rows)
+    assert all(scene.lives(row) for row in rows)
     assert "2 worker(s) stopped" in scene.clx("stop-services").stdout
     assert_nothing_left(scene)
     assert "No services were running" in scene.clx("stop-services").stdout
 
 
+@BOTH
 def test_second_start_starts_the_difference_and_says_so(scene: Scene) -> None:
     """REQ-3.4."""
     start(scene, "--notebook-workers", "1")
@@ -57,31 +57,39 @@ def test_second_start_starts_the_difference_and_says_so(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) -> None:
     """REQ-3.6, REQ-3.7, REQ-5.2."""
     scene.decks("one", "two")
     start(scene, "--notebook-workers", "2")
-    before = [row.pid for row in scene.workers()]
+    before = [row.id for row in scene.workers()]
     told = scene.build()
     assert "Using 2 running notebook worker(s): #1, #2." in told.stdout
     rows = scene.workers()
-    assert [row.pid for row in rows] == before
+    assert [row.id for row in rows] == before
     assert sum(row.jobs_succeeded for row in rows) == 4
     assert [row.batch_id for row in scene.workers(live=False)] == [None, None]
     scene.clx("stop-services")
 
 
+@BOTH
 def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
     """REQ-3.6: the difference, which ends with the build."""
-    scene.decks("one", "two")
+    scene.decks("one", "two", cell=WAITS.format(go=scene.seen("go")))
     start(scene)
-    assert "Using 1 running notebook worker(s): #1." in scene.build("--notebook-workers", "3").stdout
+    build = scene.begin("build", "course.yaml", "--notebook-workers", "3")
+    until(lambda: len(scene.workers()) == 3)
+    (scene.state / "go").touch()
+    output, _ = build.communicate(timeout=30)
+    assert build.returncode == 0, output
+    assert "Using 1 running notebook worker(s): #1." in output
     assert [(row.service, row.state) for row in scene.workers(live=False)] == [
         ("services", "idle"), (None, "stopped"), (None, "stopped"),
     ]  # fmt: skip
     scene.clx("stop-services")
 
 
+@BOTH
 def test_force_new_workers_ignores_services(scene: Scene) -> None:
     """REQ-3.6: services never take the jobs of a build that wants fresh workers."""
     scene.decks("one")
@@ -105,37 +113,40 @@ def test_services_outlive_the_session_that_started_them(scene: Scene) -> None:
     scene.clx("stop-services")
 
 
+@BOTH
 def test_killed_worker_is_replaced(scene: Scene) -> None:
     """REQ-3.1: any one of them may crash."""
     start(scene)
     [first] = scene.workers()
-    scene.kill(first.pid)
+    scene.kill_worker(first)
     [second] = until(lambda: [row for row in scene.workers() if row.id != first.id], 5)
-    assert is_alive(second.pid)
+    assert scene.lives(second)
     [dead] = [row for row in scene.workers(live=False) if row.id == first.id]
     assert (dead.state, dead.reason) == ("dead", "ended: SIGKILL")
     scene.clx("stop-services")
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) -> None:
     """REQ-3.1: the next start-services adopts the workers."""
     scene.decks("one")
     start(scene, "--notebook-workers", "2")
-    before = {row.pid for row in scene.workers()}
+    before = {row.id for row in scene.workers()}
     first = scene.supervisor()
     scene.kill(first)
     until(lambda: not is_alive(first))
     assert "Using 2 running" in scene.build().stdout
     assert "running already #1, #2" in start(scene, "--notebook-workers", "2")
-    assert {row.pid for row in scene.workers()} == before
+    assert {row.id for row in scene.workers()} == before
     adopted = next(iter(scene.workers()))
-    scene.kill(adopted.pid)
+    scene.kill_worker(adopted)
     until(lambda: len([row for row in scene.workers() if row.id != adopted.id]) == 2, 5)
     scene.clx("stop-services")
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_stop_without_a_supervisor_ends_the_workers(scene: Scene) -> None:
     """REQ-3.5."""
     start(scene, "--notebook-workers", "2")
@@ -153,6 +164,7 @@ def test_lost_state_file_does_not_hide_the_supervisor(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_stop_drains_within_the_timeout(scene: Scene) -> None:
     """REQ-3.5: a job that fits into the timeout is finished, though it is longer than the grace period."""
     scene.settings("[workers]\ngrace_period = 0.1\n")
@@ -164,6 +176,7 @@ def test_stop_drains_within_the_timeout(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_stop_hands_unfinished_jobs_back_uncounted(scene: Scene) -> None:
     """REQ-3.5."""
     start(scene)
@@ -182,12 +195,13 @@ def test_stop_hands_unfinished_jobs_back_uncounted(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_stop_kills_a_worker_that_does_not_listen(scene: Scene) -> None:
-    """REQ-3.5: a stopped (SIGSTOP) worker cannot hand anything back; its job is handed back for it."""
+    """REQ-3.5: a frozen worker cannot hand anything back; its job is handed back for it."""
     start(scene)
     job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)")
     until(scene.running)
-    scene.kill(scene.workers()[0].pid, signal.SIGSTOP)
+    scene.freeze_worker(scene.workers()[0])
     scene.clx("stop-services", "--timeout", "0.2")
     assert [(each.state, each.run - each.released) for each in scene.jobs() if each.id == job] == [("queued", 0)]
     assert_nothing_left(scene)
@@ -216,14 +230,11 @@ def test_stale_state_after_a_reboot_kills_nobody(scene: Scene) -> None:
         bystander.wait()
 
 
+@BOTH
 def test_worker_that_cannot_start_is_told_and_leaves_nothing(scene: Scene) -> None:
     """REQ-7.2: retried, then exit code 3 with the reason, and everything is cleaned up."""
-    broken = scene.course.write(
-        "broken/sitecustomize.py", "import sys\nif 'clx.workers' in sys.orig_argv: sys.exit('no luck today')\n"
-    )
-    failed = scene.clx(
-        "start-services", *NOTEBOOK_ONLY, code=3, PYTHONPATH=str(broken.parent), CLX_WORKERS__STARTUP_RETRIES="2"
-    )
+    broken = scene.broken_workers("import sys\nif 'clx.workers' in sys.orig_argv: sys.exit('no luck today')\n")
+    failed = scene.clx("start-services", *ONLY_DECKS, code=3, **broken, CLX_WORKERS__STARTUP_RETRIES="2")
     assert "no luck today" in failed.stderr
     assert_nothing_left(scene)
     assert sum(entry.get("action") == "worker_not_started" for entry in scene.log()) == 3
@@ -241,9 +252,10 @@ def test_failing_addition_leaves_the_others_running(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_two_starts_at_once_start_what_was_asked_for_once(scene: Scene) -> None:
     """REQ-3.4."""
-    both = [scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2") for _ in range(2)]
+    both = [scene.begin("start-services", *ONLY_DECKS, "--notebook-workers", "2") for _ in range(2)]
     assert [process.wait(30) for process in both] == [0, 0]
     assert len(scene.workers()) == 2
     assert len(scene.pids_of("clx.workers.supervisor")) == 1
@@ -251,10 +263,11 @@ def test_two_starts_at_once_start_what_was_asked_for_once(scene: Scene) -> None:
     assert_nothing_left(scene)
 
 
+@BOTH
 def test_killed_start_command_is_made_good_by_the_next(scene: Scene) -> None:
     """REQ-3.4: at whatever moment; nothing is started twice."""
     for delay in (0.0, 0.15):
-        command = scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+        command = scene.begin("start-services", *ONLY_DECKS, "--notebook-workers", "2")
         until((scene.state / "worker-state.json").exists, 10)
         time.sleep(delay)
         command.kill()
@@ -267,16 +280,18 @@ def test_killed_start_command_is_made_good_by_the_next(scene: Scene) -> None:
         assert_nothing_left(scene)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1])
+@pytest.mark.parametrize(
+    ("mode", "delay"), [("direct", 0.0), ("direct", 0.05), ("direct", 0.1), ("docker", 0.05)], indirect=["mode"]
+)
 def test_stop_right_after_a_killed_start_leaves_nothing(scene: Scene, delay: float) -> None:
     """REQ-3.5: also when the supervisor has only just begun."""
-    command = scene.begin("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+    command = scene.begin("start-services", *ONLY_DECKS, "--notebook-workers", "2")
     until((scene.state / "worker-state.json").exists, 10)
     time.sleep(delay)
     command.kill()
     command.wait()
     scene.clx("stop-services")
-    until(lambda: scene.processes() == [], 10)
+    until(lambda: scene.left() == [], 10)
     assert_nothing_left(scene)
 
 
@@ -285,32 +300,38 @@ def test_commands_of_the_requirements_work_as_written(scene: Scene) -> None:
     scene.decks("one")
     path = scene.course.root / "data" / "clx_jobs.db"
     scene.clx("build", "course.yaml")
-    scene.clx("start-services", f"--db-path={path}", *NOTEBOOK_ONLY)
+    scene.clx("start-services", f"--db-path={path}", *ONLY_DECKS)
     assert "Using 1 running" in scene.clx("build", "course.yaml", f"--db-path={path}").stdout
     assert str(path) in scene.clx("workers", "list").stdout
     scene.clx("stop-services", f"--db-path={path}")
     scene.clx("workers", "cleanup")
-    assert scene.processes() == []
+    assert scene.left() == []
 
 
+@BOTH
 def test_services_end_when_their_database_is_removed(scene: Scene) -> None:
     """Workers of a database that is gone have nothing to wait for."""
     start(scene)
-    pids = [scene.supervisor(), *(row.pid for row in scene.workers())]
+    supervisor, rows = scene.supervisor(), scene.workers()
     shutil.rmtree(scene.state)
-    until(lambda: not any(is_alive(pid) for pid in pids), 15)
+    until(lambda: not is_alive(supervisor) and not any(scene.lives(row) for row in rows), 15)
+    assert scene.left() == []
 
 
-@pytest.mark.parametrize("name", ["space in name.db", "ümläut.db"])
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("direct", "space in name.db"), ("direct", "ümläut.db"), ("docker", "ümläut in name.db")],
+    indirect=["mode"],
+)
 def test_database_may_lie_anywhere(scene: Scene, name: str) -> None:
     """REQ-3.2, REQ-4.3: --db-path; found again from another directory without it (REQ-5.3)."""
     path = scene.course.root / "elsewhere" / name
-    told = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path)).stdout
+    told = scene.clx("start-services", *ONLY_DECKS, "--db-path", str(path)).stdout
     assert str(path) in told
     assert scene.json("workers", "list")["services_elsewhere"] == [str(path)]
     scene.clx("stop-services", "--db-path", str(path))
     assert scene.json("workers", "list")["services_elsewhere"] == []
-    assert scene.processes() == []
+    assert scene.left() == []
 
 
 def test_systemd_unit_runs_the_supervisor_in_the_foreground(scene: Scene) -> None:
@@ -322,7 +343,7 @@ def test_systemd_unit_runs_the_supervisor_in_the_foreground(scene: Scene) -> Non
     assert "--foreground" in command
     assert "--notebook-workers 2" in command
     assert unit["Service"]["KillMode"] == "mixed"
-    process = scene.begin("start-services", "--foreground", *NOTEBOOK_ONLY)
+    process = scene.begin("start-services", "--foreground", *ONLY_DECKS)
     until(scene.workers)
     scene.decks("one")
     assert "Using 1 running" in scene.build().stdout

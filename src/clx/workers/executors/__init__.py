@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from clx.db.database import state_directory
+from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import EngineError
+from clx.errors import StartupError
+from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
 
 log = logging.getLogger("clx.workers")
@@ -43,11 +46,43 @@ def remove_leftovers(database: Path) -> list[str]:
         return []
     from clx.workers.executors.docker_reaper import sweep_abandoned
 
-    try:
-        return sweep_abandoned(database)
-    except EngineError as error:
-        log.warning("containers of an ended build may be left: %s", error.fact)
+    return _where_possible(lambda: sweep_abandoned(database), "containers of an ended build may be left")
+
+
+def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Remove the containers of *database* that nobody keeps: of ended builds, of services whose worker has ended.
+
+    Costs one look into a directory where there never was a container; an engine that does not answer is left alone.
+
+    Args:
+        dry_run: only look.
+
+    Returns:
+        The names of the containers that were removed, or would be.
+    """
+    if not (database.state_dir / "containers").is_dir():
         return []
+    from clx.workers.executors import docker_orphans
+
+    return _where_possible(
+        lambda: docker_orphans.remove_orphans(database, settings, dry_run=dry_run), "containers may be left"
+    )
+
+
+def _where_possible(remove: Callable[[], list[str]], otherwise: str) -> list[str]:
+    """What *remove* gives; a warning, *otherwise*, where there is no engine or no SDK to ask it with."""
+    try:
+        return remove()
+    except StartupError as error:
+        log.warning("%s: %s", otherwise, error.fact)
+        return []
+
+
+def let_helpers_go() -> None:
+    """End what this process keeps beside its workers, where it has no workers any more."""
+    reaper = sys.modules.get("clx.workers.executors.docker_reaper")
+    if reaper is not None:
+        reaper.dismiss_idle_reapers()
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: float) -> Handle:

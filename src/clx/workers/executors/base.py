@@ -9,6 +9,9 @@ from typing import Protocol
 from clx.db.workers import WorkerRow
 from clx.settings.schema import Settings
 
+NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
+"""The cause of the end of a worker that never ran."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spawn:

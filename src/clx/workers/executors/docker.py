@@ -25,11 +25,19 @@ from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
 from clx.workers.executors.adopted import log_of
-from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_engine import connect, engine_errors, is_ambiguous, is_conflict, is_not_found
+from clx.workers.executors.base import NOT_STARTED, Spawn
+from clx.workers.executors.docker_engine import (
+    connect,
+    engine_errors,
+    is_ambiguous,
+    is_conflict,
+    is_known_to_hang,
+    is_not_found,
+    where_possible,
+)
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper
+from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -37,6 +45,7 @@ log = logging.getLogger("clx.docker")
 _TAIL = 4000
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _ATTEMPTS = 3
+_CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
 _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
 
@@ -126,9 +135,9 @@ class DockerWorker:
         return self._container is not None and bool(row.container_id == self._container.id)
 
     def tail(self) -> str:
-        """The last lines of its output; why it was not started."""
+        """The last lines of its output; where it was not started, the reason and the next step."""
         if self._failure is not None:
-            return f"{self._failure.fact} {self._failure.next_step}".strip()
+            return f"{self._failure.fact}\n{self._failure.next_step}"
         with contextlib.suppress(OSError), self.log.open("rb") as stream:
             stream.seek(max(0, self.log.stat().st_size - _TAIL))
             return stream.read().decode("utf-8", "replace").strip()
@@ -138,7 +147,7 @@ class DockerWorker:
         """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
         state = self._inspect()
         if not state:
-            return {"kind": "engine", "message": "not started" if self._failure else "the container is gone"}
+            return NOT_STARTED if self._failure else {"kind": "engine", "message": "the container is gone"}
         code = state["ExitCode"]
         if state["OOMKilled"]:
             return {"kind": "oom", "code": code, "limit": self.spawn.settings.docker.memory}
@@ -148,10 +157,12 @@ class DockerWorker:
 
     def _inspect(self) -> dict[str, Any]:
         if not self._state and self._container is not None:
-            with contextlib.suppress(EngineError), engine_errors():
-                self._container.reload()
-                self._state = self._container.attrs["State"]
+            where_possible(self._look)
         return self._state
+
+    def _look(self) -> None:
+        self._container.reload()
+        self._state = self._container.attrs["State"]
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -172,8 +183,7 @@ class DockerWorker:
             self._unwanted = True
         if self._container is not None:
             # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
-            with contextlib.suppress(EngineError), engine_errors():
-                self._container.kill(name)
+            where_possible(lambda: self._container.kill(name))
 
     def close(self) -> None:
         """Remove the container if CLX made it, and the network when it was the last one in it."""
@@ -183,10 +193,12 @@ class DockerWorker:
         if self._container is not None and TYPE_LABEL in self._container.labels:
             _remove(self._container)
         _drop_network(self._client, self.spawn)
-        self._watch.join(timeout=5)
+        self._watch.join(timeout=0 if is_known_to_hang() else 5)
         os.close(self._ended)
         self._ended = -1
         self._client.close()
+        if self._run is not None:
+            _let_go(self.spawn)
         if well and self.log.name:
             self.log.unlink(missing_ok=True)
 
@@ -209,11 +221,21 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
         image = obtain(client, spawn.type, spawn.image or "", spawn.settings.docker)
         if spawn.lifeline:
             start_reaper(spawn.database, spawn.settings.docker.network)
-        ensure_network(client, spawn.settings.docker.network)
+        try:
+            ensure_network(client, spawn.settings.docker.network)
+        except BaseException:
+            _let_go(spawn)
+            raise
     except BaseException:
         client.close()
         raise
     return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image.id, file.name))
+
+
+def _let_go(spawn: Spawn) -> None:
+    """Undo what was done for a worker that :func:`start` started or was about to start."""
+    if spawn.lifeline:
+        worker_closed(spawn.database, spawn.settings.docker.network)
 
 
 def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
@@ -260,19 +282,17 @@ def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
                 _remove(container)
             if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error) or is_ambiguous(error)):
                 _drop_network(client, spawn)
-                raise EngineError(error.fact, error.next_step or "Type: clx docker check") from error
+                raise EngineError(error.fact, error.next_step or _CHECK_IT) from error
             ensure_network(client, spawn.settings.docker.network)
     raise AssertionError
 
 
 def _drop_network(client: Any, spawn: Spawn) -> None:
-    with contextlib.suppress(EngineError), engine_errors():
-        drop_network(client, spawn.settings.docker.network)
+    where_possible(lambda: drop_network(client, spawn.settings.docker.network))
 
 
 def _remove(container: Any) -> None:
-    with contextlib.suppress(EngineError), engine_errors():
-        container.remove(force=True, v=True)
+    where_possible(lambda: container.remove(force=True, v=True))
 
 
 def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:

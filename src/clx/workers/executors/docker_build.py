@@ -225,5 +225,11 @@ def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
             if "error" in step:
                 raise EngineError(
                     f"{recipe.tag} was not built: {step['error'].strip()} {said}".strip(),
-                    f"See what `docker build` says to {dockerfile(recipe.type)}.",
+                    _after_failure(client, recipe),
                 )
+
+
+def _after_failure(client: Any, recipe: Recipe) -> str:
+    if find(client, recipe.base) is None:
+        return f"{recipe.base} is not here. Check the network, or name a base that is: --base-image IMAGE"
+    return f"See what `docker build` says to {dockerfile(recipe.type)}."

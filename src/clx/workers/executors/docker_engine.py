@@ -7,8 +7,10 @@ imports the SDK, and this module only when an engine is asked for.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from clx.errors import EngineError, ToolMissingError
@@ -16,7 +18,12 @@ from clx.errors import EngineError, ToolMissingError
 ANSWER_LIMIT = 10.0
 """Seconds the engine has for an ordinary request before it counts as hanging."""
 DEFAULT_HOST = "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
+_PATIENCE = 60.0
+"""Seconds for which an engine that hung is not asked again for what may as well stay undone."""
 _START_IT = "Start it (Docker Desktop, or: sudo systemctl start docker), or build with --workers direct."
+
+log = logging.getLogger("clx.docker")
+_hangs_until = 0.0
 
 
 def connect(timeout: float = ANSWER_LIMIT) -> Any:
@@ -78,6 +85,28 @@ def _unreachable(error: Exception) -> EngineError:
             "Type: sudo usermod -aG docker $USER (and log in again), or build with --workers direct.",
         )
     return EngineError(f"The container engine at {host} does not answer.", _START_IT)
+
+
+def where_possible(action: Callable[[], object]) -> None:
+    """Do what is good to do, and no loss where it fails: the thing is gone already, or the engine is away.
+
+    While the engine hangs nothing is tried: each request would take its time in vain.
+    """
+    global _hangs_until
+    if is_known_to_hang():
+        return
+    try:
+        with engine_errors():
+            action()
+    except EngineError as error:
+        if "timed out" in str(error.__cause__).lower():
+            _hangs_until = time.monotonic() + _PATIENCE
+            log.warning("%s What is left in it is removed by the next command on this database.", error.fact)
+
+
+def is_known_to_hang() -> bool:
+    """Whether a request was in vain a short time ago."""
+    return time.monotonic() < _hangs_until
 
 
 def is_not_found(error: EngineError) -> bool:

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from clx.errors import EngineError
-from clx.workers.executors.docker_engine import engine_errors
+from clx.workers.executors.docker_engine import engine_errors, is_conflict
 
 LABEL = "clx.network"
 _making = threading.Lock()
@@ -15,37 +15,51 @@ _BUILT_IN = frozenset({"none", "host", "bridge"})
 
 
 def ensure_network(client: Any, name: str) -> None:
-    """See that the network *name* is there.
+    """See that the network *name* is there, once.
 
     Raises:
         EngineError: the engine refuses to make it.
     """
     if name in _BUILT_IN:
         return
-    with _making, engine_errors(f"make the network {name}"):
+    with _making, engine_errors(f"look for the network {name}"):
         if not _find(client, name):
+            _make(client, name)
+        if len(_find(client, name)) > 1:
+            _drop_twins(client, name)
+
+
+def _make(client: Any, name: str) -> None:
+    try:
+        with engine_errors(f"make the network {name}"):
             client.networks.create(name, labels={LABEL: "1"}, check_duplicate=True)
-        _drop_twins(client, name)
+    except EngineError as error:
+        if not is_conflict(error):  # another process was faster
+            raise
 
 
 def _drop_twins(client: Any, name: str) -> None:
-    """Keep one network of the name: two processes that make it at once may both succeed, and neither is usable."""
-    for twin in sorted(_find(client, name), key=lambda network: str(network.id))[1:]:
-        if LABEL in (twin.attrs.get("Labels") or {}):
-            with contextlib.suppress(EngineError), engine_errors():
-                twin.remove()
+    """Leave one network of the name: of two that processes made at the same moment neither can be joined.
+
+    One that has a container in it already stays, for the engine refuses to remove it.
+    """
+    for twin in sorted(_find(client, name), key=lambda network: str(network.id), reverse=True):
+        if len(_find(client, name)) > 1:
+            _remove_own(twin)
 
 
-def drop_network(client: Any, name: str) -> bool:
-    """Remove the network *name* if CLX made it and nobody uses it; says whether it was removed."""
-    removed = False
-    for network in _find(client, name) if name not in _BUILT_IN else ():
-        if LABEL in (network.attrs.get("Labels") or {}):
-            # refused while a container is attached, and not found when somebody else was faster
-            with contextlib.suppress(EngineError), engine_errors():
-                network.remove()
-                removed = True
-    return removed
+def drop_network(client: Any, name: str) -> None:
+    """Remove the network *name* if CLX made it and nobody uses it."""
+    if name not in _BUILT_IN:
+        for network in _find(client, name):
+            _remove_own(network)
+
+
+def _remove_own(network: Any) -> None:
+    """Remove a network that CLX made; one that is in use, or that somebody else has just removed, is left alone."""
+    if LABEL in (network.attrs.get("Labels") or {}):
+        with contextlib.suppress(EngineError), engine_errors():
+            network.remove()
 
 
 def _find(client: Any, name: str) -> list[Any]:

@@ -13,7 +13,14 @@ from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_network import drop_network
-from clx.workers.executors.docker_reaper import DATABASE_LABEL, OWNER_LABEL, SERVICE_LABEL, database_label, strike_off
+from clx.workers.executors.docker_reaper import (
+    DATABASE_LABEL,
+    OWNER_LABEL,
+    SERVICE_LABEL,
+    STARTER_LABEL,
+    database_label,
+    strike_off,
+)
 from clx.workers.identity import is_gone
 
 
@@ -70,4 +77,6 @@ def _is_orphan(container: Any, database: Database) -> bool:
     rows = [row for row in WorkerTable(database).list(live=False) if row.container_id == container.id]
     if rows:
         return all(row.ended_at is not None for row in rows)
-    return bool(container.status not in {"created", "running", "paused", "restarting"})
+    if container.status == "created":  # of a supervisor that was killed before it started what it had made
+        return is_gone(container.labels.get(STARTER_LABEL, ""))
+    return bool(container.status not in {"running", "paused", "restarting"})

@@ -20,6 +20,12 @@ from clx.workers.adoption import adopt
 from clx.workers.executors.docker import bind, database_inside_of, invoking_user
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import obtain
+from clx.workers.executors.docker_reaper import (
+    dismiss_idle_reapers,
+    labels_of_owner,
+    start_reaper,
+    worker_closed,
+)
 from clx.workers.platforms import sharing_warning, surroundings
 
 _LOOK_LIMIT = 60.0
@@ -47,12 +53,12 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
         adopt(WorkerTable(database), client)
         if found:
-            _check_sharing(client, database, found[0].id)
+            _check_sharing(client, database, found[0].id, settings)
     warning = sharing_warning(str(database.path), surroundings(database.path))
     return [warning] if warning else []
 
 
-def _check_sharing(client: Any, database: Database, image: str) -> None:
+def _check_sharing(client: Any, database: Database, image: str, settings: DockerSettings) -> None:
     """Look from inside a container once per engine, user and place of the database."""
     with engine_errors():
         engine = client.info()["ID"]
@@ -62,7 +68,12 @@ def _check_sharing(client: Any, database: Database, image: str) -> None:
     encoded = msgspec.json.encode([*known.items(), str(database.path)])
     if proof.is_file() and proof.read_bytes() == encoded:
         return
-    answer = database.write("look_from_inside", lambda _connection: _look(client, database, image))
+    start_reaper(database.path, settings.network)  # should this process be killed while the container looks
+    try:
+        answer = database.write("look_from_inside", lambda _connection: _look(client, database, image))
+    finally:
+        worker_closed(database.path, settings.network)
+        dismiss_idle_reapers()
     _judge(answer, database)
     proof.parent.mkdir(exist_ok=True)
     proof.write_bytes(encoded)
@@ -76,7 +87,7 @@ def _look(client: Any, database: Database, image: str) -> str:
         "mounts": [bind(database.path)],
         "user": invoking_user(client),
         "network": "none",
-        "labels": {"clx.probe": "1"},
+        "labels": {"clx.probe": "1", **labels_of_owner(database.path)},
     }
     with engine_errors("look at the database from inside a container"):
         container = client.containers.create(image, **options)
