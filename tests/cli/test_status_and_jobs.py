@@ -272,3 +272,15 @@ def test_database_that_may_not_be_written(scene: Scene) -> None:
     """REQ-7.3: the fact, and what to do."""
     failed = scene.clx(*START, "--db-path", "/proc/clx/jobs.db", code=4)
     assert "--db-path" in failed.stderr
+
+
+def test_status_of_a_queue_that_builds_no_courses(scene: Scene) -> None:
+    """Nobody is told to start services for jobs of somebody's own program; a batch with a callback has no owner."""
+    from clx import NewJob, Queue
+
+    scene.state.mkdir(exist_ok=True)
+    with Queue.open(scene.state / "jobs.db") as queue:
+        queue.enqueue_batch([NewJob("resize")], NewJob("mail"))
+    said = scene.clx("status").stdout
+    assert "1 resize job(s) wait and no worker takes them. Start the program that does them." in said
+    assert "Batch 1: 1 queued" in said

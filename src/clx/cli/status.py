@@ -107,6 +107,8 @@ def _text(found: dict[str, Any]) -> str:
     for batch in found["batches"]:
         states = ", ".join(f"{count} {state}" for state, count in sorted(batch["jobs"].items())) or "no jobs yet"
         told = f"abandoned, {batch['reason']}; {states}" if batch["state"] == "abandoned" else states
-        lines.append(f"Batch {batch['id']} ({batch['name']}, pid {batch['pid']}): {told}")
+        whose = [batch["name"], f"pid {batch['pid']}" if batch["pid"] else ""]  # a batch with a callback has no owner
+        named = f" ({', '.join(filter(None, whose))})" if any(whose) else ""
+        lines.append(f"Batch {batch['id']}{named}: {told}")
     lines += [f"Warning: {text}" for text in found["warnings"]]
     return "\n".join(lines)

@@ -102,7 +102,11 @@ def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
     served = {(each.row.type, each.row.pool) for each in members if each.status in {"idle", "busy", "hung"}}
     return [
         f"{each.count + each.delayed} {each.type} job(s) wait and no worker takes them. "
-        "Start some: clx start-services, or build again."
+        + (
+            "Start some: clx start-services, or build again."
+            if each.type in KINDS
+            else "Start the program that does them."
+        )
         for each in queued
         if (each.type, each.pool) not in served
     ]
