@@ -40,6 +40,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three worker images, built from this tree on local bases; nothing is done for those that are current."""
     from clx.workers.executors.docker_build import make_wheel
 
+    _run("bash", str(_ENGINE / "tools.sh"))
     _run("bash", str(_ENGINE / "mkbase.sh"))
     folder = tmp_path_factory.mktemp("images")
     wheel = str(make_wheel(folder))
