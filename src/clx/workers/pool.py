@@ -16,6 +16,8 @@ For workers that outlive the program see ``clx start-services``.
 from __future__ import annotations
 
 import logging
+import select
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -94,8 +96,9 @@ class WorkerPoolManager:
         self.database = Database.open(path, **database_options(self._settings))
         self._crew = KeptCrew(self.database, self._settings, log.warning)
         self._lock = threading.RLock()
-        self._ending = threading.Event()
+        self._closed = False
         self._monitor: threading.Thread | None = None
+        self._end_monitor: socket.socket | None = None
 
     # -- starting ---------------------------------------------------------------------------------
 
@@ -149,18 +152,43 @@ class WorkerPoolManager:
             )
 
     def start_monitoring(self, check_interval: float = 1.0) -> None:
-        """Keep the workers up from a thread of its own: deaths are noticed and replaced every *check_interval* s."""
+        """Keep the workers up from a thread of its own: one that ends is noticed at once and replaced.
+
+        Args:
+            check_interval: seconds between two looks at what cannot be noticed at once, such as containers.
+        """
         if self._monitor is None:
-            self._ending.clear()
-            self._monitor = threading.Thread(target=self._keep, args=(check_interval,), name="clx pools", daemon=True)
+            ending, self._end_monitor = socket.socketpair()
+            self._monitor = threading.Thread(
+                target=self._keep, args=(check_interval, ending), name="clx pools", daemon=True
+            )
             self._monitor.start()
 
-    def _keep(self, interval: float) -> None:
-        while not self._ending.wait(interval):
-            try:
-                self._look()
-            except Exception:
-                log.exception("looking after the workers failed; it is tried again")
+    def _keep(self, interval: float, ending: socket.socket) -> None:
+        with ending:
+            while not self._await_death(interval, ending):
+                try:
+                    self._look()
+                except Exception:
+                    log.exception("looking after the workers failed; it is tried again")
+                    if select.select([ending], [], [], interval)[0]:
+                        return
+
+    def _await_death(self, interval: float, ending: socket.socket) -> bool:
+        """Until a worker ends, or for *interval* seconds; true when the monitoring is to end."""
+        with self._lock:
+            waiting = [ending.fileno(), *self._crew.descriptors()]
+        try:
+            return ending.fileno() in select.select(waiting, [], [], interval)[0]
+        except (OSError, ValueError):  # somebody else has just buried one of them
+            return False
+
+    def stop_monitoring(self) -> None:
+        """Look after the workers no more; they go on. Idempotent."""
+        if self._monitor is not None and self._end_monitor is not None:
+            self._end_monitor.close()
+            self._monitor.join()
+            self._monitor = self._end_monitor = None
 
     def pool(self, worker_type: str) -> str:
         """The pool to queue jobs in for these workers; names their mode, version and tools.
@@ -193,10 +221,7 @@ class WorkerPoolManager:
 
     def stop_pools(self, timeout: float | None = None) -> None:
         """End the workers; jobs not finished within *timeout* seconds (default: the grace period) are handed back."""
-        self._ending.set()
-        if self._monitor is not None:
-            self._monitor.join()
-            self._monitor = None
+        self.stop_monitoring()
         with self._lock:
             self._crew.stop(
                 grace=self._settings.workers.grace_period if timeout is None else timeout, reason="pools were stopped"
@@ -206,8 +231,10 @@ class WorkerPoolManager:
 
     def close(self) -> None:
         """End the workers and close the database. Idempotent."""
-        self.stop_pools()
-        self.database.close()
+        if not self._closed:
+            self.stop_pools()
+            self.database.close()
+            self._closed = True
 
     def __enter__(self) -> Self:
         try:
@@ -244,6 +271,4 @@ def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level:
 
 
 def _wait(descriptor: int) -> None:
-    import select
-
     select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)

@@ -49,6 +49,15 @@ def test_starts_counts_keeps_and_stops(scene: Scene) -> None:
     assert scene.left() == []
 
 
+def test_a_killed_worker_is_noticed_between_two_looks(scene: Scene) -> None:
+    """Looks are an hour apart; the end of a process of this machine wakes the monitoring."""
+    with WorkerPoolManager(scene.database, worker_configs=ONE) as pools:
+        pools.stop_monitoring()
+        pools.start_monitoring(check_interval=3600)
+        scene.kill_worker(scene.workers()[0])
+        until(lambda: [row.id for row in scene.workers()] == [2])
+
+
 @BOTH
 def test_workers_do_jobs_and_leave_with_the_block(scene: Scene) -> None:
     """REQ-6.1: as a context manager; without configuration of any kind (REQ-6.3)."""
