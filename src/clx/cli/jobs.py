@@ -242,15 +242,17 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
         return
     with database:
         queue = Queue(database)
-        before = {job.id for job in queue.get_many(ids) if job.is_live}
+        before = queue.get_many(ids)
         queue.cancel(ids)
-        jobs = queue.get_many(ids)
-    done = [job.id for job in jobs if job.id in before and job.state == "cancelled"]
+        now = {job.id: job.state for job in queue.get_many(ids)}
+    done = [job.id for job in before if job.state == "queued" and now.get(job.id) == "cancelled"]
     click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
-    for job in jobs:
+    for job in before:
         if job.id not in done:
+            # one that ran and is cancelled by now was stopped by its worker at once
+            stopped = job.state == "running" and now.get(job.id) in {"running", "cancelled"}
             runs = f"runs; worker #{job.worker_id} is told to stop it"
-            click.echo(f"Job {job.id} {runs if job.is_live else _OVER[job.state]}.")
+            click.echo(f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}.")
 
 
 def _chosen(

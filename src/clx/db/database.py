@@ -183,6 +183,18 @@ class Database:
 
         return self._file is None or (_file_number(self.path) == self._file and not deleted_handles(self.path))
 
+    def require_in_place(self) -> None:
+        """See that what has just been committed is in the file of that name: the cheap half of :meth:`is_in_place`.
+
+        Raises:
+            DatabaseError: it was removed or replaced.
+        """
+        if self._file is not None and _file_number(self.path) != self._file:
+            raise DatabaseError(
+                f"{self.path} was removed or replaced while it was used; what is written to it now is lost.",
+                "Start this program again: it makes or finds the file of that name.",
+            )
+
     # -- connections ------------------------------------------------------------------------------
 
     def connection(self) -> Any:
@@ -338,11 +350,6 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         crash_point(f"{name}.after_commit")
-        if self._file is not None and _file_number(self.path) != self._file:
-            raise DatabaseError(
-                f"{self.path} was removed or replaced while it was used; what is written to it now is lost.",
-                "Start this program again: it makes or finds the file of that name.",
-            )
         return value
 
     def _retry(self, name: str, body: Callable[[Any], T]) -> T:

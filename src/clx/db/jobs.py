@@ -42,6 +42,8 @@ __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settl
 
 T = TypeVar("T")
 
+_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
+"""What its caller relies on once it has returned."""
 DEFAULT_LEASE = 30_000
 """Milliseconds a claim lasts unless it is renewed."""
 
@@ -105,6 +107,8 @@ class Queue(Lookup):
             return body(connection, bells)
 
         value = self.database.write(name, whole)
+        if name in _ACKNOWLEDGED:
+            self.database.require_in_place()
         self.database.doorbell.ring(*bells)
         return value
 
@@ -172,13 +176,11 @@ class Queue(Lookup):
         told = encode(callback)
 
         def body(connection: Any, bells: set[str]) -> tuple[int, list[int]]:
-            batch = int(connection.execute(_OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
+            batch = int(connection.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
             bells.update(job.type for job in todo)
             ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
             transitions.want(connection, batch, ids)
-            connection.execute("UPDATE batches SET callback = ? WHERE id = ?", (told, batch))
-            connection.execute(sql.COUNT_PENDING, (batch,))
-            if connection.execute("SELECT pending FROM batches WHERE id = ?", (batch,)).fetchone()[0] == 0:
+            if connection.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
                 transitions.call_back(connection, batch, told, at, bells)
             return batch, ids
 
@@ -493,9 +495,6 @@ class Queue(Lookup):
             return [id_ for id_, run in held if transitions.rescue(connection, id_, run, cause, stderr, at, bells)]
 
         return self._write("rescue_worker", body)
-
-
-_OPEN_OWNERLESS = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?, '', 0, '', ?, ?)"
 
 
 def _lost(job_id: int, run: int) -> LostRunError:

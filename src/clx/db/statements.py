@@ -142,10 +142,13 @@ COUNT_UP = (
     "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
 )
-COUNT_PENDING = (
-    "UPDATE batches SET pending = (SELECT count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
-    "WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running')) WHERE id = ? AND callback IS NOT NULL"
+OPEN_OWNERLESS = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?, '', 0, '', ?, ?)"
+_LIVE_OF_BATCH = (
+    "(SELECT count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
+    "WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running'))"
 )
+SET_CALLBACK = f"UPDATE batches SET callback = ?, pending = {_LIVE_OF_BATCH} WHERE id = ? RETURNING pending"
+COUNT_PENDING = f"UPDATE batches SET pending = {_LIVE_OF_BATCH} WHERE id = ? AND callback IS NOT NULL"
 BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
 )
