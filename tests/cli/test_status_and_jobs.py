@@ -284,3 +284,4 @@ def test_status_of_a_queue_that_builds_no_courses(scene: Scene) -> None:
     said = scene.clx("status").stdout
     assert "1 resize job(s) wait and no worker takes them. Start the program that does them." in said
     assert "Batch 1: 1 queued" in said
+    assert "Start the program that does them." in scene.clx("jobs", "show", "1").stdout

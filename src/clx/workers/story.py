@@ -12,6 +12,7 @@ from clx.db.jobs import Queue
 from clx.db.records import Job
 from clx.db.views import wanted_by
 from clx.settings.schema import JobsSettings
+from clx.workers.kinds import KINDS
 from clx.workers.roster import Member, roster
 
 _STDERR_LINES = 8
@@ -99,6 +100,8 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     if job.pool.startswith("batch:"):
         return [f"{since}: only a worker of its build would take it, and there is none.", "Build again."]
     none = f"no worker of its pool ({job.pool}) is alive{f': {named}' if named else ''}"
+    if job.type not in KINDS:
+        return [f"{since}: {none}.", "Start the program that does them."]
     start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
