@@ -394,6 +394,48 @@ def test_a_removed_database_ends_its_consumers(tmp_path: Path) -> None:
             consumer.run()
 
 
+@pytest.mark.parametrize("result", [{"a": None}, [None], "null", {"text": "a null pointer"}, None, 0, "", {}])
+def test_a_result_is_stored_as_it_is(queue: Queue, result: object) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+
+    assert Consumer(queue, {"t": lambda _job: result}).run(until_idle=True) == 1
+
+    job = queue.get(job_id)
+    assert job is not None
+    assert (job.state, job.result) == ("succeeded", result)
+
+
+def test_stopping_ends_it_after_the_job_at_hand_whatever_waits(queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t") for _ in range(10)])
+    consumer = Consumer(queue, {"t": lambda _job: consumer.stop()})
+    consumer._room = 10
+
+    assert consumer.run() == 1
+    assert [(job.state, job.run - job.released) for job in queue.get_many(ids)] == [("succeeded", 1)] + [
+        ("queued", 0)
+    ] * 9
+
+
+def test_a_locked_table_is_waited_for_and_nothing_is_forgotten(tmp_path: Path) -> None:
+    """Locked while jobs are handed back, and for longer than a lease: all are done, and none counts as a kill."""
+    with Queue.open(tmp_path / "jobs.db", busy_timeout=0.01) as queue, Queue.open(tmp_path / "jobs.db") as other:
+        ids = queue.enqueue_many([NewJob("t", {"n": n}) for n in range(40)])
+
+        def work(job: Job) -> None:
+            if job.payload["n"] == 12 and job.released == 0:
+                connection = other.database.connection()
+                connection.execute("BEGIN IMMEDIATE")
+                waited.wait(1.5)
+                connection.execute("COMMIT")
+
+        waited = threading.Event()
+        consumer = Consumer(queue, {"t": work}, lease=600)
+        consumer._room = 20
+
+        assert consumer.run(until_idle=True) == 40
+        assert [(job.state, job.kills) for job in queue.get_many(ids)] == [("succeeded", 0)] * 40
+
+
 @pytest.fixture
 def many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from clx.db import filesystem
+from clx.db import filesystem, identity
 from clx.db.backup import backup
 from clx.db.check import check
 from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
+from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
@@ -376,3 +377,81 @@ def test_a_backup_gets_through_beside_a_busy_writer(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "copy.db") as copy:
         assert copy.stats()["t"] == {"queued": 5000}
         assert check(copy.database) == []
+
+
+_CHILD = """
+import os, sys
+from clx import NewJob, Queue
+from clx.errors import DatabaseError
+queue = Queue.open(sys.argv[1])
+child = os.fork()
+if child == 0:
+    try:
+        Queue.open(sys.argv[1]).enqueue(NewJob("t"))
+    except DatabaseError as error:
+        print(error.fact)
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(child, 0)
+queue.close()
+if os.fork() == 0:
+    Queue.open(sys.argv[1]).enqueue(NewJob("t"))
+    os._exit(0)
+os.wait()
+with Queue.open(sys.argv[1]) as queue:
+    print(queue.stats())
+"""
+
+
+def test_a_child_may_not_open_what_its_parent_has_open(tmp_path: Path) -> None:
+    """SQLite would take the parent's locks for the child's own, and lose what the child was told is stored."""
+    path = tmp_path / "jobs.db"
+    done = subprocess.run([sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        f"{path} was open in the process that this one was forked from; no locks hold after that.",
+        "{'t': {'queued': 1}}",
+    ], done.stderr
+
+
+def test_closing_a_queue_whose_table_is_locked_closes_it(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as other:
+        with Queue.open(tmp_path / "jobs.db", busy_timeout=0.01) as queue:
+            queue.enqueue(NewJob("t"))
+            queue.claim(["t"])
+            other.database.connection().execute("BEGIN IMMEDIATE")
+        other.database.connection().execute("ROLLBACK")
+        with pytest.raises(DatabaseError, match="closed by this program"):
+            queue.stats()
+
+
+def test_a_database_removed_earlier_raises_no_alarm_for_the_one_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    old = Queue.open(path)
+    old.enqueue(NewJob("t"))
+    for file in tmp_path.glob("jobs.db*"):
+        file.unlink()
+    with Queue.open(path) as queue:
+        queue.enqueue(NewJob("t"))
+        assert queue.database.is_in_place()
+        assert not old.database.is_in_place()
+        (tmp_path / "jobs.db-wal").unlink()
+        assert not queue.database.is_in_place()
+    old.close()
+
+
+def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc is mounted with hidepid others' processes are invisible; a signal still tells that they are there."""
+    other = process_identity().replace(f"/{os.getpid()}/", "/1/")
+    monkeypatch.setattr(identity, "_start_time", lambda _pid: None)
+
+    def refuse(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert not is_gone(other)
+
+    def none_there(_pid: int, _number: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", none_there)
+    assert is_gone(other)

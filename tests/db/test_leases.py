@@ -79,3 +79,18 @@ def test_after_a_step_a_renewed_lease_counts_again_at_its_end() -> None:
     renewed = Lease(1, 1, until=100_600, length=400)
     assert watch.over([], [], now=100_300, monotonic=310) == []
     assert watch.over([renewed], [], now=100_600, monotonic=610) == [renewed]
+
+
+def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(machine: _Machine) -> None:
+    """A full disk or a lock longer than a lease: the first to write again must not take everybody's jobs."""
+    machine.queue.doubt_leases()
+    assert machine.passes(2 * _LEASE) == []
+    machine.beats()
+    for _ in range(25):
+        assert machine.passes(1000) == []
+
+
+def test_after_such_a_time_one_that_stays_silent_is_noticed_within_its_lease(machine: _Machine) -> None:
+    machine.queue.doubt_leases()
+    assert machine.passes(2 * _LEASE) == []
+    assert machine.passes(_LEASE) == [machine.job.id]

@@ -115,17 +115,12 @@ def test_vacuum_gives_space_back(queue: Queue) -> None:
 
 def test_a_need_that_failed_stays_as_long_as_what_it_took_down(queue: Queue) -> None:
     """The dependent may be tried again, and must not run as if its need had been met."""
-    need = queue.enqueue(NewJob("t"), now=0)
-    dependent = queue.enqueue(NewJob("u", needs=[need]), now=0)
-    job = queue.claim(["t"], now=0)[0]
-    queue.fail(job.id, job.run, {"message": "no"}, now=0)
-    queue.retry([need, dependent], now=_YEAR)
-    job = queue.claim(["t"], now=_YEAR)[0]
-    queue.fail(job.id, job.run, {"message": "no"}, now=0)
-    prune(queue.database, Policy(), now=_YEAR)
+    need = _do(queue, NewJob("t"), 0, fail=True)
+    dependent = queue.enqueue(NewJob("u", needs=[need]), now=_YEAR - _DAY)
 
-    assert queue.get(need) is not None
+    assert prune(queue.database, Policy(), now=_YEAR).jobs == 0
     assert queue.retry([dependent], now=_YEAR) == []
+    assert prune(queue.database, Policy(), now=2 * _YEAR).jobs == 2
 
 
 def test_results_of_published_files_never_go(queue: Queue) -> None:
@@ -149,3 +144,13 @@ def test_a_batch_stays_while_one_of_its_jobs_is_live(queue: Queue) -> None:
     assert prune(queue.database, Policy(), now=_YEAR).batches == 0
     queue.end_cancelled(job_id, 1, now=0)
     assert prune(queue.database, Policy(), now=_YEAR).batches == 1
+
+
+def test_a_failed_chain_goes_as_a_whole_when_it_is_old(queue: Queue) -> None:
+    previous = queue.enqueue(NewJob("t"), now=0)
+    for _ in range(5):
+        previous = queue.enqueue(NewJob("u", needs=[previous]), now=0)
+    job = queue.claim(["t"], now=0)[0]
+    queue.fail(job.id, job.run, {"message": "no"}, now=0)
+
+    assert prune(queue.database, Policy(), now=_YEAR).jobs == 6

@@ -103,26 +103,28 @@ class Consumer:
         if self._over.is_set():
             raise QueueError("This consumer has ended; it was struck off.", "Make another.")
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        keeper.start()
-        done = 0
         try:
+            keeper.start()
             with Bells(self.queue.database, self._types) as bells:
                 while not self._stopping.is_set() and self._done < self._limit:
                     bells.silence()
-                    turn = self._turn_or_wait()
-                    done += turn or 0
-                    if turn == 0 and until_idle:
+                    if self._turn_or_wait() != 0:
+                        continue
+                    if self._holding.is_holding():  # the keeper is about to hand it back
+                        self._stopping.wait(_PAUSE)
+                    elif until_idle:
                         break
-                    if turn == 0:
+                    else:
                         bells.wait(rest(self.queue))
         finally:
             self._over.set()
             self._holding.end()
-            keeper.join()
+            if keeper.ident is not None:
+                keeper.join()
             self._leave()
         if self._broken is not None:
             raise self._broken
-        return done
+        return self._done
 
     def _turn_or_wait(self) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
@@ -135,12 +137,16 @@ class Consumer:
 
     def _leave(self) -> None:
         """Report what is done, hand back what is not, and strike this worker off."""
-        try:
-            self._settle(claim=False)
-            self.queue.release_worker(self.worker)
-            WorkerTable(self.queue.database).end(self.worker, "stopped")
-        except ClxError as error:  # its leases tell what it could not say
-            log.warning("%s", error.fact)
+        table = WorkerTable(self.queue.database)
+        for step in (
+            lambda: self._settle(claim=False),
+            lambda: self.queue.release_worker(self.worker),
+            lambda: table.end(self.worker, "stopped"),
+        ):
+            try:
+                step()
+            except ClxError as error:  # its leases tell what it could not say
+                log.warning("%s", error.fact)
 
     # -- jobs -------------------------------------------------------------------------------------
 
@@ -152,15 +158,17 @@ class Consumer:
         self._settle(claim=True)
         while held := self._holding.waiting:
             started = flushed = time.perf_counter()
-            while (job := self._next()) is not None:
+            while not self._stopping.is_set() and (job := self._next()) is not None:
                 self._holding.done(self._do(job))
                 self._done += 1
                 done += 1
                 if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
                     self._settle(claim=False)
                     flushed = time.perf_counter()
+            if self._stopping.is_set():
+                break
             self._adapt(held, time.perf_counter() - started)
-            self._settle(claim=not self._stopping.is_set())
+            self._settle(claim=True)
         return done
 
     def _next(self) -> Job | None:
@@ -177,7 +185,8 @@ class Consumer:
     def _settle(self, *, claim: bool) -> None:
         """Report what is done, and claim as many as there is room for."""
         reports = self._holding.take_reports()
-        room = max(0, min(self._room, self._limit - self._done) - self._holding.waiting) if claim else 0
+        # nothing beside what waits: a job that must be held alone would not be
+        room = min(self._room, self._limit - self._done) if claim and not self._holding.waiting else 0
         if not reports and not room:
             return
         try:
@@ -217,13 +226,15 @@ class Consumer:
                 if (job := self._holding.overrun()) is not None:
                     self._time_out(job)
                 if time.monotonic() >= next_beat:
+                    self._beat()  # before any sweep, so that it does not take what is its own
                     next_beat = time.monotonic() + beat
-                    self._beat()
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SLOW_BEAT
                     self._sweep()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
+                self.queue.doubt_leases()
+                next_beat = time.monotonic()
                 self._over.wait(_PAUSE)
             except BaseException as error:  # without this thread nothing renews the leases: the other one must end
                 self._broken = error
@@ -239,9 +250,10 @@ class Consumer:
     def _relieve(self) -> None:
         """Report what was done before the long job, and hand back what waits behind it."""
         self._settle(claim=False)
-        for job in self._holding.hand_back():
-            with suppress(LostRunError):
-                self.queue.release(job.id, job.run)
+        leaving = self._holding.begin_to_hand_back()
+        if leaving:
+            self.queue.release_many(leaving)
+            self._holding.handed_back()
 
     def _time_out(self, job: Job) -> None:
         error = {"type": "Timeout", "message": f"The job ran longer than {(job.timeout or 0) / 1000:g} seconds."}
@@ -283,6 +295,7 @@ class _Holding:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._reports: list[Report] = []
+        self._leaving: list[Job] = []
         self._is_at_work = False  # also when the job at hand has been given up while its function goes on
         self._taken_at = 0.0
         self._renewed_at = time.monotonic()
@@ -337,12 +350,12 @@ class _Holding:
     def is_holding(self) -> bool:
         """Whether there is anything to do or to report."""
         with self._changed:
-            return bool(self._waiting or self._reports)
+            return bool(self._waiting or self._reports or self._leaving)
 
     def held(self) -> list[tuple[int, int]]:
         """Job and run of everything whose lease must be renewed."""
         with self._changed:
-            jobs = [*self._waiting, *([self._running] if self._running else [])]
+            jobs = [*self._waiting, *self._leaving, *([self._running] if self._running else [])]
             return [(job.id, job.run) for job in jobs] + [(report.job_id, report.run) for report in self._reports]
 
     def renewed(self) -> None:
@@ -367,8 +380,8 @@ class _Holding:
     def is_at_a_long_job(self) -> bool:
         """Whether something is held up by the job at hand."""
         with self._changed:
-            held_up = bool(self._waiting or self._reports) and self._is_at_work
-            return held_up and time.monotonic() - self._taken_at >= _LONG
+            held_up = self._leaving or ((self._waiting or self._reports) and self._is_at_work)
+            return bool(held_up) and time.monotonic() - self._taken_at >= _LONG
 
     def overrun(self) -> Job | None:
         """The job at hand when its time is over, until it is dropped."""
@@ -376,18 +389,23 @@ class _Holding:
             is_over = self._ends_at is not None and time.monotonic() >= self._ends_at
             return self._running if is_over else None
 
-    def hand_back(self) -> list[Job]:
-        """The jobs that have not been begun, which are not held any more."""
+    def begin_to_hand_back(self) -> list[tuple[int, int]]:
+        """Job and run of what has not been begun, and will not be; held until :meth:`handed_back`."""
         with self._changed:
-            back = list(self._waiting)
+            self._leaving += self._waiting
             self._waiting.clear()
-            return back
+            return [(job.id, job.run) for job in self._leaving]
+
+    def handed_back(self) -> None:
+        """The table has taken them back."""
+        with self._changed:
+            self._leaving.clear()
 
     def wait(self, seconds: float) -> None:
         """For *seconds*, or shorter while something might be held up."""
         with self._changed:
             if not self._ended:
-                if self._waiting or (self._reports and self._is_at_work):
+                if self._waiting or self._leaving or (self._reports and self._is_at_work):
                     seconds = min(seconds, _LONG / 2)
                 if self._ends_at is not None:
                     seconds = min(seconds, self._ends_at - time.monotonic())

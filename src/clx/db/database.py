@@ -7,6 +7,7 @@ with BUSY_SNAPSHOT whatever the timeout. The COMMIT is the acknowledgement.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,15 +33,18 @@ _JOURNAL_MODES = ("wal", "delete", "keep", None)
 """Seconds; in DELETE mode waiting is not fair: up to 19 s were measured with four writers."""
 
 
-_OPEN: set[Any] = set()
-"""Every open connection. Kept here, so that a forked child frees, and by that closes, none of its parent's: closing
-one would undo what the parent is at, and wait for ever for a lock that a thread of the parent held."""
+_OPEN: dict[Any, tuple[int, int] | None] = {}
+"""Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none
+of its parent's: closing one would undo what the parent is at, and wait for ever for a lock one of its threads held."""
+_inherited: set[tuple[int, int]] = set()
+"""Files that the process this one was forked from had open: here SQLite believes to hold their locks already."""
 
 
 def _keep_in_child() -> None:
     if _OPEN:
         import ctypes
 
+        _inherited.update(file for file in _OPEN.values() if file is not None)
         for connection in _OPEN:  # not even at exit: never freed
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
@@ -58,12 +62,12 @@ class _Held:
         closed: whether it is of no more use.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, file: tuple[int, int] | None) -> None:
         self.connection = connection
         self.lock = threading.RLock()
         self.closed = False
         self._pid = os.getpid()
-        _OPEN.add(connection)
+        _OPEN[connection] = file
 
     def close(self) -> None:
         if os.getpid() != self._pid:
@@ -71,7 +75,7 @@ class _Held:
         with self.lock:
             self.closed = True
             self.connection.close()
-        _OPEN.discard(self.connection)
+        _OPEN.pop(self.connection, None)
 
     def __del__(self) -> None:
         self.close()
@@ -179,9 +183,9 @@ class Database:
 
     def is_in_place(self) -> bool:
         """Whether the file that was opened is still the one of that name; what is written to another is lost."""
-        from clx.db.filesystem import deleted_handles
+        from clx.db.filesystem import lost_log
 
-        return self._file is None or (_file_number(self.path) == self._file and not deleted_handles(self.path))
+        return self._file is None or (_file_number(self.path) == self._file and not lost_log(self.path))
 
     def require_in_place(self) -> None:
         """See that what has just been committed is in the file of that name: the cheap half of :meth:`is_in_place`.
@@ -208,11 +212,20 @@ class Database:
         if held is None or held.closed:
             if self._closed:
                 raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
-            held = _Held(self._connect())
+            held = self._new_connection()
             self._local.held = held
             with self._lock:
                 self._connections.add(held)
         return held
+
+    def _new_connection(self) -> _Held:
+        if _inherited and _file_number(self.path) in _inherited:
+            raise DatabaseError(
+                f"{self.path} was open in the process that this one was forked from; no locks hold after that.",
+                "Fork before the database is opened, or start processes by spawn.",
+            )
+        connection = self._connect()
+        return _Held(connection, _file_number(self.path))
 
     def _open(self, held: _Held) -> Any:
         """The connection, seen under its lock to be open and to stay so."""
@@ -397,10 +410,12 @@ class Database:
         Raises:
             DatabaseCorruptError: it is neither.
         """
-        if not self.path.is_file():
-            if self.path.exists():
-                raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
+        try:
+            mode = self.path.stat().st_mode
+        except FileNotFoundError:
             return
+        if not stat.S_ISREG(mode):
+            raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
         if self.readonly:
             return
         connection = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from clx.errors import DatabaseError
@@ -65,24 +66,31 @@ def refuse_network(path: Path) -> None:
 def open_files(pid: str) -> list[str]:
     """What the descriptors of process *pid* lead to; empty when it is gone or somebody else's."""
     folder = f"/proc/{pid}/fd"
-    found = []
+    found: list[str] = []
     try:
-        for name in os.listdir(folder):  # noqa: PTH208  (names only)
-            found.append(os.readlink(f"{folder}/{name}"))  # noqa: PTH115
+        names = os.listdir(folder)  # noqa: PTH208  (names only)
     except OSError:
         return found
+    for name in names:
+        try:
+            found.append(os.readlink(f"{folder}/{name}"))  # noqa: PTH115
+        except OSError:
+            continue  # closed meanwhile, as the listing's own
     return found
 
 
-def deleted_handles(path: Path) -> list[str]:
-    """Files of the database that this process has open though they are no longer there."""
-    own = {f"{path}{end} (deleted)" for end in ("", "-wal", "-shm")}
-    return sorted(name.removesuffix(" (deleted)") for name in open_files("self") if name in own)
+def lost_log(path: Path) -> bool:
+    """Whether this process writes to a write-ahead log of the database that is no longer there."""
+    names = Counter(open_files("self"))
+    real = os.path.realpath(path)
+    # the logs of databases of this name that were removed as a whole are nobody's loss
+    return names[f"{real}-wal (deleted)"] > names[f"{real} (deleted)"]
 
 
 def holders(path: Path) -> str:
     """Which processes have the database open, others first, for a message."""
-    wanted = {str(path), f"{path}-wal"}
+    real = os.path.realpath(path)
+    wanted = {real, f"{real}-wal"}
     pids = []
     for pid in os.listdir("/proc") if Path("/proc/self/fd").is_dir() else []:  # noqa: PTH208
         if pid.isdigit() and int(pid) != os.getpid() and wanted & set(open_files(pid)):

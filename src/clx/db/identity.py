@@ -60,5 +60,17 @@ def is_gone(identity: str) -> bool:
     """
     if not is_ours_to_judge(identity):
         return False
-    pid = identity.rsplit("/", 2)[1]
-    return process_identity(int(pid)) != identity
+    pid = int(identity.rsplit("/", 2)[1])
+    found = process_identity(pid)
+    return found != identity and not (found == "" and _is_hidden(pid))
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is such a process that this user may not look at (``hidepid``)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -11,17 +11,15 @@ Rules (design §3), each held by a test:
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.leases import SLACK, Lease, LeaseWatch
-from clx.db.lookup import Lookup
 from clx.db.records import (
     Failure,
     Job,
@@ -35,20 +33,19 @@ from clx.db.records import (
     encode,
     new_jobs,
 )
+from clx.db.rescuing import Rescuing
 from clx.db.validation import check_callback, check_choice, check_claim, check_ids, check_lease
-from clx.errors import LostRunError
+from clx.errors import DatabaseError, LostRunError
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
-T = TypeVar("T")
+log = logging.getLogger("clx.queue")
 
-_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
-"""What its caller relies on once it has returned."""
 DEFAULT_LEASE = 30_000
 """Milliseconds a claim lasts unless it is renewed."""
 
 
-class Queue(Lookup):
+class Queue(Rescuing):
     """The jobs of one database.
 
     Every method that compares or stores times takes ``now`` (milliseconds UTC); left out, it is the
@@ -60,7 +57,6 @@ class Queue(Lookup):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._watch = LeaseWatch()
         self._worker: int | None = None
         self._registering = threading.Lock()
         self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
@@ -84,33 +80,23 @@ class Queue(Lookup):
 
     def close(self) -> None:
         """Hand back what :meth:`claim` took and nobody reported, strike its worker off, and close the database."""
-        if self._worker is not None:
-            from clx.db.workers import WorkerTable
+        from clx.db.workers import WorkerTable
 
-            self.release_worker(self._worker)
-            WorkerTable(self.database).end(self._worker, "closed")
+        try:
+            if self._worker is not None:
+                self.release_worker(self._worker)
+                WorkerTable(self.database).end(self._worker, "closed")
+        except DatabaseError as error:  # its lease tells; closing must not hide why it is closed
+            log.warning("%s", error.fact)
+        finally:
             self._worker = None
-        self.database.close()
+            self.database.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _write(self, name: str, body: Callable[[Any, set[str]], T]) -> T:
-        """One transaction, then the bells that *body* named."""
-        bells: set[str] = set()
-
-        def whole(connection: Any) -> T:
-            bells.clear()
-            return body(connection, bells)
-
-        value = self.database.write(name, whole)
-        if name in _ACKNOWLEDGED:
-            self.database.require_in_place()
-        self.database.doorbell.ring(*bells)
-        return value
 
     # -- putting in -------------------------------------------------------------------------------
 
@@ -212,9 +198,11 @@ class Queue(Lookup):
         """
         check_claim(types, n, lease)
         at = now_ms() if now is None else now
-        if not self._fruitful and not self.may_claim(types, pool, now=at) and not self.rescue(now=now):
-            return []
-        claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        claimed: list[Job] = []
+        if self._fruitful or self.may_claim(types, pool, now=at):
+            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        if not claimed and n and self.rescue(now=now):
+            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
         self._fruitful = bool(claimed)
         return claimed
 
@@ -371,6 +359,16 @@ class Queue(Lookup):
         """
         self._give_back("release", job_id, run, now)
 
+    def release_many(self, runs: Sequence[tuple[int, int]], *, now: int | None = None) -> None:
+        """Hand back jobs, each by id and run, in one transaction; those that are somebody else's now are left alone."""
+        at = now_ms() if now is None else now
+
+        def body(connection: Any, bells: set[str]) -> None:
+            for job_id, run in runs:
+                transitions.release(connection, job_id, run, at, bells)
+
+        self._write("release", body)
+
     def end_cancelled(self, job_id: int, run: int, *, now: int | None = None) -> None:
         """Report that a running job stopped because it was told to; one that is wanted again waits instead.
 
@@ -448,53 +446,6 @@ class Queue(Lookup):
 
         wait_for_jobs(self, job_ids, timeout)
         return self.get_many(job_ids)
-
-    def rescue(self, *, now: int | None = None, monotonic: int | None = None) -> list[int]:
-        """Give every job whose lease is over to another worker, or fail it when its runs are used up.
-
-        Args:
-            now: the system's clock; given alone it is trusted, as tests want.
-            monotonic: a clock that is never set, to notice steps of the other
-                (:class:`~clx.db.leases.LeaseWatch`).
-
-        Returns:
-            The ids of the jobs taken from silent workers.
-        """
-        at = now_ms() if now is None else now
-        overdue = [Lease(*row) for row in self.database.read(sql.OVERDUE, {"now": at})]
-        if now is None or monotonic is not None:
-            steady = time.monotonic_ns() // 1_000_000 if monotonic is None else monotonic
-            implausible = [Lease(*row) for row in self.database.read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
-            overdue = self._watch.over(overdue, implausible, at, steady)
-        if not overdue:
-            return []
-
-        def body(connection: Any, bells: set[str]) -> list[int]:
-            return [
-                lease.job_id
-                for lease in overdue
-                if connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
-                and transitions.rescue(connection, lease.job_id, lease.run, {"kind": "silent"}, None, at, bells)
-            ]
-
-        return self._write("rescue", body)
-
-    def rescue_worker(
-        self, worker_id: int, cause: Mapping[str, Any], *, stderr: str | None = None, now: int | None = None
-    ) -> list[int]:
-        """Give the running jobs of a worker known to be dead to another at once.
-
-        Args:
-            cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
-            stderr: its last lines.
-        """
-        at = now_ms() if now is None else now
-
-        def body(connection: Any, bells: set[str]) -> list[int]:
-            held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
-            return [id_ for id_, run in held if transitions.rescue(connection, id_, run, cause, stderr, at, bells)]
-
-        return self._write("rescue_worker", body)
 
 
 def _lost(job_id: int, run: int) -> LostRunError:

@@ -33,6 +33,11 @@ class LeaseWatch:
     def __init__(self) -> None:
         self._offset: int | None = None
         self._suspects: dict[Lease, int] = {}
+        self._distrusted = False
+
+    def distrust(self) -> None:
+        """The table took nothing for a while, nobody could renew: what is over at the next look may yet be renewed."""
+        self._distrusted = True
 
     def over(self, overdue: Sequence[Lease], implausible: Sequence[Lease], now: int, monotonic: int) -> list[Lease]:
         """Which leases are over.
@@ -43,7 +48,8 @@ class LeaseWatch:
             now: the system's clock, milliseconds.
             monotonic: a clock that is never set, milliseconds.
         """
-        stepped = self._offset is not None and abs(now - monotonic - self._offset) > STEP
+        stepped = self._distrusted or (self._offset is not None and abs(now - monotonic - self._offset) > STEP)
+        self._distrusted = False
         self._offset = now - monotonic
         doubtful = {*implausible, *(overdue if stepped else (one for one in overdue if one in self._suspects))}
         self._suspects = {one: self._suspects.get(one, monotonic) for one in doubtful}

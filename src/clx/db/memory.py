@@ -42,10 +42,10 @@ class MemoryDatabase(Database):
         self._local.held = self._only
         return super()._hold()
 
-    def _connect(self) -> Any:
+    def _new_connection(self) -> _Held:
         connection = driver.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
-        return connection
+        return _Held(connection, None)
 
     def close(self) -> None:
         """Forget everything."""

@@ -16,24 +16,41 @@ from clx.errors import QueueError
 OnConflict = Literal["raise", "return", "replace"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
-encode_bytes = msgspec.json.encode
 decode = msgspec.json.decode
-_PLAIN = "Use text, finite numbers, true, false, None, lists and mappings of these."
+_WAYS = "Use text, finite numbers, true, false, None, lists and mappings of these."
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec is to encode for a kind that it does not know: somebody's own mapping, number or text."""
+    match value:
+        case Mapping():
+            return dict(value)
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case str():
+            return "".join(value)
+    raise TypeError(f"objects of type {type(value).__name__} have no form in it")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def encode(value: Any) -> str:
-    """JSON text as the tables keep it.
+    """JSON text as the tables keep it; what is JSON already (:class:`msgspec.Raw`) as it is.
 
     Raises:
         QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character.
     """
     try:
-        encoded = encode_bytes(value)
+        encoded = _encode(value)
+        # NaN becomes null: worth a look only where there is one
+        finite = b"null" not in encoded or isinstance(value, msgspec.Raw | None) or is_finite(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise QueueError(f"JSON cannot say this: {error}.", _PLAIN) from error
-    # NaN becomes null: worth a look only where there is one
-    if b"null" in encoded and value is not None and not is_finite(msgspec.to_builtins(value)):
-        raise QueueError("JSON cannot say this: a number is not finite (NaN or infinite).", _PLAIN)
+        raise QueueError(f"JSON cannot say this: {error}.", _WAYS) from error
+    if not finite:
+        raise QueueError("JSON cannot say this: a number is not finite (NaN or infinite).", _WAYS)
     return encoded.decode()
 
 
@@ -42,9 +59,9 @@ def encode_error(error: Mapping[str, Any]) -> str:
     try:
         return encode(error)
     except QueueError:
-        with suppress(RecursionError):
+        with suppress(RecursionError, QueueError):
             return encode(storable(error))
-    return encode({"type": "Error", "message": "It is told in something that is nested too deeply."})
+    return encode({"type": "Error", "message": "It is told in something that JSON cannot say."})
 
 
 @dataclass(frozen=True, slots=True)

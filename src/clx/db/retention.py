@@ -50,7 +50,8 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
   AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id
                   WHERE w.job_id = jobs.id AND b.state = 'live')
   AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs j ON j.id = d.job_id
-                  WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running') OR jobs.state <> 'succeeded'))"""
+                  WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
+                    OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
 """One that did not succeed stays as long as what it took down with it, which may be tried again."""
 _OLD_WORKERS = """
 DELETE FROM workers WHERE ended_at < :cutoff

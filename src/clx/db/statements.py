@@ -100,7 +100,9 @@ UNMET_NEEDS = (
     "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
 )
-AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = (:waits_for = 0) WHERE id = :id AND state = 'queued'"
+AWAIT_NEEDS = (
+    "UPDATE jobs SET waits_for = :waits_for, ready = (:waits_for = 0) WHERE id = :id AND state = 'queued' RETURNING id"
+)
 STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"

@@ -186,7 +186,10 @@ def _claim_order(job: Job) -> tuple[int, int, int, int]:
 
 
 def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0) -> None:
-    """Count the jobs a worker ended. What it holds at a moment is asked of the jobs, not kept beside them."""
+    """Count the jobs a worker ended, and note that it lived at *now*.
+
+    What it holds at a moment is asked of the jobs, not kept beside them.
+    """
     connection.execute(sql.ACCOUNT, (succeeded, failed, now, worker))
 
 
@@ -339,7 +342,7 @@ def rescue(
         connection.execute(sql.COUNT_KILL, (kills, job_id))
         connection.execute(sql.FAIL, (now, encode(_killer(job_id, kills, cause)), job_id))
     _record(connection, held, now, "rescued", cause=encode(cause), stderr=stderr)
-    account(connection, held.worker, now, failed=1)
+    account(connection, held.worker, 0, failed=1)  # at no moment: its worker has given no sign of life
     if state != "queued":
         _end_dependents(connection, job_id, state, now, bells)
     bells.add(ENDED)
@@ -383,8 +386,8 @@ def retry(connection: Any, job_ids: Sequence[int], now: int, bells: set[str]) ->
     again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(connection, id_, now, bells)]
     for job_id in again:
         needs = dict(connection.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
-        connection.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)})
-        _end_where_a_need_failed(connection, job_id, needs, now, bells)
+        if connection.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
+            _end_where_a_need_failed(connection, job_id, needs, now, bells)  # else it ended with one before it
     left = connection.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()
     return [id_ for id_ in again if (id_,) in left]
 

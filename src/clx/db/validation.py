@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from clx.db.statements import NO_TIME
 from clx.errors import QueueError
 from clx.settings.problems import did_you_mean, shortened
@@ -16,14 +18,18 @@ def _is_whole(value: object, lowest: int = 0, highest: int = NO_TIME) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable()
+    return isinstance(value, str) and "\0" not in value
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(each, int) for each in value)
 
 
 LONGEST = 100 * 365 * 24 * 3600 * 1000
 """Milliseconds that no lease and no pause exceeds."""
 _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
-    ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty"),
+    ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty, without NUL"),
     ("payload", _MISSING, lambda value: isinstance(value, Mapping), "a mapping"),
     ("pool", "", _is_text, "a text"),
     ("key", None, lambda value: isinstance(value, str), "a text, or None"),
@@ -32,7 +38,7 @@ _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("not_before", 0, _is_whole, "milliseconds UTC, a whole number"),
     ("deadline", None, _is_whole, "milliseconds UTC, a whole number, or None"),
     ("timeout", None, lambda value: _is_whole(value, 1), "milliseconds, a whole number from 1, or None"),
-    ("needs", (), lambda value: isinstance(value, Collection) and not isinstance(value, str), "a list of job ids"),
+    ("needs", (), _are_ids, "a list of job ids"),
 )
 """Attribute, the value that needs no look (most jobs have it), whether another is allowed, and what is."""
 
@@ -111,31 +117,38 @@ def check_ids(job_ids: object) -> None:
     Raises:
         QueueError: it is one id, or something else.
     """
-    if not isinstance(job_ids, Collection) or isinstance(job_ids, str):
+    if not _are_ids(job_ids):
         raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id].")
 
 
 def is_finite(value: Any) -> bool:
-    """Whether no number in *value*, plain nested containers, is one that JSON cannot say (NaN, infinite)."""
+    """Whether no number in *value*, something that msgspec encodes, is one that JSON cannot say (NaN, infinite)."""
     left = [value]
     while left:
         match left.pop():
-            case float() as number if not math.isfinite(number):
-                return False
-            case dict() as found:
+            case None | str() | int():
+                continue
+            case float() as number:
+                if not math.isfinite(number):
+                    return False
+            case Mapping() as found:
                 left.extend(found.values())
-            case list() | tuple() as found:
+            case list() | tuple() | set() | frozenset() as found:
                 left.extend(found)
+            case other if (plain := msgspec.to_builtins(other)) is not other:
+                left.append(plain)
     return True
 
 
 def storable(value: Any) -> Any:
     """*value* with everything that JSON cannot say replaced by its text: a failure is always told."""
     match value:
-        case None | bool() | int():
+        case None | bool():
             return value
+        case int():
+            return int(value)
         case float():
-            return value if math.isfinite(value) else repr(value)
+            return float(value) if math.isfinite(value) else repr(value)
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
         case Mapping():

@@ -156,3 +156,25 @@ def test_jobs_tried_again_together_wait_for_each_other(queue: Queue) -> None:
     job = _run(queue)
     queue.finish(job.id, job.run)
     assert [job.id for job in queue.claim(["u"])] == [dependent]
+
+
+def test_retrying_a_chain_below_a_failed_need_counts_each_end_once(queue: Queue) -> None:
+    need = queue.enqueue(NewJob("t"))
+    middle = queue.enqueue(NewJob("u", needs=[need]))
+    last = queue.enqueue(NewJob("u", needs=[middle]))
+    batch, _ = queue.enqueue_batch([NewJob("x")], NewJob("after"))
+    queue.enqueue_many([NewJob("u", key="m", needs=[need]), NewJob("u", key="l", needs=[middle])], batch=batch)
+    job = _run(queue)
+    queue.fail(job.id, job.run, {"message": "no"})
+    chain = [found.id for found in queue.search(batch=batch, state="failed")]
+
+    assert queue.retry([middle, last, *sorted(chain)]) == []
+    assert queue.claim(["after"]) == []
+    queue.cancel([found.id for found in queue.search(type="x")])
+    assert queue.claim(["after"])[0].payload["batch"] == {"id": batch, "succeeded": 0, "failed": 2, "cancelled": 1}
+
+
+def test_a_need_is_an_id(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"))
+    with pytest.raises(QueueError, match="needs"):
+        NewJob("t", needs=[1, "1"])  # type: ignore[list-item]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, UserDict
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -210,7 +212,7 @@ def test_words_and_lists_that_are_none_are_refused(queue: Queue) -> None:
         (lambda: queue.fail(job_id, 1, {}, backoff="x"), "whole number"),  # type: ignore[arg-type]
         (lambda: queue.get(2**70), "2^63"),
         (lambda: queue.cancel([2**70]), "2^63"),
-        (lambda: queue.enqueue(NewJob("t", needs=[[1]])), "2^63"),  # type: ignore[list-item]
+        (lambda: queue.retry([[1]]), "[id]"),  # type: ignore[list-item]
         (lambda: queue.enqueue(NewJob("t", key="\ud800")), "plain text"),
         (lambda: queue.claim(["t"], -1), "whole number"),
         (lambda: queue.claim(["t"], lease=0), "from 1"),
@@ -231,3 +233,42 @@ def test_a_closed_queue_says_so(open_queue: Callable[[], Queue]) -> None:
 
     with pytest.raises(DatabaseError, match="closed by this program"):
         queue.stats()
+
+
+class _Number(int):
+    """As NumPy's numbers are, of a kind of its own."""
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+_OWN_KINDS = [
+    MappingProxyType({"a": None}),
+    UserDict({"a": None}),
+    {"n": _Number(3), "t": _Text("x"), "none": None},
+    {"text": "a null pointer", "list": [None, "null"]},
+    OrderedDict(b=1, a=None),
+]
+
+
+@pytest.mark.parametrize("value", _OWN_KINDS, ids=repr)
+def test_mappings_numbers_and_texts_of_other_kinds_are_what_they_hold(queue: Queue, value: Any) -> None:
+    queue.enqueue(NewJob(_Text("a b\u00a0c\U0001f469\u200d\U0001f680"), value))
+    job = queue.claim(["a b\u00a0c\U0001f469\u200d\U0001f680"])[0]
+    queue.finish(job.id, job.run, value)
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert found.payload == found.result == dict(value)
+
+
+def test_a_failure_with_numbers_of_other_kinds_is_told(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=1))
+    job = queue.claim(["t"])[0]
+    queue.fail(job.id, job.run, {"n": _Number(3), "bad": object()})
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert found.error is not None
+    assert found.error["n"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clx.db.jobs import NewJob, Queue
+from clx.db.workers import WorkerTable, register_this_process
 
 
 def test_a_lease_is_over_at_its_last_moment_and_not_before(queue: Queue) -> None:
@@ -69,8 +70,6 @@ def test_a_worker_ended_on_purpose_gives_its_jobs_back_uncounted(queue: Queue) -
 
 
 def test_only_the_dead_workers_jobs_are_taken(queue: Queue) -> None:
-    from clx.db.workers import register_this_process
-
     queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
     one, two = (register_this_process(queue.database, "t") for _ in range(2))
     first = queue.claim(["t"], worker=one, now=0)[0]
@@ -99,3 +98,23 @@ def test_a_job_put_in_the_place_of_another_starts_afresh(queue: Queue) -> None:
     job = queue.claim(["t"], now=2000)[0]
     assert (job.id, job.run, job.kills, job.error) == (job_id, 3, 0, None)
     assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=2001) == "failed"
+
+
+def test_a_rescue_is_no_sign_of_life_of_the_silent_worker(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=100, now=0)[0]
+    before = WorkerTable(queue.database).get(job.worker_id or 0)
+    queue.rescue(now=10**14)
+
+    after = WorkerTable(queue.database).get(job.worker_id or 0)
+    assert before is not None
+    assert after is not None
+    assert (after.heartbeat_at, after.jobs_failed) == (before.heartbeat_at, 1)
+
+
+def test_a_claim_after_a_fruitful_one_finds_what_silent_workers_hold(queue: Queue) -> None:
+    first, second = queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
+    queue.claim(["t"], lease=100, now=0)
+    assert queue.claim(["t"], lease=10_000, now=0)[0].id == second
+
+    assert [job.id for job in queue.claim(["t"], now=500)] == [first]
