@@ -279,6 +279,6 @@ class Browser:
     def _last_words(self) -> str:
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), 4096, max(0, size - 4096))
-        lines = tail.decode("utf-8", "replace").strip().splitlines()
+        lines = [line for line in tail.decode("utf-8", "replace").strip().splitlines() if ":WARNING:" not in line]
         telling = [line for line in lines if "sandbox" in line.lower()] or lines[-1:]
         return telling[-1] if telling else "the browser ended without a word"
