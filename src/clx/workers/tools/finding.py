@@ -93,8 +93,12 @@ def require(name: str, settings: Settings) -> Tool:
     named = next(_named(name, settings), None)
     if named is None:
         raise ToolMissingError(f"{name} is not installed.", f"Type: {install_hint(name)}")
-    _, where, value = named
-    raise ToolMissingError(f"{where} names {value}, where {name} is not.", f"Correct or remove {where}.")
+    origin, where, value = named
+    raise ToolMissingError(
+        f"{where} names {value}, where {name} is not.",
+        f"Correct or remove {where}.",
+        settings=[where.rpartition(" ")[2]] if origin == "setting" else [],
+    )
 
 
 def cache_root() -> Path:
