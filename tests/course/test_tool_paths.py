@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.course.courses import Course, clx
+from tests.support import require
 
 from clx.settings import SettingsFile, resolve
 from clx.settings.resolve import Resolved
@@ -60,6 +61,27 @@ def test_a_wrong_jar_names_the_file_and_line_that_set_it(course: Course) -> None
     doctor = clx("doctor", str(course.root / "course.yaml"))
     assert doctor.returncode == 3
     assert f" Correct or remove the setting plantuml.jar. It is set in {place}.\n" in doctor.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "key"),
+    [
+        ("pu/a.pu", "@startuml\nA -> B\n@enduml\n", "plantuml.java"),
+        ("drawio/a.drawio", '<mxGraphModel><root><mxCell id="0"/></root></mxGraphModel>', "drawio.executable"),
+    ],
+)
+def test_a_program_that_is_no_such_tool_is_told_before_the_first_job(
+    course: Course, source: str, text: str, key: str
+) -> None:
+    """Once, with exit code 3, not with every diagram."""
+    require("plantuml")
+    require("drawio")
+    course.spec("one")
+    course.deck("one")
+    course.write(f"slides/module_1/topic_100_one/{source}", text)
+    failed = course_build(course, f'{key} = "/bin/false"')
+    assert f"the setting {key} names /bin/false, which does not run: /bin/false -" in failed
+    assert f"Correct or remove the setting {key}. It is set in {course.root / '.clx' / 'config.toml'}:1.\n" in failed
 
 
 def test_a_wrong_variable_is_named(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:

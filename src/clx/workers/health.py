@@ -9,7 +9,8 @@ from pathlib import Path
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.workers.tools import install_hint, locate, require
+from clx.workers.tools import Tool, install_hint, locate, require
+from clx.workers.tools.finding import SETTINGS
 
 _TOOLS = {"plantuml": ("java", "plantuml"), "drawio": ("browser", "drawio")}
 _OPTIONAL = {"plantuml": ("graphviz",), "drawio": ("drawio-math",)}
@@ -65,6 +66,10 @@ def examine(types: Collection[str], settings: Settings) -> list[Finding]:
 
 def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Finding:
     tool = locate(name, settings)
+    if tool is not None and tool.origin == "setting" and (why := _refusal(tool)):
+        key = SETTINGS[name]
+        fact = f"the setting {key} names {tool.path}, which does not run: {why}."
+        return Finding(name, type_, False, required, fact, f"Correct or remove the setting {key}.", key)
     if tool is not None:
         version = f" {tool.version}" if tool.version else ""
         # Debian's jar (2020) knows no allow-list, that of 1.2026.8 lets links and .. through: only the pinned one holds
@@ -76,6 +81,14 @@ def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Findi
     except ToolMissingError as error:
         return Finding(name, type_, False, required, error.fact, error.next_step, "".join(error.settings))
     return Finding(name, type_, False, required, "not found", f"Type: {install_hint(name)}")
+
+
+def _refusal(tool: Tool) -> str:
+    """Why a tool that somebody chose cannot be started; a desktop application may need a display even to say."""
+    from clx.workers.drawio.identity import is_desktop
+    from clx.workers.tools.probe import refusal
+
+    return "" if is_desktop(tool.path) else refusal(tool)
 
 
 def require_tools(types: Collection[str], settings: Settings) -> None:

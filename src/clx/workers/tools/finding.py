@@ -28,6 +28,8 @@ _VARIABLES = {
     "drawio-math": "DRAWIO_MATH",
     "browser": "CHROME_PATH",
 }
+SETTINGS = {"plantuml": "plantuml.jar", "java": "plantuml.java", "browser": "drawio.executable"}
+"""Tool → the setting, as dotted key, that names its place."""
 _PROGRAMS = {
     "java": ("java",),
     "graphviz": ("dot",),
@@ -97,7 +99,7 @@ def require(name: str, settings: Settings) -> Tool:
     raise ToolMissingError(
         f"{where} names {value}, where {name} is not.",
         f"Correct or remove {where}.",
-        settings=[where.rpartition(" ")[2]] if origin == "setting" else [],
+        settings=[SETTINGS[name]] if origin == "setting" else [],
     )
 
 
@@ -128,14 +130,13 @@ def cached(name: str) -> Tool | None:
 
 def _named(name: str, settings: Settings) -> Iterator[tuple[Origin, str, str]]:
     """Every explicit choice of a place for *name*: its origin, what it is called, its value."""
-    chosen: dict[str, tuple[str, str | None]] = {
-        "plantuml": ("the setting plantuml.jar", settings.plantuml.jar),
-        "java": ("the setting plantuml.java", settings.plantuml.java),
-        "browser": ("the setting drawio.executable", settings.drawio.executable),
+    chosen = {
+        "plantuml": settings.plantuml.jar,
+        "java": settings.plantuml.java,
+        "browser": settings.drawio.executable,
     }
-    where, value = chosen.get(name, ("", None))
-    if value:
-        yield "setting", where, value
+    if value := chosen.get(name):
+        yield "setting", f"the setting {SETTINGS[name]}", value
     variable = _VARIABLES.get(name, "")
     if value := os.environ.get(variable):
         yield "environment", f"the variable {variable}", value
