@@ -31,6 +31,7 @@ Messages follow one form: the *fact* in one line, the *next step* to type or do 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 EXIT_DONE = 0
@@ -89,7 +90,17 @@ class StartupError(ClxError):
 
 
 class ToolMissingError(StartupError):
-    """A program or package that a converter needs is absent."""
+    """A program or package that a converter needs is absent.
+
+    Args:
+        fact: what is missing.
+        next_step: what to type or correct.
+        settings: the settings, as dotted keys, that name what is not there.
+    """
+
+    def __init__(self, fact: str, next_step: str = "", *, settings: Sequence[str] = ()) -> None:
+        super().__init__(fact, next_step)
+        self.settings = settings
 
 
 class WorkerStartupError(StartupError):

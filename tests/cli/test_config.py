@@ -23,6 +23,23 @@ def test_show_names_every_origin(scene: Scene) -> None:
     assert re.search(r"workers\.default_worker_count +2 +.*config\.toml:3", table)
 
 
+def test_show_takes_sections(scene: Scene) -> None:
+    """A section stands for its settings, at any depth."""
+    found = list(scene.json("config", "show", "workers.notebook", "jobs")["settings"])
+    assert found == [
+        "workers.notebook.execution_mode", "workers.notebook.count", "workers.notebook.image",
+        "jobs.lease", "jobs.heartbeat", "jobs.max_runs", "jobs.timeout",
+    ]  # fmt: skip
+    assert "work is not a setting" in scene.clx("config", "show", "work", code=2).stderr
+
+
+def test_negative_value_is_a_value(scene: Scene) -> None:
+    """What is wrong with it is said of the setting; options stay options."""
+    refused = scene.clx("config", "set", "jobs.max_runs", "-1", code=2).stderr
+    assert 'jobs.max_runs: "-1" is not a whole number from 1 to 100.' in refused
+    assert "No such option" in scene.clx("config", "set", "--usr", "jobs.max_runs", "1", code=2).stderr
+
+
 @pytest.mark.parametrize("type_", ["notebook", "plantuml", "drawio"])
 def test_every_key_and_type_has_its_variable(scene: Scene, type_: str) -> None:
     """REQ-2.3."""

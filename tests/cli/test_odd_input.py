@@ -83,6 +83,21 @@ def test_interrupted_command_speaks_of_builds_only_where_it_is_one(scene: Scene)
     scene.clx("stop-services")
 
 
+def test_both_signals_at_once_end_a_command_in_order(scene: Scene) -> None:
+    """As a terminal and a service manager send them; many rounds, because which comes first is a race."""
+    scene.state.mkdir()
+    scene.open().close()
+    for number in range(24):
+        follower = scene.begin("status", "--follow", "--format", "json")
+        assert follower.stdout is not None
+        follower.stdout.readline()
+        for each in (signal.SIGINT, signal.SIGTERM) if number % 2 else (signal.SIGTERM, signal.SIGINT):
+            follower.send_signal(each)
+        assert follower.wait(10) in (130, 143)
+        said = [line for line in follower.stdout.read().splitlines() if not line.startswith("{")]
+        assert said in ([], ["Interrupted."])
+
+
 def test_follower_of_a_removed_database_ends(scene: Scene) -> None:
     """What cannot be read is never shown as if nothing had happened."""
     scene.state.mkdir()

@@ -143,7 +143,11 @@ def test_a_failing_deck_fails_alone(course: Course) -> None:
     assert failure["line"] == 2
     assert "undefined_name" in failure["traceback"]
     assert failure["source_line"] == 9
-    assert f"slides_names.py:9 (cell {failure['cell']})" in built.stderr
+    place = f"{failure['source']}:9 (cell {failure['cell']})"
+    told = [line for line in built.stderr.splitlines() if line.startswith("Failed: ")]
+    words = "NameError: name 'undefined_name' is not defined"
+    assert told == [f"Failed: {place}, execute {language}: {words}" for language in ("de", "en")]
+    assert f"notebook: {failure['source']} (execute de) FAILED" in built.stdout
     names = {Path(path).name for path in tree(course.output)}
     assert {"02 Names.ipynb", "02 Names.py", "02 Names.html", "01 values en.html"} <= names
     assert not list(course.output.glob("public/En/*/Slides/Html/Completed/*/02 Names.html"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
-from clx.cli.main import COMMANDS
+from clx.cli.main import COMMANDS, cli
 from clx.cli.reference import pages
 
 ROOT = Path(__file__).parents[2]
@@ -20,11 +21,17 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
     assert written == pages()[name], "run `make docs`"
 
 
-def test_every_command_has_examples_in_its_help() -> None:
-    text = pages()["commands.md"]
-    for command in COMMANDS:
-        section = text.split(f"## clx {command}\n")[1].split("\n## clx ")[0]
-        assert "Example" in section, command
+def test_every_command_has_examples_of_its_own_in_its_help() -> None:
+    waiting: list[tuple[str, click.Command]] = [("clx", cli)]
+    while waiting:
+        name, command = waiting.pop()
+        text = f"{command.help}\n{command.epilog or ''}".partition("Examples:\n")[2]
+        assert any(f"{line.strip()} ".startswith(f"{name} ") for line in text.splitlines()), (name, text)
+        if isinstance(command, click.Group):
+            for each in command.list_commands(click.Context(command)):
+                found = command.get_command(click.Context(command), each)
+                assert found is not None
+                waiting.append((f"{name} {each}", found))
 
 
 def test_every_command_is_in_the_user_guide() -> None:

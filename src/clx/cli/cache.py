@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -54,4 +55,6 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
     click.echo(f"database {found['database_bytes'] / 2**20:.1f} MiB")
 
 
-command.add_command(prune_)
+_prune = copy.copy(prune_)
+_prune.help = (prune_.help or "").replace("clx db", "clx cache")
+command.add_command(_prune)

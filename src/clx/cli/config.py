@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,11 +56,12 @@ def command() -> None:
 @_FORMAT
 @verbose_option
 def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
-    """Every setting with its value, or only those named.
+    """Every setting with its value, or only those named: settings, or whole sections.
 
     \b
     Examples:
       clx config show
+      clx config show workers.notebook jobs.lease
       clx config show --origin workers.notebook.count workers.default_worker_count
       clx config show --format json
     """
@@ -67,7 +69,7 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
     from clx.cli.roster import print_table
     from clx.settings.resolve import resolve
 
-    known = [_key(name).name for name in keys]
+    known = {key for name in keys for key in _keys_of(name)}
     rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
     if format_ == "json":
         document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
@@ -82,6 +84,17 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
 
 def _written(value: Any) -> str:
     return "–" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _keys_of(name: str) -> list[str]:
+    """The settings of the section of that name, or the one setting.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    from clx.settings.keys import all_keys
+
+    return [key for key in all_keys() if key.startswith(f"{name}.")] or [_key(name).name]
 
 
 def _key(name: str) -> Key:
@@ -199,7 +212,15 @@ def _template() -> str:
     return "\n".join(lines) + "\n"
 
 
-@command.command("set")
+class _WithNegativeValues(click.Command):
+    """Takes ``-1`` for the value that it is, to be told why it will not do, rather than for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(re.match(r"-[.\d]", word) for word in args)
+        return super().parse_args(ctx, args)
+
+
+@command.command("set", cls=_WithNegativeValues)
 @click.argument("key")
 @click.argument("value")
 @_scope_option

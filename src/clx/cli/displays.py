@@ -57,10 +57,7 @@ class Shown(Display):
 
     def _tell(self, failure: Failure) -> None:
         error = failure.error
-        click.echo(
-            click.style("Failed: ", fg="red", bold=True) + f"{failure.place}: {error.get('message', 'failed')}",
-            err=True,
-        )
+        click.echo(click.style("Failed: ", fg="red", bold=True) + failure.line, err=True)
         if failure.kept:
             click.echo(f"  {len(failure.kept)} output file(s) of an earlier build stay, stale.", err=True)
         if error.get("next_step"):
@@ -118,7 +115,7 @@ class Plain(Shown):
     def job_failed(self, failure: Failure) -> None:
         """One line; details follow in the summary."""
         self._ended += 1
-        self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.source} FAILED")
+        self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.label} FAILED")
 
     def note(self, text: str) -> None:
         """Worker matters."""

@@ -58,7 +58,7 @@ def command(
             mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
             click.echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
             if not finding.ok:
-                click.echo(f"{'':18} type: {finding.hint}")
+                click.echo(f"{'':18} {finding.hint}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
 
 

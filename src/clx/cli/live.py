@@ -48,8 +48,7 @@ class Live(Shown):
 
     def job_failed(self, failure: Failure) -> None:
         """Above the live part at once; details follow in the summary."""
-        message = str(failure.error.get("message", "failed"))
-        self._console.print(Text.assemble(("Failed: ", "bold red"), f"{failure.place}: {message}"), soft_wrap=True)
+        self._console.print(Text.assemble(("Failed: ", "bold red"), failure.line), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Above the live part."""

@@ -94,8 +94,15 @@ def cli() -> None:
 
 def _interrupt(number: int, _frame: object) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # ending in order takes a moment; a second signal must not break it
+        signal.signal(each, _already_ending)
     raise Interrupted(number)
+
+
+def _already_ending(_number: int, _frame: object) -> None:
+    """Ending in order takes a moment; a second signal must not break it.
+
+    Not SIG_IGN: Python complains of a signal that arrived before its handler went, and children would inherit it.
+    """
 
 
 def main() -> None:
@@ -120,6 +127,9 @@ def main() -> None:
         code = error.exit_code
     except BrokenPipeError:
         code = 0
+    if signal.getsignal(signal.SIGINT) is _already_ending:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # Python's own end would put back what kills
     sys.exit(code if isinstance(code, int) else 0)
 
 

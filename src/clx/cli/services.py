@@ -66,7 +66,7 @@ def start(context: click.Context, /, **options: Any) -> None:
         click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
-    with open_or_make(resolved, path) as database:
+    with open_or_make(resolved, path) as database, resolved.blamed():
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:
         from clx.workers.supervisor import supervise

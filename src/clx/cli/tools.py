@@ -30,7 +30,13 @@ def command() -> None:
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
 @verbose_option
 def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
-    """Where each tool is and which version."""
+    """Where each tool is and which version.
+
+    \b
+    Examples:
+      clx tools list
+      clx tools list --format json
+    """
     from clx.settings.resolve import resolve
     from clx.workers.tools import TOOL_NAMES, install_hint, locate
 

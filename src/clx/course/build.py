@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,36 +138,46 @@ class Build:
         )
         plan = planner.plan()
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
-        missing, outdated = self._compare(plan, ledger, publisher)
-        self._warn(plan.warnings)
-        self._count(plan, missing)
-        reasons = Reasons(root, ledger)
-        self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
-        self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
-        if self.options.dry_run:
-            self.report.dry_run = True
-            self.display.finished(self.report)
-            return self.report
-        with _owned(database) or self._open_new() as writable:
-            ledger = Ledger(writable)
-            publisher.attach(ledger)
-            reasons.attach(ledger)
-            ledger.remember(root, files.learned, planner.closures.learned)
-            self._publish_known(plan, missing, outdated, publisher)
-            if missing:
-                self._run_jobs(missing, writable, publisher, reasons)
-            self._remove_stale(plan, publisher)
-            if missing:
-                from clx.workers.upkeep import prune_if_due  # nothing to run, nothing to tidy up
-
-                prune_if_due(writable)
+        with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
+            missing, outdated = self._compare(plan, ledger, publisher)
+            self._warn(plan.warnings)
+            self._count(plan, missing)
+            reasons = Reasons(root, ledger)
+            self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
+            self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
+            if not self.options.dry_run:
+                with _owned(database) or self._open_new() as writable:
+                    ledger = Ledger(writable)
+                    publisher.attach(ledger)
+                    reasons.attach(ledger)
+                    ledger.remember(root, files.learned, planner.closures.learned)
+                    self._carry_out(plan, missing, outdated, writable, publisher, reasons)
         self._tell_replaced(publisher)
-        publisher.close()
+        self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
         self.report.settle()
         self.report.seconds = time.monotonic() - self._started
         self.display.finished(self.report)
         return self.report
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        missing: list[PlannedJob],
+        outdated: list[tuple[PlannedJob, list[Item]]],
+        database: Database,
+        publisher: Publisher,
+        reasons: Reasons,
+    ) -> None:
+        """Everything that writes: publish what is known, run the rest, remove what is stale."""
+        self._publish_known(plan, missing, outdated, publisher)
+        if missing:
+            self._run_jobs(missing, database, publisher, reasons)
+        self._remove_stale(plan, publisher)
+        if missing:
+            from clx.workers.upkeep import prune_if_due  # nothing to run, nothing to tidy up
+
+            prune_if_due(database)
 
     def _open_new(self) -> Database:
         prepare_state_directory(self._database_path)

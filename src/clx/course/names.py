@@ -46,6 +46,11 @@ def _cut(text: str) -> str:
     return kept
 
 
+def job_label(source: str, task: str) -> str:
+    """What a person calls a job: its source, and what of it where there are several."""
+    return f"{source} ({task})" if task else source
+
+
 def name_problem(text: str) -> str | None:
     """Why *text* cannot be the name of a course or a section, as the end of a sentence; ``None`` if it can.
 

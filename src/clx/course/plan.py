@@ -17,7 +17,7 @@ import msgspec
 
 from clx.course.closure import Closures, DeckFacts
 from clx.course.layout import Layout, SliceDirectory
-from clx.course.names import safe_name
+from clx.course.names import job_label, safe_name
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
@@ -69,7 +69,7 @@ class PlannedJob:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return f"{self.source} ({self.task})" if self.task else self.source
+        return job_label(self.source, self.task)
 
     @property
     def is_diagram(self) -> bool:

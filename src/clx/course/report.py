@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from clx.course.names import job_label
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
 
 
@@ -25,6 +26,17 @@ class Failure:
     task: str
     error: dict[str, Any]
     kept: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What a person calls the job."""
+        return job_label(self.source, self.task)
+
+    @property
+    def line(self) -> str:
+        """The failure in one line: where, in which job, what; two languages fail with the same words."""
+        where = f"{self.place}, {self.task}" if self.task else self.place
+        return f"{where}: {self.error.get('message', 'failed')}"
 
     @property
     def place(self) -> str:

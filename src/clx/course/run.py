@@ -89,7 +89,8 @@ class JobRunner:
             WorkerStartupError: workers do not start.
         """
         self._why = why
-        require_ready(self._database, self._images(jobs), self._settings, self._display.note)
+        with self._resolved.blamed():
+            require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         strike_off_dead(self._database, lease=self._settings.jobs.lease)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease

@@ -118,5 +118,12 @@ def _hint(prefix: tuple[str, ...], name: str) -> str:
 
 
 def _variable_hint(variable: str, known: Mapping[str, str]) -> str:
-    near = closest(variable, known)
-    return f'Did you mean "{near}"?' if near else "`clx config show` lists every setting."
+    """What an unknown variable was meant to be: one of its own section, or of the one its section is a slip of."""
+    sections = {key.removeprefix("CLX_").partition("__")[0] for key in known}
+    section, _, rest = variable.removeprefix("CLX_").partition("__")
+    meant = closest(section, sections)
+    if meant is None:
+        return f"Sections are {', '.join(sorted(sections))}; `clx config show` lists every setting."
+    prefix = f"CLX_{meant}__"
+    near = closest(rest, [key.removeprefix(prefix) for key in known if key.startswith(prefix)])
+    return f'Did you mean "{prefix}{near}"?' if near else f"`clx config show {meant.lower()}` lists its settings."

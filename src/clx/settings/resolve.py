@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from clx.errors import SettingsError
+from clx.errors import SettingsError, ToolMissingError
 from clx.settings.keys import all_keys
 from clx.settings.layers import environment_layer, file_layer, option_layer
 from clx.settings.origin import OptionValue, Origin, Value
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 DEFAULT_ORIGIN = Origin("default", "default")
+_TOOLS = ("notebook.python", "plantuml.jar", "plantuml.java", "drawio.executable")
+"""Settings that name a tool: a bare name is looked up on the path, everything else is a path."""
 
 
 class SettingsFile(NamedTuple):
@@ -65,11 +68,17 @@ def worker_types() -> tuple[str, ...]:
 
 
 class Resolved:
-    """All settings, each with its origin."""
+    """All settings, each with its origin.
+
+    Attributes:
+        settings: as everything uses them: paths of tools are absolute, for workers are run elsewhere.
+    """
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
-        self.settings: Settings = msgspec.convert(_nested(values), Settings)
+        tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
+        absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
+        self.settings: Settings = msgspec.convert(_nested({**values, **absolute}), Settings)
 
     def origin(self, key: str) -> Origin:
         """Where the value of a dotted key came from; ``KeyError`` when there is no such setting."""
@@ -89,7 +98,19 @@ class Resolved:
         value, origin = self._values[key]
         if value is None:
             return None
-        return Path(os.path.normpath((origin.base or Path.cwd()) / Path(value).expanduser()))
+        home = os.path.expanduser(value)  # noqa: PTH111 (pathlib's raises where there is no such user)
+        return Path(os.path.normpath((origin.base or Path.cwd()) / home))
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Errors about a tool that a setting names say where the setting is written."""
+        try:
+            yield
+        except ToolMissingError as error:
+            if not error.settings:
+                raise
+            places = ", ".join(dict.fromkeys(str(self.origin(key)) for key in error.settings))
+            raise ToolMissingError(error.fact, f"{error.next_step} It is set in {places}.") from error
 
     def worker(self, type_: str) -> EffectiveWorker:
         """How workers of *type_* are to be run.

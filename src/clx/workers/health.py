@@ -9,7 +9,8 @@ from pathlib import Path
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.workers.tools import install_hint, locate, require
+from clx.workers.tools import Tool, install_hint, locate, require
+from clx.workers.tools.finding import SETTINGS
 
 _TOOLS = {"plantuml": ("java", "plantuml"), "drawio": ("browser", "drawio")}
 _OPTIONAL = {"plantuml": ("graphviz",), "drawio": ("drawio-math",)}
@@ -35,7 +36,8 @@ class Finding:
         ok: whether it is there.
         required: whether the type cannot work without it.
         detail: where it is and which version, or what is wrong.
-        hint: what to type when it is not there.
+        hint: what to type or correct when it is not there.
+        setting: the setting, as dotted key, that names what is not there.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Finding:
     required: bool
     detail: str
     hint: str
+    setting: str = ""
 
 
 def examine(types: Collection[str], settings: Settings) -> list[Finding]:
@@ -55,7 +58,7 @@ def examine(types: Collection[str], settings: Settings) -> list[Finding]:
         for package, extra in _PACKAGES.get(type_, {}).items():
             there = importlib.util.find_spec(package) is not None
             detail = "installed" if there else "not installed"
-            found.append(Finding(package, type_, there, True, detail, f'pip install "clx[{extra}]"'))
+            found.append(Finding(package, type_, there, True, detail, f'Type: pip install "clx[{extra}]"'))
         for required, names in ((True, _TOOLS.get(type_, ())), (False, _OPTIONAL.get(type_, ()))):
             found += [_tool(name, type_, settings, required=required) for name in names]
     return found
@@ -63,6 +66,10 @@ def examine(types: Collection[str], settings: Settings) -> list[Finding]:
 
 def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Finding:
     tool = locate(name, settings)
+    if tool is not None and tool.origin == "setting" and (why := _refusal(tool)):
+        key = SETTINGS[name]
+        fact = f"the setting {key} names {tool.path}, which does not run: {why}."
+        return Finding(name, type_, False, required, fact, f"Correct or remove the setting {key}.", key)
     if tool is not None:
         version = f" {tool.version}" if tool.version else ""
         # Debian's jar (2020) knows no allow-list, that of 1.2026.8 lets links and .. through: only the pinned one holds
@@ -72,8 +79,16 @@ def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Findi
     try:
         require(name, settings)
     except ToolMissingError as error:
-        return Finding(name, type_, False, required, error.fact, error.next_step.removeprefix("Type: "))
-    return Finding(name, type_, False, required, "not found", install_hint(name))
+        return Finding(name, type_, False, required, error.fact, error.next_step, "".join(error.settings))
+    return Finding(name, type_, False, required, "not found", f"Type: {install_hint(name)}")
+
+
+def _refusal(tool: Tool) -> str:
+    """Why a tool that somebody chose cannot be started; a desktop application may need a display even to say."""
+    from clx.workers.drawio.identity import is_desktop
+    from clx.workers.tools.probe import refusal
+
+    return "" if is_desktop(tool.path) else refusal(tool)
 
 
 def require_tools(types: Collection[str], settings: Settings) -> None:
@@ -86,7 +101,8 @@ def require_tools(types: Collection[str], settings: Settings) -> None:
     if missing:
         facts = [f"{each.name} (for {each.needed_by}): {each.detail}" for each in missing]
         hints = dict.fromkeys(each.hint for each in missing if each.hint)
-        raise ToolMissingError("\n".join(facts), "\n".join(f"Type: {hint}" for hint in hints))
+        blamed = [each.setting for each in missing if each.setting]
+        raise ToolMissingError("\n".join(facts), "\n".join(hints), settings=blamed)
 
 
 _MEMORY = {"notebook": 250 << 20, "plantuml": 250 << 20, "drawio": 700 << 20}

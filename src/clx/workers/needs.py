@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from clx.settings.resolve import Resolved
-from clx.settings.schema import Settings
 from clx.workers.kinds import KINDS, pool_name
 
 
@@ -56,6 +52,7 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
 
     Raises:
         SettingsError: docker mode without an image.
+        ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
         EngineError: the image is not there and cannot be had, or the engine does not answer.
     """
     worker = resolved.worker(type_)
@@ -63,7 +60,8 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
         from clx.workers.executors.docker_images import image_fingerprint
 
         return image_fingerprint(type_, worker.image, resolved.settings.docker)
-    return KINDS[type_].fingerprint(resolved.settings)
+    with resolved.blamed():
+        return KINDS[type_].fingerprint(resolved.settings)
 
 
 class Fingerprints(Mapping[str, dict[str, str]]):
@@ -88,20 +86,3 @@ class Fingerprints(Mapping[str, dict[str, str]]):
 
     def __len__(self) -> int:
         return len(KINDS)
-
-
-def worker_settings(resolved: Resolved) -> Settings:
-    """The settings as workers get them: paths of tools made absolute, for workers run elsewhere."""
-    settings = resolved.settings
-    replace = msgspec.structs.replace
-
-    def absolute(key: str) -> str | None:
-        value = next(value for name, value, _ in resolved.items() if name == key)
-        return str(resolved.path(key)) if value and os.sep in value else value
-
-    return replace(
-        settings,
-        notebook=replace(settings.notebook, python=absolute("notebook.python")),
-        plantuml=replace(settings.plantuml, jar=absolute("plantuml.jar"), java=absolute("plantuml.java")),
-        drawio=replace(settings.drawio, executable=absolute("drawio.executable")),
-    )

@@ -91,6 +91,7 @@ class WorkerPoolManager:
         options = _options(worker_configs, network_name, log_level)
         resolved = resolve(Path(workspace_path or path.parent), options=options)
         types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
+        self._resolved = resolved
         self._settings = settings_for(resolved, path)
         self._wanted = wanted_of(configured_needs(resolved, types), self._settings)
         self.database = Database.open(path, **database_options(self._settings))
@@ -113,7 +114,8 @@ class WorkerPoolManager:
             WorkerStartupError: a worker did not start; all are ended again.
         """
         images = {each.type: each.image if each.mode == "docker" else None for each in self._wanted}
-        require_ready(self.database, images, self._settings, log.warning)
+        with self._resolved.blamed():
+            require_ready(self.database, images, self._settings, log.warning)
         with self._lock:
             self._crew.want(self._wanted)
         try:

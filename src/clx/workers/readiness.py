@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,6 @@ from clx.errors import StartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.health import Finding, examine, require_tools, resource_warnings
-from clx.workers.needs import worker_settings
 from clx.workers.platforms import with_journal_mode
 
 
@@ -48,7 +48,10 @@ def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]
     """
     workers = {type_: resolved.worker(type_) for type_ in types}
     contained = {type_: worker.image for type_, worker in workers.items() if worker.mode == "docker" and worker.image}
-    found = examine([type_ for type_ in types if type_ not in contained], resolved.settings)
+    found = [
+        replace(each, hint=f"{each.hint} It is set in {resolved.origin(each.setting)}.") if each.setting else each
+        for each in examine([type_ for type_ in types if type_ not in contained], resolved.settings)
+    ]
     return found + [_examine_image(type_, image, resolved.settings) for type_, image in contained.items()]
 
 
@@ -59,7 +62,7 @@ def _examine_image(type_: str, image: str, settings: Settings) -> Finding:
     try:
         id_ = image_fingerprint(type_, image, here_only)["image"]
     except StartupError as error:
-        return Finding(image, type_, False, True, error.fact, error.next_step.removeprefix("Type: "))
+        return Finding(image, type_, False, True, error.fact, error.next_step)
     return Finding(image, type_, True, True, f"container image {id_[7:19]}", "")
 
 
@@ -73,9 +76,9 @@ def uses_containers(resolved: Resolved) -> bool:
 
 
 def settings_for(resolved: Resolved, database: Path) -> Settings:
-    """The settings as this process and its workers use them with *database*: tools and journal mode resolved.
+    """The settings as this process and its workers use them with *database*: the journal mode resolved.
 
     Raises:
         SettingsError: docker mode without an image.
     """
-    return with_journal_mode(worker_settings(resolved), database, containers=uses_containers(resolved))
+    return with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))

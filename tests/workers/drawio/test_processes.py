@@ -19,7 +19,9 @@ from tests.workers.drawio.diagrams import cell, model
 from clx.errors import ConversionError, ToolMissingError
 from clx.settings.schema import DrawioSettings, Settings
 from clx.workers.drawio import converter as module
+from clx.workers.drawio.browser import Browser
 from clx.workers.drawio.converter import DrawioConverter
+from clx.workers.tools import locate
 
 PLAIN = model(cell("plain"))
 
@@ -169,6 +171,44 @@ def test_a_browser_that_is_none_is_a_missing_tool(tmp_path: Path) -> None:
     with pytest.raises(ToolMissingError, match="/bin/false does not start"):
         converter.convert({"source": "d.drawio"}, tmp_path, tmp_path, print)
     assert [path.name for path in tmp_path.iterdir()] == ["d.drawio"]
+
+
+def killed_while_starting(directory: Path, *, times: int) -> DrawioConverter:
+    """A converter whose browser is killed by the real signal the first *times* times that it starts."""
+    real = locate("browser", Settings())
+    assert real is not None
+    starts, script = directory / "starts", directory / "browser"
+    starts.touch()
+    script.write_text(
+        f'#!/bin/sh\necho >>"{starts}"\necho "[1:WARNING:sandbox/linux.cc] a warning" >&2\n'
+        f'[ "$(wc -l <"{starts}")" -gt {times} ] || kill -KILL $$\n'
+        f'exec {real.path} "$@"\n'
+    )
+    script.chmod(0o755)
+    (directory / "work").mkdir()
+    return DrawioConverter(Settings(drawio=DrawioSettings(executable=str(script))), directory / "work")
+
+
+def test_a_browser_killed_while_it_starts_is_replaced_within_the_job(tmp_path: Path) -> None:
+    require("drawio")
+    converter = killed_while_starting(tmp_path, times=1)
+    assert Studio(tmp_path, converter).png(PLAIN)
+    converter.close()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_browser_always_killed_while_it_starts_is_a_retryable_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short memory passes: the job is worth another run, unlike one whose browser cannot start."""
+    require("drawio")
+    monkeypatch.setattr(Browser, "_sandbox", True)
+    converter = killed_while_starting(tmp_path, times=1000)
+    with pytest.raises(ConversionError, match="killed while it started") as caught:
+        Studio(tmp_path, converter).png(PLAIN)
+    assert caught.value.retryable
+    assert list((tmp_path / "work").iterdir()) == []
+    assert Browser._sandbox, "what Chromium warns of is no reason to draw without its sandbox"
 
 
 def test_formulas_without_mathjax_name_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

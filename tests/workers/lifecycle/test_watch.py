@@ -8,9 +8,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import pytest
+from tests.course.courses import Course
 from tests.workers.scene import BOTH, Scene, until
+
+from clx.course.build import BuildOptions
+from clx.course.display import Display
+from clx.course.layout import Selection
+from clx.course.report import Report
+from clx.course.session import Session
+from clx.course.watch import build_once
+from clx.errors import ClxError
+from clx.settings.resolve import resolve
 
 DECK = "slides/module_1/topic_100_one/slides_one.py"
 
@@ -151,3 +162,51 @@ def test_killed_watch_leaves_nothing(scene: Scene, watching: Callable[..., Watch
     watch = watching()
     watch.process.kill()
     until(lambda: scene.left() == [], 10)
+
+
+class Overtaking(Display):
+    """A watcher whose author saves a file again as soon as the first page of a build is published."""
+
+    def __init__(self) -> None:
+        self.edited: list[str] = []
+
+    def job_done(self, label: str, fields: dict[str, Any]) -> None:
+        """A page is published: the next edit."""
+        self.edited = ["course.yaml"]
+
+    def begin(self) -> Display:
+        """A build sees no edit yet."""
+        self.edited = []
+        return self
+
+    def done(self, report: Report) -> None:
+        """No build of this watch gets there."""
+        pytest.fail(f"built to its end: {report.as_dict()}")
+
+    def failed(self, error: ClxError) -> None:
+        """Nor fails one."""
+        raise error
+
+    def waiting(self, root: Path) -> None:
+        """Nothing waits here."""
+
+
+def test_overtaken_builds_leave_no_descriptors_open(tmp_path: Path) -> None:
+    """A watch stays in one process for days: each build that an edit overtakes gives back what it had open."""
+    course = Course(tmp_path / "course")
+    course.spec("one", "two")
+    course.write("slides/module_1/topic_100_one/data/values.csv", "1,2\n")
+    author, session = Overtaking(), Session()
+    opened: list[list[str]] = []
+    session.changed = lambda: author.edited
+    options = BuildOptions(course.root / "course.yaml", selection=Selection(formats=frozenset({"code"})))
+    try:
+        for number in range(8):
+            for name in ("one", "two"):
+                course.deck(name, f'# %% tags=["keep"]\nprint("{name} {number}")\n')
+            assert not build_once(options, resolve(course.root), author, session)
+            opened.append([str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()])
+    finally:
+        session.close(grace=2)
+    assert [path for path in opened[-1] if path.startswith(str(course.output))] == []
+    assert len(opened[-1]) == len(opened[2]), opened[-1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from clx.settings.schema import DrawioSettings, PlantUmlSettings, Settings
 from clx.workers.tools import TOOL_NAMES, install_hint, locate, require
 from clx.workers.tools.finding import cache_directory, cache_root
 from clx.workers.tools.pins import PINS
-from clx.workers.tools.probe import probe_version
+from clx.workers.tools.probe import refusal
 
 
 @pytest.fixture
@@ -121,12 +122,22 @@ def test_the_cache_is_the_users_unless_a_variable_says_otherwise(
     assert cache_root().name == "clx"
 
 
-def test_a_tool_that_is_started_tells_its_version() -> None:
-    python = Path(sys.executable)
-    tool = require("browser", Settings(drawio=DrawioSettings(executable=str(python))))
-    assert probe_version(tool) == ".".join(map(str, sys.version_info[:3]))
-    broken = require("browser", Settings(drawio=DrawioSettings(executable="false")))
-    assert probe_version(broken) == ""
+def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
+    """A file that was mended is looked at anew; one that was killed may run the next time."""
+    path = program(nothing / "browser")
+    tool = require("browser", Settings(drawio=DrawioSettings(executable=str(path))))
+    assert refusal(tool) == ""
+    for number, (script, why) in enumerate(
+        [
+            ("#!/bin/sh\necho no libnss3 >&2\nexit 127\n", f"{path} --version ended with exit code 127: no libnss3"),
+            ("#!/bin/sh\nexit 1\n", f"{path} --version ended with exit code 1"),
+            ("#!/nowhere/sh\n", "it cannot be started: No such file or directory"),
+            ("#!/bin/sh\nkill -KILL $$\n", ""),
+        ]
+    ):
+        path.write_text(script)
+        os.utime(path, (number, number))
+        assert refusal(tool) == why
 
 
 def test_the_room_is_light_to_import() -> None:

@@ -68,7 +68,16 @@ Message = dict[str, Any]
 
 
 class BrowserDiedError(Exception):
-    """The browser, or the process that draws its page, ended unexpectedly."""
+    """The browser, or the process that draws its page, ended unexpectedly.
+
+    Attributes:
+        killed: whether a signal ended it, so that another one may live; false when it ended by itself or
+            refused a command.
+    """
+
+    def __init__(self, words: str, *, killed: bool = False) -> None:
+        super().__init__(words)
+        self.killed = killed
 
 
 class ScriptError(Exception):
@@ -169,7 +178,8 @@ class Browser:
             message = self._next(deadline)
             if message.get("id") == number:
                 if "error" in message:
-                    raise BrowserDiedError(f"{method}: {message['error'].get('message')}")
+                    words = f"{method}: {message['error'].get('message')}"
+                    raise BrowserDiedError(words, killed=words.endswith("crashed"))
                 result: dict[str, Any] = message["result"]
                 return result
             if "method" in message:
@@ -249,18 +259,26 @@ class Browser:
         except BlockingIOError:
             return
         except BrokenPipeError:
-            raise BrowserDiedError(self._last_words()) from None
+            raise self._death() from None
         del self._to_send[:written]
 
     def _read(self) -> None:
         data = os.read(self._stdout.fileno(), _CHUNK)
         if not data:
-            raise BrowserDiedError(self._last_words())
+            raise self._death()
         self._received += data
+
+    def _death(self) -> BrowserDiedError:
+        """What became of a browser whose pipe has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_CLOSE_SECONDS)  # how it ended is known once the shell around it has ended, too
+        code = self._process.returncode
+        killed = code is not None and (code < 0 or code > 128)  # a shell adds 128 to the signal of its child
+        return BrowserDiedError(self._last_words(), killed=killed)
 
     def _last_words(self) -> str:
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), 4096, max(0, size - 4096))
-        lines = tail.decode("utf-8", "replace").strip().splitlines()
+        lines = [line for line in tail.decode("utf-8", "replace").strip().splitlines() if ":WARNING:" not in line]
         telling = [line for line in lines if "sandbox" in line.lower()] or lines[-1:]
         return telling[-1] if telling else "the browser ended without a word"

@@ -126,7 +126,12 @@ class DrawioConverter:
         return picture
 
     def _warm(self) -> Exporter:
-        """The browser, started when there is none."""
+        """The browser, started when there is none.
+
+        Raises:
+            BrowserDiedError: it was killed while it started; another one may live.
+            ToolMissingError: it ended by itself, as it would every time.
+        """
         if self._exporter is None:
             math = locate("drawio-math", self._settings)
             site = Site(require("drawio", self._settings).path, math.path if math else None)
@@ -134,6 +139,8 @@ class DrawioConverter:
             try:
                 self._exporter = Exporter(browser, site, self._work_dir)
             except BrowserDiedError as error:
+                if error.killed:
+                    raise BrowserDiedError(f"killed while it started: {error}", killed=True) from error
                 raise ToolMissingError(
                     f"The browser {browser} does not start: {error}",
                     f"Type: {browser} --version, or choose another one with drawio.executable.",

@@ -153,7 +153,7 @@ class Exporter:
         if message["method"] == "Fetch.requestPaused":
             self._answer(message["params"])
         elif message["method"] in {"Inspector.targetCrashed", "Inspector.detached"}:
-            raise BrowserDiedError("the process that draws the page crashed")
+            raise BrowserDiedError("the process that draws the page crashed", killed=True)
 
     def _answer(self, request: dict[str, Any]) -> None:
         """Serve a file of the application; refuse everything else, whatever its scheme."""

@@ -28,6 +28,8 @@ _VARIABLES = {
     "drawio-math": "DRAWIO_MATH",
     "browser": "CHROME_PATH",
 }
+SETTINGS = {"plantuml": "plantuml.jar", "java": "plantuml.java", "browser": "drawio.executable"}
+"""Tool → the setting, as dotted key, that names its place."""
 _PROGRAMS = {
     "java": ("java",),
     "graphviz": ("dot",),
@@ -93,8 +95,12 @@ def require(name: str, settings: Settings) -> Tool:
     named = next(_named(name, settings), None)
     if named is None:
         raise ToolMissingError(f"{name} is not installed.", f"Type: {install_hint(name)}")
-    _, where, value = named
-    raise ToolMissingError(f"{where} names {value}, where {name} is not.", f"Correct or remove {where}.")
+    origin, where, value = named
+    raise ToolMissingError(
+        f"{where} names {value}, where {name} is not.",
+        f"Correct or remove {where}.",
+        settings=[SETTINGS[name]] if origin == "setting" else [],
+    )
 
 
 def cache_root() -> Path:
@@ -124,14 +130,13 @@ def cached(name: str) -> Tool | None:
 
 def _named(name: str, settings: Settings) -> Iterator[tuple[Origin, str, str]]:
     """Every explicit choice of a place for *name*: its origin, what it is called, its value."""
-    chosen: dict[str, tuple[str, str | None]] = {
-        "plantuml": ("the setting plantuml.jar", settings.plantuml.jar),
-        "java": ("the setting plantuml.java", settings.plantuml.java),
-        "browser": ("the setting drawio.executable", settings.drawio.executable),
+    chosen = {
+        "plantuml": settings.plantuml.jar,
+        "java": settings.plantuml.java,
+        "browser": settings.drawio.executable,
     }
-    where, value = chosen.get(name, ("", None))
-    if value:
-        yield "setting", where, value
+    if value := chosen.get(name):
+        yield "setting", f"the setting {SETTINGS[name]}", value
     variable = _VARIABLES.get(name, "")
     if value := os.environ.get(variable):
         yield "environment", f"the variable {variable}", value

@@ -1,34 +1,41 @@
-"""Asking a tool for its version by starting it: for ``clx doctor``, never for a build."""
+"""Starting a tool that a setting names, to see whether it is one: before the first job, not with every one."""
 
 from __future__ import annotations
 
-import re
 import subprocess
+import tempfile
+from functools import lru_cache
 
 from clx.workers.tools.finding import Tool
 
+_OPTIONS = {"java": "-version", "browser": "--version"}
 _LIMIT_S = 20
 
 
-def probe_version(tool: Tool, java: Tool | None = None) -> str:
-    """The version that *tool* reports about itself; empty when it does not run or does not say.
+def refusal(tool: Tool) -> str:
+    """Why *tool* cannot be started, in words; empty when it can, or when it is nothing that is started.
 
-    Args:
-        tool: a located tool.
-        java: the Java to start a jar with; a jar without it keeps the version found when locating.
+    Each file is started once per process, and again when it has changed.
     """
-    if tool.path.suffix == ".jar":
-        if java is None:
-            return tool.version
-        command = [str(java.path), "-Djava.awt.headless=true", "-jar", str(tool.path), "-version"]
-    elif tool.path.is_dir():
-        return tool.version
-    else:
-        options = {"java": "-version", "graphviz": "-V", "browser": "--version"}
-        command = [str(tool.path), options[tool.name]]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+    option = _OPTIONS.get(tool.name)
+    if option is None:
         return ""
-    found = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
-    return found.group(0) if found and done.returncode == 0 else ""
+    return _refusal(str(tool.path), option, tool.path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _refusal(program: str, option: str, _modified: int) -> str:
+    with tempfile.TemporaryFile() as said:  # a pipe would be waited for as long as any child of it lives
+        try:
+            done = subprocess.run(
+                [program, option], stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=_LIMIT_S, check=False
+            )
+        except OSError as error:
+            return f"it cannot be started: {error.strerror}"
+        except subprocess.TimeoutExpired:
+            return f"{program} {option} did not end within {_LIMIT_S} s"
+        if done.returncode <= 0:  # one that somebody killed may run the next time
+            return ""
+        said.seek(0)
+        lines = said.read(4096).decode("utf-8", "replace").strip().splitlines()
+    return f"{program} {option} ended with exit code {done.returncode}" + (f": {lines[-1]}" if lines else "")

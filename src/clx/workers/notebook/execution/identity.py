@@ -57,5 +57,6 @@ def _ask(python: str, _modified: int) -> tuple[str, ...]:
         raise ToolMissingError(
             f"the interpreter {python} cannot be run: {error}",
             "Set notebook.python to a Python interpreter that has ipykernel installed.",
+            settings=["notebook.python"],
         ) from error
     return tuple(answer.stdout.splitlines())
