@@ -128,14 +128,15 @@ class WorkerPoolManager:
 
     def _await_registration(self) -> None:
         workers = self._settings.workers
-        deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1)
+        limit = workers.startup_timeout * (workers.startup_retries + 1)
+        deadline = time.monotonic() + limit
         with self.database.doorbell.listen("build") as bell:
             while not self._look():
                 for fact, next_step in self._crew.given_up.values():
                     raise WorkerStartupError(fact, next_step)
                 if time.monotonic() > deadline:
                     raise WorkerStartupError(
-                        f"Not every worker registered within {workers.startup_timeout:g} s.",
+                        f"Not every worker registered within {limit:g} s.",
                         f"Their logs are in {self.database.state_dir / 'logs'}.",
                     )
                 _wait(bell.fileno())

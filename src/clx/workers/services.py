@@ -28,7 +28,16 @@ from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
-from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, kill_group, open_process, send_signal
+from clx.workers.identity import (
+    foreign_owner,
+    is_gone,
+    is_ours_to_judge,
+    is_stopped,
+    kill_group,
+    open_process,
+    pid_of,
+    send_signal,
+)
 from clx.workers.kept import Wanted, wanted_of
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
@@ -47,6 +56,8 @@ SERVICE = "services"
 """What service workers name as the service they belong to, and the doorbell of their supervisor."""
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
+_ANSWERS_IN = 15.0  # seconds a supervisor has to take notice: starting containers can keep it that long
+_PROBE = 3.0  # seconds between two looks whether the database can be written while workers are awaited
 _SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
 
 
@@ -94,8 +105,11 @@ def start_services(
     Raises:
         ToolMissingError: a type that would run here lacks a tool.
         EngineError: the container engine or an image is not there.
-        WorkerStartupError: they do not start; whatever this call had started is ended again.
+        WorkerStartupError: they do not start, or the supervisor there is does not answer; whatever this call had
+            started is ended again.
+        DatabaseBusyError: the database is locked, so that no worker could register.
     """
+    database.require_writable()
     images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
@@ -103,6 +117,8 @@ def start_services(
         _refuse_beside_another(database)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
+        if old is not None and is_stopped(old.supervisor):
+            raise _no_answer(old, "is stopped")
         if foreground and supervised:
             raise UsageError(
                 f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
@@ -190,25 +206,54 @@ def supervisor_log(state_dir: Path) -> Path:
 def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
     """Wait until every wanted worker has registered."""
     workers = next(iter(state.wanted)).settings.workers
-    deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    limit = workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    began, probed = time.monotonic(), time.monotonic()
     database.doorbell.ring(SERVICE)
-    table = WorkerTable(database)
     with database.doorbell.listen("build") as bell:
         while not _complete(state.wanted, service_workers(database)):
-            for _action, detail in table.events(0, action="startup_failed", after=state.started_at):
+            for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
                 raise WorkerStartupError(detail["fact"], detail["next_step"])
-            if child is not None and child.poll() is not None and not supervisor_lives(read_state(database.state_dir)):
+            if time.monotonic() > probed + _PROBE:
+                database.require_writable()
+                probed = time.monotonic()
+            _require_supervisor(database, state, child, time.monotonic() - began)
+            if time.monotonic() > began + limit:
                 raise WorkerStartupError(
-                    f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
-                    f"Its log is {supervisor_log(database.state_dir)}.",
-                )
-            if time.monotonic() > deadline:
-                raise WorkerStartupError(
-                    f"Not every worker registered within {workers.startup_timeout:g} s.",
+                    f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state_dir / 'logs'}. Check the tools with `clx doctor`.",
                 )
             _wait(bell.fileno())
             bell.silence()
+
+
+def _require_supervisor(
+    database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None, waited: float
+) -> None:
+    """See that the supervisor works: the *child* that was started for it, or one that ran already.
+
+    Raises:
+        WorkerStartupError: it ended, or has not taken notice within the time it has.
+    """
+    now = read_state(database.state_dir)
+    if child is not None:
+        if child.poll() is not None and not supervisor_lives(now):
+            raise WorkerStartupError(
+                f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
+                f"Its log is {supervisor_log(database.state_dir)}.",
+            )
+    elif now is not None and supervisor_lives(now):
+        if is_stopped(now.supervisor):
+            raise _no_answer(now, "is stopped")
+        if waited > _ANSWERS_IN and now.answered < state.started_at:
+            raise _no_answer(now, f"has not answered for {waited:.0f} s")
+
+
+def _no_answer(state: ServiceState, how: str) -> WorkerStartupError:
+    pid, path = pid_of(state.supervisor), Path(state.database)
+    go_on = f"Let it go on: kill -CONT {pid}; or end" if how == "is stopped" else "End"
+    return WorkerStartupError(
+        f"The supervisor of the services on {path}, pid {pid}, {how}.", f"{go_on} all of them: {stop_command(path)}"
+    )
 
 
 def _wait(descriptor: int) -> None:

@@ -77,10 +77,16 @@ class Supervisor:
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
             self._crew.want(state.wanted)
+            self._answer()
         self._crew.tend()
         self._crew.reconcile()
         self._save_lowered()
         self._save_workers()
+
+    def _answer(self) -> None:
+        """Let the command that asked know that somebody listens, before anything that may take long."""
+        asked = self._state.started_at
+        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,18 @@ def start(scene: Scene, *options: str) -> list[int]:
     """Start services; returns the pids of supervisor and workers."""
     scene.clx("start-services", *NOTEBOOK_ONLY, *options)
     return [scene.supervisor(), *(row.pid for row in scene.workers())]
+
+
+@contextlib.contextmanager
+def locked(scene: Scene) -> Iterator[None]:
+    """Another process, this one, holds the write lock of the database."""
+    connection = sqlite3.connect(scene.database, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
 
 
 def remove_database(scene: Scene) -> None:
@@ -168,3 +184,47 @@ def test_file_that_is_no_job_table_is_refused_untouched(scene: Scene, mode: str)
             failed = scene.clx(*command, "--db-path", str(path), code=4, CLX_DATABASE__JOURNAL_MODE=mode)
             assert str(path) in failed.stderr
             assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_start_on_a_locked_database_names_the_holder(scene: Scene) -> None:
+    """As a build does: soon, with exit code 4; nothing is started."""
+    with scene.open():
+        pass
+    began = time.monotonic()
+    with locked(scene):
+        failed = scene.clx("start-services", *NOTEBOOK_ONLY, code=4)
+    assert time.monotonic() - began < 30
+    assert str(scene.database) in failed.stderr
+    assert str(os.getpid()) in failed.stderr
+    assert scene.processes() == []
+    assert not (scene.state / "worker-state.json").exists()
+
+
+def test_database_locked_while_workers_are_awaited(scene: Scene) -> None:
+    """What the supervisor and the workers meet reaches the command that waits for them; nothing of it is left."""
+    with scene.open():
+        pass
+    starting = scene.begin("start-services", *NOTEBOOK_ONLY)
+    until((scene.state / "worker-state.json").exists)
+    with locked(scene):
+        told, _ = starting.communicate(timeout=80)
+    assert starting.returncode == 4, told
+    assert str(os.getpid()) in told
+    scene.clx("stop-services")
+    assert scene.processes() == []
+
+
+def test_supervisor_that_does_not_answer_is_named(scene: Scene) -> None:
+    """Within seconds, with what to type, which then works."""
+    supervisor, *_ = start(scene)
+    scene.kill(supervisor, signal.SIGSTOP)
+    began = time.monotonic()
+    failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2", code=3)
+    assert time.monotonic() - began < 20
+    assert f"pid {supervisor}, is stopped" in failed.stderr
+    assert f"kill -CONT {supervisor}" in failed.stderr
+    scene.kill(supervisor, signal.SIGCONT)
+    scene.clx("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+    assert len(scene.workers()) == 2
+    scene.clx("stop-services")
+    assert scene.processes() == []
