@@ -169,7 +169,8 @@ def _stop_without_database(path: Path, grace: float, error: DatabaseError | None
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.database import state_directory
-    from clx.workers.services import forget_for_user, stop_without_database
+    from clx.workers.service_notes import forget_for_user
+    from clx.workers.services import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

@@ -56,7 +56,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
     from clx.workers.roster import roster
-    from clx.workers.services import databases_with_services
+    from clx.workers.service_notes import databases_with_services
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)

@@ -8,7 +8,6 @@ not undo each other's work; ``services-state`` only while the file is read and w
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import signal
@@ -24,7 +23,7 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import UsageError, WorkerStartupError
+from clx.errors import DatabaseBusyError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
@@ -41,6 +40,7 @@ from clx.workers.identity import (
 from clx.workers.kept import Wanted, wanted_of
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
+from clx.workers.service_notes import forget_for_user, note_for_user
 from clx.workers.service_state import (
     STATE_FILE,
     ServiceState,
@@ -319,7 +319,10 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
     Raises:
         UsageError: they are another user's; nothing was stopped.
+        DatabaseBusyError: the database is locked: their jobs could not be handed back, so nothing was stopped. Where
+            it was locked only while they ended, all have ended; the next call writes that down.
     """
+    database.require_writable()
     with locked(database.state_dir, "services"):
         return _stop(database, grace=timeout)
 
@@ -330,7 +333,12 @@ def _stop(database: Database, *, grace: float) -> Stopped:
     before, state = service_workers(database), state_of(database.path)
     _refuse_another_users(database.path, state, before)
     settings = _end_supervisors(database.path, grace)
-    left = end_services(database, settings, grace=grace)
+    try:
+        left = end_services(database, settings, grace=grace)
+    except DatabaseBusyError:
+        if state is not None:
+            _end_named(database.path, state, settings, 0.0)
+        raise
     _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
     _forget(database.path)
     return Stopped(len(before) - len(left), left)
@@ -358,13 +366,19 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
         _refuse_another_users(database, state)
         living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
         settings = _end_supervisors(database, timeout)
-        _end_processes(state.workers, timeout)
-        if any(each.mode == "docker" for each in state.wanted):
-            from clx.workers.executors.docker_orphans import remove_services
-
-            living += remove_services(database, settings)
+        living += _end_named(database, state, settings, timeout)
         _forget(database)
         return len(living)
+
+
+def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
+    """End the workers that the state file leads to, without the job table; returns the containers among them."""
+    _end_processes(state.workers, grace)
+    if all(each.mode != "docker" for each in state.wanted):
+        return []
+    from clx.workers.executors.docker_orphans import remove_services
+
+    return remove_services(database, settings)
 
 
 def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
@@ -444,47 +458,3 @@ def _end_supervisor(identity: str, seconds: float) -> None:
 def stop_command(path: Path) -> str:
     """What to type to stop the services of a database."""
     return f"clx stop-services --db-path {shlex.quote(str(path))}"
-
-
-# -- which databases have services, per user -----------------------------------------------------
-
-
-def _notes() -> Path:
-    import platformdirs
-
-    return platformdirs.user_state_path("clx", appauthor=False) / "services"
-
-
-def _note_path(database: Path) -> Path:
-    return _notes() / f"{hashlib.sha256(str(database).encode()).hexdigest()[:16]}.json"
-
-
-def note_for_user(database: Path) -> None:
-    """Remember that this database has services, so that other directories' commands can name it."""
-    with contextlib.suppress(OSError):
-        path = _note_path(database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode({"database": str(database)}))
-
-
-def forget_for_user(database: Path) -> None:
-    """The services of this database are gone."""
-    with contextlib.suppress(OSError):
-        _note_path(database).unlink(missing_ok=True)
-
-
-def databases_with_services() -> list[Path]:
-    """Databases of this user whose supervisor runs on this machine; notes of others are removed."""
-    found = []
-    folder = _notes()
-    for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        try:
-            database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
-        except (OSError, msgspec.DecodeError, KeyError):
-            continue
-        if supervisor_lives(state_of(database)):
-            found.append(database)
-        else:
-            with contextlib.suppress(OSError):
-                note.unlink()
-    return found

@@ -228,3 +228,29 @@ def test_supervisor_that_does_not_answer_is_named(scene: Scene) -> None:
     assert len(scene.workers()) == 2
     scene.clx("stop-services")
     assert scene.processes() == []
+
+
+def test_stop_on_a_locked_database_stops_nothing(scene: Scene) -> None:
+    """Jobs could not be handed back: the holder is named, all go on, and the next call ends them."""
+    pids = start(scene)
+    with locked(scene):
+        failed = scene.clx("stop-services", code=4, CLX_DATABASE__BUSY_TIMEOUT="1")
+        assert all(is_alive(pid) for pid in pids)
+    assert str(os.getpid()) in failed.stderr
+    assert "1 worker(s) stopped" in scene.clx("stop-services").stdout
+    assert_stopped(scene, pids)
+
+
+def test_database_locked_while_services_are_stopped(scene: Scene) -> None:
+    """Nobody is left behind by the first call; the second writes it down."""
+    supervisor, worker = start(scene)
+    scene.kill(supervisor, signal.SIGSTOP)  # it takes no notice of SIGTERM: time to lock the database
+    stopping = scene.begin("stop-services", "--timeout", "0", CLX_DATABASE__BUSY_TIMEOUT="1")
+    until(lambda: '"grace": 0' in (scene.state / "worker-state.json").read_text())
+    with locked(scene):
+        told, _ = stopping.communicate(timeout=60)
+        assert stopping.returncode == 4, told
+        assert not is_alive(supervisor)
+        assert not is_alive(worker)
+    assert "No services were running" in scene.clx("stop-services").stdout
+    assert_stopped(scene, [supervisor, worker])
