@@ -38,6 +38,7 @@ from clx.workers.identity import (
     send_signal,
 )
 from clx.workers.kept import Wanted, wanted_of
+from clx.workers.kinds import KINDS
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
 from clx.workers.service_notes import forget_for_user, note_for_user
@@ -453,6 +454,17 @@ def _end_supervisor(identity: str, seconds: float) -> None:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def start_command(state: ServiceState) -> str:
+    """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
+    counts = dict.fromkeys(KINDS, 0)
+    for each in state.wanted:
+        counts[each.type] = counts.get(each.type, 0) + each.count
+    options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
+    contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
+    mode = " --workers docker" if contained else ""
+    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
 
 
 def stop_command(path: Path) -> str:

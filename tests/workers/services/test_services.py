@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from tests.workers.scene import BOTH, ONLY_DECKS, WAITS, Scene, is_alive, until
 
+from clx.db.workers import WorkerRow
+from clx.workers.kept import CRASH_LIMIT
+
 
 def start(scene: Scene, *options: str) -> str:
     return scene.clx("start-services", *ONLY_DECKS, *options).stdout
@@ -23,6 +26,11 @@ def start(scene: Scene, *options: str) -> str:
 def kernel_directories(pid: int) -> list[Path]:
     """What a worker's kernels keep in the directory for temporary files."""
     return list(Path(tempfile.gettempdir()).glob(f"clx-k-{pid}-*"))
+
+
+def kill_and_await_burial(scene: Scene, row: WorkerRow) -> None:
+    scene.kill(row.pid)
+    until(lambda: row.id not in [each.id for each in scene.workers()])
 
 
 def assert_nothing_left(scene: Scene) -> None:
@@ -147,6 +155,37 @@ def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) 
 
 
 @BOTH
+def test_status_warns_of_a_supervisor_that_is_gone(scene: Scene) -> None:
+    """Killed, or from before a reboot: with what to type, which makes it good."""
+    start(scene)
+    supervisor = scene.supervisor()
+    scene.kill(supervisor, signal.SIGSTOP)
+    assert f"kill -CONT {supervisor}" in scene.json("status")["warnings"][0]
+    scene.kill(supervisor)
+    until(lambda: scene.json("status")["services"]["supervisor"] == "gone")
+    [warning] = scene.json("status")["warnings"]
+    assert "The supervisor of the services is gone" in warning
+    assert str(scene.state / "logs" / "supervisor.log") in warning
+    told = scene.clx("status").stdout
+    assert f"Warning: {warning}" in told
+    scene.clx(*warning.partition("Type: clx ")[2].partition(", or:")[0].split())
+    found = scene.json("status")
+    assert (found["services"], found["warnings"]) == ({"supervisor": "running", "wanted": {"notebook": 1}}, [])
+
+
+def test_status_warns_of_workers_that_are_started_no_more(scene: Scene) -> None:
+    """A kind that died too often is idle only to the eye; asking again lifts it."""
+    start(scene)
+    for _ in range(CRASH_LIMIT):
+        [row] = until(scene.workers, 30)
+        kill_and_await_burial(scene, row)
+    found = until(lambda: scene.json("status")["warnings"])
+    assert "No more notebook workers are started as services. The notebook workers died 6 times" in found[0]
+    scene.clx(*found[0].partition("Type: clx ")[2].split())
+    assert len(scene.workers()) == 1
+    assert scene.json("status")["warnings"] == []
+
+
 def test_stop_without_a_supervisor_ends_the_workers(scene: Scene) -> None:
     """REQ-3.5."""
     start(scene, "--notebook-workers", "2")
