@@ -55,7 +55,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     """
     log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
-    from clx.workers.services import start_services, wanted_workers
+    from clx.workers.services import refuse_beside_another, start_services, wanted_workers
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, options["db_path"])
@@ -66,6 +66,7 @@ def start(context: click.Context, /, **options: Any) -> None:
         click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
+    refuse_beside_another(path)  # before a file is made
     with open_or_make(resolved, path) as database:
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:

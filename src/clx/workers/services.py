@@ -115,7 +115,7 @@ def start_services(
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
-        _refuse_beside_another(database)
+        refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
         if old is not None and is_stopped(old.supervisor):
@@ -146,19 +146,20 @@ def start_services(
         return Started(there, [row.id for row in there if row.id not in known_ids], supervised)
 
 
-def _refuse_beside_another(database: Database) -> None:
+def refuse_beside_another(database: Path) -> None:
     """One state directory serves one database's services: its files and locks are theirs.
 
     Raises:
         UsageError: services of another database run from this one's state directory.
     """
-    state = read_state(database.state_dir)
-    if state is None or is_of(state, database.path):
+    state_dir = state_directory(database)
+    state = read_state(state_dir)
+    if state is None or is_of(state, database):
         return
     if supervisor_lives(state) or any(_lives(each) for each in state.workers):
         raise UsageError(
-            f"Services of another database run from {database.state_dir}: {state.database}.",
-            f"Put {database.path.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
+            f"Services of another database run from {state_dir}: {state.database}.",
+            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
         )
 
 

@@ -98,11 +98,14 @@ def test_stop_names_a_path_where_clx_never_was(scene: Scene) -> None:
 
 def test_one_directory_serves_one_database(scene: Scene) -> None:
     """REQ-3.3: the state file has one place; services of a second database beside it are refused, not mixed up."""
+    scene.decks("one")
     data = scene.course.root / "data"
     first, second = (data / f"{name}.db" for name in ("first", "second"))
     scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(first))
     failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(second), code=2)
     assert f"clx stop-services --db-path {first}" in failed.stderr
+    assert not second.exists()
+    scene.build("--db-path", str(second))
     assert "No services were running" in scene.clx("stop-services", "--db-path", str(second)).stdout
     assert scene.json("status", "--db-path", str(second))["services"]["supervisor"] is None
     assert scene.json("status", "--db-path", str(first))["services"]["supervisor"] == "running"
