@@ -155,12 +155,24 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
         return
     if database is None:
         _stop_without_database(path, grace, None)
+        _name_others(path, db_path)
         return
     with database:
         stopped = stop_services(database, timeout=grace)
     for row in stopped.left:
         click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
     click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
+    if not stopped.workers:
+        _name_others(path, db_path)
+
+
+def _name_others(path: Path, db_path: Path | None) -> None:
+    """Nothing ran here: perhaps the services of another database were meant."""
+    from clx.cli.project import services_elsewhere
+    from clx.workers.services import stop_command
+
+    for each in services_elsewhere(path, db_path):
+        click.echo(f"Services run on another database: {stop_command(each)}")
 
 
 def _stop_without_database(path: Path, grace: float, error: DatabaseError | None) -> None:

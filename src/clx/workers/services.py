@@ -23,7 +23,7 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import DatabaseBusyError, UsageError, WorkerStartupError
+from clx.errors import DatabaseBusyError, DatabaseError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
@@ -381,6 +381,22 @@ def _end_named(database: Path, state: ServiceState, settings: Settings, grace: f
     from clx.workers.executors.docker_orphans import remove_services
 
     return remove_services(database, settings)
+
+
+def require_no_services(database: Path) -> None:
+    """See that a job table that is not there has no services that still run.
+
+    Raises:
+        DatabaseError: it was removed under them; names them and how to end them.
+    """
+    state = state_of(database)
+    living = [each for each in (state.supervisor, *state.workers) if _lives(each)] if state else []
+    if living:
+        pids = ", ".join(str(pid_of(each)) for each in living)
+        raise DatabaseError(
+            f"The database {database} was removed, but its services still run: pid {pids}.",
+            f"End them: {stop_command(database)}",
+        )
 
 
 def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:

@@ -59,6 +59,35 @@ def test_stop_without_the_database_ends_everything(scene: Scene) -> None:
     assert not scene.database.exists()
 
 
+def test_services_of_a_removed_database_are_named(scene: Scene) -> None:
+    """Whoever looks learns that they run still, and what ends them."""
+    supervisor, worker = start(scene)
+    scene.kill(supervisor)
+    remove_database(scene)
+    for command in (["workers", "list"], ["status"], ["status", "--db-path", str(scene.database)]):
+        failed = scene.clx(*command, code=4)
+        assert f"was removed, but its services still run: pid {worker}." in failed.stderr
+        assert f"clx stop-services --db-path {scene.database}" in failed.stderr
+    scene.clx("stop-services")
+    assert_stopped(scene, [supervisor, worker])
+    assert "there is no database" in scene.clx("status").stdout
+
+
+def test_services_of_other_databases_are_named_where_nothing_runs(scene: Scene) -> None:
+    """REQ-4.3: from another directory, `status` and `stop-services` say where services do run."""
+    path = scene.course.root / "data" / "jobs.db"
+    scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path))
+    for _ in range(2):  # without a database here, and with one
+        assert f"clx stop-services --db-path {path}" in scene.clx("stop-services").stdout
+        assert f"clx status --db-path {path}" in scene.clx("status").stdout
+        assert scene.json("status")["services_elsewhere"] == [str(path)]
+        with scene.open():
+            pass
+    scene.clx("stop-services", "--db-path", str(path))
+    assert "another database" not in scene.clx("stop-services").stdout
+    assert scene.json("status")["services_elsewhere"] == []
+
+
 def test_stop_without_database_and_supervisor_ends_the_workers(scene: Scene) -> None:
     """REQ-3.5: one that does not listen (SIGSTOP) too."""
     pids = start(scene, "--notebook-workers", "2")
