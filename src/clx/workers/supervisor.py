@@ -25,6 +25,7 @@ from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
+from clx.workers.directories import remove_work_of_services
 from clx.workers.identity import is_ours_to_judge, process_identity
 from clx.workers.kept import KeptCrew
 from clx.workers.logs import logged
@@ -167,6 +168,7 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     for row in mine:
         crew.table.end(row.id, "services were stopped")
     executors.remove_orphans(database, settings)
+    remove_work_of_services(database)
     return [row for row in rows if row not in mine]
 
 

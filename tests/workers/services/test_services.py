@@ -154,7 +154,19 @@ def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) 
     assert_nothing_left(scene)
 
 
-@BOTH
+def test_stop_removes_what_killed_workers_left(scene: Scene) -> None:
+    """A helper that outlived its worker may write after whoever buried that one removed its directory."""
+    start(scene)
+    [row] = scene.workers()
+    kill_and_await_burial(scene, row)
+    scene.course.write(f".clx/work/{row.id}/scratch/profile/Preferences", "written by a browser without an owner")
+    for process in scene.processes():
+        process.kill()
+    scene.clx("stop-services")
+    assert not list((scene.state / "work").rglob("*"))
+    assert_nothing_left(scene)
+
+
 def test_status_warns_of_a_supervisor_that_is_gone(scene: Scene) -> None:
     """Killed, or from before a reboot: with what to type, which makes it good."""
     start(scene)
@@ -186,6 +198,7 @@ def test_status_warns_of_workers_that_are_started_no_more(scene: Scene) -> None:
     assert scene.json("status")["warnings"] == []
 
 
+@BOTH
 def test_stop_without_a_supervisor_ends_the_workers(scene: Scene) -> None:
     """REQ-3.5."""
     start(scene, "--notebook-workers", "2")
