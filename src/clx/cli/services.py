@@ -13,6 +13,7 @@ from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
+    from clx.workers.kept import Wanted
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -74,6 +75,8 @@ def start(context: click.Context, /, **options: Any) -> None:
 
         context.exit(supervise(path))
     _print(started, path, options["format_"], verbose=options["verbose"])
+    if options["format_"] == "table":
+        _name_surplus(started, wanted, path)
 
 
 def _note(text: str) -> None:
@@ -88,6 +91,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
         document = {
             "database": str(path),
             "started": started.new,
+            "supervisor_replaced": started.replaced,
             "workers": [worker_document(row) for row in started.workers],
         }
         click.echo(json.dumps(document, indent=2))
@@ -100,9 +104,23 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
         click.echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
     for row in started.workers if verbose else ():
         click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+    if started.replaced:
+        click.echo("Their supervisor was gone: a new one keeps them now.")
     click.echo(f"Database: {path}")
     click.echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
     click.echo(f"Stop them: {stop_command(path)}")
+
+
+def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
+    """Starting stops nobody: where fewer were asked for than run, say so."""
+    for each in wanted:
+        there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
+        if len(there) > each.count:
+            click.echo(
+                f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
+                f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
+                f"--db-path {shlex.quote(str(path))}"
+            )
 
 
 def _settings_directory(database: Path) -> Path:

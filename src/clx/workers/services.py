@@ -79,6 +79,11 @@ class Started:
     new: list[int]
     supervised: bool
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the supervisor of workers that ran already was gone, so that another keeps them now."""
+        return not self.supervised and len(self.new) < len(self.workers)
+
 
 def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
     """The service workers that the settings ask for.

@@ -154,6 +154,30 @@ def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) 
     assert_nothing_left(scene)
 
 
+def test_start_tells_of_a_new_supervisor_and_of_fewer_workers(scene: Scene) -> None:
+    """Starting stops nobody; the command it names does."""
+    start(scene, "--notebook-workers", "2")
+    assert "supervisor" not in start(scene, "--notebook-workers", "2")
+    scene.kill(scene.supervisor())
+    told = start(scene, "--notebook-workers", "1")
+    assert "Their supervisor was gone: a new one keeps them now." in told
+    assert "notebook: 1 asked for (--notebook-workers), 2 run and stay." in told
+    scene.clx(*told.partition("To have fewer: clx ")[2].split())
+    until(lambda: scene.json("status")["services"]["wanted"] == {"notebook": 1})
+    assert len(scene.workers()) == 1
+
+
+def test_worker_that_did_not_end_in_time_is_no_crash(scene: Scene) -> None:
+    """It was killed on purpose, and that is what is said."""
+    start(scene)
+    [row] = scene.workers()
+    scene.kill(scene.supervisor())
+    scene.kill(row.pid, signal.SIGSTOP)
+    told = scene.clx("stop-services", "--timeout", "0.1").stderr
+    assert f"worker {row.id} did not end in time and was killed" in told
+    assert "died" not in told
+
+
 def test_stop_removes_what_killed_workers_left(scene: Scene) -> None:
     """A helper that outlived its worker may write after whoever buried that one removed its directory."""
     start(scene)
