@@ -211,13 +211,15 @@ def supervisor_log(state_dir: Path) -> Path:
 
 
 def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
-    """Wait until every wanted worker has registered."""
+    """Wait until every wanted worker has registered, and a supervisor that was started has taken over."""
     workers = next(iter(state.wanted)).settings.workers
     limit = workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
     began, probed = time.monotonic(), time.monotonic()
     database.doorbell.ring(SERVICE)
     with database.doorbell.listen("build") as bell:
-        while not _complete(state.wanted, service_workers(database)):
+        while not _complete(state.wanted, service_workers(database)) or not (
+            child is None or supervisor_lives(read_state(database.state_dir))
+        ):
             for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
                 raise WorkerStartupError(detail["fact"], detail["next_step"])
             if time.monotonic() > probed + _PROBE:
