@@ -100,6 +100,27 @@ def test_retry_tells_what_was_done_with_each_job(scene: Scene) -> None:
     assert f"Job {failed} was queued already." in again
 
 
+def test_retry_queues_the_newest_of_those_that_ask_the_same(scene: Scene) -> None:
+    """A deck that failed in two builds left two jobs with one key; one live job of a key is all there can be."""
+    scene.decks("one", "two", cell="1 / 0")
+    scene.build(code=1)
+    scene.build(code=1)
+    failed = scene.jobs("failed")
+    newest = {job.key: job.id for job in sorted(failed, key=lambda job: job.id)}
+    assert (len(failed), len(newest)) == (4, 2)
+    told = scene.clx("jobs", "retry", "--failed").stdout
+    assert "2 job(s) queued again" in told
+    assert sorted(job.id for job in scene.jobs("queued")) == sorted(newest.values())
+    left = [job for job in failed if job.id != newest[job.key]]
+    for job in left:
+        assert f"Job {job.id} asks the same question as job {newest[job.key]}." in told
+    one, other = sorted(left, key=lambda job: job.id)
+    scene.clx("jobs", "cancel", str(newest[other.key]))
+    told = scene.clx("jobs", "retry", str(one.id), str(other.id)).stdout
+    assert f"1 job(s) queued again: {other.id}." in told
+    assert f"Job {one.id} asks the same question as job {newest[one.key]}, which waits already." in told
+
+
 def test_waiting_is_told_since_the_job_became_queued_again(scene: Scene) -> None:
     """Not since it was made: after a retry, and after a worker handed it back."""
     scene.decks("one", cell="1 / 0")

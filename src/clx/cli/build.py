@@ -10,6 +10,7 @@ import click
 
 from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
+from clx.settings.origin import OptionValue
 
 _EPILOG = """\b
 Examples:
@@ -116,13 +117,14 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
 
 
 def _settings(context: click.Context, course: Path, options: dict[str, Any]) -> Any:
-    import msgspec
-
-    resolved = settings_from(context, course.absolute().parent)
-    if options["no_auto_start"]:
-        workers = msgspec.structs.replace(resolved.settings.workers, auto_start=False)
-        resolved.settings = msgspec.structs.replace(resolved.settings, workers=workers)
-    return resolved
+    if options["no_auto_start"] and options["force_new_workers"]:
+        raise UsageError(
+            "--no-auto-start and --force-new-workers do not go together: "
+            "workers that run would not be used, and others not be started.",
+            "Leave one of them out.",
+        )
+    auto_start = OptionValue(False if options["no_auto_start"] else None, "--no-auto-start")
+    return settings_from(context, course.absolute().parent, {"workers.auto_start": auto_start})
 
 
 def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:

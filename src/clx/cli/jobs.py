@@ -12,6 +12,7 @@ from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbos
 
 if TYPE_CHECKING:
     from clx.db.database import Database
+    from clx.db.jobs import Queue
     from clx.db.records import Job, JobState
 
 _OVER = {
@@ -185,6 +186,8 @@ def _unknown(job_id: int) -> Exception:
 def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, verbose: bool) -> None:
     """Queue failed or cancelled jobs again. A build does the same by itself when it is run again.
 
+    Of several that ask the same question (a deck that failed in two builds) the newest is queued.
+
     \b
     Examples:
       clx jobs retry 42 43
@@ -207,17 +210,43 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
                 f"Job {done[0]} succeeded: there is nothing to try again.",
                 "Name the others alone. `clx build --force` runs everything again.",
             )
+        left = _left_out(queue, list(before.values()))
         try:
-            queued = queue.retry(ids)
+            queued = queue.retry([id_ for id_ in ids if id_ not in left])
         except JobExistsError as error:
             raise UsageError(
-                f"Job {error.job_id}, which asks the same question as one of these, waits or runs already.",
-                f"See it with `clx jobs show {error.job_id}`, or name the others alone.",
+                f"Job {error.job_id}, which asks the same question as one of these, was queued at this moment.",
+                "Type the same again.",
             ) from error
     click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
     for id_ in ids:
-        if id_ not in queued:
+        if id_ in left:
+            click.echo(left[id_])
+        elif id_ not in queued:
             click.echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
+
+
+def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
+    """Which of *jobs* are not to be queued again because another asks the same question, each with that in words.
+
+    Only one job of a pool and key may live: one that does already, else the newest of those that were chosen.
+    """
+    over = [job for job in jobs if job.key is not None and job.state in {"failed", "cancelled"}]
+    newest = {(job.pool, job.key): job.id for job in sorted(over, key=lambda job: job.id)}
+    live = {}
+    for pool, key in newest:
+        for job in queue.search(pool=pool, key=key, state=("queued", "running"), limit=1):
+            live[pool, key] = job
+    left = {}
+    for job in over:
+        question = (job.pool, job.key)
+        if question in live:
+            other = live[question]
+            state = "runs" if other.state == "running" else "waits"
+            left[job.id] = f"Job {job.id} asks the same question as job {other.id}, which {state} already."
+        elif newest[question] != job.id:
+            left[job.id] = f"Job {job.id} asks the same question as job {newest[question]}."
+    return left
 
 
 @command.command("cancel")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,13 +86,16 @@ def verbose_option(command: F) -> F:
     )
 
 
-def settings_from(context: click.Context, start: Path) -> Resolved:
+def settings_from(context: click.Context, start: Path, further: Mapping[str, OptionValue] | None = None) -> Resolved:
     """The settings for a command that was given options of :data:`SETTING_OPTIONS`.
+
+    Args:
+        further: dotted key → value of an option that only this command has.
 
     Raises:
         SettingsError: something in them is wrong.
     """
-    given = {}
+    given = dict(further or {})
     for parameter, (key, option) in SETTING_OPTIONS.items():
         value = context.params.get(parameter)
         typed = context.get_parameter_source(parameter) == ParameterSource.COMMANDLINE

@@ -26,14 +26,25 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     return (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
 
 
+def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
+    """Other databases of this user that have services; none where the command was told which one it is about."""
+    from clx.workers.service_notes import databases_with_services
+
+    return [] if option else [each for each in databases_with_services() if each != path]
+
+
 def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     """The database for a command that only reads; None when there is none yet.
 
     Raises:
-        DatabaseError: a file that was named on the command line is not there, or it cannot be read.
+        DatabaseError: a file that was named on the command line is not there, it was removed under services that
+            still run, or it cannot be read.
     """
     path = database_path(resolved, option)
     if not path.exists():
+        from clx.workers.services import require_no_services
+
+        require_no_services(path)
         if not _was_typed():
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")

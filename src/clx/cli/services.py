@@ -13,6 +13,7 @@ from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
+    from clx.workers.kept import Wanted
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -55,7 +56,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     """
     log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
-    from clx.workers.services import start_services, wanted_workers
+    from clx.workers.services import refuse_beside_another, start_services, wanted_workers
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, options["db_path"])
@@ -66,6 +67,7 @@ def start(context: click.Context, /, **options: Any) -> None:
         click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
+    refuse_beside_another(path)  # before a file is made
     with open_or_make(resolved, path) as database, resolved.blamed():
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:
@@ -73,6 +75,8 @@ def start(context: click.Context, /, **options: Any) -> None:
 
         context.exit(supervise(path))
     _print(started, path, options["format_"], verbose=options["verbose"])
+    if options["format_"] == "table":
+        _name_surplus(started, wanted, path)
 
 
 def _note(text: str) -> None:
@@ -87,6 +91,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
         document = {
             "database": str(path),
             "started": started.new,
+            "supervisor_replaced": started.replaced,
             "workers": [worker_document(row) for row in started.workers],
         }
         click.echo(json.dumps(document, indent=2))
@@ -99,9 +104,23 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
         click.echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
     for row in started.workers if verbose else ():
         click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+    if started.replaced:
+        click.echo("Their supervisor was gone: a new one keeps them now.")
     click.echo(f"Database: {path}")
     click.echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
     click.echo(f"Stop them: {stop_command(path)}")
+
+
+def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
+    """Starting stops nobody: where fewer were asked for than run, say so."""
+    for each in wanted:
+        there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
+        if len(there) > each.count:
+            click.echo(
+                f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
+                f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
+                f"--db-path {shlex.quote(str(path))}"
+            )
 
 
 def _settings_directory(database: Path) -> Path:
@@ -154,12 +173,24 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
         return
     if database is None:
         _stop_without_database(path, grace, None)
+        _name_others(path, db_path)
         return
     with database:
         stopped = stop_services(database, timeout=grace)
     for row in stopped.left:
         click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
     click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
+    if not stopped.workers:
+        _name_others(path, db_path)
+
+
+def _name_others(path: Path, db_path: Path | None) -> None:
+    """Nothing ran here: perhaps the services of another database were meant."""
+    from clx.cli.project import services_elsewhere
+    from clx.workers.services import stop_command
+
+    for each in services_elsewhere(path, db_path):
+        click.echo(f"Services run on another database: {stop_command(each)}")
 
 
 def _stop_without_database(path: Path, grace: float, error: DatabaseError | None) -> None:
@@ -169,7 +200,8 @@ def _stop_without_database(path: Path, grace: float, error: DatabaseError | None
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.database import state_directory
-    from clx.workers.services import forget_for_user, stop_without_database
+    from clx.workers.service_notes import forget_for_user
+    from clx.workers.services import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

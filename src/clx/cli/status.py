@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,22 +38,24 @@ def command(context: click.Context, /, follow: bool, format_: str, db_path: Path
     """Workers per type and state, queue depth, mean job time, time left, builds under way."""
     log_to_terminal(verbose=verbose)
     from clx.cli.main import Interrupted
-    from clx.cli.project import database_path, open_to_look
+    from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.settings.resolve import resolve
     from clx.workers.overview import overview
 
     resolved = resolve(Path.cwd())
+    path = database_path(resolved, db_path)
     database = open_to_look(resolved, db_path)
+    elsewhere = {"services_elsewhere": [str(each) for each in services_elsewhere(path, db_path)]}
     if database is None:
-        _print_nothing(database_path(resolved, db_path), format_)
+        _print_nothing(path, elsewhere, format_)
         return
     with database:
-        _print(overview(database, resolved.settings.jobs), format_, follow=follow)
+        _print(overview(database, resolved.settings.jobs) | elsewhere, format_, follow=follow)
         try:
             while follow:
                 time.sleep(_EVERY)
                 _require_in_place(database)
-                _print(overview(database, resolved.settings.jobs), format_, follow=True)
+                _print(overview(database, resolved.settings.jobs) | elsewhere, format_, follow=True)
         except Interrupted as error:
             context.exit(128 + error.number)
 
@@ -69,13 +72,20 @@ def _require_in_place(database: Database) -> None:
         raise DatabaseError(f"The database {database.path} was removed or replaced.", "Type `clx status` again.")
 
 
-def _print_nothing(path: Path, format_: str) -> None:
+def _print_nothing(path: Path, elsewhere: dict[str, list[str]], format_: str) -> None:
     if format_ == "json":
         document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
-        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": []}
+        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": []} | elsewhere
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"Idle: there is no database at {path} yet.")
+        click.echo("\n".join([f"Idle: there is no database at {path} yet.", *_elsewhere(elsewhere)]))
+
+
+def _elsewhere(found: dict[str, Any]) -> list[str]:
+    return [
+        f"Services also run on another database: clx status --db-path {shlex.quote(each)}"
+        for each in found["services_elsewhere"]
+    ]
 
 
 def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
@@ -110,5 +120,5 @@ def _text(found: dict[str, Any]) -> str:
         whose = [batch["name"], f"pid {batch['pid']}" if batch["pid"] else ""]  # a batch with a callback has no owner
         named = f" ({', '.join(filter(None, whose))})" if any(whose) else ""
         lines.append(f"Batch {batch['id']}{named}: {told}")
-    lines += [f"Warning: {text}" for text in found["warnings"]]
+    lines += [f"Warning: {text}" for text in found["warnings"]] + _elsewhere(found)
     return "\n".join(lines)

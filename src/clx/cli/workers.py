@@ -52,11 +52,10 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
       clx workers list --db-path /data/clx_jobs.db --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, open_to_look
+    from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
     from clx.workers.roster import roster
-    from clx.workers.services import databases_with_services
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
@@ -65,7 +64,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     if database is not None:
         with database:
             members = roster(database, resolved.settings.jobs, everybody=everybody)
-    elsewhere = [] if db_path else [str(each) for each in databases_with_services() if each != path]
+    elsewhere = [str(each) for each in services_elsewhere(path, db_path)]
     if format_ == "json":
         document = {
             "database": str(path),

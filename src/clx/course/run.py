@@ -154,12 +154,12 @@ class JobRunner:
 
     def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[Need]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
-        needs = []
+        needs, auto_start = [], self._resolved.origin("workers.auto_start")
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            sources = str(worker.count_origin), str(worker.mode_origin)
-            needs.append(Need(type_, count, pool, sources[0], worker.mode, worker.image, sources[1]))
+            source, *others = map(str, (worker.count_origin, worker.mode_origin, auto_start))
+            needs.append(Need(type_, count, pool, source, worker.mode, worker.image, *others))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

@@ -349,6 +349,17 @@ class Database:
                 raise translate(error, self.path) from error
             return self._retry(name, body)
 
+    def require_writable(self) -> None:
+        """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
+
+        Raises:
+            DatabaseBusyError: another process keeps it locked.
+        """
+        try:
+            self._transaction("look", lambda _: None)
+        except driver.Error as error:
+            raise translate(error, self.path) from error
+
     def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
         held = self._hold()
         with held.lock:

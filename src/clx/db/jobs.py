@@ -422,7 +422,7 @@ class Queue(Rescuing):
             The ids that are queued now.
 
         Raises:
-            JobExistsError: a live job has the key of one of them; none was changed.
+            JobExistsError: a live job has the key of one of them, or two of them share one; none was changed.
         """
         check_ids(job_ids)
         at = now_ms() if now is None else now

@@ -159,30 +159,30 @@ class Crew:
             if row is not None:
                 worker.worker_id = row.id
 
-    def _bury(self, worker: Handle) -> None:
-        """Account for a member that ended."""
+    def _bury(self, worker: Handle, *, killed: bool = False) -> None:
+        """Account for a member that ended, or was *killed* because it did not end in time."""
         if worker.worker_id is None:
             self._note_registrations()
         self.members.remove(worker)
         tail, cause, well = worker.tail(), worker.cause(), worker.ended_well()
         worker.close()
         if worker.worker_id is not None:
-            self._rescue(worker, cause, tail)
+            self._rescue(worker, cause, tail, "did not end in time and was killed" if killed else "")
         if not self._stopping:
             self.ended(worker, well=well, tail=tail)
 
-    def _rescue(self, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+    def _rescue(self, worker: Handle, cause: Mapping[str, object], tail: str, how: str) -> None:
         worker_id, type_ = worker.worker_id, worker.spawn.type
         assert worker_id is not None
         if self._stopping:
             self.queue.release_worker(worker_id)
         rescued = self.queue.rescue_worker(worker_id, cause, stderr=tail or None)
-        died = self.table.end(worker_id, f"ended: {tell(cause)}", dead=True)
+        died = self.table.end(worker_id, how or f"ended: {tell(cause)}", dead=True)
         shutil.rmtree(work_directory(self.database, worker_id), ignore_errors=True)
         if not died:
             return
         log.warning(
-            "worker %s died: %s", worker_id, tell(cause),
+            "worker %s %s", worker_id, how or f"died: {tell(cause)}",
             extra={"action": "worker_dead", "worker": worker_id, "type": type_, "cause": cause, "stderr": tail},
         )  # fmt: skip
         if not self._stopping:
@@ -267,11 +267,11 @@ class Crew:
                 self.table.request_stop(worker.worker_id, reason, until=until)
             worker.terminate()
         deadline = time.monotonic() + grace + _HAND_BACK
-        for worker in self.members:
-            if not worker.wait(deadline - time.monotonic()):
-                worker.kill()
+        late = [worker for worker in self.members if not worker.wait(deadline - time.monotonic())]
+        for worker in late:
+            worker.kill()
         for worker in list(self.members):
-            self._bury(worker)
+            self._bury(worker, killed=worker in late)
         self.release()
 
     def release(self) -> None:
@@ -291,6 +291,8 @@ def tell(cause: Mapping[str, object]) -> str:
             return f"out of memory, limit {cause.get('limit') or 'that of the machine'}"
         case "engine":
             return str(cause["message"])
+        case "gone":
+            return "its process is gone"
     return f"exit code {cause.get('code')}"
 
 

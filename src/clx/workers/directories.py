@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 
 from clx.db.database import Database
+from clx.db.workers import WorkerTable
+
+_PATIENCE = 2.0  # seconds in which the helpers of a killed worker notice that it is gone
 
 
 def work_directory(database: Database, worker_id: int) -> Path:
     """Where a worker keeps the directories of its jobs; whoever strikes it off removes what is left there."""
     return database.state_dir / "work" / str(worker_id)
+
+
+def remove_work_of_services(database: Database) -> None:
+    """Remove what service workers that have ended left.
+
+    Helpers of one that was killed (a browser, a kernel) may live on for a moment and write after their directory was
+    removed, when its row has ended and nobody looks again.
+    """
+    ended = [
+        row for row in WorkerTable(database).list(live=False) if row.service is not None and row.ended_at is not None
+    ]
+    left = [folder for row in ended if (folder := work_directory(database, row.id)).exists()]
+    deadline = time.monotonic() + _PATIENCE
+    while left and time.monotonic() < deadline:
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
+        left = [folder for folder in left if folder.exists()]

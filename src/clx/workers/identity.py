@@ -11,18 +11,37 @@ __all__ = [
     "foreign_owner",
     "is_gone",
     "is_ours_to_judge",
+    "is_stopped",
     "kill_group",
     "open_process",
+    "pid_of",
     "process_identity",
     "send_signal",
 ]
+
+
+def pid_of(identity: str) -> int:
+    """The pid in an identity that is not empty."""
+    return int(identity.rsplit("/", 2)[1])
+
+
+def is_stopped(identity: str) -> bool:
+    """Whether a process of this machine lives but is held by a signal (SIGSTOP, Ctrl-Z) until SIGCONT."""
+    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+        return False
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid_of(identity)).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def foreign_owner(identity: str) -> str:
     """The user whose process it is, where it lives and this user may not end it; empty otherwise."""
     if not identity or not is_ours_to_judge(identity) or is_gone(identity):
         return ""
-    pid = int(identity.rsplit("/", 2)[1])
+    pid = pid_of(identity)
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -41,7 +60,7 @@ def open_process(identity: str) -> int:
     """A pidfd of exactly the process *identity* names; -1 when it is gone, not of here, or there are no pidfds."""
     if not hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity):
         return -1
-    pid = int(identity.rsplit("/", 2)[1])
+    pid = pid_of(identity)
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
@@ -70,7 +89,7 @@ def _send_without_pidfd(identity: str, number: int) -> bool:
     if hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity) or is_gone(identity):
         return False
     try:
-        os.kill(int(identity.rsplit("/", 2)[1]), number)
+        os.kill(pid_of(identity), number)
     except (ProcessLookupError, PermissionError):
         return False
     return True
@@ -83,7 +102,7 @@ def kill_group(identity: str) -> None:
     if not alive:
         return
     try:
-        os.killpg(int(identity.rsplit("/", 2)[1]), signal.SIGKILL)
+        os.killpg(pid_of(identity), signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         send_signal(identity, signal.SIGKILL)
     finally:

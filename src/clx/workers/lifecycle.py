@@ -68,7 +68,7 @@ class BuildWorkers(Crew):
             if there == 0:
                 raise NoWorkersError(
                     f"No {need.type} worker is running{self._others(need)}, and none may be started "
-                    "(workers.auto_start is off).",
+                    f"(workers.auto_start is off: {need.auto_start_source}).",
                     f"Start one: {self._by_hand(need)}",
                 )
             return

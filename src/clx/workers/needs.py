@@ -21,6 +21,7 @@ class Need:
         mode: ``direct`` or ``docker``.
         image: the container image; docker only.
         mode_source: where *mode* came from, as with *config_source*.
+        auto_start_source: where it came from whether a build may start workers.
     """
 
     type: str
@@ -30,6 +31,7 @@ class Need:
     mode: str = "direct"
     image: str | None = None
     mode_source: str = "default"
+    auto_start_source: str = "default"
 
 
 def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:

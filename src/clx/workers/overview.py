@@ -8,10 +8,13 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.views import Waiting, live_batches, waiting
+from clx.db.workers import WorkerTable
 from clx.settings.schema import JobsSettings
+from clx.workers.identity import is_stopped, pid_of
 from clx.workers.kinds import KINDS
 from clx.workers.roster import Member, roster
 from clx.workers.service_state import state_of, supervisor_lives
+from clx.workers.services import start_command, stop_command, supervisor_log
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 
@@ -32,7 +35,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *unserved],
+        "warnings": [*_hung(members), *_unkept(database), *unserved],
     }
 
 
@@ -87,6 +90,24 @@ def _services(database: Database) -> dict[str, Any]:
     for each in state.wanted:
         wanted[each.type] = wanted.get(each.type, 0) + each.count
     return {"supervisor": "running" if supervisor_lives(state) else "gone", "wanted": wanted}
+
+
+def _unkept(database: Database) -> list[str]:
+    """What keeps services from being what was asked for, each with what to type."""
+    state = state_of(database.path)
+    if state is None:
+        return []
+    log = f"its log is {supervisor_log(database.state_dir)}"
+    again, end = start_command(state), stop_command(database.path)
+    if not supervisor_lives(state):
+        return [f"The supervisor of the services is gone ({log}): no worker is replaced. Type: {again}, or: {end}"]
+    if is_stopped(state.supervisor):
+        pid = pid_of(state.supervisor)
+        return [f"The supervisor of the services is stopped: no worker is replaced. Type: kill -CONT {pid}, or: {end}"]
+    return [
+        f"No more {detail['type']} workers are started as services. {detail['fact']} ({log}). Type: {again}"
+        for _, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at)
+    ]
 
 
 def _hung(members: list[Member]) -> list[str]:

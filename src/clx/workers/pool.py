@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 from clx.db.database import Database
-from clx.errors import WorkerStartupError
+from clx.errors import SettingsError, WorkerStartupError
 from clx.settings.origin import OptionValue
-from clx.settings.resolve import resolve
+from clx.settings.problems import Problem, did_you_mean, raise_problems
+from clx.settings.resolve import Resolved, resolve
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
 from clx.workers.kept import KeptCrew, wanted_of
@@ -51,7 +52,7 @@ class WorkerConfig:
         worker_type: ``notebook``, ``plantuml`` or ``drawio``.
         count: how many.
         execution_mode: ``direct`` or ``docker``; None: as the settings say.
-        image: the container image; docker only.
+        image: the container image, needed in docker mode; None: the one that the settings name for the type.
     """
 
     worker_type: str
@@ -90,6 +91,7 @@ class WorkerPoolManager:
         path = Path(db_path).absolute()
         options = _options(worker_configs, network_name, log_level)
         resolved = resolve(Path(workspace_path or path.parent), options=options)
+        _require_images(worker_configs or (), resolved)
         types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
         self._resolved = resolved
         self._settings = settings_for(resolved, path)
@@ -130,14 +132,15 @@ class WorkerPoolManager:
 
     def _await_registration(self) -> None:
         workers = self._settings.workers
-        deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1)
+        limit = workers.startup_timeout * (workers.startup_retries + 1)
+        deadline = time.monotonic() + limit
         with self.database.doorbell.listen("build") as bell:
             while not self._look():
                 for fact, next_step in self._crew.given_up.values():
                     raise WorkerStartupError(fact, next_step)
                 if time.monotonic() > deadline:
                     raise WorkerStartupError(
-                        f"Not every worker registered within {workers.startup_timeout:g} s.",
+                        f"Not every worker registered within {limit:g} s.",
                         f"Their logs are in {self.database.state_dir / 'logs'}.",
                     )
                 _wait(bell.fileno())
@@ -261,15 +264,32 @@ def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level:
     }
     for each in configs or ():
         if each.worker_type not in KINDS:
-            from clx.errors import SettingsError
-            from clx.settings.problems import did_you_mean
-
             raise SettingsError(f'"{each.worker_type}" is not a worker type.', did_you_mean(each.worker_type, KINDS))
         own, source = f"workers.{each.worker_type}", f"WorkerConfig({each.worker_type!r})"
         found[f"{own}.count"] = OptionValue(each.count, source)
         found[f"{own}.execution_mode"] = OptionValue(each.execution_mode, source)
         found[f"{own}.image"] = OptionValue(each.image, source)
     return found
+
+
+def _require_images(configs: Sequence[WorkerConfig], resolved: Resolved) -> None:
+    """See that an image is named for whatever is to run in containers (REQ-2.2); no default is taken from a program.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    problems = [
+        Problem(
+            f"WorkerConfig({each.worker_type!r})",
+            f'execution_mode is "docker", but no image is named: {each.worker_type} workers need one',
+            f"Give it image=…, or set workers.{each.worker_type}.image.",
+        )
+        for each in configs
+        if each.execution_mode == "docker"
+        and each.count > 0
+        and resolved.origin(f"workers.{each.worker_type}.image").kind == "default"
+    ]
+    raise_problems(problems, SettingsError, "worker_configs")
 
 
 def _wait(descriptor: int) -> None:

@@ -34,6 +34,9 @@ class ServiceState(msgspec.Struct):
     grace: float | None = None
     """Seconds that workers have to finish, once somebody has asked for the end."""
     started_at: int = 0
+    """When somebody last asked for services; milliseconds UTC."""
+    answered: int = 0
+    """The ``started_at`` that the supervisor has taken notice of."""
     version: int = 1
 
 

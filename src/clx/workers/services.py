@@ -8,7 +8,6 @@ not undo each other's work; ``services-state`` only while the file is read and w
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import signal
@@ -24,14 +23,25 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import UsageError, WorkerStartupError
+from clx.errors import DatabaseBusyError, DatabaseError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.crew import last_line, strike_off_dead
-from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, kill_group, open_process, send_signal
+from clx.workers.identity import (
+    foreign_owner,
+    is_gone,
+    is_ours_to_judge,
+    is_stopped,
+    kill_group,
+    open_process,
+    pid_of,
+    send_signal,
+)
 from clx.workers.kept import Wanted, wanted_of
+from clx.workers.kinds import KINDS
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
+from clx.workers.service_notes import forget_for_user, note_for_user
 from clx.workers.service_state import (
     STATE_FILE,
     ServiceState,
@@ -47,6 +57,8 @@ SERVICE = "services"
 """What service workers name as the service they belong to, and the doorbell of their supervisor."""
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
+_ANSWERS_IN = 15.0  # seconds a supervisor has to take notice: starting containers can keep it that long
+_PROBE = 3.0  # seconds between two looks whether the database can be written while workers are awaited
 _SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
 
 
@@ -66,6 +78,11 @@ class Started:
     workers: list[WorkerRow]
     new: list[int]
     supervised: bool
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the supervisor of workers that ran already was gone, so that another keeps them now."""
+        return not self.supervised and len(self.new) < len(self.workers)
 
 
 def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
@@ -94,15 +111,20 @@ def start_services(
     Raises:
         ToolMissingError: a type that would run here lacks a tool.
         EngineError: the container engine or an image is not there.
-        WorkerStartupError: they do not start; whatever this call had started is ended again.
+        WorkerStartupError: they do not start, or the supervisor there is does not answer; whatever this call had
+            started is ended again.
+        DatabaseBusyError: the database is locked, so that no worker could register.
     """
+    database.require_writable()
     images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
-        _refuse_beside_another(database)
+        refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
+        if old is not None and is_stopped(old.supervisor):
+            raise _no_answer(old, "is stopped")
         if foreground and supervised:
             raise UsageError(
                 f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
@@ -129,19 +151,20 @@ def start_services(
         return Started(there, [row.id for row in there if row.id not in known_ids], supervised)
 
 
-def _refuse_beside_another(database: Database) -> None:
+def refuse_beside_another(database: Path) -> None:
     """One state directory serves one database's services: its files and locks are theirs.
 
     Raises:
         UsageError: services of another database run from this one's state directory.
     """
-    state = read_state(database.state_dir)
-    if state is None or is_of(state, database.path):
+    state_dir = state_directory(database)
+    state = read_state(state_dir)
+    if state is None or is_of(state, database):
         return
     if supervisor_lives(state) or any(_lives(each) for each in state.workers):
         raise UsageError(
-            f"Services of another database run from {database.state_dir}: {state.database}.",
-            f"Put {database.path.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
+            f"Services of another database run from {state_dir}: {state.database}.",
+            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
         )
 
 
@@ -188,27 +211,58 @@ def supervisor_log(state_dir: Path) -> Path:
 
 
 def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
-    """Wait until every wanted worker has registered."""
+    """Wait until every wanted worker has registered, and a supervisor that was started has taken over."""
     workers = next(iter(state.wanted)).settings.workers
-    deadline = time.monotonic() + workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    limit = workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    began, probed = time.monotonic(), time.monotonic()
     database.doorbell.ring(SERVICE)
-    table = WorkerTable(database)
     with database.doorbell.listen("build") as bell:
-        while not _complete(state.wanted, service_workers(database)):
-            for _action, detail in table.events(0, action="startup_failed", after=state.started_at):
+        while not _complete(state.wanted, service_workers(database)) or not (
+            child is None or supervisor_lives(read_state(database.state_dir))
+        ):
+            for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
                 raise WorkerStartupError(detail["fact"], detail["next_step"])
-            if child is not None and child.poll() is not None and not supervisor_lives(read_state(database.state_dir)):
+            if time.monotonic() > probed + _PROBE:
+                database.require_writable()
+                probed = time.monotonic()
+            _require_supervisor(database, state, child, time.monotonic() - began)
+            if time.monotonic() > began + limit:
                 raise WorkerStartupError(
-                    f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
-                    f"Its log is {supervisor_log(database.state_dir)}.",
-                )
-            if time.monotonic() > deadline:
-                raise WorkerStartupError(
-                    f"Not every worker registered within {workers.startup_timeout:g} s.",
+                    f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state_dir / 'logs'}. Check the tools with `clx doctor`.",
                 )
             _wait(bell.fileno())
             bell.silence()
+
+
+def _require_supervisor(
+    database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None, waited: float
+) -> None:
+    """See that the supervisor works: the *child* that was started for it, or one that ran already.
+
+    Raises:
+        WorkerStartupError: it ended, or has not taken notice within the time it has.
+    """
+    now = read_state(database.state_dir)
+    if child is not None:
+        if child.poll() is not None and not supervisor_lives(now):
+            raise WorkerStartupError(
+                f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
+                f"Its log is {supervisor_log(database.state_dir)}.",
+            )
+    elif now is not None and supervisor_lives(now):
+        if is_stopped(now.supervisor):
+            raise _no_answer(now, "is stopped")
+        if waited > _ANSWERS_IN and now.answered < state.started_at:
+            raise _no_answer(now, f"has not answered for {waited:.0f} s")
+
+
+def _no_answer(state: ServiceState, how: str) -> WorkerStartupError:
+    pid, path = pid_of(state.supervisor), Path(state.database)
+    go_on = f"Let it go on: kill -CONT {pid}; or end" if how == "is stopped" else "End"
+    return WorkerStartupError(
+        f"The supervisor of the services on {path}, pid {pid}, {how}.", f"{go_on} all of them: {stop_command(path)}"
+    )
 
 
 def _wait(descriptor: int) -> None:
@@ -274,7 +328,10 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
     Raises:
         UsageError: they are another user's; nothing was stopped.
+        DatabaseBusyError: the database is locked: their jobs could not be handed back, so nothing was stopped. Where
+            it was locked only while they ended, all have ended; the next call writes that down.
     """
+    database.require_writable()
     with locked(database.state_dir, "services"):
         return _stop(database, grace=timeout)
 
@@ -285,7 +342,12 @@ def _stop(database: Database, *, grace: float) -> Stopped:
     before, state = service_workers(database), state_of(database.path)
     _refuse_another_users(database.path, state, before)
     settings = _end_supervisors(database.path, grace)
-    left = end_services(database, settings, grace=grace)
+    try:
+        left = end_services(database, settings, grace=grace)
+    except DatabaseBusyError:
+        if state is not None:
+            _end_named(database.path, state, settings, 0.0)
+        raise
     _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
     _forget(database.path)
     return Stopped(len(before) - len(left), left)
@@ -313,13 +375,35 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
         _refuse_another_users(database, state)
         living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
         settings = _end_supervisors(database, timeout)
-        _end_processes(state.workers, timeout)
-        if any(each.mode == "docker" for each in state.wanted):
-            from clx.workers.executors.docker_orphans import remove_services
-
-            living += remove_services(database, settings)
+        living += _end_named(database, state, settings, timeout)
         _forget(database)
         return len(living)
+
+
+def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
+    """End the workers that the state file leads to, without the job table; returns the containers among them."""
+    _end_processes(state.workers, grace)
+    if all(each.mode != "docker" for each in state.wanted):
+        return []
+    from clx.workers.executors.docker_orphans import remove_services
+
+    return remove_services(database, settings)
+
+
+def require_no_services(database: Path) -> None:
+    """See that a job table that is not there has no services that still run.
+
+    Raises:
+        DatabaseError: it was removed under them; names them and how to end them.
+    """
+    state = state_of(database)
+    living = [each for each in (state.supervisor, *state.workers) if _lives(each)] if state else []
+    if living:
+        pids = ", ".join(str(pid_of(each)) for each in living)
+        raise DatabaseError(
+            f"The database {database} was removed, but its services still run: pid {pids}.",
+            f"End them: {stop_command(database)}",
+        )
 
 
 def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
@@ -396,50 +480,17 @@ def _end_supervisor(identity: str, seconds: float) -> None:
             os.close(descriptor)
 
 
+def start_command(state: ServiceState) -> str:
+    """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
+    counts = dict.fromkeys(KINDS, 0)
+    for each in state.wanted:
+        counts[each.type] = counts.get(each.type, 0) + each.count
+    options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
+    contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
+    mode = " --workers docker" if contained else ""
+    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
+
+
 def stop_command(path: Path) -> str:
     """What to type to stop the services of a database."""
     return f"clx stop-services --db-path {shlex.quote(str(path))}"
-
-
-# -- which databases have services, per user -----------------------------------------------------
-
-
-def _notes() -> Path:
-    import platformdirs
-
-    return platformdirs.user_state_path("clx", appauthor=False) / "services"
-
-
-def _note_path(database: Path) -> Path:
-    return _notes() / f"{hashlib.sha256(str(database).encode()).hexdigest()[:16]}.json"
-
-
-def note_for_user(database: Path) -> None:
-    """Remember that this database has services, so that other directories' commands can name it."""
-    with contextlib.suppress(OSError):
-        path = _note_path(database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode({"database": str(database)}))
-
-
-def forget_for_user(database: Path) -> None:
-    """The services of this database are gone."""
-    with contextlib.suppress(OSError):
-        _note_path(database).unlink(missing_ok=True)
-
-
-def databases_with_services() -> list[Path]:
-    """Databases of this user whose supervisor runs on this machine; notes of others are removed."""
-    found = []
-    folder = _notes()
-    for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        try:
-            database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
-        except (OSError, msgspec.DecodeError, KeyError):
-            continue
-        if supervisor_lives(state_of(database)):
-            found.append(database)
-        else:
-            with contextlib.suppress(OSError):
-                note.unlink()
-    return found

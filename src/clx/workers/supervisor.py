@@ -25,11 +25,13 @@ from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
+from clx.workers.directories import remove_work_of_services
 from clx.workers.identity import is_ours_to_judge, process_identity
 from clx.workers.kept import KeptCrew
 from clx.workers.logs import logged
+from clx.workers.service_notes import forget_for_user
 from clx.workers.service_state import ServiceState, locked, read_state, supervisor_lives, update_state
-from clx.workers.services import SERVICE, forget_for_user, service_workers, stop_command
+from clx.workers.services import SERVICE, service_workers, stop_command
 
 log = logging.getLogger("clx.supervisor")
 
@@ -77,10 +79,16 @@ class Supervisor:
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
             self._crew.want(state.wanted)
+            self._answer()
         self._crew.tend()
         self._crew.reconcile()
         self._save_lowered()
         self._save_workers()
+
+    def _answer(self) -> None:
+        """Let the command that asked know that somebody listens, before anything that may take long."""
+        asked = self._state.started_at
+        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
@@ -160,6 +168,7 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     for row in mine:
         crew.table.end(row.id, "services were stopped")
     executors.remove_orphans(database, settings)
+    remove_work_of_services(database)
     return [row for row in rows if row not in mine]
 
 

@@ -150,6 +150,8 @@ def test_no_auto_start_fails_with_the_command_to_type(scene: Scene) -> None:
     for setting in settings:
         failed = scene.build(*([] if setting else ["--no-auto-start"]), code=3, **setting)
         assert "No notebook worker is running" in failed.stderr
+        source = next(iter(setting), "--no-auto-start")
+        assert f"none may be started (workers.auto_start is off: {source})" in failed.stderr
     command = failed.stderr.split("clx ", 1)[1].split()
     scene.clx(*command, *ONLY_DECKS)
     assert "Using 1 running" in scene.build("--no-auto-start").stdout
@@ -168,7 +170,7 @@ def test_no_auto_start_says_why_workers_that_run_do_not_count(scene: Scene) -> N
     assert "Start one: clx start-services --db-path" in failed.stderr
     scene.clx("stop-services")
     scene.clx(*notebook)
-    failed = scene.build("--no-auto-start", "--force-new-workers", code=3)
+    failed = scene.build("--force-new-workers", code=3, CLX_WORKERS__AUTO_START="false")
     assert "(#3, #4: the build wants new ones (--force-new-workers))" in failed.stderr
     for row in scene.workers():
         scene.kill(row.pid, signal.SIGSTOP)
@@ -176,6 +178,14 @@ def test_no_auto_start_says_why_workers_that_run_do_not_count(scene: Scene) -> N
     until(lambda: all(now_ms() - row.heartbeat_at > 200 for row in scene.workers()))
     assert "(#3, #4: it is silent)" in scene.build("--no-auto-start", code=3, **silent).stderr
     scene.clx("stop-services", "--timeout", "0")
+
+
+def test_options_that_leave_no_worker_at_all_are_refused(scene: Scene) -> None:
+    """They could never build anything: that is a usage error, told before anything is done."""
+    scene.decks("one")
+    failed = scene.build("--no-auto-start", "--force-new-workers", code=2)
+    assert "--no-auto-start and --force-new-workers do not go together" in failed.stderr
+    assert not scene.database.exists()
 
 
 def test_no_auto_start_names_the_mode_that_was_typed(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from tests.workers.scene import BOTH, ONLY_DECKS, Scene, until
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
-from clx.errors import SettingsError, WorkerStartupError
+from clx.errors import SettingsError, StartupError, WorkerStartupError
 from clx.workers import WorkerConfig, WorkerPoolManager, kept
 
 ONE = [WorkerConfig("notebook")]
@@ -129,6 +129,7 @@ def test_cleanup_strikes_off_workers_of_others_that_are_gone(scene: Scene) -> No
         (WorkerConfig("notbook"), 'Did you mean "notebook"?'),
         (WorkerConfig("notebook", count=-1), "-1 is not a whole number"),
         (WorkerConfig("notebook", execution_mode="podman"), "podman"),  # type: ignore[arg-type]
+        (WorkerConfig("plantuml", execution_mode="docker"), "no image is named: plantuml workers need one"),
     ],
 )
 def test_wrong_configuration_is_told_before_anything_starts(scene: Scene, config: WorkerConfig, words: str) -> None:
@@ -136,6 +137,14 @@ def test_wrong_configuration_is_told_before_anything_starts(scene: Scene, config
     with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
         WorkerPoolManager(scene.database, worker_configs=[config])
     assert scene.left() == []
+
+
+def test_image_of_the_settings_is_taken_in_docker_mode(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REQ-2.2: what a program leaves out the settings may name; here an image that nobody has."""
+    monkeypatch.setenv("CLX_DOCKER__AUTO_PULL", "false")
+    monkeypatch.setenv("CLX_WORKERS__PLANTUML__IMAGE", "clx-test:none")
+    with pytest.raises(StartupError):
+        WorkerPoolManager(scene.database, worker_configs=[WorkerConfig("plantuml", execution_mode="docker")])
 
 
 @BOTH

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,18 @@ def start(scene: Scene, *options: str) -> list[int]:
     """Start services; returns the pids of supervisor and workers."""
     scene.clx("start-services", *NOTEBOOK_ONLY, *options)
     return [scene.supervisor(), *(row.pid for row in scene.workers())]
+
+
+@contextlib.contextmanager
+def locked(scene: Scene) -> Iterator[None]:
+    """Another process, this one, holds the write lock of the database."""
+    connection = sqlite3.connect(scene.database, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
 
 
 def remove_database(scene: Scene) -> None:
@@ -41,6 +57,35 @@ def test_stop_without_the_database_ends_everything(scene: Scene) -> None:
     for options in ([], ["--db-path", str(scene.database)]):
         assert "No services were running" in scene.clx("stop-services", *options).stdout
     assert not scene.database.exists()
+
+
+def test_services_of_a_removed_database_are_named(scene: Scene) -> None:
+    """Whoever looks learns that they run still, and what ends them."""
+    supervisor, worker = start(scene)
+    scene.kill(supervisor)
+    remove_database(scene)
+    for command in (["workers", "list"], ["status"], ["status", "--db-path", str(scene.database)]):
+        failed = scene.clx(*command, code=4)
+        assert f"was removed, but its services still run: pid {worker}." in failed.stderr
+        assert f"clx stop-services --db-path {scene.database}" in failed.stderr
+    scene.clx("stop-services")
+    assert_stopped(scene, [supervisor, worker])
+    assert "there is no database" in scene.clx("status").stdout
+
+
+def test_services_of_other_databases_are_named_where_nothing_runs(scene: Scene) -> None:
+    """REQ-4.3: from another directory, `status` and `stop-services` say where services do run."""
+    path = scene.course.root / "data" / "jobs.db"
+    scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(path))
+    for _ in range(2):  # without a database here, and with one
+        assert f"clx stop-services --db-path {path}" in scene.clx("stop-services").stdout
+        assert f"clx status --db-path {path}" in scene.clx("status").stdout
+        assert scene.json("status")["services_elsewhere"] == [str(path)]
+        with scene.open():
+            pass
+    scene.clx("stop-services", "--db-path", str(path))
+    assert "another database" not in scene.clx("stop-services").stdout
+    assert scene.json("status")["services_elsewhere"] == []
 
 
 def test_stop_without_database_and_supervisor_ends_the_workers(scene: Scene) -> None:
@@ -82,11 +127,14 @@ def test_stop_names_a_path_where_clx_never_was(scene: Scene) -> None:
 
 def test_one_directory_serves_one_database(scene: Scene) -> None:
     """REQ-3.3: the state file has one place; services of a second database beside it are refused, not mixed up."""
+    scene.decks("one")
     data = scene.course.root / "data"
     first, second = (data / f"{name}.db" for name in ("first", "second"))
     scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(first))
     failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--db-path", str(second), code=2)
     assert f"clx stop-services --db-path {first}" in failed.stderr
+    assert not second.exists()
+    scene.build("--db-path", str(second))
     assert "No services were running" in scene.clx("stop-services", "--db-path", str(second)).stdout
     assert scene.json("status", "--db-path", str(second))["services"]["supervisor"] is None
     assert scene.json("status", "--db-path", str(first))["services"]["supervisor"] == "running"
@@ -168,3 +216,73 @@ def test_file_that_is_no_job_table_is_refused_untouched(scene: Scene, mode: str)
             failed = scene.clx(*command, "--db-path", str(path), code=4, CLX_DATABASE__JOURNAL_MODE=mode)
             assert str(path) in failed.stderr
             assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_start_on_a_locked_database_names_the_holder(scene: Scene) -> None:
+    """As a build does: soon, with exit code 4; nothing is started."""
+    with scene.open():
+        pass
+    began = time.monotonic()
+    with locked(scene):
+        failed = scene.clx("start-services", *NOTEBOOK_ONLY, code=4)
+    assert time.monotonic() - began < 30
+    assert str(scene.database) in failed.stderr
+    assert str(os.getpid()) in failed.stderr
+    assert scene.processes() == []
+    assert not (scene.state / "worker-state.json").exists()
+
+
+def test_database_locked_while_workers_are_awaited(scene: Scene) -> None:
+    """What the supervisor and the workers meet reaches the command that waits for them; nothing of it is left."""
+    with scene.open():
+        pass
+    starting = scene.begin("start-services", *NOTEBOOK_ONLY)
+    until((scene.state / "worker-state.json").exists)
+    with locked(scene):
+        told, _ = starting.communicate(timeout=80)
+    assert starting.returncode == 4, told
+    assert str(os.getpid()) in told
+    scene.clx("stop-services")
+    assert scene.processes() == []
+
+
+def test_supervisor_that_does_not_answer_is_named(scene: Scene) -> None:
+    """Within seconds, with what to type, which then works."""
+    supervisor, *_ = start(scene)
+    scene.kill(supervisor, signal.SIGSTOP)
+    began = time.monotonic()
+    failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2", code=3)
+    assert time.monotonic() - began < 20
+    assert f"pid {supervisor}, is stopped" in failed.stderr
+    assert f"kill -CONT {supervisor}" in failed.stderr
+    scene.kill(supervisor, signal.SIGCONT)
+    scene.clx("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2")
+    assert len(scene.workers()) == 2
+    scene.clx("stop-services")
+    assert scene.processes() == []
+
+
+def test_stop_on_a_locked_database_stops_nothing(scene: Scene) -> None:
+    """Jobs could not be handed back: the holder is named, all go on, and the next call ends them."""
+    pids = start(scene)
+    with locked(scene):
+        failed = scene.clx("stop-services", code=4, CLX_DATABASE__BUSY_TIMEOUT="1")
+        assert all(is_alive(pid) for pid in pids)
+    assert str(os.getpid()) in failed.stderr
+    assert "1 worker(s) stopped" in scene.clx("stop-services").stdout
+    assert_stopped(scene, pids)
+
+
+def test_database_locked_while_services_are_stopped(scene: Scene) -> None:
+    """Nobody is left behind by the first call; the second writes it down."""
+    supervisor, worker = start(scene)
+    scene.kill(supervisor, signal.SIGSTOP)  # it takes no notice of SIGTERM: time to lock the database
+    stopping = scene.begin("stop-services", "--timeout", "0", CLX_DATABASE__BUSY_TIMEOUT="1")
+    until(lambda: '"grace": 0' in (scene.state / "worker-state.json").read_text())
+    with locked(scene):
+        told, _ = stopping.communicate(timeout=60)
+        assert stopping.returncode == 4, told
+        assert not is_alive(supervisor)
+        assert not is_alive(worker)
+    assert "No services were running" in scene.clx("stop-services").stdout
+    assert_stopped(scene, [supervisor, worker])

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from tests.workers.scene import BOTH, ONLY_DECKS, WAITS, Scene, is_alive, until
 
+from clx.db.workers import WorkerRow
+from clx.workers.kept import CRASH_LIMIT
+
 
 def start(scene: Scene, *options: str) -> str:
     return scene.clx("start-services", *ONLY_DECKS, *options).stdout
@@ -23,6 +26,11 @@ def start(scene: Scene, *options: str) -> str:
 def kernel_directories(pid: int) -> list[Path]:
     """What a worker's kernels keep in the directory for temporary files."""
     return list(Path(tempfile.gettempdir()).glob(f"clx-k-{pid}-*"))
+
+
+def kill_and_await_burial(scene: Scene, row: WorkerRow) -> None:
+    scene.kill(row.pid)
+    until(lambda: row.id not in [each.id for each in scene.workers()])
 
 
 def assert_nothing_left(scene: Scene) -> None:
@@ -144,6 +152,74 @@ def test_killed_supervisor_leaves_workers_working_and_is_replaced(scene: Scene) 
     until(lambda: len([row for row in scene.workers() if row.id != adopted.id]) == 2, 5)
     scene.clx("stop-services")
     assert_nothing_left(scene)
+
+
+def test_start_tells_of_a_new_supervisor_and_of_fewer_workers(scene: Scene) -> None:
+    """Starting stops nobody; the command it names does."""
+    start(scene, "--notebook-workers", "2")
+    assert "supervisor" not in start(scene, "--notebook-workers", "2")
+    scene.kill(scene.supervisor())
+    told = start(scene, "--notebook-workers", "1")
+    assert "Their supervisor was gone: a new one keeps them now." in told
+    assert "notebook: 1 asked for (--notebook-workers), 2 run and stay." in told
+    scene.clx(*told.partition("To have fewer: clx ")[2].split())
+    until(lambda: scene.json("status")["services"]["wanted"] == {"notebook": 1})
+    assert len(scene.workers()) == 1
+
+
+def test_worker_that_did_not_end_in_time_is_no_crash(scene: Scene) -> None:
+    """It was killed on purpose, and that is what is said."""
+    start(scene)
+    [row] = scene.workers()
+    scene.kill(scene.supervisor())
+    scene.kill(row.pid, signal.SIGSTOP)
+    told = scene.clx("stop-services", "--timeout", "0.1").stderr
+    assert f"worker {row.id} did not end in time and was killed" in told
+    assert "died" not in told
+
+
+def test_stop_removes_what_killed_workers_left(scene: Scene) -> None:
+    """A helper that outlived its worker may write after whoever buried that one removed its directory."""
+    start(scene)
+    [row] = scene.workers()
+    kill_and_await_burial(scene, row)
+    scene.course.write(f".clx/work/{row.id}/scratch/profile/Preferences", "written by a browser without an owner")
+    for process in scene.processes():
+        process.kill()
+    scene.clx("stop-services")
+    assert not list((scene.state / "work").rglob("*"))
+    assert_nothing_left(scene)
+
+
+def test_status_warns_of_a_supervisor_that_is_gone(scene: Scene) -> None:
+    """Killed, or from before a reboot: with what to type, which makes it good."""
+    start(scene)
+    supervisor = scene.supervisor()
+    scene.kill(supervisor, signal.SIGSTOP)
+    assert f"kill -CONT {supervisor}" in scene.json("status")["warnings"][0]
+    scene.kill(supervisor)
+    until(lambda: scene.json("status")["services"]["supervisor"] == "gone")
+    [warning] = scene.json("status")["warnings"]
+    assert "The supervisor of the services is gone" in warning
+    assert str(scene.state / "logs" / "supervisor.log") in warning
+    told = scene.clx("status").stdout
+    assert f"Warning: {warning}" in told
+    scene.clx(*warning.partition("Type: clx ")[2].partition(", or:")[0].split())
+    found = scene.json("status")
+    assert (found["services"], found["warnings"]) == ({"supervisor": "running", "wanted": {"notebook": 1}}, [])
+
+
+def test_status_warns_of_workers_that_are_started_no_more(scene: Scene) -> None:
+    """A kind that died too often is idle only to the eye; asking again lifts it."""
+    start(scene)
+    for _ in range(CRASH_LIMIT):
+        [row] = until(scene.workers, 30)
+        kill_and_await_burial(scene, row)
+    found = until(lambda: scene.json("status")["warnings"])
+    assert "No more notebook workers are started as services. The notebook workers died 6 times" in found[0]
+    scene.clx(*found[0].partition("Type: clx ")[2].split())
+    assert len(scene.workers()) == 1
+    assert scene.json("status")["warnings"] == []
 
 
 @BOTH
