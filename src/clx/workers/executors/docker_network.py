@@ -32,7 +32,8 @@ def ensure_network(client: Any, name: str) -> None:
 def _make(client: Any, name: str) -> None:
     try:
         with engine_errors(f"make the network {name}"):
-            client.networks.create(name, labels={LABEL: "1"}, check_duplicate=True)
+            # not networks.create(): that looks at it afterwards, when another process may have dropped the twin
+            client.api.create_network(name, labels={LABEL: "1"}, check_duplicate=True)
     except EngineError as error:
         if not is_conflict(error):  # another process was faster
             raise
