@@ -24,7 +24,7 @@ from clx.workers.identity import is_gone, process_identity
 from clx.workers.kinds import pool_name
 from clx.workers.lifecycle import BuildWorkers, strike_off_dead
 from clx.workers.logs import logged
-from clx.workers.needs import Need
+from clx.workers.needs import Need, image_id
 from clx.workers.readiness import require_ready, settings_for
 
 _BEAT = 0.5
@@ -154,11 +154,13 @@ class JobRunner:
     def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[Need]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
         needs = []
+        tools = {job.type: job.tools for job in jobs}
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
             sources = str(worker.count_origin), str(worker.mode_origin)
-            needs.append(Need(type_, count, pool, sources[0], worker.mode, worker.image, sources[1]))
+            id_ = image_id(worker.mode, tools[type_])
+            needs.append(Need(type_, count, pool, sources[0], worker.mode, worker.image, sources[1], id_))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

@@ -119,6 +119,7 @@ class Crew:
             service=self._service,
             config_source=need.config_source,
             lifeline=self._lifeline,
+            image_id=need.image_id,
         )
         self._started += 1
         worker = executors.start(spawn, self.database.state_dir, number=self._started)
