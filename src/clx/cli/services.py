@@ -13,6 +13,7 @@ from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
+    from clx.settings.schema import Settings
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -150,10 +151,10 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     except DatabaseBusyError:
         raise
     except DatabaseError as error:
-        _stop_without_database(path, grace, error)
+        _stop_without_database(path, resolved.settings, grace, error)
         return
     if database is None:
-        _stop_without_database(path, grace, None)
+        _stop_without_database(path, resolved.settings, grace, None)
         return
     with database:
         stopped = stop_services(database, timeout=grace)
@@ -162,19 +163,24 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
 
 
-def _stop_without_database(path: Path, grace: float, error: DatabaseError | None) -> None:
-    """End what the state file tells of.
+def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> None:
+    """End what the state file tells of, and containers that are labelled as those of the database.
 
     Raises:
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.database import state_directory
+    from clx.workers.executors import remove_of_missing
     from clx.workers.services import forget_for_user, stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
         click.echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
+        return
+    containers = [] if path.exists() else remove_of_missing(path, settings)
+    if containers:
+        click.echo(f"Services stopped: {len(containers)} container(s) removed; {gone}.")
         return
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -163,6 +164,12 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
     if not dry_run:
         stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
     return Cleaned("process", str(row.pid), f"{row.type} worker #{row.id}: {why}; ended")
+
+
+def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    """Remove the containers that served the database *path*, which is not there any more."""
+    names = executors.remove_of_missing(path, settings, dry_run=dry_run)
+    return [Cleaned("container", name, "its database is gone; removed") for name in names]
 
 
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:

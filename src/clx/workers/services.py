@@ -317,7 +317,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
         if any(each.mode == "docker" for each in state.wanted):
             from clx.workers.executors.docker_orphans import remove_services
 
-            living += remove_services(database, settings)
+            living += remove_services(Path(state.database), settings)
         _forget(database)
         return len(living)
 

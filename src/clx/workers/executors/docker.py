@@ -99,8 +99,6 @@ class DockerWorker:
         except EngineError as error:
             if self._container is None:
                 self._failure = error
-        except OSError as error:  # the log cannot be written; the worker goes on without one
-            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
         finally:
             os.close(self._ending)
 
@@ -111,12 +109,19 @@ class DockerWorker:
 
     def _copy(self, client: Any) -> None:
         """Its output into the log; that of a container which another tool started stays with that tool."""
+        from requests.exceptions import RequestException
+
         if not self.log.name:
             return
-        with self.log.open("wb") as stream:
-            for chunk in client.api.logs(self._container.id, stream=True, follow=True):
-                stream.write(chunk)
-                stream.flush()
+        try:
+            with self.log.open("wb") as stream:
+                for chunk in client.api.logs(self._container.id, stream=True, follow=True):
+                    stream.write(chunk)
+                    stream.flush()
+        except RequestException:  # an OSError as well
+            raise
+        except OSError as error:  # the log cannot be written; the worker goes on without one
+            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
 
     def descriptor(self) -> int:
         """A pipe that reaches its end when the container has ended."""

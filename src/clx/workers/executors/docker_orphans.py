@@ -11,7 +11,7 @@ from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
-from clx.workers.executors.docker_engine import connect, engine_errors
+from clx.workers.executors.docker_engine import ANSWER_LIMIT, connect, engine_errors
 from clx.workers.executors.docker_network import drop_network
 from clx.workers.executors.docker_reaper import (
     DATABASE_LABEL,
@@ -45,15 +45,22 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     return [each.name for each in found]
 
 
-def remove_services(database: Path, settings: Settings) -> list[str]:
-    """Remove the containers of services whose job table is gone; returns their names.
+def remove_services(
+    database: Path, settings: Settings, *, dry_run: bool = False, timeout: float = ANSWER_LIMIT
+) -> list[str]:
+    """Remove the containers of services whose job table is gone, known by their label; returns their names.
+
+    Args:
+        dry_run: only look.
+        timeout: seconds the engine has for each answer.
 
     Raises:
         EngineError: the engine does not answer.
     """
-    with closing(connect()) as client, engine_errors("look for containers of services"):
+    with closing(connect(timeout)) as client, engine_errors("look for containers of services"):
         found = [each for each in _of(client, database) if SERVICE_LABEL in each.labels]
-        _remove(client, found, settings)
+        if not dry_run:
+            _remove(client, found, settings)
     return [each.name for each in found]
 
 
