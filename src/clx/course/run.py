@@ -20,6 +20,7 @@ from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Job, NewJob, Queue
 from clx.settings.resolve import Resolved
+from clx.workers.contained import strike_off_ended
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.kinds import pool_name
 from clx.workers.lifecycle import BuildWorkers, strike_off_dead
@@ -91,6 +92,7 @@ class JobRunner:
         self._why = why
         require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         strike_off_dead(self._database, lease=self._settings.jobs.lease)
+        strike_off_ended(self._database, self._settings.jobs)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
         )

@@ -27,6 +27,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
+from clx.workers.contained import strike_off_ended
 from clx.workers.crew import last_line, strike_off_dead
 from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, kill_group, open_process, send_signal
 from clx.workers.kept import Wanted, wanted_of
@@ -100,6 +101,7 @@ def start_services(
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
+        strike_off_ended(database, wanted[0].settings.jobs)
         _refuse_beside_another(database)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -89,6 +89,17 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
     except StartupError as error:
         log.debug("containers were not looked for: %s", error.fact)
         return []
+
+
+def container_states() -> Mapping[str, str] | None:
+    """The state of every container the engine has, by id; None when it does not answer at once."""
+    from clx.workers.executors import docker_orphans
+
+    try:
+        return docker_orphans.container_states(_QUICK)
+    except StartupError as error:
+        log.debug("containers were not looked at: %s", error.fact)
+        return None
 
 
 def _where_possible(remove: Callable[[], list[str]], otherwise: str) -> list[str]:

@@ -64,6 +64,16 @@ def remove_services(
     return [each.name for each in found]
 
 
+def container_states(timeout: float) -> dict[str, str]:
+    """The state of every container, by id: ``running``, ``paused``, ``exited``, …
+
+    Raises:
+        EngineError: the engine does not answer within *timeout* seconds.
+    """
+    with closing(connect(timeout)) as client, engine_errors("list the containers"):
+        return {each["Id"]: each["State"] for each in client.api.containers(all=True)}
+
+
 def _remove(client: Any, containers: list[Any], settings: Settings) -> None:
     for container in containers:
         # somebody else may remove it at this moment
@@ -83,7 +93,7 @@ def _is_orphan(container: Any, database: Database) -> bool:
         return is_gone(owner)
     rows = [row for row in WorkerTable(database).list(live=False) if row.container_id == container.id]
     if rows:
-        return all(row.ended_at is not None for row in rows)
+        return container.status in {"exited", "dead"} or all(row.ended_at is not None for row in rows)
     if container.status == "created":  # of a supervisor that was killed before it started what it had made
         return is_gone(container.labels.get(STARTER_LABEL, ""))
     return bool(container.status not in {"running", "paused", "restarting"})
