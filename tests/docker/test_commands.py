@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course, clx
+from tests.course.courses import Course, clx, tree
 from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
@@ -45,6 +46,28 @@ def test_check_of_a_course_looks_at_what_it_needs(machine: Machine, course: Cour
     assert "drawio" not in machine.clx("docker", "check", spec, **missing).ends(0)
     said = machine.clx("docker", "check", **missing).ends(3)
     assert "clx docker build drawio" in said
+
+
+def test_check_is_made_where_the_database_is_or_would_be(machine: Machine, course: Course) -> None:
+    """A course's own; one that is not there yet is made for the check alone."""
+    one_deck(course, "print('here')")
+    spec, before = str(course.root / "course.yaml"), tree(machine.root)
+    machine.clx("docker", "check", spec).ends(0)
+    machine.clx("docker", "check", spec, "--db-path", str(machine.root / "none" / "jobs.db")).ends(0)
+    assert tree(machine.root) == before
+    assert not (machine.root / "none").exists()
+    assert not machine.database.parent.exists()
+    Database.open(machine.database).close()
+    machine.clx("docker", "check", spec).ends(0)
+    assert (machine.database.parent / "containers" / "shared").is_file()
+    machine.database.write_bytes(b"this is no database " * 100)
+    machine.clx("docker", "check", spec).ends(4)
+
+
+def test_check_of_a_hanging_engine_is_soon_over(machine: Machine, mute: socket.socket) -> None:
+    host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+    said = machine.clx("docker", "check", DOCKER_HOST=host).ends(3, seconds=30)
+    assert "does not answer: it hangs." in said
 
 
 NEEDS = {

@@ -6,8 +6,6 @@ import dataclasses
 import itertools
 import json
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +26,6 @@ from clx.workers.executors.docker_images import obtain
 @pytest.fixture
 def quick(course: Course) -> Course:
     return one_deck(course, "print('here')")
-
-
-@pytest.fixture
-def mute(tmp_path: Path) -> Iterator[socket.socket]:
-    """A server that accepts and never answers."""
-    with socket.socket(socket.AF_INET) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        held: list[socket.socket] = []
-
-        def accept() -> None:
-            try:
-                while True:
-                    held.append(server.accept()[0])
-            except OSError:
-                return
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield server
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for each in held:
-            each.close()
 
 
 def once(course: Course, marker: str) -> Course:

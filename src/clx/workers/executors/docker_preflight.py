@@ -49,10 +49,11 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
         EngineError: the engine does not answer, an image is not there or of another version, or the database
             cannot be used from inside a container.
     """
-    with closing(connect(_LOOK_LIMIT)) as client:
+    with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
         adopt(WorkerTable(database), client)
-        if found:
+    if found:
+        with closing(connect(_LOOK_LIMIT)) as client:
             _check_sharing(client, database, found[0].id, settings)
     warning = sharing_warning(str(database.path), surroundings(database.path))
     return [warning] if warning else []
