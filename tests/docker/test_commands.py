@@ -14,9 +14,11 @@ from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
 from clx.db.database import Database
+from clx.errors import EngineError
 from clx.workers.container import DATABASE_VARIABLE
+from clx.workers.executors import docker_build
 from clx.workers.executors.docker import invoking_user
-from clx.workers.executors.docker_build import EXTRAS, dockerfile, make_wheel
+from clx.workers.executors.docker_build import EXTRAS, Recipe, dockerfile, make_wheel
 
 
 @pytest.mark.parametrize("type_", sorted(EXTRAS))
@@ -136,6 +138,28 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said
     assert "name a base that is: --base-image IMAGE" in said
+
+
+def test_pip_in_the_engine_says_why_an_image_was_not_built(machine: Machine, tmp_path: Path) -> None:
+    """A package that is not among those that were fetched."""
+    recipe = Recipe("notebook", "clx-test:unbuilt", make_wheel(tmp_path), "clx-base:local", fetch=True)
+    context = tmp_path / "context"
+    context.mkdir()
+    docker_build._context(recipe, context)
+    (context / "packages" / "requirements.txt").write_text("no-such-package\n")
+    with pytest.raises(EngineError) as caught:
+        docker_build._build(machine.client, recipe, context, "0")
+    assert caught.value.fact.startswith("clx-test:unbuilt was not built: pip install failed: No matching distribution")
+    assert "--base-image" in caught.value.next_step
+
+
+def test_packages_in_conflict_are_no_matter_of_the_network(machine: Machine, tmp_path: Path) -> None:
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("msgspec==0.0.1\n")
+    options = ("--wheel", str(make_wheel(tmp_path)), "--requirements", str(wanted), "--base-image", "clx-base:local")
+    said = machine.clx("docker", "build", "notebook", *options, "--fetch").ends(3)
+    assert "pip download failed: Cannot install" in said
+    assert "Correct the file named with --requirements" in said
 
 
 @pytest.mark.parametrize(

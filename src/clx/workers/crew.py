@@ -306,9 +306,14 @@ def start_failure(worker: Handle, tail: str) -> tuple[str, str]:
     if cause == NOT_STARTED:
         fact, _, next_step = tail.partition("\n")
         return f"The {type_} worker did not start. {fact}", next_step
+    check = (
+        "what containers need with `clx docker check`"
+        if worker.spawn.mode == "docker"
+        else "the tools with `clx doctor`"
+    )
     return (
         f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
-        f"Its log is {worker.log}. Check the tools with `clx doctor`.",
+        f"Its log is {worker.log}. Check {check}.",
     )
 
 

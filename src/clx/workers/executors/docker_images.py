@@ -46,6 +46,11 @@ def find(client: Any, name: str) -> Image | None:
     except EngineError as error:
         if is_not_found(error):
             return None
+        if "invalid reference format" in error.fact:
+            raise EngineError(
+                f"{name} is no name of an image: {error.fact.rpartition('invalid reference format')[2].lstrip(': ')}",
+                "Correct it where it is named (--base-image, workers.<type>.image): lower case, NAME:TAG.",
+            ) from error
         raise
     labels = found.attrs["Config"].get("Labels") or {}
     return Image(name, found.id, labels.get(TYPE_LABEL, ""), labels.get(VERSION_LABEL, ""), found.attrs["Size"])
