@@ -153,6 +153,18 @@ def test_pip_in_the_engine_says_why_an_image_was_not_built(machine: Machine, tmp
     assert "--base-image" in caught.value.next_step
 
 
+def test_what_a_killed_image_build_left_is_removed_by_the_next(machine: Machine, tmp_path: Path) -> None:
+    wheel, place = str(make_wheel(tmp_path)), tmp_path / "tmp"
+    place.mkdir()
+    command = ("docker", "build", "notebook", "--base-image", "127.0.0.1:1/no/base:1", "--wheel")
+    build = machine.clx(*command, wheel, TMPDIR=str(place))
+    machine.wait_until(lambda: any(owner.read_text() for owner in place.glob("*/owner")), "it does nothing")
+    build.kill()
+    assert list(place.glob("clx-image-*"))
+    machine.clx(*command, str(tmp_path / "none.whl"), TMPDIR=str(place)).ends(2)
+    assert not list(place.glob("clx-image-*"))
+
+
 def test_packages_in_conflict_are_no_matter_of_the_network(machine: Machine, tmp_path: Path) -> None:
     wanted = tmp_path / "wanted.txt"
     wanted.write_text("msgspec==0.0.1\n")

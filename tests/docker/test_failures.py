@@ -148,9 +148,11 @@ def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[s
     machine.client.api.import_image_from_data(b"\0" * 1024, repository="clx-test", tag="unfit", changes=changes)
     try:
         said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:unfit").ends(3)
+        listed = machine.clx("docker", "list", CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:unfit").ends(0)
     finally:
         machine.client.images.remove("clx-test:unfit")
     assert f"The image clx-test:unfit {fact}" in said
+    assert f"The image clx-test:unfit {fact}" in listed
     assert "workers.notebook.image" in said
 
 

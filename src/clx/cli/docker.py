@@ -58,12 +58,10 @@ def build_images(
       clx docker build
       clx docker build plantuml drawio --base-image my-base:1 --fetch
     """
-    import tempfile
+    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel, scratch
 
-    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel
-
-    with tempfile.TemporaryDirectory(prefix="clx-wheel-") as scratch:
-        wheel = wheel or make_wheel(Path(scratch))
+    with scratch() as folder:
+        wheel = wheel or make_wheel(folder)
         for type_ in types or _TYPES:
             asked = requirements if type_ == "notebook" else None
             recipe = Recipe(type_, default_tag(type_), wheel, base_image or DEFAULT_BASE, asked, fetch)
@@ -93,21 +91,23 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
         return
     for row in rows:
         state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
-        click.echo(f"{row['type']:<9} {row['image']:<32} {state}")
+        click.echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
     from clx.workers.executors.docker_build import default_tag
-    from clx.workers.executors.docker_images import find
+    from clx.workers.executors.docker_images import find, misfit
 
     name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
     found = find(client, name)
+    wrong = misfit(found, type_) if found else None
     return {
         "type": type_,
         "image": name,
         "id": found.id if found else None,
         "version": found.version if found else None,
         "size": found.size if found else None,
+        "problem": wrong.fact if wrong else None,
     }
 
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from hashlib import sha256
@@ -26,6 +26,7 @@ from clx import __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, find
+from clx.workers.identity import is_gone, process_identity
 from clx.workers.tools.finding import cache_root
 from clx.workers.tools.install import install
 from clx.workers.tools.pins import PINS
@@ -38,6 +39,8 @@ _TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawi
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONFLICT = re.compile("conflicting dependencies|Invalid requirement|No matching distribution")
+_SCRATCH = "clx-image-"
+_OWNER = "owner"
 _BUILD_LIMIT = 1800.0
 """Seconds one step of a build may be silent."""
 
@@ -79,8 +82,9 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         ToolMissingError: a package cannot be fetched.
         UsageError: a file that is named is not there.
     """
-    with tempfile.TemporaryDirectory(prefix="clx-image-") as name, closing(connect(_BUILD_LIMIT)) as client:
-        context = Path(name)
+    with scratch() as folder, closing(connect(_BUILD_LIMIT)) as client:
+        context = folder / "context"
+        context.mkdir()
         _context(recipe, context)
         digest = _digest(context, recipe, client)
         if not force and _is_current(client, recipe.tag, digest):
@@ -92,6 +96,18 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         report(f"building {recipe.tag} on {recipe.base}")
         _build(client, recipe, context, digest)
     return True
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for a while; those of builds that were killed are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_OWNER}"):
+        with suppress(OSError):  # another user's, or somebody else removes it at this moment
+            if is_gone(left.read_text(encoding="ascii")):
+                shutil.rmtree(left.parent)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name:
+        (Path(name) / _OWNER).write_text(process_identity(), encoding="ascii")
+        yield Path(name)
 
 
 def make_wheel(folder: Path) -> Path:
