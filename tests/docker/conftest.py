@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,30 @@ def machine(images: None, client: Any, tmp_path: Path) -> Iterator[Machine]:
 def course(tmp_path: Path) -> Course:
     """An empty course with one section and one topic."""
     return Course(tmp_path / "course")
+
+
+@pytest.fixture
+def mute(tmp_path: Path) -> Iterator[socket.socket]:
+    """A server that accepts and never answers."""
+    with socket.socket(socket.AF_INET) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        held: list[socket.socket] = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    held.append(server.accept()[0])
+            except OSError:
+                return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in held:
+            each.close()
 
 
 @pytest.fixture(autouse=True)

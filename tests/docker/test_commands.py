@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course, clx
+from tests.course.courses import Course, clx, tree
 from tests.docker.machine import Machine, one_deck
 
 from clx import __version__
 from clx.db.database import Database
+from clx.errors import EngineError
 from clx.workers.container import DATABASE_VARIABLE
+from clx.workers.executors import docker_build
 from clx.workers.executors.docker import invoking_user
-from clx.workers.executors.docker_build import EXTRAS, dockerfile, make_wheel
+from clx.workers.executors.docker_build import EXTRAS, Recipe, dockerfile, make_wheel
 
 
 @pytest.mark.parametrize("type_", sorted(EXTRAS))
@@ -45,6 +48,28 @@ def test_check_of_a_course_looks_at_what_it_needs(machine: Machine, course: Cour
     assert "drawio" not in machine.clx("docker", "check", spec, **missing).ends(0)
     said = machine.clx("docker", "check", **missing).ends(3)
     assert "clx docker build drawio" in said
+
+
+def test_check_is_made_where_the_database_is_or_would_be(machine: Machine, course: Course) -> None:
+    """A course's own; one that is not there yet is made for the check alone."""
+    one_deck(course, "print('here')")
+    spec, before = str(course.root / "course.yaml"), tree(machine.root)
+    machine.clx("docker", "check", spec).ends(0)
+    machine.clx("docker", "check", spec, "--db-path", str(machine.root / "none" / "jobs.db")).ends(0)
+    assert tree(machine.root) == before
+    assert not (machine.root / "none").exists()
+    assert not machine.database.parent.exists()
+    Database.open(machine.database).close()
+    machine.clx("docker", "check", spec).ends(0)
+    assert (machine.database.parent / "containers" / "shared").is_file()
+    machine.database.write_bytes(b"this is no database " * 100)
+    machine.clx("docker", "check", spec).ends(4)
+
+
+def test_check_of_a_hanging_engine_is_soon_over(machine: Machine, mute: socket.socket) -> None:
+    host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+    said = machine.clx("docker", "check", DOCKER_HOST=host).ends(3, seconds=30)
+    assert "does not answer: it hangs." in said
 
 
 NEEDS = {
@@ -113,6 +138,40 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
     said = machine.clx("docker", "build", "plantuml", "--wheel", wheel, "--base-image", "127.0.0.1:1/no/base:1").ends(3)
     assert "was not built" in said or "refused to build" in said
     assert "name a base that is: --base-image IMAGE" in said
+
+
+def test_pip_in_the_engine_says_why_an_image_was_not_built(machine: Machine, tmp_path: Path) -> None:
+    """A package that is not among those that were fetched."""
+    recipe = Recipe("notebook", "clx-test:unbuilt", make_wheel(tmp_path), "clx-base:local", fetch=True)
+    context = tmp_path / "context"
+    context.mkdir()
+    docker_build._context(recipe, context)
+    (context / "packages" / "requirements.txt").write_text("no-such-package\n")
+    with pytest.raises(EngineError) as caught:
+        docker_build._build(machine.client, recipe, context, "0")
+    assert caught.value.fact.startswith("clx-test:unbuilt was not built: pip install failed: No matching distribution")
+    assert "--base-image" in caught.value.next_step
+
+
+def test_what_a_killed_image_build_left_is_removed_by_the_next(machine: Machine, tmp_path: Path) -> None:
+    wheel, place = str(make_wheel(tmp_path)), tmp_path / "tmp"
+    place.mkdir()
+    command = ("docker", "build", "notebook", "--base-image", "127.0.0.1:1/no/base:1", "--wheel")
+    build = machine.clx(*command, wheel, TMPDIR=str(place))
+    machine.wait_until(lambda: any(owner.read_text() for owner in place.glob("*/owner")), "it does nothing")
+    build.kill()
+    assert list(place.glob("clx-image-*"))
+    machine.clx(*command, str(tmp_path / "none.whl"), TMPDIR=str(place)).ends(2)
+    assert not list(place.glob("clx-image-*"))
+
+
+def test_packages_in_conflict_are_no_matter_of_the_network(machine: Machine, tmp_path: Path) -> None:
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("msgspec==0.0.1\n")
+    options = ("--wheel", str(make_wheel(tmp_path)), "--requirements", str(wanted), "--base-image", "clx-base:local")
+    said = machine.clx("docker", "build", "notebook", *options, "--fetch").ends(3)
+    assert "pip download failed: Cannot install" in said
+    assert "Correct the file named with --requirements" in said
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import dataclasses
 import itertools
 import json
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +28,6 @@ def quick(course: Course) -> Course:
     return one_deck(course, "print('here')")
 
 
-@pytest.fixture
-def mute(tmp_path: Path) -> Iterator[socket.socket]:
-    """A server that accepts and never answers."""
-    with socket.socket(socket.AF_INET) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        held: list[socket.socket] = []
-
-        def accept() -> None:
-            try:
-                while True:
-                    held.append(server.accept()[0])
-            except OSError:
-                return
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield server
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for each in held:
-            each.close()
-
-
 def once(course: Course, marker: str) -> Course:
     """A deck that does *marker* in its first run and prints in the second.
 
@@ -73,11 +47,30 @@ def test_no_engine(machine: Machine, quick: Course) -> None:
     assert "--workers direct" in said
 
 
+@pytest.mark.parametrize(
+    ("variables", "fact", "next_step"),
+    [
+        ({"DOCKER_HOST": "garbage"}, "DOCKER_HOST is garbage, where no engine", "unset it"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:99999"}, "DOCKER_HOST is tcp://127.0.0.1:99999", "unset it"),
+        ({"DOCKER_HOST": "ssh://nobody@127.0.0.1:1"}, "DOCKER_HOST is ssh://nobody@127.0.0.1:1", "unset it"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1"}, "no TLS connection", "DOCKER_CERT_PATH"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:1"}, "at tcp://127.0.0.1:1 does not answer", "correct DOCKER_HOST"),
+    ],
+)
+def test_wrong_way_to_the_engine_is_told_from_an_engine_that_does_not_run(
+    machine: Machine, variables: dict[str, str], fact: str, next_step: str
+) -> None:
+    said = machine.clx("docker", "list", **variables).ends(3)
+    assert fact in said
+    assert next_step in said
+
+
 def test_hanging_engine(machine: Machine, quick: Course, mute: socket.socket) -> None:
     host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
     said = machine.build(quick, *ONE, DOCKER_HOST=host).ends(3, seconds=40)
     assert f"The container engine at {host} does not answer: it hangs." in said
-    assert "Restart it." in said
+    assert "Restart it (" in said
+    assert "Start it" not in said
 
 
 def test_engine_that_may_not_be_used(machine: Machine, quick: Course, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +92,12 @@ def test_image_missing_names_both_remedies(machine: Machine, quick: Course) -> N
     assert "The image clx-notebook:none for notebook workers is not there." in said
     assert "clx docker build notebook" in said
     assert "workers.notebook.image" in said
+
+
+def test_image_name_that_is_none(machine: Machine, quick: Course) -> None:
+    said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="UPPER/case:1").ends(3)
+    assert "UPPER/case:1 is no name of an image: repository name must be lowercase" in said
+    assert "workers.<type>.image" in said
 
 
 def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
@@ -149,9 +148,11 @@ def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[s
     machine.client.api.import_image_from_data(b"\0" * 1024, repository="clx-test", tag="unfit", changes=changes)
     try:
         said = machine.build(quick, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:unfit").ends(3)
+        listed = machine.clx("docker", "list", CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:unfit").ends(0)
     finally:
         machine.client.images.remove("clx-test:unfit")
     assert f"The image clx-test:unfit {fact}" in said
+    assert f"The image clx-test:unfit {fact}" in listed
     assert "workers.notebook.image" in said
 
 
@@ -163,6 +164,7 @@ def test_cell_out_of_memory_is_named(machine: Machine, course: Course) -> None:
     said = machine.build(course, *ONE, CLX_DOCKER__MEMORY="400m").ends(1)
     assert "cell 2" in said
     assert "out of memory" in said
+    assert "docker.memory" in said
 
 
 def test_worker_out_of_memory_is_the_cause_of_a_rescue(machine: Machine, quick: Course) -> None:
@@ -175,6 +177,7 @@ def test_worker_out_of_memory_is_the_cause_of_a_rescue(machine: Machine, quick: 
 def test_worker_that_cannot_even_start(machine: Machine, quick: Course) -> None:
     said = machine.build(quick, *ONE, CLX_DOCKER__MEMORY="6m", CLX_WORKERS__STARTUP_RETRIES="0").ends(3)
     assert "The notebook worker did not start" in said
+    assert "clx docker check" in said
 
 
 def test_limits_that_the_engine_refuses(machine: Machine, quick: Course) -> None:

@@ -49,6 +49,27 @@ def test_container_sees_the_host_lock(machine: Machine, journal_mode: Any) -> No
         assert preflight(database, {"notebook": IMAGE}, DockerSettings()) == []
 
 
+def test_lock_is_held_for_the_look_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while the container is made, started and removed; others write meanwhile."""
+    with Database.open(machine.database) as database, Database.open(machine.database, busy_timeout=0.01) as other:
+        free: list[bool] = []
+
+        def look_at_the_lock(real: Any) -> Any:
+            def called(*arguments: Any, **options: Any) -> Any:
+                other.write("others", lambda _connection: None)
+                free.append(True)
+                return real(*arguments, **options)
+
+            return called
+
+        from docker.models.containers import Container
+
+        for name in ("start", "reload", "logs", "remove"):
+            monkeypatch.setattr(Container, name, look_at_the_lock(getattr(Container, name)))
+        assert preflight(database, {"notebook": IMAGE}, DockerSettings()) == []
+        assert len(free) >= 4
+
+
 def test_file_that_containers_do_not_see(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a mount that silently shows another directory does: Docker Desktop with an unshared drive."""
     (tmp_path / "elsewhere").mkdir()

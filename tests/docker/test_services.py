@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tests.docker.machine import Machine
+import shutil
+
+import pytest
+from tests.docker.machine import IMAGE, Machine
+
+from clx.db.database import Database
+from clx.errors import DatabaseError
+from clx.settings.schema import Settings
+from clx.workers.executors.docker_reaper import database_label
+from clx.workers.identity import is_gone, kill_group
+from clx.workers.kept import KeptCrew, Wanted
+from clx.workers.service_state import ServiceState, read_state, update_state
+from clx.workers.supervisor import Supervisor
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -19,3 +31,53 @@ def test_services_of_both_modes_are_told_apart_and_stopped_without_their_databas
     assert "Services stopped" in machine.clx("stop-services", "--db-path", path).ends(0)
     assert not machine.left()
     assert not (machine.database.parent / "worker-state.json").exists()
+
+
+def test_services_are_stopped_by_another_path_of_their_database(machine: Machine) -> None:
+    machine.database.parent.mkdir(parents=True)
+    other = machine.root / "link"
+    other.symlink_to(machine.database.parent.parent)
+    machine.clx("start-services", "--db-path", str(machine.database), *ONLY_DECKS).ends(0)
+    state = read_state(machine.database.parent)
+    assert state is not None
+    kill_group(state.supervisor)
+    machine.wait_until(lambda: is_gone(state.supervisor), "the supervisor goes on")
+    for file in machine.database.parent.glob(f"{machine.database.name}*"):
+        file.unlink()
+    assert "Services stopped" in machine.clx("stop-services", "--db-path", str(other / ".clx" / "jobs.db")).ends(0)
+    assert not machine.left()
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_supervisor_removes_containers_of_a_deleted_database(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    """Also where its own files vanish under what it does at that moment."""
+    database = Database.open(machine.database)
+    wanted = Wanted("notebook", 1, "docker:test", "test", "docker", IMAGE, Settings())
+    update_state(database.state_dir, lambda _: ServiceState(str(database.path), wanted=[wanted]))
+    if not in_order:
+
+        def fails(*_arguments: object, **_options: object) -> None:
+            raise DatabaseError("disk I/O error", "")
+
+        monkeypatch.setattr(KeptCrew, "stop", fails)
+    supervisor = Supervisor(database, ServiceState(str(database.path), wanted=[wanted]))
+    supervisor.run_once()
+    machine.container()
+    shutil.rmtree(machine.database.parent)
+    supervisor.run()
+    database.close()
+    assert not machine.left()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [(["stop-services"], "1 container(s) removed"), (["workers", "cleanup"], "its database is gone; removed")],
+)
+def test_containers_are_found_though_nothing_else_is_left(machine: Machine, command: list[str], told: str) -> None:
+    labels = {"clx.worker": "notebook", "clx.db": database_label(machine.database), "clx.service": "services"}
+    machine.client.containers.create(IMAGE, labels=labels)
+    assert told in machine.clx(*command, "--db-path", str(machine.database)).ends(0)
+    assert not machine.left()
+    assert "There is no database" in machine.clx(*command, "--db-path", str(machine.database)).ends(4)

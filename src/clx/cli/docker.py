@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +58,10 @@ def build_images(
       clx docker build
       clx docker build plantuml drawio --base-image my-base:1 --fetch
     """
-    import tempfile
+    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel, scratch
 
-    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel
-
-    with tempfile.TemporaryDirectory(prefix="clx-wheel-") as scratch:
-        wheel = wheel or make_wheel(Path(scratch))
+    with scratch() as folder:
+        wheel = wheel or make_wheel(folder)
         for type_ in types or _TYPES:
             asked = requirements if type_ == "notebook" else None
             recipe = Recipe(type_, default_tag(type_), wheel, base_image or DEFAULT_BASE, asked, fetch)
@@ -91,21 +91,23 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
         return
     for row in rows:
         state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
-        click.echo(f"{row['type']:<9} {row['image']:<32} {state}")
+        click.echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
     from clx.workers.executors.docker_build import default_tag
-    from clx.workers.executors.docker_images import find
+    from clx.workers.executors.docker_images import find, misfit
 
     name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
     found = find(client, name)
+    wrong = misfit(found, type_) if found else None
     return {
         "type": type_,
         "image": name,
         "id": found.id if found else None,
         "version": found.version if found else None,
         "size": found.size if found else None,
+        "problem": wrong.fact if wrong else None,
     }
 
 
@@ -116,33 +118,58 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
     """See that containers can work here: engine, images, versions, and the database seen from inside.
 
-    With COURSE only the images that it needs are looked at. Exit code 3 when something is missing.
+    With COURSE only the images that it needs are looked at, and its own database. Where there is no database yet,
+    the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something is missing.
 
     \b
     Examples:
       clx docker check
       clx docker check course.yaml --db-path /data/jobs.db
     """
-    import tempfile
-
+    from clx.cli.project import database_path
     from clx.settings.resolve import resolve
     from clx.workers.executors.docker_build import default_tag
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types: tuple[str, ...] = _TYPES
+    path = database_path(resolved, db_path)
     if course is not None:
         from clx.course.needs import needed_types
+        from clx.course.topics import find_course_root
 
         types = tuple(needed_types(course))
+        path = (db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db").absolute()
     images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
-    if db_path is None:
-        with tempfile.TemporaryDirectory(prefix="clx-check-") as scratch:
-            _check(resolved, images, Path(scratch) / "jobs.db")
-    else:
-        _check(resolved, images, db_path)
+    with _database_at(path) as found:
+        _check(resolved, images, found)
     for type_, image in images.items():
         click.echo(f"ok {type_:<9} {image}")
     click.echo("ok containers see the database and its locks")
+
+
+@contextmanager
+def _database_at(path: Path) -> Iterator[Path]:
+    """A database to check with: the one at *path*, else one on the same file system that is removed again.
+
+    Raises:
+        DatabaseError: none can be made there.
+    """
+    import tempfile
+
+    from clx.errors import DatabaseError
+
+    if path.exists():
+        yield path
+        return
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix=".clx-check-", dir=folder)
+    except OSError as error:
+        raise DatabaseError(
+            f"No database can be made in {folder}: {error.strerror}.", "Name another place: --db-path"
+        ) from error
+    with scratch as name:
+        yield Path(name) / "jobs.db"
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> None:

@@ -13,6 +13,7 @@ from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
+    from clx.settings.schema import Settings
     from clx.workers.kept import Wanted
     from clx.workers.services import Started
 
@@ -169,10 +170,10 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     except DatabaseBusyError:
         raise
     except DatabaseError as error:
-        _stop_without_database(path, grace, error)
+        _stop_without_database(path, resolved.settings, grace, error)
         return
     if database is None:
-        _stop_without_database(path, grace, None)
+        _stop_without_database(path, resolved.settings, grace, None)
         _name_others(path, db_path)
         return
     with database:
@@ -193,13 +194,14 @@ def _name_others(path: Path, db_path: Path | None) -> None:
         click.echo(f"Services run on another database: {stop_command(each)}")
 
 
-def _stop_without_database(path: Path, grace: float, error: DatabaseError | None) -> None:
-    """End what the state file tells of.
+def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> None:
+    """End what the state file tells of, and containers that are labelled as those of the database.
 
     Raises:
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.database import state_directory
+    from clx.workers.executors import remove_of_missing
     from clx.workers.service_notes import forget_for_user
     from clx.workers.services import stop_without_database
 
@@ -207,6 +209,10 @@ def _stop_without_database(path: Path, grace: float, error: DatabaseError | None
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
         click.echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
+        return
+    containers = [] if path.exists() else remove_of_missing(path, settings)
+    if containers:
+        click.echo(f"Services stopped: {len(containers)} container(s) removed; {gone}.")
         return
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error

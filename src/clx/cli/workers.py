@@ -110,16 +110,25 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
       clx workers cleanup
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import open_to_change
+    from clx.cli.project import database_path, open_to_change
+    from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
-    from clx.workers.roster import cleanup
+    from clx.workers.roster import cleanup, cleanup_of_missing
 
     resolved = resolve(Path.cwd())
-    database = open_to_change(resolved, db_path)
-    found = []
-    if database is not None:
-        with database:
-            found = cleanup(database, resolved.settings, dry_run=dry_run)
+    path = database_path(resolved, db_path)
+    try:
+        database = open_to_change(resolved, db_path)
+    except DatabaseError:
+        found = [] if path.exists() else cleanup_of_missing(path, resolved.settings, dry_run=dry_run)
+        if not found:
+            raise
+    else:
+        if database is None:
+            found = cleanup_of_missing(path, resolved.settings, dry_run=dry_run)
+        else:
+            with database:
+                found = cleanup(database, resolved.settings, dry_run=dry_run)
     if format_ == "json":
         cleaned = [{"kind": each.kind, "name": each.name, "what": each.what} for each in found]
         click.echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))

@@ -20,11 +20,12 @@ from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Job, NewJob, Queue
 from clx.settings.resolve import Resolved
+from clx.workers.contained import strike_off_ended
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.kinds import pool_name
 from clx.workers.lifecycle import BuildWorkers, strike_off_dead
 from clx.workers.logs import logged
-from clx.workers.needs import Need
+from clx.workers.needs import Need, image_id
 from clx.workers.readiness import require_ready, settings_for
 
 _BEAT = 0.5
@@ -92,6 +93,7 @@ class JobRunner:
         with self._resolved.blamed():
             require_ready(self._database, self._images(jobs), self._settings, self._display.note)
         strike_off_dead(self._database, lease=self._settings.jobs.lease)
+        strike_off_ended(self._database, self._settings.jobs)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
         )
@@ -155,11 +157,15 @@ class JobRunner:
     def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[Need]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
         needs, auto_start = [], self._resolved.origin("workers.auto_start")
+        tools = {job.type: job.tools for job in jobs}
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            source, *others = map(str, (worker.count_origin, worker.mode_origin, auto_start))
-            needs.append(Need(type_, count, pool, source, worker.mode, worker.image, *others))
+            source, mode_source, start_source = map(str, (worker.count_origin, worker.mode_origin, auto_start))
+            id_ = image_id(worker.mode, tools[type_])
+            needs.append(
+                Need(type_, count, pool, source, worker.mode, worker.image, mode_source, start_source, image_id=id_)
+            )
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

@@ -119,6 +119,7 @@ class Crew:
             service=self._service,
             config_source=need.config_source,
             lifeline=self._lifeline,
+            image_id=need.image_id,
         )
         self._started += 1
         worker = executors.start(spawn, self.database.state_dir, number=self._started)
@@ -307,9 +308,14 @@ def start_failure(worker: Handle, tail: str) -> tuple[str, str]:
     if cause == NOT_STARTED:
         fact, _, next_step = tail.partition("\n")
         return f"The {type_} worker did not start. {fact}", next_step
+    check = (
+        "what containers need with `clx docker check`"
+        if worker.spawn.mode == "docker"
+        else "the tools with `clx doctor`"
+    )
     return (
         f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
-        f"Its log is {worker.log}. Check the tools with `clx doctor`.",
+        f"Its log is {worker.log}. Check {check}.",
     )
 
 

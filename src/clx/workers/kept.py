@@ -44,6 +44,7 @@ class Wanted(msgspec.Struct):
     mode: str
     image: str | None
     settings: Settings
+    image_id: str | None = None
 
     @property
     def key(self) -> Key:
@@ -53,13 +54,14 @@ class Wanted(msgspec.Struct):
     @property
     def need(self) -> Need:
         """The same for an executor."""
-        return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image)
+        return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image, image_id=self.image_id)
 
 
 def wanted_of(needs: Sequence[Need], settings: Settings) -> list[Wanted]:
     """*needs* with the settings that their workers are started with."""
     return [
-        Wanted(need.type, need.count, need.pool, need.config_source, need.mode, need.image, settings) for need in needs
+        Wanted(need.type, need.count, need.pool, need.config_source, need.mode, need.image, settings, need.image_id)
+        for need in needs
     ]
 
 

@@ -22,6 +22,7 @@ class Need:
         image: the container image; docker only.
         mode_source: where *mode* came from, as with *config_source*.
         auto_start_source: where it came from whether a build may start workers.
+        image_id: what *image* was when *pool* was named after it, whatever it is called by then.
     """
 
     type: str
@@ -32,6 +33,7 @@ class Need:
     image: str | None = None
     mode_source: str = "default"
     auto_start_source: str = "default"
+    image_id: str | None = None
 
 
 def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:
@@ -44,8 +46,10 @@ def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) ->
     for type_ in types:
         worker = resolved.worker(type_)
         if worker.count > 0:
-            pool = pool_name(worker.mode, fingerprint(resolved, type_))
-            found.append(Need(type_, worker.count, pool, str(worker.count_origin), worker.mode, worker.image))
+            tools = fingerprint(resolved, type_)
+            source, id_ = str(worker.count_origin), image_id(worker.mode, tools)
+            pool = pool_name(worker.mode, tools)
+            found.append(Need(type_, worker.count, pool, source, worker.mode, worker.image, image_id=id_))
     return found
 
 
@@ -64,6 +68,11 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
         return image_fingerprint(type_, worker.image, resolved.settings.docker)
     with resolved.blamed():
         return KINDS[type_].fingerprint(resolved.settings)
+
+
+def image_id(mode: str, tools: Mapping[str, str]) -> str | None:
+    """The image that a fingerprint is of; None for that of this machine's tools."""
+    return tools["image"] if mode == "docker" else None
 
 
 class Fingerprints(Mapping[str, dict[str, str]]):

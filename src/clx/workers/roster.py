@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -19,14 +21,13 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
+from clx.workers.contained import BEATS_MISSED, container_states, fate, strike_off_ended
 from clx.workers.crew import strike_off_dead
 from clx.workers.directories import work_directory
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge
 
 log = logging.getLogger("clx.workers")
-
-_BEATS_MISSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +62,38 @@ def roster(
     at = now_ms() if now is None else now
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
-    return [_member(row, jobs.get(row.job_id or 0), settings, at) for row in rows]
+    containers = container_states(rows)
+    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
 
 
-def _member(row: WorkerRow, job: Job | None, settings: JobsSettings, now: int) -> Member:
-    status, reason = judge(row, job, settings, now)
+def _member(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
+) -> Member:
+    status, reason = judge(row, job, settings, now, containers)
     uptime = ((row.ended_at or now) - row.started_at) / 1000
     alive = row.ended_at is None and status != "dead"
     return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
 
 
-def judge(row: WorkerRow, job: Job | None, settings: JobsSettings, now: int) -> tuple[str, str]:
-    """The status of a worker and, where it is not simply idle or busy, the reason."""
+def judge(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """The status of a worker and, where it is not simply idle or busy, the reason.
+
+    Args:
+        containers: state per container, where the engine was asked.
+    """
     if row.ended_at is not None:
         return row.state, row.reason or ""
     if is_gone(row.identity):
         return "dead", f"process {row.pid} is gone"
+    if told := fate(row, containers, settings, now):
+        return told
     silent = (now - row.heartbeat_at) / 1000
     if silent > settings.lease and not is_ours_to_judge(row.identity):
-        return "dead", f"silent for {silent:.0f} s and not of this machine's present boot"
-    if silent > _BEATS_MISSED * settings.heartbeat:
+        where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
+        return "dead", f"silent for {silent:.0f} s and {where}"
+    if silent > BEATS_MISSED * settings.heartbeat:
         return "hung", f"alive, but silent for {silent:.0f} s"
     if job is not None and job.state == "running" and job.worker_id == row.id:
         limit = settings.timeout if job.timeout is None else job.timeout / 1000
@@ -131,13 +144,18 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
 
     An orphan is a worker whose build is over or whose row was struck off while its process lives on.
     """
-    table, found = WorkerTable(database), []
-    for row in table.list():
-        status, reason = judge(row, None, settings.jobs, now_ms())
+    table, found, hung = WorkerTable(database), [], set()
+    rows = table.list()
+    containers = container_states(rows)
+    for row in rows:
+        status, reason = judge(row, None, settings.jobs, now_ms(), containers)
         if status == "dead":
             found.append(Cleaned("worker", str(row.id), f"{row.type}: {reason}; struck off"))
+        elif status == "hung":
+            hung.add(row.id)
     if not dry_run:
-        strike_off_dead(database, lease=settings.jobs.lease)
+        strike_off_dead(database, spare=hung, lease=settings.jobs.lease)
+        strike_off_ended(database, settings.jobs)
     found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in orphans(database)]
     return found + _containers(database, settings, dry_run=dry_run)
 
@@ -163,6 +181,12 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
     if not dry_run:
         stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
     return Cleaned("process", str(row.pid), f"{row.type} worker #{row.id}: {why}; ended")
+
+
+def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    """Remove the containers that served the database *path*, which is not there any more."""
+    names = executors.remove_of_missing(path, settings, dry_run=dry_run)
+    return [Cleaned("container", name, "its database is gone; removed") for name in names]
 
 
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:

@@ -26,6 +26,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
+from clx.workers.contained import strike_off_ended
 from clx.workers.crew import last_line, strike_off_dead
 from clx.workers.identity import (
     foreign_owner,
@@ -120,6 +121,7 @@ def start_services(
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
         strike_off_dead(database)
+        strike_off_ended(database, wanted[0].settings.jobs)
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
@@ -375,7 +377,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
         _refuse_another_users(database, state)
         living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
         settings = _end_supervisors(database, timeout)
-        living += _end_named(database, state, settings, timeout)
+        living += _end_named(Path(state.database), state, settings, timeout)
         _forget(database)
         return len(living)
 

@@ -21,7 +21,7 @@ import msgspec
 
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
-from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseFullError, WorkerStartupError
+from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import strike_off_dead
@@ -65,6 +65,9 @@ class Supervisor:
                     self.run_once()
                 except (DatabaseBusyError, DatabaseFullError) as error:
                     log.warning("%s", error.fact)
+                except (DatabaseError, OSError):  # its files are removed at this moment, one after the other
+                    if self._database.is_in_place():
+                        raise
                 self._wait(wake, bell.fileno())
             self._finish()
 
@@ -128,7 +131,14 @@ class Supervisor:
         state = read_state(self._database.state_dir)
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
-        self._crew.stop(grace=grace, reason=reason)
+        try:
+            self._crew.stop(grace=grace, reason=reason)
+        except (DatabaseError, OSError) as error:
+            if self._database.is_in_place():
+                raise
+            log.warning("workers could not be ended in order: %s", error)
+        if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
+            executors.remove_of_missing(self._database.path, self._settings)
         if read_state(self._database.state_dir) is not None:  # else its directory is gone too
             update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)

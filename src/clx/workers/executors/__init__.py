@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
 
 log = logging.getLogger("clx.workers")
+
+_QUICK = 2.0  # seconds for an answer of an engine that may have nothing to do with what is asked
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
@@ -67,6 +69,37 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     return _where_possible(
         lambda: docker_orphans.remove_orphans(database, settings, dry_run=dry_run), "containers may be left"
     )
+
+
+def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Remove the containers of services that once served the database *path*, which is not there any more.
+
+    Nothing where there is no engine: most machines have none, and nothing says that there were containers.
+
+    Args:
+        dry_run: only look.
+
+    Returns:
+        The names of the containers that were removed, or would be.
+    """
+    from clx.workers.executors import docker_orphans
+
+    try:
+        return docker_orphans.remove_services(path, settings, dry_run=dry_run, timeout=_QUICK)
+    except StartupError as error:
+        log.debug("containers were not looked for: %s", error.fact)
+        return []
+
+
+def container_states() -> Mapping[str, str] | None:
+    """The state of every container the engine has, by id; None when it does not answer at once."""
+    from clx.workers.executors import docker_orphans
+
+    try:
+        return docker_orphans.container_states(_QUICK)
+    except StartupError as error:
+        log.debug("containers were not looked at: %s", error.fact)
+        return None
 
 
 def _where_possible(remove: Callable[[], list[str]], otherwise: str) -> list[str]:

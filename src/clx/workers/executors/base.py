@@ -28,6 +28,7 @@ class Spawn:
         service: the service it belongs to.
         config_source: where its number and mode were set.
         lifeline: whether it ends when the process that started it is gone; services do not.
+        image_id: the very image of that name that *pool* and the jobs' keys are of; docker only.
     """
 
     type: str
@@ -40,6 +41,7 @@ class Spawn:
     service: str | None = None
     config_source: str = "default"
     lifeline: bool = True
+    image_id: str | None = None
 
 
 class Handle(Protocol):

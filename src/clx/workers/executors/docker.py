@@ -35,7 +35,7 @@ from clx.workers.executors.docker_engine import (
     is_not_found,
     where_possible,
 )
-from clx.workers.executors.docker_images import obtain
+from clx.workers.executors.docker_images import find, obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
 from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
 from clx.workers.platforms import mount_source, surroundings
@@ -99,8 +99,6 @@ class DockerWorker:
         except EngineError as error:
             if self._container is None:
                 self._failure = error
-        except OSError as error:  # the log cannot be written; the worker goes on without one
-            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
         finally:
             os.close(self._ending)
 
@@ -111,12 +109,19 @@ class DockerWorker:
 
     def _copy(self, client: Any) -> None:
         """Its output into the log; that of a container which another tool started stays with that tool."""
+        from requests.exceptions import RequestException
+
         if not self.log.name:
             return
-        with self.log.open("wb") as stream:
-            for chunk in client.api.logs(self._container.id, stream=True, follow=True):
-                stream.write(chunk)
-                stream.flush()
+        try:
+            with self.log.open("wb") as stream:
+                for chunk in client.api.logs(self._container.id, stream=True, follow=True):
+                    stream.write(chunk)
+                    stream.flush()
+        except RequestException:  # an OSError as well
+            raise
+        except OSError as error:  # the log cannot be written; the worker goes on without one
+            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
 
     def descriptor(self) -> int:
         """A pipe that reaches its end when the container has ended."""
@@ -218,7 +223,7 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
     file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
     client = connect()
     try:
-        image = obtain(client, spawn.type, spawn.image or "", spawn.settings.docker)
+        image = _image_id(client, spawn)
         if spawn.lifeline:
             start_reaper(spawn.database, spawn.settings.docker.network)
         try:
@@ -229,7 +234,23 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
     except BaseException:
         client.close()
         raise
-    return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image.id, file.name))
+    return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image, file.name))
+
+
+def _image_id(client: Any, spawn: Spawn) -> str:
+    """The image of which the results are to be: its name may mean another one by now.
+
+    Raises:
+        EngineError: it is not there any more, or cannot be had.
+    """
+    if spawn.image_id is None:
+        return obtain(client, spawn.type, spawn.image or "", spawn.settings.docker).id
+    if find(client, spawn.image_id) is None:
+        raise EngineError(
+            f"The image that {spawn.image} was when its {spawn.type} workers were asked for is not there any more.",
+            "Type the command again: it takes the image that has the name now.",
+        )
+    return spawn.image_id
 
 
 def _let_go(spawn: Spawn) -> None:

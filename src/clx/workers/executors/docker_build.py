@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from hashlib import sha256
@@ -26,6 +26,7 @@ from clx import __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, find
+from clx.workers.identity import is_gone, process_identity
 from clx.workers.tools.finding import cache_root
 from clx.workers.tools.install import install
 from clx.workers.tools.pins import PINS
@@ -36,6 +37,10 @@ EXTRAS = {"notebook": "notebook", "plantuml": "diagrams", "drawio": "diagrams"}
 """Worker type → the extra of CLX that its image holds."""
 _TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawio-math")}
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CONFLICT = re.compile("conflicting dependencies|Invalid requirement|No matching distribution")
+_SCRATCH = "clx-image-"
+_OWNER = "owner"
 _BUILD_LIMIT = 1800.0
 """Seconds one step of a build may be silent."""
 
@@ -77,8 +82,9 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         ToolMissingError: a package cannot be fetched.
         UsageError: a file that is named is not there.
     """
-    with tempfile.TemporaryDirectory(prefix="clx-image-") as name, closing(connect(_BUILD_LIMIT)) as client:
-        context = Path(name)
+    with scratch() as folder, closing(connect(_BUILD_LIMIT)) as client:
+        context = folder / "context"
+        context.mkdir()
         _context(recipe, context)
         digest = _digest(context, recipe, client)
         if not force and _is_current(client, recipe.tag, digest):
@@ -90,6 +96,18 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         report(f"building {recipe.tag} on {recipe.base}")
         _build(client, recipe, context, digest)
     return True
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for a while; those of builds that were killed are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_OWNER}"):
+        with suppress(OSError):  # another user's, or somebody else removes it at this moment
+            if is_gone(left.read_text(encoding="ascii")):
+                shutil.rmtree(left.parent)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name:
+        (Path(name) / _OWNER).write_text(process_identity(), encoding="ascii")
+        yield Path(name)
 
 
 def make_wheel(folder: Path) -> Path:
@@ -205,31 +223,50 @@ def _pip(*arguments: str, cwd: Path) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        said = pip_reason(done.stderr)
         raise ToolMissingError(
-            f"pip {arguments[0]} failed: {lines[-1]}", "Check the network, and that this environment has pip."
+            f"pip {arguments[0]} failed: {said}",
+            "Correct the file named with --requirements: images hold the versions of this environment."
+            if _CONFLICT.search(said)
+            else "Check the network, and that this environment has pip.",
         )
+
+
+def pip_reason(said: str) -> str:
+    """Why pip failed, in one line of what it *said*: its last line is about where to read more, or a new pip."""
+    lines = [_COLOUR.sub("", line).strip() for line in said.splitlines()]
+    errors = [line for line in lines if line.startswith("ERROR: ") and "ResolutionImpossible" not in line]
+    found = errors or [line for line in lines if line]
+    return found[-1].removeprefix("ERROR: ") if found else "it said nothing"
 
 
 def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
     arguments = {"BASE_IMAGE": recipe.base, "PIP_OPTIONS": "--no-index" if recipe.fetch else ""}
     labels = {TYPE_LABEL: recipe.type, VERSION_LABEL: __version__, CONTEXT_LABEL: digest}
-    said = ""
+    said: list[str] = []
+    failed = ""
     with engine_errors(f"build {recipe.tag}"):
         steps = client.api.build(
             path=str(context), tag=recipe.tag, buildargs=arguments, labels=labels, rm=True, forcerm=True, decode=True,
             network_mode="none" if recipe.fetch else None,
         )  # fmt: skip
         for step in steps:
-            said = step.get("stream", "").strip() or said
-            if "error" in step:
-                raise EngineError(
-                    f"{recipe.tag} was not built: {step['error'].strip()} {said}".strip(),
-                    _after_failure(client, recipe),
-                )
+            said.append(step.get("stream", ""))
+            failed = step.get("error", failed).strip()
+    if failed:
+        why = pip_reason("".join(said))
+        fact = f"pip install failed: {why}" if "pip install" in failed else f"{failed} {why}"
+        raise EngineError(f"{recipe.tag} was not built: {fact}", _after_failure(client, recipe, failed))
 
 
-def _after_failure(client: Any, recipe: Recipe) -> str:
+def _after_failure(client: Any, recipe: Recipe, failed: str) -> str:
     if find(client, recipe.base) is None:
         return f"{recipe.base} is not here. Check the network, or name a base that is: --base-image IMAGE"
-    return f"See what `docker build` says to {dockerfile(recipe.type)}."
+    if "pip install" not in failed:
+        return "Name a base image that is made like the usual one (Debian, with Python and pip): --base-image IMAGE"
+    if recipe.fetch:
+        return "Name a base image with the Python version of this environment: --base-image IMAGE"
+    return (
+        "Correct the file named with --requirements; where the engine has no network, type: "
+        f"clx docker build {recipe.type} --fetch"
+    )

@@ -20,7 +20,15 @@ ANSWER_LIMIT = 10.0
 DEFAULT_HOST = "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
 _PATIENCE = 60.0
 """Seconds for which an engine that hung is not asked again for what may as well stay undone."""
-_START_IT = "Start it (Docker Desktop, or: sudo systemctl start docker), or build with --workers direct."
+_OR_DIRECT = "or build with --workers direct."
+_START_IT = f"Start it (Docker Desktop, or: sudo systemctl start docker), {_OR_DIRECT}"
+_RESTART_IT = f"Restart it (Docker Desktop, or: sudo systemctl restart docker), {_OR_DIRECT}"
+_NOT_ASKED = ("InvalidURL", "No host supplied", "NameResolutionError", "Failed to resolve")
+_TLS = ("SSLError", "SSL:", "CERTIFICATE", "HTTP request to an HTTPS server")
+_CORRECT_TLS = (
+    "Correct DOCKER_TLS_VERIFY and DOCKER_CERT_PATH (the directory with ca.pem, cert.pem and key.pem), "
+    "or unset them where the engine has no TLS."
+)
 
 log = logging.getLogger("clx.docker")
 _hangs_until = 0.0
@@ -43,7 +51,10 @@ def connect(timeout: float = ANSWER_LIMIT) -> Any:
             "Containers need the package docker, which is not installed.", 'Type: pip install "clx[docker]"'
         ) from None
     with engine_errors():
-        return docker.from_env(timeout=timeout)
+        try:
+            return docker.from_env(timeout=timeout)
+        except ValueError as error:  # a port that is none
+            raise _wrong_host(error) from error
 
 
 @contextlib.contextmanager
@@ -59,6 +70,8 @@ def engine_errors(doing: str = "") -> Iterator[None]:
     try:
         yield
     except APIError as error:
+        if any(sign in str(error) for sign in _TLS):
+            raise _unreachable(error) from error
         raise EngineError(f"The container engine refused{_to(doing)}: {reason(error)}") from error
     except (DockerException, RequestException) as error:
         raise _unreachable(error) from error
@@ -75,16 +88,39 @@ def reason(error: Exception) -> str:
 
 
 def _unreachable(error: Exception) -> EngineError:
-    host = os.environ.get("DOCKER_HOST", DEFAULT_HOST)
+    """What is wrong between here and the engine: the way to it, this user's rights, or the engine itself."""
+    from docker.errors import TLSParameterError
+
+    host, named = os.environ.get("DOCKER_HOST", DEFAULT_HOST), "DOCKER_HOST" in os.environ
     text = str(error)
     if "timed out" in text.lower():
-        return EngineError(f"The container engine at {host} does not answer: it hangs.", f"Restart it. {_START_IT}")
+        return EngineError(f"The container engine at {host} does not answer: it hangs.", _RESTART_IT)
+    if isinstance(error, TLSParameterError) or any(sign in text for sign in _TLS):
+        return EngineError(f"There is no TLS connection to the container engine at {host}.", _CORRECT_TLS)
+    if named and (not _was_asked(error) or any(sign in text for sign in _NOT_ASKED)):
+        return _wrong_host(error)
     if "Permission denied" in text:
         return EngineError(
             f"This user may not use the container engine at {host}.",
-            "Type: sudo usermod -aG docker $USER (and log in again), or build with --workers direct.",
+            f"Type: sudo usermod -aG docker $USER (and log in again), {_OR_DIRECT}",
         )
-    return EngineError(f"The container engine at {host} does not answer.", _START_IT)
+    start = _START_IT.replace(_OR_DIRECT, f"correct DOCKER_HOST, {_OR_DIRECT}") if named else _START_IT
+    return EngineError(f"The container engine at {host} does not answer.", start)
+
+
+def _was_asked(error: Exception) -> bool:
+    """Whether a request was made at all: what is wrong with an address is told before."""
+    from requests.exceptions import RequestException
+
+    return isinstance(error, RequestException) or isinstance(error.__context__, RequestException)
+
+
+def _wrong_host(error: Exception) -> EngineError:
+    host, said = os.environ.get("DOCKER_HOST", ""), reason(error).partition(" (Caused by")[0]
+    return EngineError(
+        f"DOCKER_HOST is {host}, where no engine can be reached: {said}",
+        f"Correct it (unix:///var/run/docker.sock, tcp://HOST:PORT) or unset it, {_OR_DIRECT}",
+    )
 
 
 def where_possible(action: Callable[[], object]) -> None:

@@ -46,6 +46,11 @@ def find(client: Any, name: str) -> Image | None:
     except EngineError as error:
         if is_not_found(error):
             return None
+        if "invalid reference format" in error.fact:
+            raise EngineError(
+                f"{name} is no name of an image: {error.fact.rpartition('invalid reference format')[2].lstrip(': ')}",
+                "Correct it where it is named (--base-image, workers.<type>.image): lower case, NAME:TAG.",
+            ) from error
         raise
     labels = found.attrs["Config"].get("Labels") or {}
     return Image(name, found.id, labels.get(TYPE_LABEL, ""), labels.get(VERSION_LABEL, ""), found.attrs["Size"])
@@ -65,7 +70,8 @@ def obtain(client: Any, type_: str, name: str, settings: DockerSettings) -> Imag
         image = find(client, name)
     if image is None:
         raise _missing(type_, name)
-    _check(image, type_)
+    if wrong := misfit(image, type_):
+        raise wrong
     return image
 
 
@@ -91,22 +97,24 @@ def _missing(type_: str, name: str) -> EngineError:
     )
 
 
-def _check(image: Image, type_: str) -> None:
+def misfit(image: Image, type_: str) -> EngineError | None:
+    """Why *image* is none that *type_* workers of this CLX can run in; None where it is one."""
     if not image.version:
-        raise EngineError(
+        return EngineError(
             f"The image {image.name} is no CLX worker image: it has no label {VERSION_LABEL}.",
             f"Type: clx docker build {type_}, or correct workers.{type_}.image.",
         )
     if image.type != type_:
-        raise EngineError(
+        return EngineError(
             f"The image {image.name} is for {image.type or 'unknown'} workers, not for {type_}.",
             f"Correct workers.{type_}.image.",
         )
     if image.version != __version__:
-        raise EngineError(
+        return EngineError(
             f"The image {image.name} holds CLX {image.version}; this is CLX {__version__}.",
             f"Type: clx docker build {type_}, or name an image of version {__version__} in workers.{type_}.image.",
         )
+    return None
 
 
 def _pull(type_: str, name: str, limit: float) -> None:

@@ -11,7 +11,7 @@ from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
-from clx.workers.executors.docker_engine import connect, engine_errors
+from clx.workers.executors.docker_engine import ANSWER_LIMIT, connect, engine_errors
 from clx.workers.executors.docker_network import drop_network
 from clx.workers.executors.docker_reaper import (
     DATABASE_LABEL,
@@ -45,16 +45,33 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     return [each.name for each in found]
 
 
-def remove_services(database: Path, settings: Settings) -> list[str]:
-    """Remove the containers of services whose job table is gone; returns their names.
+def remove_services(
+    database: Path, settings: Settings, *, dry_run: bool = False, timeout: float = ANSWER_LIMIT
+) -> list[str]:
+    """Remove the containers of services whose job table is gone, known by their label; returns their names.
+
+    Args:
+        dry_run: only look.
+        timeout: seconds the engine has for each answer.
 
     Raises:
         EngineError: the engine does not answer.
     """
-    with closing(connect()) as client, engine_errors("look for containers of services"):
+    with closing(connect(timeout)) as client, engine_errors("look for containers of services"):
         found = [each for each in _of(client, database) if SERVICE_LABEL in each.labels]
-        _remove(client, found, settings)
+        if not dry_run:
+            _remove(client, found, settings)
     return [each.name for each in found]
+
+
+def container_states(timeout: float) -> dict[str, str]:
+    """The state of every container, by id: ``running``, ``paused``, ``exited``, …
+
+    Raises:
+        EngineError: the engine does not answer within *timeout* seconds.
+    """
+    with closing(connect(timeout)) as client, engine_errors("list the containers"):
+        return {each["Id"]: each["State"] for each in client.api.containers(all=True)}
 
 
 def _remove(client: Any, containers: list[Any], settings: Settings) -> None:
@@ -76,7 +93,7 @@ def _is_orphan(container: Any, database: Database) -> bool:
         return is_gone(owner)
     rows = [row for row in WorkerTable(database).list(live=False) if row.container_id == container.id]
     if rows:
-        return all(row.ended_at is not None for row in rows)
+        return container.status in {"exited", "dead"} or all(row.ended_at is not None for row in rows)
     if container.status == "created":  # of a supervisor that was killed before it started what it had made
         return is_gone(container.labels.get(STARTER_LABEL, ""))
     return bool(container.status not in {"running", "paused", "restarting"})

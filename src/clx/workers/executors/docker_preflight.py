@@ -6,6 +6,7 @@ damage the file, so the host holds the write lock once and a container must find
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -27,9 +28,13 @@ from clx.workers.executors.docker_reaper import (
     worker_closed,
 )
 from clx.workers.platforms import sharing_warning, surroundings
+from clx.workers.reachable import READY
 
 _LOOK_LIMIT = 60.0
 """Seconds a container has for one look at the database."""
+_PAUSE = 0.05
+_LOCKED_LIMIT = 5.0
+"""Seconds for which the database's write lock is held at most."""
 _NOT_SHARED = (
     "Keep the database on a local file system of the machine that runs the containers (--db-path), "
     "or build with --workers direct."
@@ -49,10 +54,11 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
         EngineError: the engine does not answer, an image is not there or of another version, or the database
             cannot be used from inside a container.
     """
-    with closing(connect(_LOOK_LIMIT)) as client:
+    with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
         adopt(WorkerTable(database), client)
-        if found:
+    if found:
+        with closing(connect(_LOOK_LIMIT)) as client:
             _check_sharing(client, database, found[0].id, settings)
     warning = sharing_warning(str(database.path), surroundings(database.path))
     return [warning] if warning else []
@@ -70,7 +76,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
         return
     start_reaper(database.path, settings.network)  # should this process be killed while the container looks
     try:
-        answer = database.write("look_from_inside", lambda _connection: _look(client, database, image))
+        answer = _look(client, database, image)
     finally:
         worker_closed(database.path, settings.network)
         dismiss_idle_reapers()
@@ -80,10 +86,10 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
 
 
 def _look(client: Any, database: Database, image: str) -> str:
-    """What a container sees of the database, while this process holds its write lock."""
+    """What a container sees of the database while this process holds its write lock, which it does for that only."""
     options = {
         "entrypoint": ["python", "-m", "clx.workers.reachable"],
-        "command": [database_inside_of(database.path)],
+        "command": [database_inside_of(database.path), "--wait"],
         "mounts": [bind(database.path)],
         "user": invoking_user(client),
         "network": "none",
@@ -93,10 +99,34 @@ def _look(client: Any, database: Database, image: str) -> str:
         container = client.containers.create(image, **options)
         try:
             container.start()
-            container.wait(timeout=_LOOK_LIMIT)
-            return str(container.logs().decode("utf-8", "replace").strip())
+            if not _is_ready(container):
+                return _last_line(container)
+            database.write("look_from_inside", lambda _connection: _have_it_look(container))
+            return _last_line(container)
         finally:
             container.remove(force=True, v=True)
+
+
+def _is_ready(container: Any) -> bool:
+    """Wait for the container's first line; false when it ended, or did not come that far in time."""
+    deadline = time.monotonic() + _LOOK_LIMIT
+    while time.monotonic() < deadline:
+        container.reload()
+        ended, said = container.status == "exited", container.logs()
+        if ended or b"\n" in said:
+            return bool(said.split(b"\n")[0].decode("utf-8", "replace").strip() == READY) and not ended
+        time.sleep(_PAUSE)
+    return False
+
+
+def _have_it_look(container: Any) -> None:
+    container.kill("SIGUSR1")
+    container.wait(timeout=_LOCKED_LIMIT)
+
+
+def _last_line(container: Any) -> str:
+    said = container.logs().decode("utf-8", "replace").strip().splitlines()
+    return str(said[-1]) if said else ""
 
 
 def _judge(answer: str, database: Database) -> None:
@@ -109,5 +139,5 @@ def _judge(answer: str, database: Database) -> None:
         )
     if answer == "MISSING":
         raise EngineError(f"Containers do not see the database {path}.", _NOT_SHARED)
-    said = answer.removeprefix("ERROR ").splitlines()[-1] if answer else "it said nothing"
+    said = answer.removeprefix("ERROR ") or "it said nothing"
     raise EngineError(f"The database {path} cannot be used from inside a container: {said}", _NOT_SHARED)

@@ -8,6 +8,7 @@ killed too, a note in the state directory says that something may be left, and t
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -59,8 +60,8 @@ class Note(msgspec.Struct, frozen=True):
 
 
 def database_label(database: Path) -> str:
-    """What stands for *database* in labels."""
-    return sha256(str(database).encode()).hexdigest()[:16]
+    """What stands for *database* in labels, by whatever path it is named."""
+    return sha256(os.path.realpath(database).encode()).hexdigest()[:16]
 
 
 def labels_of_owner(database: Path) -> dict[str, str]:

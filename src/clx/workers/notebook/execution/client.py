@@ -16,6 +16,7 @@ from clx.workers.notebook.execution.outputs import CellOutputs
 from clx.workers.notebook.execution.results import CellFailed, CellResult, FailureKind, plain
 from clx.workers.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGone
 from clx.workers.oom import oom_kills
+from clx.workers.platforms import own_container_id
 
 INTERRUPT_GRACE = 2.0
 """Seconds a cell has after an interrupt to give back its traceback before the kernel is killed."""
@@ -229,4 +230,5 @@ def describe_exit(status: int, *, memory: bool) -> str:
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name
     hint = ", probably because memory ran out" if memory and -status == signal.SIGKILL else ""
-    return f"the kernel was killed by {name}{hint}"
+    bound = " (docker.memory is the limit)" if hint and own_container_id() else ""
+    return f"the kernel was killed by {name}{hint}{bound}"
