@@ -46,7 +46,7 @@ with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.
         time.sleep(0.005)
     for number in range(int(sys.argv[3])):
         queue.enqueue(NewJob("storm", {}))
-        for job in queue.claim(["storm"], me, lease=120_000):
+        for job in queue.claim(["storm"], worker=me, lease=120_000):
             queue.finish(job.id, job.run)
 """
 

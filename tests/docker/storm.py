@@ -35,7 +35,7 @@ def main(path: str, journal_mode: str, jobs: int, others: int) -> None:
 
 def work_once(queue: Queue, me: int) -> bool:
     """One job, with a sign of life in its middle; false when there was none."""
-    claimed = queue.claim(["storm"], me, lease=120_000)
+    claimed = queue.claim(["storm"], worker=me, lease=120_000)
     for job in claimed:
         queue.heartbeat(job.id, job.run, lease=120_000)
         queue.finish(job.id, job.run, {"by": me})
