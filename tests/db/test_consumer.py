@@ -15,7 +15,7 @@ import pytest
 
 from clx.db.check import check
 from clx.db.consumer import Consumer
-from clx.db.jobs import Job, NewJob, Queue
+from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError, QueueError
@@ -450,3 +450,19 @@ def test_more_job_types_than_select_takes_descriptors(queue: Queue) -> None:
     queue.enqueue(NewJob(types[-1]))
 
     assert Consumer(queue, dict.fromkeys(types, lambda _job: None)).run(until_idle=True) == 1
+
+
+def test_what_is_being_reported_keeps_its_lease(queue: Queue) -> None:
+    """The table may take nothing for longer than a lease; the report still counts when it does."""
+    queue.enqueue(NewJob("t"))
+    consumer = Consumer(queue, {"t": lambda _job: None})
+    job = queue.claim(["t"], worker=consumer.worker)[0]
+    holding = consumer._holding
+    holding.fill([job])
+    holding.take()
+    holding.done(Success(job.id, job.run))
+    reports = holding.take_reports()
+    assert holding.held() == [(job.id, job.run)]
+    holding.reported(reports, taken=False)
+    assert holding.take_reports() == reports
+    assert holding.take_reports() == []

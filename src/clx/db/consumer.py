@@ -22,6 +22,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -194,8 +195,9 @@ class Consumer:
                 reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
             )
         except BaseException:
-            self._holding.keep_reports(reports)
+            self._holding.reported(reports, taken=False)
             raise
+        self._holding.reported(reports, taken=True)
         for report in settled.lost:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
         self._holding.fill(settled.claimed)
@@ -295,6 +297,7 @@ class _Holding:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._reports: list[Report] = []
+        self._reporting: list[list[Report]] = []
         self._leaving: list[Job] = []
         self._is_at_work = False  # also when the job at hand has been given up while its function goes on
         self._taken_at = 0.0
@@ -337,15 +340,18 @@ class _Holding:
             self._is_at_work = False
 
     def take_reports(self) -> list[Report]:
-        """What has been done and not been reported; the caller reports it."""
+        """What has been done and not been reported; the caller reports it, and says so with :meth:`reported`."""
         with self._changed:
             found, self._reports = self._reports, []
+            self._reporting.append(found)
             return found
 
-    def keep_reports(self, reports: list[Report]) -> None:
-        """Hold what could not be reported until the next time."""
+    def reported(self, reports: list[Report], *, taken: bool) -> None:
+        """The table has taken *reports*, or has not: then they are held until the next time."""
         with self._changed:
-            self._reports = reports + self._reports
+            self._reporting = [each for each in self._reporting if each is not reports]
+            if not taken:
+                self._reports = reports + self._reports
 
     def is_holding(self) -> bool:
         """Whether there is anything to do or to report."""
@@ -356,7 +362,8 @@ class _Holding:
         """Job and run of everything whose lease must be renewed."""
         with self._changed:
             jobs = [*self._waiting, *self._leaving, *([self._running] if self._running else [])]
-            return [(job.id, job.run) for job in jobs] + [(report.job_id, report.run) for report in self._reports]
+            reports = chain(self._reports, *self._reporting)
+            return [(job.id, job.run) for job in jobs] + [(report.job_id, report.run) for report in reports]
 
     def renewed(self) -> None:
         """Every lease has just been renewed."""
