@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, TypeVar
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
+from clx.db.held import Held, is_inherited
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -30,55 +31,6 @@ REVISION = "0002"
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BUSY_ATTEMPTS = 4
 _JOURNAL_MODES = ("wal", "delete", "keep", None)
-"""Seconds; in DELETE mode waiting is not fair: up to 19 s were measured with four writers."""
-
-
-_OPEN: dict[Any, tuple[int, int] | None] = {}
-"""Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none
-of its parent's: closing one would undo what the parent is at, and wait for ever for a lock one of its threads held."""
-_inherited: set[tuple[int, int]] = set()
-"""Files that the process this one was forked from had open: here SQLite believes to hold their locks already."""
-
-
-def _keep_in_child() -> None:
-    if _OPEN:
-        import ctypes
-
-        _inherited.update(file for file in _OPEN.values() if file is not None)
-        for connection in _OPEN:  # not even at exit: never freed
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_in_child)
-
-
-class _Held:
-    """A thread's connection, closed when the thread ends or the database is closed.
-
-    Attributes:
-        connection: the driver's.
-        lock: held during every statement, so that nobody closes it meanwhile.
-        closed: whether it is of no more use.
-    """
-
-    def __init__(self, connection: Any, file: tuple[int, int] | None) -> None:
-        self.connection = connection
-        self.lock = threading.RLock()
-        self.closed = False
-        self._pid = os.getpid()
-        _OPEN[connection] = file
-
-    def close(self) -> None:
-        if os.getpid() != self._pid:
-            return
-        with self.lock:
-            self.closed = True
-            self.connection.close()
-        _OPEN.pop(self.connection, None)
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def state_directory(database: Path) -> Path:
@@ -111,7 +63,7 @@ def prepare_state_directory(database: Path) -> Path:
 
 
 def _busy_timeout(journal_mode: str | None) -> float:
-    """Seconds to wait for somebody else's lock; without a write-ahead log waiting is not fair."""
+    """Seconds to wait for somebody else's lock; in DELETE mode it is not passed on fairly: 19 s were measured."""
     return 60.0 if journal_mode == "delete" else 10.0
 
 
@@ -147,7 +99,7 @@ class Database:
         self._journal_mode = journal_mode
         self._busy_timeout = busy_timeout
         self._local = threading.local()
-        self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
@@ -205,10 +157,10 @@ class Database:
         """This thread's connection."""
         return self._hold().connection
 
-    def _hold(self) -> _Held:
+    def _hold(self) -> Held:
         if os.getpid() != self._pid:
             raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
-        held: _Held | None = getattr(self._local, "held", None)
+        held: Held | None = getattr(self._local, "held", None)
         if held is None or held.closed:
             if self._closed:
                 raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
@@ -218,16 +170,16 @@ class Database:
                 self._connections.add(held)
         return held
 
-    def _new_connection(self) -> _Held:
-        if _inherited and _file_number(self.path) in _inherited:
+    def _new_connection(self) -> Held:
+        if is_inherited(_file_number(self.path)):
             raise DatabaseError(
                 f"{self.path} was open in the process that this one was forked from; no locks hold after that.",
                 "Fork before the database is opened, or start processes by spawn.",
             )
         connection = self._connect()
-        return _Held(connection, _file_number(self.path))
+        return Held(connection, _file_number(self.path))
 
-    def _open(self, held: _Held) -> Any:
+    def _open(self, held: Held) -> Any:
         """The connection, seen under its lock to be open and to stay so."""
         if held.closed or self._closed:
             raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")

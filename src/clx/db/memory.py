@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clx.db.database import Database, Params, Row, _Held
+from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Bell, Doorbell
 from clx.db.driver import driver
+from clx.db.held import Held
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class MemoryDatabase(Database):
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, **options)
         self._turn = threading.RLock()
-        self._only: _Held | None = None
+        self._only: Held | None = None
         self.doorbell = _MemoryDoorbell()
 
     @classmethod
@@ -36,16 +37,16 @@ class MemoryDatabase(Database):
         database._ensure_schema()
         return database
 
-    def _hold(self) -> _Held:
+    def _hold(self) -> Held:
         if self._only is None:
             self._only = super()._hold()
         self._local.held = self._only
         return super()._hold()
 
-    def _new_connection(self) -> _Held:
+    def _new_connection(self) -> Held:
         connection = driver.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
-        return _Held(connection, None)
+        return Held(connection, None)
 
     def close(self) -> None:
         """Forget everything."""
