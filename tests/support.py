@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -29,7 +30,11 @@ def require(name: str) -> None:
     if not missing:
         return
     hints = "; ".join(install_hint(tool) for tool in missing if tool in TOOL_NAMES)
-    reason = f"{name} needs {', '.join(missing)} ({hints})"
+    skip_or_fail(name, f"{name} needs {', '.join(missing)} ({hints})")
+
+
+def skip_or_fail(name: str, reason: str) -> NoReturn:
+    """Skip the calling test; fail it where ``CLX_REQUIRE`` names *name*."""
     if name in os.environ.get("CLX_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)

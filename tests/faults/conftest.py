@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support import skip_or_fail
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,10 +34,7 @@ def need(program: str) -> None:
     """Skip without *program*; where ``CLX_REQUIRE`` names ``faults``, fail instead."""
     if shutil.which(program):
         return
-    reason = f"{program} is not installed (apt-get install {program})"
-    if "faults" in os.environ.get("CLX_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    skip_or_fail("faults", f"{program} is not installed (apt-get install {program})")
 
 
 @pytest.fixture

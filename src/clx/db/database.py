@@ -163,7 +163,7 @@ class Database:
         held: Held | None = getattr(self._local, "held", None)
         if held is None or held.closed:
             if self._closed:
-                raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
+                raise _closed(self.path)
             held = self._new_connection()
             self._local.held = held
             with self._lock:
@@ -182,7 +182,7 @@ class Database:
     def _open(self, held: Held) -> Any:
         """The connection, seen under its lock to be open and to stay so."""
         if held.closed or self._closed:
-            raise DatabaseError(f"{self.path} has been closed by this program.", "Open it again.")
+            raise _closed(self.path)
         return held.connection
 
     def _connect(self) -> Any:
@@ -442,6 +442,10 @@ _TABLES = (
 )
 _OWN_TABLES = 5
 """So many of those tables has a job table, of whichever version."""
+
+
+def _closed(path: Path) -> DatabaseError:
+    return DatabaseError(f"{path} has been closed by this program.", "Open it again.")
 
 
 def _of_something_else(path: Path) -> DatabaseCorruptError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import skip_or_fail
 from tests.workers.scene import Scene, is_alive, until
 
 from clx.workers.oom import oom_kills
@@ -58,10 +59,7 @@ def group() -> Iterator[Group]:
     """A group; where none can be made the test is skipped, or fails with ``CLX_REQUIRE=cgroup``."""
     made = make_group()
     if made is None:
-        reason = "memory cannot be limited here: that takes root and a memory controller"
-        if "cgroup" in os.environ.get("CLX_REQUIRE", "").split(","):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail("cgroup", "memory cannot be limited here: that takes root and a memory controller")
     yield made
     until(lambda: not (made.place / "cgroup.procs").read_text(), 10)
     made.place.rmdir()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support import skip_or_fail
 from tests.workers.scene import Scene, is_alive
 
 from clx.db.identity import process_identity
@@ -21,10 +22,7 @@ NOBODY = 65534
 def as_nobody(scene: Scene, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``clx`` as a user who may read everything and end nobody else's processes; takes root."""
     if os.getuid() != 0 or shutil.which("setpriv") is None:
-        reason = "another user cannot be played here: that takes root and setpriv"
-        if "root" in os.environ.get("CLX_REQUIRE", "").split(","):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail("root", "another user cannot be played here: that takes root and setpriv")
     home = tmp_path / "home"
     home.mkdir(mode=0o777)
     home.chmod(0o777)
