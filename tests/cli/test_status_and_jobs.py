@@ -197,7 +197,7 @@ def test_story_of_a_job_that_waits_and_one_that_runs(scene: Scene) -> None:
     assert "of its pool there are: #1 busy." in scene.clx("jobs", "show", str(second)).stdout
     assert "Run 1 on worker #1 goes on for" in scene.clx("jobs", "show", str(first)).stdout
     assert f"Job {first} runs; worker #1 is told to stop it." in scene.clx("jobs", "cancel", str(first)).stdout
-    until(lambda: not scene.jobs("running") and not scene.jobs("queued"), 10)
+    until(lambda: not any(job.is_live for job in scene.jobs()), 20)
     assert {job.id: job.state for job in scene.jobs()} == {first: "cancelled", second: "succeeded"}
     scene.clx("stop-services")
 

@@ -79,7 +79,7 @@ def test_workers_end_with_a_build_that_is_interrupted(scene: Scene, number: int,
     """REQ-1.2: signal; in seconds, though a cell would run for a minute, and nothing waits to run any more."""
     scene.decks("one", "two", cell=SLEEPS)
     build = scene.begin("build", "course.yaml")
-    until(lambda: scene.running() and scene.running().payload["task"] == "execute")
+    until(lambda: (job := scene.running()) is not None and job.payload["task"] == "execute")
     began = time.monotonic()
     build.send_signal(number)
     assert build.wait(20) == code
@@ -93,7 +93,7 @@ def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
     """REQ-1.2: death of the build; the next build does not find its leftovers in the way."""
     scene.decks("one", cell=SLEEPS)
     build = scene.begin("build", "course.yaml")
-    until(lambda: scene.running() and scene.running().payload["task"] == "execute")
+    until(lambda: (job := scene.running()) is not None and job.payload["task"] == "execute")
     assert scene.left()
     build.kill()
     build.wait()
