@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
-from tests.workers.scene import Scene
+from tests.workers.scene import Scene, until
 
 from clx.cli.main import cli, wants_json
 
@@ -81,3 +86,43 @@ def test_only_a_request_for_json_counts() -> None:
     assert not wants_json(["jobs", "show", "--", "--format=json"])
     assert not wants_json(["status", "--format", "table", "json"])
     assert not wants_json([])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--no-such-option"], "No such option"),
+        (["--progress=json", "--report", "nowhere/report.json"], "The report cannot be written"),
+        (["--watch", "--force"], "--watch and --force do not go together"),
+    ],
+)
+def test_build_that_cannot_begin_says_so_as_an_event(scene: Scene, arguments: list[str], words: str) -> None:
+    """Whoever reads events finds the error among them, however early it comes; asked for silence there is none."""
+    scene.decks("one")
+    failed = scene.clx("build", "course.yaml", "--progress", "json", *arguments, code=2)
+    [event] = [json.loads(line) for line in failed.stdout.splitlines()]
+    assert (event["event"], event["exit_code"]) == ("error", 2)
+    assert words in event["fact"]
+    assert event["next_step"]
+    assert words in failed.stderr
+    assert scene.clx("build", "course.yaml", "-q", "--progress", "json", *arguments, code=2).stdout == ""
+
+
+def test_build_that_is_interrupted_ends_its_events(scene: Scene) -> None:
+    """The last event of a build says how it ended: ``finished`` or ``error``."""
+    scene.decks("one", cell="import time; time.sleep(60)")
+    build = scene.begin("build", "course.yaml", "--progress", "json")
+    until(scene.running)
+    build.send_signal(signal.SIGINT)
+    events = [line for line in build.communicate(timeout=20)[0].splitlines() if line.startswith("{")]
+    last = json.loads(events[-1])
+    assert (last["event"], last["exit_code"], last["fact"]) == ("error", 130, "Interrupted.")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_while_clx_loads_ends_it_in_order(tmp_path: Path, number: int, code: int) -> None:
+    """No traceback, be it in the first milliseconds; a library that signals while it is imported stands for them."""
+    (tmp_path / "click.py").write_text(f"import os, time\nos.kill(os.getpid(), {number})\ntime.sleep(30)\n")
+    command, environment = [sys.executable, "-m", "clx", "--help"], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "Interrupted.\n")

@@ -133,6 +133,13 @@ class Plain(Shown):
                 )
 
 
+def event(name: str, **fields: Any) -> str:
+    """One line of ``--progress json``."""
+    import json
+
+    return json.dumps({"event": name, "at": round(time.time(), 3), **fields})
+
+
 class Json(Shown):
     """One JSON object per line on standard output."""
 
@@ -140,10 +147,8 @@ class Json(Shown):
         """Lines of text become events, so that the output stays machine-readable."""
         self._emit("line", text=text)
 
-    def _emit(self, event: str, **fields: Any) -> None:
-        import json
-
-        super().line(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))
+    def _emit(self, name: str, **fields: Any) -> None:
+        super().line(event(name, **fields))
 
     def explain(self, job: str, reason: str) -> None:
         """``reason``."""

@@ -113,8 +113,9 @@ def main() -> None:
         code: Any = _run()
     except Interrupted as error:
         again = " Build again to go on where it stopped." if _command_of(sys.argv[1:]) == "build" else ""
-        click.echo(f"Interrupted.{again}", err=True)
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
+        _print_event("Interrupted.", again.strip(), code)
+        click.echo(f"Interrupted.{again}", err=True)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
@@ -172,6 +173,13 @@ def wants_json(arguments: Sequence[str]) -> bool:
     return "--format=json" in words or ("--format", "json") in pairwise(words)
 
 
+def wants_events(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks ``clx build`` for events, also one that cannot be parsed."""
+    asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
+    quiet = "-q" in arguments or "--quiet" in arguments
+    return asked and not quiet and _command_of(arguments) == "build"
+
+
 def _command_of(arguments: Sequence[str]) -> str:
     """The command that a command line is for; empty when there is none."""
     return next((word for word in arguments if not word.startswith("-")), "")
@@ -179,12 +187,23 @@ def _command_of(arguments: Sequence[str]) -> str:
 
 def _print_document(fact: str, next_step: str, code: int) -> None:
     """The error for a program that reads standard output, if it asked for JSON."""
+    _print_event(fact, next_step, code)
     if wants_json(sys.argv[1:]):
         import json
 
         document = {"error": {"message": fact, "next_step": next_step}, "exit_code": code}
         with contextlib.suppress(OSError):
             click.echo(json.dumps(document))
+
+
+def _print_event(fact: str, next_step: str, code: int) -> None:
+    """The last event of a build that ended before its display could say so, if events were asked for."""
+    if not wants_events(sys.argv[1:]):
+        return
+    from clx.cli.displays import event
+
+    with contextlib.suppress(OSError):
+        click.echo(event("error", exit_code=code, fact=fact, next_step=next_step))
 
 
 def _help_for(error: click.ClickException) -> str:
