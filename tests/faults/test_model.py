@@ -112,6 +112,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(target=claims, n=st.integers(1, 3))
     def claim(self, n: int) -> Any:
+        if not self._claimable():
+            self._give_up_overdue()
         expected = self._claimable()[:n]
         found = self.queue.claim(["t"], n, lease=_LEASE, now=self.now)
         assert [job.id for job in found] == [job.id for job in expected]
@@ -189,8 +191,16 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def rescue(self) -> None:
+        overdue = self._give_up_overdue()
+        assert sorted(self.queue.rescue(now=self.now)) == sorted(overdue)
+
+    @rule(step=st.sampled_from([1, 30, 100]))
+    def time_passes(self, step: int) -> None:
+        self.now += step
+
+    def _give_up_overdue(self) -> list[int]:
+        """What a rescue does, and a claim that finds nothing; the ids."""
         overdue = [job for job in self.jobs.values() if job.state == "running" and job.lease_until <= self.now]
-        assert sorted(self.queue.rescue(now=self.now)) == sorted(job.id for job in overdue)
         for job in overdue:
             kills = job.kills
             if not job.cancel and not job.runs_left:
@@ -199,10 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
             else:
                 self._again(job, "rescued")
             job.kills = kills + 1
-
-    @rule(step=st.sampled_from([1, 30, 100]))
-    def time_passes(self, step: int) -> None:
-        self.now += step
+        return [job.id for job in overdue]
 
     # -- what must be true after every one ----------------------------------------------------------
 
@@ -219,7 +226,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(
-    max_examples=2000 if _SOAK else 60,
+    max_examples=2000 if _SOAK else 300,
     stateful_step_count=40,
     deadline=None,
     derandomize=not _SOAK,
