@@ -43,7 +43,7 @@ unit:                ## all tests
 	$(BIN)/python -m pytest
 
 soak:                ## the long forms of the fault tests
-	CLX_SOAK=1 $(BIN)/python -m pytest tests/faults tests/workers/lifecycle tests/workers/services
+	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/workers/lifecycle tests/workers/services
 
 bench:               ## the numbers the README quotes; nothing else should run meanwhile
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,7 @@ _SOAK = bool(os.environ.get("CLX_SOAK"))
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_killing_workers_at_random_loses_nothing(mode: str, tmp_path: Path, judge: Callable[[], str]) -> None:
     storm = Storm(
-        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=600 if _SOAK else 60,
+        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=1800 if _SOAK else 60,
         journal_mode=mode,
     )  # fmt: skip
     outcome = storm.run()
