@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -303,10 +305,12 @@ def test_an_interruption_while_waiting_for_the_lock_leaves_nothing_open(tmp_path
         with Queue.open(path) as queue, Queue.open(path) as other:
             connection = other.database.connection()
             connection.execute("BEGIN IMMEDIATE")
-            waiting = threading.Event()
+            main = threading.get_ident()
 
             def free_it() -> None:
-                waiting.wait(0.3)
+                while "enqueue" not in {frame.name for frame in traceback.extract_stack(sys._current_frames()[main])}:
+                    time.sleep(0.01)
+                time.sleep(0.3)  # from there it is not far to BEGIN
                 os.kill(os.getpid(), signal.SIGINT)
                 connection.execute("COMMIT")
 

@@ -22,7 +22,7 @@ _SOAK = bool(os.environ.get("CLX_SOAK"))
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_killing_workers_at_random_loses_nothing(mode: str, tmp_path: Path, judge: Callable[[], str]) -> None:
     storm = Storm(
-        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=600 if _SOAK else 60,
+        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=600 if _SOAK else 240,
         journal_mode=mode,
     )  # fmt: skip
     outcome = storm.run()
@@ -80,7 +80,7 @@ def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(
         )
         assert zombie.stdout.readline() == f"{job_id}\n"
         zombie.send_signal(signal.SIGSTOP)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not queue.rescue():
             assert time.monotonic() < deadline
             queue.wait([job_id], timeout=0.05)
@@ -89,7 +89,7 @@ def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(
             queue.finish(again.id, again.run, "from the living")
 
         zombie.send_signal(signal.SIGCONT)
-        told, _ = zombie.communicate("go\n", timeout=30)
+        told, _ = zombie.communicate("go\n", timeout=60)
 
         assert told == "LostRunError\n"
         if meanwhile == "at it":
