@@ -289,7 +289,7 @@ def test_a_fork_is_refused_for_every_backend(tmp_path: Path, url: str) -> None:
         "else:\n    os.wait()\n"
     )
     path = url if url == "memory:" else str(tmp_path / "jobs.db")
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=120)
     assert done.stdout == "The database was opened before a fork.\n", done.stderr
 
 
@@ -410,7 +410,7 @@ with Queue.open(sys.argv[1]) as queue:
 def test_a_child_may_not_open_what_its_parent_has_open(tmp_path: Path) -> None:
     """SQLite would take the parent's locks for the child's own, and lose what the child was told is stored."""
     path = tmp_path / "jobs.db"
-    done = subprocess.run([sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines() == [
         f"{path} was open in the process that this one was forked from; no locks hold after that.",
         "{'t': {'queued': 1}}",

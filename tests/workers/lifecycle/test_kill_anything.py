@@ -34,15 +34,15 @@ def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
 @BOTH
 def test_job_of_a_silent_worker_runs_again_after_its_lease(scene: Scene) -> None:
     """A worker that is frozen is given up on, ended and replaced."""
-    scene.settings("[jobs]\nlease = 2\nheartbeat = 0.3\n")
+    scene.settings("[jobs]\nlease = 4\nheartbeat = 0.3\n")
     scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml")
     job = until(scene.executing)
     [victim] = scene.workers()
     scene.freeze_worker(victim)
-    until(lambda: (now := scene.running()) is not None and now.run > job.run, 20)  # the lease of the settings
+    until(lambda: (now := scene.running()) is not None and now.run > job.run, 25)  # the default lease is 30 s
     (scene.state / "go").touch()
-    output, _ = build.communicate(timeout=60)
+    output, _ = build.communicate(timeout=120)
     assert build.returncode == 0, output
     assert "has been silent" in output
     assert "silent" in scene.clx("jobs", "show", str(job.id)).stdout

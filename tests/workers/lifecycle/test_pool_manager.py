@@ -107,7 +107,8 @@ def test_workers_end_with_the_program_however_it_ends(scene: Scene) -> None:
 @BOTH
 def test_cleanup_strikes_off_workers_of_others_that_are_gone(scene: Scene) -> None:
     """REQ-6.1, REQ-5.4."""
-    scene.settings(QUICK_LEASE)
+    if scene.mode == "docker":
+        scene.settings(QUICK_LEASE)
     scene.clx("start-services", *ONLY_DECKS)
     [row] = scene.workers()
     scene.kill(scene.supervisor())

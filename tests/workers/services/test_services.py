@@ -266,7 +266,7 @@ def test_stop_hands_unfinished_jobs_back_uncounted(scene: Scene) -> None:
     [found] = [each for each in scene.jobs() if each.id == job]
     assert (found.state, found.run - found.released) == ("queued", 0)
     assert [run["outcome"] for run in scene.runs(job)] == ["released"]
-    assert kernel_directories(worker.pid) == []
+    until(lambda: kernel_directories(worker.pid) == [], GONE_IN)
     assert_nothing_left(scene)
 
 
