@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -239,8 +240,10 @@ def test_start_on_a_locked_database_names_the_holder(scene: Scene) -> None:
     """As a build does: soon, with exit code 4; nothing is started."""
     with scene.open():
         pass
+    began = time.monotonic()
     with locked(scene):
         failed = scene.clx("start-services", *NOTEBOOK_ONLY, code=4)
+    assert time.monotonic() - began < 35  # it waits 10 s, and does not try four times
     assert str(scene.database) in failed.stderr
     assert str(os.getpid()) in failed.stderr
     assert scene.processes() == []
