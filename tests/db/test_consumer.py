@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from clx.db.consumer import Consumer
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseError, QueueError
+from clx.errors import DatabaseError, LostRunError, QueueError
 
 
 @pytest.fixture
@@ -54,14 +55,22 @@ def test_what_a_function_raises_is_the_failure_and_is_tried_again(queue: Queue) 
     assert (job.state, job.error["type"], job.error["message"]) == ("failed", "ValueError", "the reason")
 
 
+def test_more_and_more_short_jobs_are_held_ahead_and_no_long_ones(queue: Queue) -> None:
+    consumer = Consumer(queue, {"t": lambda _job: None})
+    rooms = []
+    for _ in range(4):
+        consumer._adapt(jobs=10, seconds=0.0001)
+        rooms.append(consumer._room)
+    consumer._adapt(jobs=64, seconds=1.0)
+    assert (rooms, consumer._room) == ([4, 16, 64, 64], 1)
+
+
 def test_jobs_held_ahead_of_a_long_one_are_handed_back(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t") for _ in range(10)] + [NewJob("t", {"long": True})] + [NewJob("t")] * 100)
-    held_at_first: list[int] = []
+    queue.enqueue_many([NewJob("t", {"long": True})] + [NewJob("t")] * 100)
 
     def work(job: Job) -> None:
         if not job.payload.get("long"):
             return
-        held_at_first.append(queue.stats()["t"]["running"])
         with Bells(queue.database, ["t"]) as bells:  # handing back rings for the type
             while queue.stats()["t"]["running"] > 1:
                 bells.wait(1)
@@ -71,8 +80,7 @@ def test_jobs_held_ahead_of_a_long_one_are_handed_back(queue: Queue) -> None:
     consumer._room = 64  # as after many short jobs, on a machine that does nothing else
     consumer.run(until_idle=True)
 
-    assert held_at_first[0] > 1
-    assert queue.stats() == {"t": {"succeeded": 111}}
+    assert queue.stats() == {"t": {"succeeded": 101}}
     assert sum(job.released for job in queue.search(limit=1000)) > 0
 
 
@@ -349,7 +357,8 @@ def test_a_consumer_that_was_stopped_does_not_begin_what_went_to_others(queue: Q
         if job.id == ids[0]:  # as if SIGSTOP had held this process, its keeper too, while others did the rest
             for held in queue.search(state="running"):
                 if held.id != job.id:
-                    queue.release(held.id, held.run)
+                    with suppress(LostRunError):  # if this takes long, the keeper hands it back
+                        queue.release(held.id, held.run)
             for other in Queue(queue.database).claim(["t"], 5):
                 queue.finish(other.id, other.run)
             consumer._holding._renewed_at -= 3600
@@ -367,18 +376,16 @@ def test_a_limit_counts_jobs_done_not_jobs_handed_back(queue: Queue) -> None:
 
     def work(job: Job) -> None:
         if job.payload["n"] == 10:
-            held.append(queue.stats()["t"]["running"])
             with Bells(queue.database, ["t"]) as bells:
                 while queue.stats()["t"]["running"] > 1:
                     bells.wait(1)
                     bells.silence()
 
-    held: list[int] = []
     consumer = Consumer(queue, {"t": work}, limit=30)
     consumer._room = 64
     assert consumer.run() == 30
-    assert held[0] > 1
     assert queue.stats() == {"t": {"succeeded": 30, "queued": 30}}
+    assert sum(job.released for job in queue.search(limit=100)) > 0
 
 
 def test_a_running_job_that_is_cancelled_is_given_up(queue: Queue) -> None:
