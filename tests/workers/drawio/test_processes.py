@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,6 +210,29 @@ def test_a_browser_always_killed_while_it_starts_is_a_retryable_error(
     assert caught.value.retryable
     assert list((tmp_path / "work").iterdir()) == []
     assert Browser._sandbox, "what Chromium warns of is no reason to draw without its sandbox"
+
+
+def test_a_profile_into_which_a_dying_process_still_writes_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("drawio")
+    found = locate("browser", Settings())
+    assert found is not None
+    browser = Browser(found.path, tmp_path, lambda _event: None)
+    remove = shutil.rmtree
+    written: list[Path] = []
+
+    def remove_and_write(path: Path, *, ignore_errors: bool = False) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if not written:
+            path.mkdir()
+            (path / "Preferences").touch()
+            written.append(path)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_write)
+    browser.kill()
+    assert written
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_formulas_without_mathjax_name_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
