@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.containers import client, engine, images
 
 __all__ = ["client", "engine", "images"]
@@ -18,6 +19,10 @@ TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faul
 
 # a shell that runs the suite in the background makes it, and all it starts, ignore SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# an example that takes long says something of the machine, not of what is tested
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _ROOT = Path(__file__).parent
 _passed: Counter[str] = Counter()

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene
+from tests.workers.scene import PATIENCE, Scene, until
 
 HUGE = "99999999999999999999"
 
@@ -78,7 +78,7 @@ def test_interrupted_command_speaks_of_builds_only_where_it_is_one(scene: Scene)
     assert follower.stdout is not None
     assert "started" in follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(10) == 130
+    assert follower.wait(PATIENCE) == 130
     assert follower.stdout.read().splitlines()[-1] == "Interrupted."
     scene.clx("stop-services")
 
@@ -93,7 +93,7 @@ def test_both_signals_at_once_end_a_command_in_order(scene: Scene) -> None:
         follower.stdout.readline()
         for each in (signal.SIGINT, signal.SIGTERM) if number % 2 else (signal.SIGTERM, signal.SIGINT):
             follower.send_signal(each)
-        assert follower.wait(10) in (130, 143)
+        assert follower.wait(PATIENCE) in (130, 143)
         said = [line for line in follower.stdout.read().splitlines() if not line.startswith("{")]
         assert said in ([], ["Interrupted."])
 
@@ -106,7 +106,7 @@ def test_follower_of_a_removed_database_ends(scene: Scene) -> None:
     assert follower.stdout is not None
     follower.stdout.readline()
     scene.database.unlink()
-    assert follower.wait(10) == 4
+    assert follower.wait(PATIENCE) == 4
     assert "was removed or replaced" in follower.stdout.read()
 
 
@@ -118,12 +118,13 @@ def test_logs_of_a_worker_are_not_those_of_its_namesake(scene: Scene) -> None:
     for path in scene.state.glob("jobs.db*"):
         path.unlink()
     scene.clx(*start)
-    assert scene.clx("workers", "logs", "1").stdout.count("worker 1 started") == 2  # the log, and its own output
+    # the log, and its own output; it is there a moment before it says so
+    until(lambda: scene.clx("workers", "logs", "1").stdout.count("worker 1 started") == 2)
     assert "ended" not in scene.clx("workers", "logs", "1").stdout
     (scene.state / "logs" / "clx.jsonl").unlink()
     follower = scene.begin("workers", "logs", "1", "-f")
     scene.clx("stop-services")
-    assert follower.wait(10) == 0
+    assert follower.wait(PATIENCE) == 0
 
 
 def test_database_that_is_no_regular_file(scene: Scene) -> None:

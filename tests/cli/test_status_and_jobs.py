@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 import pytest
-from tests.workers.scene import Scene, until
+from tests.workers.scene import PATIENCE, Scene, until
 
 START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -46,11 +46,11 @@ def test_status_shows_live_builds_and_follows(scene: Scene) -> None:
     assert follower.stdout is not None
     lines = [json.loads(follower.stdout.readline()) for _ in range(2)]
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(10) == 130
+    assert follower.wait(PATIENCE) == 130
     assert lines[0]["batches"][0]["name"] == "build course.yaml"
     assert lines[0]["batches"][0]["jobs"]["running"] == 1
     build.send_signal(signal.SIGINT)
-    assert build.wait(20) == 130
+    assert build.wait(PATIENCE) == 130
 
 
 def test_status_of_a_broken_database_is_an_error(scene: Scene) -> None:
@@ -197,18 +197,19 @@ def test_story_of_a_job_that_waits_and_one_that_runs(scene: Scene) -> None:
     assert "of its pool there are: #1 busy." in scene.clx("jobs", "show", str(second)).stdout
     assert "Run 1 on worker #1 goes on for" in scene.clx("jobs", "show", str(first)).stdout
     assert f"Job {first} runs; worker #1 is told to stop it." in scene.clx("jobs", "cancel", str(first)).stdout
-    until(lambda: not any(job.is_live for job in scene.jobs()), 20)
+    until(lambda: not any(job.is_live for job in scene.jobs()))
     assert {job.id: job.state for job in scene.jobs()} == {first: "cancelled", second: "succeeded"}
     scene.clx("stop-services")
 
 
 def test_job_over_its_time_is_killed_and_told(scene: Scene) -> None:
-    """The cause is in the story; the worker is replaced."""
+    """The cause is in the story, nobody waits for the next heartbeat; the worker is replaced."""
+    scene.settings("[jobs]\nlease = 600\nheartbeat = 300\n")
     scene.clx(*START)
-    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(60)", timeout=700)
-    until(lambda: scene.jobs("failed"), 3)  # well before the next heartbeat
+    job = scene.enqueue(scene.workers()[0].pool, source="import time; time.sleep(600)", timeout=700)
+    until(lambda: scene.jobs("failed"))
     assert "it ran longer than 0.7 seconds" in scene.clx("jobs", "show", str(job)).stdout
-    until(scene.workers, 5)
+    until(scene.workers)
     scene.clx("stop-services")
 
 
@@ -278,15 +279,15 @@ def test_locked_database_is_waited_for(scene: Scene) -> None:
     """REQ-7.3: retried with growing pauses while somebody else writes."""
     scene.decks("one")
     scene.build()
-    scene.settings("[database]\nbusy_timeout = 0.2\n")
+    scene.settings("[database]\nbusy_timeout = 2\n")  # for four times as long, and pauses, it is tried
     with scene.open() as database:
         connection = database.connection()
         connection.execute("BEGIN IMMEDIATE")
         command = scene.begin("jobs", "cancel", "1")
         with pytest.raises(Exception, match="timed out"):
-            command.wait(0.8)
+            command.wait(3)
         connection.execute("ROLLBACK")
-    assert command.wait(10) == 0
+    assert command.wait(PATIENCE) == 0
 
 
 def test_database_that_may_not_be_written(scene: Scene) -> None:

@@ -101,7 +101,7 @@ class Built:
         return next(str(each["reason"]) for each in self.report["reasons"] if each["job"].startswith(job))
 
 
-def clx(*arguments: str, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+def clx(*arguments: str, timeout: float = 180, **variables: str) -> subprocess.CompletedProcess[str]:
     """The real command line in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "clx", *arguments],

@@ -178,7 +178,7 @@ def test_an_unreadable_deck_is_named(course: Course) -> None:
     command = [sys.executable, "-m", "clx", "build", str(course.root / "course.yaml")]
     if os.geteuid() == 0:  # root may read anything unless it gives that up
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2, done.stderr
     assert "slides_values.py: cannot be read" in done.stderr
     assert not course.output.exists()
@@ -225,7 +225,7 @@ def test_no_space_is_told_and_nothing_is_damaged(course: Course, tmp_path: Path)
     script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" -m clx build "$3" -o "$1/out"'
     command = ["sh", "-c", script, "-", str(small), sys.executable, str(course.root / "course.yaml")]
     unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-    done = subprocess.run([*unshare, *command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*unshare, *command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr

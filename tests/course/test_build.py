@@ -168,10 +168,11 @@ def test_a_failed_deck_keeps_its_last_good_page_and_says_it_is_stale(course: Cou
 
 
 def test_fail_fast_stops_at_the_first_failure(course: Course) -> None:
-    for name in ("a", "b", "c", "d"):
-        course.deck(name, HEADER % (name, name) + "# %%\n1 / 0\n")
+    course.deck("a", HEADER % ("a", "a") + "# %%\n1 / 0\n")
+    for name in ("b", "c", "d"):
+        course.deck(name, HEADER % (name, name) + "# %%\nimport time\ntime.sleep(600)\n1 / 0\n")
     course.spec("a", "b", "c", "d")
-    built = course.build("--fail-fast", code=1)
+    built = course.build("--fail-fast", "--language", "en", code=1)
     assert len(built.report["failures"]) == 1
 
 
@@ -308,7 +309,7 @@ def test_fail_fast_keeps_the_output_of_decks_that_did_not_run(course: Course) ->
     course.deck("a", HEADER % ("a de", "a en") + "# %%\n1 / 0\n")
     for name in ("b", "c"):
         deck = course.root / f"slides/module_1/topic_100_{name}/slides_{name}.py"
-        deck.write_text(deck.read_text() + "\n# %%\n1\n")
+        deck.write_text(deck.read_text() + "\n# %%\nimport time\ntime.sleep(600)\n")
     built = course.build("--fail-fast", code=1)
     assert tree(course.output).keys() == before.keys()
     assert built.ran < built.report["jobs"]["to_run"]
@@ -426,7 +427,7 @@ def test_nobody_reading_does_not_end_a_build(course: Course) -> None:
     course.deck("a")
     course.spec("a")
     command = f"{sys.executable} -m clx build {course.root / 'course.yaml'}; echo exit $? >&2"
-    done = subprocess.run(["bash", "-c", f"( {command} ) | head -1"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", f"( {command} ) | head -1"], capture_output=True, text=True, timeout=120)
     assert done.stderr.endswith("exit 0\n")
     assert len(tree(course.output)) == 18
 

@@ -73,17 +73,17 @@ def _marked(course: Course) -> list[psutil.Process]:
 
 
 def _all_gone(course: Course, seconds: float = 5.0) -> list[str]:
-    """The command lines of what is left after *seconds*; empty as soon as nothing is."""
+    """What is left after *seconds*; empty as soon as nothing is."""
     deadline = time.monotonic() + seconds
     while left := _marked(course):
         if time.monotonic() > deadline:
-            return [" ".join(process.cmdline()) for process in left if process.is_running()]
+            return [str(process) for process in left]
         time.sleep(0.02)
     return []
 
 
 def _wait_for_processes(course: Course, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(_marked(course)) < count:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -114,7 +114,7 @@ def test_a_stopped_build_leaves_nothing_and_the_next_finishes_the_rest(
     build = _start(slow)
     _wait_for_processes(slow, processes)
     build.send_signal(number)
-    assert build.wait(timeout=10) == code
+    assert build.wait(timeout=30) == code
     assert _all_gone(slow) == []
     slow.build()
     if not expected:
@@ -127,7 +127,7 @@ def test_a_stopped_build_leaves_nothing_and_the_next_finishes_the_rest(
 def test_a_killed_worker_is_replaced_and_the_build_ends_well(slow: Course, victim: str) -> None:
     build = _start(slow)
     _kill_first(slow, victim)
-    assert build.wait(timeout=60) == 0
+    assert build.wait(timeout=120) == 0
     assert _all_gone(slow) == []
 
 
@@ -136,13 +136,13 @@ def test_a_killed_helper_is_replaced_and_the_build_ends(slow: Course, victim: st
     """The job it was busy with may be retried; the build must not hang and must not end in silence."""
     build = _start(slow)
     _kill_first(slow, victim)
-    assert build.wait(timeout=60) == 0
+    assert build.wait(timeout=120) == 0
     assert _all_gone(slow) == []
 
 
 def _kill_first(course: Course, name: str) -> None:
     """Kill the first process of the build whose command line contains *name*."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for process in _marked(course):
             try:
@@ -157,7 +157,7 @@ def _kill_first(course: Course, name: str) -> None:
 
 def test_two_builds_of_one_course_at_once(slow: Course) -> None:
     builds = [_start(slow), _start(slow)]
-    assert [build.wait(timeout=90) for build in builds] == [0, 0]
+    assert [build.wait(timeout=120) for build in builds] == [0, 0]
     assert _all_gone(slow) == []
     after = tree(slow.output)
     assert slow.build().ran == 0
@@ -172,7 +172,7 @@ def test_two_courses_on_one_database_at_once(course: Course, tmp_path: Path) -> 
         each.spec("a", "b", "c")
     command = [sys.executable, "-m", "clx", "build", "--db-path", str(tmp_path / "shared" / "jobs.db"), "-q"]
     builds = [subprocess.Popen([*command, str(each.root / "course.yaml")]) for each in (course, second)]
-    assert [build.wait(timeout=90) for build in builds] == [0, 0]
+    assert [build.wait(timeout=120) for build in builds] == [0, 0]
     for each in (course, second):
         assert len(tree(each.output)) == 54
         assert all(f"{each.root.name} " in path for path in tree(each.output))

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -287,7 +289,7 @@ def test_a_fork_is_refused_for_every_backend(tmp_path: Path, url: str) -> None:
         "else:\n    os.wait()\n"
     )
     path = url if url == "memory:" else str(tmp_path / "jobs.db")
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=120)
     assert done.stdout == "The database was opened before a fork.\n", done.stderr
 
 
@@ -303,10 +305,12 @@ def test_an_interruption_while_waiting_for_the_lock_leaves_nothing_open(tmp_path
         with Queue.open(path) as queue, Queue.open(path) as other:
             connection = other.database.connection()
             connection.execute("BEGIN IMMEDIATE")
-            waiting = threading.Event()
+            main = threading.get_ident()
 
             def free_it() -> None:
-                waiting.wait(0.3)
+                while "enqueue" not in {frame.name for frame in traceback.extract_stack(sys._current_frames()[main])}:
+                    time.sleep(0.01)
+                time.sleep(0.3)  # from there it is not far to BEGIN
                 os.kill(os.getpid(), signal.SIGINT)
                 connection.execute("COMMIT")
 
@@ -406,7 +410,7 @@ with Queue.open(sys.argv[1]) as queue:
 def test_a_child_may_not_open_what_its_parent_has_open(tmp_path: Path) -> None:
     """SQLite would take the parent's locks for the child's own, and lose what the child was told is stored."""
     path = tmp_path / "jobs.db"
-    done = subprocess.run([sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines() == [
         f"{path} was open in the process that this one was forked from; no locks hold after that.",
         "{'t': {'queued': 1}}",

@@ -21,7 +21,7 @@ def machine(images: None, client: Any, tmp_path: Path) -> Iterator[Machine]:
     before = found.left()
     yield found
     found.end_processes()
-    found.wait_until(lambda: found.left() == before, "containers or networks are left", seconds=15)
+    found.wait_until(lambda: found.left() == before, "containers or networks are left", seconds=30)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class Process:
         env = {**os.environ, **variables}
         self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
 
-    def ends(self, code: int, *, seconds: float = 60) -> str:
+    def ends(self, code: int, *, seconds: float = 120) -> str:
         """Wait for its end; returns what it said."""
         said, _ = self.popen.communicate(timeout=seconds)
         assert self.popen.returncode == code, f"exit {self.popen.returncode}\n{said}"
@@ -102,7 +102,7 @@ class Machine:
         """Everything of CLX in the engine, and every network that is not the engine's own."""
         return left_in(self.client)
 
-    def container(self, type_: str = "notebook", seconds: float = 30) -> Any:
+    def container(self, type_: str = "notebook", seconds: float = 60) -> Any:
         """The container of a worker, once it runs."""
         found: list[Any] = []
 
@@ -113,7 +113,7 @@ class Machine:
         self.wait_until(look, f"no {type_} container runs", seconds)
         return found[0]
 
-    def wait_until(self, happened: Callable[[], object], message: str, seconds: float = 30) -> None:
+    def wait_until(self, happened: Callable[[], object], message: str, seconds: float = 60) -> None:
         """Look again and again until *happened*, or fail with *message*."""
         deadline = time.monotonic() + seconds
         while True:
@@ -165,7 +165,7 @@ class Machine:
             found[:] = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit() and self._reaps(each)]
             return bool(found)
 
-        self.wait_until(look, "there is no reaper", 20)
+        self.wait_until(look, "there is no reaper")
         return found[0]
 
     def _reaps(self, process: Path) -> bool:

@@ -48,7 +48,7 @@ def test_modes_mix_by_type(machine: Machine, course: Course) -> None:
 
 
 def test_worker_says_what_it_is_and_has_what_was_asked(machine: Machine, course: Course) -> None:
-    one_deck(course, "import time\ntime.sleep(60)")
+    one_deck(course, "import time\ntime.sleep(600)")
     limits = {"CLX_DOCKER__MEMORY": "600m", "CLX_DOCKER__CPUS": "1.5", "CLX_DOCKER__NETWORK": "clx_test-network"}
     build = machine.build(course, *ONE, **limits)
     machine.job_runs()

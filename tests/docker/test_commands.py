@@ -68,7 +68,7 @@ def test_check_is_made_where_the_database_is_or_would_be(machine: Machine, cours
 
 def test_check_of_a_hanging_engine_is_soon_over(machine: Machine, mute: socket.socket) -> None:
     host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
-    said = machine.clx("docker", "check", DOCKER_HOST=host).ends(3, seconds=30)
+    said = machine.clx("docker", "check", DOCKER_HOST=host).ends(3, seconds=60)
     assert "does not answer: it hangs." in said
 
 
@@ -121,7 +121,7 @@ def test_health_is_that_of_the_worker(machine: Machine) -> None:
 
         machine.wait_until(lambda: status() == "healthy", "the engine does not call it healthy")
         other.start()
-        assert other.wait(timeout=30)["StatusCode"] == 1
+        assert other.wait(timeout=60)["StatusCode"] == 1
         assert other.logs() == b""
     finally:
         worker.remove(force=True)

@@ -30,7 +30,7 @@ def alone(machine: Machine) -> Iterator[Any]:
 
 def ended(container: Any) -> None:
     container.kill()
-    container.wait(timeout=10)
+    container.wait(timeout=60)
 
 
 def listed(machine: Machine, **variables: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ class OwnEngine:
     def start(self) -> None:
         with self._log.open("ab") as stream:
             self.process = subprocess.Popen(self._command, stdout=stream, stderr=stream, start_new_session=True)
-        until(self.answers, 30)
+        until(self.answers)
 
     def answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as caller:
@@ -52,7 +52,7 @@ class OwnEngine:
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(timeout=40)
+            self.process.wait(timeout=60)
             self.process = None
 
 
@@ -72,7 +72,7 @@ def own(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnE
 
 
 def test_build_ends_and_the_next_one_goes_on(machine: Machine, own: OwnEngine, course: Course) -> None:
-    one_deck(course, "import time\ntime.sleep(60)")
+    one_deck(course, "import time\ntime.sleep(600)")
     where = {"DOCKER_HOST": own.host}
     build = machine.build(course, *ONE, **where)
     machine.job_runs()
@@ -98,7 +98,7 @@ def test_engine_that_hangs_in_the_middle_of_a_build(machine: Machine, own: OwnEn
     own.process.send_signal(signal.SIGSTOP)
     try:
         (machine.database.parent / "go").touch()
-        said = build.ends(0, seconds=40)
+        said = build.ends(0, seconds=90)
     finally:
         own.process.send_signal(signal.SIGCONT)
     assert said.count(f"The container engine at {own.host} does not answer: it hangs.") == 1

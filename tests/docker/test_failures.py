@@ -67,7 +67,7 @@ def test_wrong_way_to_the_engine_is_told_from_an_engine_that_does_not_run(
 
 def test_hanging_engine(machine: Machine, quick: Course, mute: socket.socket) -> None:
     host = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
-    said = machine.build(quick, *ONE, DOCKER_HOST=host).ends(3, seconds=40)
+    said = machine.build(quick, *ONE, DOCKER_HOST=host).ends(3, seconds=90)
     assert f"The container engine at {host} does not answer: it hangs." in said
     assert "Restart it (" in said
     assert "Start it" not in said
@@ -130,7 +130,7 @@ def test_pull_impossible(machine: Machine, quick: Course) -> None:
 def test_endless_pull(machine: Machine, quick: Course, mute: socket.socket) -> None:
     image = f"127.0.0.1:{mute.getsockname()[1]}/clx/notebook:0.1.0"
     endless = {"CLX_WORKERS__NOTEBOOK__IMAGE": image, "CLX_DOCKER__PULL_TIMEOUT": "2"}
-    said = machine.build(quick, *ONE, **endless).ends(3, seconds=20)
+    said = machine.build(quick, *ONE, **endless).ends(3, seconds=60)
     assert f"The image {image} for notebook workers was not pulled within 2 seconds." in said
     assert "docker.pull_timeout" in said
 
@@ -222,13 +222,13 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
     finally:
         for worker in workers:
             worker.kill()
-            assert worker.wait(10)
+            assert worker.wait(60)
             worker.close()
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
     worker = docker.start(spawn(machine, database=tmp_path / "gone" / "jobs.db"), machine.database.parent, number=1)
-    assert worker.wait(20)
+    assert worker.wait(60)
     assert "bind source path does not exist" in worker.tail()
     assert "clx docker check" in worker.tail()
     assert worker.cause() == {"kind": "engine", "message": "not started"}
@@ -248,7 +248,7 @@ def test_worker_that_cannot_use_its_database_says_why(machine: Machine, quick: C
     )
     try:
         probe.start()
-        assert probe.wait(timeout=30)["StatusCode"] == 4
+        assert probe.wait(timeout=60)["StatusCode"] == 4
         assert "cannot be" in probe.logs().decode()
     finally:
         probe.remove(force=True)

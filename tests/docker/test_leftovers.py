@@ -19,7 +19,7 @@ from clx.workers.identity import process_identity
 
 @pytest.fixture
 def slow(course: Course) -> Course:
-    return one_deck(course, "import time\ntime.sleep(60)")
+    return one_deck(course, "import time\ntime.sleep(600)")
 
 
 def test_killed_reaper_does_not_matter_while_the_build_lives(machine: Machine, slow: Course) -> None:
@@ -28,7 +28,7 @@ def test_killed_reaper_does_not_matter_while_the_build_lives(machine: Machine, s
     kill_process(machine.reaper())
     build.popen.terminate()
     build.ends(143)
-    machine.wait_until(lambda: not machine.left(), "containers or networks are left", seconds=10)
+    machine.wait_until(lambda: not machine.left(), "containers or networks are left", seconds=30)
     assert machine.rows() == []
 
 
@@ -49,7 +49,7 @@ def test_orphaned_worker_ends_by_itself(machine: Machine, slow: Course) -> None:
     container = machine.container()
     kill_process(machine.reaper())
     build.kill()
-    assert container.wait(timeout=30)["StatusCode"] == 0
+    assert container.wait(timeout=50)["StatusCode"] == 0
     assert [row.reason for row in machine.rows(live=False)] == ["its build is gone"]
     machine.clx("workers", "cleanup", "--db-path", str(machine.database)).ends(0)
     assert not machine.left()
@@ -78,7 +78,7 @@ def test_build_killed_while_a_container_looks_at_the_database(machine: Machine, 
         build = machine.build(slow, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE="clx-test:slow")
         machine.wait_until(lambda: machine.containers(probe="1"), "no container looks")
         build.kill()
-        machine.wait_until(lambda: not machine.left(), "something is left", seconds=10)
+        machine.wait_until(lambda: not machine.left(), "something is left", seconds=30)
     finally:
         machine.client.images.remove("clx-test:slow", force=True)
 

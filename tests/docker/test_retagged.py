@@ -39,7 +39,7 @@ def replacement(machine: Machine) -> Any:
 def test_replacement_of_a_build_runs_in_the_image_that_the_keys_name(
     machine: Machine, course: Course, retag: Any
 ) -> None:
-    build = machine.build(one_deck(course, "import time\ntime.sleep(60)"), *ONE, **NAMED)
+    build = machine.build(one_deck(course, "import time\ntime.sleep(600)"), *ONE, **NAMED)
     machine.job_runs()
     first = machine.container().attrs["Image"]
     retag()

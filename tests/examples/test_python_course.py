@@ -118,7 +118,7 @@ def test_data_is_what_the_documented_cell_makes(tmp_path: Path) -> None:
     [maker] = [cell for cell in cells_of(deck, "en") if "del" in cell.tags]
     (tmp_path / "data").mkdir()
     program = f"from pathlib import Path\n{maker.source}"
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=120)
     made = (tmp_path / "data" / "counts.csv").read_bytes()
     assert made == (TOPIC_DATA / "data" / "counts.csv").read_bytes()
 
@@ -132,6 +132,6 @@ def test_workshop_tests_are_red_for_the_skeleton_and_green_for_the_solution(tmp_
     for source in (workshop, COURSE / "div" / "solutions" / "bicycle_report"):
         (tmp_path / "report.py").write_bytes((source / "report.py").read_bytes())
         command = [sys.executable, "-B", "-m", "unittest"]
-        results.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60))
+        results.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120))
     assert "errors=8" in results[0].stderr
     assert results[1].returncode == 0, results[1].stderr

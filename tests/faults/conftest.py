@@ -57,6 +57,6 @@ def judge(tmp_path: Path) -> Callable[[], str]:
 
     def ask(path: Path | None = None) -> str:
         command = [sys.executable, "-c", _JUDGE, str(path or tmp_path / "jobs.db")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
     return ask

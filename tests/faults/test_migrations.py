@@ -133,7 +133,7 @@ def test_two_may_upgrade_at_once(tmp_path: Path, as_the_next: str) -> None:
     _in_flight(tmp_path / "jobs.db").close()
     code = f"import sys\nfrom clx.db.jobs import *\npath = {str(tmp_path / 'jobs.db')!r}\n{as_the_next}"
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == ["6 9999\n"] * 2
+    assert [process.communicate(timeout=120)[0] for process in both] == ["6 9999\n"] * 2
 
 
 def test_a_newer_database_is_refused_with_the_next_step(tmp_path: Path, script: Script, as_the_next: str) -> None:

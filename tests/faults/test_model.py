@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
@@ -228,7 +228,5 @@ TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(
     max_examples=2000 if _SOAK else 300,
     stateful_step_count=40,
-    deadline=None,
     derandomize=not _SOAK,
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -9,27 +9,53 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clx.db import storm
 from clx.db.jobs import NewJob, Queue
 from clx.db.storm import Storm
+from clx.db.waiting import Bells
 
 _SOAK = bool(os.environ.get("CLX_SOAK"))
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_killing_workers_at_random_loses_nothing(mode: str, tmp_path: Path, judge: Callable[[], str]) -> None:
-    storm = Storm(
-        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=1800 if _SOAK else 60,
+    raging = Storm(
+        tmp_path / "jobs.db", jobs=20_000 if _SOAK else 600, workers=4, every=0.2, limit=1800 if _SOAK else 240,
         journal_mode=mode,
     )  # fmt: skip
-    outcome = storm.run()
+    outcome = raging.run()
 
     assert (outcome.lost, outcome.doubled, outcome.problems) == (0, 0, [])
     assert outcome.kills > 0
     assert judge() == ""
+
+
+class _Enough(Exception):
+    pass
+
+
+def test_a_worker_of_a_storm_that_is_held_up_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than its lease, on a busy machine: others have the job, and it acknowledges nothing."""
+    acknowledged: list[bytes] = []
+
+    def enough(_bells: Bells, _seconds: float) -> None:
+        raise _Enough
+
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        job_id = queue.enqueue(NewJob("storm", max_runs=3))
+        held_up = SimpleNamespace(sleep=lambda _seconds: queue.rescue(now=10**14))
+        monkeypatch.setattr(storm, "time", held_up)
+        monkeypatch.setattr(storm, "os", SimpleNamespace(write=lambda _pipe, text: acknowledged.append(text)))
+        monkeypatch.setattr(Bells, "wait", enough)
+        with pytest.raises(_Enough):
+            storm.serve(str(tmp_path / "jobs.db"), "wal")
+        assert [run["outcome"] for run in queue.runs(job_id)] == ["rescued"] * 3
+    assert acknowledged == [b"1\n"]
 
 
 def test_killing_who_enqueues_keeps_everything_acknowledged(tmp_path: Path, judge: Callable[[], str]) -> None:
@@ -80,7 +106,7 @@ def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(
         )
         assert zombie.stdout.readline() == f"{job_id}\n"
         zombie.send_signal(signal.SIGSTOP)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not queue.rescue():
             assert time.monotonic() < deadline
             queue.wait([job_id], timeout=0.05)
@@ -89,7 +115,7 @@ def test_a_worker_that_was_stopped_and_comes_back_changes_nothing(
             queue.finish(again.id, again.run, "from the living")
 
         zombie.send_signal(signal.SIGCONT)
-        told, _ = zombie.communicate("go\n", timeout=30)
+        told, _ = zombie.communicate("go\n", timeout=120)
 
         assert told == "LostRunError\n"
         if meanwhile == "at it":

@@ -26,6 +26,7 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.reachable import look
+from clx.workers.service_state import locked
 
 T = TypeVar("T")
 
@@ -54,8 +55,17 @@ WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sle
 ONLY_DECKS = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
 
-def until(what: Callable[[], T], seconds: float = 20.0) -> T:
-    """The first true value of *what*; fails when there is none in time."""
+PATIENCE = 60.0
+"""Seconds after which something that ought to happen counts as never happening: a machine may be slow and busy."""
+GONE_IN = 10.0
+"""Seconds within which what was killed, and all it had started, must be gone; cells sleep far longer."""
+
+
+def until(what: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """The first true value of *what*; fails when there is none in time.
+
+    *what* looks once, at one snapshot: what it sees in a second look may have moved since the first.
+    """
     deadline = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -120,7 +130,7 @@ class Scene:
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
         )
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback (most recent call last)" not in done.stderr
@@ -175,6 +185,10 @@ class Scene:
     def running(self) -> Any:
         """Some job that runs right now, or None."""
         return next(iter(self.jobs("running")), None)
+
+    def executing(self) -> Any:
+        """Some job that runs the cells of a deck right now, or None."""
+        return next((job for job in self.jobs("running") if job.payload["task"] == "execute"), None)
 
     def processes(self) -> list[psutil.Process]:
         """Every process that names this project or its database, zombies left out; not this one."""
@@ -250,18 +264,26 @@ class Scene:
             self.container(row).kill("SIGKILL")
 
     def freeze_worker(self, row: WorkerRow) -> None:
-        """Stop it where it is, in no moment in which it writes: that would stop everybody."""
-        freeze, thaw = self._freezing(row)
+        """Stop it where it is, in no moment in which it holds a lock: that would stop everybody."""
+        if self.client is None:
+            self.freeze(row.pid)
+        else:
+            container = self.container(row)
+            self._freeze(container.pause, container.unpause)
+
+    def freeze(self, pid: int) -> None:
+        """The same for a process."""
+        self._freeze(lambda: self.kill(pid, signal.SIGSTOP), lambda: self.kill(pid, signal.SIGCONT))
+
+    def _freeze(self, freeze: Callable[[], object], thaw: Callable[[], object]) -> None:
         freeze()
-        while look(self.database) != "FREE":
+        while not self._is_free():
             thaw()
             freeze()
 
-    def _freezing(self, row: WorkerRow) -> tuple[Callable[[], object], Callable[[], object]]:
-        if self.client is not None:
-            container = self.container(row)
-            return container.pause, container.unpause
-        return lambda: self.kill(row.pid, signal.SIGSTOP), lambda: self.kill(row.pid, signal.SIGCONT)
+    def _is_free(self) -> bool:
+        with locked(self.state, "services-state", wait=False) as free:
+            return free and look(self.database) == "FREE"
 
     def lives(self, row: WorkerRow) -> bool:
         """Whether its process or container runs."""
@@ -292,6 +314,11 @@ class Scene:
             found += sorted(left_in(self.client) - self.engine_before)
         return found
 
+    def await_nothing_left(self) -> None:
+        """What somebody killed, and all it had started, must be gone soon; so must the rows of live workers."""
+        until(lambda: self.left() == [], GONE_IN)
+        assert self.workers() == []
+
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         """Send a signal to a process that may just have ended."""
         with contextlib.suppress(ProcessLookupError):
@@ -303,10 +330,16 @@ class Scene:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        for each in self.processes():
-            each.kill()
+        until(lambda: not self._kill_all(), GONE_IN)
         if self.client is not None:
             self._end_containers()
+
+    def _kill_all(self) -> list[psutil.Process]:
+        found = self.processes()
+        for each in found:
+            with contextlib.suppress(psutil.NoSuchProcess):  # a helper may just have noticed that its worker is gone
+                each.kill()
+        return found
 
     def _end_containers(self) -> None:
         from docker.errors import APIError

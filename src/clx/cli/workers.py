@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clx.workers.roster import Member
 
 _LOOK = 0.2
+_LAST_WORDS = 2.0  # seconds that the line which tells of a worker's end may come after its row does
 _FORMAT = click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
 )
@@ -204,7 +206,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
     from clx.cli.project import open_to_look
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.logs import entries
+    from clx.workers.logs import entries, log_path
 
     database = open_to_look(resolve(Path.cwd()), db_path)
     if database is None:
@@ -214,12 +216,16 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         row = table.get(worker_id)
         if row is None:
             raise _unknown(worker_id)
-        for entry in entries(database.state_dir, worker=worker_id, since=row.started_at / 1000):
+        path = log_path(database.state_dir)
+        seen = path.stat().st_size if path.exists() else 0  # what is logged from here on is followed
+        end, over = seen if follow else None, False
+        for entry in entries(database.state_dir, worker=worker_id, since=row.started_at / 1000, end=end):
             _print_entry(entry, format_)
+            over = over or _is_last(entry)
         if format_ == "table":
             _print_output(table, worker_id)
         if follow:
-            for entry in _following(table, worker_id):
+            for entry in () if over else _following(table, worker_id, path, seen):
                 _print_entry(entry, format_)
 
 
@@ -239,29 +245,37 @@ def _print_output(table: Any, worker_id: int) -> None:
     started = table.events(worker_id, action="started")
     name = started[0][1].get("log") if started else None
     path = table.database.state_dir / "logs" / Path(name).name if name else None
-    if path is not None and path.is_file() and path.stat().st_size:
+    said = ""
+    with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
+        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path is not None else ""
+    if said:
         click.echo(f"Output of its process ({path}):")
-        click.echo(path.read_text(encoding="utf-8", errors="replace").rstrip())
+        click.echo(said)
 
 
-def _following(table: Any, worker_id: int) -> Iterator[dict[str, Any]]:
-    """New entries until the worker has ended."""
-    from clx.workers.logs import log_path, matching
+def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[dict[str, Any]]:
+    """New entries, from byte *seen* of the log on, until the worker has ended; its row says so before its log does."""
+    from clx.workers.logs import matching
 
-    path = log_path(table.database.state_dir)
-    seen = path.stat().st_size if path.exists() else 0
     while not path.exists() and _lives(table, worker_id):  # somebody removed it: the worker's next line makes it anew
         time.sleep(_LOOK)
     if not path.exists():
         return
     with path.open("rb") as stream:
         stream.seek(seen)
-        while True:
-            alive = _lives(table, worker_id)
-            yield from matching(stream, worker_id)
-            if not alive:
-                return
-            time.sleep(_LOOK)
+        over, gives_up_at = False, float("inf")
+        while not over and time.monotonic() < gives_up_at:
+            if gives_up_at == float("inf") and not _lives(table, worker_id):
+                gives_up_at = time.monotonic() + _LAST_WORDS
+            for entry in matching(stream, worker_id):
+                yield entry
+                over = over or _is_last(entry)
+            time.sleep(0 if over else _LOOK)
+
+
+def _is_last(entry: dict[str, Any]) -> bool:
+    """Whether it tells of the end of its worker."""
+    return entry.get("action") in {"worker_stopped", "worker_dead"}
 
 
 def _lives(table: Any, worker_id: int) -> bool:

@@ -274,6 +274,7 @@ class Consumer:
         for job_id, run in self._holding.held():
             try:
                 if self.queue.heartbeat(job_id, run, lease=self._lease) == "cancel":
+                    self._holding.withhold(job_id, run)  # first: once the table says so, it is not begun any more
                     self.queue.end_cancelled(job_id, run)
                     self._holding.drop(job_id, run)
             except LostRunError:
@@ -375,11 +376,18 @@ class _Holding:
         with self._changed:
             return bool(self._waiting) and time.monotonic() - self._renewed_at >= lease
 
+    def withhold(self, job_id: int, run: int) -> None:
+        """Do not begin a run; it is held until it is dropped or handed back."""
+        with self._changed:
+            self._leaving += [job for job in self._waiting if (job.id, job.run) == (job_id, run)]
+            self._waiting = deque(job for job in self._waiting if (job.id, job.run) != (job_id, run))
+
     def drop(self, job_id: int, run: int) -> None:
         """Give a run up: it is not begun any more, and its report does not count."""
         given_up = (job_id, run)
         with self._changed:
             self._waiting = deque(job for job in self._waiting if (job.id, job.run) != given_up)
+            self._leaving = [job for job in self._leaving if (job.id, job.run) != given_up]
             self._reports = [each for each in self._reports if (each.job_id, each.run) != given_up]
             if self._running is not None and (self._running.id, self._running.run) == given_up:
                 self._running = self._ends_at = None

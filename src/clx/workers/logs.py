@@ -9,6 +9,7 @@ besides whatever else belongs to that action.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -82,14 +83,17 @@ class JsonLines(logging.Handler):
         return False
 
     def _set_aside(self) -> None:
-        """Shift the files by one; only one process does it, the others find a new file."""
+        """Shift the files by one; only one process does it, the others find another file of that name, or none yet."""
         if sys.platform != "win32":
             import fcntl
 
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if not self._path.stat().st_size >= FULL:
-                return
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            return
+        if named.st_ino != os.fstat(self._descriptor).st_ino or named.st_size < FULL:
+            return
         for number in range(KEPT, 0, -1):
             older = self._path if number == 1 else set_aside_name(self._path, number - 1)
             with contextlib.suppress(FileNotFoundError):
@@ -141,18 +145,22 @@ def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
         handler.close()
 
 
-def entries(state_dir: Path, *, worker: int | None = None, since: float = 0.0) -> Iterator[dict[str, Any]]:
+def entries(
+    state_dir: Path, *, worker: int | None = None, since: float = 0.0, end: int | None = None
+) -> Iterator[dict[str, Any]]:
     """What was logged, oldest first.
 
     Args:
         worker: only about this one.
         since: only from this moment on, seconds UTC: a database that was made anew counts from 1 again.
+        end: only up to this byte of the file that is written to; whoever follows goes on from there.
     """
     path = log_path(state_dir)
     for name in (*(set_aside_name(path, number) for number in range(KEPT, 0, -1)), path):
         try:
             with name.open("rb") as stream:
-                yield from (entry for entry in matching(stream, worker) if entry["at"] >= since)
+                lines = stream if end is None or name != path else io.BytesIO(stream.read(end))
+                yield from (entry for entry in matching(lines, worker) if entry["at"] >= since)
         except FileNotFoundError:
             continue
 

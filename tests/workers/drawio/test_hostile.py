@@ -171,8 +171,8 @@ def test_scripts_do_not_run_even_where_the_application_lets_them_in(studio: Stud
         box.append(image);
     })"""
     for label in hostile_labels(url):
-        exporter.browser.evaluate(insert % json.dumps(label), session=exporter._session, timeout=10)
-    title = exporter.browser.evaluate("document.title", session=exporter._session, timeout=10)
+        exporter.browser.evaluate(insert % json.dumps(label), session=exporter._session, timeout=60)
+    title = exporter.browser.evaluate("document.title", session=exporter._session, timeout=60)
     assert title != "pwned"
     attempts = """(async () => {
         const tried = [fetch(%r), fetch('file:///etc/passwd'), import('data:text/javascript,1')];
@@ -181,7 +181,7 @@ def test_scripts_do_not_run_even_where_the_application_lets_them_in(studio: Stud
         try { new Function('return 1')() } catch { evaluated = false }
         return [...ended.map(one => one.status), evaluated];
     })()"""
-    outcome = exporter.browser.evaluate(attempts % url, session=exporter._session, timeout=10)
+    outcome = exporter.browser.evaluate(attempts % url, session=exporter._session, timeout=60)
     assert outcome == ["rejected", "rejected", "rejected", False]
     assert studio.png(model(cell("alive")))
     assert listener.close() == 0
@@ -197,7 +197,7 @@ def test_the_browser_itself_resolves_nothing(tmp_path: Path, listener: Listener)
         reached = browser.evaluate(
             f"fetch('http://127.0.0.1:{listener.port}/', {{mode: 'no-cors'}}).then(() => true, () => false)",
             session=attached["sessionId"],
-            timeout=10,
+            timeout=60,
         )
     finally:
         browser.close()

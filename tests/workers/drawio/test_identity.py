@@ -67,7 +67,7 @@ def test_it_is_cheap() -> None:
         started = time.perf_counter()
         fingerprint(Settings())
         best = min(best, time.perf_counter() - started)
-    assert best < 0.002
+    assert best < 0.02, "a browser that is asked for its version takes far longer"
 
 
 def test_it_imports_nothing_heavy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,9 +39,9 @@ def browser_group(group: int) -> list[psutil.Process]:
     return found
 
 
-def wait_until_empty(group: int, seconds: float) -> list[psutil.Process]:
-    """What is left of a process group after at most *seconds*."""
-    psutil.wait_procs(browser_group(group), timeout=seconds)
+def wait_until_empty(group: int) -> list[psutil.Process]:
+    """What is left of a process group after at most 15 seconds."""
+    psutil.wait_procs(browser_group(group), timeout=15)
     return browser_group(group)
 
 
@@ -56,7 +57,7 @@ def test_close_leaves_nothing_and_the_next_job_starts_anew(own_studio: Studio) -
     assert len(browser_group(group)) > 1
     own_studio.converter.close()
     own_studio.converter.close()
-    assert wait_until_empty(group, 5) == []
+    assert wait_until_empty(group) == []
     assert own_studio.png(PLAIN)
 
 
@@ -67,7 +68,7 @@ def test_the_browser_stays_warm_and_is_recycled(own_studio: Studio, monkeypatch:
     own_studio.png(PLAIN)
     assert group_of(own_studio) == group
     own_studio.png(PLAIN)
-    assert wait_until_empty(group, 5) == []
+    assert wait_until_empty(group) == []
     own_studio.png(PLAIN)
     assert group_of(own_studio) != group
 
@@ -84,7 +85,7 @@ def test_a_killed_browser_is_replaced_once_within_the_job(own_studio: Studio, vi
                 process.kill()
     assert own_studio.png(PLAIN) == first
     assert group_of(own_studio) != group
-    assert wait_until_empty(group, 5) == []
+    assert wait_until_empty(group) == []
 
 
 def test_a_browser_that_always_dies_is_a_retryable_error(own_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,13 +108,13 @@ def test_a_page_that_takes_too_long_is_given_up(own_studio: Studio) -> None:
     group = group_of(own_studio)
     exporter = own_studio.converter._exporter
     assert exporter is not None
-    exporter.browser.evaluate("clx.draw = () => { for (;;); }; 1", session=exporter._session, timeout=5)
+    exporter.browser.evaluate("clx.draw = () => { for (;;); }; 1", session=exporter._session, timeout=60)
     started = time.monotonic()
     with pytest.raises(ConversionError, match=r"Page 1 was not drawn within 0\.5 s") as caught:
         own_studio.png(PLAIN, timeout=0.5)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert not caught.value.retryable
-    assert wait_until_empty(group, 5) == []
+    assert wait_until_empty(group) == []
     assert own_studio.png(PLAIN)
 
 
@@ -152,7 +153,7 @@ def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path, mood: str) -> 
         assert len(browser_group(group)) > 1
         owner.kill()
         owner.wait()
-        assert wait_until_empty(group, 5) == []
+        assert wait_until_empty(group) == []
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -209,6 +210,29 @@ def test_a_browser_always_killed_while_it_starts_is_a_retryable_error(
     assert caught.value.retryable
     assert list((tmp_path / "work").iterdir()) == []
     assert Browser._sandbox, "what Chromium warns of is no reason to draw without its sandbox"
+
+
+def test_a_profile_into_which_a_dying_process_still_writes_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("drawio")
+    found = locate("browser", Settings())
+    assert found is not None
+    browser = Browser(found.path, tmp_path, lambda _event: None)
+    remove = shutil.rmtree
+    written: list[Path] = []
+
+    def remove_and_write(path: Path, *, ignore_errors: bool = False) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if not written:
+            path.mkdir()
+            (path / "Preferences").touch()
+            written.append(path)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_write)
+    browser.kill()
+    assert written
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_formulas_without_mathjax_name_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

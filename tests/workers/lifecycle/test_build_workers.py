@@ -12,13 +12,13 @@ from tests.workers.scene import BOTH, ONLY_DECKS, Scene, until
 
 from clx.db.clock import now_ms
 
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(600)"
 DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 
 
-def assert_nothing_left(scene: Scene) -> None:
-    until(lambda: scene.left() == [], 10)
-    assert scene.workers() == []
+def started(scene: Scene) -> int:
+    """How many workers were started, those included that the first had left nothing to do when they were ready."""
+    return sum(entry.get("action") == "worker_starting" for entry in scene.log())
 
 
 @BOTH
@@ -34,7 +34,7 @@ def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
         "default",
     )
     assert worker.jobs_succeeded == 4
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
 
 
 @BOTH
@@ -52,7 +52,7 @@ def test_never_more_workers_than_jobs(scene: Scene) -> None:
     """REQ-1.1: one deck gives two jobs."""
     scene.decks("one")
     scene.build("--notebook-workers", "6")
-    assert sum(entry.get("action") == "worker_starting" for entry in scene.log()) == 2
+    assert started(scene) == 2
 
 
 def test_nothing_is_started_when_nothing_is_to_be_done(scene: Scene) -> None:
@@ -67,7 +67,7 @@ def test_workers_end_with_a_build_that_fails(scene: Scene) -> None:
     """REQ-1.2: error."""
     scene.decks("one", cell="1 / 0")
     assert "ZeroDivisionError" in scene.build(code=1).stderr
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,15 @@ def test_workers_end_with_a_build_that_fails(scene: Scene) -> None:
     indirect=["mode"],
 )
 def test_workers_end_with_a_build_that_is_interrupted(scene: Scene, number: int, code: int) -> None:
-    """REQ-1.2: signal; in seconds, though a cell would run for a minute, and nothing waits to run any more."""
+    """REQ-1.2: signal; in seconds, though a cell would run for ten minutes, and nothing waits to run any more."""
     scene.decks("one", "two", cell=SLEEPS)
     build = scene.begin("build", "course.yaml")
-    until(lambda: (job := scene.running()) is not None and job.payload["task"] == "execute")
+    until(scene.executing)
     began = time.monotonic()
     build.send_signal(number)
-    assert build.wait(20) == code
-    assert time.monotonic() - began < 6
-    assert_nothing_left(scene)
+    assert build.wait(50) == code
+    assert time.monotonic() - began < 30
+    scene.await_nothing_left()
     assert [job for job in scene.jobs() if job.is_live] == []
 
 
@@ -93,14 +93,14 @@ def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
     """REQ-1.2: death of the build; the next build does not find its leftovers in the way."""
     scene.decks("one", cell=SLEEPS)
     build = scene.begin("build", "course.yaml")
-    until(lambda: (job := scene.running()) is not None and job.payload["task"] == "execute")
+    until(scene.executing)
     assert scene.left()
     build.kill()
     build.wait()
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
     scene.decks("one")
     scene.build()
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
     assert list((scene.state / "work").iterdir()) == []
 
 
@@ -111,10 +111,9 @@ def test_settings_of_project_user_and_system(scene: Scene) -> None:
     scene.decks("one", "two")
 
     def counted() -> tuple[int, str]:
-        before = len(scene.workers(live=False))
+        before = started(scene)
         scene.build("--force", **variables)
-        rows = scene.workers(live=False)
-        return len(rows) - before, rows[-1].config_source or ""
+        return started(scene) - before, scene.workers(live=False)[-1].config_source or ""
 
     for folder, count in ((system, 2), (user, 3)):
         (folder / "clx").mkdir(parents=True)
@@ -138,8 +137,7 @@ def test_options_beat_variables_and_files(scene: Scene, options: list[str], coun
     scene.settings("[workers.notebook]\ncount = 4\n")
     scene.decks("one", "two")
     scene.build(*options, CLX_WORKERS__NOTEBOOK__COUNT="1")
-    rows = scene.workers(live=False)
-    assert (len(rows), rows[0].config_source) == (count, source)
+    assert (started(scene), scene.workers(live=False)[0].config_source) == (count, source)
 
 
 @BOTH
@@ -173,7 +171,7 @@ def test_no_auto_start_says_why_workers_that_run_do_not_count(scene: Scene) -> N
     failed = scene.build("--force-new-workers", code=3, CLX_WORKERS__AUTO_START="false")
     assert "(#3, #4: the build wants new ones (--force-new-workers))" in failed.stderr
     for row in scene.workers():
-        scene.kill(row.pid, signal.SIGSTOP)
+        scene.freeze_worker(row)
     silent = {"CLX_JOBS__LEASE": "0.2", "CLX_JOBS__HEARTBEAT": "0.1"}
     until(lambda: all(now_ms() - row.heartbeat_at > 200 for row in scene.workers()))
     assert "(#3, #4: it is silent)" in scene.build("--no-auto-start", code=3, **silent).stderr
@@ -204,7 +202,7 @@ def test_count_of_zero_fails_at_once_instead_of_waiting(scene: Scene) -> None:
     scene.decks("one")
     failed = scene.build("--notebook-workers", "0", code=3)
     assert "set to 0 (--notebook-workers)" in failed.stderr
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
 
 
 @BOTH
@@ -215,7 +213,7 @@ def test_worker_that_does_not_start(scene: Scene) -> None:
     failed = scene.build(code=3, **broken, CLX_WORKERS__STARTUP_RETRIES="2")
     assert "no luck today" in failed.stderr
     assert len((scene.state / "tries").read_text()) == 3
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
     assert [job for job in scene.jobs() if job.is_live] == []
 
 
@@ -242,7 +240,7 @@ def test_two_builds_at_once_leave_each_other_alone(scene: Scene) -> None:
     """Both end well with workers of their own; neither ends the other's."""
     scene.decks("one", "two", cell="import time; time.sleep(0.5)")
     both = [scene.begin("build", "course.yaml", "-o", f"out{number}") for number in (1, 2)]
-    outputs = [process.communicate(timeout=60)[0] for process in both]
+    outputs = [process.communicate(timeout=180)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     trees = [
         sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -250,7 +248,7 @@ def test_two_builds_at_once_leave_each_other_alone(scene: Scene) -> None:
     ]
     assert trees[0] == trees[1] != []
     assert {row.reason for row in scene.workers(live=False)} == {"no longer needed"}
-    assert_nothing_left(scene)
+    scene.await_nothing_left()
 
 
 @BOTH
@@ -261,6 +259,6 @@ def test_services_that_end_in_the_middle_of_a_build(scene: Scene) -> None:
     build = scene.begin("build", "course.yaml")
     until(scene.running)
     scene.clx("stop-services", "--timeout", "0")
-    output, _ = build.communicate(timeout=60)
+    output, _ = build.communicate(timeout=180)
     assert build.returncode == 0, output
-    assert_nothing_left(scene)
+    scene.await_nothing_left()

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 from typing import Any
 
 import psutil
 from docker.errors import APIError
 from tests.course.courses import tree
-from tests.workers.scene import BOTH, ONLY_DECKS, STORM, WAITS, Scene, until
-
-
-def execute_job(scene: Scene) -> Any:
-    job = scene.running()
-    return job if job is not None and job.payload["task"] == "execute" else None
+from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, STORM, WAITS, Scene, until
 
 
 @BOTH
-def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None:
-    """Design §3 rule 4; `jobs show` tells why (REQ-8.2: the death is logged with its cause)."""
+def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
+    """Design §3 rule 4: nobody waits for its lease. `jobs show` tells why (REQ-8.2: the death is logged)."""
+    scene.settings("[jobs]\nlease = 300\nheartbeat = 60\n")
     scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
     until(lambda: len(scene.workers()) == 2)
-    job = until(lambda: execute_job(scene))
+    job = until(scene.executing)
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
-    began = time.monotonic()
     scene.kill_worker(victim)
-    until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 5)
-    assert time.monotonic() - began < 1.0
+    until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 30)
     (scene.state / "go").touch()
-    assert build.wait(30) == 0
+    assert build.wait(60) == 0
     story = scene.clx("jobs", "show", str(job.id)).stdout
     assert f"Run 1 on worker #{victim.id}: rescued: its worker was killed by SIGKILL" in story
     [dead] = [entry for entry in scene.log() if entry.get("action") == "worker_dead"]
@@ -41,18 +34,15 @@ def test_job_of_a_killed_worker_runs_again_within_a_second(scene: Scene) -> None
 @BOTH
 def test_job_of_a_silent_worker_runs_again_after_its_lease(scene: Scene) -> None:
     """A worker that is frozen is given up on, ended and replaced."""
-    scene.settings("[jobs]\nlease = 2\nheartbeat = 0.3\n")
+    scene.settings("[jobs]\nlease = 4\nheartbeat = 0.3\n")
     scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml")
-    job = until(lambda: execute_job(scene))
+    job = until(scene.executing)
     [victim] = scene.workers()
     scene.freeze_worker(victim)
-    began = time.monotonic()
-    until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 10)
-    starting = 1.5 if scene.mode == "direct" else 4.0
-    assert time.monotonic() - began < 2 + 1 + starting  # lease, sweep, start of the replacement
+    until(lambda: (now := scene.running()) is not None and now.run > job.run, 25)  # the default lease is 30 s
     (scene.state / "go").touch()
-    output, _ = build.communicate(timeout=30)
+    output, _ = build.communicate(timeout=120)
     assert build.returncode == 0, output
     assert "has been silent" in output
     assert "silent" in scene.clx("jobs", "show", str(job.id)).stdout
@@ -89,7 +79,7 @@ def test_any_process_may_be_killed_at_any_moment(scene: Scene, seed: int) -> Non
     scene.build("-o", "undisturbed", "--db-path", str(scene.course.root.parent / "other" / "jobs.db"))
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
     for _ in range(3):
-        until(lambda: build.poll() is not None or scene.running(), 20)
+        until(lambda: build.poll() is not None or scene.running())
         helpers: list[Any] = [process for process in scene.processes() if process.pid != build.pid]
         helpers += scene.containers()
         if build.poll() is None and helpers:
@@ -97,7 +87,7 @@ def test_any_process_may_be_killed_at_any_moment(scene: Scene, seed: int) -> Non
             with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired, APIError):
                 victim.kill()
                 victim.wait(timeout=5)
-    output, _ = build.communicate(timeout=60)
+    output, _ = build.communicate(timeout=120)
     assert build.returncode in (0, 1), output
     if build.returncode == 1:
         assert "killed its worker" in output or "kernel" in output
@@ -105,7 +95,7 @@ def test_any_process_may_be_killed_at_any_moment(scene: Scene, seed: int) -> Non
     assert tree(scene.course.output) == tree(scene.course.root / "undisturbed")
     if scene.mode == "docker":
         scene.clx("status")  # should build and reaper have been killed
-    until(lambda: scene.left() == [], 10)
+    until(lambda: scene.left() == [], GONE_IN)
 
 
 @BOTH

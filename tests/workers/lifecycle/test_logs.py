@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import re
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene
+from tests.workers.scene import PATIENCE, WAITS, Scene, until
 
 from clx.workers import logs
 
@@ -28,7 +29,7 @@ with logs.logged(Path(sys.argv[1]), "info", worker=int(sys.argv[2])):
 def test_many_processes_write_whole_lines_and_set_the_file_aside(tmp_path: Path) -> None:
     """REQ-8.1: nothing is torn, nothing grows without bound."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(number)]) for number in (1, 2, 3)]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0, 0]
     folder = tmp_path / "logs"
     files = sorted(path.name for path in folder.iterdir())
     assert files == ["clx.1.jsonl", "clx.2.jsonl", "clx.3.jsonl", "clx.jsonl"]
@@ -41,11 +42,35 @@ def test_many_processes_write_whole_lines_and_set_the_file_aside(tmp_path: Path)
         assert numbers == sorted(numbers)
 
 
+def test_file_that_somebody_else_has_just_set_aside_is_not_set_aside_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was set aside before would be lost: the other one came first, and has written nothing since."""
+    monkeypatch.setattr(logs, "FULL", 100)
+    path = tmp_path / "clx.jsonl"
+    line = logging.LogRecord("clx", logging.INFO, "", 0, "x" * 200, None, None)
+    mine = logs.JsonLines(path)
+
+    def other_is_first(_descriptor: int, _operation: int) -> None:
+        path.replace(logs.set_aside_name(path, 1))
+
+    mine.emit(line)
+    written = path.read_text()
+    monkeypatch.setattr(fcntl, "flock", other_is_first)
+    mine.emit(line)
+    mine.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["clx.1.jsonl", "clx.jsonl"]
+    assert logs.set_aside_name(path, 1).read_text() == written
+
+
 def test_every_start_and_stop_of_a_build_is_logged(scene: Scene) -> None:
     """REQ-8.1, REQ-8.2: type, mode, id, configuration source; id, reason, jobs processed, uptime."""
     scene.settings("[workers.notebook]\ncount = 2\n")
-    scene.decks("one", "two")
-    scene.build()
+    scene.decks("one", "two", cell=WAITS.format(go=scene.seen("go")))
+    build = scene.begin("build", "course.yaml")
+    until(lambda: sum(entry.get("action") == "worker_started" for entry in scene.log()) == 2)
+    (scene.state / "go").touch()
+    assert build.wait(PATIENCE) == 0
     source = f"{scene.course.root}/.clx/config.toml:2"
     started = [entry for entry in scene.log() if entry.get("action") == "worker_started"]
     assert [(entry["type"], entry["mode"], entry["config_source"]) for entry in started] == [

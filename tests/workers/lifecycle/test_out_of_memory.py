@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support import skip_or_fail
-from tests.workers.scene import Scene, is_alive, until
+from tests.workers.scene import GONE_IN, PATIENCE, Scene, is_alive, until
 
 from clx.workers.oom import oom_kills
 
@@ -61,7 +60,7 @@ def group() -> Iterator[Group]:
     if made is None:
         skip_or_fail("cgroup", "memory cannot be limited here: that takes root and a memory controller")
     yield made
-    until(lambda: not (made.place / "cgroup.procs").read_text(), 10)
+    until(lambda: not (made.place / "cgroup.procs").read_text(), GONE_IN)
     made.place.rmdir()
 
 
@@ -70,12 +69,11 @@ def test_cell_that_eats_all_memory_fails_its_deck_alone(scene: Scene, group: Gro
     scene.decks("modest", "greedy")
     scene.course.deck("greedy", f'# %% tags=["keep"]\nprint(1)\n\n# %% tags=["keep"]\n{GREEDY}\n')
     group.limit(400 * MIB)
-    began = time.monotonic()
     build = subprocess.run(
         ["sh", "-c", f'echo $$ > {group.place}/cgroup.procs; exec "$@"', "sh", *scene.command("build", "course.yaml")],
-        cwd=scene.course.root, capture_output=True, text=True, timeout=60,
+        cwd=scene.course.root, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert (build.returncode, time.monotonic() - began < 30) == (1, True)
+    assert build.returncode == 1, build.stderr
     assert "the kernel was killed by SIGKILL, probably because memory ran out" in build.stderr
     assert "cell 2" in build.stderr
     [failed] = scene.jobs("failed")
@@ -83,7 +81,7 @@ def test_cell_that_eats_all_memory_fails_its_deck_alone(scene: Scene, group: Gro
     told = scene.clx("jobs", "show", str(failed.id)).stdout
     assert "Run 3 on worker #1: failed: KernelDied: the kernel was killed by SIGKILL, probably because" in told
     assert len(scene.jobs("succeeded")) == 3
-    assert scene.processes() == []
+    until(lambda: scene.processes() == [], GONE_IN)
 
 
 def test_worker_killed_for_want_of_memory_is_replaced(scene: Scene, group: Group) -> None:
@@ -100,28 +98,29 @@ def test_worker_killed_for_want_of_memory_is_replaced(scene: Scene, group: Group
     group.limit(0)
     group.take(worker.pid)
     go.touch()
-    until(lambda: not is_alive(worker.pid), 10)
-    assert build.wait(30) == 0
+    until(lambda: not is_alive(worker.pid))
+    assert build.wait(PATIENCE) == 0
     assert build.stdout is not None
     assert "died (SIGKILL, probably out of memory)" in build.stdout.read()
     [job] = [job.id for job in scene.jobs() if len(scene.runs(job.id)) > 1]
     told = scene.clx("jobs", "show", str(job)).stdout
     assert "rescued: its worker was killed by SIGKILL, probably because memory ran out" in told
     assert "Succeeded" in told
-    assert scene.processes() == []
+    until(lambda: scene.processes() == [], GONE_IN)
 
 
 def test_worker_killed_by_somebody_is_not_blamed_on_memory(scene: Scene) -> None:
     """A plain SIGKILL stays one."""
-    scene.decks("one", cell="import time; time.sleep(60)")
+    scene.decks("one", cell="import time; time.sleep(600)")
     build = scene.begin("build", "course.yaml")
-    job, before = until(scene.running), oom_kills()
+    job = until(scene.executing)
+    before = oom_kills()
     scene.kill(scene.workers()[0].pid)
     until(lambda: scene.runs(job.id))
     meanwhile = {"memory": True} if oom_kills() > before else {}  # somebody else's test on this machine
     assert scene.runs(job.id)[0]["cause"] == {"kind": "signal", "signal": "SIGKILL", **meanwhile}
     build.terminate()
-    assert build.wait(20) == 143
+    assert build.wait(PATIENCE) == 143
 
 
 def test_memory_limit_of_the_shell_is_an_error_of_the_cell(scene: Scene) -> None:
@@ -130,9 +129,9 @@ def test_memory_limit_of_the_shell_is_an_error_of_the_cell(scene: Scene) -> None
     scene.course.deck("greedy", f'# %% tags=["keep"]\n{GREEDY}\n')
     build = subprocess.run(
         ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *scene.command("build", "course.yaml")],
-        cwd=scene.course.root, capture_output=True, text=True, timeout=60,
+        cwd=scene.course.root, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert build.returncode == 1, build.stderr
     assert "MemoryError" in build.stderr
     assert len(scene.jobs("succeeded")) == 3
-    assert scene.processes() == []
+    until(lambda: scene.processes() == [], GONE_IN)

@@ -130,7 +130,7 @@ def deck_of(cells: list[Any], comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cells=st.lists(CELLS, min_size=1, max_size=5), language=st.sampled_from(sorted(set(PROG_LANG) - {"c"})))
 def test_cells_are_those_jupytext_reads(cells: list[Any], language: str) -> None:
     text = deck_of(cells, PROG_LANG[language].comment)

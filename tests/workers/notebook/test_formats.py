@@ -7,7 +7,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clx.workers.notebook.cells import read_cells
@@ -98,7 +98,6 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(sources=st.lists(st.tuples(st.sampled_from(["", " [markdown]"]), LINES), min_size=1, max_size=4))
 def test_code_is_read_back_as_it_was(sources: list[tuple[str, list[str]]]) -> None:
     deck = "".join(

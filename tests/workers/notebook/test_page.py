@@ -309,5 +309,5 @@ def test_no_number_lies_over_code(tmp_path: Path, width: int) -> None:
     file.write_text(html.replace("</body>", f"{script}</body>"))
     options = ["--no-sandbox", "--headless", f"--window-size={width},800", f"--user-data-dir={tmp_path / 'profile'}"]
     command = [str(browser.path), *options, "--dump-dom", file.as_uri()]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     assert "<title>clear,clear</title>" in found

@@ -48,6 +48,9 @@ class Gate:
     def open(self) -> None:
         self._shut.unlink()
 
+    def close(self) -> None:
+        self._shut.touch()
+
 
 @pytest.fixture
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
@@ -82,14 +85,14 @@ class Background:
             self.error = error
 
     def join(self) -> None:
-        self._thread.join(60)
+        self._thread.join(120)
         assert not self._thread.is_alive()
 
 
 def gone(pid: int) -> bool:
-    """Wait at most ten seconds for the end of a process that need not be a child."""
+    """Wait at most 30 seconds for the end of a process that need not be a child."""
     try:
-        psutil.Process(pid).wait(10)
+        psutil.Process(pid).wait(30)
     except psutil.NoSuchProcess:
         return True
     except psutil.TimeoutExpired:
@@ -133,14 +136,16 @@ def test_a_diagram_that_ends_the_jvm_by_itself_is_to_blame(own: Bench) -> None:
 
 
 def test_a_diagram_that_takes_too_long_is_killed_with_its_dot(gate: Gate, own: Bench) -> None:
-    own.uml("A -> B")
+    gate.open()
+    own.convert(CLASSES)  # from now on it takes no time until dot is called
+    gate.close()
     (jvm,) = own.converter.pids()
     announced: list[int] = []
-    reader = threading.Thread(target=lambda: announced.append(gate.arrival()))
+    reader = threading.Thread(target=lambda: announced.append(gate.arrival()), daemon=True)
     reader.start()
-    with pytest.raises(ConversionError, match="did not finish the diagram within 3 s") as error:
-        own.convert(CLASSES, timeout=3)
-    reader.join(10)
+    with pytest.raises(ConversionError, match="did not finish the diagram within 5 s") as error:
+        own.convert(CLASSES, timeout=5)
+    reader.join(60)
     assert not error.value.retryable
     assert gone(jvm)
     assert gone(announced[0])
@@ -230,4 +235,4 @@ assert "subprocess" not in sys.modules
         before = time.perf_counter()
         fingerprint(Settings())
         times.append(time.perf_counter() - before)
-    assert min(times) < 0.002
+    assert min(times) < 0.02, "a JVM that is asked for its version takes far longer"

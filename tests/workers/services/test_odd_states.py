@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -13,15 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene, is_alive, until
+from tests.workers.scene import GONE_IN, PATIENCE, Scene, is_alive, until
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
 
 def start(scene: Scene, *options: str) -> list[int]:
-    """Start services; returns the pids of supervisor and workers."""
+    """Start services; returns the pids of supervisor and workers, once the state file names them all."""
     scene.clx("start-services", *NOTEBOOK_ONLY, *options)
-    return [scene.supervisor(), *(row.pid for row in scene.workers())]
+    rows = scene.workers()
+    until(lambda: len(json.loads((scene.state / "worker-state.json").read_text())["workers"]) == len(rows))
+    return [scene.supervisor(), *(row.pid for row in rows)]
 
 
 @contextlib.contextmanager
@@ -41,17 +44,28 @@ def remove_database(scene: Scene) -> None:
         path.unlink()
 
 
+def stop_while_they_live(scene: Scene, supervisor: int, *options: str) -> str:
+    """What ``stop-services`` says; the *supervisor*, frozen, goes on once that command has found it alive."""
+    stopping = scene.begin("stop-services", *options)
+    until(lambda: '"grace":null' not in (scene.state / "worker-state.json").read_text().replace(" ", ""))
+    scene.kill(supervisor, signal.SIGCONT)
+    said, _ = stopping.communicate(timeout=PATIENCE)
+    assert stopping.returncode == 0, said
+    return said
+
+
 def assert_stopped(scene: Scene, pids: list[int]) -> None:
-    assert not any(is_alive(pid) for pid in pids)
-    assert scene.processes() == []
+    until(lambda: not any(is_alive(pid) for pid in pids), GONE_IN)
+    until(lambda: scene.processes() == [], GONE_IN)
     assert not (scene.state / "worker-state.json").exists()
 
 
 def test_stop_without_the_database_ends_everything(scene: Scene) -> None:
     """REQ-3.5: the state file is enough; a second call is fine, with the path typed too."""
     pids = start(scene, "--notebook-workers", "2")
+    scene.freeze(pids[0])  # it would soon end by itself
     remove_database(scene)
-    told = scene.clx("stop-services", "--db-path", str(scene.database)).stdout
+    told = stop_while_they_live(scene, pids[0], "--db-path", str(scene.database))
     assert "there is no database at" in told
     assert_stopped(scene, pids)
     for options in ([], ["--db-path", str(scene.database)]):
@@ -63,11 +77,13 @@ def test_services_of_a_removed_database_are_named(scene: Scene) -> None:
     """Whoever looks learns that they run still, and what ends them."""
     supervisor, worker = start(scene)
     scene.kill(supervisor)
+    scene.freeze(worker)  # it would soon end by itself
     remove_database(scene)
     for command in (["workers", "list"], ["status"], ["status", "--db-path", str(scene.database)]):
         failed = scene.clx(*command, code=4)
         assert f"was removed, but its services still run: pid {worker}." in failed.stderr
         assert f"clx stop-services --db-path {scene.database}" in failed.stderr
+    scene.kill(worker, signal.SIGCONT)
     scene.clx("stop-services")
     assert_stopped(scene, [supervisor, worker])
     assert "there is no database" in scene.clx("status").stdout
@@ -92,7 +108,8 @@ def test_stop_without_database_and_supervisor_ends_the_workers(scene: Scene) -> 
     """REQ-3.5: one that does not listen (SIGSTOP) too."""
     pids = start(scene, "--notebook-workers", "2")
     scene.kill(pids[0])
-    scene.kill(pids[1], signal.SIGSTOP)
+    scene.freeze(pids[1])
+    scene.freeze(pids[2])  # it would soon end by itself, and must not before it is asked to
     remove_database(scene)
     assert "2 process(es) ended" in scene.clx("stop-services", "--timeout", "0.2").stdout
     assert_stopped(scene, pids)
@@ -102,7 +119,7 @@ def test_supervisor_of_a_removed_database_leaves_no_state_file(scene: Scene) -> 
     """REQ-3.5: it ends by itself, and nothing is left for `stop-services` to do."""
     pids = start(scene)
     remove_database(scene)
-    until(lambda: not is_alive(pids[0]), 15)
+    until(lambda: not is_alive(pids[0]))
     assert not (scene.state / "worker-state.json").exists()
     assert "No services were running" in scene.clx("stop-services").stdout
     assert_stopped(scene, pids)
@@ -111,9 +128,10 @@ def test_supervisor_of_a_removed_database_leaves_no_state_file(scene: Scene) -> 
 def test_stop_with_a_damaged_database(scene: Scene) -> None:
     """REQ-3.5: what cannot be read is said, and left as it is."""
     pids = start(scene)
+    scene.freeze(pids[0])  # it would soon end by itself
     remove_database(scene)
     scene.database.write_text("no database" * 500)
-    assert "is no usable database" in scene.clx("stop-services").stdout
+    assert "is no usable database" in stop_while_they_live(scene, pids[0])
     assert_stopped(scene, pids)
     assert scene.database.read_text() == "no database" * 500
     assert "Not a usable CLX database" in scene.clx("stop-services", code=4).stderr
@@ -225,7 +243,7 @@ def test_start_on_a_locked_database_names_the_holder(scene: Scene) -> None:
     began = time.monotonic()
     with locked(scene):
         failed = scene.clx("start-services", *NOTEBOOK_ONLY, code=4)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 35  # it waits 10 s, and does not try four times
     assert str(scene.database) in failed.stderr
     assert str(os.getpid()) in failed.stderr
     assert scene.processes() == []
@@ -236,10 +254,18 @@ def test_database_locked_while_workers_are_awaited(scene: Scene) -> None:
     """What the supervisor and the workers meet reaches the command that waits for them; nothing of it is left."""
     with scene.open():
         pass
-    starting = scene.begin("start-services", *NOTEBOOK_ONLY)
-    until((scene.state / "worker-state.json").exists)
+    is_locked, begun = scene.state / "is-locked", scene.state / "begun"
+    held_up = f"""import pathlib, sys, time
+if "clx.workers" in sys.orig_argv:
+    pathlib.Path({str(begun)!r}).touch()
+    while not pathlib.Path({str(is_locked)!r}).exists():
+        time.sleep(0.01)
+"""
+    starting = scene.begin("start-services", *NOTEBOOK_ONLY, **scene.broken_workers(held_up))
+    until(begun.exists)
     with locked(scene):
-        told, _ = starting.communicate(timeout=80)
+        is_locked.touch()
+        told, _ = starting.communicate(timeout=120)
     assert starting.returncode == 4, told
     assert str(os.getpid()) in told
     scene.clx("stop-services")
@@ -247,12 +273,10 @@ def test_database_locked_while_workers_are_awaited(scene: Scene) -> None:
 
 
 def test_supervisor_that_does_not_answer_is_named(scene: Scene) -> None:
-    """Within seconds, with what to type, which then works."""
+    """Not after all the time that workers have for starting; with what to type, which then works."""
     supervisor, *_ = start(scene)
-    scene.kill(supervisor, signal.SIGSTOP)
-    began = time.monotonic()
+    scene.freeze(supervisor)
     failed = scene.clx("start-services", *NOTEBOOK_ONLY, "--notebook-workers", "2", code=3)
-    assert time.monotonic() - began < 20
     assert f"pid {supervisor}, is stopped" in failed.stderr
     assert f"kill -CONT {supervisor}" in failed.stderr
     scene.kill(supervisor, signal.SIGCONT)
@@ -276,11 +300,11 @@ def test_stop_on_a_locked_database_stops_nothing(scene: Scene) -> None:
 def test_database_locked_while_services_are_stopped(scene: Scene) -> None:
     """Nobody is left behind by the first call; the second writes it down."""
     supervisor, worker = start(scene)
-    scene.kill(supervisor, signal.SIGSTOP)  # it takes no notice of SIGTERM: time to lock the database
+    scene.freeze(supervisor)  # it takes no notice of SIGTERM: time to lock the database
     stopping = scene.begin("stop-services", "--timeout", "0", CLX_DATABASE__BUSY_TIMEOUT="1")
     until(lambda: '"grace": 0' in (scene.state / "worker-state.json").read_text())
     with locked(scene):
-        told, _ = stopping.communicate(timeout=60)
+        told, _ = stopping.communicate(timeout=120)
         assert stopping.returncode == 4, told
         assert not is_alive(supervisor)
         assert not is_alive(worker)

@@ -34,7 +34,7 @@ def as_nobody(scene: Scene, tmp_path: Path) -> Callable[..., subprocess.Complete
             [*privileges, *scene.command(*arguments)],
             cwd=scene.course.root,
             env={**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_CONFIG_HOME": str(home)},
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
     return run

@@ -16,28 +16,29 @@ def kill(scene: Scene, victim: WorkerRow | int) -> None:
     """SIGKILL to a worker, or to the process of that pid."""
     if isinstance(victim, int):
         scene.kill(victim)
-        until(lambda: not is_alive(victim), 5)
+        until(lambda: not is_alive(victim))
     else:
         scene.kill_worker(victim)
-        until(lambda: not scene.lives(victim), 5)
+        until(lambda: not scene.lives(victim))
 
 
 @STORM
 def test_builds_come_out_right_whatever_is_killed(scene: Scene, seed: int) -> None:
     """The next start makes good what is missing, the stop leaves nothing."""
-    scene.settings("[jobs]\nlease = 3\nheartbeat = 0.5\n")  # nobody sees a container of a killed supervisor die
+    if scene.mode == "docker":  # nobody sees a container of a killed supervisor die
+        scene.settings("[jobs]\nlease = 3\nheartbeat = 0.5\n")
     dice = random.Random(seed)
     scene.decks("one", "two", "three", cell="import time; time.sleep(0.3); print('done')")
     scene.clx(*START)
     build = scene.begin("build", "course.yaml")
     for _ in range(3):
-        until(lambda: build.poll() is not None or scene.running(), 20)
+        until(lambda: build.poll() is not None or scene.running())
         workers = [row for row in scene.workers() if row.service and scene.lives(row)]
         supervisors = scene.pids_of("clx.workers.supervisor")
         if build.poll() is None and workers + supervisors:
             victims: list[WorkerRow | int] = [*workers, *supervisors]
             kill(scene, dice.choice(victims))
-    output, _ = build.communicate(timeout=60)
+    output, _ = build.communicate(timeout=120)
     assert build.returncode in (0, 1), output
     if build.returncode == 1:
         assert "killed its worker" in output
@@ -47,20 +48,16 @@ def test_builds_come_out_right_whatever_is_killed(scene: Scene, seed: int) -> No
     names = [path for path in tree(scene.course.output) if path.endswith(".html") and "Completed" in path]
     assert len(names) == 3
     scene.clx("stop-services")
-    assert scene.left() == []
-    assert scene.workers() == []
+    scene.await_nothing_left()
     assert not (scene.state / "worker-state.json").exists()
 
 
 def test_silent_supervisor_does_not_stop_the_stop(scene: Scene) -> None:
     """SIGSTOP: it is killed after its time, and its workers are ended all the same."""
-    import signal
-
     scene.clx(*START)
-    scene.kill(scene.supervisor(), signal.SIGSTOP)
+    scene.freeze(scene.supervisor())
     scene.clx("stop-services", "--timeout", "0.2")
-    assert scene.left() == []
-    assert scene.workers() == []
+    scene.await_nothing_left()
 
 
 @BOTH

@@ -107,7 +107,7 @@ def test_two_processes_may_install_at_once(tmp_path: Path, monkeypatch: pytest.M
         "print(install('drawio', lambda line: None).path)\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0].strip() for process in both]
+    said = [process.communicate(timeout=120)[0].strip() for process in both]
     assert said == [str(cache_directory(made))] * 2
     assert [process.returncode for process in both] == [0, 0]
     assert [each.name for each in cache_directory(made).parent.iterdir()] == ["9.9"]

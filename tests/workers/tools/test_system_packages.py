@@ -35,7 +35,7 @@ def candidate(machine: Path, version: str) -> None:
 
 def asked(machine: Path) -> list[str]:
     environment = {**os.environ, "PATH": str(machine), "SUDO": ""}
-    subprocess.run(["sh", SCRIPT], env=environment, check=True, capture_output=True, timeout=60)
+    subprocess.run(["sh", SCRIPT], env=environment, check=True, capture_output=True, timeout=120)
     log = machine / "asked"
     return log.read_text().splitlines() if log.exists() else []
 

@@ -226,7 +226,13 @@ class Browser:
         for end in (self._process.stdin, self._process.stdout, self._stderr):
             if end is not None:
                 end.close()
-        shutil.rmtree(self._profile, ignore_errors=True)
+        self._remove_profile()
+
+    def _remove_profile(self) -> None:
+        """What was killed together with the shell may just end a write into it."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        while self._profile.exists() and time.monotonic() < deadline:
+            shutil.rmtree(self._profile, ignore_errors=True)
 
     def _next(self, deadline: float) -> Message:
         """The next message; meanwhile whatever is to be sent is sent."""

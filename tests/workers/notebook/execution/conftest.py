@@ -28,7 +28,7 @@ def run(pool: KernelPool, tmp_path: Path) -> Run:
     """Run cells in ``tmp_path`` through the pool of the module."""
 
     def run_cells(*cells: str, **options: Any) -> list[CellResult]:
-        return pool.run(cells, **{"cwd": tmp_path, "cell_timeout": 30.0, **options})
+        return pool.run(cells, **{"cwd": tmp_path, "cell_timeout": 120.0, **options})
 
     return run_cells
 

@@ -47,7 +47,7 @@ def test_cells_see_the_packages_of_the_interpreter_named(other_python: Path, tmp
         "import importlib.util, only_here, sys\nprint(only_here.value, importlib.util.find_spec('clx'), sys.executable)"
     )
     try:
-        (result,) = pool.run([code], cwd=tmp_path, cell_timeout=60)
+        (result,) = pool.run([code], cwd=tmp_path, cell_timeout=120)
     finally:
         pool.close()
     assert result.outputs[0]["text"] == f"42 None {other_python}\n"
@@ -56,14 +56,14 @@ def test_cells_see_the_packages_of_the_interpreter_named(other_python: Path, tmp
 def test_an_interpreter_without_ipykernel_is_named(bare_python: Path, tmp_path: Path) -> None:
     pool = KernelPool(str(bare_python))
     with pytest.raises(ToolMissingError, match=f"{bare_python} -m pip install ipykernel"):
-        pool.run(["1"], cwd=tmp_path, cell_timeout=60)
+        pool.run(["1"], cwd=tmp_path, cell_timeout=120)
     pool.close()
 
 
 def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
     pool = KernelPool(str(tmp_path / "python"))
     with pytest.raises(ToolMissingError, match="cannot be started"):
-        pool.run(["1"], cwd=tmp_path, cell_timeout=60)
+        pool.run(["1"], cwd=tmp_path, cell_timeout=120)
     with pytest.raises(ToolMissingError, match="cannot be run"):
         interpreter_fingerprint(str(tmp_path / "python"))
 
@@ -75,7 +75,7 @@ def test_without_forking_kernels_give_the_same(tmp_path: Path, monkeypatch: pyte
     spawned = KernelPool()
     monkeypatch.undo()
     try:
-        results = [pool.run(cells, cwd=tmp_path, cell_timeout=60, allow_errors_at={2}) for pool in (forked, spawned)]
+        results = [pool.run(cells, cwd=tmp_path, cell_timeout=120, allow_errors_at={2}) for pool in (forked, spawned)]
     finally:
         forked.close()
         spawned.close()
@@ -94,7 +94,7 @@ def test_the_kernel_of_a_language_is_found_and_run(tmp_path: Path, monkeypatch: 
     pool = KernelPool()
     try:
         results = pool.run(
-            ["import os", "print(os.environ['GREETING'])"], cwd=tmp_path, language="java", cell_timeout=60
+            ["import os", "print(os.environ['GREETING'])"], cwd=tmp_path, language="java", cell_timeout=120
         )
     finally:
         pool.close()
@@ -104,7 +104,7 @@ def test_the_kernel_of_a_language_is_found_and_run(tmp_path: Path, monkeypatch: 
 def test_a_language_without_a_kernel_is_named(tmp_path: Path) -> None:
     pool = KernelPool()
     with pytest.raises(ToolMissingError, match="no Jupyter kernel for rust") as caught:
-        pool.run(["1"], cwd=tmp_path, language="rust", cell_timeout=60)
+        pool.run(["1"], cwd=tmp_path, language="rust", cell_timeout=120)
     assert "evcxr" in caught.value.next_step
     pool.close()
 
@@ -117,7 +117,7 @@ def test_a_kernel_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     pool = KernelPool()
     with pytest.raises(CellFailed, match="no luck today"):
-        pool.run(["1"], cwd=tmp_path, language="java", cell_timeout=60)
+        pool.run(["1"], cwd=tmp_path, language="java", cell_timeout=120)
     pool.close()
 
 

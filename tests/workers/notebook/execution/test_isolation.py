@@ -72,7 +72,7 @@ def test_the_environment_is_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "print({k: v for k, v in os.environ.items() if k[:6] in ('PYTHON', 'FORCE_', 'KEPT', 'CLX_DA', 'MPLBAC')})"
     )
     try:
-        (result,) = pool.run([code], cwd=tmp_path, cell_timeout=30)
+        (result,) = pool.run([code], cwd=tmp_path, cell_timeout=120)
     finally:
         pool.close()
     assert eval(printed(result)) == {
@@ -107,7 +107,7 @@ def test_an_import_that_prints_is_left_to_the_cells(tmp_path: Path, monkeypatch:
     pool = KernelPool(preload=("loud", "threaded"))
     try:
         for _ in range(3):
-            (result,) = pool.run(["import loud, threaded"], cwd=tmp_path, cell_timeout=30)
+            (result,) = pool.run(["import loud, threaded"], cwd=tmp_path, cell_timeout=120)
             assert printed(result) == "hello from loud"
     finally:
         pool.close()
@@ -142,5 +142,5 @@ def test_temporary_files_are_removed(run: Run) -> None:
 def test_a_run_ends_promptly_although_threads_go_on(run: Run) -> None:
     run("pass")
     begun = time.monotonic()
-    run("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()")
-    assert time.monotonic() - begun < 10
+    run("import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()")
+    assert time.monotonic() - begun < 60

@@ -109,9 +109,9 @@ def test_leaving_is_an_error_of_the_cell(run: Run, cell: str) -> None:
 
 
 def test_a_slow_cell_is_interrupted(run: Run) -> None:
-    failed = failure(run, "import time\nprint('begun')\ntime.sleep(60)", cell_timeout=0.5)
+    failed = failure(run, "import time\nprint('begun')\ntime.sleep(600)", cell_timeout=3)
     assert (failed.kind, failed.index, failed.line) == ("timeout", 0, 3)
-    assert "0.5 s" in failed.evalue
+    assert "3 s" in failed.evalue
     assert text_of(failed.results[0].outputs) == "begun\n"
 
 
@@ -141,7 +141,7 @@ def test_a_dying_kernel_is_told_from_a_failing_cell(run: Run, cell: str, how: st
 
 def test_a_gigabyte_of_output_is_cut_and_costs_no_memory(run: Run) -> None:
     line = "x" * 1_000_000
-    results = run(f"for _ in range(1000):\n    print('{line[:10]}' * 100_000)", "print('on')", cell_timeout=60)
+    results = run(f"for _ in range(1000):\n    print('{line[:10]}' * 100_000)", "print('on')", cell_timeout=240)
     assert len(text_of(results[0].outputs)) == OUTPUT_LIMIT
     assert "output cut" in text_of(results[0].outputs, "stderr")
     assert text_of(results[1].outputs) == "on\n"
