@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,11 @@ def _are_ids(value: object) -> bool:
 
 LONGEST = 100 * 365 * 24 * 3600 * 1000
 """Milliseconds that no lease and no pause exceeds."""
+DEEPEST = 200
+"""Lists and mappings within each other. Reading takes a step of Python's stack for each, and whoever reads may stand
+deep in it already: a job that was put in with more could stop every worker that looks at it."""
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKET = re.compile(rb"[][{}]")
 _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty, without NUL"),
@@ -138,6 +144,18 @@ def is_finite(value: Any) -> bool:
             case other if (plain := msgspec.to_builtins(other)) is not other:
                 left.append(plain)
     return True
+
+
+def is_too_deep(encoded: bytes) -> bool:
+    """Whether lists and mappings of a JSON text are nested deeper than :data:`DEEPEST`."""
+    if len(encoded) <= 2 * DEEPEST or encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", encoded)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def storable(value: Any) -> Any:
