@@ -134,9 +134,11 @@ class Queue(Rescuing):
 
         def body(connection: Any, bells: set[str]) -> list[int]:
             bells.update(job.type for job in todo)
+            if batch is not None:
+                transitions.keep_open(connection, batch)
             ids = transitions.insert_all(connection, todo, on_conflict, batch, at, bells)
             if batch is not None:
-                transitions.want(connection, batch, ids)
+                transitions.want(connection, batch, ids, at, bells)
             return ids
 
         return self._write("enqueue", body)
@@ -165,7 +167,7 @@ class Queue(Rescuing):
             batch = int(connection.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
             bells.update(job.type for job in todo)
             ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
-            transitions.want(connection, batch, ids)
+            transitions.want(connection, batch, ids, at, bells)
             if connection.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
                 transitions.call_back(connection, batch, told, at, bells)
             return batch, ids

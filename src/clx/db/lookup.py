@@ -123,7 +123,7 @@ class Lookup:
 
     def needs(self, job_id: int) -> list[int]:
         """The jobs that must have succeeded before this one can be claimed."""
-        rows = self.database.read("SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id", (job_id,))
+        rows = self.database.read(sql.NEEDS, (job_id,))
         return [row[0] for row in rows]
 
     def results(self, keys: Sequence[str]) -> dict[str, Any]:
