@@ -466,3 +466,52 @@ def test_what_is_being_reported_keeps_its_lease(queue: Queue) -> None:
     holding.reported(reports, taken=False)
     assert holding.take_reports() == reports
     assert holding.take_reports() == []
+
+
+async def _coroutine(_job: Job) -> None:
+    """Nobody would wait for it."""
+
+
+class _Callable:
+    async def __call__(self, _job: Job) -> None:
+        """Nor for this."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"handlers": {}}, "function for each type"),
+        ({"handlers": ["t"]}, "function for each type"),
+        ({"handlers": {"t": 5}}, "5 is no function"),
+        ({"handlers": {5: print}}, "is no function for 5"),
+        ({"handlers": {"t": _coroutine}}, "coroutine function"),
+        ({"handlers": {"t": _Callable()}}, "coroutine function"),
+        ({"lease": 0}, "lease of 0"),
+        ({"lease": 1.5}, "lease of 1.5"),
+        ({"ahead": 0}, "0 jobs"),
+        ({"limit": -1}, "limit of -1"),
+    ],
+)
+def test_what_a_consumer_cannot_be_given_is_named_before_it_claims(
+    queue: Queue, wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(QueueError) as refused:
+        Consumer(queue, **{"handlers": {"t": print}, **wrong})
+    assert told in refused.value.fact
+    assert WorkerTable(queue.database).list() == []
+
+
+def test_a_consumer_runs_once_at_a_time(queue: Queue) -> None:
+    consumer = Consumer(queue, {"t": lambda _job: None})
+    other = threading.Thread(target=consumer.run)
+    other.start()
+    try:
+        job_id = queue.enqueue(NewJob("t"))
+        queue.wait([job_id], timeout=20)
+        with pytest.raises(QueueError, match="runs already"):
+            consumer.run(until_idle=True)
+        job_id = queue.enqueue(NewJob("t"))
+        assert [job.state for job in queue.wait([job_id], timeout=20)] == ["succeeded"]
+    finally:
+        consumer.stop()
+        other.join()

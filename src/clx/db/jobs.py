@@ -34,7 +34,15 @@ from clx.db.records import (
     new_jobs,
 )
 from clx.db.rescuing import Rescuing
-from clx.db.validation import check_callback, check_choice, check_claim, check_ids, check_lease
+from clx.db.validation import (
+    check_batch,
+    check_choice,
+    check_claim,
+    check_ids,
+    check_lease,
+    check_timeout,
+    check_types,
+)
 from clx.errors import DatabaseError, LostRunError
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
@@ -159,7 +167,7 @@ class Queue(Rescuing):
             UnknownJobError: as :meth:`enqueue`.
         """
         todo = new_jobs(jobs)
-        check_callback(callback)
+        check_batch(name, callback)
         at = now_ms() if now is None else now
         told = encode(callback)
 
@@ -197,14 +205,18 @@ class Queue(Rescuing):
 
         Raises:
             LostWorkerError: the worker was struck off.
+            DatabaseError: the file was removed or replaced.
         """
         check_claim(types, n, lease)
         at = now_ms() if now is None else now
         claimed: list[Job] = []
         if self._fruitful or self.may_claim(types, pool, now=at):
             claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
-        if not claimed and n and self.rescue(now=now):
-            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        if not claimed and n:
+            check_types(types)
+            self.database.require_in_place()  # else a program whose file was removed waits for ever
+            if self.rescue(now=now):
+                claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
         self._fruitful = bool(claimed)
         return claimed
 
@@ -442,8 +454,13 @@ class Queue(Rescuing):
 
         Returns:
             The jobs as they are then; some are still live when the time was up.
+
+        Raises:
+            QueueError: *timeout* is no number.
+            DatabaseError: the file was removed or replaced; nobody can end them any more.
         """
         check_ids(job_ids)
+        check_timeout(timeout)
         from clx.db.waiting import wait_for_jobs
 
         wait_for_jobs(self, job_ids, timeout)
