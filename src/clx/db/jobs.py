@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
@@ -44,6 +44,9 @@ from clx.db.validation import (
     check_types,
 )
 from clx.errors import DatabaseError, LostRunError
+
+if TYPE_CHECKING:
+    from clx.db.retention import Pruned
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -445,6 +448,20 @@ class Queue(Rescuing):
             return transitions.retry(connection, job_ids, at, bells)
 
         return self._write("retry", body)
+
+    def prune(self, *, now: int | None = None, **days: float) -> Pruned:
+        """Remove what is long over, in small transactions: jobs with their runs, workers, batches, kept results.
+
+        Args:
+            days: what is kept for how long where it is not the usual: ``succeeded``, ``failed``, ``workers``,
+                ``results`` (:class:`~clx.db.retention.Policy`). What a live row names is kept whatever its age.
+
+        Raises:
+            QueueError: a value is no number of days.
+        """
+        from clx.db.retention import Policy, prune
+
+        return prune(self.database, Policy(**days), now=now)
 
     def wait(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended.
