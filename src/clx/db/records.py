@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.db.statements import NO_TIME
-from clx.db.validation import DEEPEST, check_backoff, check_new_job, is_finite, is_too_deep, storable
+from clx.db.validation import SMALL, check_backoff, check_new_job, check_text, is_finite, storable
 from clx.errors import QueueError
 
 OnConflict = Literal["raise", "return", "replace"]
@@ -42,7 +42,7 @@ def encode(value: Any) -> str:
 
     Raises:
         QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character;
-            or it is nested so deeply that not everybody could read it again.
+            or it is too large, or nested too deeply, for everybody to read it again.
     """
     try:
         encoded = _encode(value)
@@ -52,8 +52,8 @@ def encode(value: Any) -> str:
         raise QueueError(f"JSON cannot say this: {error}.", _WAYS) from error
     if not finite:
         raise QueueError("JSON cannot say this: a number is not finite (NaN or infinite).", _WAYS)
-    if is_too_deep(encoded):
-        raise QueueError(f"This is nested deeper than {DEEPEST} lists and mappings.", "Make it flatter, or give text.")
+    if len(encoded) > SMALL:
+        check_text(encoded)
     return encoded.decode()
 
 

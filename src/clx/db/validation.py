@@ -32,6 +32,11 @@ LONGEST = 100 * 365 * 24 * 3600 * 1000
 DEEPEST = 200
 """Lists and mappings within each other. Reading takes a step of Python's stack for each, and whoever reads may stand
 deep in it already: a job that was put in with more could stop every worker that looks at it."""
+LARGEST = 200_000_000
+"""Bytes of one JSON text. A row takes 10^9 (SQLite): with payload, progress, result and error of this size a job can
+still be ended. With a larger payload its result might not fit, and every worker would fail to report it."""
+SMALL = 2 * DEEPEST
+"""Bytes of a JSON text that cannot be nested too deeply."""
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKET = re.compile(rb"[][{}]")
 _MISSING = object()
@@ -212,16 +217,26 @@ def is_finite(value: Any) -> bool:
     return True
 
 
-def is_too_deep(encoded: bytes) -> bool:
-    """Whether lists and mappings of a JSON text are nested deeper than :data:`DEEPEST`."""
-    if len(encoded) <= 2 * DEEPEST or encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
-        return False
+def check_text(encoded: bytes) -> None:
+    """Hold a JSON text of more than :data:`SMALL` bytes to what everybody can read and every row can take.
+
+    Raises:
+        QueueError: it is too large, or nested too deeply.
+    """
+    if len(encoded) > LARGEST:
+        raise QueueError(
+            f"{len(encoded) / 1e6:.0f} MB are more than the {LARGEST / 1e6:.0f} MB that a job may carry.",
+            "Put it in a file, and say where that is.",
+        )
+    if encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
+        return
     depth = 0
     for bracket in _BRACKET.findall(_TEXT.sub(b"", encoded)):
         depth += 1 if bracket in b"[{" else -1
         if depth > DEEPEST:
-            return True
-    return False
+            raise QueueError(
+                f"This is nested deeper than {DEEPEST} lists and mappings.", "Make it flatter, or give text."
+            )
 
 
 def storable(value: Any) -> Any:

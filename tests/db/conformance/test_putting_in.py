@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clx.db import validation
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseError, JobExistsError, LostBatchError, QueueError, UnknownJobError
 
@@ -209,6 +210,19 @@ def test_what_could_be_put_in_but_not_read_again_is_refused(queue: Queue) -> Non
     assert [found.error for found in queue.search()] == [
         {"type": "Error", "message": "It is told in something that JSON cannot say."}
     ]
+
+
+def test_what_might_not_fit_into_the_row_later_is_refused(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a job could be done and not be reported, by one worker after the other."""
+    monkeypatch.setattr(validation, "LARGEST", 1000)
+    with pytest.raises(QueueError, match="more than the 0 MB"):
+        queue.enqueue(NewJob("t", {"text": "x" * 1000}))
+    queue.enqueue(NewJob("t", {"text": "x" * 980}))
+    job = queue.claim(["t"])[0]
+    with pytest.raises(QueueError, match="more than"):
+        queue.finish(job.id, job.run, "x" * 1000)
+    assert queue.fail(job.id, job.run, {"message": "x" * 1000}) == "failed"
+    assert validation.LARGEST * 4 < 1_000_000_000  # the largest row of SQLite
 
 
 def test_the_result_of_a_key_is_there_for_whoever_asks(queue: Queue) -> None:
