@@ -47,6 +47,14 @@ def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool
     assert (queue.get(job_id), queue.runs(job_id)) == (None, [])
 
 
+def test_cancelled_jobs_go_with_the_failed_ones(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"), now=0)
+    queue.cancel([job_id], now=0)
+
+    assert prune(queue.database, Policy(), now=90 * _DAY).jobs == 0
+    assert prune(queue.database, Policy(), now=90 * _DAY + 1).jobs == 1
+
+
 def test_live_rows_never_go(queue: Queue) -> None:
     batches = BatchTable(queue.database)
     batch = batches.open("b", host="h", pid=1, identity="i", lease=10**15, now=0)
