@@ -13,7 +13,7 @@ from clx.db.check import check
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
 from clx.db.ledger import Ledger, Owner, PublishedFile
-from clx.db.retention import Policy, Pruned, prune, vacuum
+from clx.db.retention import Policy, Pruned, named_text, prune, vacuum
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import QueueError
 
@@ -197,3 +197,20 @@ def test_a_failed_chain_goes_as_a_whole_when_it_is_old(queue: Queue) -> None:
     queue.fail(job.id, job.run, {"message": "no"}, now=0)
 
     assert prune(queue.database, Policy(), now=_YEAR).jobs == 6
+
+
+def test_whatever_may_name_an_artifact_is_told(queue: Queue) -> None:
+    """Queued and running payloads, results of jobs, results that outlive their job, published files."""
+    queue.enqueue(NewJob("u", {"input": "waiting"}), now=_YEAR)
+    queue.enqueue(NewJob("v", {"input": "running"}), now=_YEAR)
+    queue.claim(["v"], now=_YEAR)
+    for key, now in (("pruned", 0), (None, _YEAR)):
+        queue.enqueue(NewJob("t", key=key), now=now)
+        queue.finish(queue.claim(["t"], now=now)[0].id, 1, f"result of {key}", now=now)
+    file = PublishedFile("target", "path", "", "source", "", "key", "digest of a file", 1, 2)
+    Ledger(queue.database).published(Owner("course", "output"), [file])
+    assert prune(queue.database, Policy(results=1000), now=_YEAR).jobs == 1
+
+    assert sorted(named_text(queue.database)) == [
+        '"result of None"', '"result of pruned"', "digest of a file", '{"input":"running"}', '{"input":"waiting"}',
+    ]  # fmt: skip
