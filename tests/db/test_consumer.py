@@ -15,7 +15,9 @@ import pytest
 
 from clx.db.check import check
 from clx.db.consumer import Consumer
+from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
+from clx.db.strike_off import strike_off_gone
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError, QueueError
@@ -515,3 +517,32 @@ def test_a_consumer_runs_once_at_a_time(queue: Queue) -> None:
     finally:
         consumer.stop()
         other.join()
+
+
+def _register(queue: Queue, identity: str, **kept: Any) -> int:
+    return WorkerTable(queue.database).register(
+        type="u", pool="", mode="direct", host="h", pid=1, identity=identity, version="1", **kept
+    )
+
+
+def test_a_consumer_at_a_long_job_gives_what_a_silent_worker_holds_to_others(queue: Queue) -> None:
+    """Nobody else may be idle, and find nothing, for hours."""
+    held = queue.enqueue(NewJob("u"))
+    queue.claim(["u"], worker=_register(queue, "of another machine"), lease=1)
+    queue.enqueue(NewJob("t"))
+
+    Consumer(queue, {"t": lambda _job: _await_rescue(queue, held)}).run(until_idle=True)
+
+    assert [(run["outcome"], run["cause"]) for run in queue.runs(held)] == [("rescued", {"kind": "silent"})]
+
+
+def test_workers_that_somebody_watches_are_left_to_whoever_that_is(queue: Queue) -> None:
+    """A build and a service know how their workers ended, and say so."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    identity = process_identity(process.pid)
+    process.communicate()
+    _register(queue, identity, batch_id=1)
+    _register(queue, identity, service="s")
+    nobodys = _register(queue, identity)
+
+    assert [row.id for row in strike_off_gone(queue.database)] == [nobodys]

@@ -19,6 +19,7 @@ from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 
@@ -491,3 +492,12 @@ def test_whoever_waits_for_a_removed_database_is_told(tmp_path: Path, how: str) 
             file.unlink()
         with pytest.raises(DatabaseError, match="was removed or replaced"):
             queue.wait([job_id], timeout=20) if how == "wait" else queue.claim(["u"])
+
+
+def test_closing_a_queue_hands_back_what_it_claimed(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue(NewJob("t", max_runs=1))
+        queue.claim(["t"])
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        assert [(job.state, job.released) for job in queue.search()] == [("queued", 1)]
+        assert WorkerTable(queue.database).list() == []
