@@ -61,20 +61,17 @@ def fill(where: str, jobs: int) -> None:
 
 def drain(where: str, tally: Tally) -> None:
     """A result is written some time after its function ended, so the table says when the last one was."""
-    count = 0
 
     def body(_n: int) -> None:
-        nonlocal count
         tally.started()
-        count += 1
 
     tally.ready()
     launch(where, body)
     table, seen = sqlite3.connect(where, timeout=30), -1
-    while count != seen or table.execute(_LEFT).fetchall():
-        seen = count
+    while tally.begun != seen or table.execute(_LEFT).fetchall():
+        seen = tally.begun
         time.sleep(LOOK)
-    tally.ended(count)
+    tally.ended(tally.begun)
     print(tally, flush=True)
     os._exit(0)  # its threads need seconds to end
 

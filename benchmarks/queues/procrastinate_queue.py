@@ -37,19 +37,12 @@ def fill(where: str, jobs: int) -> None:
 
 
 def drain(where: str, tally: Tally) -> None:
-    count = 0
-
-    def body(_n: int) -> None:
-        nonlocal count
-        tally.started()
-        count += 1
-
     async def work() -> None:
-        app, _ = make(where, body)
+        app, _ = make(where, tally.started)
         async with app.open_async():
             tally.ready()
             await app.run_worker_async(wait=False)
-            tally.ended(count)
+            tally.ended(tally.begun)
 
     asyncio.run(work())
 

@@ -18,6 +18,7 @@ class Tally(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.begun = 0
         self.done = 0
         self.first: float | None = None
         self.last: float | None = None
@@ -31,6 +32,7 @@ class Tally(logging.Handler):
 
     def started(self, *_: object) -> None:
         """A job begins; this is the job."""
+        self.begun += 1
         if self.first is None:
             self.first = time.monotonic()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.workers.upkeep import named_digests, prune_if_due
@@ -88,6 +89,17 @@ def test_prune_says_what_went_and_keeps_what_is_named(project: Path) -> None:
 
     assert "1 artifacts" in done.stdout
     assert list(store.digests()) == [named]
+
+
+def test_prune_ends_batches_whose_build_is_gone(project: Path) -> None:
+    with Queue.open(project / ".clx" / "jobs.db") as queue:
+        batch = BatchTable(queue.database).open("b", host="h", pid=1, identity="i", lease=1, now=0)
+        queue.enqueue_many([NewJob("u")], batch=batch)
+
+        assert "Ended 1 batch(es) whose build is gone." in _clx("db", "prune", cwd=project).stdout
+
+        assert queue.stats()["u"] == {"cancelled": 1}
+        assert json.loads(_clx("status", "--format", "json", cwd=project).stdout)["batches"] == []
 
 
 def test_pruning_everything_lets_artifacts_go_one_time_later(project: Path) -> None:

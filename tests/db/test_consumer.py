@@ -17,7 +17,9 @@ import pytest
 
 from clx.db.check import check
 from clx.db.consumer import Consumer
+from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
+from clx.db.strike_off import strike_off_gone
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError, LostRunError, QueueError
@@ -516,3 +518,81 @@ def test_what_is_being_reported_keeps_its_lease(queue: Queue) -> None:
     holding.reported(reports, taken=False)
     assert holding.take_reports() == reports
     assert holding.take_reports() == []
+
+
+async def _coroutine(_job: Job) -> None:
+    """Nobody would wait for it."""
+
+
+class _Callable:
+    async def __call__(self, _job: Job) -> None:
+        """Nor for this."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"handlers": {}}, "function for each type"),
+        ({"handlers": ["t"]}, "function for each type"),
+        ({"handlers": {"t": 5}}, "5 is no function"),
+        ({"handlers": {5: print}}, "is no function for 5"),
+        ({"handlers": {"t": _coroutine}}, "coroutine function"),
+        ({"handlers": {"t": _Callable()}}, "coroutine function"),
+        ({"lease": 0}, "lease of 0"),
+        ({"lease": 1.5}, "lease of 1.5"),
+        ({"ahead": 0}, "0 jobs"),
+        ({"limit": -1}, "limit of -1"),
+    ],
+)
+def test_what_a_consumer_cannot_be_given_is_named_before_it_claims(
+    queue: Queue, wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(QueueError) as refused:
+        Consumer(queue, **{"handlers": {"t": print}, **wrong})
+    assert told in refused.value.fact
+    assert WorkerTable(queue.database).list() == []
+
+
+def test_a_consumer_runs_once_at_a_time(queue: Queue) -> None:
+    consumer = Consumer(queue, {"t": lambda _job: None})
+    other = threading.Thread(target=consumer.run)
+    other.start()
+    try:
+        job_id = queue.enqueue(NewJob("t"))
+        queue.wait([job_id], timeout=20)
+        with pytest.raises(QueueError, match="runs already"):
+            consumer.run(until_idle=True)
+        job_id = queue.enqueue(NewJob("t"))
+        assert [job.state for job in queue.wait([job_id], timeout=20)] == ["succeeded"]
+    finally:
+        consumer.stop()
+        other.join()
+
+
+def _register(queue: Queue, identity: str, **kept: Any) -> int:
+    return WorkerTable(queue.database).register(
+        type="u", pool="", mode="direct", host="h", pid=1, identity=identity, version="1", **kept
+    )
+
+
+def test_a_consumer_at_a_long_job_gives_what_a_silent_worker_holds_to_others(queue: Queue) -> None:
+    """Nobody else may be idle, and find nothing, for hours."""
+    held = queue.enqueue(NewJob("u"))
+    queue.claim(["u"], worker=_register(queue, "of another machine"), lease=1)
+    queue.enqueue(NewJob("t"))
+
+    Consumer(queue, {"t": lambda _job: _await_rescue(queue, held)}).run(until_idle=True)
+
+    assert [(run["outcome"], run["cause"]) for run in queue.runs(held)] == [("rescued", {"kind": "silent"})]
+
+
+def test_workers_that_somebody_watches_are_left_to_whoever_that_is(queue: Queue) -> None:
+    """A build and a service know how their workers ended, and say so."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    identity = process_identity(process.pid)
+    process.communicate()
+    _register(queue, identity, batch_id=1)
+    _register(queue, identity, service="s")
+    nobodys = _register(queue, identity)
+
+    assert [row.id for row in strike_off_gone(queue.database)] == [nobodys]

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 
@@ -169,10 +171,34 @@ def test_state_lies_beside_the_database() -> None:
     assert state_directory(Path("/p/.clx/jobs.db")) == Path("/p/.clx")
 
 
-@pytest.mark.parametrize("url", ["postgresql://host/db", "sqlite://host/x.db", "sqlite:///x.db?cache=shared"])
-def test_other_urls_are_refused(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("postgresql://host/db", "sqlite://host/x.db", "sqlite:///x.db?cache=shared", "sqlite:///x.db?journal_mode="),
+        *("sqlite:///what?now.db", "sqlite:///a#b.db", "sqlite:///", "sqlite:///:memory:", ":memory:", "memory:x"),
+        *("sqlite:x.db", "file:x.db", None, 5, b"x.db"),
+    ],
+)
+def test_what_names_no_database_is_refused_and_no_file_of_some_other_name_is_made(
+    url: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError):
         Queue.open(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_name_of_a_file_can_be_written_as_path_and_as_url(tmp_path: Path) -> None:
+    with Queue.open(f"sqlite:///{tmp_path}/a%23b%3Fc%25d.db") as queue:
+        queue.enqueue(NewJob("t"))
+    with Queue.open(tmp_path / "a#b?c%d.db") as queue:
+        assert queue.stats() == {"t": {"queued": 1}}
+
+
+def test_a_queue_in_memory_takes_no_options() -> None:
+    """They would be ignored."""
+    with pytest.raises(UsageError, match="journal_mode"):
+        Queue.open("memory:", journal_mode="delete")
 
 
 _MOUNTS = """\
@@ -459,3 +485,23 @@ def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch: 
 
     monkeypatch.setattr(os, "kill", none_there)
     assert is_gone(other)
+
+
+@pytest.mark.parametrize("how", ["wait", "claim"])
+def test_whoever_waits_for_a_removed_database_is_told(tmp_path: Path, how: str) -> None:
+    """Nobody else will ever write to it."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        job_id = queue.enqueue(NewJob("t"))
+        for file in tmp_path.glob("jobs.db*"):
+            file.unlink()
+        with pytest.raises(DatabaseError, match="was removed or replaced"):
+            queue.wait([job_id], timeout=20) if how == "wait" else queue.claim(["u"])
+
+
+def test_closing_a_queue_hands_back_what_it_claimed(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue(NewJob("t", max_runs=1))
+        queue.claim(["t"])
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        assert [(job.state, job.released) for job in queue.search()] == [("queued", 1)]
+        assert WorkerTable(queue.database).list() == []

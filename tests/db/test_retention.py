@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clx.db.batches import BatchTable
 from clx.db.check import check
+from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
 from clx.db.ledger import Ledger, Owner, PublishedFile
-from clx.db.retention import Policy, prune, vacuum
+from clx.db.retention import Policy, Pruned, named_text, prune, vacuum
 from clx.db.workers import WorkerTable, register_this_process
+from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
 _YEAR = 365 * _DAY
@@ -42,6 +45,14 @@ def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool
     assert prune(queue.database, Policy(), now=days * _DAY).jobs == 0
     assert prune(queue.database, Policy(), now=days * _DAY + 1).jobs == 1
     assert (queue.get(job_id), queue.runs(job_id)) == (None, [])
+
+
+def test_cancelled_jobs_go_with_the_failed_ones(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"), now=0)
+    queue.cancel([job_id], now=0)
+
+    assert prune(queue.database, Policy(), now=90 * _DAY).jobs == 0
+    assert prune(queue.database, Policy(), now=90 * _DAY + 1).jobs == 1
 
 
 def test_live_rows_never_go(queue: Queue) -> None:
@@ -85,6 +96,38 @@ def test_workers_events_and_batches_go_together(queue: Queue) -> None:
     assert [row.id for row in table.list(live=False)] == [living]
     assert [action for action, _ in table.events(living)] == ["started"]
     assert table.events(old) == []
+
+
+def test_a_batch_whose_owner_is_gone_keeps_nothing(queue: Queue) -> None:
+    batches = BatchTable(queue.database)
+    silent = batches.open("b", host="h", pid=1, identity="i", lease=_DAY, now=0)
+    done, left = queue.enqueue_many([NewJob("t"), NewJob("u")], batch=silent, now=0)
+    queue.claim(["t"], now=0)
+    queue.finish(done, 1, now=0)
+    own = batches.open("mine", host="h", pid=1, identity=process_identity(), lease=2 * _YEAR, now=0)
+    queue.enqueue_many([NewJob("v")], batch=own, now=0)
+
+    assert prune(queue.database, Policy(), now=_DAY - 1).abandoned == 0
+    removed = prune(queue.database, Policy(), now=31 * _DAY)
+
+    assert (removed.abandoned, removed.jobs) == (1, 1)
+    assert [(job.id, job.state) for job in queue.search(batch=silent)] == [(left, "cancelled")]
+    assert [batch.id for batch in batches.live()] == [own]
+
+
+def test_a_program_without_builds_prunes_its_queue_itself(queue: Queue) -> None:
+    for _ in range(2):
+        _do(queue, NewJob("t", key="k"), 0)
+    _do(queue, NewJob("t"), 0, fail=True)
+
+    assert queue.prune(now=31 * _DAY).jobs == 2
+    assert queue.prune(failed=7, results=0.5, now=31 * _DAY) == Pruned(jobs=1, results=1)
+
+
+@pytest.mark.parametrize("days", [-1, float("nan"), float("inf"), "30"])
+def test_a_policy_is_given_in_days(queue: Queue, days: Any) -> None:
+    with pytest.raises(QueueError, match="Nothing can be kept for"):
+        queue.prune(succeeded=days)
 
 
 def test_a_year_of_daily_builds_stays_small(queue: Queue, tmp_path: Path) -> None:
@@ -154,3 +197,20 @@ def test_a_failed_chain_goes_as_a_whole_when_it_is_old(queue: Queue) -> None:
     queue.fail(job.id, job.run, {"message": "no"}, now=0)
 
     assert prune(queue.database, Policy(), now=_YEAR).jobs == 6
+
+
+def test_whatever_may_name_an_artifact_is_told(queue: Queue) -> None:
+    """Queued and running payloads, results of jobs, results that outlive their job, published files."""
+    queue.enqueue(NewJob("u", {"input": "waiting"}), now=_YEAR)
+    queue.enqueue(NewJob("v", {"input": "running"}), now=_YEAR)
+    queue.claim(["v"], now=_YEAR)
+    for key, now in (("pruned", 0), (None, _YEAR)):
+        queue.enqueue(NewJob("t", key=key), now=now)
+        queue.finish(queue.claim(["t"], now=now)[0].id, 1, f"result of {key}", now=now)
+    file = PublishedFile("target", "path", "", "source", "", "key", "digest of a file", 1, 2)
+    Ledger(queue.database).published(Owner("course", "output"), [file])
+    assert prune(queue.database, Policy(results=1000), now=_YEAR).jobs == 1
+
+    assert sorted(named_text(queue.database)) == [
+        '"result of None"', '"result of pruned"', "digest of a file", '{"input":"running"}', '{"input":"waiting"}',
+    ]  # fmt: skip

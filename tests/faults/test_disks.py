@@ -64,17 +64,42 @@ print(full, set(ids) <= there, len(there) - len(ids) in (0, 1), leftover)
 """
 
 
-def test_a_file_system_without_space_loses_nothing_acknowledged(tmp_path: Path) -> None:
+def _on_a_small_disk(tmp_path: Path, code: str) -> list[str]:
+    """What *code* prints where the directory of *path* takes one megabyte."""
     need("unshare")
     mounted = tmp_path / "small"
     mounted.mkdir()
-    code = f"import sys\nfrom clx.db.jobs import *\npath = {str(mounted / 'jobs.db')!r}\n{_FILL}"
+    code = f"import sys\nfrom clx.db.jobs import *\npath = {str(mounted / 'jobs.db')!r}\n{code}"
     command = f'mount -t tmpfs -o size=1m tmpfs "{mounted}" && exec "{sys.executable}" -c "$CODE"'
     done = subprocess.run(
         ["unshare", "-Urm", "sh", "-c", command], env={**os.environ, "CODE": code}, capture_output=True, text=True
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["artifact: No space left on device", "True True True []"]
+    return done.stdout.splitlines()
+
+
+def test_a_file_system_without_space_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    assert _on_a_small_disk(tmp_path, _FILL) == ["artifact: No space left on device", "True True True []"]
+
+
+_BACKUP = """
+from pathlib import Path
+from clx.db.backup import backup
+from clx.errors import DatabaseError
+queue = Queue.open(Path(path).parents[1] / "jobs.db")
+queue.enqueue(NewJob("t", {"text": "x" * 2_000_000}))
+try:
+    backup(queue.database, Path(path))
+except DatabaseError as error:
+    print(error.fact.replace(path, "it"), error.next_step)
+print(list(Path(path).parent.iterdir()))
+"""
+
+
+def test_a_backup_that_does_not_fit_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    assert _on_a_small_disk(tmp_path, _BACKUP) == [
+        "it cannot be made: database or disk is full. Free some space, or name another file.", "[]",
+    ]  # fmt: skip
 
 
 _SYNCED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from clx.db import database as database_module
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
-from clx.errors import DatabaseBusyError, LostRunError
+from clx.errors import DatabaseBusyError, JobExistsError, LostRunError
 
 _STEPS: dict[str, Callable[[Queue], Any]] = {
     "claim": lambda queue: queue.claim(["t"], worker=2, now=500),
@@ -26,7 +27,9 @@ _STEPS: dict[str, Callable[[Queue], Any]] = {
     "rescue, claim": lambda queue: (queue.rescue(now=500), queue.claim(["t"], worker=2, now=500)),
     "cancel": lambda queue: queue.cancel([1, 2], now=500),
     "end_cancelled": lambda queue: queue.end_cancelled(1, 1, now=500),
-    "replace": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return", now=500),
+    "want too": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return", now=500),
+    "replace": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="replace", now=500),
+    "retry": lambda queue: queue.retry([1], now=500),
 }
 
 
@@ -35,6 +38,8 @@ def _do(step: str, queue: Queue) -> str:
         _STEPS[step](queue)
     except LostRunError:
         return "lost"
+    except JobExistsError:
+        return "exists"
     except DatabaseBusyError:
         return "busy"
     return "done"
@@ -43,10 +48,12 @@ def _do(step: str, queue: Queue) -> str:
 @pytest.mark.parametrize("first", _STEPS)
 def test_any_two_steps_in_any_order(first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
+    prepared = tmp_path / "prepared.db"
+    with Queue.open(prepared) as queue:
+        _prepare(queue)
     for number, (second, moment) in enumerate(product(_STEPS, ["after", "before the lock", "in the transaction"])):
-        path = tmp_path / f"{number}.db"
+        path = Path(shutil.copy(prepared, tmp_path / f"{number}.db"))
         with Queue.open(path, busy_timeout=0) as one, Queue.open(path, busy_timeout=0) as other:
-            _prepare(one)
             told = _interleave(monkeypatch, one, first, other, second, moment)
             assert check(one.database) == [], (first, second, moment)
             assert "busy" not in told[0], (first, second, moment, told)

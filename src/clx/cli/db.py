@@ -110,7 +110,8 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
     """Forget what is long over: jobs, runs, workers, results, artifacts, logs.
 
     Kept are succeeded jobs for 30 days, failed ones for 90, ended workers for 30, results for 180 days after
-    their last use. What a live row names always stays. Builds prune by themselves once a day.
+    their last use. What a live row names always stays. Batches whose build is gone are ended, and jobs that
+    only they wanted cancelled. Builds prune by themselves once a day.
 
     \b
     Examples:
@@ -130,6 +131,8 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
         f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )
+    if rows.abandoned:
+        click.echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
     if vacuum:
         click.echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
 

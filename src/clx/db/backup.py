@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from clx.db.database import Database
-from clx.db.driver import driver, translate
-from clx.errors import UsageError
+from clx.db.driver import driver, error_name, translate
+from clx.errors import DatabaseError, UsageError
 
 
 def backup(database: Database, target: Path) -> int:
@@ -34,6 +34,10 @@ def backup(database: Database, target: Path) -> int:
         os.replace(part, target)  # noqa: PTH105
     except driver.Error as error:
         part.unlink(missing_ok=True)
+        if not error_name(error):  # the backup interface tells what it met in words only
+            raise DatabaseError(
+                f"{target} cannot be made: {error}.", "Free some space, or name another file."
+            ) from error
         raise translate(error, target) from error
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error

@@ -12,6 +12,7 @@ from typing import Any
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.statements import NEEDS
 
 _SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"
 _UNWANTED = """
@@ -87,10 +88,11 @@ class BatchTable:
     def cancel(self, batch_id: int, job_ids: Collection[int], *, now: int | None = None) -> list[int]:
         """Cancel those of a live batch's jobs that nobody else wants; returns their ids."""
         at = now_ms() if now is None else now
+        named = set(job_ids)
         bells: set[str] = {transitions.ENDED}
 
         def body(connection: Any) -> list[int]:
-            unwanted = [job_id for job_id in _unwanted(connection, batch_id) if job_id in set(job_ids)]
+            unwanted = [job_id for job_id in _unwanted(connection, batch_id) if job_id in named]
             for job_id in unwanted:
                 transitions.request_cancel(connection, job_id, at, bells)
             return unwanted
@@ -132,12 +134,13 @@ def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set
 def _unwanted(connection: Any, batch_id: int) -> list[int]:
     """Jobs that nobody wants once this batch is closed, neither themselves nor for a job that needs them."""
     found = {row[0]: True for row in connection.execute(_UNWANTED, {"id": batch_id}).fetchall()}
-    kept = True
-    while kept:
-        kept = False
-        for job_id in list(found):
-            dependents = connection.execute(_LIVE_DEPENDENTS, (job_id,)).fetchall()
-            if any(dependent not in found for (dependent,) in dependents):
-                del found[job_id]
-                kept = True
+    doubtful = list(found)
+    while doubtful:
+        job_id = doubtful.pop()
+        if job_id not in found:
+            continue
+        dependents = connection.execute(_LIVE_DEPENDENTS, (job_id,)).fetchall()
+        if any(dependent not in found for (dependent,) in dependents):
+            del found[job_id]  # what it needs is wanted with it
+            doubtful += (row[0] for row in connection.execute(NEEDS, (job_id,)).fetchall())
     return list(found)

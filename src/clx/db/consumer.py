@@ -30,7 +30,7 @@ import msgspec
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
 from clx.db.records import Report, encode
 from clx.db.strike_off import strike_off_gone
-from clx.db.validation import told
+from clx.db.validation import check_consumer, told
 from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError, QueueError
@@ -59,6 +59,9 @@ class Consumer:
         lease: milliseconds; renewed every sixth of it.
         ahead: jobs held at most; 1 claims nothing ahead.
         limit: end after so many runs; None: no limit.
+
+    Raises:
+        QueueError: an argument is of another kind; a handler is a coroutine function, say.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Consumer:
         ahead: int = AHEAD,
         limit: int | None = None,
     ) -> None:
+        check_consumer(handlers, lease, ahead, limit)
         self.queue = queue
         self.handlers = dict(handlers)
         self.worker = register_this_process(queue.database, ",".join(handlers))
@@ -82,6 +86,7 @@ class Consumer:
         self._done = 0
         self._room = 1
         self._stopping = threading.Event()
+        self._begun = threading.Lock()
         self._over = threading.Event()
         self._broken: BaseException | None = None
         self._holding = _Holding()
@@ -97,12 +102,13 @@ class Consumer:
         However it ends, what was done is reported and what was not goes back to the queue.
 
         Raises:
-            QueueError: it has ended before.
+            QueueError: it has ended before, or runs in another thread.
             LostWorkerError: somebody took this program for dead, and its jobs were given to others.
             DatabaseError: the database failed for good. Locked or full it is waited for instead.
         """
-        if self._over.is_set():
-            raise QueueError("This consumer has ended; it was struck off.", "Make another.")
+        if not self._begun.acquire(blocking=False):
+            state = "has ended; it was struck off" if self._over.is_set() else "runs already"
+            raise QueueError(f"This consumer {state}.", "Make another.")
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         try:
             keeper.start()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
@@ -34,8 +34,19 @@ from clx.db.records import (
     new_jobs,
 )
 from clx.db.rescuing import Rescuing
-from clx.db.validation import check_callback, check_choice, check_claim, check_ids, check_lease
+from clx.db.validation import (
+    check_batch,
+    check_choice,
+    check_claim,
+    check_ids,
+    check_lease,
+    check_timeout,
+    check_types,
+)
 from clx.errors import DatabaseError, LostRunError
+
+if TYPE_CHECKING:
+    from clx.db.retention import Pruned
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -134,9 +145,11 @@ class Queue(Rescuing):
 
         def body(connection: Any, bells: set[str]) -> list[int]:
             bells.update(job.type for job in todo)
+            if batch is not None:
+                transitions.keep_open(connection, batch)
             ids = transitions.insert_all(connection, todo, on_conflict, batch, at, bells)
             if batch is not None:
-                transitions.want(connection, batch, ids)
+                transitions.want(connection, batch, ids, at, bells)
             return ids
 
         return self._write("enqueue", body)
@@ -157,7 +170,7 @@ class Queue(Rescuing):
             UnknownJobError: as :meth:`enqueue`.
         """
         todo = new_jobs(jobs)
-        check_callback(callback)
+        check_batch(name, callback)
         at = now_ms() if now is None else now
         told = encode(callback)
 
@@ -165,7 +178,7 @@ class Queue(Rescuing):
             batch = int(connection.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
             bells.update(job.type for job in todo)
             ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
-            transitions.want(connection, batch, ids)
+            transitions.want(connection, batch, ids, at, bells)
             if connection.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
                 transitions.call_back(connection, batch, told, at, bells)
             return batch, ids
@@ -195,14 +208,18 @@ class Queue(Rescuing):
 
         Raises:
             LostWorkerError: the worker was struck off.
+            DatabaseError: the file was removed or replaced.
         """
         check_claim(types, n, lease)
         at = now_ms() if now is None else now
         claimed: list[Job] = []
         if self._fruitful or self.may_claim(types, pool, now=at):
             claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
-        if not claimed and n and self.rescue(now=now):
-            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        if not claimed and n:
+            check_types(types)
+            self.database.require_in_place()  # else a program whose file was removed waits for ever
+            if self.rescue(now=now):
+                claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
         self._fruitful = bool(claimed)
         return claimed
 
@@ -432,6 +449,20 @@ class Queue(Rescuing):
 
         return self._write("retry", body)
 
+    def prune(self, *, now: int | None = None, **days: float) -> Pruned:
+        """Remove what is long over, in small transactions: jobs with their runs, workers, batches, kept results.
+
+        Args:
+            days: what is kept for how long where it is not the usual: ``succeeded``, ``failed``, ``workers``,
+                ``results`` (:class:`~clx.db.retention.Policy`). What a live row names is kept whatever its age.
+
+        Raises:
+            QueueError: a value is no number of days.
+        """
+        from clx.db.retention import Policy, prune
+
+        return prune(self.database, Policy(**days), now=now)
+
     def wait(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended.
 
@@ -440,8 +471,13 @@ class Queue(Rescuing):
 
         Returns:
             The jobs as they are then; some are still live when the time was up.
+
+        Raises:
+            QueueError: *timeout* is no number.
+            DatabaseError: the file was removed or replaced; nobody can end them any more.
         """
         check_ids(job_ids)
+        check_timeout(timeout)
         from clx.db.waiting import wait_for_jobs
 
         wait_for_jobs(self, job_ids, timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -11,26 +12,49 @@ from clx.errors import UsageError
 
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
+_WAYS = "Write a path, sqlite:///PATH, or memory: for a queue that lives in this program only."
+_LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
+"""How other programs name databases; taken for paths they would become files of these names."""
 
 
-def open_database(path_or_url: str | Path, **options: Any) -> Database:
+def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Database:
     """Open the database that *path_or_url* names: a path, ``sqlite:///PATH?journal_mode=…`` or ``memory:``.
 
     Raises:
-        UsageError: the URL has another scheme, or an option that no database takes.
+        UsageError: it names something else, or an option that such a database does not take.
         DatabaseError: as :meth:`clx.db.database.Database.open` says.
     """
-    text = str(path_or_url)
+    if not isinstance(path_or_url, str | os.PathLike):
+        raise UsageError(f"{path_or_url!r} is not a database CLX can open.", _WAYS)
+    text = os.fspath(path_or_url)
     if text == MEMORY:
-        from clx.db.memory import MemoryDatabase
+        return _open_in_memory(options)
+    if "://" in text:
+        return _open_url(text, options)
+    if isinstance(path_or_url, str) and text.startswith(_LOOKALIKES):
+        raise UsageError(f"{text} is not a database CLX can open.", f"{_WAYS} A file of that name is ./{text}.")
+    return Database.open(Path(text), **options)
 
-        return MemoryDatabase.open(Path(MEMORY))
-    if "://" not in text:
-        return Database.open(Path(text), **options)
+
+def _open_in_memory(options: dict[str, Any]) -> Database:
+    from clx.db.memory import MemoryDatabase
+
+    if options:
+        raise UsageError(f"A queue in memory takes no {' and no '.join(options)}.", f'Write Queue.open("{MEMORY}").')
+    return MemoryDatabase.open(Path(MEMORY))
+
+
+def _open_url(text: str, options: dict[str, Any]) -> Database:
     parts = urlsplit(text)
-    given = dict(parse_qsl(parts.query))
-    if parts.scheme != "sqlite" or parts.netloc:
-        raise UsageError(f"{text} is not a database CLX can open.", "Write a path, or sqlite:///PATH.")
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    path = unquote(parts.path)[1:]
+    if parts.scheme != "sqlite" or parts.netloc or path in ("", ":memory:"):
+        raise UsageError(f"{text} is not a database CLX can open.", _WAYS)
+    if parts.fragment:
+        raise UsageError(f"{text}: what follows # belongs to no file.", "Write %23 for a # in its name.")
     if set(given) - {"journal_mode"} or given.get("journal_mode", "wal") not in {"wal", "delete"}:
-        raise UsageError(f"{text}: only journal_mode=wal or journal_mode=delete can be set.", "Correct the URL.")
-    return Database.open(Path(unquote(parts.path)[1:]), **{**given, **options})
+        raise UsageError(
+            f"{text}: only journal_mode=wal or journal_mode=delete can be set.",
+            "Correct the URL; write %3F for a ? in the file's name.",
+        )
+    return Database.open(Path(path), **{**given, **options})

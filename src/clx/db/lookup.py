@@ -8,7 +8,7 @@ from typing import Any, get_args
 from clx.db import statements as sql
 from clx.db.database import Database
 from clx.db.records import Job, JobState, decode, encode, job_from_row
-from clx.db.validation import check_choice, check_ids
+from clx.db.validation import check_choice, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
@@ -88,8 +88,9 @@ class Lookup:
             limit: how many at most.
 
         Raises:
-            QueueError: a state is none.
+            QueueError: a state is none, or the limit is no number.
         """
+        check_limit(limit)
         states = None if state is None else [state] if isinstance(state, str) else list(state)
         for each in states or ():
             check_choice("A state", each, get_args(JobState))
@@ -123,13 +124,18 @@ class Lookup:
 
     def needs(self, job_id: int) -> list[int]:
         """The jobs that must have succeeded before this one can be claimed."""
-        rows = self.database.read("SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id", (job_id,))
+        rows = self.database.read(sql.NEEDS, (job_id,))
         return [row[0] for row in rows]
 
     def results(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned."""
+        """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned.
+
+        Raises:
+            QueueError: *keys* is no list of keys.
+        """
         from clx.db.ledger import Ledger
 
+        check_keys(keys)
         return Ledger(self.database).results(keys)
 
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.db.statements import NO_TIME
-from clx.db.validation import check_backoff, check_new_job, is_finite, storable
+from clx.db.validation import SMALL, check_backoff, check_new_job, check_text, is_finite, storable
 from clx.errors import QueueError
 
 OnConflict = Literal["raise", "return", "replace"]
@@ -41,7 +41,8 @@ def encode(value: Any) -> str:
     """JSON text as the tables keep it; what is JSON already (:class:`msgspec.Raw`) as it is.
 
     Raises:
-        QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character.
+        QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character;
+            or it is too large, or nested too deeply, for everybody to read it again.
     """
     try:
         encoded = _encode(value)
@@ -51,6 +52,8 @@ def encode(value: Any) -> str:
         raise QueueError(f"JSON cannot say this: {error}.", _WAYS) from error
     if not finite:
         raise QueueError("JSON cannot say this: a number is not finite (NaN or infinite).", _WAYS)
+    if len(encoded) > SMALL:
+        check_text(encoded)
     return encoded.decode()
 
 

@@ -1,15 +1,20 @@
 """What is kept, and for how long: rows of the past are removed by an explicit policy, live ones never.
 
 Kept whatever their age: jobs that wait or run, jobs a live batch wants, workers that live or hold a job.
+A batch whose owner is gone is not live: it is ended first, and what only it wanted is cancelled.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.identity import is_gone
+from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
 _STRIDE = 2000
@@ -25,6 +30,9 @@ class Policy:
         failed: jobs that failed or were cancelled, since they ended.
         workers: workers, their events, and batches, since they ended.
         results: results of keyed jobs, since they were last used.
+
+    Raises:
+        QueueError: a value is no number of days.
     """
 
     succeeded: float = 30
@@ -32,16 +40,22 @@ class Policy:
     workers: float = 30
     results: float = 180
 
+    def __post_init__(self) -> None:
+        for days in astuple(self):
+            if not isinstance(days, int | float) or not math.isfinite(days) or days < 0:
+                raise QueueError(f"Nothing can be kept for {days!r} days.", "Give a number from 0.")
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows were removed."""
+    """How many rows were removed, and how many batches whose owner is gone were ended (``abandoned``)."""
 
     jobs: int = 0
     workers: int = 0
     events: int = 0
     batches: int = 0
     results: int = 0
+    abandoned: int = 0
 
 
 _OLD_JOBS = """
@@ -70,6 +84,7 @@ _OLD_RESULTS = "DELETE FROM results WHERE used_at < :cutoff AND key NOT IN (SELE
 def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
     at = now_ms() if now is None else now
+    abandoned = len(BatchTable(database).sweep(is_gone, now=at))
     jobs = _prune_jobs(database, policy, at)
 
     def rest(connection: Any) -> Pruned:
@@ -81,6 +96,7 @@ def prune(database: Database, policy: Policy, *, now: int | None = None) -> Prun
             workers=connection.execute(_OLD_WORKERS, ended).rowcount,
             events=connection.execute(_OLD_EVENTS, ended).rowcount,
             results=connection.execute(_OLD_RESULTS, unused).rowcount,
+            abandoned=abandoned,
         )
 
     return database.write("prune_rest", rest)

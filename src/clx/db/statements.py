@@ -96,6 +96,7 @@ RETRY = (
     "kills = 0, claim_rank = 5 - priority, finished_at = NULL, error = NULL, result = NULL "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
 )
+NEEDS = "SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id"
 UNMET_NEEDS = (
     "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
@@ -150,7 +151,10 @@ _LIVE_OF_BATCH = (
     "WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running'))"
 )
 SET_CALLBACK = f"UPDATE batches SET callback = ?, pending = {_LIVE_OF_BATCH} WHERE id = ? RETURNING pending"
-COUNT_PENDING = f"UPDATE batches SET pending = {_LIVE_OF_BATCH} WHERE id = ? AND callback IS NOT NULL"
+KEEP_OPEN = "UPDATE batches SET pending = pending + (callback IS NOT NULL) WHERE id = ? AND state = 'live' RETURNING id"
+COUNT_PENDING = (
+    f"UPDATE batches SET pending = {_LIVE_OF_BATCH} WHERE id = ? AND callback IS NOT NULL RETURNING pending, callback"
+)
 BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
 )

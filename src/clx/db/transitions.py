@@ -124,16 +124,22 @@ def insert_all(
     return list(range(last - len(jobs) + 1, last + 1))
 
 
-def want(connection: Any, batch: int, ids: Sequence[int]) -> None:
-    """Note that *batch* wants these jobs.
+def keep_open(connection: Any, batch: int) -> None:
+    """See that *batch* takes jobs, and that it calls nobody back before it has got them (:func:`want`).
 
     Raises:
         LostBatchError: it has ended.
     """
-    if not connection.execute("SELECT 1 FROM batches WHERE id = ? AND state = 'live'", (batch,)).fetchone():
+    if not connection.execute(sql.KEEP_OPEN, (batch,)).fetchall():
         raise LostBatchError(f"Batch {batch} has ended; it takes no more jobs.", "Build again.")
+
+
+def want(connection: Any, batch: int, ids: Sequence[int], now: int, bells: set[str]) -> None:
+    """Note that *batch* wants these jobs; where none of its jobs is left to wait for, it calls back."""
     connection.executemany(sql.WANT, [(batch, id_) for id_ in ids])
-    connection.execute(sql.COUNT_PENDING, (batch,))
+    for pending, callback in connection.execute(sql.COUNT_PENDING, (batch,)).fetchall():
+        if pending == 0:
+            call_back(connection, batch, callback, now, bells)
 
 
 # -- claiming ---------------------------------------------------------------------------------------
@@ -388,8 +394,8 @@ def retry(connection: Any, job_ids: Sequence[int], now: int, bells: set[str]) ->
         needs = dict(connection.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
         if connection.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
             _end_where_a_need_failed(connection, job_id, needs, now, bells)  # else it ended with one before it
-    left = connection.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()
-    return [id_ for id_ in again if (id_,) in left]
+    left = {row[0] for row in connection.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()}
+    return [id_ for id_ in again if id_ in left]
 
 
 def _requeue(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:

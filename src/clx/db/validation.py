@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 
 import msgspec
@@ -27,6 +29,16 @@ def _are_ids(value: object) -> bool:
 
 LONGEST = 100 * 365 * 24 * 3600 * 1000
 """Milliseconds that no lease and no pause exceeds."""
+DEEPEST = 200
+"""Lists and mappings within each other. Reading takes a step of Python's stack for each, and whoever reads may stand
+deep in it already: a job that was put in with more could stop every worker that looks at it."""
+LARGEST = 200_000_000
+"""Bytes of one JSON text. A row takes 10^9 (SQLite): with payload, progress, result and error of this size a job can
+still be ended. With a larger payload its result might not fit, and every worker would fail to report it."""
+SMALL = 2 * DEEPEST
+"""Bytes of a JSON text that cannot be nested too deeply."""
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKET = re.compile(rb"[][{}]")
 _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty, without NUL"),
@@ -55,12 +67,14 @@ def check_new_job(job: object) -> None:
             raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"It is {allowed}.")
 
 
-def check_callback(callback: Any) -> None:
-    """Hold the callback of a batch to a job that can always be put in.
+def check_batch(name: object, callback: Any) -> None:
+    """Hold the name of a batch to a text, and its callback to a job that can always be put in.
 
     Raises:
         QueueError: it is no new job, or has needs or a key.
     """
+    if not _is_text(name):
+        raise QueueError(f"A batch cannot be called {_shown(name)}.", "Give a text.")
     if not hasattr(callback, "needs") or callback.needs or callback.key is not None:
         raise QueueError(
             "The callback of a batch is a NewJob without needs and without a key.",
@@ -79,6 +93,69 @@ def check_claim(types: Sequence[str], n: int, lease: int) -> None:
     if not _is_whole(n):
         raise QueueError(f"{_shown(n)} jobs cannot be claimed.", "Give a whole number.")
     check_lease(lease)
+
+
+def check_types(types: Collection[str]) -> None:
+    """Hold the types of a claim that found nothing to types that a job can have.
+
+    Raises:
+        QueueError: there are none.
+    """
+    if not types or not all(isinstance(type_, str) for type_ in types):
+        raise QueueError(f"No job is of a type in {_shown(types)}.", "Give a list of job types.")
+
+
+def check_consumer(handlers: Mapping[str, Callable[..., Any]], lease: int, ahead: int, limit: int | None) -> None:
+    """Hold the arguments of a consumer to what they mean.
+
+    Raises:
+        QueueError: names the argument.
+    """
+    if not isinstance(handlers, Mapping) or not handlers:
+        raise QueueError("A consumer is given a function for each type of job.", 'Write {"type": function}.')
+    for type_, function in handlers.items():
+        if not callable(function) or not isinstance(type_, str):
+            raise QueueError(f"{_shown(function)} is no function for {_shown(type_)}.", 'Write {"type": function}.')
+        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+            raise QueueError(
+                f"The handler of {_shown(type_)} is a coroutine function, which nobody would wait for.",
+                "Write a function that calls asyncio.run.",
+            )
+    check_lease(lease)
+    if not _is_whole(ahead, 1):
+        raise QueueError(f"{_shown(ahead)} jobs cannot be held ahead.", "Give a whole number from 1; 1 holds none.")
+    if limit is not None and not _is_whole(limit):
+        raise QueueError(f"A limit of {_shown(limit)} jobs is not possible.", "Give a whole number, or None.")
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Hold a time to wait to seconds.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):  # noqa: PLR0124  (NaN)
+        raise QueueError(f"Nobody can wait for {_shown(timeout)} seconds.", "Give a number of seconds, or None.")
+
+
+def check_limit(limit: int) -> None:
+    """Hold the number of jobs to be shown to a whole number.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if not _is_whole(limit):
+        raise QueueError(f"A limit of {_shown(limit)} jobs is not possible.", "Give a whole number.")
+
+
+def check_keys(keys: object) -> None:
+    """Hold an argument to a collection of keys.
+
+    Raises:
+        QueueError: it is one key, or something else.
+    """
+    if isinstance(keys, str) or not isinstance(keys, Collection) or not all(isinstance(each, str) for each in keys):
+        raise QueueError(f"Results are asked for by a list of keys, not by {_shown(keys)}.", "Write [key].")
 
 
 def check_lease(lease: int) -> None:
@@ -138,6 +215,28 @@ def is_finite(value: Any) -> bool:
             case other if (plain := msgspec.to_builtins(other)) is not other:
                 left.append(plain)
     return True
+
+
+def check_text(encoded: bytes) -> None:
+    """Hold a JSON text of more than :data:`SMALL` bytes to what everybody can read and every row can take.
+
+    Raises:
+        QueueError: it is too large, or nested too deeply.
+    """
+    if len(encoded) > LARGEST:
+        raise QueueError(
+            f"{len(encoded) / 1e6:.0f} MB are more than the {LARGEST / 1e6:.0f} MB that a job may carry.",
+            "Put it in a file, and say where that is.",
+        )
+    if encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
+        return
+    depth = 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", encoded)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEPEST:
+            raise QueueError(
+                f"This is nested deeper than {DEEPEST} lists and mappings.", "Make it flatter, or give text."
+            )
 
 
 def storable(value: Any) -> Any:

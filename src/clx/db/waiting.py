@@ -67,6 +67,7 @@ def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) 
             bells.silence()
             started = time.monotonic()
             live = queue.live_among(live)
+            queue.database.require_in_place()
             now = time.monotonic()
             if not live or (ends_at is not None and now >= ends_at):
                 return

@@ -8,7 +8,7 @@ import pytest
 
 from clx.db.batches import BatchTable
 from clx.db.jobs import NewJob, Queue
-from clx.errors import QueueError
+from clx.errors import LostBatchError, QueueError
 
 
 def _open(batches: BatchTable, now: int = 0) -> int:
@@ -143,6 +143,48 @@ def test_jobs_that_join_a_batch_later_are_waited_for_too(queue: Queue) -> None:
 
     queue.cancel(ids)
     assert queue.claim(["after"])[0].payload["batch"] == {"id": batch, "succeeded": 1, "failed": 0, "cancelled": 1}
+
+
+def test_a_batch_waits_for_the_jobs_that_come_while_its_last_one_is_replaced(queue: Queue) -> None:
+    """The replaced job ends at once, because its new need has failed."""
+    failed = queue.enqueue(NewJob("t"))
+    queue.cancel([failed])
+    batch, ids = queue.enqueue_batch([NewJob("t", key="k")], NewJob("after"))
+    hopeless = NewJob("t", key="k", needs=[failed])
+
+    same, late = queue.enqueue_many([hopeless, NewJob("u")], batch=batch, on_conflict="replace")
+    assert ([same], queue.claim(["after"])) == (ids, [])
+
+    queue.cancel([late])
+    assert queue.claim(["after"])[0].payload["batch"] == {"id": batch, "succeeded": 0, "failed": 0, "cancelled": 2}
+
+
+def test_a_batch_calls_back_when_its_last_job_is_replaced_by_one_that_cannot_run(queue: Queue) -> None:
+    failed = queue.enqueue(NewJob("t"))
+    queue.cancel([failed])
+    batch, ids = queue.enqueue_batch([NewJob("t", key="k")], NewJob("after"))
+
+    hopeless = NewJob("t", key="k", needs=[failed])
+    assert queue.enqueue_many([hopeless], batch=batch, on_conflict="replace") == ids
+
+    assert queue.claim(["after"])[0].payload["batch"] == {"id": batch, "succeeded": 0, "failed": 0, "cancelled": 1}
+    with pytest.raises(LostBatchError):
+        queue.enqueue_many([NewJob("t")], batch=batch)
+
+
+def test_a_long_chain_of_which_the_end_is_wanted_is_wanted(queue: Queue) -> None:
+    """In one transaction that keeps everybody waiting: looked at link by link, not all of it for each link."""
+    batches = BatchTable(queue.database)
+    mine, theirs = _open(batches), _open(batches)
+    (last,) = queue.enqueue_many([NewJob("t")], batch=mine)
+    for _ in range(300):
+        (last,) = queue.enqueue_many([NewJob("t", needs=[last])], batch=mine)
+    queue.enqueue_many([NewJob("t", needs=[last])], batch=theirs)
+    statements: list[str] = []
+    queue.database.connection().set_trace_callback(statements.append)
+
+    assert batches.close(mine) == []
+    assert len(statements) < 1500
 
 
 @pytest.mark.parametrize("callback", [None, {"type": "after"}, NewJob("after", key="k"), NewJob("after", needs=[1])])

@@ -122,3 +122,14 @@ def test_jobs_that_could_harm_their_neighbours_are_held_alone(queue: Queue) -> N
     assert take() == ["killer"]
     assert take() == ["once"]
     assert take() == ["0", "1", "2", "3"]
+
+
+def test_a_job_that_could_harm_its_neighbours_is_left_for_a_claim_of_its_own(queue: Queue) -> None:
+    names = {"first": 5, "once": 4, "second": 3}
+    for name, priority in names.items():
+        queue.enqueue(NewJob("t", {"name": name}, priority=priority, max_runs=1 if name == "once" else 3))
+
+    def take() -> list[str]:
+        return [job.payload["name"] for job in queue.settle((), ["t"], 10, harmless=True).claimed]
+
+    assert [take(), take()] == [["first", "second"], ["once"]]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from clx.db.jobs import NewJob, Queue
+from clx.errors import QueueError
 
 
 def test_what_is_not_there_is_none(queue: Queue) -> None:
@@ -94,3 +99,24 @@ def test_wait_gives_up_when_the_time_is_over(queue: Queue) -> None:
 
     assert [job.state for job in queue.wait([job_id], timeout=0.05)] == ["queued"]
     assert time.monotonic() - started < 5
+
+
+_ODD: dict[str, Callable[[Queue, int], Any]] = {
+    "a time to wait that is no number": lambda queue, job_id: queue.wait([job_id], timeout=float("nan")),
+    "a time to wait in words": lambda queue, job_id: queue.wait([job_id], timeout="1"),  # type: ignore[arg-type]
+    "no limit": lambda queue, _job_id: queue.search(limit=None),  # type: ignore[arg-type]
+    "less than nothing": lambda queue, _job_id: queue.search(limit=-1),
+    "one key": lambda queue, _job_id: queue.results("key"),
+    "no types": lambda queue, _job_id: queue.claim([]),
+    "types that are none": lambda queue, _job_id: queue.claim([None]),  # type: ignore[list-item]
+    "a batch without a name": lambda queue, _job_id: queue.enqueue_batch([], NewJob("t"), name=None),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("what", _ODD)
+def test_what_nobody_can_mean_is_refused(queue: Queue, what: str) -> None:
+    """Taken as it is, each would wait for ever, find nothing for ever, or end in an error of SQLite's."""
+    job_id = queue.enqueue(NewJob("t"))
+    with pytest.raises(QueueError):
+        _ODD[what](queue, job_id)
+    assert queue.stats() == {"t": {"queued": 1}}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clx.db import validation
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseError, JobExistsError, LostBatchError, QueueError, UnknownJobError
 
@@ -182,12 +183,63 @@ def test_a_failure_told_in_something_bottomless_is_told(queue: Queue) -> None:
     assert queue.fail(job.id, job.run, bottomless) == "failed"
 
 
+def _nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def _deep_in_the_stack(frames: int, call: Callable[[], Any]) -> Any:
+    return call() if frames == 0 else _deep_in_the_stack(frames - 1, call)
+
+
+def test_what_could_be_put_in_but_not_read_again_is_refused(queue: Queue) -> None:
+    """Reading takes Python's stack: such a job would end every worker that comes upon it, one after the other."""
+    queue.enqueue(NewJob("t", {"value": _nested(199), "text": '[{"\\' * 500}))
+    job = _deep_in_the_stack(400, lambda: queue.claim(["t"])[0])
+    assert job.payload["value"] == _nested(199)
+
+    with pytest.raises(QueueError, match="nested deeper than 200"):
+        queue.enqueue(NewJob("t", {"value": _nested(200)}))
+    with pytest.raises(QueueError, match="nested deeper than 200"):
+        queue.finish(job.id, job.run, _nested(201))
+    with pytest.raises(QueueError, match="nested deeper than 200"):
+        queue.heartbeat(job.id, job.run, progress={"value": _nested(200)})
+    assert queue.fail(job.id, job.run, {"message": "no", "value": _nested(200)}) == "failed"
+    assert [found.error for found in queue.search()] == [
+        {"type": "Error", "message": "It is told in something that JSON cannot say."}
+    ]
+
+
+def test_what_might_not_fit_into_the_row_later_is_refused(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a job could be done and not be reported, by one worker after the other."""
+    monkeypatch.setattr(validation, "LARGEST", 1000)
+    with pytest.raises(QueueError, match="more than the 0 MB"):
+        queue.enqueue(NewJob("t", {"text": "x" * 1000}))
+    queue.enqueue(NewJob("t", {"text": "x" * 980}))
+    job = queue.claim(["t"])[0]
+    with pytest.raises(QueueError, match="more than"):
+        queue.finish(job.id, job.run, "x" * 1000)
+    assert queue.fail(job.id, job.run, {"message": "x" * 1000}) == "failed"
+    assert validation.LARGEST * 4 < 1_000_000_000  # the largest row of SQLite
+
+
 def test_the_result_of_a_key_is_there_for_whoever_asks(queue: Queue) -> None:
     queue.enqueue(NewJob("t", key="k", pool="one"))
     job = queue.claim(["t"], pool="one")[0]
     queue.finish(job.id, job.run, {"n": 1})
 
     assert queue.results(["k", "other"]) == {"k": {"n": 1}}
+
+
+def test_the_newest_result_of_a_key_counts(queue: Queue) -> None:
+    for answer in ("old", "new"):
+        queue.enqueue(NewJob("t", key="k"))
+        job = queue.claim(["t"])[0]
+        queue.finish(job.id, job.run, answer)
+
+    assert queue.results(["k"]) == {"k": "new"}
 
 
 def test_a_failure_is_a_mapping(queue: Queue) -> None:

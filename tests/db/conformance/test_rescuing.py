@@ -61,6 +61,19 @@ def test_after_the_first_kill_at_once_after_the_second_last(queue: Queue) -> Non
     assert claimed == [*others, killer]
 
 
+def test_among_those_that_are_claimed_last_the_usual_order_holds(queue: Queue) -> None:
+    often = queue.enqueue(NewJob("t", max_runs=9, priority=5), now=0)
+    for now in (0, 1000, 2000, 3000):
+        assert queue.claim(["t"], lease=100, now=now)[0].id == often
+        queue.rescue(now=now + 500)
+    twice = queue.enqueue(NewJob("t", max_runs=9, priority=1), now=4000)
+    for now in (4000, 5000):
+        assert queue.claim(["t"], lease=100, now=now)[0].id == twice
+        queue.rescue(now=now + 500)
+
+    assert [queue.claim(["t"], now=6000)[0].id for _ in range(2)] == [often, twice]
+
+
 def test_a_worker_ended_on_purpose_gives_its_jobs_back_uncounted(queue: Queue) -> None:
     queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
     jobs = queue.claim(["t"], 2, now=0)
@@ -93,11 +106,13 @@ def test_a_job_put_in_the_place_of_another_starts_afresh(queue: Queue) -> None:
         queue.claim(["t"], lease=100, now=now)
         queue.rescue(now=now + 500)
 
-    queue.enqueue(NewJob("t", key="k", max_runs=1), on_conflict="replace", now=2000)
+    queue.enqueue(NewJob("t", key="k", max_runs=2), on_conflict="replace", now=2000)
 
     job = queue.claim(["t"], now=2000)[0]
     assert (job.id, job.run, job.kills, job.error) == (job_id, 3, 0, None)
-    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=2001) == "failed"
+    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=2001) == "queued"
+    again = queue.claim(["t"], now=2002)[0]
+    assert queue.fail(again.id, again.run, {"message": "no"}, retry=True, now=2003) == "failed"
 
 
 def test_a_rescue_is_no_sign_of_life_of_the_silent_worker(queue: Queue) -> None:

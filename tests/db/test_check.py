@@ -1,0 +1,106 @@
+"""What judges a job table sees what is wrong; every storm relies on it. And what ``clx doctor --db`` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clx.db import check as check_module
+from clx.db import facts
+from clx.db.check import check
+from clx.db.clock import now_ms
+from clx.db.jobs import NewJob, Queue
+from clx.db.workers import WorkerTable
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """Job 1 has succeeded, 2 runs, 3 waits for 2; job 4 is the only one of a batch with a callback."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue_many([NewJob("t"), NewJob("t")])
+        first, _second = queue.claim(["t"], 2)
+        queue.finish(first.id, first.run)
+        queue.enqueue(NewJob("t", needs=[2]))
+        queue.enqueue_batch([NewJob("t")], NewJob("after"))
+        yield queue
+
+
+_BROKEN = {
+    "a job has not exactly one record per ended run": "DELETE FROM runs WHERE job_id = 1",
+    "a succeeded job's last run did not succeed": "UPDATE runs SET outcome = 'failed' WHERE job_id = 1",
+    "a job succeeded in a run that is not its last": "UPDATE jobs SET state = 'failed', error = '{}' WHERE id = 1",
+    "a job waits for another number of jobs than it needs": "UPDATE jobs SET waits_for = 2 WHERE id = 3",
+    "a job waits for one that will never succeed": (
+        "UPDATE jobs SET state = 'failed', error = '{}', lease_until = NULL, finished_at = 1 WHERE id = 2"
+    ),
+    "a batch counts other jobs than those it waits for": "UPDATE batches SET pending = 2",
+    "a job is held by a worker that is not in the table": "DELETE FROM workers",
+    "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
+    "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
+}
+
+
+def _break(queue: Queue, statement: str) -> None:
+    """As a defect, or somebody with another program, might."""
+    connection = queue.database.connection()
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute(statement)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@pytest.mark.parametrize("rule", _BROKEN)
+def test_a_broken_rule_is_named(queue: Queue, rule: str) -> None:
+    assert check(queue.database) == []
+
+    _break(queue, _BROKEN[rule])
+
+    assert any(problem.startswith(rule) for problem in check(queue.database))
+
+
+def test_every_rule_is_broken_here() -> None:
+    assert set(check_module._RULES) <= set(_BROKEN)
+
+
+def _told(queue: Queue) -> dict[str, facts.Fact]:
+    return {fact.name: fact for fact in facts.examine(queue.database.path, queue.database)}
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "value"),
+    [
+        ("SQLite", "WAL_RESET_FIXED", (99, 0, 0)),
+        ("file system", "kind", lambda _path: "nfs4"),
+        ("free space", "_LITTLE", 1 << 62),
+        ("write-ahead log", "_LONG_LOG", -1),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_told_with_what_to_do(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, name: str, threshold: str, value: Any
+) -> None:
+    monkeypatch.setattr(facts, threshold, value)
+
+    fact = _told(queue)[name]
+
+    assert not fact.ok
+    assert fact.hint
+
+
+def test_a_clock_that_is_ahead_is_told(queue: Queue) -> None:
+    assert _told(queue)["clock"].ok
+    (worker,) = WorkerTable(queue.database).list()
+    WorkerTable(queue.database).beat(worker.id, now=now_ms() + 3_600_000)
+
+    assert not _told(queue)["clock"].ok
+    assert "3600 s ahead" in _told(queue)["clock"].detail or "3599 s ahead" in _told(queue)["clock"].detail
+
+
+def test_leases_that_are_over_are_told(queue: Queue) -> None:
+    assert _told(queue)["leases"].detail == "none over"
+    queue.heartbeat(2, 1, lease=1, now=0)
+
+    assert _told(queue)["leases"].detail.startswith("1 over")
