@@ -20,8 +20,14 @@ TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faul
 # a shell that runs the suite in the background makes it, and all it starts, ignore SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# an example that takes long says something of the machine, not of what is tested
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# an example that takes long says something of the machine, not of what is tested; the same code has the same examples,
+# new ones are for the soak
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=not os.environ.get("CLX_SOAK"),
+)
 settings.load_profile("any machine")
 
 _ROOT = Path(__file__).parent

@@ -225,8 +225,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(
-    max_examples=2000 if _SOAK else 300,
-    stateful_step_count=40,
-    derandomize=not _SOAK,
-)
+TestQueueMachine.settings = settings(max_examples=2000 if _SOAK else 300, stateful_step_count=40)
