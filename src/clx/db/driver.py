@@ -119,7 +119,8 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     if name in CORRUPT:
         return DatabaseCorruptError(
             f"Not a usable CLX database ({name}): {describe(path)}.",
-            "Nothing was touched. Move the file away (it only holds what a build can make again) or restore a backup.",
+            "Nothing was touched. If it is not CLX's, name another with --db-path. If it is, move it away (it only "
+            "holds what a build can make again) or restore a backup.",
         )
     if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"} or name.startswith("SQLITE_READONLY"):
         return _closed_to_us(path, reading=reading)

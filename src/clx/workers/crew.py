@@ -60,8 +60,8 @@ def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, ob
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
-    if is_ours_to_judge(row.identity):
-        return is_gone(row.identity)
+    if row.is_gone() or is_ours_to_judge(row.identity):
+        return row.is_gone()
     return silent_since is not None and row.heartbeat_at < silent_since
 
 

@@ -13,7 +13,6 @@ from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers.crew import Crew, start_failure, strike_off_dead
 from clx.workers.executors.base import Handle
-from clx.workers.identity import is_gone
 from clx.workers.needs import Need
 
 __all__ = ["BuildWorkers", "Need", "strike_off_dead"]
@@ -85,7 +84,7 @@ class BuildWorkers(Crew):
         fresh = self._fresh()
         reasons: dict[str, list[str]] = {}
         for row in self.table.list():
-            if row.type == need.type and not is_gone(row.identity):
+            if row.type == need.type and not row.is_gone():
                 reasons.setdefault(_why_not(row, need, fresh), []).append(f"#{row.id}")
         told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
         return f" that this build can use ({told})" if told else ""
@@ -107,7 +106,7 @@ class BuildWorkers(Crew):
             and row.id not in mine
             and row.state in {"idle", "busy"}
             and row.heartbeat_at >= fresh
-            and not is_gone(row.identity)
+            and not row.is_gone()
         ]
 
     # -- watching ---------------------------------------------------------------------------------

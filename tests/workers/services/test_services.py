@@ -12,10 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.workers.scene import BOTH, ONLY_DECKS, WAITS, Scene, is_alive, until
 
-from clx.db.workers import WorkerRow
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.kept import CRASH_LIMIT
 
 
@@ -305,6 +306,29 @@ def test_stale_state_after_a_reboot_kills_nobody(scene: Scene) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_workers_of_before_a_reboot_are_known_to_be_gone(scene: Scene) -> None:
+    """REQ-3.5: at once, however short ago they were heard of; one of another machine may only be silent."""
+    scene.settings("[jobs]\nlease = 604800\n")
+    start(scene)
+    [before] = scene.workers()
+    scene.kill(scene.supervisor())
+    scene.kill(before.pid)
+    with scene.open() as database:
+        last = int((psutil.boot_time() - 1) * 1000)
+        earlier = f"00000000-0000-0000-0000-000000000000/1/{os.getpid()}/1"
+        change = "UPDATE workers SET identity = ?, heartbeat_at = ?"
+        database.write("age", lambda connection: connection.execute(change, (earlier, last)))
+        WorkerTable(database).register(
+            type="plantuml", pool="x", mode="direct", host="elsewhere", pid=7, identity=earlier, version="0"
+        )
+    gone, elsewhere = scene.json("workers", "list")["workers"]
+    assert (gone["status"], gone["reason"]) == ("dead", "it was of an earlier boot of this machine")
+    assert elsewhere["status"] == "idle"
+    assert "started #3" in start(scene)
+    scene.clx("stop-services")
+    assert [row.id for row in scene.workers()] == [elsewhere["id"]]
 
 
 @BOTH
