@@ -81,6 +81,22 @@ def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) ->
     scene.clx("stop-services")
 
 
+@pytest.mark.parametrize("option", ["--progress=plain", "--no-auto-start"])
+def test_build_leaves_it_to_the_supervisor_to_replace_a_service_worker(scene: Scene, option: str) -> None:
+    """The only one of its type is killed: the build neither starts another beside it nor gives up."""
+    scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
+    start(scene)
+    build = scene.begin("build", "course.yaml", option)
+    job = until(scene.running)
+    scene.kill(scene.workers()[0].pid)
+    until(lambda: (now := scene.running()) is not None and now.worker_id != job.worker_id)
+    (scene.state / "go").touch()
+    output, _ = build.communicate(timeout=30)
+    assert build.returncode == 0, output
+    assert [row.service for row in scene.workers(live=False)] == ["services", "services"]
+    scene.clx("stop-services")
+
+
 @BOTH
 def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
     """REQ-3.6: the difference, which ends with the build."""
