@@ -240,3 +240,14 @@ def test_configurations_of_the_requirements_mean_what_they_say(
     found = {type_: (worker["mode"], worker["count"]) for type_, worker in workers.items()}
     assert found == {"notebook": notebook, "plantuml": plantuml, "drawio": drawio}
     assert all(worker["image"] == IMAGES[type_] for type_, worker in workers.items() if worker["mode"] == "docker")
+
+
+def test_settings_that_are_set_at_once_are_all_written(scene: Scene) -> None:
+    """Nobody's is lost because another read the file before it and wrote it after."""
+    wanted = {"workers.notebook.count": 2, "workers.drawio.count": 3, "jobs.max_runs": 4, "drawio.border": 5,
+              "docker.cpus": 6.0, "workers.plantuml.count": 7}  # fmt: skip
+    setters = [scene.begin("config", "set", key, str(value)) for key, value in wanted.items()]
+    assert [setter.wait(30) for setter in setters] == [0] * len(setters)
+    found = scene.json("config", "show", *wanted)["settings"]
+    assert {key: found[key]["value"] for key in wanted} == wanted
+    assert [path.name for path in scene.state.iterdir() if "config" in path.name] == ["config.toml"]

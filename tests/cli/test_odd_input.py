@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 from pathlib import Path
@@ -69,6 +71,77 @@ def test_full_standard_output(scene: Scene) -> None:
             assert failed.returncode == 1
             assert failed.stderr.startswith("Error: Standard output cannot be written: No space left on device.")
             assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(scene: Scene, closed: str) -> None:
+    """A build goes on without anybody to tell, as do the commands around it."""
+    scene.decks("one")
+    for command in ("build course.yaml --format code", "status", "workers list --all", "jobs list"):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {closed}', "sh", *scene.command(*command.split())],
+            cwd=scene.course.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+    assert list(scene.course.root.glob("output/**/*.py"))
+
+
+def test_path_that_is_no_text(scene: Scene, tmp_path: Path) -> None:
+    """A directory named in another encoding: neither the table nor a state file could say it."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    odd.mkdir()
+    for command in ("start-services", "stop-services", "workers list", "status --format json"):
+        failed = scene.clx(*command.split(), "--db-path", str(odd / "jobs.db"), code=2)
+        assert "the path of the database is not UTF-8" in failed.stderr
+    scene.decks("one")
+    for option in ("--db-path", "-o"):
+        assert "not UTF-8" in scene.clx("build", "course.yaml", option, str(odd / "there"), code=2).stderr
+    scene.course.root.rename(odd / "course")
+    scene.course.root.mkdir()
+    failed = scene.clx("build", str(odd / "course" / "course.yaml"), "--db-path", str(tmp_path / "jobs.db"), code=2)
+    assert "not UTF-8" in failed.stderr
+    assert list(odd.iterdir()) == [odd / "course"]
+
+
+def test_path_that_is_too_long(scene: Scene) -> None:
+    """No file can be of that name."""
+    scene.decks("one")
+    for command in (["status"], ["start-services"], ["build", "course.yaml"]):
+        failed = scene.clx(*command, "--db-path", "x" * 300, code=4)
+        assert "File name too long" in failed.stderr
+    assert "File name too long" in scene.clx("build", "course.yaml", "-o", "x" * 300, code=2).stderr
+
+
+def test_no_colour_where_none_is_wanted(scene: Scene) -> None:
+    """``NO_COLOR``, on a terminal."""
+    command = scene.command("jobs", "show", "7")
+    assert "\x1b" in on_terminal(scene, command, {"NO_COLOR": ""})
+    said = on_terminal(scene, command, {"NO_COLOR": "1"})
+    assert ("Error: There is no job 7." in said, "\x1b" in said) == (True, False)
+
+
+def test_dumb_terminal_is_told_of_every_job(scene: Scene) -> None:
+    """One that cannot redraw would show the live display only at its end, that is never."""
+    scene.decks("one")
+    said = on_terminal(scene, scene.command("build", "course.yaml", "--format", "code"), {"TERM": "dumb"})
+    assert ("[1/1] notebook: " in said, "\x1b" in said) == (True, False)
+
+
+def on_terminal(scene: Scene, command: list[str], variables: dict[str, str]) -> str:
+    """What *command* says on a terminal of its own."""
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=scene.course.root, env={**os.environ, "TERM": "xterm", **variables},
+        stdin=there, stdout=there, stderr=there, start_new_session=True,
+    )  # fmt: skip
+    os.close(there)
+    said = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has it open any more
+        while part := os.read(here, 65536):
+            said += part
+    os.close(here)
+    process.wait(30)
+    return said.decode()
 
 
 def test_interrupted_command_speaks_of_builds_only_where_it_is_one(scene: Scene) -> None:

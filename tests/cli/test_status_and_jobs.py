@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from datetime import datetime
+from typing import Literal
 
 import pytest
 from tests.workers.scene import PATIENCE, Scene, until
+
+from clx.db.database import Database
 
 START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -273,6 +278,28 @@ def test_locked_database_is_waited_for_and_then_explained(scene: Scene) -> None:
     ):
         assert words in failed.stderr
     scene.clx("jobs", "cancel", "1")
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_only_who_holds_the_lock_is_named(scene: Scene, journal: Literal["wal", "delete"]) -> None:
+    """Of several that have the database open: somebody may end the process that is named (REQ-7.3)."""
+    scene.state.mkdir(exist_ok=True)
+    Database.open(scene.database, journal_mode=journal).close()
+    scene.settings("[database]\nbusy_timeout = 0.1\n")
+    scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
+    holds = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('BEGIN EXCLUSIVE')"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{holds}; print('held', flush=True); sys.stdin.read()", str(scene.database)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        failed = scene.clx("stop-services", code=4)
+        assert f"held by process {holder.pid} ({sys.executable} -c " in failed.stderr
+        assert str(scene.supervisor()) not in failed.stderr
+        holder.kill()
+    scene.clx("stop-services")
 
 
 def test_locked_database_is_waited_for(scene: Scene) -> None:

@@ -83,7 +83,9 @@ def test_worker_over_its_jobs_time_is_hung() -> None:
     from clx.settings.schema import JobsSettings
     from clx.workers.roster import judge
 
-    row = SimpleNamespace(ended_at=None, identity=process_identity(), heartbeat_at=100_000, state="busy", id=1)
+    row = SimpleNamespace(
+        ended_at=None, identity=process_identity(), is_gone=lambda: False, heartbeat_at=100_000, state="busy", id=1
+    )
     job = SimpleNamespace(id=7, state="running", worker_id=1, timeout=10_000, started_at=89_000)
     judged = judge(cast(Any, row), cast(Any, job), JobsSettings(), 100_000)
     assert judged == ("hung", "job 7 has run for 11 s; 10 s are allowed")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.leases import Lease, LeaseWatch
 
@@ -94,3 +98,26 @@ def test_after_such_a_time_one_that_stays_silent_is_noticed_within_its_lease(mac
     machine.queue.doubt_leases()
     assert machine.passes(2 * _LEASE) == []
     assert machine.passes(_LEASE) == [machine.job.id]
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_sweeper_that_was_kept_waiting_takes_no_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: Literal["wal", "delete"]
+) -> None:
+    """Who would have renewed was kept waiting too; without a write-ahead log reading waits as well."""
+    monkeypatch.setattr("clx.db.rescuing.HELD_UP", 0.1)
+    path = tmp_path / "jobs.db"
+    with Database.open(path, journal_mode=journal) as database, Database.open(path) as other:
+        queue = Queue(database)
+        before = now_ms() - 2 * _LEASE
+        queue.enqueue(NewJob("t"), now=before)
+        job = queue.claim(["t"], lease=_LEASE, now=before)[0]
+        holder = other.connection()
+        holder.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor() as threads:
+            rescued = threads.submit(lambda: [taken for _ in range(5) for taken in queue.rescue()])
+            with pytest.raises(TimeoutError):
+                rescued.result(0.6)
+            holder.execute("COMMIT")
+            assert rescued.result(10) == []
+        assert queue.heartbeat(job.id, job.run, lease=_LEASE) == "go on"

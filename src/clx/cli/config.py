@@ -292,6 +292,6 @@ def check(format_: str, verbose: bool) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     for worker in workers.values():
-        image = f" from {worker.image}" if worker.image else ""
+        image = f" from {worker.image}" if worker.mode == "docker" else ""
         click.echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
     click.echo("The settings are sound.")

@@ -219,7 +219,8 @@ def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
         return Silent(verbose=verbose)
     if choice == "json":
         return Json(verbose=verbose)
-    if choice == "rich" or (choice == "auto" and sys.stdout.isatty()):
+    # a dumb terminal cannot redraw: there the live display would show nothing until the end
+    if choice == "rich" or (choice == "auto" and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"):
         from clx.cli.live import Live
 
         return Live(verbose=verbose)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ COMMANDS = {
 """Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class Interrupted(BaseException):
@@ -105,8 +107,24 @@ def _already_ending(_number: int, _frame: object) -> None:
     """
 
 
+def _fill_closed_streams() -> None:
+    """Give a standard stream that was closed (``>&-``) to nowhere.
+
+    Python's name for it is None then, which every question for a terminal would fall over, and the next file that is
+    opened would get its number and what children print.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  (for good)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    _fill_closed_streams()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -126,8 +144,6 @@ def main() -> None:
         _print_document(error.fact, error.next_step, error.exit_code)
         show_error(error)
         code = error.exit_code
-    except BrokenPipeError:
-        code = 0
     if signal.getsignal(signal.SIGINT) is _already_ending:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # Python's own end would put back what kills
@@ -138,23 +154,31 @@ def _run() -> Any:
     """Run the command.
 
     Raises:
-        UsageError: there is no current directory any more.
+        UsageError: there is no current directory any more, or a file may not be used.
         OutputError: standard output, or some file, has no space left.
     """
     try:
-        return cli(prog_name="clx", standalone_mode=False)
-    except BrokenPipeError:
-        raise
+        return cli(prog_name="clx", standalone_mode=False, color=_color())
     except FileNotFoundError:
         if _has_directory():
             raise
         raise UsageError("The current directory is gone.", "Change to one that exists.") from None
     except OSError as error:
+        if error.errno in _CLOSED and error.filename:
+            raise UsageError(
+                f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.",
+                "Correct its path or its permissions, or work as the user whose it is.",
+            ) from error
         if error.errno not in _FULL:
             raise
         raise OutputError(
             f"{error.filename or 'Standard output'} cannot be written: {error.strerror}.", "Free some space, try again."
         ) from error
+
+
+def _color() -> bool | None:
+    """False where ``NO_COLOR`` asks for none (no-color.org), else None: coloured on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _has_directory() -> bool:
@@ -215,6 +239,6 @@ def _help_for(error: click.ClickException) -> str:
 def show_error(error: ClxError) -> None:
     """The fact, then the next step."""
     fact = click.style("Error: ", fg="red", bold=True) + error.fact
-    click.echo(fact, err=True)
+    click.echo(fact, err=True, color=_color())
     if error.next_step:
         click.echo(error.next_step, err=True)

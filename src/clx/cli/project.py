@@ -21,9 +21,18 @@ def project_root(start: Path) -> Path:
 
 
 def database_path(resolved: Resolved, option: Path | None) -> Path:
-    """The job table a command works on: as named, as set, else the project's."""
+    """The job table a command works on: as named, as set, else the project's.
+
+    Raises:
+        UsageError: its path is no text.
+        DatabaseError: a directory on the way may not be entered.
+    """
+    from clx.db.driver import require_reachable
+
     named = option or resolved.path("database.path")
-    return (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
+    path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
+    require_reachable(path)
+    return path
 
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:

@@ -16,6 +16,7 @@ import click
 from clx import errors
 from clx.cli.main import cli
 from clx.settings.describe import describe
+from clx.settings.problems import quoted
 
 _WIDTH = 100
 
@@ -55,7 +56,8 @@ def _settings() -> str:
     ]
     for row in describe():
         cells = [str(cell).replace("|", "\\|").replace("\n", " ") for cell in row]
-        parts.append(f"| `{cells[0]}` | {cells[1]} | `{cells[2]}` | {cells[3]} |")
+        default = "–" if row.default is None else f"`{quoted(row.default)}`"
+        parts.append(f"| `{cells[0]}` | {cells[1]} | {default} | {cells[3]} |")
     return "\n".join([*parts, ""])
 
 

@@ -37,7 +37,8 @@ Examples:
   clx stop-services --db-path /data/clx_jobs.db --timeout 60
 
 \b
-Exit codes: 0 nothing runs any more (also when nothing ran); 4 database error.
+Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings error;
+4 database error.
 """
 
 

@@ -18,10 +18,11 @@ from clx.course.layout import Layout, Selection
 from clx.course.plan import Place, Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
 from clx.course.report import Failure, Report
-from clx.course.source_files import SourceFiles
+from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory, state_directory
+from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
 from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
@@ -108,12 +109,15 @@ class Build:
         self._root = find_course_root(self.options.spec)
         # real paths, so that one place spelled in two ways is still one place
         self._output = Path(os.path.realpath(self.options.output or self._root / "output"))
+        check_name(str(self._root))
+        check_name(str(self._output))
         if self._output.is_relative_to(os.path.realpath(self._root / "slides")):
             raise UsageError(f"The output directory {self._output} lies among the sources.", "Choose another with -o.")
         self._owner = Owner(os.path.realpath(self.options.spec), str(self._output))
         self._layout = Layout(spec, self.options.selection)
         self._targets = target_directories(self._layout, self._output)
         self._database_path = self.options.database or self._root / ".clx" / "jobs.db"
+        require_reachable(self._database_path)
         self._state_dir = state_directory(self._database_path.absolute())
         self._store = ArtifactStore(self._state_dir / "artifacts")
         self.report.course = spec.name.in_language(spec.languages[0])

@@ -119,7 +119,7 @@ class SourceFiles:
             CourseError: its name cannot be written down.
         """
         if not path.isascii():
-            _check_name(path)
+            check_name(path)
         if not entry.is_symlink():
             if not entry.is_file():
                 self.left_out.append(f"{path} is not a regular file")
@@ -138,7 +138,12 @@ class SourceFiles:
         return os.path.realpath(self._prefix + path).startswith(os.path.realpath(self.root) + os.sep)
 
 
-def _check_name(path: str) -> None:
+def check_name(path: str) -> None:
+    """See that a path is text: the table could not name it otherwise.
+
+    Raises:
+        CourseError: it is not UTF-8.
+    """
     try:
         path.encode()
     except UnicodeEncodeError:

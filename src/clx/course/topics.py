@@ -67,18 +67,29 @@ def find_course_root(spec_path: Path) -> Path:
 
 
 def find_topics(root: Path) -> dict[str, list[Topic]]:
-    """Every topic of a course by id, in the order of their paths."""
+    """Every topic of a course by id, in the order of their paths.
+
+    Raises:
+        CourseError: a directory may not be read.
+    """
     found: dict[str, list[Topic]] = {}
-    with os.scandir(root / "slides") as entries:
-        modules = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    for module in modules:
-        with os.scandir(root / "slides" / module) as entries:
-            listed = sorted((entry.name, entry.is_dir()) for entry in entries)
-        for name, is_directory in listed:
+    for module, is_module in _listed(root / "slides"):
+        if not is_module or module.startswith("."):
+            continue
+        for name, is_directory in _listed(root / "slides" / module):
             topic = _topic(module, name, is_directory)
             if topic is not None:
                 found.setdefault(topic.id, []).append(topic)
     return found
+
+
+def _listed(folder: Path) -> list[tuple[str, bool]]:
+    """What lies in a directory, by name, and whether each is a directory itself."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError as error:
+        raise CourseError(f"{folder} cannot be read: {error.strerror}.", "Correct its permissions.") from error
 
 
 def _topic(module: str, name: str, is_directory: bool) -> Topic | None:

@@ -13,7 +13,14 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, DatabaseFullError, QueueError
+from clx.errors import (
+    DatabaseBusyError,
+    DatabaseCorruptError,
+    DatabaseError,
+    DatabaseFullError,
+    QueueError,
+    UsageError,
+)
 
 WAL_RESET_FIXED = (3, 51, 3)
 """First SQLite release without the WAL-reset race."""
@@ -60,11 +67,37 @@ def describe(path: Path) -> str:
     else:
         parts.append(f"owner {found.st_uid}:{found.st_gid}, mode {stat.filemode(found.st_mode)}, {found.st_size} bytes")
     folder = path.parent
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises where it may not look)
         parts.append(f"{shutil.disk_usage(folder).free // 2**20} MiB free")
         if not os.access(folder, os.W_OK):
             parts.append("its directory is not writable")
     return "; ".join(parts)
+
+
+def require_reachable(path: Path) -> None:
+    """See that a database of that name can be looked for, and be written about.
+
+    Raises:
+        UsageError: the name is no text: neither the table nor a state file could say it.
+        DatabaseError: a directory on the way may not be entered, or no file can be of that name.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{path}: the path of the database is not UTF-8, or this locale cannot tell.",
+            "Name another with --db-path, or set a UTF-8 locale: LC_ALL=C.UTF-8",
+        ) from None
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise _closed_to_us(path, reading=True) from error
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # not there yet, or what making it will tell
+    except OSError as error:  # too long, a ring of links
+        raise DatabaseError(
+            f"The database cannot be read: {describe(path)}.", "Name another file with --db-path."
+        ) from error
 
 
 def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError:
@@ -75,10 +108,10 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     """
     name = error_name(error)
     if name in BUSY:
-        from clx.db.filesystem import holders
+        from clx.db.filesystem import locked_by
 
         return DatabaseBusyError(
-            f"The database stayed locked: {describe(path)}; open in {holders(path)}.",
+            f"The database stayed locked: {describe(path)}; {locked_by(path)}.",
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
@@ -86,7 +119,8 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     if name in CORRUPT:
         return DatabaseCorruptError(
             f"Not a usable CLX database ({name}): {describe(path)}.",
-            "Nothing was touched. Move the file away (it only holds what a build can make again) or restore a backup.",
+            "Nothing was touched. If it is not CLX's, name another with --db-path. If it is, move it away (it only "
+            "holds what a build can make again) or restore a backup.",
         )
     if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"} or name.startswith("SQLITE_READONLY"):
         return _closed_to_us(path, reading=reading)

@@ -17,6 +17,10 @@ NETWORK = frozenset(
 )
 """Kinds whose locks or shared memory do not hold between machines, as Linux names them."""
 
+_WAL_WRITE = 120
+"""The byte of the ``-shm`` file whose lock lets one write to a write-ahead log (sqlite.org/walformat.html, 2.3.1)."""
+_RESERVED = 0x40000001
+"""The byte of the database file whose lock is for who writes without such a log (SQLite's ``os.h``)."""
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -87,17 +91,62 @@ def lost_log(path: Path) -> bool:
     return names[f"{real}-wal (deleted)"] > names[f"{real} (deleted)"]
 
 
+def locked_by(path: Path) -> str:
+    """Who keeps others from writing to the database, for a message: where Linux tells, else who has it open."""
+    pids = [pid for pid in _writers(path) if pid != str(os.getpid())]
+    return f"held by process {_named(pids)}" if pids else f"open in {holders(path)}"
+
+
+def _writers(path: Path) -> list[str]:
+    """The processes that hold SQLite's lock for writing, as Linux lists them (proc(5), ``locks``)."""
+    real = os.path.realpath(path)
+    bytes_ = {_inode(real): _RESERVED, _inode(f"{real}-shm"): _WAL_WRITE}
+    found = []
+    for line in _text("/proc/locks").splitlines():
+        # number: POSIX ADVISORY WRITE pid major:minor:inode first last; one that only waits has an arrow more
+        match line.split():
+            case [_, "POSIX", _, "WRITE", pid, file, first, last]:
+                byte = bytes_.get(file.rpartition(":")[2], -1)
+                # numbers of files repeat on other file systems: only who has this one open counts
+                if int(first) <= byte and (last == "EOF" or byte <= int(last)) and _has_open(pid, real):
+                    found.append(pid)
+    return found
+
+
+def _inode(path: str) -> str:
+    try:
+        return str(os.stat(path).st_ino)  # noqa: PTH116
+    except OSError:
+        return ""
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _has_open(pid: str, real: str) -> bool:
+    return bool({real, f"{real}-wal"} & set(open_files(pid)))
+
+
 def holders(path: Path) -> str:
     """Which processes have the database open, others first, for a message."""
     real = os.path.realpath(path)
     wanted = {real, f"{real}-wal"}
-    pids = []
-    for pid in os.listdir("/proc") if Path("/proc/self/fd").is_dir() else []:  # noqa: PTH208
-        if pid.isdigit() and int(pid) != os.getpid() and wanted & set(open_files(pid)):
-            pids.append(f"{pid} ({_program(pid)})")
+    pids = [
+        pid
+        for pid in (os.listdir("/proc") if Path("/proc/self/fd").is_dir() else [])  # noqa: PTH208
+        if pid.isdigit() and int(pid) != os.getpid() and _has_open(pid, real)
+    ]
     if pids:
-        return f"process {', '.join(pids)}"
+        return f"process {_named(pids)}"
     return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
+
+
+def _named(pids: list[str]) -> str:
+    return ", ".join(f"{pid} ({_program(pid)})" for pid in pids)
 
 
 def _program(pid: str) -> str:

@@ -65,6 +65,23 @@ def is_gone(identity: str) -> bool:
     return found != identity and not (found == "" and _is_hidden(pid))
 
 
+def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
+    """Whether a process is gone because its machine was started anew.
+
+    One of another machine looks the same but for the name, and speaks up again after this one was started.
+
+    Args:
+        host: the name of the process's machine.
+        seen_at: when it was last heard of, milliseconds UTC.
+    """
+    mine = _boot_and_namespace().partition("/")[0]
+    if host != platform.node() or identity.partition("/")[0] == mine:
+        return False
+    import psutil
+
+    return seen_at < psutil.boot_time() * 1000
+
+
 def _is_hidden(pid: int) -> bool:
     """Whether there is such a process that this user may not look at (``hidepid``)."""
     try:

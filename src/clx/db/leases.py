@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 STEP = 2_000
 """Milliseconds by which the two clocks must drift apart between two looks to count as a step."""
+HELD_UP = 2.0
+"""Seconds from which on a transaction that had to wait shows that others could not renew their leases either."""
 SLACK = 60_000
 """Milliseconds by which clocks of several machines may differ before a lease counts as implausible."""
 
@@ -38,6 +40,10 @@ class LeaseWatch:
     def distrust(self) -> None:
         """The table took nothing for a while, nobody could renew: what is over at the next look may yet be renewed."""
         self._distrusted = True
+
+    def doubts(self, lease: Lease) -> bool:
+        """Whether the lease, where :meth:`over` says that it is over, was seen unrenewed for its whole length."""
+        return lease in self._suspects
 
     def over(self, overdue: Sequence[Lease], implausible: Sequence[Lease], now: int, monotonic: int) -> list[Lease]:
         """Which leases are over.

@@ -10,7 +10,7 @@ from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.leases import SLACK, Lease, LeaseWatch
+from clx.db.leases import HELD_UP, SLACK, Lease, LeaseWatch
 from clx.db.lookup import Lookup
 from clx.errors import DatabaseBusyError, DatabaseFullError
 
@@ -39,11 +39,14 @@ class Rescuing(Lookup):
             bells.clear()
             return body(connection, bells)
 
+        begun = time.monotonic()
         try:
             value = self.database.write(name, whole)
         except (DatabaseBusyError, DatabaseFullError):
             self.doubt_leases()
             raise
+        if time.monotonic() - begun > HELD_UP:
+            self.doubt_leases()
         if name in _ACKNOWLEDGED:
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)
@@ -62,17 +65,26 @@ class Rescuing(Lookup):
         """
         at = now_ms() if now is None else now
         steady = time.monotonic_ns() // 1_000_000 if monotonic is None else monotonic
-        overdue = [Lease(*row) for row in self.database.read(sql.OVERDUE, {"now": at})]
-        if now is None or monotonic is not None:
-            implausible = [Lease(*row) for row in self.database.read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
-            overdue = self._watch.over(overdue, implausible, at, steady)
+        begun = time.monotonic()
+        try:
+            overdue = [Lease(*row) for row in self.database.read(sql.OVERDUE, {"now": at})]
+            if now is None or monotonic is not None:
+                implausible = [Lease(*row) for row in self.database.read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
+                overdue = self._watch.over(overdue, implausible, at, steady)
+        except DatabaseBusyError:  # without a write-ahead log who writes keeps others from reading too
+            self.doubt_leases()
+            raise
         if not overdue:
             return []
 
         def body(connection: Any, bells: set[str]) -> list[int]:
+            certain = overdue
+            if time.monotonic() - begun > HELD_UP:  # as those were who would have renewed
+                self.doubt_leases()
+                certain = [lease for lease in overdue if self._watch.doubts(lease)]
             return [
                 lease.job_id
-                for lease in overdue
+                for lease in certain
                 if connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
                 and transitions.rescue(connection, lease.job_id, lease.run, {"kind": "silent"}, None, at, bells)
             ]
@@ -82,6 +94,15 @@ class Rescuing(Lookup):
     def doubt_leases(self) -> None:
         """After the table took nothing for a while: the next :meth:`rescue` leaves others the time to renew."""
         self._watch.distrust()
+
+    def takes_writes(self) -> bool:
+        """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
+        begun = time.monotonic()
+        try:
+            self._write("look", lambda _connection, _bells: None)
+        except (DatabaseBusyError, DatabaseFullError):
+            return False
+        return time.monotonic() - begun <= HELD_UP
 
     def rescue_worker(
         self, worker_id: int, cause: Mapping[str, Any], *, stderr: str | None = None, now: int | None = None

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from clx.db.database import Database
-from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerRow, WorkerTable
 
@@ -28,7 +27,7 @@ def strike_off_gone(database: Database) -> list[WorkerRow]:
     Workers of builds and services are left to these: they know how their workers ended.
     """
     unwatched = [row for row in WorkerTable(database).list() if row.batch_id is None and row.service is None]
-    gone = [row for row in unwatched if is_gone(row.identity)]
+    gone = [row for row in unwatched if row.is_gone()]
     for row in gone:
         strike_off(database, row.id, {"kind": "gone"}, "its process is gone")
     return gone

@@ -11,6 +11,7 @@ import msgspec
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.identity import is_gone, is_of_an_earlier_boot
 
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",
@@ -52,6 +53,10 @@ class WorkerRow:
     batch_id: int | None
     service: str | None
     config_source: str | None
+
+    def is_gone(self) -> bool:
+        """Whether its process is known to have ended; false where that cannot be judged from here."""
+        return is_gone(self.identity) or is_of_an_earlier_boot(self.identity, self.host, self.heartbeat_at)
 
 
 class WorkerTable:

@@ -89,7 +89,7 @@ def type_text(annotation: Any) -> str:
 
 def _constrained(bare: Any, meta: Meta) -> str:
     if bare is str:
-        return "text like 512m or 2g" if meta.pattern else "text that is not empty"
+        return "a size like 512m or 2g" if meta.pattern else "a text of at least one character"
     lower = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
     upper = f"{'up ' if meta.gt is not None else ''}to {meta.le}"
     return f"{type_text(bare)} {lower} {upper}"

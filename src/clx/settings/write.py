@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,32 @@ def set_value(path: Path, key: str, value: Any) -> None:
     Raises:
         SettingsError: the file is not TOML as it is, or cannot be written.
     """
+    with _alone(path):
+        _set_value(path, key, value)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """While others who set something there wait: what they write must not be lost. The directory is the lock."""
+    try:
+        import fcntl
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+    except ImportError:
+        yield
+        return
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written ({error.strerror})", "Check its permissions.") from error
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _set_value(path: Path, key: str, value: Any) -> None:
     text, values = "", {}
     if os.path.lexists(path):
         values = read_toml(path).values

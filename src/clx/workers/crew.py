@@ -60,8 +60,8 @@ def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, ob
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
-    if is_ours_to_judge(row.identity):
-        return is_gone(row.identity)
+    if row.is_gone() or is_ours_to_judge(row.identity):
+        return row.is_gone()
     return silent_since is not None and row.heartbeat_at < silent_since
 
 
@@ -219,8 +219,12 @@ class Crew:
             if is_gone(row.identity):
                 os.close(fd)
                 del self._watched[fd]
-        strike_off_dead(self.database, spare=mine, lease=self.settings.jobs.lease)
-        self._end_silent()
+        trusted = self._is_silence_telling()
+        strike_off_dead(self.database, spare=mine, lease=self.settings.jobs.lease if trusted else None)
+        if trusted:
+            self._end_silent()
+        else:
+            self.queue.doubt_leases()
         known = {row.id for row in self._watched.values()}
         for row in self.table.list():
             if row.id in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
@@ -230,18 +234,26 @@ class Crew:
                     self._watched[os.pidfd_open(row.pid)] = row
         self.queue.rescue()
 
-    def _end_silent(self) -> None:
-        """Kill members that have been silent for a whole lease: nobody gets their work out of them.
+    def _is_silence_telling(self) -> bool:
+        """Whether who has been silent for a lease is to blame for it.
 
-        After this process itself was suspended, or the clock jumped, they get a lease to speak up first.
+        After this process itself was suspended, the clock jumped, or somebody kept the table locked, workers get a
+        lease to speak up first. Whether it is locked is tried as soon as one of them has missed a beat.
         """
-        now, lease = now_ms(), int(self.settings.jobs.lease * 1000)
-        if now - self._swept_at > max(lease / 2, _PAUSED * 1000):
+        lease = int(self.settings.jobs.lease * 1000)
+        latest = [row.heartbeat_at for row in self.table.list()]  # without a write-ahead log even this may have to wait
+        missed = now_ms() - int(1500 * self.settings.jobs.heartbeat)
+        locked = any(beat < missed for beat in latest) and not self.queue.takes_writes()
+        now = now_ms()
+        if locked or now - self._swept_at > max(lease / 2, _PAUSED * 1000):
             self._spare_silent_until = now + lease
         self._swept_at = now
-        if now < self._spare_silent_until:
-            return
-        silent_since = now - lease
+        return now >= self._spare_silent_until
+
+    def _end_silent(self) -> None:
+        """Kill members that have been silent for a whole lease: nobody gets their work out of them."""
+        lease = int(self.settings.jobs.lease * 1000)
+        silent_since = now_ms() - lease
         silent = {row.id: row for row in self.table.list() if row.heartbeat_at < silent_since}
         for worker in self.members:
             row = silent.get(worker.worker_id or 0)

@@ -183,6 +183,8 @@ class KeptCrew(Crew):
         crashes.append(now)
         while crashes[0] < now - CRASH_WINDOW:
             crashes.popleft()
+        if key in self.given_up:  # the last of them, told already
+            return
         if len(crashes) >= CRASH_LIMIT:
             fact = f"The {key[0]} workers died {len(crashes)} times in {CRASH_WINDOW:g} s, last: {last_line(tail)}"
             self._give_up(key, fact, f"See `clx workers logs {worker.worker_id}`; then start the services again.")

@@ -13,9 +13,10 @@ from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers.crew import Crew, start_failure, strike_off_dead
 from clx.workers.executors.base import Handle
-from clx.workers.identity import is_gone
 from clx.workers.needs import Need
+from clx.workers.service_state import state_of, supervisor_lives
 
+_REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
 __all__ = ["BuildWorkers", "Need", "strike_off_dead"]
 
 
@@ -34,6 +35,7 @@ class BuildWorkers(Crew):
         self._needs: dict[str, Need] = {}
         self._failures: dict[str, int] = {}
         self._queued: Mapping[str, int] = {}
+        self._missing_since: dict[str, float] = {}
 
     # -- starting ---------------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ class BuildWorkers(Crew):
         fresh = self._fresh()
         reasons: dict[str, list[str]] = {}
         for row in self.table.list():
-            if row.type == need.type and not is_gone(row.identity):
+            if row.type == need.type and not row.is_gone():
                 reasons.setdefault(_why_not(row, need, fresh), []).append(f"#{row.id}")
         told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
         return f" that this build can use ({told})" if told else ""
@@ -107,7 +109,7 @@ class BuildWorkers(Crew):
             and row.id not in mine
             and row.state in {"idle", "busy"}
             and row.heartbeat_at >= fresh
-            and not is_gone(row.identity)
+            and not row.is_gone()
         ]
 
     # -- watching ---------------------------------------------------------------------------------
@@ -138,8 +140,23 @@ class BuildWorkers(Crew):
         """Look after everybody; take over where services have ended in the middle of the build."""
         super().sweep()
         for need in self._needs.values():
-            if self._queued.get(need.type, 0) and not self.of(need.type, need.pool) and not self._serving(need):
+            if self.of(need.type, need.pool) or self._serving(need):
+                self._missing_since.pop(need.type, None)
+            elif self._queued.get(need.type, 0) and not self._is_being_replaced(need):
                 self._start_missing(need, 0)
+
+    def _is_being_replaced(self, need: Need) -> bool:
+        """Whether the services' supervisor is about to start another worker; it is given a moment for that."""
+        since = self._missing_since.setdefault(need.type, time.monotonic())
+        if time.monotonic() - since > _REPLACED_IN:
+            return False
+        state = state_of(self.database.path)
+        return (
+            state is not None
+            and state.grace is None  # nobody has asked for the end of the services
+            and any(each.pool == need.pool and each.count for each in state.wanted)
+            and supervisor_lives(state)
+        )
 
     def counts(self) -> dict[str, int]:
         """Live workers per type that serve this build."""

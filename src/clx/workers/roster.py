@@ -85,8 +85,9 @@ def judge(
     """
     if row.ended_at is not None:
         return row.state, row.reason or ""
-    if is_gone(row.identity):
-        return "dead", f"process {row.pid} is gone"
+    if row.is_gone():
+        ours = is_ours_to_judge(row.identity)
+        return "dead", f"process {row.pid} is gone" if ours else "it was of an earlier boot of this machine"
     if told := fate(row, containers, settings, now):
         return told
     silent = (now - row.heartbeat_at) / 1000
@@ -94,7 +95,8 @@ def judge(
         where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
         return "dead", f"silent for {silent:.0f} s and {where}"
     if silent > BEATS_MISSED * settings.heartbeat:
-        return "hung", f"alive, but silent for {silent:.0f} s"
+        alive = "alive, but " if is_ours_to_judge(row.identity) else ""
+        return "hung", f"{alive}silent for {silent:.0f} s"
     if job is not None and job.state == "running" and job.worker_id == row.id:
         limit = settings.timeout if job.timeout is None else job.timeout / 1000
         runs = (now - (job.started_at or now)) / 1000

@@ -288,7 +288,7 @@ def service_workers(database: Database) -> list[WorkerRow]:
     return [
         row
         for row in WorkerTable(database).list()
-        if row.service is not None and row.state != "stopping" and not is_gone(row.identity)
+        if row.service is not None and row.state != "stopping" and not row.is_gone()
     ]
 
 
@@ -471,6 +471,7 @@ def _end_supervisor(identity: str, seconds: float) -> None:
 
     descriptor = open_process(identity)
     send_signal(identity, signal.SIGTERM)
+    send_signal(identity, signal.SIGCONT)  # one that was stopped would hear of nothing
     try:
         deadline = time.monotonic() + seconds
         while not is_gone(identity) and time.monotonic() < deadline:

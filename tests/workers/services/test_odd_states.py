@@ -12,9 +12,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from tests.workers.scene import GONE_IN, PATIENCE, Scene, is_alive, until
+from tests.workers.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
+
+from clx.db.database import Database
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -310,3 +313,27 @@ def test_database_locked_while_services_are_stopped(scene: Scene) -> None:
         assert not is_alive(worker)
     assert "No services were running" in scene.clx("stop-services").stdout
     assert_stopped(scene, [supervisor, worker])
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_lock_longer_than_a_lease_costs_no_worker_and_no_run(scene: Scene, journal: Literal["wal", "delete"]) -> None:
+    """Nobody could say that he lives: the supervisor blames no worker for it, and no job loses a run."""
+    scene.state.mkdir(exist_ok=True)
+    Database.open(scene.database, journal_mode=journal).close()
+    scene.settings("[jobs]\nlease = 1.5\nheartbeat = 0.3\n")
+    start(scene)
+    [worker] = scene.workers()
+    go = scene.state / "go"
+    job = scene.enqueue(worker.pool, source=WAITS.format(go=go))
+    until(scene.running)
+    with scene.open() as database:
+        connection = database.connection()
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(7)  # for the supervisor, to find the worker silent for a whole lease, and more
+        connection.execute("COMMIT")
+    beat = worker.heartbeat_at
+    until(lambda: [row for row in scene.workers() if row.heartbeat_at > beat + 7000])
+    go.touch()
+    [done] = until(lambda: scene.jobs("succeeded"))
+    assert (done.id, done.run, [row.id for row in scene.workers()]) == (job, 1, [worker.id])
+    scene.clx("stop-services")

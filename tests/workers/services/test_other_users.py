@@ -76,6 +76,41 @@ def test_state_directory_that_may_not_be_written(
     scene.clx("stop-services")
 
 
+@pytest.fixture
+def without_privileges(scene: Scene) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``clx`` as somebody who may do only what the files' permissions say; takes root."""
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        skip_or_fail("root", "another user cannot be played here: that takes root and setpriv")
+    return lambda *arguments: subprocess.run(
+        ["setpriv", "--inh-caps=-all", "--bounding-set=-all", *scene.command(*arguments)],
+        cwd=scene.course.root, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_directories_that_may_not_be_entered(
+    scene: Scene, without_privileges: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Somebody else's, of mode 700: whose file it is about is named, never a traceback; nothing is said to be gone."""
+    scene.decks("one")
+    scene.state.mkdir(exist_ok=True)
+    scene.open().close()
+    os.chown(scene.state, NOBODY, NOBODY)
+    scene.state.chmod(0o700)
+    for command in ("workers list", "workers cleanup", "status", "jobs list", "start-services", "stop-services",
+                    "build course.yaml"):  # fmt: skip
+        failed = without_privileges(*command.split())
+        assert (failed.returncode, failed.stdout) == (4, "")
+        assert failed.stderr.startswith(f"Error: The database cannot be read: {scene.database}; Permission denied;")
+    slides = scene.course.root / "slides"
+    os.chown(slides, NOBODY, NOBODY)
+    slides.chmod(0o700)
+    failed = without_privileges("build", "course.yaml", "--db-path", "other.db")
+    assert (failed.returncode, failed.stderr) == (
+        2,
+        f"Error: {slides} cannot be read: Permission denied.\nCorrect its permissions.\n",
+    )
+
+
 def test_own_processes_are_nobody_elses() -> None:
     """A process that is gone has no owner either."""
     child = subprocess.Popen(["sleep", "60"])

@@ -12,10 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
 
-from clx.db.workers import WorkerRow
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.kept import CRASH_LIMIT
 
 
@@ -76,6 +77,22 @@ def test_build_uses_services_names_them_and_leaves_them_running(scene: Scene) ->
     assert [row.id for row in rows] == before
     assert sum(row.jobs_succeeded for row in rows) == 4
     assert [row.batch_id for row in scene.workers(live=False)] == [None, None]
+    scene.clx("stop-services")
+
+
+@pytest.mark.parametrize("option", ["--progress=plain", "--no-auto-start"])
+def test_build_leaves_it_to_the_supervisor_to_replace_a_service_worker(scene: Scene, option: str) -> None:
+    """The only one of its type is killed: the build neither starts another beside it nor gives up."""
+    scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
+    start(scene)
+    build = scene.begin("build", "course.yaml", option)
+    job = until(scene.running)
+    scene.kill(scene.workers()[0].pid)
+    until(lambda: (now := scene.running()) is not None and now.worker_id != job.worker_id)
+    (scene.state / "go").touch()
+    output, _ = build.communicate(timeout=30)
+    assert build.returncode == 0, output
+    assert [row.service for row in scene.workers(live=False)] == ["services", "services"]
     scene.clx("stop-services")
 
 
@@ -208,15 +225,16 @@ def test_status_warns_of_a_supervisor_that_is_gone(scene: Scene) -> None:
 
 
 def test_status_warns_of_workers_that_are_started_no_more(scene: Scene) -> None:
-    """A kind that died too often is idle only to the eye; asking again lifts it."""
-    start(scene)
+    """A kind that died too often is idle only to the eye; it is told once, and asking again lifts it."""
+    start(scene, "--notebook-workers", "2")
     for _ in range(CRASH_LIMIT):
-        [row] = until(scene.workers)
+        kill_and_await_burial(scene, until(scene.workers)[0])
+    for row in scene.workers():
         kill_and_await_burial(scene, row)
-    found = until(lambda: scene.json("status")["warnings"])
-    assert "No more notebook workers are started as services. The notebook workers died 6 times" in found[0]
-    scene.clx(*found[0].partition("Type: clx ")[2].split())
-    assert len(scene.workers()) == 1
+    [found] = until(lambda: scene.json("status")["warnings"])
+    assert "No more notebook workers are started as services. The notebook workers died 6 times" in found
+    scene.clx(*found.partition("Type: clx ")[2].split())
+    assert len(scene.workers()) == 2
     assert scene.json("status")["warnings"] == []
 
 
@@ -303,6 +321,29 @@ def test_stale_state_after_a_reboot_kills_nobody(scene: Scene) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_workers_of_before_a_reboot_are_known_to_be_gone(scene: Scene) -> None:
+    """REQ-3.5: at once, however short ago they were heard of; one of another machine may only be silent."""
+    scene.settings("[jobs]\nlease = 604800\n")
+    start(scene)
+    [before] = scene.workers()
+    scene.kill(scene.supervisor())
+    scene.kill(before.pid)
+    with scene.open() as database:
+        last = int((psutil.boot_time() - 1) * 1000)
+        earlier = f"00000000-0000-0000-0000-000000000000/1/{os.getpid()}/1"
+        change = "UPDATE workers SET identity = ?, heartbeat_at = ?"
+        database.write("age", lambda connection: connection.execute(change, (earlier, last)))
+        WorkerTable(database).register(
+            type="plantuml", pool="x", mode="direct", host="elsewhere", pid=7, identity=earlier, version="0"
+        )
+    gone, elsewhere = scene.json("workers", "list")["workers"]
+    assert (gone["status"], gone["reason"]) == ("dead", "it was of an earlier boot of this machine")
+    assert elsewhere["status"] == "idle"
+    assert "started #3" in start(scene)
+    scene.clx("stop-services")
+    assert [row.id for row in scene.workers()] == [elsewhere["id"]]
 
 
 @BOTH
