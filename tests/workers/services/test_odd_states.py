@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import pytest
 from tests.workers.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.database import Database
+from clx.workers import service_state
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -303,10 +305,12 @@ def test_stop_on_a_locked_database_stops_nothing(scene: Scene) -> None:
 def test_database_locked_while_services_are_stopped(scene: Scene) -> None:
     """Nobody is left behind by the first call; the second writes it down."""
     supervisor, worker = start(scene)
-    scene.freeze(supervisor)  # it takes no notice of SIGTERM: time to lock the database
-    stopping = scene.begin("stop-services", "--timeout", "0", CLX_DATABASE__BUSY_TIMEOUT="1")
-    until(lambda: '"grace": 0' in (scene.state / "worker-state.json").read_text())
-    with locked(scene):
+    with contextlib.ExitStack() as table:
+        with service_state.locked(scene.state, "services-state"):
+            stopping = scene.begin("stop-services", "--timeout", "0", CLX_DATABASE__BUSY_TIMEOUT="1")
+            lock = str(scene.state / "locks" / "services-state")  # it wants this one when it has seen that it can write
+            until(lambda: lock in [file.path for file in psutil.Process(stopping.pid).open_files()])
+            table.enter_context(locked(scene))
         told, _ = stopping.communicate(timeout=120)
         assert stopping.returncode == 4, told
         assert not is_alive(supervisor)
