@@ -80,6 +80,20 @@ def test_a_worker_that_was_struck_off_gets_nothing(queue: Queue) -> None:
     assert queue.stats() == {"t": {"queued": 1, "running": 1}}
 
 
+def test_a_worker_ends_once(queue: Queue) -> None:
+    """Who sweeps and who ends in order may meet; the first one's reason stays."""
+    queue.enqueue(NewJob("t"))
+    worker = queue.claim(["t"])[0].worker_id or 0
+    table = WorkerTable(queue.database)
+
+    assert table.end(worker, "stopped", now=10) is True
+    assert table.end(worker, "its process is gone", dead=True, now=20) is False
+
+    row = table.get(worker)
+    assert row is not None
+    assert (row.state, row.reason, row.ended_at) == ("stopped", "stopped", 10)
+
+
 def test_settling_reports_and_claims_in_one_transaction(queue: Queue) -> None:
     queue.enqueue_many([NewJob("t", {"n": n}) for n in range(3)])
     first = queue.claim(["t"])[0]
