@@ -77,6 +77,7 @@ def test_story_of_a_job_that_failed(scene: Scene) -> None:
     assert "Failed for good" in told
     assert "Traceback" not in told
     assert f"1 job(s) queued again: {failed['id']}" in scene.clx("jobs", "retry", str(failed["id"])).stdout
+    assert " 0/3 " in scene.clx("jobs", "list", "--state", "queued").stdout, "the runs before do not count"
     waits = scene.clx("jobs", "show", str(failed["id"])).stdout
     assert "Waits for a notebook worker since" in waits
     assert "no worker of its pool" in waits

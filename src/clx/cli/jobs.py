@@ -109,6 +109,7 @@ def _document(job: Job) -> dict[str, Any]:
         "priority": job.priority,
         "run": job.run,
         "max_runs": job.max_runs,
+        "released": job.released,
         "worker": job.worker_id,
         "pool": job.pool,
         "key": job.key,
@@ -129,7 +130,7 @@ def _table(jobs: list[Job]) -> str:
         took = duration(((job.finished_at or 0) - (job.started_at or 0)) / 1000) if ended else "–"
         message = str((job.error or {}).get("message", "")) if job.state == "failed" else ""
         what = f"{job_words(job.payload)}{': ' if message else ''}{message}"
-        rows.append((str(job.id), job.type, job.state, f"{job.run}/{job.max_runs}", took, what))
+        rows.append((str(job.id), job.type, job.state, f"{job.run - job.released}/{job.max_runs}", took, what))
     return print_table(("ID", "TYPE", "STATE", "RUNS", "TIME", "WHAT"), rows)
 
 

@@ -170,7 +170,7 @@ class Crew:
         if worker.worker_id is not None:
             self._rescue(worker, cause, tail, "did not end in time and was killed" if killed else "")
         if not self._stopping:
-            self.ended(worker, well=well, tail=tail)
+            self.ended(worker, cause, well=well, tail=tail)
 
     def _rescue(self, worker: Handle, cause: Mapping[str, object], tail: str, how: str) -> None:
         worker_id, type_ = worker.worker_id, worker.spawn.type
@@ -189,10 +189,11 @@ class Crew:
         if not self._stopping:
             self.note(f"A {type_} worker died ({tell(cause)}); " + _rescue_told(rescued))
 
-    def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
+    def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """A member has ended and is buried.
 
         Args:
+            cause: how it ended.
             well: whether by itself, in order.
             tail: the last lines of its output.
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.crew import Crew, last_line, start_failure
+from clx.workers.crew import Crew, last_line, start_failure, tell
 from clx.workers.executors.base import Handle, Spawn
 from clx.workers.needs import Need
 
@@ -146,7 +146,7 @@ class KeptCrew(Crew):
         now = time.monotonic()
         return min((moment for moment in self._not_before.values() if moment > now), default=None)
 
-    def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
+    def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Decide when it is replaced, if at all."""
         key = (worker.spawn.type, worker.spawn.pool)
         if worker.worker_id is not None:
@@ -158,7 +158,7 @@ class KeptCrew(Crew):
         elif self.table.stop_request(worker.worker_id) is not None:
             self._lower(key)
         elif not well:
-            self._crashed(key, worker, tail)
+            self._crashed(key, worker, cause, tail)
 
     def _lower(self, key: Key) -> None:
         """Somebody stopped a worker on purpose: one less is wanted."""
@@ -177,7 +177,7 @@ class KeptCrew(Crew):
         else:
             self._not_before[key] = time.monotonic() + 0.1 * 2 ** self._failures[key]
 
-    def _crashed(self, key: Key, worker: Handle, tail: str) -> None:
+    def _crashed(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
         now = time.monotonic()
         crashes = self._crashes.setdefault(key, deque())
         crashes.append(now)
@@ -186,7 +186,8 @@ class KeptCrew(Crew):
         if key in self.given_up:  # the last of them, told already
             return
         if len(crashes) >= CRASH_LIMIT:
-            fact = f"The {key[0]} workers died {len(crashes)} times in {CRASH_WINDOW:g} s, last: {last_line(tail)}"
+            often = f"The {key[0]} workers died {len(crashes)} times in {CRASH_WINDOW:g} s"
+            fact = f"{often}, the last one: {tell(cause)}. Its last line: {last_line(tail)}"
             self._give_up(key, fact, f"See `clx workers logs {worker.worker_id}`; then start the services again.")
         elif len(crashes) > 1:
             self._not_before[key] = now + min(_LONGEST_PAUSE, 0.25 * 2 ** (len(crashes) - 1))

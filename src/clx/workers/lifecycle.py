@@ -124,7 +124,7 @@ class BuildWorkers(Crew):
         self._queued = queued
         self.tend()
 
-    def ended(self, worker: Handle, *, well: bool, tail: str) -> None:
+    def ended(self, worker: Handle, _cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Replace it while there is work for it; give up on a type whose workers end before their first job."""
         type_ = worker.spawn.type
         if self.had_jobs(worker):

@@ -263,13 +263,23 @@ def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level:
         "logging.level": OptionValue(level.lower() if level else None, "log_level"),
     }
     for each in configs or ():
-        if each.worker_type not in KINDS:
-            raise SettingsError(f'"{each.worker_type}" is not a worker type.', did_you_mean(each.worker_type, KINDS))
+        _check(each)
         own, source = f"workers.{each.worker_type}", f"WorkerConfig({each.worker_type!r})"
+        if f"{own}.count" in found:
+            raise SettingsError(f"There are two {source}.", "Give one for each type.")
         found[f"{own}.count"] = OptionValue(each.count, source)
         found[f"{own}.execution_mode"] = OptionValue(each.execution_mode, source)
         found[f"{own}.image"] = OptionValue(each.image, source)
     return found
+
+
+def _check(config: WorkerConfig) -> None:
+    """See what the settings, which are read from text, would take for something else."""
+    type_, count = config.worker_type, config.count
+    if type_ not in KINDS:
+        raise SettingsError(f'"{type_}" is not a worker type.', did_you_mean(type_, KINDS))
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise SettingsError(f"WorkerConfig({type_!r}): {count!r} is not a whole number.", "Give it count=1, say.")
 
 
 def _require_images(configs: Sequence[WorkerConfig], resolved: Resolved) -> None:

@@ -128,6 +128,7 @@ def test_cleanup_strikes_off_workers_of_others_that_are_gone(scene: Scene) -> No
     [
         (WorkerConfig("notbook"), 'Did you mean "notebook"?'),
         (WorkerConfig("notebook", count=-1), "-1 is not a whole number"),
+        (WorkerConfig("notebook", count="2"), "'2' is not a whole number"),  # type: ignore[arg-type]
         (WorkerConfig("notebook", execution_mode="podman"), "podman"),  # type: ignore[arg-type]
         (WorkerConfig("plantuml", execution_mode="docker"), "no image is named: plantuml workers need one"),
     ],
@@ -136,6 +137,8 @@ def test_wrong_configuration_is_told_before_anything_starts(scene: Scene, config
     """REQ-2.2, REQ-6.1."""
     with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
         WorkerPoolManager(scene.database, worker_configs=[config])
+    with pytest.raises(SettingsError, match="There are two WorkerConfig"):
+        WorkerPoolManager(scene.database, worker_configs=[WorkerConfig("drawio"), WorkerConfig("drawio", count=2)])
     assert scene.left() == []
 
 

@@ -232,7 +232,8 @@ def test_status_warns_of_workers_that_are_started_no_more(scene: Scene) -> None:
     for row in scene.workers():
         kill_and_await_burial(scene, row)
     [found] = until(lambda: scene.json("status")["warnings"])
-    assert "No more notebook workers are started as services. The notebook workers died 6 times" in found
+    assert "No more notebook workers are started as services. The notebook workers died 6 times in 60 s" in found
+    assert ", the last one: SIGKILL. Its last line: " in found
     scene.clx(*found.partition("Type: clx ")[2].split())
     assert len(scene.workers()) == 2
     assert scene.json("status")["warnings"] == []
