@@ -13,7 +13,9 @@ from typing import Literal
 import pytest
 from tests.workers.scene import PATIENCE, Scene, until
 
+from clx.db.consumer import Consumer
 from clx.db.database import Database
+from clx.db.jobs import NewJob, Queue
 
 START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -164,9 +166,6 @@ def waits_since(scene: Scene, job: int) -> float:
 
 def test_story_of_a_job_that_waits_for_others(scene: Scene) -> None:
     """A job that needs others names them, not a worker."""
-    from clx.db.jobs import Queue
-    from clx.db.records import NewJob
-
     scene.state.mkdir(exist_ok=True)
     with scene.open() as database:
         queue = Queue(database)
@@ -174,6 +173,20 @@ def test_story_of_a_job_that_waits_for_others(scene: Scene) -> None:
         second = queue.enqueue(NewJob("notebook", needs=[first]))
     assert f"Waits for 1 other job(s) to succeed: {first} (queued)." in scene.clx("jobs", "show", str(second)).stdout
     assert "2 job(s) cancelled: 1, 2." in scene.clx("jobs", "cancel", "1", "2").stdout
+
+
+def test_story_of_a_job_that_waits_for_a_program(scene: Scene) -> None:
+    """A program that takes jobs of several types, of its own pool or of none, is a worker as any other."""
+    scene.state.mkdir(exist_ok=True)
+    with scene.open() as database:
+        queue = Queue(database)
+        jobs = {pool: queue.enqueue(NewJob("resize", pool=pool)) for pool in ("", "gpu")}
+        none = {"": "no program that takes it is alive", "gpu": "no worker of its pool (gpu) is alive"}
+        for pool, job in jobs.items():
+            assert f"{none[pool]}." in scene.clx("jobs", "show", str(job)).stdout
+        for pool, there in {"": "there are", "gpu": "of its pool there are"}.items():
+            consumer = Consumer(queue, {"mail": print, "resize": print}, pool=pool)
+            assert f"; {there}: #{consumer.worker} idle." in scene.clx("jobs", "show", str(jobs[pool])).stdout
 
 
 def test_batch_of_a_killed_build_is_abandoned(scene: Scene) -> None:
@@ -326,8 +339,6 @@ def test_database_that_may_not_be_written(scene: Scene) -> None:
 
 def test_status_of_a_queue_that_builds_no_courses(scene: Scene) -> None:
     """Nobody is told to start services for jobs of somebody's own program; a batch with a callback has no owner."""
-    from clx import NewJob, Queue
-
     scene.state.mkdir(exist_ok=True)
     with Queue.open(scene.state / "jobs.db") as queue:
         queue.enqueue_batch([NewJob("resize")], NewJob("mail"))

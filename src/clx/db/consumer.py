@@ -77,7 +77,7 @@ class Consumer:
         check_consumer(handlers, lease, ahead, limit)
         self.queue = queue
         self.handlers = dict(handlers)
-        self.worker = register_this_process(queue.database, ",".join(handlers))
+        self.worker = register_this_process(queue.database, ",".join(handlers), pool)
         self._types = list(handlers)
         self._pool = pool
         self._lease = lease

@@ -54,6 +54,11 @@ class WorkerRow:
     service: str | None
     config_source: str | None
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The job types it takes: a program that claims jobs itself may name several, with commas between."""
+        return (self.type, *self.type.split(","))
+
     def is_gone(self) -> bool:
         """Whether its process is known to have ended; false where that cannot be judged from here."""
         return is_gone(self.identity) or is_of_an_earlier_boot(self.identity, self.host, self.heartbeat_at)
@@ -224,7 +229,7 @@ class WorkerTable:
         return WorkerRow(*rows[0]) if rows else None
 
 
-def register_this_process(database: Database, type_: str) -> int:
+def register_this_process(database: Database, type_: str, pool: str = "") -> int:
     """Enter this process as a direct worker of *type_*, for programs that claim jobs themselves; returns its id."""
     import os
     import platform
@@ -233,7 +238,7 @@ def register_this_process(database: Database, type_: str) -> int:
     from clx.db.identity import process_identity
 
     return WorkerTable(database).register(
-        type=type_, pool="", mode="direct", host=platform.node(), pid=os.getpid(), identity=process_identity(),
+        type=type_, pool=pool, mode="direct", host=platform.node(), pid=os.getpid(), identity=process_identity(),
         version=__version__,
     )  # fmt: skip
 

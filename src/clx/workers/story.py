@@ -93,13 +93,15 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     # a retry, and a pause after a failure, are noted as the earliest moment of the next run
     queued_at = max(job.created_at, job.not_before, *(run["ended_at"] for run in runs))
     since = f"Waits for a {job.type} worker since {_moment(queued_at)}"
-    able = [each for each in members if (each.row.type, each.row.pool) == (job.type, job.pool)]
+    able = [each for each in members if job.type in each.row.types and each.row.pool == job.pool]
     named = ", ".join(f"#{each.row.id} {each.status}" for each in able)
     if any(each.status in _ALIVE for each in able):
-        return [f"{since}; of its pool there are: {named}."]
+        there = "of its pool there are" if job.pool else "there are"
+        return [f"{since}; {there}: {named}."]
     if job.pool.startswith("batch:"):
         return [f"{since}: only a worker of its build would take it, and there is none.", "Build again."]
-    none = f"no worker of its pool ({job.pool}) is alive{f': {named}' if named else ''}"
+    whose = f"worker of its pool ({job.pool})" if job.pool else "program that takes it"
+    none = f"no {whose} is alive{f': {named}' if named else ''}"
     if job.type not in KINDS:
         return [f"{since}: {none}.", "Start the program that does them."]
     start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
