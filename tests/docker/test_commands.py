@@ -6,11 +6,12 @@ import ast
 import json
 import os
 import socket
+import zipfile
 from pathlib import Path
 
 import pytest
 from tests.course.courses import Course, clx, tree
-from tests.docker.machine import Machine, one_deck
+from tests.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__
 from clx.db.database import Database
@@ -98,6 +99,44 @@ def test_image_holds_what_it_needs_and_no_more(machine: Machine, type_: str) -> 
     config = machine.client.images.get(name).attrs["Config"]
     assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "clx.workers.healthcheck"]
     assert (config["Labels"]["clx.type"], config["Labels"]["clx.version"]) == (type_, __version__)
+
+
+def test_class_archive_is_in_the_image(machine: Machine) -> None:
+    """No worker spends the end of a build writing one that is lost with its container."""
+    look = (
+        "from clx.settings.schema import Settings; from clx.workers.plantuml.launch import Tools, unsaved_archive; "
+        "print(unsaved_archive(Tools.find(Settings())))"
+    )
+    image = f"clx-plantuml:{__version__}"
+    said = machine.client.containers.run(
+        image, ["-c", look], entrypoint="python", user="0:0", network="none", remove=True
+    )
+    assert said.decode().strip() == "None"  # there is none to write, though root could
+
+
+def test_package_that_an_image_of_ones_own_adds_is_there_for_cells(
+    machine: Machine, course: Course, tmp_path: Path
+) -> None:
+    """As the documentation has it: ``FROM clx-notebook``, then ``pip install``."""
+    wheel = tmp_path / "added-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("added.py", "WORD = 'from a package of the course'")
+        archive.writestr("added-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: added\nVersion: 1\n")
+        archive.writestr("added-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("added-1.dist-info/RECORD", "")
+    lines = (f"FROM {IMAGE}", "COPY *.whl /tmp/", "RUN pip install --no-index /tmp/*.whl")
+    (tmp_path / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+    name = "clx-test:own"
+    machine.client.images.build(path=str(tmp_path), tag=name, rm=True)
+    try:
+        one_deck(course, "import added", "print(added.WORD)")
+        said = machine.build(course, *ONE).ends(1)
+        assert "clx docker build notebook --requirements FILE" in said
+        machine.build(course, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
+        (page,) = course.output.rglob("*.html")
+        assert "from a package of the course" in page.read_text(encoding="utf-8")
+    finally:
+        machine.client.images.remove(name)
 
 
 def test_health_is_that_of_the_worker(machine: Machine) -> None:

@@ -6,6 +6,7 @@ same bytes in subprocesses and in containers.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -204,7 +205,14 @@ def _tools(recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
         tool = install(name, report)
         # the cache holds one directory per tool and version; the entry is that directory or a file in it
         home = tool.path if tool.path.is_dir() else tool.path.parent
-        shutil.copytree(home, folder / name / tool.version)
+        shutil.copytree(home, folder / name / tool.version, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> str:
+    """Copy a file, its time in whole seconds: registries keep no more, and Java's class archive knows the jar by it."""
+    shutil.copy2(source, target)
+    os.utime(target, (int(Path(source).stat().st_mtime),) * 2)
+    return target
 
 
 def _digest(context: Path, recipe: Recipe, client: Any) -> str:
