@@ -204,6 +204,41 @@ def test_what_a_killed_image_build_left_is_removed_by_the_next(machine: Machine,
     assert not list(place.glob("clx-image-*"))
 
 
+def test_building_again_leaves_no_image_without_a_name(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three builds the last one's image and stage stay; an image that a container runs in stays until it ends."""
+
+    def context(recipe: Recipe, folder: Path) -> None:
+        (folder / "word").write_text(recipe.wheel.name, encoding="utf-8")
+        lines = [f"FROM {recipe.base} AS packages", "LABEL clx.stage=test", "COPY word /word"]
+        lines += [f"FROM {recipe.base}", "COPY --from=packages /word /word"]
+        (folder / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+
+    def nameless() -> set[str]:
+        return {each["Id"] for each in machine.client.api.images(filters={"dangling": True})}
+
+    monkeypatch.setattr(docker_build, "_context", context)
+    monkeypatch.setattr(docker_build, "_STAGE_AGE", -60.0)
+    monkeypatch.setitem(docker_build._TOOLS, "test", ())
+    before, name = nameless(), "clx-test:again"
+    try:
+        for word in ("one", "two"):
+            docker_build.build(Recipe("test", name, tmp_path / word, "clx-base:local"), print)
+        assert len(nameless() - before) == 1
+        user = machine.client.containers.create(name, ["true"], network="none")
+        two = machine.client.images.get(name).id
+        docker_build.build(Recipe("test", name, tmp_path / "three", "clx-base:local"), print)
+        user.remove()
+        assert two in nameless()
+        assert len(nameless() - before) == 2
+        machine.client.api.remove_image(two)
+    finally:
+        machine.client.images.remove(name)
+        for each in nameless() - before:
+            machine.client.api.remove_image(each)
+
+
 def test_packages_in_conflict_are_no_matter_of_the_network(machine: Machine, tmp_path: Path) -> None:
     wanted = tmp_path / "wanted.txt"
     wanted.write_text("msgspec==0.0.1\n")
