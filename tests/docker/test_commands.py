@@ -6,11 +6,12 @@ import ast
 import json
 import os
 import socket
+import zipfile
 from pathlib import Path
 
 import pytest
 from tests.course.courses import Course, clx, tree
-from tests.docker.machine import Machine, one_deck
+from tests.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__
 from clx.db.database import Database
@@ -100,6 +101,44 @@ def test_image_holds_what_it_needs_and_no_more(machine: Machine, type_: str) -> 
     assert (config["Labels"]["clx.type"], config["Labels"]["clx.version"]) == (type_, __version__)
 
 
+def test_class_archive_is_in_the_image(machine: Machine) -> None:
+    """No worker spends the end of a build writing one that is lost with its container."""
+    look = (
+        "from clx.settings.schema import Settings; from clx.workers.plantuml.launch import Tools, unsaved_archive; "
+        "print(unsaved_archive(Tools.find(Settings())))"
+    )
+    image = f"clx-plantuml:{__version__}"
+    said = machine.client.containers.run(
+        image, ["-c", look], entrypoint="python", user="0:0", network="none", remove=True
+    )
+    assert said.decode().strip() == "None"  # there is none to write, though root could
+
+
+def test_package_that_an_image_of_ones_own_adds_is_there_for_cells(
+    machine: Machine, course: Course, tmp_path: Path
+) -> None:
+    """As the documentation has it: ``FROM clx-notebook``, then ``pip install``."""
+    wheel = tmp_path / "added-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("added.py", "WORD = 'from a package of the course'")
+        archive.writestr("added-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: added\nVersion: 1\n")
+        archive.writestr("added-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("added-1.dist-info/RECORD", "")
+    lines = (f"FROM {IMAGE}", "COPY *.whl /tmp/", "RUN pip install --no-index /tmp/*.whl")
+    (tmp_path / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+    name = "clx-test:own"
+    machine.client.images.build(path=str(tmp_path), tag=name, rm=True)
+    try:
+        one_deck(course, "import added", "print(added.WORD)")
+        said = machine.build(course, *ONE).ends(1)
+        assert "clx docker build notebook --requirements FILE" in said
+        machine.build(course, *ONE, CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
+        (page,) = course.output.rglob("*.html")
+        assert "from a package of the course" in page.read_text(encoding="utf-8")
+    finally:
+        machine.client.images.remove(name)
+
+
 def test_health_is_that_of_the_worker(machine: Machine) -> None:
     """Healthy once its worker beats; another container on the same database without one is not."""
     Database.open(machine.database).close()
@@ -163,6 +202,41 @@ def test_what_a_killed_image_build_left_is_removed_by_the_next(machine: Machine,
     assert list(place.glob("clx-image-*"))
     machine.clx(*command, str(tmp_path / "none.whl"), TMPDIR=str(place)).ends(2)
     assert not list(place.glob("clx-image-*"))
+
+
+def test_building_again_leaves_no_image_without_a_name(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three builds the last one's image and stage stay; an image that a container runs in stays until it ends."""
+
+    def context(recipe: Recipe, folder: Path) -> None:
+        (folder / "word").write_text(recipe.wheel.name, encoding="utf-8")
+        lines = [f"FROM {recipe.base} AS packages", "LABEL clx.stage=test", "COPY word /word"]
+        lines += [f"FROM {recipe.base}", "COPY --from=packages /word /word"]
+        (folder / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+
+    def nameless() -> set[str]:
+        return {each["Id"] for each in machine.client.api.images(filters={"dangling": True})}
+
+    monkeypatch.setattr(docker_build, "_context", context)
+    monkeypatch.setattr(docker_build, "_STAGE_AGE", -60.0)
+    monkeypatch.setitem(docker_build._TOOLS, "test", ())
+    before, name = nameless(), "clx-test:again"
+    try:
+        for word in ("one", "two"):
+            docker_build.build(Recipe("test", name, tmp_path / word, "clx-base:local"), print)
+        assert len(nameless() - before) == 1
+        user = machine.client.containers.create(name, ["true"], network="none")
+        two = machine.client.images.get(name).id
+        docker_build.build(Recipe("test", name, tmp_path / "three", "clx-base:local"), print)
+        user.remove()
+        assert two in nameless()
+        assert len(nameless() - before) == 2
+        machine.client.api.remove_image(two)
+    finally:
+        machine.client.images.remove(name)
+        for each in nameless() - before:
+            machine.client.api.remove_image(each)
 
 
 def test_packages_in_conflict_are_no_matter_of_the_network(machine: Machine, tmp_path: Path) -> None:

@@ -7,15 +7,17 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import Machine
+from tests.docker.machine import ONE, Machine, one_deck
 
 from clx import __version__
 
+SHORT = {"CLX_JOBS__LEASE": 3.0, "CLX_JOBS__HEARTBEAT": 0.5}
 _FILE = Path(__file__).parents[2] / "docker-compose.yaml"
 
 
@@ -84,6 +86,20 @@ def test_health_is_reported(machine: Machine, compose: Compose) -> None:
     machine.clx("workers", "stop", "1", "--db-path", str(machine.database)).ends(0)
     container.reload()
     assert container.status == "exited", "stopping a worker of Compose must leave its container to Compose"
+
+
+def test_worker_that_was_taken_for_dead_comes_back(machine: Machine, compose: Compose, course: Course) -> None:
+    """Paused for longer than its lease; it ends when it goes on, and Compose is to have a worker again."""
+    compose("up", "-d", "notebook")
+    machine.wait_until(lambda: machine.rows() != [], "the worker did not register")
+    (row,) = machine.rows()
+    compose("pause", "notebook")
+    one_deck(course, "print(1)")
+    time.sleep(SHORT["CLX_JOBS__LEASE"] + 0.5)
+    lease = {name: str(value) for name, value in SHORT.items()}
+    assert f"worker {row.id} is struck off: it was silent for" in machine.build(course, *ONE, **lease).ends(0)
+    compose("unpause", "notebook")
+    machine.wait_until(lambda: [each.id > row.id for each in machine.rows()] == [True], "no worker came back")
 
 
 def test_file_names_this_version() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ from tests.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.workers.scene import until
 
 import docker
+
+ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 
 
 class OwnEngine:
@@ -85,6 +88,29 @@ def test_build_ends_and_the_next_one_goes_on(machine: Machine, own: OwnEngine, c
     one_deck(course, "print('here')")
     machine.build(course, *ONE, **where).ends(0)
     with closing(own.client()) as client:
+        assert client.containers.list(all=True) == []
+
+
+def test_services_come_back_with_their_engine(machine: Machine, own: OwnEngine) -> None:
+    """Meanwhile ``clx status`` says what is missing; containers that ended with the engine do not stay in it."""
+    path, where = str(machine.database), {"DOCKER_HOST": own.host}
+    machine.database.parent.mkdir(parents=True)
+
+    def warnings() -> list[str]:
+        said = machine.clx("status", "--db-path", path, "--format", "json", **where).ends(0)
+        return list(json.loads(said)["warnings"])
+
+    machine.clx("start-services", "--db-path", path, *ONLY_DECKS, **where, CLX_WORKERS__STARTUP_RETRIES="0").ends(0)
+    assert warnings() == []
+    own.stop()
+    log = machine.database.parent / "logs" / "supervisor.log"
+    machine.wait_until(lambda: log.read_text().count("does not answer") > 2, "the supervisor does not try")
+    assert ["0 of 1 notebook worker(s) run as services" in each for each in warnings()] == [True]
+    own.start()
+    machine.wait_until(lambda: [row.id for row in machine.rows()] == [2], "no worker came back")
+    with closing(own.client()) as client:
+        machine.wait_until(lambda: len(client.containers.list(all=True)) == 1, "ended containers stay")
+        machine.clx("stop-services", "--db-path", path, **where).ends(0)
         assert client.containers.list(all=True) == []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.docker.machine import IMAGE, Machine
 
+from clx.errors import EngineError
 from clx.workers.executors.docker_network import LABEL, drop_network, ensure_network
 
 NAME = "clx_test-network"
@@ -84,3 +85,17 @@ def test_network_of_somebody_else_is_never_removed(machine: Machine) -> None:
     ensure_network(machine.client, NAME)
     drop_network(machine.client, NAME)
     assert [each.id for each in networks(machine)] == [foreign.id]
+
+
+def test_name_that_is_none_is_told_with_the_setting(machine: Machine) -> None:
+    with pytest.raises(EngineError) as told:
+        ensure_network(machine.client, "  ")
+    assert "docker.network" in told.value.next_step
+
+
+@pytest.mark.parametrize("name", ["none", "host", "bridge", "default", "container:somebody"])
+def test_what_the_engine_has_anyway_is_neither_made_nor_removed(machine: Machine, name: str) -> None:
+    before = {each.id for each in machine.client.networks.list()}
+    ensure_network(machine.client, name)
+    drop_network(machine.client, name)
+    assert {each.id for each in machine.client.networks.list()} == before

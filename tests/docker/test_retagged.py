@@ -56,3 +56,16 @@ def test_replacement_of_a_service_runs_in_the_image_that_its_pool_names(machine:
     retag()
     assert replacement(machine).attrs["Image"] == first
     machine.clx("stop-services", "--db-path", path).ends(0)
+
+
+def test_service_in_the_image_of_before_is_told(machine: Machine, retag: Any) -> None:
+    path = str(machine.database)
+    only_decks = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
+    machine.clx("start-services", "--db-path", path, *only_decks, **NAMED).ends(0)
+    retag()
+    said = machine.clx("start-services", "--db-path", path, *only_decks, **NAMED).ends(0)
+    assert "#1 stays, but builds as of now do not use it: its image has been made anew since." in said
+    machine.clx("workers", "stop", "1", "--db-path", path).ends(0)
+    assert "stays" not in machine.clx("start-services", "--db-path", path, *only_decks, **NAMED).ends(0)
+    assert [row.id for row in machine.rows()] == [2]
+    machine.clx("stop-services", "--db-path", path).ends(0)

@@ -8,8 +8,9 @@ import pytest
 from tests.docker.machine import IMAGE, Machine
 
 from clx.db.database import Database
-from clx.errors import DatabaseError
-from clx.settings.schema import Settings
+from clx.errors import DatabaseError, EngineError
+from clx.settings.schema import Settings, WorkersSettings
+from clx.workers.executors import docker
 from clx.workers.executors.docker_reaper import database_label
 from clx.workers.identity import is_gone, kill_group
 from clx.workers.kept import KeptCrew, Wanted
@@ -81,3 +82,34 @@ def test_containers_are_found_though_nothing_else_is_left(machine: Machine, comm
     assert told in machine.clx(*command, "--db-path", str(machine.database)).ends(0)
     assert not machine.left()
     assert "There is no database" in machine.clx(*command, "--db-path", str(machine.database)).ends(4)
+
+
+def test_kind_that_has_served_is_not_given_up_while_the_engine_refuses(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is just coming up may refuse to start what it will start a moment later."""
+    refused: list[str] = []
+
+    def refuse(_client: object, _spawn: object, _image: str, log_name: str) -> None:
+        refused.append(log_name)
+        raise EngineError("The container engine refused.")
+
+    settings = Settings(workers=WorkersSettings(startup_retries=0))
+    machine.database.parent.mkdir(parents=True)
+    with Database.open(machine.database) as database:
+        crew = KeptCrew(database, settings, print, service="services", lifeline=False)
+        crew.want([Wanted("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
+
+        def is_there(worker_id: int) -> bool:
+            crew.reconcile()
+            crew.tend()
+            return [row.id for row in machine.rows()] == [worker_id]
+
+        machine.wait_until(lambda: is_there(1), "no worker registered")
+        with monkeypatch.context() as patched:
+            patched.setattr(docker, "_run", refuse)
+            machine.container().kill()
+            machine.wait_until(lambda: is_there(0) or (refused and not crew.members), "none was tried")
+        assert crew.given_up == {}
+        machine.wait_until(lambda: is_there(2), "no other worker registered")
+        crew.stop(grace=1.0)

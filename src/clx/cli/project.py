@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,10 @@ def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
     """Other databases of this user that have services; none where the command was told which one it is about."""
     from clx.workers.service_notes import databases_with_services
 
-    return [] if option else [each for each in databases_with_services() if each != path]
+    if option:
+        return []
+    here = os.path.realpath(path)
+    return [each for each in databases_with_services() if os.path.realpath(each) != here]
 
 
 def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:

@@ -79,6 +79,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     _print(started, path, options["format_"], verbose=options["verbose"])
     if options["format_"] == "table":
         _name_surplus(started, wanted, path)
+        _name_outdated(started, wanted, path)
 
 
 def _note(text: str) -> None:
@@ -123,6 +124,21 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
                 f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
                 f"--db-path {shlex.quote(str(path))}"
             )
+
+
+def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
+    """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
+    from clx.workers.lifecycle import why_not
+
+    keys = {each.key for each in wanted}
+    for each in wanted:
+        for row in started.workers:
+            alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
+            if alike and (row.type, row.pool) not in keys:
+                click.echo(
+                    f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each.need, 0.0)}. "
+                    f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
+                )
 
 
 def _settings_directory(database: Path) -> Path:

@@ -48,9 +48,18 @@ def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), l
     silent_since = None if lease is None else now_ms() - int(lease * 1000)
     gone = [row for row in WorkerTable(database).list() if row.id not in spare and _is_lost(row, silent_since)]
     for row in gone:
-        strike_off_worker(database, row.id, {"kind": "gone"}, "its process is gone")
-        log.warning("worker %s is gone", row.id, extra={"action": "worker_dead", "worker": row.id, "type": row.type})
+        kind, reason = _loss(row)
+        strike_off_worker(database, row.id, {"kind": kind}, reason)
+        extra = {"action": "worker_dead", "worker": row.id, "type": row.type}
+        log.warning("worker %s is struck off: %s", row.id, reason, extra=extra)
     return [row.id for row in gone]
+
+
+def _loss(row: WorkerRow) -> tuple[str, str]:
+    """What is known of a worker that is lost, as the cause for its runs and in words: one unseen may only be paused."""
+    if is_ours_to_judge(row.identity):
+        return "gone", "its process is gone"
+    return "silent", f"it was silent for {(now_ms() - row.heartbeat_at) / 1000:.0f} s"
 
 
 def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, object], reason: str) -> None:

@@ -19,7 +19,7 @@ from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.crew import Crew, last_line, start_failure, tell
-from clx.workers.executors.base import Handle, Spawn
+from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
 from clx.workers.needs import Need
 
 log = logging.getLogger("clx.workers")
@@ -92,6 +92,7 @@ class KeptCrew(Crew):
         self._not_before: dict[Key, float] = {}
         self._surplus: set[int] = set()
         self._served: set[Key] = set()
+        self._engine_was_away = False
 
     def adopt(self, rows: Sequence[WorkerRow]) -> None:
         """Answer for workers that another process started."""
@@ -125,13 +126,21 @@ class KeptCrew(Crew):
         try:
             for _ in range(count):
                 self.start(each.need, each.settings)
+                self._look_after_engine(each)
         except StartupError as error:
+            self._engine_was_away = True
             failures = self._failures[each.key] = self._failures.get(each.key, 0) + 1
             log.warning("%s", error.fact, extra={"action": "worker_not_started", "type": each.type})
             if failures > self.settings.workers.startup_retries and each.key not in self._served:
                 self._give_up(each.key, error.fact, error.next_step)
             else:
                 self._not_before[each.key] = time.monotonic() + min(_LONGEST_PAUSE, 0.25 * 2**failures)
+
+    def _look_after_engine(self, each: Wanted) -> None:
+        """Remove what could not be removed while the container engine was away."""
+        if self._engine_was_away:
+            self._engine_was_away = False
+            executors.remove_orphans(self.database, each.settings)
 
     def _end_surplus(self, worker: Handle, grace: float) -> None:
         if worker.worker_id is None:
@@ -151,10 +160,11 @@ class KeptCrew(Crew):
         key = (worker.spawn.type, worker.spawn.pool)
         if worker.worker_id is not None:
             self._served.add(key)
+            self._failures.pop(key, None)  # it had started: what fails from now on is another row of failures
         if worker.worker_id in self._surplus:
             self._surplus.discard(worker.worker_id)
         elif worker.worker_id is None:
-            self._failed_to_start(key, worker, tail)
+            self._failed_to_start(key, worker, cause, tail)
         elif self.table.stop_request(worker.worker_id) is not None:
             self._lower(key)
         elif not well:
@@ -167,15 +177,17 @@ class KeptCrew(Crew):
         if each is not None:
             self.wanted[key] = msgspec.structs.replace(each, count=max(0, each.count - 1))
 
-    def _failed_to_start(self, key: Key, worker: Handle, tail: str) -> None:
+    def _failed_to_start(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
         self._failures[key] = self._failures.get(key, 0) + 1
         retries = self.settings.workers.startup_retries
         fact, next_step = start_failure(worker, tail)
         log.warning("%s", fact, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
-        if self._failures[key] > retries:
+        # an engine that is away or just coming up refuses what it has done before, and will do again
+        refused = cause == NOT_STARTED and key in self._served
+        if self._failures[key] > retries and not refused:
             self._give_up(key, fact, next_step)
         else:
-            self._not_before[key] = time.monotonic() + 0.1 * 2 ** self._failures[key]
+            self._not_before[key] = time.monotonic() + min(_LONGEST_PAUSE, 0.1 * 2 ** min(self._failures[key], 10))
 
     def _crashed(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
         now = time.monotonic()

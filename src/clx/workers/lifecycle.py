@@ -88,7 +88,7 @@ class BuildWorkers(Crew):
         reasons: dict[str, list[str]] = {}
         for row in self.table.list():
             if row.type == need.type and not row.is_gone():
-                reasons.setdefault(_why_not(row, need, fresh), []).append(f"#{row.id}")
+                reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id}")
         told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
         return f" that this build can use ({told})" if told else ""
 
@@ -168,8 +168,12 @@ class BuildWorkers(Crew):
         return found
 
 
-def _why_not(row: WorkerRow, need: Need, fresh: float) -> str:
-    """Why a worker that runs would not take the jobs that *need* is for."""
+def why_not(row: WorkerRow, need: Need, fresh: float) -> str:
+    """Why a worker that runs would not take the jobs that *need* is for.
+
+    Args:
+        fresh: the moment since which it must have been heard of, milliseconds UTC.
+    """
     if need.pool.startswith("batch:"):
         return "the build wants new ones (--force-new-workers)"
     if row.batch_id is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from clx.db.clock import now_ms
@@ -14,7 +15,7 @@ from clx.workers.identity import is_stopped, pid_of
 from clx.workers.kinds import KINDS
 from clx.workers.roster import Member, roster
 from clx.workers.service_state import state_of, supervisor_lives
-from clx.workers.services import start_command, stop_command, supervisor_log
+from clx.workers.services import service_workers, start_command, stop_command, supervisor_log
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 
@@ -104,9 +105,21 @@ def _unkept(database: Database) -> list[str]:
     if is_stopped(state.supervisor):
         pid = pid_of(state.supervisor)
         return [f"The supervisor of the services is stopped: no worker is replaced. Type: kill -CONT {pid}, or: {end}"]
-    return [
-        f"No more {detail['type']} workers are started as services. {detail['fact']} ({log}). Type: {again}"
+    given_up = {
+        detail["type"]: detail["fact"]
         for _, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at)
+    }
+    there = Counter((row.type, row.pool) for row in service_workers(database))
+    return [
+        *(
+            f"No more {type_} workers are started as services. {fact} ({log}). Type: {again}"
+            for type_, fact in given_up.items()
+        ),
+        *(
+            f"{there[each.key]} of {each.count} {each.type} worker(s) run as services; more are tried ({log})."
+            for each in state.wanted
+            if there[each.key] < each.count and each.type not in given_up
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,8 @@ def _notes() -> Path:
 
 
 def _note_path(database: Path) -> Path:
-    return _notes() / f"{hashlib.sha256(str(database).encode()).hexdigest()[:16]}.json"
+    """One note per file, by whatever path it is named."""
+    return _notes() / f"{hashlib.sha256(os.path.realpath(database).encode()).hexdigest()[:16]}.json"
 
 
 def note_for_user(database: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.course.courses import Course
 from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.workers import WorkerRow, WorkerTable
@@ -204,6 +205,21 @@ def test_stop_removes_what_killed_workers_left(scene: Scene) -> None:
     scene.clx("stop-services")
     assert not list((scene.state / "work").rglob("*"))
     assert_nothing_left(scene)
+
+
+def test_database_has_one_note_by_whatever_path_it_is_named(scene: Scene, tmp_path: Path) -> None:
+    """Other directories' commands name it once; its own directory's do not, under no name."""
+    link, empty = tmp_path / "link", tmp_path / "empty"
+    link.symlink_to(scene.course.root)
+    empty.mkdir()
+    start(scene, "--db-path", str(link / ".clx" / "jobs.db"))
+    start(scene)
+    other = Scene(Course(empty), empty / ".clx" / "jobs.db")
+    assert other.json("workers", "list")["services_elsewhere"] == [str(scene.database)]
+    assert Scene(Course(link), scene.database).json("workers", "list")["services_elsewhere"] == []
+    scene.clx("stop-services", "--db-path", str(link / ".clx" / "jobs.db"))
+    notes = Path(os.environ["XDG_STATE_HOME"]).rglob("services/*.json")
+    assert [note for note in notes if str(tmp_path) in note.read_text(encoding="utf-8")] == []
 
 
 def test_status_warns_of_a_supervisor_that_is_gone(scene: Scene) -> None:

@@ -6,16 +6,19 @@ same bytes in subprocesses and in containers.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import distributions
 from pathlib import Path
@@ -24,8 +27,8 @@ from typing import Any
 import clx
 from clx import __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
-from clx.workers.executors.docker_engine import connect, engine_errors
-from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, find
+from clx.workers.executors.docker_engine import connect, engine_errors, where_possible
+from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, Image, find
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.tools.finding import cache_root
 from clx.workers.tools.install import install
@@ -33,16 +36,21 @@ from clx.workers.tools.pins import PINS
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"
+STAGE_LABEL = "clx.stage"
+"""What the Dockerfiles call the images of their first stage; the worker's image does not inherit it."""
 EXTRAS = {"notebook": "notebook", "plantuml": "diagrams", "drawio": "diagrams"}
 """Worker type → the extra of CLX that its image holds."""
 _TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawio-math")}
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONFLICT = re.compile("conflicting dependencies|Invalid requirement|No matching distribution")
+_STEP = re.compile(r"^ ---> ([0-9a-f]{12})$", re.MULTILINE)
 _SCRATCH = "clx-image-"
 _OWNER = "owner"
 _BUILD_LIMIT = 1800.0
 """Seconds one step of a build may be silent."""
+_STAGE_AGE = 3600.0
+"""Seconds after which a stage is no more of a build that goes on beside this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,9 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         if recipe.fetch:
             _fetch(context / "packages", report)
         report(f"building {recipe.tag} on {recipe.base}")
-        _build(client, recipe, context, digest)
+        before = find(client, recipe.tag)
+        used = _build(client, recipe, context, digest)
+        where_possible(partial(_remove_replaced, client, recipe, before, used))
     return True
 
 
@@ -204,7 +214,14 @@ def _tools(recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
         tool = install(name, report)
         # the cache holds one directory per tool and version; the entry is that directory or a file in it
         home = tool.path if tool.path.is_dir() else tool.path.parent
-        shutil.copytree(home, folder / name / tool.version)
+        shutil.copytree(home, folder / name / tool.version, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> str:
+    """Copy a file, its time in whole seconds: registries keep no more, and Java's class archive knows the jar by it."""
+    shutil.copy2(source, target)
+    os.utime(target, (int(Path(source).stat().st_mtime),) * 2)
+    return target
 
 
 def _digest(context: Path, recipe: Recipe, client: Any) -> str:
@@ -240,7 +257,8 @@ def pip_reason(said: str) -> str:
     return found[-1].removeprefix("ERROR: ") if found else "it said nothing"
 
 
-def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
+def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> set[str]:
+    """Build it; returns the short ids of the images that its steps made or took from the engine's cache."""
     arguments = {"BASE_IMAGE": recipe.base, "PIP_OPTIONS": "--no-index" if recipe.fetch else ""}
     labels = {TYPE_LABEL: recipe.type, VERSION_LABEL: __version__, CONTEXT_LABEL: digest}
     said: list[str] = []
@@ -257,6 +275,25 @@ def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> None:
         why = pip_reason("".join(said))
         fact = f"pip install failed: {why}" if "pip install" in failed else f"{failed} {why}"
         raise EngineError(f"{recipe.tag} was not built: {fact}", _after_failure(client, recipe, failed))
+    return set(_STEP.findall("".join(said)))
+
+
+def _remove_replaced(client: Any, recipe: Recipe, before: Image | None, used: set[str]) -> None:
+    """Remove what earlier builds left without a name: the image that had it, and old stages that this one did not use.
+
+    An image that a worker still runs in stays, and so does one that has another name.
+    """
+    wanted = {"dangling": True, "label": f"{STAGE_LABEL}={recipe.type}"}
+    stages = [each for each in client.api.images(filters=wanted) if each["Created"] < time.time() - _STAGE_AGE]
+    left = [each["Id"] for each in stages if each["Id"].removeprefix("sha256:")[:12] not in used]
+    if before and not _is_named(client.api.inspect_image(before.id)):
+        left.append(before.id)
+    for each in left:
+        where_possible(partial(client.api.remove_image, each))
+
+
+def _is_named(image: Mapping[str, Any]) -> bool:
+    return bool(image["RepoTags"] or image["RepoDigests"])
 
 
 def _after_failure(client: Any, recipe: Recipe, failed: str) -> str:

@@ -11,7 +11,13 @@ from clx.workers.executors.docker_engine import engine_errors, is_conflict
 
 LABEL = "clx.network"
 _making = threading.Lock()
-_BUILT_IN = frozenset({"none", "host", "bridge"})
+_BUILT_IN = frozenset({"none", "host", "bridge", "default"})
+_CORRECT = "Correct docker.network: the name of a network that is there or can be made, or none."
+
+
+def _is_given(name: str) -> bool:
+    """Whether the engine has it anyway, or it is that of another container."""
+    return name in _BUILT_IN or name.startswith("container:")
 
 
 def ensure_network(client: Any, name: str) -> None:
@@ -20,7 +26,7 @@ def ensure_network(client: Any, name: str) -> None:
     Raises:
         EngineError: the engine refuses to make it.
     """
-    if name in _BUILT_IN:
+    if _is_given(name):
         return
     with _making, engine_errors(f"look for the network {name}"):
         if not _find(client, name):
@@ -36,7 +42,7 @@ def _make(client: Any, name: str) -> None:
             client.api.create_network(name, labels={LABEL: "1"}, check_duplicate=True)
     except EngineError as error:
         if not is_conflict(error):  # another process was faster
-            raise
+            raise EngineError(error.fact, error.next_step or _CORRECT) from error
 
 
 def _drop_twins(client: Any, name: str) -> None:
@@ -51,7 +57,7 @@ def _drop_twins(client: Any, name: str) -> None:
 
 def drop_network(client: Any, name: str) -> None:
     """Remove the network *name* if CLX made it and nobody uses it."""
-    if name not in _BUILT_IN:
+    if not _is_given(name):
         for network in _find(client, name):
             _remove_own(network)
 

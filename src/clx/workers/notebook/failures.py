@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
+from clx.workers.container import IMAGE_VARIABLE
 
 if TYPE_CHECKING:
     from clx.workers.notebook.execution import CellFailed
@@ -78,9 +80,12 @@ def _next_step(failed: CellFailed) -> str:
         return _NEXT_STEPS[failed.kind]
     missing = _NO_MODULE.match(failed.evalue)
     if missing and failed.ename == "ModuleNotFoundError":
-        name = missing[1].partition(".")[0]
-        return (
-            f"Type `pip install {_DISTRIBUTIONS.get(name, name)}` for the interpreter of notebook.python; "
-            "a module of the course lies beside the deck."
+        module = missing[1].partition(".")[0]
+        package = _DISTRIBUTIONS.get(module, module)
+        how = (
+            f"Put {package} into a requirements file and type: clx docker build notebook --requirements FILE"
+            if IMAGE_VARIABLE in os.environ
+            else f"Type `pip install {package}` for the interpreter of notebook.python"
         )
+        return f"{how}; a module of the course lies beside the deck."
     return _BY_NAME.get(failed.ename, _NEXT_STEPS["error"])
