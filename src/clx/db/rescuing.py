@@ -99,8 +99,9 @@ class Rescuing(Lookup):
         """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
         begun = time.monotonic()
         try:
-            self._write("look", lambda _connection, _bells: None)
+            self.database.require_writable()
         except (DatabaseBusyError, DatabaseFullError):
+            self.doubt_leases()
             return False
         return time.monotonic() - begun <= HELD_UP
 
