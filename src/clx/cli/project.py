@@ -55,7 +55,7 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     """
     path = database_path(resolved, option)
     if not path.exists():
-        from clx.workers.services import require_no_services
+        from clx.workers.service_stop import require_no_services
 
         require_no_services(path)
         if not _was_typed():

@@ -88,7 +88,7 @@ def _note(text: str) -> None:
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
     from clx.cli.roster import worker_document
-    from clx.workers.services import stop_command
+    from clx.workers.service_state import stop_command
 
     if format_ == "json":
         document = {
@@ -177,7 +177,7 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     log_to_terminal(verbose=verbose)
     from clx.cli.project import database_path, open_to_change
     from clx.errors import DatabaseBusyError, DatabaseError
-    from clx.workers.services import stop_services
+    from clx.workers.service_stop import stop_services
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, db_path)
@@ -205,7 +205,7 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
 def _name_others(path: Path, db_path: Path | None) -> None:
     """Nothing ran here: perhaps the services of another database were meant."""
     from clx.cli.project import services_elsewhere
-    from clx.workers.services import stop_command
+    from clx.workers.service_state import stop_command
 
     for each in services_elsewhere(path, db_path):
         click.echo(f"Services run on another database: {stop_command(each)}")
@@ -220,7 +220,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     from clx.db.database import state_directory
     from clx.workers.executors import remove_of_missing
     from clx.workers.service_notes import forget_for_user
-    from clx.workers.services import stop_without_database
+    from clx.workers.service_stop import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

@@ -14,8 +14,14 @@ from clx.settings.schema import JobsSettings
 from clx.workers.identity import is_stopped, pid_of
 from clx.workers.kinds import KINDS
 from clx.workers.roster import Member, roster
-from clx.workers.service_state import state_of, supervisor_lives
-from clx.workers.services import service_workers, start_command, stop_command, supervisor_log
+from clx.workers.service_state import (
+    service_workers,
+    start_command,
+    state_of,
+    stop_command,
+    supervisor_lives,
+    supervisor_log,
+)
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from clx.db.database import state_directory
+from clx.db.database import Database, state_directory
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.kept import Wanted
+from clx.workers.kinds import KINDS
 
 STATE_FILE = "worker-state.json"
+SERVICE = "services"
+"""What service workers name as the service they belong to, and the doorbell of their supervisor."""
 
 
 class ServiceState(msgspec.Struct):
@@ -106,6 +111,41 @@ def state_of(database: Path) -> ServiceState | None:
     return state if is_of(state, database) else None
 
 
+def lives(identity: str) -> bool:
+    """Whether a process of this machine runs; one that cannot be judged from here does not count."""
+    return is_ours_to_judge(identity) and not is_gone(identity)
+
+
 def supervisor_lives(state: ServiceState | None) -> bool:
     """Whether the supervisor named in the state runs on this machine; false after a reboot."""
-    return state is not None and is_ours_to_judge(state.supervisor) and not is_gone(state.supervisor)
+    return state is not None and lives(state.supervisor)
+
+
+def supervisor_log(state_dir: Path) -> Path:
+    """Where a supervisor's own output goes."""
+    return state_dir / "logs" / "supervisor.log"
+
+
+def service_workers(database: Database) -> list[WorkerRow]:
+    """The live service workers that take jobs."""
+    return [
+        row
+        for row in WorkerTable(database).list()
+        if row.service is not None and row.state != "stopping" and not row.is_gone()
+    ]
+
+
+def start_command(state: ServiceState) -> str:
+    """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
+    counts = dict.fromkeys(KINDS, 0)
+    for each in state.wanted:
+        counts[each.type] = counts.get(each.type, 0) + each.count
+    options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
+    contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
+    mode = " --workers docker" if contained else ""
+    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
+
+
+def stop_command(path: Path) -> str:
+    """What to type to stop the services of a database."""
+    return f"clx stop-services --db-path {shlex.quote(str(path))}"

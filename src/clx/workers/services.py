@@ -8,14 +8,11 @@ not undo each other's work; ``services-state`` only while the file is read and w
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,47 +20,38 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseError, UsageError, WorkerStartupError
+from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
-from clx.settings.schema import Settings
 from clx.workers.contained import strike_off_ended
 from clx.workers.crew import last_line, strike_off_dead
 from clx.workers.identity import (
-    foreign_owner,
-    is_gone,
-    is_ours_to_judge,
     is_stopped,
-    kill_group,
-    open_process,
     pid_of,
-    send_signal,
 )
 from clx.workers.kept import Wanted, wanted_of
-from clx.workers.kinds import KINDS
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
-from clx.workers.service_notes import forget_for_user, note_for_user
+from clx.workers.service_notes import note_for_user
 from clx.workers.service_state import (
-    STATE_FILE,
+    SERVICE,
     ServiceState,
     is_of,
+    lives,
     locked,
     read_state,
+    service_workers,
     state_of,
+    stop_command,
     supervisor_lives,
+    supervisor_log,
     update_state,
 )
+from clx.workers.service_stop import SUPERVISOR_STOPS_IN, end_all
 
-SERVICE = "services"
-"""What service workers name as the service they belong to, and the doorbell of their supervisor."""
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
 _ANSWERS_IN = 15.0  # seconds a supervisor has to take notice: starting containers can keep it that long
 _PROBE = 3.0  # seconds between two looks whether the database can be written while workers are awaited
-_SUPERVISOR_STOPS_IN = 5.0  # seconds beyond the workers' time before the supervisor counts as hung
-
-
-# -- starting -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +113,7 @@ def start_services(
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         supervised = supervisor_lives(old)
-        if old is not None and is_stopped(old.supervisor):
-            raise _no_answer(old, "is stopped")
-        if foreground and supervised:
-            raise UsageError(
-                f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
-            )
-        known = old.wanted if old and supervised else _of_living(old, before)
-        state = ServiceState(
-            str(database.path),
-            supervisor=old.supervisor if old and supervised else "",
-            wanted=_merged(known, wanted),
-            workers=old.workers if old else [],
-            started_at=now_ms(),
-        )
+        state = _with(wanted, database, old, before, foreground=foreground)
         update_state(database.state_dir, lambda _: state)
         note_for_user(database.path)
         if foreground:
@@ -153,6 +128,36 @@ def start_services(
         return Started(there, [row.id for row in there if row.id not in known_ids], supervised)
 
 
+def _with(
+    wanted: Sequence[Wanted],
+    database: Database,
+    old: ServiceState | None,
+    before: Sequence[WorkerRow],
+    *,
+    foreground: bool,
+) -> ServiceState:
+    """What is to be there when the *wanted* workers join what the state file and the table know of.
+
+    Raises:
+        UsageError: the calling process is about to become the supervisor, and there is one.
+        WorkerStartupError: the supervisor there is does not answer.
+    """
+    supervised = supervisor_lives(old)
+    if old is not None and is_stopped(old.supervisor):
+        raise _no_answer(old, "is stopped")
+    if foreground and supervised:
+        raise UsageError(
+            f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
+        )
+    return ServiceState(
+        str(database.path),
+        supervisor=old.supervisor if old and supervised else "",
+        wanted=_merged(old.wanted if old and supervised else _of_living(old, before), wanted),
+        workers=old.workers if old else [],
+        started_at=now_ms(),
+    )
+
+
 def refuse_beside_another(database: Path) -> None:
     """One state directory serves one database's services: its files and locks are theirs.
 
@@ -163,7 +168,7 @@ def refuse_beside_another(database: Path) -> None:
     state = read_state(state_dir)
     if state is None or is_of(state, database):
         return
-    if supervisor_lives(state) or any(_lives(each) for each in state.workers):
+    if supervisor_lives(state) or any(lives(each) for each in state.workers):
         raise UsageError(
             f"Services of another database run from {state_dir}: {state.database}.",
             f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
@@ -207,15 +212,10 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
     return child
 
 
-def supervisor_log(state_dir: Path) -> Path:
-    """Where a supervisor's own output goes."""
-    return state_dir / "logs" / "supervisor.log"
-
-
 def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
     """Wait until every wanted worker has registered, and a supervisor that was started has taken over."""
     workers = next(iter(state.wanted)).settings.workers
-    limit = workers.startup_timeout * (workers.startup_retries + 1) + _SUPERVISOR_STOPS_IN
+    limit = workers.startup_timeout * (workers.startup_retries + 1) + SUPERVISOR_STOPS_IN
     began, probed = time.monotonic(), time.monotonic()
     database.doorbell.ring(SERVICE)
     with database.doorbell.listen("build") as bell:
@@ -283,19 +283,10 @@ def _complete(wanted: Sequence[Wanted], there: Sequence[WorkerRow]) -> bool:
     return all(sum(1 for row in there if (row.type, row.pool) == each.key) >= each.count for each in wanted)
 
 
-def service_workers(database: Database) -> list[WorkerRow]:
-    """The live service workers that take jobs."""
-    return [
-        row
-        for row in WorkerTable(database).list()
-        if row.service is not None and row.state != "stopping" and not row.is_gone()
-    ]
-
-
 def _undo(database: Database, old: ServiceState | None) -> None:
     """Leave what was there before: nothing, or the workers of *old*."""
     if old is None:
-        _stop(database, grace=1.0)
+        end_all(database, grace=1.0)
         return
 
     def undone(state: ServiceState | None) -> ServiceState:
@@ -304,196 +295,3 @@ def _undo(database: Database, old: ServiceState | None) -> None:
 
     update_state(database.state_dir, undone)
     database.doorbell.ring(SERVICE)
-
-
-# -- stopping -------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Stopped:
-    """What ``stop_services`` did.
-
-    Attributes:
-        workers: how many were ended.
-        left: workers of other machines that are not this one's to end.
-    """
-
-    workers: int = 0
-    left: list[WorkerRow] = field(default_factory=list)
-
-
-def stop_services(database: Database, *, timeout: float) -> Stopped:
-    """End the supervisor and every service worker; safe to call again and when nothing runs.
-
-    Args:
-        timeout: seconds workers have to finish their jobs; then the jobs are handed back, uncounted.
-
-    Raises:
-        UsageError: they are another user's; nothing was stopped.
-        DatabaseBusyError: the database is locked: their jobs could not be handed back, so nothing was stopped. Where
-            it was locked only while they ended, all have ended; the next call writes that down.
-    """
-    database.require_writable()
-    with locked(database.state_dir, "services"):
-        return _stop(database, grace=timeout)
-
-
-def _stop(database: Database, *, grace: float) -> Stopped:
-    from clx.workers.supervisor import end_services
-
-    before, state = service_workers(database), state_of(database.path)
-    _refuse_another_users(database.path, state, before)
-    settings = _end_supervisors(database.path, grace)
-    try:
-        left = end_services(database, settings, grace=grace)
-    except DatabaseBusyError:
-        if state is not None:
-            _end_named(database.path, state, settings, 0.0)
-        raise
-    _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
-    _forget(database.path)
-    return Stopped(len(before) - len(left), left)
-
-
-def stop_without_database(database: Path, *, timeout: float) -> int | None:
-    """End services whose job table is gone or cannot be read; all that is needed is the state file.
-
-    Args:
-        database: where the job table was.
-        timeout: seconds workers have to end.
-
-    Returns:
-        How many workers and supervisors were ended; None when no state file tells of any.
-    """
-    state_dir = state_directory(database)
-    if not (state_dir / STATE_FILE).exists():
-        return None
-    with locked(state_dir, "services"):
-        state = state_of(database)
-        if state is None:
-            if read_state(state_dir) is None:  # damaged
-                _forget(database)
-            return None
-        _refuse_another_users(database, state)
-        living = [each for each in {state.supervisor, *state.workers} if _lives(each)]
-        settings = _end_supervisors(database, timeout)
-        living += _end_named(Path(state.database), state, settings, timeout)
-        _forget(database)
-        return len(living)
-
-
-def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
-    """End the workers that the state file leads to, without the job table; returns the containers among them."""
-    _end_processes(state.workers, grace)
-    if all(each.mode != "docker" for each in state.wanted):
-        return []
-    from clx.workers.executors.docker_orphans import remove_services
-
-    return remove_services(database, settings)
-
-
-def require_no_services(database: Path) -> None:
-    """See that a job table that is not there has no services that still run.
-
-    Raises:
-        DatabaseError: it was removed under them; names them and how to end them.
-    """
-    state = state_of(database)
-    living = [each for each in (state.supervisor, *state.workers) if _lives(each)] if state else []
-    if living:
-        pids = ", ".join(str(pid_of(each)) for each in living)
-        raise DatabaseError(
-            f"The database {database} was removed, but its services still run: pid {pids}.",
-            f"End them: {stop_command(database)}",
-        )
-
-
-def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
-    """See that this user may end what there is, before anything is ended.
-
-    Raises:
-        UsageError: it is another user's.
-    """
-    identities = [state.supervisor, *state.workers] if state else []
-    for identity in [*identities, *(row.identity for row in rows)]:
-        if owner := foreign_owner(identity):
-            raise UsageError(
-                f"The services of {database} run as {owner}; only that user can stop them.",
-                f"Type: sudo -u {owner} {stop_command(database)}",
-            )
-
-
-def _lives(identity: str) -> bool:
-    return is_ours_to_judge(identity) and not is_gone(identity)
-
-
-def _end_processes(identities: Sequence[str], grace: float) -> None:
-    """End worker processes that no row leads to: SIGTERM, after *grace* and a moment SIGKILL."""
-    living = [each for each in identities if _lives(each)]
-    for each in living:
-        send_signal(each, signal.SIGTERM)
-    deadline = time.monotonic() + grace + 1.0
-    while any(_lives(each) for each in living) and time.monotonic() < deadline:
-        time.sleep(_LOOK / 4)
-    for each in living:
-        kill_group(each)
-
-
-def _forget(database: Path) -> None:
-    """Remove what told of services of *database*."""
-    state_dir = state_directory(database)
-    if update_state(state_dir, lambda now: None if is_of(now, database) else now) is None:
-        supervisor_log(state_dir).unlink(missing_ok=True)
-    forget_for_user(database)
-
-
-def _end_supervisors(database: Path, grace: float) -> Settings:
-    """End the supervisor, also one that is just starting; returns the settings it worked with."""
-    settings, state_dir = Settings(), state_directory(database)
-    deadline = time.monotonic() + _SUPERVISOR_STOPS_IN
-    while True:
-        state = read_state(state_dir)
-        if state is not None and not is_of(state, database):
-            return settings
-        settings = state.wanted[0].settings if state and state.wanted else settings
-        if state is not None and supervisor_lives(state):
-            update_state(state_dir, lambda now: now and msgspec.structs.replace(now, grace=grace))
-            _end_supervisor(state.supervisor, grace + _SUPERVISOR_STOPS_IN)
-        with locked(state_dir, "supervisor", wait=False) as nobody:
-            if nobody or time.monotonic() > deadline:
-                return settings
-        time.sleep(_LOOK / 4)
-
-
-def _end_supervisor(identity: str, seconds: float) -> None:
-    """SIGTERM, then SIGKILL when it has not ended in time."""
-    import select
-
-    descriptor = open_process(identity)
-    send_signal(identity, signal.SIGTERM)
-    send_signal(identity, signal.SIGCONT)  # one that was stopped would hear of nothing
-    try:
-        deadline = time.monotonic() + seconds
-        while not is_gone(identity) and time.monotonic() < deadline:
-            select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)
-        if not is_gone(identity):
-            send_signal(identity, signal.SIGKILL)
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def start_command(state: ServiceState) -> str:
-    """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
-    counts = dict.fromkeys(KINDS, 0)
-    for each in state.wanted:
-        counts[each.type] = counts.get(each.type, 0) + each.count
-    options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
-    contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
-    mode = " --workers docker" if contained else ""
-    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
-
-
-def stop_command(path: Path) -> str:
-    """What to type to stop the services of a database."""
-    return f"clx stop-services --db-path {shlex.quote(str(path))}"

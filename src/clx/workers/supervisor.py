@@ -30,8 +30,16 @@ from clx.workers.identity import is_ours_to_judge, process_identity
 from clx.workers.kept import KeptCrew
 from clx.workers.logs import logged
 from clx.workers.service_notes import forget_for_user
-from clx.workers.service_state import ServiceState, locked, read_state, supervisor_lives, update_state
-from clx.workers.services import SERVICE, service_workers, stop_command
+from clx.workers.service_state import (
+    SERVICE,
+    ServiceState,
+    locked,
+    read_state,
+    service_workers,
+    stop_command,
+    supervisor_lives,
+    update_state,
+)
 
 log = logging.getLogger("clx.supervisor")
 
