@@ -57,6 +57,11 @@ class Wanted(msgspec.Struct):
         return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image, image_id=self.image_id)
 
 
+def pause(first: float, failures: int) -> float:
+    """Seconds until the next start: doubled for each failure, of which there is no end while an engine is away."""
+    return min(_LONGEST_PAUSE, first * 2.0 ** min(failures, 10))
+
+
 def wanted_of(needs: Sequence[Need], settings: Settings) -> list[Wanted]:
     """*needs* with the settings that their workers are started with."""
     return [
@@ -134,7 +139,7 @@ class KeptCrew(Crew):
             if failures > self.settings.workers.startup_retries and each.key not in self._served:
                 self._give_up(each.key, error.fact, error.next_step)
             else:
-                self._not_before[each.key] = time.monotonic() + min(_LONGEST_PAUSE, 0.25 * 2**failures)
+                self._not_before[each.key] = time.monotonic() + pause(0.25, failures)
 
     def _look_after_engine(self, each: Wanted) -> None:
         """Remove what could not be removed while the container engine was away."""
@@ -187,7 +192,7 @@ class KeptCrew(Crew):
         if self._failures[key] > retries and not refused:
             self._give_up(key, fact, next_step)
         else:
-            self._not_before[key] = time.monotonic() + min(_LONGEST_PAUSE, 0.1 * 2 ** min(self._failures[key], 10))
+            self._not_before[key] = time.monotonic() + pause(0.1, self._failures[key])
 
     def _crashed(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
         now = time.monotonic()
@@ -202,7 +207,7 @@ class KeptCrew(Crew):
             fact = f"{often}, the last one: {tell(cause)}. Its last line: {last_line(tail)}"
             self._give_up(key, fact, f"See `clx workers logs {worker.worker_id}`; then start the services again.")
         elif len(crashes) > 1:
-            self._not_before[key] = now + min(_LONGEST_PAUSE, 0.25 * 2 ** (len(crashes) - 1))
+            self._not_before[key] = now + pause(0.25, len(crashes) - 1)
 
     def _give_up(self, key: Key, fact: str, next_step: str) -> None:
         """Start no more of this kind until somebody asks again."""
