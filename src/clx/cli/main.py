@@ -195,14 +195,17 @@ def wants_json(arguments: Sequence[str]) -> bool:
     words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if _command_of(words) == "build":
         return False
-    return "--format=json" in words or ("--format", "json") in pairwise(words)
+    return _asks_for_json(words, "--format")
 
 
 def wants_events(arguments: Sequence[str]) -> bool:
     """Whether a command line asks ``clx build`` for events, also one that cannot be parsed."""
-    asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
     quiet = "-q" in arguments or "--quiet" in arguments
-    return asked and not quiet and _command_of(arguments) == "build"
+    return _asks_for_json(arguments, "--progress") and not quiet and _command_of(arguments) == "build"
+
+
+def _asks_for_json(arguments: Sequence[str], option: str) -> bool:
+    return f"{option}=json" in arguments or (option, "json") in pairwise(arguments)
 
 
 def _command_of(arguments: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ class LeaseWatch:
         """The table took nothing for a while, nobody could renew: what is over at the next look may yet be renewed."""
         self._distrusted = True
 
-    def doubts(self, lease: Lease) -> bool:
+    def waited_out(self, lease: Lease) -> bool:
         """Whether the lease, where :meth:`over` says that it is over, was seen unrenewed for its whole length."""
         return lease in self._suspects
 

@@ -81,7 +81,7 @@ class Rescuing(Lookup):
             certain = overdue
             if time.monotonic() - begun > HELD_UP:  # as those were who would have renewed
                 self.doubt_leases()
-                certain = [lease for lease in overdue if self._watch.doubts(lease)]
+                certain = [lease for lease in overdue if self._watch.waited_out(lease)]
             return [
                 lease.job_id
                 for lease in certain
@@ -101,7 +101,6 @@ class Rescuing(Lookup):
         try:
             self.database.require_writable()
         except (DatabaseBusyError, DatabaseFullError):
-            self.doubt_leases()
             return False
         return time.monotonic() - begun <= HELD_UP
 

@@ -112,8 +112,8 @@ def start_services(
         strike_off_ended(database, wanted[0].settings.jobs)
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
-        supervised = supervisor_lives(old)
         state = _with(wanted, database, old, before, foreground=foreground)
+        supervised = bool(state.supervisor)
         update_state(database.state_dir, lambda _: state)
         note_for_user(database.path)
         if foreground:
