@@ -14,9 +14,11 @@
     ├── DatabaseError       4    the job table cannot be used
     │   ├── DatabaseBusyError    locked beyond the retry limit
     │   ├── DatabaseFullError    no space left
+    │   ├── DatabaseInUseError   opened by open() in a program that uses it
     │   └── DatabaseCorruptError damaged, or not a CLX database
     ├── ArtifactError       1    an artifact is missing or damaged
     ├── OutputError         1    the output tree cannot be written
+    ├── Cancelled           1    raised by a job's function: it heeds that it was asked to end
     ├── JobError            1    a job failed
     │   └── ConversionError      … because of what is in its inputs
     ├── QueueError          2    the queue was asked for something that cannot be
@@ -129,6 +131,19 @@ class DatabaseFullError(DatabaseError):
     """The database cannot grow: no space left."""
 
 
+class DatabaseInUseError(DatabaseError, PermissionError):
+    """A program opens the file of a database that it uses: closing it would drop its own locks."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is a database that this program uses: closing another handle on it would drop its locks.",
+            'Look by queue.sql("SELECT …") or sqlite3.connect, copy by queue.backup(FILE) or `clx db backup FILE`.',
+        )
+
+    def __str__(self) -> str:
+        return ClxError.__str__(self)
+
+
 class DatabaseCorruptError(DatabaseError):
     """The file is damaged or not a CLX database; nothing was touched."""
 
@@ -139,6 +154,13 @@ class ArtifactError(ClxError):
 
 class OutputError(ClxError):
     """A file of the output tree cannot be written."""
+
+
+class Cancelled(ClxError):
+    """Raised by the function of a job: the job ends as cancelled, not as failed."""
+
+    def __init__(self, fact: str = "The job was cancelled.", next_step: str = "") -> None:
+        super().__init__(fact, next_step)
 
 
 class JobError(ClxError):

@@ -37,6 +37,11 @@ _BROKEN = {
         "UPDATE jobs SET state = 'failed', error = '{}', lease_until = NULL, finished_at = 1 WHERE id = 2"
     ),
     "a batch counts other jobs than those it waits for": "UPDATE batches SET pending = 2",
+    "a job waits behind one that has ended": "UPDATE jobs SET after_id = 1, waits_for = 2 WHERE id = 3",
+    "the payload of a job is no JSON object": "UPDATE jobs SET payload = '[1]' WHERE id = 3",
+    "what a job left is no JSON": "UPDATE jobs SET progress = '{' WHERE id = 2",
+    "what a run left is no JSON": "UPDATE runs SET cause = '{'",
+    "a kept result is no JSON": "INSERT INTO results VALUES ('k', 't', 'NaN', 1, 1)",
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
@@ -73,7 +78,6 @@ def _told(queue: Queue) -> dict[str, facts.Fact]:
 @pytest.mark.parametrize(
     ("name", "threshold", "value"),
     [
-        ("SQLite", "WAL_RESET_FIXED", (99, 0, 0)),
         ("file system", "kind", lambda _path: "nfs4"),
         ("free space", "_LITTLE", 1 << 62),
         ("write-ahead log", "_LONG_LOG", -1),

@@ -21,7 +21,20 @@ _RULES = {
     "a job waits for another number of jobs than it needs": """
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id
-           WHERE d.job_id = j.id AND n.state <> 'succeeded')""",
+           WHERE d.job_id = j.id AND n.state <> 'succeeded') + (j.after_id IS NOT NULL)""",
+    "a job waits behind one that has ended": """
+        SELECT j.id FROM jobs j LEFT JOIN jobs first ON first.id = j.after_id
+        WHERE j.state = 'queued' AND j.after_id IS NOT NULL
+          AND coalesce(first.state, '') NOT IN ('queued', 'running')""",
+    "the payload of a job is no JSON object": """
+        SELECT id FROM jobs WHERE NOT json_valid(payload) OR json_type(payload) <> 'object'""",
+    "what a job left is no JSON": """
+        SELECT id FROM jobs WHERE NOT (json_valid(coalesce(progress, '0')) AND json_valid(coalesce(result, '0'))
+          AND json_valid(coalesce(error, '0')))""",
+    "what a run left is no JSON": """
+        SELECT job_id FROM runs WHERE NOT (json_valid(coalesce(error, '0')) AND json_valid(coalesce(cause, '0')))""",
+    "a kept result is no JSON": """
+        SELECT key FROM results WHERE NOT json_valid(result)""",
     "a job waits for one that will never succeed": """
         SELECT j.id FROM jobs j JOIN dependencies d ON d.job_id = j.id JOIN jobs n ON n.id = d.needs_id
         WHERE j.state = 'queued' AND n.state IN ('failed', 'cancelled')""",

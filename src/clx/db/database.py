@@ -7,30 +7,37 @@ with BUSY_SNAPSHOT whatever the timeout. The COMMIT is the acknowledgement.
 from __future__ import annotations
 
 import os
+import random
+import shlex
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from clx.db.checkpoint import Checkpointer
+from clx.db.connect import Connector
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
+from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, read_any_text, translate
+from clx.db.guard import File, file_number
 from clx.db.held import Held, is_inherited
-from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
+from clx.db.place import Folder, Place
+from clx.errors import DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any] | Sequence[Any]
 
-REVISION = "0002"
+REVISION = "0003"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
-_BUSY_ATTEMPTS = 4
-_JOURNAL_MODES = ("wal", "delete", "keep", None)
+_WRITES_WAIT = 5
+"""So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
 
 
 def state_directory(database: Path) -> Path:
@@ -62,11 +69,6 @@ def prepare_state_directory(database: Path) -> Path:
     return state
 
 
-def _busy_timeout(journal_mode: str | None) -> float:
-    """Seconds to wait for somebody else's lock; in DELETE mode it is not passed on fairly: 19 s were measured."""
-    return 60.0 if journal_mode == "delete" else 10.0
-
-
 class Database:
     """One job table file.
 
@@ -74,7 +76,7 @@ class Database:
         path: the SQLite file.
         journal_mode: ``wal`` or ``delete`` (REQ-4.1); ``keep`` leaves the file as it is; None does too, and makes a
             new one ``wal``.
-        busy_timeout: seconds to wait for somebody else's lock before an attempt counts as failed;
+        busy_timeout: seconds a read waits for somebody else's lock, a write five times as long;
             None: 10, or 60 in DELETE mode, where waiting is not fair.
         readonly: never create, migrate or write.
 
@@ -89,21 +91,20 @@ class Database:
         busy_timeout: float | None = None,
         readonly: bool = False,
     ) -> None:
-        self.path = path.absolute()
-        self.readonly = readonly
-        self.state_dir = state_directory(self.path)
-        if journal_mode not in _JOURNAL_MODES:
-            raise UsageError(f'"{journal_mode}" is no journal mode.', "Possible here: wal, delete, keep.")
         if "\0" in str(path):
             raise UsageError("The path of a database holds a NUL character.", "Name another file.")
-        self._journal_mode = journal_mode
-        self._busy_timeout = busy_timeout
+        self.path = _resolved(path)
+        self.readonly = readonly
+        self.state_dir = state_directory(self.path)
+        self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
-        self._file: tuple[int, int] | None = None
+        self._file: File | None = None
+        self._folder: Folder | None = None
+        self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
         self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
 
     @classmethod
@@ -130,26 +131,36 @@ class Database:
         except BaseException:
             database.close()
             raise
-        database._file = _file_number(database.path)
+        database._file = file_number(database.path)
         return database
 
     def is_in_place(self) -> bool:
-        """Whether the file that was opened is still the one of that name; what is written to another is lost."""
+        """Whether the files that were opened are still those of their names; what is written to others is lost."""
         from clx.db.filesystem import lost_log
 
-        return self._file is None or (_file_number(self.path) == self._file and not lost_log(self.path))
+        return self._file is None or (self._is_kept() and not lost_log(self.path))
 
     def require_in_place(self) -> None:
-        """See that what has just been committed is in the file of that name: the cheap half of :meth:`is_in_place`.
+        """See that what has just been committed is in the files of those names: the cheap half of :meth:`is_in_place`.
 
         Raises:
-            DatabaseError: it was removed or replaced.
+            DatabaseError: one was removed or replaced.
         """
-        if self._file is not None and _file_number(self.path) != self._file:
-            raise DatabaseError(
-                f"{self.path} was removed or replaced while it was used; what is written to it now is lost.",
-                "Start this program again: it makes or finds the file of that name.",
-            )
+        if self._file is not None and not self._is_kept():
+            raise self._removed()
+
+    def _removed(self) -> DatabaseError:
+        return DatabaseError(
+            f"{self.path} or its write-ahead log was removed or replaced while it was used; what is written to it now "
+            "is lost.",
+            "Start this program again: it makes or finds the file of that name.",
+        )
+
+    def _is_kept(self) -> bool:
+        held: Held | None = getattr(self._local, "held", None)
+        if held is None or held.place is None or self._folder is None:
+            return file_number(self.path) == self._file
+        return held.place.is_kept(self._folder)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -171,13 +182,22 @@ class Database:
         return held
 
     def _new_connection(self) -> Held:
-        if is_inherited(_file_number(self.path)):
+        if is_inherited(file_number(self.path)):
             raise DatabaseError(
                 f"{self.path} was open in the process that this one was forked from; no locks hold after that.",
                 "Fork before the database is opened, or start processes by spawn.",
             )
-        connection = self._connect()
-        return Held(connection, _file_number(self.path))
+        if self._file is not None and file_number(self.path) != self._file:
+            raise self._removed()
+        connection = self._connector.connect(first=self._file is None)
+        held = Held(connection, file_number(self.path))
+        if self._folder is None:
+            self._folder = Folder(self.path.parent)
+        held.place = Place(self.path, self._file or held.file, logs=self._connector.logs)
+        return held
+
+    def _connect_for_gate(self) -> Held:
+        return Held(self._connector.connect_for_gate(), file_number(self.path))
 
     def _open(self, held: Held) -> Any:
         """The connection, seen under its lock to be open and to stay so."""
@@ -185,70 +205,10 @@ class Database:
             raise _closed(self.path)
         return held.connection
 
-    def _connect(self) -> Any:
-        # once opened it is never made anew: a thread that comes late must not bring a removed file back
-        mode = "ro" if self.readonly else "rwc" if self._file is None else "rw"
-        uri = f"{self.path.as_uri()}?mode={mode}"
-        timeout = _busy_timeout(self._journal_mode) if self._busy_timeout is None else self._busy_timeout
-        connection = None
-        try:
-            connection = driver.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA foreign_keys = ON")
-            if not self.readonly:
-                self._set_journal(connection)
-            return connection
-        except driver.Error as error:
-            if connection is not None:
-                connection.close()
-            raise translate(error, self.path, reading=self.readonly) from error
-
-    def _set_journal(self, connection: Any) -> None:
-        found = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        wanted = self._journal_mode or ("wal" if self._is_new(connection) else "keep")
-        if wanted not in ("keep", found):
-            found = self._switch_journal(connection, found, wanted)
-        if found == "wal" and self._file is None:
-            self._refuse_network()
-        # without a write-ahead log only FULL survives a power failure
-        connection.execute(f"PRAGMA synchronous = {'NORMAL' if found == 'wal' else 'FULL'}")
-        if self._busy_timeout is None:
-            connection.execute(f"PRAGMA busy_timeout = {int(1000 * _busy_timeout(found))}")
-
-    def _is_new(self, connection: Any) -> bool:
-        return self._file is None and connection.execute("PRAGMA page_count").fetchone()[0] == 0
-
-    def _refuse_network(self) -> None:
-        from clx.db.filesystem import refuse_network
-
-        refuse_network(self.path)
-
-    def _switch_journal(self, connection: Any, found: str, wanted: str) -> str:
-        """Change the file's journal mode, which needs everybody else out; returns the mode then in force."""
-        if wanted == "wal":
-            self._refuse_network()
-        try:
-            return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
-        except driver.Error as error:
-            if error_name(error) not in BUSY:
-                raise
-            if wanted == "wal":  # others use it without a log: slower, but right for everybody
-                return found
-            raise DatabaseBusyError(
-                f"{self.path} is in WAL mode, used by {self._holders(connection)}, and cannot be changed to DELETE.",
-                'Stop them (clx stop-services, clx workers list), or keep WAL: database.journal_mode = "wal".',
-            ) from error
-
-    def _holders(self, connection: Any) -> str:
-        from clx.db.filesystem import holders
-
-        try:
-            rows = connection.execute(
-                "SELECT 'worker #' || id || ' (' || type || ', ' || mode || ', pid ' || pid || ')' FROM workers "
-                "WHERE ended_at IS NULL UNION ALL SELECT 'the build of pid ' || pid FROM batches WHERE state = 'live'"
-            ).fetchall()
-        except driver.Error:
-            rows = []
-        return ", ".join(row[0] for row in rows) or holders(self.path)
+    @property
+    def patience(self) -> float:
+        """Seconds a read waits for somebody else's lock; a write waits five times as long."""
+        return self._connector.patience
 
     def journal_mode(self) -> str:
         """The journal mode in force: ``wal`` or ``delete``."""
@@ -262,6 +222,9 @@ class Database:
         self._local = threading.local()
         for held in connections:
             held.close()
+        self._checkpointer.close()
+        if self._folder is not None:
+            self._folder.close()
         self.doorbell.close()
 
     def __enter__(self) -> Self:
@@ -272,34 +235,61 @@ class Database:
 
     # -- statements -------------------------------------------------------------------------------
 
+    @contextmanager
+    def waiting_until(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Within it this thread waits for the locks of others only until *is_over*, asked once a second."""
+        self._local.is_over = is_over
+        try:
+            yield
+        finally:
+            self._local.is_over = None
+
+    def _patiently(self, attempt: Callable[[], T], seconds: float) -> T:
+        """Try for *seconds*; SQLite waits only a slice of it at a time, so that signals are heard in between."""
+        ends = time.monotonic() + seconds
+        while True:
+            try:
+                return attempt()
+            except driver.OperationalError as error:
+                if error_name(error) in BUSY:
+                    is_over = getattr(self._local, "is_over", None)
+                    if time.monotonic() >= ends or (is_over is not None and is_over()):
+                        raise
+                elif not read_any_text(error, self._hold().connection):
+                    raise
+            time.sleep(random.uniform(0, 0.01))  # noqa: S311  (who waits must not do so in step)
+
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
-        held = self._hold()
         try:
-            with held.lock:
-                return self._open(held).execute(sql, params).fetchall()  # type: ignore[no-any-return]
+            return self.look(lambda connection: connection.execute(sql, params).fetchall())
         except UNBOUND as error:
             raise not_taken(error) from error
         except driver.Error as error:
             raise translate(error, self.path, reading=True) from error
 
+    def look(self, body: Callable[[Any], T]) -> T:
+        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+        held = self._hold()
+
+        def attempt() -> T:
+            with held.lock:
+                return body(self._open(held))
+
+        return self._patiently(attempt, self._connector.patience)
+
     def write(self, name: str, body: Callable[[Any], T]) -> T:
         """Run *body* in one writing transaction and return its value once it is committed.
 
         *body* gets the connection and may run again when the database was busy, so it must have no
-        other effects. *name* names the crash points around the COMMIT.
+        other effects. It begins when the lock is ours: a time that it compares or stores is taken in it.
+        *name* names the crash points around the COMMIT.
 
         Raises:
-            DatabaseError: as :func:`clx.db.driver.translate` names it.
+            DatabaseError: as :func:`clx.db.driver.translate` names it; or this thread is in the middle of a
+                transaction, and a signal handler, say, wants another.
         """
-        try:
-            return self._transaction(name, body)
-        except UNBOUND as error:
-            raise not_taken(error) from error
-        except driver.Error as error:
-            if error_name(error) not in BUSY:
-                raise translate(error, self.path) from error
-            return self._retry(name, body)
+        return self._write(name, body, _WRITES_WAIT * self._connector.patience)
 
     def require_writable(self) -> None:
         """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
@@ -307,8 +297,15 @@ class Database:
         Raises:
             DatabaseBusyError: another process keeps it locked.
         """
+        self._write("look", lambda _: None, self._connector.patience)
+
+    def _write(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
+        if self.readonly:
+            raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         try:
-            self._transaction("look", lambda _: None)
+            return self._patiently(lambda: self._transaction(name, body), seconds)
+        except UNBOUND as error:
+            raise not_taken(error) from error
         except driver.Error as error:
             raise translate(error, self.path) from error
 
@@ -316,6 +313,7 @@ class Database:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
+            self._refuse_within(connection)
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
                 connection.execute("BEGIN IMMEDIATE")
                 value = body(connection)
@@ -325,23 +323,17 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._checkpointer.committed(held)
         crash_point(f"{name}.after_commit")
         return value
 
-    def _retry(self, name: str, body: Callable[[Any], T]) -> T:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: error_name(error) in BUSY),
-            stop=stop_after_attempt(_BUSY_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.1, max=2.0),
-            reraise=True,
-        )
-        try:
-            value: T = retrying(self._transaction, name, body)
-            return value
-        except driver.Error as error:
-            raise translate(error, self.path) from error
+    def _refuse_within(self, connection: Any) -> None:
+        """A signal handler, a finalizer or a log handler came in the middle: undoing its work would undo ours too."""
+        if connection.in_transaction:
+            raise DatabaseError(
+                f"This thread is in the middle of a transaction of {self.path}.",
+                "Let a signal handler or finalizer leave word, and use the queue afterwards.",
+            )
 
     @contextmanager
     def snapshot(self) -> Iterator[Any]:
@@ -349,6 +341,7 @@ class Database:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
+            self._refuse_within(connection)
             try:
                 connection.execute("BEGIN")
                 yield connection
@@ -356,14 +349,13 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")  # it only read
 
-    def data_version(self) -> int | None:
-        """A number that changes when another connection commits; None when the file was locked."""
-        try:
-            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
-        except driver.Error as error:
-            if error_name(error) in BUSY:
-                return None
-            raise translate(error, self.path) from error
+    def checkpoint(self) -> bool | None:
+        """Copy the write-ahead log back into the database, as far as readers let it.
+
+        Returns:
+            Whether that was everything; None where somebody writes just now, or there is no log.
+        """
+        return self._checkpointer.run(self.connection()) if self._connector.logs else None
 
     # -- schema -----------------------------------------------------------------------------------
 
@@ -374,11 +366,17 @@ class Database:
             DatabaseCorruptError: it is neither.
         """
         try:
-            mode = self.path.stat().st_mode
+            found = self.path.stat()
+            mode, names = found.st_mode, found.st_nlink
         except FileNotFoundError:
             return
         if not stat.S_ISREG(mode):
             raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
+        if names > 1:  # the log lies beside each name: two programs by two names overwrite each other (SQLite, 2.5)
+            raise DatabaseError(
+                f"{self.path} has {names} names (hard links); who comes by another does not see what this one writes.",
+                f"Remove the others: find / -xdev -samefile {shlex.quote(str(self.path))}",
+            )
         if self.readonly:
             return
         connection = None
@@ -452,9 +450,9 @@ def _of_something_else(path: Path) -> DatabaseCorruptError:
     return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
 
 
-def _file_number(path: Path) -> tuple[int, int] | None:
+def _resolved(path: Path) -> Path:
+    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them."""
     try:
-        found = os.stat(path)  # noqa: PTH116  (once a transaction: half the time)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return path.resolve()
+    except (OSError, RuntimeError):  # a ring of links: opening it tells
+        return path.absolute()

@@ -1,7 +1,8 @@
-"""Which SQLite library this process uses, and what its errors mean. One library per process.
+"""The SQLite library of this process, and what its errors mean.
 
-SQLite before 3.51.3 can lose a WAL reset under contention; the ``pysqlite3`` wheel carries a newer
-library than most systems, so it is preferred where it is installed and newer.
+It is the standard library's, for everybody: a second one in the same process (a wheel with a newer SQLite, say) does
+not know what the first has locked, and closing its look at the file drops those locks (sqlite.org/howtocorrupt.html,
+2.2.1). Pandas, SQLAlchemy, Django and Datasette come by the standard one.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from clx.errors import (
     UsageError,
 )
 
-WAL_RESET_FIXED = (3, 51, 3)
-"""First SQLite release without the WAL-reset race."""
+driver: Any = sqlite3
+"""The DBAPI module of this process."""
 
 
-def _choose() -> Any:
-    try:
-        from pysqlite3 import dbapi2
-    except ImportError:
-        return sqlite3
-    return dbapi2 if dbapi2.sqlite_version_info > sqlite3.sqlite_version_info else sqlite3
+def can_lose_a_reset(version: tuple[int, int, int]) -> bool:
+    """Whether that SQLite has the WAL-reset race: a checkpoint beside a writer that begins the log anew may lose pages.
+
+    Source: sqlite.org/wal.html, "the WAL-reset bug": 3.7.0 to 3.51.2 but for two releases it was mended in.
+    """
+    return version < (3, 51, 3) and not (3, 50, 7) <= version < (3, 51, 0) and not (3, 44, 6) <= version < (3, 45, 0)
 
 
-driver: Any = _choose()
-"""The DBAPI module of this process: ``pysqlite3.dbapi2`` or ``sqlite3``."""
+GUARDS_RESETS = can_lose_a_reset(sqlite3.sqlite_version_info)
+"""Whether checkpoints must keep writers out (:mod:`clx.db.checkpoint`)."""
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
 CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
@@ -55,6 +56,18 @@ def not_taken(error: BaseException) -> QueueError:
 def error_name(error: BaseException) -> str:
     """SQLite's own name of *error*, e.g. ``SQLITE_BUSY``; empty when it did not come from SQLite."""
     return getattr(error, "sqlite_errorname", "") or ""
+
+
+def read_any_text(error: BaseException, connection: Any) -> bool:
+    """Where *error* says that a text is no UTF-8, have *connection* read such texts too; false for other errors.
+
+    Only other programs write such rows. Python's own reader of UTF-8 is much faster, so it is given up only then.
+    """
+    # raised by the module itself, not by SQLite: it has no name
+    if connection.text_factory is not str or not str(error).startswith("Could not decode to UTF-8"):
+        return False
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return True
 
 
 def describe(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from clx.db.check import overdue
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.driver import WAL_RESET_FIXED, driver
+from clx.db.driver import GUARDS_RESETS, driver
 from clx.db.filesystem import NETWORK, kind
 
 _LITTLE = 200 << 20
@@ -48,14 +48,8 @@ def examine(path: Path, database: Database | None) -> list[Fact]:
 
 
 def _library() -> Fact:
-    version = driver.sqlite_version
-    fixed = driver.sqlite_version_info >= WAL_RESET_FIXED
-    return Fact(
-        "SQLite",
-        fixed,
-        f"{version} ({driver.__name__})" + ("" if fixed else ": a WAL reset can be lost under contention"),
-        "" if fixed else "pip install pysqlite3, or set database.journal_mode = delete",
-    )
+    guarded = " its WAL-reset race is kept out: CLX copies the log back while nobody writes" if GUARDS_RESETS else ""
+    return Fact("SQLite", True, f"{driver.sqlite_version} ({driver.__name__}){guarded and f';{guarded}'}")
 
 
 def _ground(path: Path) -> Iterator[Fact]:

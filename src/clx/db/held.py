@@ -6,14 +6,19 @@ import os
 import threading
 from typing import Any
 
-_OPEN: dict[Any, tuple[int, int] | None] = {}
+from clx.db import guard
+from clx.db.guard import File
+from clx.db.place import Place
+
+_OPEN: dict[Any, File | None] = {}
 """Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none
 of its parent's: closing one would undo what the parent is at, and wait for ever for a lock one of its threads held."""
-_inherited: set[tuple[int, int]] = set()
+_inherited: set[File] = set()
 """Files that the process this one was forked from had open: here SQLite believes to hold their locks already."""
 
 
 def _keep_in_child() -> None:
+    guard.forget()
     if _OPEN:
         import ctypes
 
@@ -26,7 +31,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep_in_child)
 
 
-def is_inherited(file: tuple[int, int] | None) -> bool:
+def is_inherited(file: File | None) -> bool:
     """Whether the process this one was forked from had that file open when it forked."""
     return file in _inherited
 
@@ -38,23 +43,33 @@ class Held:
         connection: the driver's.
         lock: held during every statement, so that nobody closes it meanwhile.
         closed: whether it is of no more use.
+        file: which file it is on; None for one in memory.
+        place: where its files are; None for one in memory.
+        changes: rows it had changed when the size of the log was last looked at.
     """
 
-    def __init__(self, connection: Any, file: tuple[int, int] | None) -> None:
+    def __init__(self, connection: Any, file: File | None) -> None:
         self.connection = connection
         self.lock = threading.RLock()
         self.closed = False
+        self.file = file
+        self.place: Place | None = None
+        self.changes = 0
         self._pid = os.getpid()
         _OPEN[connection] = file
+        if file is not None:
+            guard.watch(file)
 
     def close(self) -> None:
         """Close it, when nobody is in the middle of a statement; a parent's is left alone."""
         if os.getpid() != self._pid:
             return
         with self.lock:
-            self.closed = True
+            was_open, self.closed = not self.closed, True
             self.connection.close()
         _OPEN.pop(self.connection, None)
+        if was_open and self.file is not None:
+            guard.unwatch(self.file)
 
     def __del__(self) -> None:
         self.close()

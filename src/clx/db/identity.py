@@ -18,30 +18,40 @@ def _boot_and_namespace() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # no such file here; any other error may be over in a moment
         import psutil
 
         return f"{platform.node()}-{int(psutil.boot_time())}/0"
 
 
 def _start_time(pid: int) -> str | None:
-    """When the process started, in a form that never changes while it lives; None when it is gone."""
+    """When the process started, in a form that never changes while it lives; None when it is gone.
+
+    Raises:
+        OSError: nobody can tell at the moment: this process has too many files open, say. That is no sign of death.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
+    except (FileNotFoundError, ProcessLookupError):
+        if os.path.isdir("/proc/self"):  # noqa: PTH112
             return None
     import psutil
 
     try:
         return str(psutil.Process(pid).create_time())
-    except psutil.Error:
+    except psutil.NoSuchProcess:
         return None
+    except psutil.Error as error:
+        raise PermissionError(str(error)) from error
 
 
 def process_identity(pid: int | None = None) -> str:
-    """The identity of a living process, this one by default; empty when there is none with that pid."""
+    """The identity of a living process, this one by default; empty when there is none with that pid.
+
+    Raises:
+        OSError: nobody can tell at the moment.
+    """
     number = os.getpid() if pid is None else pid
     start = _start_time(number)
     return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
@@ -49,7 +59,10 @@ def process_identity(pid: int | None = None) -> str:
 
 def is_ours_to_judge(identity: str) -> bool:
     """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
-    return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+    try:
+        return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+    except OSError:
+        return False
 
 
 def is_gone(identity: str) -> bool:
@@ -61,7 +74,10 @@ def is_gone(identity: str) -> bool:
     if not is_ours_to_judge(identity):
         return False
     pid = int(identity.rsplit("/", 2)[1])
-    found = process_identity(pid)
+    try:
+        found = process_identity(pid)
+    except (OSError, IndexError):  # cannot be judged: no descriptors or memory left, an I/O error
+        return False
     return found != identity and not (found == "" and _is_hidden(pid))
 
 
@@ -79,15 +95,18 @@ def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
         return False
     import psutil
 
-    return seen_at < psutil.boot_time() * 1000
+    try:
+        return seen_at < psutil.boot_time() * 1000
+    except OSError:  # nobody can tell at the moment
+        return False
 
 
 def _is_hidden(pid: int) -> bool:
     """Whether there is such a process that this user may not look at (``hidepid``)."""
     try:
         os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:
+        return True
     return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
-from typing import Any
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -68,17 +67,18 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
 """One that did not succeed stays as long as what it took down with it, which may be tried again."""
 _OLD_WORKERS = """
-DELETE FROM workers WHERE ended_at < :cutoff
-  AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id)"""
-_OLD_EVENTS = (
-    "DELETE FROM worker_events WHERE at < :cutoff AND worker_id NOT IN (SELECT id FROM workers WHERE ended_at IS NULL)"
-)
-_OLD_BATCHES = (
-    "DELETE FROM batches WHERE finished_at < :cutoff AND NOT EXISTS "
-    "(SELECT 1 FROM batch_jobs w JOIN jobs j ON j.id = w.job_id "
-    "WHERE w.batch_id = batches.id AND j.state IN ('queued', 'running'))"
-)
-_OLD_RESULTS = "DELETE FROM results WHERE used_at < :cutoff AND key NOT IN (SELECT key FROM outputs)"
+DELETE FROM workers WHERE id IN (SELECT id FROM workers WHERE ended_at < :cutoff
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id) LIMIT :stride)"""
+_OLD_EVENTS = """
+DELETE FROM worker_events WHERE id IN (SELECT id FROM worker_events WHERE at < :cutoff
+  AND worker_id NOT IN (SELECT id FROM workers WHERE ended_at IS NULL) LIMIT :stride)"""
+_OLD_BATCHES = """
+DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE finished_at < :cutoff AND NOT EXISTS
+  (SELECT 1 FROM batch_jobs w JOIN jobs j ON j.id = w.job_id
+   WHERE w.batch_id = batches.id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
+_OLD_RESULTS = """
+DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
+  AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
 
 def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:
@@ -87,19 +87,23 @@ def prune(database: Database, policy: Policy, *, now: int | None = None) -> Prun
     abandoned = len(BatchTable(database).sweep(is_gone, now=at))
     jobs = _prune_jobs(database, policy, at)
 
-    def rest(connection: Any) -> Pruned:
-        ended = {"cutoff": int(at - policy.workers * _DAY)}
-        unused = {"cutoff": int(at - policy.results * _DAY)}
-        return Pruned(
-            jobs=jobs,
-            batches=connection.execute(_OLD_BATCHES, ended).rowcount,
-            workers=connection.execute(_OLD_WORKERS, ended).rowcount,
-            events=connection.execute(_OLD_EVENTS, ended).rowcount,
-            results=connection.execute(_OLD_RESULTS, unused).rowcount,
-            abandoned=abandoned,
-        )
+    ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
+    return Pruned(
+        jobs=jobs,
+        batches=_prune_all(database, _OLD_BATCHES, ended),
+        workers=_prune_all(database, _OLD_WORKERS, ended),
+        events=_prune_all(database, _OLD_EVENTS, ended),
+        results=_prune_all(database, _OLD_RESULTS, unused),
+        abandoned=abandoned,
+    )
 
-    return database.write("prune_rest", rest)
+
+def _prune_all(database: Database, delete: str, cutoff: int) -> int:
+    """Everything that *delete* finds, a stride at a time."""
+    removed, params = 0, {"cutoff": cutoff, "stride": _STRIDE}
+    while found := database.write("prune_rest", lambda connection: connection.execute(delete, params).rowcount):
+        removed += found
+    return removed
 
 
 def _prune_jobs(database: Database, policy: Policy, now: int) -> int:
@@ -135,7 +139,8 @@ def vacuum(database: Database) -> int:
     Raises:
         DatabaseBusyError: somebody uses the database.
     """
+    database.checkpoint()
     before = database.path.stat().st_size
     database.read("VACUUM")
-    database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.checkpoint()
     return before - database.path.stat().st_size

@@ -65,7 +65,11 @@ def open_process(identity: str) -> int:
         descriptor = os.pidfd_open(pid)
     except OSError:
         return -1
-    if process_identity(pid) != identity:  # the pid was recycled: checked after opening, so that it cannot slip
+    try:
+        is_it = process_identity(pid) == identity  # checked after opening, so that a recycled pid cannot slip in
+    except OSError:
+        is_it = False
+    if not is_it:
         os.close(descriptor)
         return -1
     return descriptor
