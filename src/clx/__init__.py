@@ -1,7 +1,7 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
 Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``.
+``Queue.settle`` takes: ``Success``, ``Failure``; and ``Cancelled``, which a job's function raises to end as cancelled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Cancelled": "clx.errors",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.records",
     "Job": "clx.db.records",

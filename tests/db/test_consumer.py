@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import resource
 import subprocess
@@ -16,13 +17,14 @@ from typing import Any
 import pytest
 
 from clx.db.check import check
+from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.strike_off import strike_off_gone
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseError, LostRunError, QueueError
+from clx.errors import Cancelled, DatabaseError, LostRunError, QueueError
 
 
 @pytest.fixture
@@ -177,19 +179,23 @@ def test_an_interrupted_consumer_reports_what_is_done_and_hands_the_rest_back(qu
     assert (row.state, row.jobs_succeeded) == ("stopped", 20)
 
 
-def test_a_function_that_ends_the_program_has_failed(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t", max_runs=1))
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit("enough"), SystemExit(0), asyncio.CancelledError("enough"), GeneratorExit(), BaseException("x")],
+)
+def test_an_exception_of_a_job_is_the_jobs_failure_whatever_it_is(queue: Queue, error: BaseException) -> None:
+    """One job that calls sys.exit must not end one consumer after the other."""
+    job_id, after = queue.enqueue_many([NewJob("t", max_runs=1), NewJob("u")])
 
     def work(_job: Job) -> None:
-        raise SystemExit("enough")
+        raise error
 
-    with pytest.raises(SystemExit, match="enough"):
-        Consumer(queue, {"t": work}).run()
+    assert Consumer(queue, {"t": work, "u": lambda _job: None}).run(until_idle=True) == 2
 
-    job = queue.get(job_id)
-    assert job is not None
+    job, other = queue.get_many([job_id, after])
     assert job.error is not None
-    assert (job.state, job.error["type"], job.error["message"]) == ("failed", "SystemExit", "enough")
+    assert (job.state, job.error["type"]) == ("failed", type(error).__name__)
+    assert other.state == "succeeded"
 
 
 def test_a_full_disk_is_waited_for(queue: Queue) -> None:
@@ -596,3 +602,122 @@ def test_workers_that_somebody_watches_are_left_to_whoever_that_is(queue: Queue)
     nobodys = _register(queue, identity)
 
     assert [row.id for row in strike_off_gone(queue.database)] == [nobodys]
+
+
+def test_a_failure_is_logged_with_its_traceback_and_what_comes_next(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=2))
+
+    def broken(_job: Job) -> None:
+        raise ValueError("the reason")
+
+    Consumer(queue, {"t": broken}).run(until_done=True)
+
+    first, last = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"job {job_id} (t) failed in run 1 of 2; it is tried again in" in first.getMessage()
+    assert f"job {job_id} (t) failed in run 2 of 2; it has no runs left" in last.getMessage()
+    assert last.exc_info is not None
+    assert str(last.exc_info[1]) == "the reason"
+
+
+def test_a_function_tells_how_far_it_is(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+    seen: list[Any] = []
+
+    def work(job: Job) -> None:
+        job.progress({"done": 3})
+        found = queue.get(job.id)
+        assert found is not None
+        seen.extend([found.progress, (found.lease_until or 0) - (found.started_at or 0) >= 600_000])
+
+    Consumer(queue, {"t": work}, lease=600_000).run(until_idle=True)
+
+    assert seen == [{"done": 3}, True]
+    assert queue.get_many([job_id])[0].state == "succeeded"
+
+
+@pytest.mark.parametrize("max_runs", [1, 3])
+@pytest.mark.parametrize("way", ["raises Cancelled", "raises another error"])
+def test_a_function_that_heeds_a_cancellation_is_cancelled(queue: Queue, way: str, max_runs: int) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=max_runs))
+
+    def work(job: Job) -> None:
+        assert not job.cancelled()
+        queue.cancel([job.id])
+        assert job.cancelled()
+        raise Cancelled if way == "raises Cancelled" else ValueError("stopped in the middle")
+
+    Consumer(queue, {"t": work}).run(until_idle=True)
+
+    (job,) = queue.get_many([job_id])
+    assert (job.state, len(queue.runs(job_id))) == ("cancelled", 1)
+
+
+def test_a_function_may_end_its_job_as_cancelled_by_itself(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+
+    def work(_job: Job) -> None:
+        raise Cancelled("not needed any more")
+
+    Consumer(queue, {"t": work}).run(until_idle=True)
+
+    assert queue.get_many([job_id])[0].state == "cancelled"
+
+
+def test_until_done_waits_for_delayed_jobs_and_for_those_with_needs(queue: Queue) -> None:
+    first = queue.enqueue(NewJob("t"))
+    ids = [first, queue.enqueue(NewJob("t", needs=[first])), queue.enqueue(NewJob("t", not_before=now_ms() + 300))]
+
+    assert Consumer(queue, {"t": lambda _job: None}).run(until_done=True) == 3
+
+    assert {job.state for job in queue.get_many(ids)} == {"succeeded"}
+
+
+def test_a_function_may_not_wait_for_a_job_without_end(queue: Queue) -> None:
+    other = queue.enqueue(NewJob("u"))
+    job_id = queue.enqueue(NewJob("t", max_runs=1))
+
+    Consumer(queue, {"t": lambda _job: queue.wait([other])}).run(until_idle=True)
+
+    (job,) = queue.get_many([job_id])
+    assert job.error is not None
+    assert job.error["type"] == "QueueError"
+    assert len(queue.wait([other], timeout=0)) == 1  # outside it may
+
+
+_AT_ITS_LIMIT = """
+import os, resource, sys, time
+from clx import Consumer, Queue
+def leak(_job):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    held = []
+    try:
+        while True:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        print("leaked", flush=True)
+        time.sleep(4)
+        for each in held:
+            os.close(each)
+with Queue.open(sys.argv[1]) as queue:
+    Consumer(queue, {"leak": leak}, lease=3000).run(until_idle=True)
+"""
+
+
+def test_a_consumer_without_descriptors_takes_nobody_for_dead(queue: Queue) -> None:
+    """That /proc cannot be opened says nothing about whose entry it is."""
+    queue.enqueue(NewJob("leak"))
+    job_id = queue.enqueue(NewJob("t"))
+    peer = subprocess.Popen([sys.executable, "-c", _AT_ITS_LIMIT, str(queue.database.path)], stdout=subprocess.PIPE)
+    assert peer.stdout is not None
+    try:
+        assert peer.stdout.readline() == b"leaked\n"
+        Consumer(queue, {"t": lambda _job: time.sleep(3)}).run(until_idle=True)
+    finally:
+        peer.communicate(timeout=60)
+
+    (job,) = queue.get_many([job_id])
+    assert (job.state, job.run, job.kills) == ("succeeded", 1, 0)
+    assert {row.state for row in WorkerTable(queue.database).list(live=False)} == {"stopped"}
+    assert peer.returncode == 0

@@ -17,7 +17,7 @@ def test_the_names_are_what_they_say() -> None:
     exec("from clx import *", namespace)
     del namespace["__builtins__"]
     assert {name: found.__name__ for name, found in namespace.items()} == {
-        name: name for name in ("Consumer", "Failure", "Job", "NewJob", "Queue", "Success")
+        name: name for name in ("Cancelled", "Consumer", "Failure", "Job", "NewJob", "Queue", "Success")
     }
     with pytest.raises(AttributeError):
         clx.Nothing  # type: ignore[attr-defined]  # noqa: B018

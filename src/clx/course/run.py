@@ -92,7 +92,7 @@ class JobRunner:
         self._why = why
         with self._resolved.blamed():
             require_ready(self._database, self._images(jobs), self._settings, self._display.note)
-        strike_off_dead(self._database, lease=self._settings.jobs.lease)
+        strike_off_dead(self._database)  # the silent are judged by sweeps: just now the table may have been locked
         strike_off_ended(self._database, self._settings.jobs)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
@@ -109,7 +109,9 @@ class JobRunner:
                 pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
                 workers.require(self._needs(jobs, pools))
                 outstanding = self._enqueue(batch, jobs, pools)
-                self._batches.sweep(is_gone)  # only now: what a killed build had under way goes on for this one
+                self._batches.sweep(
+                    is_gone, spare=[batch]
+                )  # only now: what a killed build had under way goes on for this one
                 if self._session is not None:
                     self._session.relieve()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)

@@ -5,6 +5,7 @@ Two builds may want the same job: it is cancelled only when no live batch wants 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.identity import is_ours_to_judge
+from clx.db.leases import HELD_UP
 from clx.db.statements import NEEDS
 
 _SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"
+_OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ?"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
 WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
@@ -51,26 +55,28 @@ class BatchTable:
 
     def open(self, name: str, *, host: str, pid: int, identity: str, lease: int, now: int | None = None) -> int:
         """A new live batch owned by this process for *lease* milliseconds; returns its id."""
-        at = now_ms() if now is None else now
-        values = (name, host, pid, identity, at + lease, at)
         sql = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?,?,?,?,?,?)"
-        return int(self.database.write("open_batch", lambda connection: connection.execute(sql, values).lastrowid))
+
+        def body(connection: Any) -> int:
+            at = now_ms() if now is None else now  # here, not before the wait for the lock: the lease begins now
+            return int(connection.execute(sql, (name, host, pid, identity, at + lease, at)).lastrowid)
+
+        return self.database.write("open_batch", body)
 
     def renew(self, batch_id: int, *, lease: int, now: int | None = None) -> bool:
         """Renew the owner's lease; false when the batch has been given up on."""
-        at = now_ms() if now is None else now
         sql = "UPDATE batches SET lease_until = ? WHERE id = ? AND state = 'live' RETURNING id"
-        return bool(
-            self.database.write(
-                "renew_batch", lambda connection: connection.execute(sql, (at + lease, batch_id)).fetchall()
-            )
-        )
+
+        def body(connection: Any) -> bool:
+            at = now_ms() if now is None else now
+            return bool(connection.execute(sql, (at + lease, batch_id)).fetchall())
+
+        return self.database.write("renew_batch", body)
 
     def is_owned(self, batch_id: int, *, now: int | None = None) -> bool:
         """Whether a batch is live and its owner has been heard of within its lease."""
         at = now_ms() if now is None else now
-        sql = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ?"
-        return bool(self.database.read(sql, (batch_id, at)))
+        return bool(self.database.read(_OWNED, (batch_id, at)))
 
     def close(self, batch_id: int, *, abandoned: bool = False, now: int | None = None) -> list[int]:
         """End a batch and cancel what nobody else wants.
@@ -78,26 +84,34 @@ class BatchTable:
         Returns:
             The ids of jobs that are cancelled, or will be with their next heartbeat.
         """
-        at = now_ms() if now is None else now
 
-        bells: set[str] = {transitions.ENDED}
-        ids = self.database.write("close_batch", lambda connection: _close(connection, batch_id, abandoned, at, bells))
-        self.database.doorbell.ring(*bells)
-        return ids
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
+            return _close(connection, batch_id, abandoned, at, bells) or []
+
+        return self._write("close_batch", body, now)
 
     def cancel(self, batch_id: int, job_ids: Collection[int], *, now: int | None = None) -> list[int]:
         """Cancel those of a live batch's jobs that nobody else wants; returns their ids."""
-        at = now_ms() if now is None else now
         named = set(job_ids)
-        bells: set[str] = {transitions.ENDED}
 
-        def body(connection: Any) -> list[int]:
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
             unwanted = [job_id for job_id in _unwanted(connection, batch_id) if job_id in named]
             for job_id in unwanted:
                 transitions.request_cancel(connection, job_id, at, bells)
             return unwanted
 
-        ids = self.database.write("cancel_of_batch", body)
+        return self._write("cancel_of_batch", body, now)
+
+    def _write(self, name: str, body: Callable[[Any, set[str], int], list[int]], now: int | None) -> list[int]:
+        """One transaction with its time, then the bells that *body* named."""
+        bells: set[str] = set()
+
+        def whole(connection: Any) -> list[int]:
+            bells.clear()
+            bells.add(transitions.ENDED)
+            return body(connection, bells, now_ms() if now is None else now)
+
+        ids = self.database.write(name, whole)
         self.database.doorbell.ring(*bells)
         return ids
 
@@ -110,22 +124,52 @@ class BatchTable:
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (batch_id,))
         return Batch(*rows[0]) if rows else None
 
-    def sweep(self, is_gone: Callable[[str], bool], *, now: int | None = None) -> list[int]:
-        """Abandon batches whose owner's lease is over or whose owner *is_gone*; returns their ids."""
+    def sweep(
+        self, is_gone: Callable[[str], bool], *, spare: Collection[int] = (), now: int | None = None
+    ) -> list[int]:
+        """Abandon batches whose owner *is_gone*, or cannot be judged from here and let its lease end.
+
+        An owner that this machine sees to live is not silent for good, and one that could not renew because the table
+        was locked is given the time to: after a wait for the lock nobody is judged by his lease.
+
+        Args:
+            spare: batches that are left alone: one's own.
+
+        Returns:
+            Their ids.
+        """
+        begun = time.monotonic()
         at = now_ms() if now is None else now
-        lost = [batch.id for batch in self.live() if batch.lease_until <= at or is_gone(batch.identity)]
-        for batch_id in lost:
-            self.close(batch_id, abandoned=True, now=at)
-        return lost
+        lost = []
+        for batch in self.live():
+            if batch.id in spare:
+                continue
+            gone = is_gone(batch.identity)
+            if gone or (batch.lease_until <= at and not is_ours_to_judge(batch.identity)):
+                lost.append((batch.id, gone))
+
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
+            held_up = time.monotonic() - begun > HELD_UP
+            return [
+                batch_id
+                for batch_id, gone in lost
+                if (gone or (not held_up and not connection.execute(_OWNED, (batch_id, at)).fetchall()))
+                and _close(connection, batch_id, True, at, bells) is not None
+            ]
+
+        return self._write("sweep_batches", body, now) if lost else []
 
 
-def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set[str]) -> list[int]:
+def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set[str]) -> list[int] | None:
+    """End a live batch; returns the jobs that nobody wants any more, None where it had ended before."""
     unwanted = _unwanted(connection, batch_id)
     # before the jobs: a batch that is closed is not waiting for its callback any more
-    connection.execute(
-        "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live'",
+    closed = connection.execute(
+        "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live' RETURNING id",
         ("abandoned" if abandoned else "done", now, batch_id),
-    )
+    ).fetchall()
+    if not closed:
+        return None
     for job_id in unwanted:
         transitions.request_cancel(connection, job_id, now, bells)
     return unwanted

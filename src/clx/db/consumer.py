@@ -18,21 +18,32 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from clx.db.backoff import backoff
+from clx.db.ending import Ending
+from clx.db.handling import Interrupted, call, described, is_of_the_program
 from clx.db.holding import Holding
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
+from clx.db.leases import HELD_UP, was_away
 from clx.db.records import Report, encode
 from clx.db.strike_off import strike_off_gone
-from clx.db.validation import check_consumer, told
+from clx.db.validation import check_consumer
 from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable, register_this_process
-from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError, QueueError
+from clx.errors import (
+    Cancelled,
+    ClxError,
+    DatabaseBusyError,
+    DatabaseError,
+    DatabaseFullError,
+    LostRunError,
+    QueueError,
+)
 
 log = logging.getLogger("clx.consumer")
 
@@ -42,6 +53,10 @@ FLUSH = 0.010
 """Seconds a result waits at most before it is reported, counted from the first unreported one."""
 AHEAD = 64
 """Jobs held at most."""
+GRACE = 8.0
+"""Seconds after SIGTERM or SIGINT at which the job at hand is given up: containers are killed after 10."""
+_LEAVE_IN = 5.0
+"""Seconds that leaving may wait for the lock of the table; what it could not say, leases tell."""
 _PAUSE = 0.2  # seconds between two tries of the keeper while the table takes nothing
 
 
@@ -51,11 +66,13 @@ class Consumer:
     Args:
         queue: where the jobs are.
         handlers: job type → the function that does it; what it returns is the job's result, an exception
-            its failure, tried again while runs are left.
+            its failure, tried again while runs are left. ``job.progress(x)`` tells how far it is,
+            ``job.cancelled()`` whether it is to end, which it does by raising :class:`~clx.errors.Cancelled`.
         pool: whose jobs are taken.
         lease: milliseconds; renewed every sixth of it.
         ahead: jobs held at most; 1 claims nothing ahead.
         limit: end after so many runs; None: no limit.
+        stop_after: seconds after SIGTERM or SIGINT at which the job at hand is given up and handed back, uncounted.
 
     Raises:
         QueueError: an argument is of another kind; a handler is a coroutine function, say.
@@ -70,8 +87,9 @@ class Consumer:
         lease: int = DEFAULT_LEASE,
         ahead: int = AHEAD,
         limit: int | None = None,
+        stop_after: float = GRACE,
     ) -> None:
-        check_consumer(handlers, lease, ahead, limit)
+        check_consumer(handlers, lease, ahead, limit, stop_after)
         self.queue = queue
         self.handlers = dict(handlers)
         self.worker = register_this_process(queue.database, ",".join(handlers), pool)
@@ -82,21 +100,33 @@ class Consumer:
         self._limit = sys.maxsize if limit is None else limit
         self._done = 0
         self._room = 1
-        self._stopping = threading.Event()
+        self._bells: Bells | None = None
+        self._ending = Ending(stop_after, self._wake)
         self._begun = threading.Lock()
         self._over = threading.Event()
+        self._watched = threading.Event()  # the keeper has its connection: a job may take the last descriptor
         self._broken: BaseException | None = None
         self._holding = Holding()
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
-        self._stopping.set()
+        self._ending.ask()
+
+    def _wake(self) -> None:
         self.queue.database.doorbell.ring(*self._types)
 
-    def run(self, *, until_idle: bool = False) -> int:
-        """Do jobs until :meth:`stop`, or until there is none left; returns how many were done.
+    def run(self, *, until_idle: bool = False, until_done: bool = False, handle_signals: bool = True) -> int:
+        """Do jobs until :meth:`stop`, SIGTERM or SIGINT; returns how many were done.
 
-        However it ends, what was done is reported and what was not goes back to the queue.
+        However it ends, what was done is reported and what was not goes back to the queue. At a signal the job at hand
+        may end, within ``stop_after`` seconds; at a second one it is given up at once.
+
+        Args:
+            until_idle: end when there is none that can be claimed now; delayed ones and those of others are not
+                waited for.
+            until_done: end when there is none left that waits or runs, here or elsewhere.
+            handle_signals: end in order at SIGTERM and SIGINT, where this is the main thread and the program has no
+                handlers of its own for them.
 
         Raises:
             QueueError: it has ended before, or runs in another thread.
@@ -107,50 +137,60 @@ class Consumer:
             state = "has ended; it was struck off" if self._over.is_set() else "runs already"
             raise QueueError(f"This consumer {state}.", "Make another.")
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        try:
-            keeper.start()
-            with Bells(self.queue.database, self._types) as bells:
-                while not self._stopping.is_set() and self._done < self._limit:
-                    bells.silence()
-                    if self._turn_or_wait() != 0:
-                        continue
-                    if self._holding.is_holding():  # the keeper is about to hand it back
-                        self._stopping.wait(_PAUSE)
-                    elif until_idle:
-                        break
-                    else:
-                        bells.wait(rest(self.queue))
-        finally:
-            self._over.set()
-            self._holding.end()
-            if keeper.ident is not None:
-                keeper.join()
-            self._leave()
+        with self._ending.by_signals(wanted=handle_signals):
+            try:
+                keeper.start()
+                self._watched.wait()
+                with (
+                    Bells(self.queue.database, self._types) as self._bells,
+                    self.queue.database.waiting_until(lambda: self._ending.is_asked),
+                ):
+                    self._serve(self._bells, until_idle=until_idle, until_done=until_done)
+            finally:
+                self._over.set()
+                self._holding.end()
+                if keeper.ident is not None:
+                    keeper.join()
+                self._leave()
         if self._broken is not None:
             raise self._broken
         return self._done
 
-    def _turn_or_wait(self) -> int | None:
+    def _serve(self, bells: Bells, *, until_idle: bool, until_done: bool) -> None:
+        while not self._ending.is_asked and self._done < self._limit:
+            bells.silence()
+            if self._turn_or_wait(bells) != 0:
+                continue
+            if self._holding.is_holding():  # the keeper is about to hand it back
+                bells.wait(_PAUSE)
+            elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
+                return
+            else:
+                bells.wait(rest(self.queue))
+
+    def _turn_or_wait(self, bells: Bells) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
         try:
             return self._turn()
         except (DatabaseBusyError, DatabaseFullError) as error:
             log.warning("%s", error.fact)
-            self._stopping.wait(SLOW_BEAT)
+            if not self._ending.is_asked:
+                bells.wait(SLOW_BEAT)
             return None
 
     def _leave(self) -> None:
-        """Report what is done, hand back what is not, and strike this worker off."""
-        table = WorkerTable(self.queue.database)
-        for step in (
-            lambda: self._settle(claim=False),
-            lambda: self.queue.release_worker(self.worker),
-            lambda: table.end(self.worker, "stopped"),
-        ):
-            try:
-                step()
-            except ClxError as error:  # its leases tell what it could not say
-                log.warning("%s", error.fact)
+        """Report what is done, hand back what is not, and strike this worker off, where that does not take long."""
+        table, ends = WorkerTable(self.queue.database), time.monotonic() + _LEAVE_IN
+        with self.queue.database.waiting_until(lambda: time.monotonic() >= ends):
+            for step in (
+                lambda: self._settle(claim=False),
+                lambda: self.queue.release_worker(self.worker),
+                lambda: table.end(self.worker, "stopped"),
+            ):
+                try:
+                    step()
+                except ClxError as error:  # its leases tell what it could not say
+                    log.warning("%s", error.fact)
 
     # -- jobs -------------------------------------------------------------------------------------
 
@@ -162,14 +202,17 @@ class Consumer:
         self._settle(claim=True)
         while held := self._holding.waiting:
             started = flushed = time.perf_counter()
-            while not self._stopping.is_set() and (job := self._next()) is not None:
-                self._holding.done(self._do(job))
+            while not self._ending.is_asked and (job := self._next()) is not None:
+                report = self._do(job)
+                if report is None:
+                    break
+                self._holding.done(report)
                 self._done += 1
                 done += 1
                 if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
                     self._settle(claim=False)
                     flushed = time.perf_counter()
-            if self._stopping.is_set():
+            if self._ending.is_asked:
                 break
             self._adapt(held, time.perf_counter() - started)
             self._settle(claim=True)
@@ -205,31 +248,57 @@ class Consumer:
             log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
         self._holding.fill(settled.claimed)
 
-    def _do(self, job: Job) -> Report:
+    def _do(self, job: Job) -> Report | None:
+        """Run the function of *job*; None where it was given up."""
+        log.debug("job %s (%s) begins run %s", job.id, job.type, job.run)
         try:
-            result = self.handlers[job.type](job)
+            with self._ending.interruptible():
+                result = call(self.queue, self.handlers[job.type], job)
             # said in JSON here, so that a result which JSON cannot say is this job's failure and nobody else's
-            return Success(job.id, job.run, None if result is None else msgspec.Raw(encode(result).encode()))
-        except Exception as error:
-            return Failure(job.id, job.run, _described(error), retry=True)
-        except KeyboardInterrupt:  # no fault of the job's: it goes back uncounted
-            raise
+            report = Success(job.id, job.run, None if result is None else msgspec.Raw(encode(result).encode()))
+        except Interrupted:
+            log.warning("job %s (%s) was given up; it goes to another", job.id, job.type)
+            return None
+        except Cancelled as error:
+            log.info("job %s (%s) was cancelled", job.id, job.type)
+            return Failure(job.id, job.run, described(error), cancelled=True)
         except BaseException as error:
-            self._holding.done(Failure(job.id, job.run, _described(error), retry=True))
-            raise
+            if is_of_the_program(error):  # no fault of the job's: it goes back uncounted
+                raise
+            return self._failed(job, error)
+        log.debug("job %s (%s) has succeeded", job.id, job.type)
+        return report
+
+    def _failed(self, job: Job, error: BaseException) -> Failure:
+        counted = job.run - job.released
+        pause = backoff(counted) if counted < job.max_runs else None
+        then = "it has no runs left" if pause is None else f"it is tried again in {pause / 1000:.1f} s"
+        log.error(
+            "job %s (%s) failed in run %s of %s; %s", job.id, job.type, counted, job.max_runs, then,
+            exc_info=(type(error), error, error.__traceback__),
+        )  # fmt: skip
+        return Failure(job.id, job.run, described(error), retry=True, backoff=pause)
 
     # -- the keeper's thread ----------------------------------------------------------------------
 
     def _keep(self) -> None:
+        with self.queue.database.waiting_until(self._over.is_set):
+            try:
+                self.queue.database.connection()
+                self._watched.set()
+                self._keep_until_over()
+            except BaseException as error:  # without this thread nothing renews the leases: the other one must end
+                self._broken = error
+                self._watched.set()
+                self.stop()
+
+    def _keep_until_over(self) -> None:
         beat = self._lease / 6000
         next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
         while not self._over.is_set():
-            self._holding.wait(min(next_beat, next_sweep) - time.monotonic())
+            self._rest(min(next_beat, next_sweep) - time.monotonic())
             try:
-                if self._holding.is_at_a_long_job():
-                    self._relieve()
-                if (job := self._holding.overrun()) is not None:
-                    self._time_out(job)
+                self._look_after_job()
                 if time.monotonic() >= next_beat:
                     self._beat()  # before any sweep, so that it does not take what is its own
                     next_beat = time.monotonic() + beat
@@ -241,10 +310,30 @@ class Consumer:
                 self.queue.doubt_leases()
                 next_beat = time.monotonic()
                 self._over.wait(_PAUSE)
-            except BaseException as error:  # without this thread nothing renews the leases: the other one must end
-                self._broken = error
-                self.stop()
-                return
+
+    def _rest(self, seconds: float) -> None:
+        """Wait; where that took much longer, the process stood still, and so may have those it finds silent."""
+        left = self._ending.seconds_left()
+        asked = max(0.0, seconds if left is None or not self._holding.is_at_work else min(seconds, max(left, 0.05)))
+        began = time.monotonic()
+        self._holding.wait(asked)
+        if was_away(asked, time.monotonic() - began):
+            self.queue.doubt_leases()
+
+    def _look_after_job(self) -> None:
+        if self._holding.is_at_a_long_job():
+            self._relieve()
+        if (job := self._holding.overrun()) is not None:
+            self._time_out(job)
+        if self._ending.is_over() and self._holding.is_at_work:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The time to end in order is over: hand everything back, so that others begin it, and end the function."""
+        self._settle(claim=False)
+        self._holding.drop_all()
+        self.queue.release_worker(self.worker)
+        self._ending.interrupt()
 
     def _sweep(self) -> None:
         """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
@@ -269,7 +358,10 @@ class Consumer:
     def _beat(self) -> None:
         if not self.queue.database.is_in_place():
             raise DatabaseError(f"{self.queue.database.path} was removed or replaced.", "Start this program again.")
+        began = time.monotonic()
         WorkerTable(self.queue.database).beat(self.worker)
+        if time.monotonic() - began > HELD_UP:  # the others had to wait for the same lock
+            self.queue.doubt_leases()
         self._renew()
 
     def _renew(self) -> None:
@@ -281,13 +373,5 @@ class Consumer:
                     self.queue.end_cancelled(job_id, run)
                     self._holding.drop(job_id, run)
             except LostRunError:
-                self._holding.drop(job_id, run)
+                self._holding.drop_unbegun(job_id, run)
         self._holding.renewed()
-
-
-def _described(error: BaseException) -> dict[str, str]:
-    return {
-        "type": type(error).__name__,
-        "message": told(error, str) or type(error).__name__,
-        "traceback": traceback.format_exc(),
-    }

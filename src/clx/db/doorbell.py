@@ -97,10 +97,10 @@ class Doorbell:
                 self._send(f"{base}/{entry}")
 
     def _send(self, address: str) -> None:
-        if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.setblocking(False)
         try:
+            if self._sender is None:
+                self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._sender.setblocking(False)
             self._sender.sendto(b"!", address)
         except ConnectionRefusedError:
             with contextlib.suppress(OSError):

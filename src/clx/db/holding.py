@@ -108,12 +108,30 @@ class Holding:
     def drop(self, job_id: int, run: int) -> None:
         """Give a run up: it is not begun any more, and its report does not count."""
         given_up = (job_id, run)
+        self.drop_unbegun(job_id, run)
         with self._changed:
-            self._waiting = deque(job for job in self._waiting if (job.id, job.run) != given_up)
-            self._leaving = [job for job in self._leaving if (job.id, job.run) != given_up]
             self._reports = [each for each in self._reports if (each.job_id, each.run) != given_up]
             if self._running is not None and (self._running.id, self._running.run) == given_up:
                 self._running = self._ends_at = None
+
+    def drop_unbegun(self, job_id: int, run: int) -> None:
+        """A run went to another: it is not begun any more. One that was begun may yet count, if nobody else begins."""
+        given_up = (job_id, run)
+        with self._changed:
+            self._waiting = deque(job for job in self._waiting if (job.id, job.run) != given_up)
+            self._leaving = [job for job in self._leaving if (job.id, job.run) != given_up]
+
+    def drop_all(self) -> None:
+        """Give everything up that has not ended: it is handed back."""
+        with self._changed:
+            self._waiting.clear()
+            self._leaving.clear()
+            self._running = self._ends_at = None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the function of a job is running."""
+        return self._is_at_work
 
     def is_at_a_long_job(self) -> bool:
         """Whether something is held up by the job at hand."""

@@ -1,25 +1,29 @@
 """The queue: jobs go in, are claimed under a lease, and finish under a fence.
 
-Rules (design §3), each held by a test:
+Rules, each held by a test (docs/guarantees.md):
 
 * a job is in the table when :meth:`Queue.enqueue` returned;
 * every report of a worker is fenced by ``id AND run AND state = 'running'``;
 * every claimed run ends in exactly one ``runs`` row;
 * a rescue repeats its predicate inside its transaction and counts the run;
-* time is a parameter of every statement that compares times.
+* time is a parameter of every statement that compares times, and is taken inside its transaction.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.handling import refuse_endless_wait
 from clx.db.records import (
     Failure,
     Job,
@@ -33,17 +37,19 @@ from clx.db.records import (
     encode,
     new_jobs,
 )
-from clx.db.rescuing import Rescuing
+from clx.db.rescuing import SLICE, Rescuing
 from clx.db.validation import (
+    check_backoff,
     check_batch,
     check_choice,
     check_claim,
     check_ids,
     check_lease,
+    check_moments,
     check_timeout,
     check_types,
 )
-from clx.errors import DatabaseError, LostRunError
+from clx.errors import DatabaseError, JobExistsError, LostRunError
 
 if TYPE_CHECKING:
     from clx.db.retention import Pruned
@@ -54,6 +60,8 @@ log = logging.getLogger("clx.queue")
 
 DEFAULT_LEASE = 30_000
 """Milliseconds a claim lasts unless it is renewed."""
+_RESCUE_EVERY = 1.0
+"""Seconds between two looks for silent workers by claims that find jobs without them."""
 
 
 class Queue(Rescuing):
@@ -70,6 +78,7 @@ class Queue(Rescuing):
         super().__init__(database)
         self._worker: int | None = None
         self._registering = threading.Lock()
+        self._rescue_at = 0.0
         self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
 
     @classmethod
@@ -115,8 +124,9 @@ class Queue(Rescuing):
         """Store *job* and wake a worker. The job is in the table when this returns.
 
         Args:
-            on_conflict: what to do when a live job of the same pool has its key: ``return`` that one's id;
-                ``raise``; or ``replace``: a queued one becomes this job and keeps its id.
+            on_conflict: what to do when a live job of the same pool and type has its key: ``return`` that one's id;
+                ``raise``; ``replace``: a queued one becomes this job and keeps its id; or ``after``: likewise, but
+                behind one that runs this job waits until that one has ended, so that no change is missed.
 
         Raises:
             QueueError: *on_conflict* is another word, or JSON cannot say the payload.
@@ -141,9 +151,10 @@ class Queue(Rescuing):
         """
         check_choice("on_conflict", on_conflict, get_args(OnConflict))
         todo = new_jobs(jobs)
-        at = now_ms() if now is None else now
+        if now is None:
+            check_moments(todo)
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
             bells.update(job.type for job in todo)
             if batch is not None:
                 transitions.keep_open(connection, batch)
@@ -152,7 +163,7 @@ class Queue(Rescuing):
                 transitions.want(connection, batch, ids, at, bells)
             return ids
 
-        return self._write("enqueue", body)
+        return self._write("enqueue", body, now)
 
     def enqueue_batch(
         self, jobs: Iterable[NewJob], callback: NewJob, *, name: str = "", now: int | None = None
@@ -171,10 +182,11 @@ class Queue(Rescuing):
         """
         todo = new_jobs(jobs)
         check_batch(name, callback)
-        at = now_ms() if now is None else now
+        if now is None:
+            check_moments([*todo, callback])
         told = encode(callback)
 
-        def body(connection: Any, bells: set[str]) -> tuple[int, list[int]]:
+        def body(connection: Any, bells: set[str], at: int) -> tuple[int, list[int]]:
             batch = int(connection.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
             bells.update(job.type for job in todo)
             ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
@@ -183,7 +195,7 @@ class Queue(Rescuing):
                 transitions.call_back(connection, batch, told, at, bells)
             return batch, ids
 
-        return self._write("enqueue_batch", body)
+        return self._write("enqueue_batch", body, now)
 
     # -- a worker's side --------------------------------------------------------------------------
 
@@ -199,10 +211,11 @@ class Queue(Rescuing):
     ) -> list[Job]:
         """Take up to *n* jobs of *pool*, in claim order: priority, then deadline, then id.
 
-        Where none waits, those whose leases are over are taken from their silent workers first.
+        Those whose leases are over are taken from their silent workers first: where none waits, and else once a
+        second.
 
         Args:
-            types: in which order of preference; the next is looked at when the one before has none left.
+            types: whichever of them; the claim order is that over all of them.
             worker: whose they are; None: this object's own, registered with its first claim.
             lease: milliseconds until the claim must have been renewed by :meth:`heartbeat`.
 
@@ -211,17 +224,23 @@ class Queue(Rescuing):
             DatabaseError: the file was removed or replaced.
         """
         check_claim(types, n, lease)
-        at = now_ms() if now is None else now
         claimed: list[Job] = []
-        if self._fruitful or self.may_claim(types, pool, now=at):
-            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+        if time.monotonic() >= self._rescue_at and self._fruitful:
+            self.rescue(now=now)  # jobs of the silent must not wait for a backlog to end
+        if self._fruitful or self.may_claim(types, pool, now=now):
+            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=now).claimed
         if not claimed and n:
             check_types(types)
             self.database.require_in_place()  # else a program whose file was removed waits for ever
             if self.rescue(now=now):
-                claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=at).claimed
+                claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=now).claimed
         self._fruitful = bool(claimed)
         return claimed
+
+    def rescue(self, *, now: int | None = None, monotonic: int | None = None) -> list[int]:
+        """As :meth:`Rescuing.rescue`; noted, so that claims look for silent workers once a second and no more."""
+        self._rescue_at = time.monotonic() + _RESCUE_EVERY
+        return super().rescue(now=now, monotonic=monotonic)
 
     def may_claim(self, types: Sequence[str], pool: str = "", *, now: int | None = None) -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
@@ -245,18 +264,17 @@ class Queue(Rescuing):
 
         Args:
             reports: of runs of this *worker*; each is fenced for itself.
-            harmless: take several only among jobs that can be held beside others: those that have killed
-                a worker, or have a single run, come alone.
+            harmless: take several only among jobs that can be held beside others: those that were rescued
+                before, or have a single run, come alone.
 
         Raises:
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
         check_claim(types, n, lease)
-        at = now_ms() if now is None else now
         me = self._me(types) if worker is None else worker
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in check_reports(reports)]
 
-        def body(connection: Any, bells: set[str]) -> Settled:
+        def body(connection: Any, bells: set[str], at: int) -> Settled:
             lost: list[Report] = []
             tally = {"succeeded": 0, "failed": 0}
             for report, text in zip(reports, encoded, strict=True):
@@ -270,7 +288,7 @@ class Queue(Rescuing):
             claimed = transitions.claim(connection, me, types, pool, n, lease, at, bells, harmless=harmless)
             return Settled(claimed, lost)
 
-        return self._write("settle" if reports else "claim", body)
+        return self._write("settle" if reports else "claim", body, now)
 
     def _me(self, types: Sequence[str]) -> int:
         """The worker that this object is when nobody says which one claims."""
@@ -282,9 +300,12 @@ class Queue(Rescuing):
             return self._worker
 
     def heartbeat(
-        self, job_id: int, run: int, *, lease: int = DEFAULT_LEASE, progress: Any = None, now: int | None = None
+        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None, now: int | None = None
     ) -> Literal["go on", "cancel"]:
         """Renew the lease of a running job, say how far it is and that its worker lives.
+
+        Args:
+            lease: milliseconds from now on; None: as many as the job was claimed with.
 
         Returns:
             ``"cancel"`` when somebody asked for the job to be cancelled.
@@ -293,21 +314,34 @@ class Queue(Rescuing):
             LostRunError: the run is no longer the caller's.
             QueueError: the lease is no number of milliseconds, or JSON cannot say *progress*.
         """
-        check_lease(lease)
-        params: dict[str, Any] = {"id": job_id, "run": run, "lease": lease, "now": now_ms() if now is None else now}
+        if lease is not None:
+            check_lease(lease)
+        params: dict[str, Any] = {"id": job_id, "run": run, "lease": lease}
         statement = sql.HEARTBEAT
         if progress is not None:
             statement, params = sql.HEARTBEAT_PROGRESS, {**params, "progress": encode(progress)}
 
-        def body(connection: Any) -> bool:
-            rows = connection.execute(statement, params).fetchall()
+        def body(connection: Any, _: set[str], at: int) -> bool:
+            rows = connection.execute(statement, {**params, "now": at}).fetchall()
             if not rows:
                 raise _lost(job_id, run)
             cancel_requested, worker = rows[0]
-            transitions.account(connection, worker, params["now"])
+            transitions.account(connection, worker, at)
             return bool(cancel_requested)
 
-        return "cancel" if self.database.write("heartbeat", body) else "go on"
+        return "cancel" if self._write("heartbeat", body, now) else "go on"
+
+    def has_live(self, types: Sequence[str], pool: str = "") -> bool:
+        """Whether a job of one of these types waits, for whatever, or runs."""
+        return bool(self.database.read(sql.ANY_LIVE, {"types": encode(list(types)), "pool": pool}))
+
+    def is_cancelled(self, job_id: int, run: int) -> bool:
+        """Whether somebody asked for a job that the caller runs to end, or another has begun it anew."""
+        rows = self.database.read(sql.CANCEL_REQUESTED, (job_id,))
+        if not rows:
+            return True
+        cancel_requested, state, newest = rows[0]
+        return bool(cancel_requested) or state == "cancelled" or newest != run
 
     def finish(
         self,
@@ -323,17 +357,16 @@ class Queue(Rescuing):
         Raises:
             LostRunError: the run is no longer the caller's; nothing was changed.
         """
-        at = now_ms() if now is None else now
         report, encoded = Success(job_id, run, peak_memory=peak_memory), encode(result)
 
-        def body(connection: Any, bells: set[str]) -> None:
+        def body(connection: Any, bells: set[str], at: int) -> None:
             worker = transitions.succeed(connection, report, encoded, at, bells)
             if worker is None:
                 raise _lost(job_id, run)
             transitions.account(connection, worker, at, succeeded=1)
             bells.add(transitions.ENDED)
 
-        self._write("finish", body)
+        self._write("finish", body, now)
 
     def fail(
         self,
@@ -355,10 +388,9 @@ class Queue(Rescuing):
         Raises:
             LostRunError: the run is no longer the caller's; nothing was changed.
         """
-        at = now_ms() if now is None else now
         report = Failure(job_id, run, error, retry, backoff, stderr, peak_memory)
 
-        def body(connection: Any, bells: set[str]) -> Literal["queued", "failed", "cancelled"]:
+        def body(connection: Any, bells: set[str], at: int) -> Literal["queued", "failed", "cancelled"]:
             ended = transitions.fail(connection, report, at, bells)
             if ended is None:
                 raise _lost(job_id, run)
@@ -366,25 +398,29 @@ class Queue(Rescuing):
             bells.add(transitions.ENDED)
             return ended[1]
 
-        return self._write("fail", body)
+        return self._write("fail", body, now)
 
-    def release(self, job_id: int, run: int, *, now: int | None = None) -> None:
+    def release(self, job_id: int, run: int, *, delay: int = 0, now: int | None = None) -> None:
         """Hand a running job back uncounted, as a draining worker does.
+
+        Args:
+            delay: milliseconds before anybody may claim it again: for one whose turn has not come yet.
 
         Raises:
             LostRunError: the run is no longer the caller's.
+            QueueError: *delay* is no number of milliseconds.
         """
-        self._give_back("release", job_id, run, now)
+        check_backoff(delay)
+        self._give_back("release", job_id, run, now, delay)
 
     def release_many(self, runs: Sequence[tuple[int, int]], *, now: int | None = None) -> None:
         """Hand back jobs, each by id and run, in one transaction; those that are somebody else's now are left alone."""
-        at = now_ms() if now is None else now
 
-        def body(connection: Any, bells: set[str]) -> None:
+        def body(connection: Any, bells: set[str], at: int) -> None:
             for job_id, run in runs:
                 transitions.release(connection, job_id, run, at, bells)
 
-        self._write("release", body)
+        self._write("release", body, now)
 
     def end_cancelled(self, job_id: int, run: int, *, now: int | None = None) -> None:
         """Report that a running job stopped because it was told to; one that is wanted again waits instead.
@@ -394,60 +430,80 @@ class Queue(Rescuing):
         """
         self._give_back("end_cancelled", job_id, run, now)
 
-    def _give_back(self, name: str, job_id: int, run: int, now: int | None) -> None:
-        at = now_ms() if now is None else now
-
-        def body(connection: Any, bells: set[str]) -> None:
-            if not transitions.release(connection, job_id, run, at, bells):
+    def _give_back(self, name: str, job_id: int, run: int, now: int | None, delay: int = 0) -> None:
+        def body(connection: Any, bells: set[str], at: int) -> None:
+            if not transitions.release(connection, job_id, run, at, bells, delay=delay):
                 raise _lost(job_id, run)
 
-        self._write(name, body)
+        self._write(name, body, now)
 
     def release_worker(self, worker_id: int, *, now: int | None = None) -> list[int]:
         """Hand the running jobs of a worker that was ended on purpose back, uncounted; returns their ids."""
-        at = now_ms() if now is None else now
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
             held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
             for id_, run in held:
                 transitions.release(connection, id_, run, at, bells)
             return [id_ for id_, _ in held]
 
-        return self._write("release_worker", body)
+        return self._write("release_worker", body, now)
 
     # -- everybody else's -------------------------------------------------------------------------
 
     def cancel(self, job_ids: Sequence[int], *, now: int | None = None) -> list[int]:
         """Cancel queued jobs at once; running ones are told through their next heartbeat.
 
+        Some hundred are cancelled in one transaction, so that nobody waits for long.
+
         Returns:
             The ids that are cancelled now.
         """
         check_ids(job_ids)
-        at = now_ms() if now is None else now
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
+        def body(connection: Any, ids: Sequence[int], bells: set[str], at: int) -> list[int]:
             bells.add(transitions.ENDED)
-            return [id_ for id_ in job_ids if transitions.request_cancel(connection, id_, at, bells)]
+            return [id_ for id_ in ids if transitions.request_cancel(connection, id_, at, bells)]
 
-        return self._write("cancel", body)
+        return self._write_in_slices("cancel", list(job_ids), body, now)
 
     def retry(self, job_ids: Sequence[int], *, now: int | None = None) -> list[int]:
         """Queue failed and cancelled jobs again, with all their runs.
+
+        Some hundred are queued in one transaction, so that nobody waits for long.
 
         Returns:
             The ids that are queued now.
 
         Raises:
-            JobExistsError: a live job has the key of one of them, or two of them share one; none was changed.
+            JobExistsError: a live job has the key of one of them, or two of them share one; none was changed. (Of
+                many, some may have been, where somebody puts a job with one of their keys in meanwhile.)
         """
         check_ids(job_ids)
-        at = now_ms() if now is None else now
+        ids = list(dict.fromkeys(job_ids))
+        if len(ids) > SLICE:
+            ids = self._ready_to_retry(ids)
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
-            return transitions.retry(connection, job_ids, at, bells)
+        def body(connection: Any, part: Sequence[int], bells: set[str], at: int) -> list[int]:
+            return transitions.retry(connection, part, at, bells)
 
-        return self._write("retry", body)
+        return self._write_in_slices("retry", ids, body, now)
+
+    def _ready_to_retry(self, ids: list[int]) -> list[int]:
+        """Many jobs in the order in which they can be queued again one after the other: needs first.
+
+        Raises:
+            JobExistsError: as :meth:`retry`.
+        """
+        from graphlib import TopologicalSorter
+
+        named = {"ids": encode(ids)}
+        for query in (sql.KEY_TAKEN, sql.KEY_SHARED):
+            for job_id, other in self.database.read(query, named):
+                raise JobExistsError(job_id, other if isinstance(other, str) else "queued")
+        sorter = TopologicalSorter[int](dict.fromkeys(ids, ()))
+        for job_id, needs_id in self.database.read(sql.NEEDS_AMONG, named):
+            sorter.add(job_id, needs_id)
+        return list(sorter.static_order())
 
     def prune(self, *, now: int | None = None, **days: float) -> Pruned:
         """Remove what is long over, in small transactions: jobs with their runs, workers, batches, kept results.
@@ -463,6 +519,33 @@ class Queue(Rescuing):
 
         return prune(self.database, Policy(**days), now=now)
 
+    def sql(self, query: str, parameters: Any = ()) -> list[dict[str, Any]]:
+        """What a SELECT of one's own finds in the table; it cannot change anything.
+
+        Args:
+            query: one statement, with ``?`` or ``:name`` for *parameters*. The tables are described in
+                docs/queue.md; columns are only ever added.
+
+        Returns:
+            A mapping of column to value for each row.
+
+        Raises:
+            QueueError: it is no SELECT, or SQLite does not understand it.
+        """
+        from clx.db.looking import select
+
+        return select(self.database, query, parameters)
+
+    def backup(self, target: str | os.PathLike[str]) -> int:
+        """Copy the whole queue to the file *target*, also while it is used; returns its size in bytes.
+
+        Raises:
+            UsageError: *target* exists, or cannot be written.
+        """
+        from clx.db.backup import backup
+
+        return backup(self.database, Path(target))
+
     def wait(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended.
 
@@ -473,11 +556,12 @@ class Queue(Rescuing):
             The jobs as they are then; some are still live when the time was up.
 
         Raises:
-            QueueError: *timeout* is no number.
+            QueueError: *timeout* is no number; or there is none, and it is the function of a job that waits.
             DatabaseError: the file was removed or replaced; nobody can end them any more.
         """
         check_ids(job_ids)
         check_timeout(timeout)
+        refuse_endless_wait(timeout)
         from clx.db.waiting import wait_for_jobs
 
         wait_for_jobs(self, job_ids, timeout)

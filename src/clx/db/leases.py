@@ -19,14 +19,23 @@ SLACK = 60_000
 """Milliseconds by which clocks of several machines may differ before a lease counts as implausible."""
 
 
+def was_away(asked: float, took: float) -> bool:
+    """Whether a process that wanted to sleep for *asked* seconds and slept for *took* stood still meanwhile.
+
+    It was stopped, frozen with others, or something kept Python's lock: those that it finds silent may have been too.
+    """
+    return took - asked > HELD_UP
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease of one run: when it ends (milliseconds UTC) and how long a renewal makes it."""
+    """The lease of one run: when it ends (milliseconds UTC), how long a renewal makes it, and whose it is."""
 
     job_id: int
     run: int
     until: int
     length: int
+    worker: int = 0
 
 
 class LeaseWatch:
@@ -38,7 +47,10 @@ class LeaseWatch:
         self._distrusted = False
 
     def distrust(self) -> None:
-        """The table took nothing for a while, nobody could renew: what is over at the next look may yet be renewed."""
+        """Nobody could renew for a while, or this process was away: what is over at the next look may yet be renewed.
+
+        What was suspected before is suspected anew from then on: in that time it could not be renewed either.
+        """
         self._distrusted = True
 
     def waited_out(self, lease: Lease) -> bool:
@@ -54,10 +66,11 @@ class LeaseWatch:
             now: the system's clock, milliseconds.
             monotonic: a clock that is never set, milliseconds.
         """
-        stepped = self._distrusted or (self._offset is not None and abs(now - monotonic - self._offset) > STEP)
-        self._distrusted = False
+        distrusted, self._distrusted = self._distrusted, False
+        stepped = distrusted or (self._offset is not None and abs(now - monotonic - self._offset) > STEP)
         self._offset = now - monotonic
         doubtful = {*implausible, *(overdue if stepped else (one for one in overdue if one in self._suspects))}
-        self._suspects = {one: self._suspects.get(one, monotonic) for one in doubtful}
+        before = {} if distrusted else self._suspects
+        self._suspects = {one: before.get(one, monotonic) for one in doubtful}
         sure = [one for one in overdue if one not in doubtful]
         return sure + [one for one, since in self._suspects.items() if monotonic - since >= one.length]

@@ -9,6 +9,8 @@ import msgspec
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.records import Unreadable, decode_or_show
+from clx.errors import QueueError
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
@@ -63,6 +65,12 @@ class FileFacts(NamedTuple):
     digest: str
 
 
+_RESULTS = (
+    "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
+    "AND (:type IS NULL OR type = :type)"
+)
+
+
 class Ledger:
     """What one database remembers between builds."""
 
@@ -99,20 +107,30 @@ class Ledger:
 
         self.database.write("remember", body)
 
-    def results(self, keys: Sequence[str], *, now: int | None = None) -> dict[str, Any]:
-        """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned."""
+    def results(self, keys: Sequence[str], type: str | None = None, *, now: int | None = None) -> dict[str, Any]:  # noqa: A002
+        """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned.
+
+        Args:
+            type: only of jobs of this type; None: whichever, where only one type has a key.
+
+        Raises:
+            QueueError: jobs of several types left a result for one key.
+        """
         at = now_ms() if now is None else now
-        wanted = _encode(list(keys)).decode()
-        rows = self.database.read(
-            "SELECT key, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(?))", (wanted,)
-        )
-        stale = [(at, key) for key, _, used_at in rows if at - used_at > _USE_NOTED_EVERY]
+        rows = self.database.read(_RESULTS, {"keys": _encode(list(keys)).decode(), "type": type})
+        found = {}
+        for key, type_, result, _ in rows:
+            if key in found:
+                raise QueueError(
+                    f"Jobs of several types left a result for the key {key!r}, {type_} among them.",
+                    f'Say whose it should be: results([…], type="{type_}").',
+                )
+            found[key] = decode_or_show(result)
+        stale = [(at, key, type_) for key, type_, _, used_at in rows if at - used_at > _USE_NOTED_EVERY]
         if stale and not self.database.readonly:
-            self.database.write(
-                "use_results",
-                lambda connection: connection.executemany("UPDATE results SET used_at = ? WHERE key = ?", stale),
-            )
-        return {key: _decode(result) for key, result, _ in rows}
+            sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
+            self.database.write("use_results", lambda connection: connection.executemany(sql, stale))
+        return {key: result for key, result in found.items() if not isinstance(result, Unreadable)}
 
     def forget_results(self, keys: Iterable[str]) -> None:
         """Drop results whose artifacts are gone or damaged, so that their jobs run again."""
@@ -125,7 +143,8 @@ class Ledger:
 
     def all_results(self) -> list[tuple[str, Any]]:
         """Every stored result: what the artifact store must keep."""
-        return [(key, _decode(result)) for key, result in self.database.read("SELECT key, result FROM results")]
+        rows = self.database.read("SELECT key, result FROM results")
+        return [(key, decode_or_show(result)) for key, result in rows]
 
     def stamps(self, owner: Owner, target: str) -> dict[str, Stamp]:
         """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from clx.db import statements as sql
 from clx.db.database import Database
-from clx.db.records import Job, JobState, decode, encode, job_from_row
-from clx.db.validation import check_choice, check_ids, check_keys, check_limit
+from clx.db.records import Job, JobState, decode_or_show, encode, job_from_row
+from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
@@ -39,7 +39,12 @@ class Lookup:
         self.database = database
 
     def get(self, job_id: int) -> Job | None:
-        """One job, or None."""
+        """One job, or None.
+
+        Raises:
+            QueueError: *job_id* is no id.
+        """
+        check_id(job_id)
         rows = self.database.read(f"{sql.SELECT} WHERE id = ?", (job_id,))
         return job_from_row(rows[0]) if rows else None
 
@@ -119,7 +124,7 @@ class Lookup:
         found = [dict(zip(_RUN_NAMES, row, strict=True)) for row in self.database.read(_RUNS, (job_id,))]
         for run in found:
             for name in ("error", "cause"):
-                run[name] = None if run[name] is None else decode(run[name])
+                run[name] = None if run[name] is None else decode_or_show(run[name])
         return found
 
     def needs(self, job_id: int) -> list[int]:
@@ -127,16 +132,19 @@ class Lookup:
         rows = self.database.read(sql.NEEDS, (job_id,))
         return [row[0] for row in rows]
 
-    def results(self, keys: Sequence[str]) -> dict[str, Any]:
+    def results(self, keys: Sequence[str], *, type: str | None = None) -> dict[str, Any]:  # noqa: A002
         """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned.
 
+        Args:
+            type: of which jobs; needed only where jobs of several types share a key.
+
         Raises:
-            QueueError: *keys* is no list of keys.
+            QueueError: *keys* is no list of keys, or jobs of several types have one of them.
         """
         from clx.db.ledger import Ledger
 
         check_keys(keys)
-        return Ledger(self.database).results(keys)
+        return Ledger(self.database).results(keys, type)
 
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
         """Number of jobs per type and state."""

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
+from clx.db.clock import now_ms
 from clx.db.statements import NO_TIME
-from clx.db.validation import SMALL, check_backoff, check_new_job, check_text, is_finite, storable
+from clx.db.validation import (
+    SMALL,
+    check_backoff,
+    check_names,
+    check_new_job,
+    check_syntax,
+    check_text,
+    in_milliseconds,
+    is_finite,
+    storable,
+)
 from clx.errors import QueueError
 
-OnConflict = Literal["raise", "return", "replace"]
+OnConflict = Literal["raise", "return", "replace", "after"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 decode = msgspec.json.decode
+
+
+class Unreadable(str):
+    """A text of the table that is no JSON, as it stands there. Only other programs write such rows."""
+
+    __slots__ = ()
+
+
+def decode_or_show(text: str | bytes) -> Any:
+    """What the JSON *text* says; where it is none, the text itself as :class:`Unreadable`."""
+    try:
+        return decode(text)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+        raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
+        return Unreadable(raw.decode("utf-8", "backslashreplace"))
+
+
 _WAYS = "Use text, finite numbers, true, false, None, lists and mappings of these."
 
 
@@ -41,11 +70,13 @@ def encode(value: Any) -> str:
     """JSON text as the tables keep it; what is JSON already (:class:`msgspec.Raw`) as it is.
 
     Raises:
-        QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character;
-            or it is too large, or nested too deeply, for everybody to read it again.
+        QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character, two
+            keys that it writes the same; or it is too large, or nested too deeply, for everybody to read it again.
     """
     try:
         encoded = _encode(value)
+        if check_names(value):
+            check_syntax(encoded)
         # NaN becomes null: worth a look only where there is one
         finite = b"null" not in encoded or isinstance(value, msgspec.Raw | None) or is_finite(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
@@ -75,12 +106,12 @@ class NewJob:
         type: which kind of worker does it.
         payload: its options, JSON-serialisable.
         pool: which workers may take it.
-        key: digest of everything the result depends on; one live job per pool and key.
+        key: digest of everything the result depends on; one live job per pool, type and key.
         priority: 1 to 5, 5 first.
         max_runs: runs it gets before it is failed.
-        not_before: earliest claim, milliseconds UTC.
-        deadline: jobs with an earlier one are claimed first, milliseconds UTC.
-        timeout: milliseconds one run may take.
+        not_before: earliest claim: milliseconds UTC, a ``datetime`` with a time zone, or a ``timedelta`` from now.
+        deadline: jobs with an earlier one are claimed first: milliseconds UTC, a ``datetime`` or a ``timedelta``.
+        timeout: milliseconds one run may take, or a ``timedelta``.
         needs: ids of jobs that must have succeeded before this one can be claimed.
 
     Raises:
@@ -93,12 +124,16 @@ class NewJob:
     key: str | None = None
     priority: int = 3
     max_runs: int = 3
-    not_before: int = 0
-    deadline: int | None = None
-    timeout: int | None = None
+    not_before: int | datetime | timedelta = 0
+    deadline: int | datetime | timedelta | None = None
+    timeout: int | timedelta | None = None
     needs: Collection[int] = ()
 
     def __post_init__(self) -> None:
+        for name, since in (("not_before", now_ms), ("deadline", now_ms), ("timeout", lambda: 0)):
+            value = getattr(self, name)
+            if isinstance(value, datetime | timedelta):
+                object.__setattr__(self, name, in_milliseconds(name, value, since))
         check_new_job(self)
 
 
@@ -118,7 +153,15 @@ def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
 class Job:
     """One row of the job table; times in milliseconds UTC, ``timeout`` in milliseconds.
 
-    ``waits_for`` counts the jobs that must still succeed before it can be claimed.
+    Attributes:
+        payload: its options; text (:class:`Unreadable`) where another program wrote what is no JSON.
+        progress: what its run told last. For the function of a :class:`~clx.db.consumer.Consumer` it is what tells
+            it: ``job.progress({"done": 3})`` stores any JSON value and renews the lease.
+        released: runs that do not count against ``max_runs``.
+        kills: runs whose worker died.
+        rescues: how often it was taken from a worker that had died or was silent; then it is only held by itself.
+        waits_for: how many jobs must still end before it can be claimed.
+        after_id: the running job of its key that it waits behind.
     """
 
     id: int
@@ -145,6 +188,22 @@ class Job:
     started_at: int | None
     finished_at: int | None
     waits_for: int
+    rescues: int = 0
+    after_id: int | None = None
+    _asked: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked for this job to end; in a handler it is asked anew, else as of when it was read.
+
+        A handler that heeds it raises :class:`~clx.errors.Cancelled`.
+        """
+        return self.cancel_requested if self._asked is None else self._asked()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its payload is what it should be, a mapping; only other programs write such as is not."""
+        payload: object = self.payload
+        return isinstance(payload, dict)
 
     @property
     def is_live(self) -> bool:
@@ -172,6 +231,7 @@ class Failure:
         backoff: milliseconds before that run; None: exponential with jitter (:func:`clx.db.backoff.backoff`).
         stderr: the last lines of what it said.
         peak_memory: bytes.
+        cancelled: it ended because it heeded a request to; the job ends as cancelled.
     """
 
     job_id: int
@@ -181,6 +241,7 @@ class Failure:
     backoff: int | None = None
     stderr: str | None = None
     peak_memory: int | None = None
+    cancelled: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.error, Mapping):
@@ -217,12 +278,12 @@ class Settled:
 
 
 def job_from_row(row: Sequence[Any]) -> Job:
-    """The job of one row of :data:`clx.db.statements.COLUMNS`."""
+    """The job of one row of :data:`clx.db.statements.COLUMNS`; what cannot be read in it is shown as it stands."""
     values = list(row)
-    values[5] = decode(row[5])
+    values[5] = decode_or_show(row[5])
     values[12] = None if row[12] == NO_TIME else row[12]
     values[16] = bool(row[16])
     for index in (17, 18, 19):
         if row[index] is not None:
-            values[index] = decode(row[index])
+            values[index] = decode_or_show(row[index])
     return Job(*values)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from clx.db import statements as sql
@@ -16,6 +17,8 @@ from clx.errors import DatabaseBusyError, DatabaseFullError
 
 T = TypeVar("T")
 
+SLICE = 500
+"""Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
 _ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
 """What its caller relies on once it has returned."""
 
@@ -31,13 +34,17 @@ class Rescuing(Lookup):
         super().__init__(database)
         self._watch = LeaseWatch()
 
-    def _write(self, name: str, body: Callable[[Any, set[str]], T]) -> T:
-        """One transaction, then the bells that *body* named."""
+    def _write(self, name: str, body: Callable[[Any, set[str], int], T], now: int | None = None) -> T:
+        """One transaction, then the bells that *body* named.
+
+        *body* gets the connection, the bells, and the time in the transaction: *now*, or the clock's when the lock
+        is ours. Taken before, it would be old by as long as the table was locked.
+        """
         bells: set[str] = set()
 
         def whole(connection: Any) -> T:
             bells.clear()
-            return body(connection, bells)
+            return body(connection, bells, now_ms() if now is None else now)
 
         begun = time.monotonic()
         try:
@@ -52,6 +59,23 @@ class Rescuing(Lookup):
         self.database.doorbell.ring(*bells)
         return value
 
+    def _write_in_slices(
+        self,
+        name: str,
+        ids: Sequence[int],
+        body: Callable[[Any, Sequence[int], set[str], int], list[int]],
+        now: int | None,
+    ) -> list[int]:
+        """Many jobs, some hundred in a transaction, with a pause after each: everybody else's calls go on meanwhile."""
+        done: list[int] = []
+        for first in range(0, len(ids), SLICE):
+            begun = time.monotonic()
+            part = ids[first : first + SLICE]
+            done += self._write(name, partial(_of_these, body, part), now)
+            if first + SLICE < len(ids):
+                time.sleep(min(0.05, (time.monotonic() - begun) / 2))
+        return done
+
     def rescue(self, *, now: int | None = None, monotonic: int | None = None) -> list[int]:
         """Give every job whose lease is over to another worker, or fail it when its runs are used up.
 
@@ -63,36 +87,50 @@ class Rescuing(Lookup):
         Returns:
             The ids of the jobs taken from silent workers.
         """
-        at = now_ms() if now is None else now
-        steady = time.monotonic_ns() // 1_000_000 if monotonic is None else monotonic
         begun = time.monotonic()
         try:
-            overdue = [Lease(*row) for row in self.database.read(sql.OVERDUE, {"now": at})]
-            if now is None or monotonic is not None:
-                implausible = [Lease(*row) for row in self.database.read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
-                overdue = self._watch.over(overdue, implausible, at, steady)
+            overdue = self._find_over(now, monotonic)
         except DatabaseBusyError:  # without a write-ahead log who writes keeps others from reading too
             self.doubt_leases()
             raise
         if not overdue:
             return []
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
             certain = overdue
             if time.monotonic() - begun > HELD_UP:  # as those were who would have renewed
                 self.doubt_leases()
                 certain = [lease for lease in overdue if self._watch.waited_out(lease)]
-            return [
-                lease.job_id
+            lost = [
+                lease
                 for lease in certain
                 if connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
-                and transitions.rescue(connection, lease.job_id, lease.run, {"kind": "silent"}, None, at, bells)
+            ]
+            beside_others = {
+                lease: bool(connection.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost
+            }
+            return [
+                lease.job_id
+                for lease, innocent in beside_others.items()
+                if transitions.rescue(
+                    connection, lease.job_id, lease.run, transitions.SILENT, None, at, bells, innocent=innocent
+                )
             ]
 
-        return self._write("rescue", body)
+        return self._write("rescue", body, now)
+
+    def _find_over(self, now: int | None, monotonic: int | None) -> list[Lease]:
+        """The leases that are over, by a look without the write lock."""
+        read = self.database.read
+        at = now_ms() if now is None else now
+        overdue = [Lease(*row) for row in read(sql.OVERDUE, {"now": at})]
+        if now is not None and monotonic is None:
+            return overdue
+        implausible = [Lease(*row) for row in read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
+        return self._watch.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)
 
     def doubt_leases(self) -> None:
-        """After the table took nothing for a while: the next :meth:`rescue` leaves others the time to renew."""
+        """After the table took nothing for a while, or this program was away: leave others the time to renew."""
         self._watch.distrust()
 
     def takes_writes(self) -> bool:
@@ -109,14 +147,56 @@ class Rescuing(Lookup):
     ) -> list[int]:
         """Give the running jobs of a worker known to be dead to another at once.
 
+        Where it held several, none of them counts a run: nobody knows which one it died of.
+
         Args:
             cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
             stderr: its last lines.
         """
-        at = now_ms() if now is None else now
 
-        def body(connection: Any, bells: set[str]) -> list[int]:
-            held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
-            return [id_ for id_, run in held if transitions.rescue(connection, id_, run, cause, stderr, at, bells)]
+        def body(connection: Any, bells: set[str], at: int) -> list[int]:
+            return _rescue_all(connection, worker_id, cause, stderr, at, bells)
+
+        return self._write("rescue_worker", body, now)
+
+    def rescue_worker_if(
+        self,
+        worker_id: int,
+        cause: Mapping[str, Any],
+        is_lost: Callable[[Any], bool],
+        end: Callable[[Any, int], None],
+    ) -> bool:
+        """As :meth:`rescue_worker`, and *end* the worker in the same transaction, where it *is_lost* still in it."""
+
+        def body(connection: Any, bells: set[str], at: int) -> bool:
+            if not is_lost(connection):
+                return False
+            _rescue_all(connection, worker_id, cause, None, at, bells)
+            end(connection, at)
+            return True
 
         return self._write("rescue_worker", body)
+
+
+def _rescue_all(
+    connection: Any, worker_id: int, cause: Mapping[str, Any], stderr: str | None, at: int, bells: set[str]
+) -> list[int]:
+    held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
+    several = len(held) > 1
+    return [
+        id_ for id_, run in held if transitions.rescue(connection, id_, run, cause, stderr, at, bells, innocent=several)
+    ]
+
+
+def _of_these(
+    body: Callable[[Any, Sequence[int], set[str], int], list[int]],
+    ids: Sequence[int],
+    connection: Any,
+    bells: set[str],
+    at: int,
+) -> list[int]:
+    return body(connection, ids, bells, at)
+
+
+def _steady_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this schema corresponds to."""
 
 metadata = MetaData()
@@ -91,6 +91,8 @@ jobs = Table(
     Column("created_at", Integer, nullable=False),
     Column("started_at", Integer),
     Column("finished_at", Integer),
+    Column("rescues", Integer, nullable=False, server_default=text("0")),
+    Column("after_id", Integer),
     CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="job_state"),
     CheckConstraint("priority BETWEEN 1 AND 5", name="job_priority"),
     CheckConstraint("ready IN (0, 1) AND unbatched IN (0, 1)", name="job_ready"),
@@ -117,9 +119,17 @@ Index("jobs_running", jobs.c.worker_id, jobs.c.lease_until, sqlite_where=text("s
 Index(
     "jobs_live_key",
     jobs.c.pool,
+    jobs.c.type,
     jobs.c.key,
     unique=True,
-    sqlite_where=text("key IS NOT NULL AND state IN ('queued', 'running')"),
+    sqlite_where=text("key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"),
+)
+# one job of a key waits behind one that runs
+Index(
+    "jobs_behind",
+    jobs.c.after_id,
+    unique=True,
+    sqlite_where=text("after_id IS NOT NULL AND state = 'queued'"),
 )
 
 runs = Table(
@@ -196,11 +206,12 @@ worker_events = Table(
 results = Table(
     "results",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("used_at", Integer, nullable=False),
+    PrimaryKeyConstraint("key", "type"),
     sqlite_with_rowid=False,
 )
 

@@ -61,6 +61,8 @@ CREATE TABLE jobs (
   created_at INTEGER NOT NULL,
   started_at INTEGER,
   finished_at INTEGER,
+  rescues INTEGER DEFAULT 0 NOT NULL,
+  after_id INTEGER,
   CONSTRAINT job_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
   CONSTRAINT job_priority CHECK (priority BETWEEN 1 AND 5),
   CONSTRAINT job_ready CHECK (ready IN (0, 1) AND unbatched IN (0, 1)),
@@ -72,11 +74,13 @@ CREATE TABLE jobs (
   CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 
+CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued';
+
 CREATE INDEX jobs_claim ON jobs (pool, type, claim_rank, deadline, id) WHERE state = 'queued' AND ready = 1;
 
 CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready = 0 AND waits_for = 0;
 
-CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, "key") WHERE key IS NOT NULL AND state IN ('queued', 'running');
+CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, type, "key") WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL;
 
 CREATE INDEX jobs_running ON jobs (worker_id, lease_until) WHERE state = 'running';
 
@@ -104,7 +108,7 @@ CREATE TABLE results (
   result TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   used_at INTEGER NOT NULL,
-  PRIMARY KEY ("key")
+  PRIMARY KEY ("key", type)
 )
  WITHOUT ROWID;
 
@@ -195,4 +199,4 @@ CREATE TABLE runs (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0002');
+INSERT INTO alembic_version VALUES ('0003');

@@ -13,7 +13,8 @@ CLAIMED_LAST = 100
 
 COLUMNS = (
     "id, type, pool, state, priority, payload, key, run, released, kills, max_runs, not_before, deadline, timeout, "
-    "lease_until, worker_id, cancel_requested, progress, result, error, created_at, started_at, finished_at, waits_for"
+    "lease_until, worker_id, cancel_requested, progress, result, error, created_at, started_at, finished_at, "
+    "waits_for, rescues, after_id"
 )
 SELECT = f"SELECT {COLUMNS} FROM jobs"
 
@@ -21,12 +22,12 @@ SELECT = f"SELECT {COLUMNS} FROM jobs"
 
 INSERT = (
     "INSERT INTO jobs (type, pool, priority, claim_rank, payload, key, max_runs, ready, not_before, deadline, "
-    "timeout, created_at, waits_for, unbatched) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "timeout, created_at, waits_for, unbatched, after_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 REPLACE = (
     "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
     "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, unbatched = unbatched OR ?, "
-    "released = run, kills = 0, error = NULL WHERE id = ? AND state = 'queued'"
+    "after_id = ?, released = run, kills = 0, rescues = 0, error = NULL WHERE id = ? AND state = 'queued'"
 )
 """Another job in its place: what happened to the one before is none of its own."""
 WAITS_FOR = (
@@ -34,7 +35,12 @@ WAITS_FOR = (
     "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id) SELECT 1 FROM needed WHERE id = ?"
 )
 """Whether one of some jobs is, or waits near or far for, another."""
-LIVE_BY_KEY = "SELECT id, state FROM jobs WHERE pool = ? AND key = ? AND state IN ('queued', 'running')"
+LIVE_BY_KEY = (
+    "SELECT id, state FROM jobs WHERE pool = ? AND type = ? AND key = ? AND state IN ('queued', 'running') "
+    "AND after_id IS NULL"
+)
+BEHIND = "SELECT id FROM jobs WHERE after_id = ? AND state = 'queued'"
+"""The job that waits until another of its key has ended."""
 WANT_TOO = "UPDATE jobs SET unbatched = unbatched OR ?, cancel_requested = 0 WHERE id = ?"
 """Whoever asked for its cancellation did not know of this one's interest."""
 WANT = "INSERT OR IGNORE INTO batch_jobs (batch_id, job_id) VALUES (?, ?)"
@@ -51,50 +57,95 @@ MAY_CLAIM = (
 )
 """Whether the worker was not struck off, and whether delayed jobs are due."""
 PROMOTE = (
-    "UPDATE jobs SET ready = 1 WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? "
-    "RETURNING type"
+    "UPDATE jobs SET ready = 1 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 "
+    "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT 5000) RETURNING type"
+)
+"""Delayed jobs that are due; at most so many at a time, so that nobody else waits for the table meanwhile."""
+ANY_LIVE = (
+    "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND pool = :pool "
+    "AND type IN (SELECT value FROM json_each(:types)) LIMIT 1"
 )
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 _TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :now + :lease, started_at = :now, cancel_requested = 0, progress = NULL WHERE id "
+    "lease_until = :now + :lease, started_at = :now WHERE id "
 )
 _NEXT = (
-    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type{harmless} "
+    "SELECT {columns} FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type{harmless} "
     "ORDER BY claim_rank, deadline, id LIMIT "
 )
-_CLAIM_MANY = f"{_TAKE} IN ({_NEXT} :n) RETURNING {COLUMNS}"
-CLAIM_ONE = f"{_TAKE} = ({_NEXT} 1) RETURNING {COLUMNS}".format(harmless="")
+_HARMLESS = " AND rescues = 0 AND max_runs > 1"
+CLAIM_ONE = f"{_TAKE} = ({_NEXT} 1) RETURNING {COLUMNS}".format(columns="id", harmless="")
 """One job. Five times as fast as IN with a LIMIT, for which SQLite builds a temporary table."""
-CLAIM_MANY = _CLAIM_MANY.format(harmless="")
-CLAIM_HARMLESS = _CLAIM_MANY.format(harmless=" AND kills = 0 AND max_runs > 1")
+_CLAIM_MANY = f"{_TAKE} IN ({_NEXT} :n) RETURNING {COLUMNS}"
+CLAIM_MANY = _CLAIM_MANY.format(columns="id", harmless="")
+CLAIM_HARMLESS = _CLAIM_MANY.format(columns="id", harmless=_HARMLESS)
 """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
+NEXT = f"{_NEXT} :n".format(columns="claim_rank, deadline, id", harmless="")
+NEXT_HARMLESS = f"{_NEXT} :n".format(columns="claim_rank, deadline, id", harmless=_HARMLESS)
+"""The first of one type in claim order, to be merged with those of others."""
+CLAIM_THESE = f"{_TAKE} IN (SELECT value FROM json_each(:ids)) RETURNING {COLUMNS}"
 
 # -- what workers report: every one fenced by id, run and state ---------------------------------------
 
 FENCED = "id = :id AND run = :run AND state = 'running'"
-RUNNING = f"SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested FROM jobs WHERE {FENCED}"
-HEARTBEAT = (
-    f"UPDATE jobs SET lease = :lease, lease_until = :now + :lease WHERE {FENCED} RETURNING cancel_requested, worker_id"
+RUNNING = (
+    f"SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested, rescues FROM jobs WHERE {FENCED}"
 )
-HEARTBEAT_PROGRESS = (
-    "UPDATE jobs SET lease = :lease, lease_until = :now + :lease, progress = :progress "
-    f"WHERE {FENCED} RETURNING cancel_requested, worker_id"
-)
+_RENEW = "UPDATE jobs SET lease = coalesce(:lease, lease), lease_until = :now + coalesce(:lease, lease)"
+"""Without a length the lease keeps the one it was claimed with."""
+HEARTBEAT = f"{_RENEW} WHERE {FENCED} RETURNING cancel_requested, worker_id"
+HEARTBEAT_PROGRESS = f"{_RENEW}, progress = :progress WHERE {FENCED} RETURNING cancel_requested, worker_id"
+CANCEL_REQUESTED = "SELECT cancel_requested, state, run FROM jobs WHERE id = ?"
 SUCCEED = (
     "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL "
     f"WHERE {FENCED} RETURNING worker_id, started_at, key, type"
+)
+LATE = (
+    "SELECT j.state, r.worker_id, r.outcome, j.key, j.type FROM jobs j "
+    "JOIN runs r ON r.job_id = j.id AND r.run = j.run "
+    "WHERE j.id = :id AND j.run = :run AND j.state IN ('queued', 'failed') AND r.outcome IN ('rescued', 'released') "
+    """AND r.cause = '{"kind":"silent"}'"""
+)
+"""The newest run of a job, taken from a worker that was only silent, and that nobody has begun anew."""
+SUCCEED_LATE = (
+    "UPDATE jobs SET state = 'succeeded', waits_for = 0, finished_at = :now, result = :result, error = NULL "
+    "WHERE id = :id"
+)
+RECORD_LATE = (
+    "UPDATE runs SET outcome = 'succeeded', ended_at = :now, cause = NULL, error = NULL, peak_memory = :peak_memory "
+    "WHERE job_id = :id AND run = :run"
 )
 _REQUEUE_SET = (
     "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
 )
 REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ? WHERE id = ?"
-REQUEUE_RELEASED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, released = released + 1 WHERE id = ?"
-REQUEUE_RESCUED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = ?, claim_rank = claim_rank + ? WHERE id = ?"
+REQUEUE_RELEASED = (
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, not_before = :not_before, released = released + 1 WHERE id = :id"
+)
+REQUEUE_RESCUED = (
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = kills + :kills, rescues = rescues + 1, "
+    "released = released + :released, claim_rank = claim_rank + :rank WHERE id = :id"
+)
 RETRY = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, waits_for = 0, not_before = :now, released = run, "
-    "kills = 0, claim_rank = 5 - priority, finished_at = NULL, error = NULL, result = NULL "
+    "kills = 0, rescues = 0, after_id = NULL, claim_rank = 5 - priority, finished_at = NULL, error = NULL, "
+    "result = NULL "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
+)
+KEY_TAKEN = (
+    "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
+    "AND live.key = j.key AND live.state IN ('queued', 'running') AND live.after_id IS NULL "
+    "WHERE j.id IN (SELECT value FROM json_each(:ids)) AND j.state IN ('failed', 'cancelled') LIMIT 1"
+)
+KEY_SHARED = (
+    "SELECT max(id), min(id) FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND key IS NOT NULL "
+    "AND state IN ('failed', 'cancelled') GROUP BY pool, type, key HAVING count(*) > 1 LIMIT 1"
+)
+"""Whether some of many jobs cannot be queued again, because of their keys."""
+NEEDS_AMONG = (
+    "SELECT job_id, needs_id FROM dependencies WHERE job_id IN (SELECT value FROM json_each(:ids)) "
+    "AND needs_id IN (SELECT value FROM json_each(:ids))"
 )
 NEEDS = "SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id"
 UNMET_NEEDS = (
@@ -107,15 +158,16 @@ AWAIT_NEEDS = (
 STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
-COUNT_KILL = "UPDATE jobs SET kills = ? WHERE id = ?"
+COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
+SILENCES = """SELECT count(*) FROM runs WHERE job_id = ? AND outcome = 'rescued' AND cause = '{"kind":"silent"}'"""
 REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
 RECORD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
     "VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
 KEEP_RESULT = (
-    "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
-    "SET type = excluded.type, result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
+    "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, type) "
+    "DO UPDATE SET result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
 )
 ACCOUNT = (
     "UPDATE workers SET jobs_succeeded = jobs_succeeded + ?, jobs_failed = jobs_failed + ?, "
@@ -124,9 +176,14 @@ ACCOUNT = (
 
 # -- what follows from an end -------------------------------------------------------------------------
 
-DEPENDENTS = (
-    "SELECT d.job_id FROM dependencies d JOIN jobs j ON j.id = d.job_id WHERE d.needs_id = ? AND j.state = 'queued'"
+_DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?) RETURNING id"
+FAIL_DEPENDENTS = f"UPDATE jobs SET state = 'failed', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+CANCEL_DEPENDENTS = f"UPDATE jobs SET state = 'cancelled', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+LET_GO = (
+    "UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
+    "WHERE after_id = :id AND state = 'queued' RETURNING type"
 )
+"""The job behind one that has ended waits for it no more."""
 UNLOCK = (
     "UPDATE jobs SET waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
     "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
@@ -162,10 +219,12 @@ BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job
 
 # -- leases -------------------------------------------------------------------------------------------
 
-OVERDUE = "SELECT id, run, lease_until, lease FROM jobs WHERE state = 'running' AND lease_until <= :now"
+OVERDUE = "SELECT id, run, lease_until, lease, worker_id FROM jobs WHERE state = 'running' AND lease_until <= :now"
 IMPLAUSIBLE = (
-    "SELECT id, run, lease_until, lease FROM jobs WHERE state = 'running' AND lease_until > :now + lease + :slack"
+    "SELECT id, run, lease_until, lease, worker_id FROM jobs "
+    "WHERE state = 'running' AND lease_until > :now + lease + :slack"
 )
 """Leases longer than any renewal at this moment can have made them: written before the clock was set back."""
 UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND run = ? AND state = 'running' AND lease_until = ?"
 HELD_BY = "SELECT id, run FROM jobs WHERE state = 'running' AND worker_id = ?"
+HOLDS_OTHERS = "SELECT count(*) > 1 FROM jobs WHERE state = 'running' AND worker_id = ?"

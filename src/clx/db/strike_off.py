@@ -7,18 +7,35 @@ from typing import Any
 
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.workers import WorkerRow, WorkerTable
+from clx.db.transitions import ENDED
+from clx.db.workers import WorkerRow, WorkerTable, end_worker
 
 
-def strike_off(database: Database, worker_id: int, cause: Mapping[str, Any], reason: str) -> None:
+def strike_off(
+    database: Database, worker_id: int, cause: Mapping[str, Any], reason: str, *, heard: int | None = None
+) -> bool:
     """Strike off a worker that is known to be gone, and rescue its jobs.
 
     Args:
         cause: what their runs are recorded with, as :meth:`~clx.db.jobs.Queue.rescue_worker` takes it.
         reason: the same in words.
+        heard: for one that is only silent: when it was last heard of. If it has spoken up since, because it waited for
+            the same lock, nothing is done.
+
+    Returns:
+        Whether it was struck off.
     """
-    Queue(database).rescue_worker(worker_id, cause)
-    WorkerTable(database).end(worker_id, reason, dead=True)
+
+    def is_lost(connection: Any) -> bool:
+        found = connection.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
+        return heard is None or found is None or found[0] <= heard
+
+    def end(connection: Any, at: int) -> None:
+        end_worker(connection, worker_id, reason, at, dead=True)
+
+    struck = Queue(database).rescue_worker_if(worker_id, cause, is_lost, end)
+    database.doorbell.ring(ENDED)
+    return struck
 
 
 def strike_off_gone(database: Database) -> list[WorkerRow]:

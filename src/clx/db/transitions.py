@@ -7,7 +7,7 @@ set *bells*; nothing here commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from clx.db import statements as sql
 from clx.db.backoff import backoff
@@ -29,21 +29,36 @@ def insert(connection: Any, job: NewJob, on_conflict: OnConflict, batch: int | N
         JobExistsError: a live job has its key and *on_conflict* does not say what to do about it.
         UnknownJobError: it needs a job that is not in the table.
     """
-    live = None if job.key is None else connection.execute(sql.LIVE_BY_KEY, (job.pool, job.key)).fetchone()
+    live = None
+    if job.key is not None:
+        live = connection.execute(sql.LIVE_BY_KEY, (job.pool, job.type, job.key)).fetchone()
     if live is None:
         return _insert_new(connection, job, batch, now, bells)
-    job_id = int(live[0])
-    if on_conflict == "raise" or (on_conflict == "replace" and live[1] == "running"):
-        raise JobExistsError(job_id, live[1])
-    if on_conflict == "replace":
-        _replace(connection, job_id, job, batch, now, bells)
-    else:
+    job_id, state = int(live[0]), live[1]
+    if on_conflict == "raise" or (on_conflict == "replace" and state == "running"):
+        raise JobExistsError(job_id, state)
+    if on_conflict == "after" and state == "running":
+        return _insert_behind(connection, job_id, job, batch, now, bells)
+    if on_conflict == "return":
         connection.execute(sql.WANT_TOO, (int(batch is None), job_id))
+    else:  # "after" too: who has not begun yet may as well do what is wanted now
+        _replace(connection, job_id, job, batch, now, bells)
     return job_id
 
 
-def values(job: NewJob, waits_for: int, batch: int | None, now: int) -> tuple[Any, ...]:
-    """What :data:`~clx.db.statements.INSERT` wants."""
+def _insert_behind(connection: Any, first: int, job: NewJob, batch: int | None, now: int, bells: set[str]) -> int:
+    """Enter *job* behind the running one of its key; one that waits there already becomes this one."""
+    row = connection.execute(sql.BEHIND, (first,)).fetchone()
+    if row is None:
+        return _insert_new(connection, job, batch, now, bells, behind=first)
+    _replace(connection, int(row[0]), job, batch, now, bells, behind=first)
+    return int(row[0])
+
+
+def values(job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None) -> tuple[Any, ...]:
+    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
+    waits_for += behind is not None
+    not_before = cast(int, job.not_before)
     return (
         job.type,
         job.pool,
@@ -52,25 +67,36 @@ def values(job: NewJob, waits_for: int, batch: int | None, now: int) -> tuple[An
         encode(job.payload),
         job.key,
         job.max_runs,
-        int(job.not_before <= now and not waits_for),
-        job.not_before,
+        int(not_before <= now and not waits_for),
+        not_before,
         sql.NO_TIME if job.deadline is None else job.deadline,
         job.timeout,
         now,
         waits_for,
         int(batch is None),
+        behind,
     )
 
 
-def _insert_new(connection: Any, job: NewJob, batch: int | None, now: int, bells: set[str]) -> int:
+def _insert_new(
+    connection: Any, job: NewJob, batch: int | None, now: int, bells: set[str], behind: int | None = None
+) -> int:
     needed = _needed(connection, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
-    job_id = int(connection.execute(sql.INSERT, values(job, waits_for, batch, now)).lastrowid)
+    job_id = int(connection.execute(sql.INSERT, values(job, waits_for, batch, now, behind)).lastrowid)
     _note_needs(connection, job_id, needed, now, bells)
     return job_id
 
 
-def _replace(connection: Any, job_id: int, job: NewJob, batch: int | None, now: int, bells: set[str]) -> None:
+def _replace(
+    connection: Any,
+    job_id: int,
+    job: NewJob,
+    batch: int | None,
+    now: int,
+    bells: set[str],
+    behind: int | None = None,
+) -> None:
     needed = _needed(connection, job.needs)
     if needed and connection.execute(sql.WAITS_FOR, (encode(list(needed)), job_id)).fetchone():
         raise QueueError(
@@ -78,7 +104,7 @@ def _replace(connection: Any, job_id: int, job: NewJob, batch: int | None, now: 
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     connection.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    connection.execute(sql.REPLACE, (*values(job, waits_for, batch, now), job_id))
+    connection.execute(sql.REPLACE, (*values(job, waits_for, batch, now, behind), job_id))
     _note_needs(connection, job_id, needed, now, bells)
 
 
@@ -157,10 +183,12 @@ def claim(
     *,
     harmless: bool,
 ) -> list[Job]:
-    """Give up to *n* queued jobs to *worker*.
+    """Give up to *n* queued jobs to *worker*, in claim order over all *types*.
+
+    A job that nobody can read is failed with the reason instead.
 
     Args:
-        harmless: give at most one that has killed a worker, or that has a single run, and that one first.
+        harmless: give at most one that was rescued before, or that has a single run, and that one first.
 
     Raises:
         LostWorkerError: the worker was struck off.
@@ -170,25 +198,58 @@ def claim(
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
     if due:
         bells.update(row[0] for row in connection.execute(sql.PROMOTE, (now,)).fetchall())
-    several = sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
+    params = {"worker": worker, "lease": lease, "now": now, "pool": pool}
     taken: list[Job] = []
-    for type_ in types:
-        params = {"worker": worker, "lease": lease, "now": now, "pool": pool, "type": type_}
-        if not taken and (harmless or n == 1):
-            taken = [job_from_row(row) for row in connection.execute(sql.CLAIM_ONE, params).fetchall()]
-            if harmless and taken and (taken[0].kills or taken[0].max_runs == 1):
-                break
-        if len(taken) < n:
-            rows = connection.execute(several, {**params, "n": n - len(taken)}).fetchall()
-            taken += sorted((job_from_row(row) for row in rows), key=_claim_order)
-        if len(taken) >= n:
+    while len(taken) < n:
+        alone = not taken and (harmless or n == 1)
+        wanted = 1 if alone else n - len(taken)
+        found = _take(connection, types, {**params, "n": wanted}, harmless=harmless and not alone)
+        if not found:
             break
+        readable = [job for job in found if job.is_readable]
+        for job in found:
+            if not job.is_readable:
+                _fail_unreadable(connection, job, now, bells)
+        taken += readable
+        if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
+            break
+        if len(readable) == len(found) and not alone:
+            break  # there are no more
     return taken
+
+
+def _take(connection: Any, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+    """Give the first jobs of *types* to a worker; in claim order."""
+    n = params["n"]
+    if len(types) == 1:
+        one = sql.CLAIM_ONE if n == 1 and not harmless else sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
+        rows = connection.execute(one, {**params, "type": types[0]}).fetchall()
+        return sorted((job_from_row(row) for row in rows), key=_claim_order) if n > 1 else [*map(job_from_row, rows)]
+    first = sql.NEXT_HARMLESS if harmless else sql.NEXT
+    queued = [
+        row for type_ in dict.fromkeys(types) for row in connection.execute(first, {**params, "type": type_}).fetchall()
+    ]
+    ids = [row[2] for row in sorted(queued)[:n]]
+    if not ids:
+        return []
+    rows = connection.execute(sql.CLAIM_THESE, {**params, "ids": encode(ids)}).fetchall()
+    by_id = {row[0]: job_from_row(row) for row in rows}
+    return [by_id[id_] for id_ in ids]
 
 
 def _claim_order(job: Job) -> tuple[int, int, int, int]:
     deadline = sql.NO_TIME if job.deadline is None else job.deadline
-    return (int(job.kills >= 2), -job.priority, deadline, job.id)
+    return (int(job.rescues >= 2), -job.priority, deadline, job.id)
+
+
+def _fail_unreadable(connection: Any, job: Job, now: int, bells: set[str]) -> None:
+    error = {
+        "type": "Unreadable",
+        "message": "Its payload is no JSON object; another program wrote it.",
+        "next_step": f"See `clx jobs show {job.id}`.",
+    }
+    fail(connection, Failure(job.id, job.run, error), now, bells)
+    bells.add(ENDED)
 
 
 def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0) -> None:
@@ -203,20 +264,47 @@ def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, faile
 
 
 def succeed(connection: Any, report: Success, encoded: str, now: int, bells: set[str]) -> int | None:
-    """End a run well; returns the worker that did it, or None when the run is not its own any more."""
+    """End a run well; returns the worker that did it, or None when the run is not its own any more.
+
+    A run that was taken from its worker because of silence alone counts after all, when it is the newest.
+    """
     params = {"id": report.job_id, "run": report.run, "now": now, "result": encoded}
     rows = connection.execute(sql.SUCCEED, params).fetchall()
     if not rows:
-        return None
+        return _succeed_late(connection, report, params, bells)
     worker, started_at, key, type_ = rows[0]
     connection.execute(
         sql.RECORD,
         (report.job_id, report.run, worker, started_at, now, "succeeded", None, None, None, report.peak_memory),
     )
+    _keep_and_unlock(connection, report.job_id, key, type_, encoded, now, bells)
+    return int(worker)
+
+
+def _succeed_late(connection: Any, report: Success, params: dict[str, Any], bells: set[str]) -> int | None:
+    found = connection.execute(sql.LATE, params).fetchone()
+    if found is None:
+        return None
+    state, worker, outcome, key, type_ = found
+    connection.execute(sql.SUCCEED_LATE, params)
+    connection.execute(sql.RECORD_LATE, {**params, "peak_memory": report.peak_memory})
+    if outcome == "rescued":  # its silence had been counted as a failure
+        account(connection, worker, params["now"], failed=-1)
+    if state == "failed":  # what waited for it has heard of that end; it is told of none again
+        if key is not None:
+            connection.execute(sql.KEEP_RESULT, (key, type_, params["result"], params["now"], params["now"]))
+    else:
+        _keep_and_unlock(connection, report.job_id, key, type_, params["result"], params["now"], bells)
+    return int(worker)
+
+
+def _keep_and_unlock(
+    connection: Any, job_id: int, key: str | None, type_: str, encoded: str, now: int, bells: set[str]
+) -> None:
     if key is not None:
         connection.execute(sql.KEEP_RESULT, (key, type_, encoded, now, now))
-    _unlock(connection, report.job_id, now, bells)
-    return int(worker)
+        _let_go(connection, job_id, now, bells)
+    _unlock(connection, job_id, now, bells)
 
 
 def fail(
@@ -229,7 +317,7 @@ def fail(
     error = encode_error(report.error)
     again = report.retry and run.counted < run.max_runs
     state: Literal["queued", "failed", "cancelled"] = "failed"
-    if again and run.cancel_requested:
+    if run.cancel_requested or report.cancelled:  # it ended because it was told to, however it says so
         state = "cancelled"
         connection.execute(sql.CANCEL, (now, error, run.job_id))
     elif again:
@@ -276,6 +364,7 @@ class Running(NamedTuple):
     max_runs: int
     type: str
     cancel_requested: int
+    rescues: int
     job_id: int
     run: int
 
@@ -308,8 +397,10 @@ def _record(
     )
 
 
-def release(connection: Any, job_id: int, run: int, now: int, bells: set[str]) -> bool:
+def release(connection: Any, job_id: int, run: int, now: int, bells: set[str], *, delay: int = 0) -> bool:
     """Hand a running job back uncounted; false when the run is not its worker's own any more.
+
+    *delay* is how many milliseconds it waits at least before it is claimed again.
 
     A job that somebody asked to be cancelled ends instead of waiting again. That is also how a worker ends a
     job it was told to cancel: where it is wanted again meanwhile, it waits.
@@ -321,45 +412,75 @@ def release(connection: Any, job_id: int, run: int, now: int, bells: set[str]) -
         connection.execute(sql.CANCEL, (now, None, job_id))
         _end_dependents(connection, job_id, "cancelled", now, bells)
     else:
-        connection.execute(sql.REQUEUE_RELEASED, (job_id,))
+        connection.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": now + delay})
         bells.add(held.type)
     _record(connection, held, now, "cancelled" if held.cancel_requested else "released")
     bells.add(ENDED)
     return True
 
 
+SILENT = {"kind": "silent"}
+"""The cause of a rescue from a worker whose lease was over; it may live."""
+
+
 def rescue(
-    connection: Any, job_id: int, run: int, cause: Mapping[str, Any], stderr: str | None, now: int, bells: set[str]
+    connection: Any,
+    job_id: int,
+    run: int,
+    cause: Mapping[str, Any],
+    stderr: str | None,
+    now: int,
+    bells: set[str],
+    *,
+    innocent: bool = False,
 ) -> bool:
-    """Take one run from a worker that is gone; false when it has ended meanwhile."""
+    """Take one run from a worker that is gone or silent; false when it has ended meanwhile.
+
+    Args:
+        innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
+            that was rescued is only held by itself from then on, so the next time it is known.
+    """
     held = running(connection, job_id, run)
     if held is None:
         return False
-    kills, state = held.kills + 1, "queued"
+    killed = int(not innocent and cause.get("kind") != "silent")
+    state, outcome = "queued", "released" if innocent else "rescued"
     if held.cancel_requested:
         state = "cancelled"
         connection.execute(sql.CANCEL, (now, None, job_id))
-    elif held.counted < held.max_runs:
-        # after a first kill the job is retried at once; from the second on it is claimed last
-        connection.execute(sql.REQUEUE_RESCUED, (kills, sql.CLAIMED_LAST if kills == 2 else 0, job_id))
+    elif innocent or held.counted < held.max_runs:
+        # after a first time the job is retried at once; from the second on it is claimed last
+        rank = sql.CLAIMED_LAST if held.rescues == 1 else 0
+        params = {"id": job_id, "kills": killed, "released": int(innocent), "rank": rank}
+        connection.execute(sql.REQUEUE_RESCUED, params)
         bells.add(held.type)
     else:
         state = "failed"
-        connection.execute(sql.COUNT_KILL, (kills, job_id))
-        connection.execute(sql.FAIL, (now, encode(_killer(job_id, kills, cause)), job_id))
-    _record(connection, held, now, "rescued", cause=encode(cause), stderr=stderr)
-    account(connection, held.worker, 0, failed=1)  # at no moment: its worker has given no sign of life
+        error = encode(_killer(connection, held, killed, cause))
+        connection.execute(sql.COUNT_RESCUE, (killed, job_id))
+        connection.execute(sql.FAIL, (now, error, job_id))
+    _record(connection, held, now, outcome, cause=encode(cause), stderr=stderr)
+    account(connection, held.worker, 0, failed=int(not innocent))  # at no moment: its worker has given no sign of life
     if state != "queued":
         _end_dependents(connection, job_id, state, now, bells)
     bells.add(ENDED)
     return True
 
 
-def _killer(job_id: int, kills: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+def _killer(connection: Any, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+    """Why a job has failed whose last run was rescued."""
+    kills = run.kills + killed
+    before = connection.execute(sql.SILENCES, (run.job_id,)).fetchone()[0]
+    silences = min(before + (not killed), run.counted - kills)
+    parts = []
+    if kills:
+        parts.append(f"killed its worker {kills} times" if kills > 1 else "killed its worker")
+    if silences:
+        parts.append("its worker was silent for a lease" + (f", {silences} times" if silences > 1 else ""))
     return {
-        "type": "WorkerKilled",
-        "message": f"killed its worker {kills} times" if kills > 1 else "killed its worker",
-        "next_step": f"See `clx jobs show {job_id}` for the cause of each run.",
+        "type": "WorkerKilled" if kills else "WorkerSilent",
+        "message": "; ".join(parts),
+        "next_step": f"See `clx jobs show {run.job_id}` for the cause of each run.",
         "cause": dict(cause),
     }
 
@@ -402,7 +523,7 @@ def _requeue(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
     row = connection.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None or row[0] not in {"failed", "cancelled"}:
         return False
-    live = None if row[3] is None else connection.execute(sql.LIVE_BY_KEY, (row[2], row[3])).fetchone()
+    live = None if row[3] is None else connection.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
     if live is not None:
         raise JobExistsError(int(live[0]), live[1])
     connection.execute(sql.RETRY, {"id": job_id, "now": now})
@@ -423,16 +544,21 @@ def _unlock(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
         _count_down(connection, job_id, now, bells)
 
 
+def _let_go(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
+    """The job of a key has ended: the one that waited behind it can be claimed."""
+    bells.update(row[0] for row in connection.execute(sql.LET_GO, {"id": job_id, "now": now}).fetchall())
+
+
 def _end_dependents(connection: Any, job_id: int, state: str, now: int, bells: set[str]) -> None:
     """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
+    end = sql.FAIL_DEPENDENTS if state == "failed" else sql.CANCEL_DEPENDENTS
     ended = [job_id]
     while ended:
         needs_id = ended.pop()
         _count_down(connection, needs_id, now, bells)
-        for (dependent,) in connection.execute(sql.DEPENDENTS, (needs_id,)).fetchall():
-            error = encode(_need_not_met(needs_id, state))
-            connection.execute(sql.FAIL if state == "failed" else sql.CANCEL, (now, error, dependent))
-            ended.append(dependent)
+        _let_go(connection, needs_id, now, bells)
+        error = encode(_need_not_met(needs_id, state))
+        ended += (row[0] for row in connection.execute(end, (now, error, needs_id)).fetchall())
 
 
 def _need_not_met(needs_id: int, state: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -67,6 +68,40 @@ def check_new_job(job: object) -> None:
             raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"It is {allowed}.")
 
 
+SECONDS = 100_000_000_000
+"""Milliseconds below which a moment (of before 1973) must be meant in seconds."""
+
+
+def check_moments(jobs: Sequence[Any]) -> None:
+    """Hold the moments of new jobs to milliseconds.
+
+    Raises:
+        QueueError: one is so early that it must be seconds, which would be taken for the past.
+    """
+    for job in jobs:
+        for name in ("not_before", "deadline"):
+            moment = getattr(job, name)
+            if moment and moment < SECONDS:
+                raise QueueError(
+                    f"The {name} {moment} of a job lies in {1970 + moment // 31_557_600_000}: these are seconds.",
+                    f"Give milliseconds (× 1000), a datetime, or a timedelta from now: {name}=timedelta(hours=1).",
+                )
+
+
+def in_milliseconds(name: str, value: datetime | timedelta, since: Callable[[], int]) -> int:
+    """*value* as the table keeps times; a duration counts from *since*.
+
+    Raises:
+        QueueError: it is a moment of no time zone, or a moment where a duration is wanted.
+    """
+    if isinstance(value, timedelta):
+        return since() + round(value / timedelta(milliseconds=1))
+    if value.tzinfo is None or name == "timeout":
+        wanted = "a timedelta" if name == "timeout" else "a datetime with its zone, datetime.now(UTC) say"
+        raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"Give {wanted}.")
+    return round(value.timestamp() * 1000)
+
+
 def check_batch(name: object, callback: Any) -> None:
     """Hold the name of a batch to a text, and its callback to a job that can always be put in.
 
@@ -105,7 +140,9 @@ def check_types(types: Collection[str]) -> None:
         raise QueueError(f"No job is of a type in {_shown(types)}.", "Give a list of job types.")
 
 
-def check_consumer(handlers: Mapping[str, Callable[..., Any]], lease: int, ahead: int, limit: int | None) -> None:
+def check_consumer(
+    handlers: Mapping[str, Callable[..., Any]], lease: int, ahead: int, limit: int | None, stop_after: float
+) -> None:
     """Hold the arguments of a consumer to what they mean.
 
     Raises:
@@ -126,6 +163,8 @@ def check_consumer(handlers: Mapping[str, Callable[..., Any]], lease: int, ahead
         raise QueueError(f"{_shown(ahead)} jobs cannot be held ahead.", "Give a whole number from 1; 1 holds none.")
     if limit is not None and not _is_whole(limit):
         raise QueueError(f"A limit of {_shown(limit)} jobs is not possible.", "Give a whole number, or None.")
+    if not isinstance(stop_after, int | float) or not 0 <= stop_after <= LONGEST:
+        raise QueueError(f"Nobody can stop after {_shown(stop_after)} seconds.", "Give a number of seconds.")
 
 
 def check_timeout(timeout: float | None) -> None:
@@ -188,6 +227,16 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
         raise QueueError(f"{name} cannot be {_shown(value)}.", did_you_mean(str(value), allowed))
 
 
+def check_id(job_id: object) -> None:
+    """Hold an argument to one job id.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if not isinstance(job_id, int):
+        raise QueueError(f"A job is named by its id, not by {_shown(job_id)}.", "Give a whole number.")
+
+
 def check_ids(job_ids: object) -> None:
     """Hold an argument to a collection of job ids.
 
@@ -215,6 +264,50 @@ def is_finite(value: Any) -> bool:
             case other if (plain := msgspec.to_builtins(other)) is not other:
                 left.append(plain)
     return True
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_check = msgspec.json.Decoder().decode
+
+
+def check_names(value: Any) -> bool:
+    """Look at the names in *value*, something that msgspec encodes.
+
+    Returns:
+        Whether there may be ready-made JSON in it (:class:`msgspec.Raw`), which nobody has read yet.
+
+    Raises:
+        QueueError: two names of one mapping are the same in JSON (1 and "1"), or one is no finite number.
+    """
+    kind = type(value)
+    if kind is dict:
+        if not all(type(name) is str for name in value):
+            _check_odd_names(value)
+        return any(check_names(each) for each in value.values() if type(each) not in _PLAIN)
+    if kind is list or kind is tuple:
+        return any(check_names(each) for each in value if type(each) not in _PLAIN)
+    return kind not in _PLAIN
+
+
+def _check_odd_names(value: Mapping[Any, Any]) -> None:
+    told_names = set()
+    for name in value:
+        if isinstance(name, float) and not math.isfinite(name):
+            raise QueueError(f"JSON cannot say this: {name} as a name in a mapping.", "Use text for names.")
+        told_names.add(_check(msgspec.json.encode({name: None})).popitem()[0] if not isinstance(name, str) else name)
+    if len(told_names) < len(value):
+        raise QueueError(
+            f"JSON cannot say this: two names of {_shown(value)} are the same in it.", "Use text for names."
+        )
+
+
+def check_syntax(encoded: bytes) -> None:
+    """See that *encoded*, which holds JSON that somebody else wrote, is JSON.
+
+    Raises:
+        msgspec.DecodeError, ValueError: it is not.
+    """
+    _check(encoded)
 
 
 def check_text(encoded: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.identity import is_gone
+from clx.db.identity import is_gone, is_ours_to_judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def owner_lost(identity: str, lease_until: int, now: int) -> str:
     """
     if is_gone(identity):
         return "its process is gone"
-    return "its process is silent" if lease_until <= now else ""
+    return "its process is silent" if lease_until <= now and not is_ours_to_judge(identity) else ""
 
 
 def live_batches(database: Database, *, now: int | None = None) -> list[BatchProgress]:

@@ -89,24 +89,10 @@ class WorkerTable:
         now: int | None = None,
     ) -> int:
         """Enter a worker, idle (REQ-5.1); returns its id. *log* names the file that takes its output."""
-        at = now_ms() if now is None else now
-        values = (
-            type,
-            pool,
-            mode,
-            "idle",
-            host,
-            pid,
-            identity,
-            container_id,
-            image,
-            version,
-            at,
-            at,
-            batch_id,
-        )
 
         def body(connection: Any) -> int:
+            at = now_ms() if now is None else now
+            values = (type, pool, mode, "idle", host, pid, identity, container_id, image, version, at, at, batch_id)
             cursor = connection.execute(
                 "INSERT INTO workers (type, pool, mode, state, host, pid, identity, container_id, image, version, "
                 "started_at, heartbeat_at, batch_id, service, config_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -122,31 +108,19 @@ class WorkerTable:
 
     def beat(self, worker_id: int, *, now: int | None = None) -> str | None:
         """Say that a worker lives; returns its state, None when it has been struck off and must end."""
-        at = now_ms() if now is None else now
-        rows = self.database.write(
-            "beat",
-            lambda connection: connection.execute(
-                f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING state",
-                (at, worker_id),
-            ).fetchall(),
-        )
-        return str(rows[0][0]) if rows else None
+        sql = f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING state"
+
+        def body(connection: Any) -> str | None:
+            rows = connection.execute(sql, (now_ms() if now is None else now, worker_id)).fetchall()
+            return str(rows[0][0]) if rows else None
+
+        return self.database.write("beat", body)
 
     def end(self, worker_id: int, reason: str, *, dead: bool = False, now: int | None = None) -> bool:
         """Strike a worker off: ``stopped`` by itself, or found ``dead``; false when it was off already."""
-        at = now_ms() if now is None else now
 
         def body(connection: Any) -> bool:
-            rows = connection.execute(
-                f"UPDATE workers SET state = ?, ended_at = ?, reason = ? WHERE id = ? AND {_LIVE} "
-                "RETURNING jobs_succeeded, jobs_failed, started_at",
-                ("dead" if dead else "stopped", at, reason, worker_id),
-            ).fetchall()
-            if rows:
-                succeeded, failed, started_at = rows[0]
-                detail = {"reason": reason, "jobs": succeeded + failed, "uptime": (at - started_at) / 1000}
-                _note(connection, worker_id, "dead" if dead else "stopped", detail, at)
-            return bool(rows)
+            return end_worker(connection, worker_id, reason, now_ms() if now is None else now, dead=dead)
 
         ended = self.database.write("end_worker", body)
         self.database.doorbell.ring("build")
@@ -190,9 +164,9 @@ class WorkerTable:
         Returns:
             False when it has ended already.
         """
-        at = now_ms() if now is None else now
 
         def body(connection: Any) -> bool:
+            at = now_ms() if now is None else now
             sql = f"UPDATE workers SET state = 'stopping' WHERE id = ? AND {_LIVE} RETURNING id"
             found = connection.execute(sql, (worker_id,)).fetchall()
             if found:
@@ -208,8 +182,11 @@ class WorkerTable:
 
     def note(self, worker_id: int, action: str, detail: Mapping[str, Any], *, now: int | None = None) -> None:
         """Keep an event about a worker; worker 0 stands for a whole service."""
-        at = now_ms() if now is None else now
-        self.database.write("note", lambda connection: _note(connection, worker_id, action, detail, at))
+
+        def body(connection: Any) -> None:
+            _note(connection, worker_id, action, detail, now_ms() if now is None else now)
+
+        self.database.write("note", body)
         self.database.doorbell.ring("build")
 
     def events(
@@ -227,6 +204,20 @@ class WorkerTable:
         """One worker, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (worker_id,))
         return WorkerRow(*rows[0]) if rows else None
+
+
+def end_worker(connection: Any, worker_id: int, reason: str, now: int, *, dead: bool) -> bool:
+    """Strike a worker off within somebody's transaction; false when it was off already."""
+    rows = connection.execute(
+        f"UPDATE workers SET state = ?, ended_at = ?, reason = ? WHERE id = ? AND {_LIVE} "
+        "RETURNING jobs_succeeded, jobs_failed, started_at",
+        ("dead" if dead else "stopped", now, reason, worker_id),
+    ).fetchall()
+    if rows:
+        succeeded, failed, started_at = rows[0]
+        detail = {"reason": reason, "jobs": succeeded + failed, "uptime": (now - started_at) / 1000}
+        _note(connection, worker_id, "dead" if dead else "stopped", detail, now)
+    return bool(rows)
 
 
 def register_this_process(database: Database, type_: str, pool: str = "") -> int:

@@ -47,12 +47,16 @@ def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), l
     """
     silent_since = None if lease is None else now_ms() - int(lease * 1000)
     gone = [row for row in WorkerTable(database).list() if row.id not in spare and _is_lost(row, silent_since)]
+    struck = []
     for row in gone:
         kind, reason = _loss(row)
-        strike_off_worker(database, row.id, {"kind": kind}, reason)
+        heard = row.heartbeat_at if kind == "silent" else None
+        if not strike_off_worker(database, row.id, {"kind": kind}, reason, heard=heard):
+            continue
+        struck.append(row.id)
         extra = {"action": "worker_dead", "worker": row.id, "type": row.type}
         log.warning("worker %s is struck off: %s", row.id, reason, extra=extra)
-    return [row.id for row in gone]
+    return struck
 
 
 def _loss(row: WorkerRow) -> tuple[str, str]:
@@ -62,10 +66,17 @@ def _loss(row: WorkerRow) -> tuple[str, str]:
     return "silent", f"it was silent for {(now_ms() - row.heartbeat_at) / 1000:.0f} s"
 
 
-def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, object], reason: str) -> None:
-    """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed."""
-    strike_off(database, worker_id, cause, reason)
-    shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
+def strike_off_worker(
+    database: Database, worker_id: int, cause: Mapping[str, object], reason: str, *, heard: int | None = None
+) -> bool:
+    """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed.
+
+    Arguments and result as :func:`clx.db.strike_off.strike_off`'s.
+    """
+    struck = strike_off(database, worker_id, cause, reason, heard=heard)
+    if struck:
+        shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
+    return struck
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:

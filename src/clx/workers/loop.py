@@ -27,6 +27,7 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
+from clx.db.leases import HELD_UP, was_away
 from clx.db.records import Report
 from clx.db.transitions import UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
@@ -81,7 +82,7 @@ class Worker:
         self._store = ArtifactStore(database.state_dir / "artifacts")
         self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
-        self._keeper = Keeper(database, post, jobs, self._clear)
+        self._keeper = Keeper(self._queue, post, jobs, self._clear)
 
     def hold(self, lifeline: int) -> None:
         """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
@@ -116,7 +117,10 @@ class Worker:
             silence()
             if self._run_once_or_wait():
                 continue
-            ready = select.select(waiting, [], [], rest(self._queue))[0]
+            asked, asked_at = rest(self._queue), time.monotonic()
+            ready = select.select(waiting, [], [], asked)[0]
+            if was_away(asked, time.monotonic() - asked_at):
+                self._queue.doubt_leases()
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
@@ -174,6 +178,7 @@ class Worker:
                 self._converter = self._make_converter()
             result = run_job(job, self._converter, self._store, directory)
         except Exception as error:
+            log.warning("job %s (%s) failed in run %s", job.id, job.type, job.run, exc_info=True)
             described, retry = describe_failure(error)
             return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
         return Success(job.id, job.run, result, peak_memory=peak_memory())
@@ -212,11 +217,11 @@ class Keeper(threading.Thread):
         clear: removes the worker's files; called when it ends the process, once all helpers are dead.
     """
 
-    def __init__(self, database: Database, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
+    def __init__(self, queue: Queue, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
         super().__init__(name="keeper", daemon=True)
-        self._queue = Queue(database)
-        self._table = WorkerTable(database)
-        self._batches = BatchTable(database)
+        self._queue = queue
+        self._table = WorkerTable(queue.database)
+        self._batches = BatchTable(queue.database)
         self._post = post
         self._jobs = jobs
         self._clear = clear
@@ -227,6 +232,7 @@ class Keeper(threading.Thread):
         self._drain_at: float | None = None
         self._done = False
         self._lifeline: int | None = None
+        self._lost: tuple[int, int] | None = None
         self.reason = ""
 
     def hold(self, lifeline: int) -> None:
@@ -279,7 +285,9 @@ class Keeper(threading.Thread):
         while not self._done:
             now = time.monotonic()
             moments = [next_beat, self._ends_at, self._drain_at]
-            ready = select.select(watched, [], [], max(0.0, min(m for m in moments if m is not None) - now))[0]
+            asked = max(0.0, min(m for m in moments if m is not None) - now)
+            ready = select.select(watched, [], [], asked)[0]
+            away = was_away(asked, time.monotonic() - now)
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._heed_request()
@@ -288,20 +296,24 @@ class Keeper(threading.Thread):
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
                 next_beat = now + self._jobs.heartbeat
-                self._beat()
+                self._beat(away=away)
             bell.silence()
             self._check_deadlines(now)
 
-    def _beat(self) -> None:
+    def _beat(self, *, away: bool) -> None:
+        """Say that worker and job live; *away*: this process stood still, and so may have those it asks about."""
         with self._lock:
             job = self._job
+        begun = time.monotonic()
         try:
             if not self._queue.database.is_in_place():
                 self._end("its database is gone", release=False)
             state = self._table.beat(self._post.worker_id)
             if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
-            if self._post.batch is not None and not self._batches.is_owned(self._post.batch):
+            if away or time.monotonic() - begun > HELD_UP:
+                self._queue.doubt_leases()
+            elif self._post.batch is not None and not self._batches.is_owned(self._post.batch):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
                 os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
@@ -310,9 +322,14 @@ class Keeper(threading.Thread):
             if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
                 self._cancel(job)
         except LostRunError as error:
-            log.warning("%s", error.fact)
-            self.unwatch()
+            self._note_lost(job, error)
         except (DatabaseBusyError, DatabaseFullError) as error:
+            log.warning("%s", error.fact)
+
+    def _note_lost(self, job: Job | None, error: LostRunError) -> None:
+        """Told once; where nobody begins the job anew, its result may yet count."""
+        if job is not None and self._lost != (job.id, job.run):
+            self._lost = (job.id, job.run)
             log.warning("%s", error.fact)
 
     def _check_deadlines(self, now: float) -> None:
@@ -356,7 +373,7 @@ class Keeper(threading.Thread):
         if self._take() is None:
             return
         with contextlib.suppress(LostRunError, DatabaseError):
-            self._queue.end_cancelled(job.id, job.run, now=now_ms())
+            self._queue.end_cancelled(job.id, job.run)
         self._end("its job was cancelled", release=False)
 
     def _end(self, reason: str, *, release: bool) -> None:

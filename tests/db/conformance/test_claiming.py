@@ -39,10 +39,28 @@ def test_workers_take_only_their_types_and_their_pool(queue: Queue) -> None:
     assert [job.type for job in queue.claim(["t"], pool="batch:1")] == ["t"]
 
 
-def test_types_are_tried_in_the_order_given(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("a", priority=5), NewJob("b"), NewJob("a")])
+def test_the_claim_order_is_that_over_all_types(queue: Queue) -> None:
+    queue.enqueue_many(
+        [
+            NewJob("bulk", {"n": 5}, priority=1),
+            NewJob("mail", {"n": 1}, priority=5),
+            NewJob("bulk", {"n": 3}),
+            NewJob("mail", {"n": 4}),
+            NewJob("bulk", {"n": 2}, priority=4),
+        ]
+    )
 
-    assert [job.type for job in queue.claim(["b", "a"], 3)] == ["b", "a", "a"]
+    first = [queue.claim(["bulk", "mail", "bulk"])[0].payload["n"] for _ in range(2)]
+    rest = [job.payload["n"] for job in queue.claim(["bulk", "mail"], 9)]
+    assert first + rest == [1, 2, 3, 4, 5]
+
+
+def test_steady_work_of_one_type_starves_no_urgent_work_of_another(queue: Queue) -> None:
+    queue.enqueue_many([NewJob("bulk", priority=1) for _ in range(50)])
+    queue.claim(["bulk", "mail"])
+    urgent = queue.enqueue(NewJob("mail", priority=5))
+
+    assert queue.claim(["bulk", "mail"])[0].id == urgent
 
 
 def test_each_claim_starts_a_new_run_under_a_lease(queue: Queue) -> None:

@@ -55,7 +55,7 @@ def test_a_worker_that_was_given_up_on_changes_nothing_and_is_told(queue: Queue,
     run = 1
     if meanwhile != "never ran":
         job = _claim(queue)
-        queue.rescue(now=1000)
+        queue.rescue_worker(job.worker_id or 0, {"kind": "gone"}, now=1000)
         if meanwhile in {"running elsewhere", "finished elsewhere"}:
             again = _claim(queue, 1001)
             if meanwhile == "finished elsewhere":
@@ -68,6 +68,81 @@ def test_a_worker_that_was_given_up_on_changes_nothing_and_is_told(queue: Queue,
         _REPORTS[report](queue, job_id, run)
 
     assert (queue.get(job_id), queue.runs(job_id)) == (before, runs)
+
+
+def test_a_late_success_of_a_worker_that_was_only_silent_counts(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", key="k"), now=1)
+    need = queue.enqueue(NewJob("u", needs=[job_id]), now=1)
+    job = _claim(queue)
+    assert queue.rescue(now=100_000) == [job_id]
+
+    queue.finish(job.id, job.run, "late", now=100_001)
+
+    found = queue.get(job_id)
+    assert found is not None
+    assert (found.state, found.result, found.error) == ("succeeded", "late", None)
+    assert [(run["run"], run["outcome"], run["cause"]) for run in queue.runs(job_id)] == [(1, "succeeded", None)]
+    assert queue.results(["k"]) == {"k": "late"}
+    assert [each.id for each in queue.claim(["u"], now=100_002)] == [need]
+    assert queue.claim(["t"], now=100_002) == []
+
+
+def test_a_late_success_counts_after_the_last_run_too(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=1), now=1)
+    job = _claim(queue)
+    queue.rescue(now=100_000)
+    found = queue.get(job_id)
+    assert found is not None
+    assert found.state == "failed"
+
+    queue.finish(job.id, job.run, "late", now=100_001)
+
+    found = queue.get(job_id)
+    assert found is not None
+    assert (found.state, found.result) == ("succeeded", "late")
+
+
+def test_a_late_success_does_not_count_once_somebody_has_begun_anew(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    first = _claim(queue)
+    queue.rescue(now=100_000)
+    again = _claim(queue, 100_001)
+
+    with pytest.raises(LostRunError):
+        queue.finish(first.id, first.run, "late", now=100_002)
+
+    queue.finish(again.id, again.run, "right", now=100_003)
+    assert queue.search()[0].result == "right"
+
+
+def test_progress_never_shortens_a_lease(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = queue.claim(["t"], lease=600_000, now=1)[0]
+
+    queue.heartbeat(job.id, job.run, progress={"done": 1}, now=100)
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.lease_until, found.progress) == (600_100, {"done": 1})
+
+
+def test_what_ends_after_it_was_asked_to_is_cancelled_in_its_last_run_too(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", max_runs=1), now=1)
+    job = _claim(queue)
+    queue.cancel([job.id], now=20)
+
+    assert queue.fail(job.id, job.run, {"message": "I was told to end"}, now=30) == "cancelled"
+
+
+def test_one_whose_turn_has_not_come_waits(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue, 10)
+
+    queue.release(job.id, job.run, delay=500, now=10)
+
+    assert queue.claim(["t"], now=509) == []
+    again = _claim(queue, 510)
+    assert (again.run, again.released) == (2, 1)
 
 
 def test_a_failure_without_retry_is_final(queue: Queue) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from clx.db import jobs as jobs_module
 from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable, register_this_process
 
@@ -37,17 +40,66 @@ def test_a_rescue_names_the_cause_and_counts_the_run(queue: Queue) -> None:
     assert (found.state, found.kills, found.worker_id, found.lease_until) == ("queued", 1, None, None)
 
 
-def test_a_job_that_kills_its_workers_is_parked(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", max_runs=3), now=0)
-    for now in (0, 1000, 2000):
-        queue.claim(["t"], lease=100, now=now)
-        queue.rescue(now=now + 500)
+def _lose(queue: Queue, cause: str, now: int) -> None:
+    """The only worker claims a job and is lost with it."""
+    (job,) = queue.claim(["t"], lease=100, now=now)
+    if cause == "silent":
+        assert queue.rescue(now=now + 500) == [job.id]
+    else:
+        assert queue.rescue_worker(job.worker_id or 0, {"kind": cause}, now=now + 500) == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("causes", "message", "kills"),
+    [
+        (["gone", "gone", "gone"], "killed its worker 3 times", 3),
+        (["silent", "silent", "silent"], "its worker was silent for a lease, 3 times", 0),
+        (["silent", "gone", "silent"], "killed its worker; its worker was silent for a lease, 2 times", 1),
+        (["gone"], "killed its worker", 1),
+        (["silent"], "its worker was silent for a lease", 0),
+    ],
+)
+def test_a_job_whose_workers_are_lost_is_parked(queue: Queue, causes: list[str], message: str, kills: int) -> None:
+    """Silence is no kill: it is counted as a run and told as what it was."""
+    queue.enqueue(NewJob("t", max_runs=len(causes)), now=0)
+    for now, cause in enumerate(causes):
+        _lose(queue, cause, 1000 * now)
 
     job = queue.search(state="failed")[0]
     assert job.error is not None
-    assert job.error["message"] == "killed its worker 3 times"
-    assert job.error["cause"] == {"kind": "silent"}
-    assert [run["outcome"] for run in queue.runs(job.id)] == ["rescued"] * 3
+    assert job.error["message"] == message
+    assert job.error["cause"] == {"kind": causes[-1]}
+    assert (job.kills, job.rescues) == (kills, len(causes))
+    assert [run["outcome"] for run in queue.runs(job.id)] == ["rescued"] * len(causes)
+
+
+@pytest.mark.parametrize("cause", ["gone", "silent"])
+def test_jobs_held_beside_others_when_their_worker_is_lost_are_innocent(queue: Queue, cause: str) -> None:
+    queue.enqueue_many([NewJob("t", max_runs=1) for _ in range(3)], now=0)
+    held = queue.claim(["t"], 3, lease=100, now=0)
+
+    if cause == "silent":
+        queue.rescue(now=500)
+    else:
+        queue.rescue_worker(held[0].worker_id or 0, {"kind": cause}, now=500)
+
+    found = queue.search()
+    assert [(job.state, job.run - job.released, job.kills, job.rescues) for job in found] == [("queued", 0, 0, 1)] * 3
+    assert {run["outcome"] for job in held for run in queue.runs(job.id)} == {"released"}
+    again = queue.settle((), ["t"], 3, worker=held[0].worker_id, harmless=True, now=600).claimed
+    assert len(again) == 1  # alone: if it is the culprit, that is known the next time
+
+
+def test_a_worker_that_goes_on_finding_work_takes_what_silent_ones_hold(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rescue must not wait for the end of a backlog that never ends."""
+    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
+    urgent = queue.enqueue(NewJob("t", priority=5), now=0)
+    queue.claim(["t"], lease=100, now=0)
+    queue.enqueue_many([NewJob("t") for _ in range(5)], now=0)
+
+    assert urgent in [queue.claim(["t"], now=200)[0].id for _ in range(3)]
 
 
 def test_after_the_first_kill_at_once_after_the_second_last(queue: Queue) -> None:
@@ -97,7 +149,7 @@ def test_whoever_finds_nothing_that_waits_takes_what_silent_workers_hold(queue: 
     queue.claim(["t"], lease=100, now=0)
 
     assert queue.claim(["t"], now=99) == []
-    assert [(job.id, job.run, job.kills) for job in queue.claim(["t"], now=100)] == [(job_id, 2, 1)]
+    assert [(job.id, job.run, job.rescues) for job in queue.claim(["t"], now=100)] == [(job_id, 2, 1)]
 
 
 def test_a_job_put_in_the_place_of_another_starts_afresh(queue: Queue) -> None:

@@ -1,0 +1,93 @@
+"""Running the function of a job: what it may ask and say meanwhile, what it may not do, and whose an exception is."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from functools import partial
+from types import CodeType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from clx.db.records import Job
+from clx.db.validation import told
+from clx.errors import LostRunError, QueueError
+
+if TYPE_CHECKING:
+    from clx.db.jobs import Queue
+
+_here = threading.local()
+
+
+class Interrupted(BaseException):
+    """Raised in the function of a job when the time to end in order is over; nothing that catches errors stops it."""
+
+
+def call(queue: Queue, function: Callable[[Job], Any], job: Job) -> Any:
+    """Run *function* with *job*, which gets what tells its progress and what asks whether it is to end."""
+    object.__setattr__(job, "progress", partial(_tell, queue, job))
+    object.__setattr__(job, "_asked", partial(queue.is_cancelled, job.id, job.run))
+    _here.depth = getattr(_here, "depth", 0) + 1
+    try:
+        return function(job)
+    finally:
+        _here.depth -= 1
+
+
+def _tell(queue: Queue, job: Job, value: Any) -> None:
+    try:
+        queue.heartbeat(job.id, job.run, progress=value)
+    except LostRunError:
+        return  # the consumer says so once; what the run leaves may yet count
+
+
+def refuse_endless_wait(timeout: float | None) -> None:
+    """See that the function of a job does not wait for others without end: they may wait for its consumer.
+
+    Raises:
+        QueueError: it does.
+    """
+    if timeout is None and getattr(_here, "depth", 0) > 0:
+        raise QueueError(
+            "The function of a job waits for another job without end; where every consumer does so, nothing moves.",
+            "Let a second job go on, with needs=[…] or as the callback of a batch; or give wait a timeout.",
+        )
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """An exception as the table keeps it."""
+    return {
+        "type": type(error).__name__,
+        "message": told(error, str) or type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def is_of_the_program(error: BaseException) -> bool:
+    """Whether an exception that came out of a job's function is meant for the program and not for the job.
+
+    Ctrl-C is, and what one of the program's own signal handlers raised. All else is the job's, SystemExit too: one
+    job that calls ``sys.exit`` must not end one consumer after the other.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    return any(code in handlers for code in _codes(error.__traceback__))
+
+
+def _codes(found: TracebackType | None) -> set[CodeType]:
+    codes = set()
+    while found is not None:
+        codes.add(found.tb_frame.f_code)
+        found = found.tb_next
+    return codes
+
+
+def _code(handler: Any) -> CodeType | None:
+    """The code of a signal handler, whichever kind of callable it is."""
+    handler = getattr(handler, "func", handler)  # functools.partial
+    handler = getattr(handler, "__func__", handler)  # a method
+    if not hasattr(handler, "__code__"):
+        handler = getattr(type(handler).__call__, "__func__", type(handler).__call__) if callable(handler) else None
+    return getattr(handler, "__code__", None)
