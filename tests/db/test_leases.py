@@ -105,7 +105,7 @@ def test_a_sweeper_that_was_kept_waiting_takes_no_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: Literal["wal", "delete"]
 ) -> None:
     """Who would have renewed was kept waiting too; without a write-ahead log reading waits as well."""
-    monkeypatch.setattr("clx.db.rescuing.HELD_UP", 0.1)
+    monkeypatch.setattr("clx.db.leases.HELD_UP", 0.1)
     path = tmp_path / "jobs.db"
     with Database.open(path, journal_mode=journal) as database, Database.open(path) as other:
         queue = Queue(database)

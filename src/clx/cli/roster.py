@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clx.settings.problems import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,8 +47,10 @@ def member_document(member: Member) -> dict[str, Any]:
     }
 
 
-def job_words(payload: dict[str, Any]) -> str:
-    """What a job is about, in few words."""
+def job_words(payload: object) -> str:
+    """What a job is about, in few words; what is no mapping, which only other programs write, as it stands."""
+    if not isinstance(payload, dict):
+        return shortened(str(payload))
     parts = [payload.get("source") or payload.get("deck") or "", payload.get("task") or "", payload.get("lang") or ""]
     return " ".join(str(part) for part in parts if part)
 

@@ -14,10 +14,11 @@ from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
-from clx.db.leases import HELD_UP
 from clx.db.statements import NEEDS
 
 _SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"
+_PROMPT = 0.1
+"""Seconds within which the lock must have been got for owners to be judged by their leases."""
 _OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ?"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
@@ -149,7 +150,7 @@ class BatchTable:
                 lost.append((batch.id, gone))
 
         def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            held_up = time.monotonic() - begun > HELD_UP
+            held_up = time.monotonic() - begun > _PROMPT
             return [
                 batch_id
                 for batch_id, gone in lost

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from clx.db import checkpoint
-from clx.db.driver import BUSY, driver, error_name, translate
+from clx.db.driver import BUSY, driver, error_name
 from clx.errors import DatabaseBusyError, UsageError
 
 JOURNAL_MODES = ("wal", "delete", "keep", None)
-SLICE = 1.0
-"""Seconds that SQLite waits for a lock at a time: meanwhile this thread hears no signal and cannot be told to stop."""
+SLICE = 0.05
+"""Seconds that SQLite waits for a lock at a time. It asks at ever longer intervals, up to 0.1 s, so that whoever waits
+longest gets it last; and meanwhile this thread hears no signal and cannot be told to stop."""
 
 
 def busy_seconds(journal_mode: str | None) -> float:
@@ -44,23 +45,19 @@ class Connector:
         self.logs = False
 
     def connect(self, *, first: bool) -> Any:
-        """A new connection.
+        """A new connection; the driver's errors are left as they are.
 
         Args:
             first: make the file where there is none; later a removed one must not be brought back.
         """
-        mode = "ro" if self._readonly else "rwc" if first else "rw"
+        connection = self._open("ro" if self._readonly else "rwc" if first else "rw", min(self.patience, SLICE))
         try:
-            connection = self._open(mode, min(self.patience, SLICE))
-            try:
-                if not self._readonly:
-                    self._set_journal(connection, first)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-        except driver.Error as error:
-            raise translate(error, self._path, reading=self._readonly) from error
+            if not self._readonly:
+                self._set_journal(connection, first)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def connect_for_gate(self) -> Any:
         """A connection that waits for nobody and only ever holds the write lock."""
@@ -104,6 +101,7 @@ class Connector:
         if wanted == "wal":
             self._refuse_network()
         try:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
             return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
         except driver.Error as error:
             if error_name(error) not in BUSY:
@@ -114,6 +112,8 @@ class Connector:
                 f"{self._path} is in WAL mode, used by {self._holders(connection)}, and cannot be changed to DELETE.",
                 'Stop them (clx stop-services, clx workers list), or keep WAL: database.journal_mode = "wal".',
             ) from error
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(self.patience, SLICE))}")
 
     def _holders(self, connection: Any) -> str:
         from clx.db.filesystem import holders

@@ -29,7 +29,6 @@ from clx.db.ending import Ending
 from clx.db.handling import Interrupted, call, described, is_of_the_program
 from clx.db.holding import Holding
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
-from clx.db.leases import HELD_UP, was_away
 from clx.db.records import Report, encode
 from clx.db.strike_off import strike_off_gone
 from clx.db.validation import check_consumer
@@ -245,7 +244,9 @@ class Consumer:
             raise
         self._holding.reported(reports, taken=True)
         for report in settled.lost:
-            log.warning("run %s of job %s was given to another worker", report.run, report.job_id)
+            log.warning(
+                "run %s of job %s was not this consumer's any more; its end was not taken", report.run, report.job_id
+            )
         self._holding.fill(settled.claimed)
 
     def _do(self, job: Job) -> Report | None:
@@ -317,8 +318,7 @@ class Consumer:
         asked = max(0.0, seconds if left is None or not self._holding.is_at_work else min(seconds, max(left, 0.05)))
         began = time.monotonic()
         self._holding.wait(asked)
-        if was_away(asked, time.monotonic() - began):
-            self.queue.doubt_leases()
+        self.queue.doubt_leases(time.monotonic() - began - asked)
 
     def _look_after_job(self) -> None:
         if self._holding.is_at_a_long_job():
@@ -360,8 +360,7 @@ class Consumer:
             raise DatabaseError(f"{self.queue.database.path} was removed or replaced.", "Start this program again.")
         began = time.monotonic()
         WorkerTable(self.queue.database).beat(self.worker)
-        if time.monotonic() - began > HELD_UP:  # the others had to wait for the same lock
-            self.queue.doubt_leases()
+        self.queue.doubt_leases(time.monotonic() - began)  # the others had to wait for the same lock
         self._renew()
 
     def _renew(self) -> None:

@@ -189,7 +189,12 @@ class Database:
             )
         if self._file is not None and file_number(self.path) != self._file:
             raise self._removed()
-        connection = self._connector.connect(first=self._file is None)
+        try:
+            connection = self._patiently(
+                lambda: self._connector.connect(first=self._file is None), self._connector.patience
+            )
+        except driver.Error as error:
+            raise translate(error, self.path, reading=self.readonly) from error
         held = Held(connection, file_number(self.path))
         if self._folder is None:
             self._folder = Folder(self.path.parent)
@@ -237,7 +242,7 @@ class Database:
 
     @contextmanager
     def waiting_until(self, is_over: Callable[[], bool]) -> Iterator[None]:
-        """Within it this thread waits for the locks of others only until *is_over*, asked once a second."""
+        """Within it this thread waits for the locks of others only until *is_over*, asked now and again."""
         self._local.is_over = is_over
         try:
             yield
@@ -255,9 +260,13 @@ class Database:
                     is_over = getattr(self._local, "is_over", None)
                     if time.monotonic() >= ends or (is_over is not None and is_over()):
                         raise
-                elif not read_any_text(error, self._hold().connection):
+                elif not self._reads_any_text(error):
                     raise
-            time.sleep(random.uniform(0, 0.01))  # noqa: S311  (who waits must not do so in step)
+            time.sleep(random.uniform(0, 0.005))  # noqa: S311  (who waits must not do so in step)
+
+    def _reads_any_text(self, error: Any) -> bool:
+        held: Held | None = getattr(self._local, "held", None)
+        return held is not None and read_any_text(error, held.connection)
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""

@@ -62,6 +62,8 @@ DEFAULT_LEASE = 30_000
 """Milliseconds a claim lasts unless it is renewed."""
 _RESCUE_EVERY = 1.0
 """Seconds between two looks for silent workers by claims that find jobs without them."""
+_FLOOD_PAUSE = 0.05
+"""Seconds between two slices of very many delayed jobs that are due at once, while others can be claimed."""
 
 
 class Queue(Rescuing):
@@ -79,6 +81,7 @@ class Queue(Rescuing):
         self._worker: int | None = None
         self._registering = threading.Lock()
         self._rescue_at = 0.0
+        self._promote_at = 0.0
         self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
 
     @classmethod
@@ -285,7 +288,12 @@ class Queue(Rescuing):
                 transitions.account(connection, me, at, **tally)
             if not n:
                 return Settled([], lost)
-            claimed = transitions.claim(connection, me, types, pool, n, lease, at, bells, harmless=harmless)
+            promote = time.monotonic() >= self._promote_at
+            claimed, flooded = transitions.claim(
+                connection, me, types, pool, n, lease, at, bells, harmless=harmless, promote=promote
+            )
+            if flooded:
+                self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
 
         return self._write("settle" if reports else "claim", body, now)

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 STEP = 2_000
 """Milliseconds by which the two clocks must drift apart between two looks to count as a step."""
 HELD_UP = 2.0
-"""Seconds from which on a transaction that had to wait shows that others could not renew their leases either."""
+"""Seconds of waiting from which on nobody is judged by his lease, however long that is."""
+_NOTICED = 0.1
+"""Seconds of waiting that are taken note of."""
+_SHARE = 3
+"""A lease that is renewed each half of it cannot end because of a wait of a third of it."""
 SLACK = 60_000
 """Milliseconds by which clocks of several machines may differ before a lease counts as implausible."""
 
 
-def was_away(asked: float, took: float) -> bool:
-    """Whether a process that wanted to sleep for *asked* seconds and slept for *took* stood still meanwhile.
-
-    It was stopped, frozen with others, or something kept Python's lock: those that it finds silent may have been too.
-    """
-    return took - asked > HELD_UP
+def can_explain(waited: float, lease: int) -> bool:
+    """Whether a lease of so many milliseconds may be over because its owner had to wait for *waited* seconds too."""
+    return waited > HELD_UP or (waited > _NOTICED and waited * 1000 * _SHARE > lease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class LeaseWatch:
     def __init__(self) -> None:
         self._offset: int | None = None
         self._suspects: dict[Lease, int] = {}
-        self._distrusted = False
+        self._waited = 0.0
 
-    def distrust(self) -> None:
-        """Nobody could renew for a while, or this process was away: what is over at the next look may yet be renewed.
+    def distrust(self, waited: float) -> None:
+        """For *waited* seconds nobody could renew, or this process was away: what is over then may yet be renewed.
 
         What was suspected before is suspected anew from then on: in that time it could not be renewed either.
         """
-        self._distrusted = True
+        self._waited = max(self._waited, waited)
 
     def waited_out(self, lease: Lease) -> bool:
         """Whether the lease, where :meth:`over` says that it is over, was seen unrenewed for its whole length."""
@@ -66,11 +67,16 @@ class LeaseWatch:
             now: the system's clock, milliseconds.
             monotonic: a clock that is never set, milliseconds.
         """
-        distrusted, self._distrusted = self._distrusted, False
-        stepped = distrusted or (self._offset is not None and abs(now - monotonic - self._offset) > STEP)
+        waited, self._waited = self._waited, 0.0
+        stepped = self._offset is not None and abs(now - monotonic - self._offset) > STEP
         self._offset = now - monotonic
-        doubtful = {*implausible, *(overdue if stepped else (one for one in overdue if one in self._suspects))}
-        before = {} if distrusted else self._suspects
-        self._suspects = {one: before.get(one, monotonic) for one in doubtful}
+        doubtful = {
+            *implausible,
+            *(one for one in overdue if stepped or one in self._suspects or can_explain(waited, one.length)),
+        }
+        self._suspects = {
+            one: monotonic if can_explain(waited, one.length) else self._suspects.get(one, monotonic)
+            for one in doubtful
+        }
         sure = [one for one in overdue if one not in doubtful]
         return sure + [one for one, since in self._suspects.items() if monotonic - since >= one.length]

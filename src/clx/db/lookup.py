@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from clx.db import statements as sql
 from clx.db.database import Database
-from clx.db.records import Job, JobState, decode_or_show, encode, job_from_row
+from clx.db.records import Job, JobState, encode, job_from_row, told_or_shown
 from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
@@ -124,7 +124,7 @@ class Lookup:
         found = [dict(zip(_RUN_NAMES, row, strict=True)) for row in self.database.read(_RUNS, (job_id,))]
         for run in found:
             for name in ("error", "cause"):
-                run[name] = None if run[name] is None else decode_or_show(run[name])
+                run[name] = told_or_shown(run[name])
         return found
 
     def needs(self, job_id: int) -> list[int]:

@@ -283,7 +283,16 @@ def job_from_row(row: Sequence[Any]) -> Job:
     values[5] = decode_or_show(row[5])
     values[12] = None if row[12] == NO_TIME else row[12]
     values[16] = bool(row[16])
-    for index in (17, 18, 19):
+    for index in (17, 18):
         if row[index] is not None:
             values[index] = decode_or_show(row[index])
+    values[19] = told_or_shown(row[19])
     return Job(*values)
+
+
+def told_or_shown(text: str | bytes | None) -> dict[str, Any] | None:
+    """An error or a cause as the mapping it should be; what another program wrote in its place is its message."""
+    if text is None:
+        return None
+    found = decode_or_show(text)
+    return found if isinstance(found, dict) else {"type": "Unreadable", "message": str(found)}

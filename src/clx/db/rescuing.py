@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.leases import HELD_UP, SLACK, Lease, LeaseWatch
+from clx.db.leases import HELD_UP, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
 from clx.errors import DatabaseBusyError, DatabaseFullError
 
@@ -52,8 +53,7 @@ class Rescuing(Lookup):
         except (DatabaseBusyError, DatabaseFullError):
             self.doubt_leases()
             raise
-        if time.monotonic() - begun > HELD_UP:
-            self.doubt_leases()
+        self.doubt_leases(time.monotonic() - begun)
         if name in _ACKNOWLEDGED:
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)
@@ -97,10 +97,11 @@ class Rescuing(Lookup):
             return []
 
         def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            certain = overdue
-            if time.monotonic() - begun > HELD_UP:  # as those were who would have renewed
-                self.doubt_leases()
-                certain = [lease for lease in overdue if self._watch.waited_out(lease)]
+            waited = time.monotonic() - begun  # as those did who would have renewed
+            self.doubt_leases(waited)
+            certain = [
+                lease for lease in overdue if self._watch.waited_out(lease) or not can_explain(waited, lease.length)
+            ]
             lost = [
                 lease
                 for lease in certain
@@ -129,9 +130,13 @@ class Rescuing(Lookup):
         implausible = [Lease(*row) for row in read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
         return self._watch.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)
 
-    def doubt_leases(self) -> None:
-        """After the table took nothing for a while, or this program was away: leave others the time to renew."""
-        self._watch.distrust()
+    def doubt_leases(self, waited: float = math.inf) -> None:
+        """After the table took nothing for a while, or this program was away: leave others the time to renew.
+
+        Args:
+            waited: for how many seconds; leases of which that is a small part are believed all the same.
+        """
+        self._watch.distrust(waited)
 
     def takes_writes(self) -> bool:
         """Whether the table takes writes at once; where it does not, nobody's silence says anything."""

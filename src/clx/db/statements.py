@@ -58,9 +58,10 @@ MAY_CLAIM = (
 """Whether the worker was not struck off, and whether delayed jobs are due."""
 PROMOTE = (
     "UPDATE jobs SET ready = 1 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 "
-    "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT 5000) RETURNING type"
+    "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT ?) RETURNING type"
 )
 """Delayed jobs that are due; at most so many at a time, so that nobody else waits for the table meanwhile."""
+PROMOTED = 1000
 ANY_LIVE = (
     "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND pool = :pool "
     "AND type IN (SELECT value FROM json_each(:types)) LIMIT 1"

@@ -182,13 +182,18 @@ def claim(
     bells: set[str],
     *,
     harmless: bool,
-) -> list[Job]:
+    promote: bool = True,
+) -> tuple[list[Job], bool]:
     """Give up to *n* queued jobs to *worker*, in claim order over all *types*.
 
     A job that nobody can read is failed with the reason instead.
 
     Args:
         harmless: give at most one that was rescued before, or that has a single run, and that one first.
+        promote: let delayed jobs that are due take part; else only where no other is left.
+
+    Returns:
+        The jobs, and whether so many delayed ones were due that some were left for the next time.
 
     Raises:
         LostWorkerError: the worker was struck off.
@@ -196,9 +201,25 @@ def claim(
     live, due = connection.execute(sql.MAY_CLAIM, {"worker": worker, "now": now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
-    if due:
-        bells.update(row[0] for row in connection.execute(sql.PROMOTE, (now,)).fetchall())
     params = {"worker": worker, "lease": lease, "now": now, "pool": pool}
+    flooded = bool(due) and promote and _promote(connection, now, bells)
+    taken = _take_readable(connection, types, params, n, bells, harmless=harmless)
+    if due and not promote and not taken:
+        flooded = _promote(connection, now, bells)
+        taken = _take_readable(connection, types, params, n, bells, harmless=harmless)
+    return taken, flooded
+
+
+def _promote(connection: Any, now: int, bells: set[str]) -> bool:
+    """Let delayed jobs that are due be claimed; returns whether there may be more."""
+    promoted = connection.execute(sql.PROMOTE, (now, sql.PROMOTED)).fetchall()
+    bells.update(row[0] for row in promoted)
+    return len(promoted) == sql.PROMOTED
+
+
+def _take_readable(
+    connection: Any, types: Sequence[str], params: dict[str, Any], n: int, bells: set[str], *, harmless: bool
+) -> list[Job]:
     taken: list[Job] = []
     while len(taken) < n:
         alone = not taken and (harmless or n == 1)
@@ -209,7 +230,7 @@ def claim(
         readable = [job for job in found if job.is_readable]
         for job in found:
             if not job.is_readable:
-                _fail_unreadable(connection, job, now, bells)
+                _fail_unreadable(connection, job, params["now"], bells)
         taken += readable
         if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
             break

@@ -27,7 +27,7 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
-from clx.db.leases import HELD_UP, was_away
+from clx.db.leases import can_explain
 from clx.db.records import Report
 from clx.db.transitions import UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
@@ -119,8 +119,7 @@ class Worker:
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
             ready = select.select(waiting, [], [], asked)[0]
-            if was_away(asked, time.monotonic() - asked_at):
-                self._queue.doubt_leases()
+            self._queue.doubt_leases(time.monotonic() - asked_at - asked)
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
@@ -287,7 +286,7 @@ class Keeper(threading.Thread):
             moments = [next_beat, self._ends_at, self._drain_at]
             asked = max(0.0, min(m for m in moments if m is not None) - now)
             ready = select.select(watched, [], [], asked)[0]
-            away = was_away(asked, time.monotonic() - now)
+            away = time.monotonic() - now - asked
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._heed_request()
@@ -296,12 +295,16 @@ class Keeper(threading.Thread):
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
                 next_beat = now + self._jobs.heartbeat
-                self._beat(away=away)
+                self._beat(away)
             bell.silence()
             self._check_deadlines(now)
 
-    def _beat(self, *, away: bool) -> None:
-        """Say that worker and job live; *away*: this process stood still, and so may have those it asks about."""
+    def _beat(self, away: float) -> None:
+        """Say that worker and job live.
+
+        Args:
+            away: for how many seconds this process stood still; those that it asks about may have, too.
+        """
         with self._lock:
             job = self._job
         begun = time.monotonic()
@@ -311,9 +314,9 @@ class Keeper(threading.Thread):
             state = self._table.beat(self._post.worker_id)
             if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
-            if away or time.monotonic() - begun > HELD_UP:
-                self._queue.doubt_leases()
-            elif self._post.batch is not None and not self._batches.is_owned(self._post.batch):
+            waited = max(away, time.monotonic() - begun)
+            self._queue.doubt_leases(waited)
+            if self._has_lost_its_build(waited):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
                 os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
@@ -325,6 +328,12 @@ class Keeper(threading.Thread):
             self._note_lost(job, error)
         except (DatabaseBusyError, DatabaseFullError) as error:
             log.warning("%s", error.fact)
+
+    def _has_lost_its_build(self, waited: float) -> bool:
+        """Whether the owner of its batch let its lease end, and not because nobody could renew."""
+        if self._post.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
+            return False
+        return not self._batches.is_owned(self._post.batch)
 
     def _note_lost(self, job: Job | None, error: LostRunError) -> None:
         """Told once; where nobody begins the job anew, its result may yet count."""

@@ -38,7 +38,7 @@ def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
 def _queued(database: Database, job: Job) -> str:
     batches = wanted_by(database, job.id)
     who = ", ".join(f"batch {id_} ({name}, {state})" for id_, name, state in batches) or "nobody's batch"
-    why = f" because: {job.payload['why']}" if job.payload.get("why") else ""
+    why = f" because: {job.payload['why']}" if job.is_readable and job.payload.get("why") else ""
     return f"Queued {_moment(job.created_at)} for {who}; priority {job.priority}{why}."
 
 

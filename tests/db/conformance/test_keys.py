@@ -1,0 +1,131 @@
+"""Keys: one live job per pool, type and key, and one behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from clx.db.check import check
+from clx.db.jobs import Job, NewJob, Queue
+from clx.errors import JobExistsError, QueueError
+
+
+def _index(version: int, **options: object) -> NewJob:
+    return NewJob("index", {"version": version}, key="document", **options)  # type: ignore[arg-type]
+
+
+def _take(queue: Queue) -> Job:
+    (job,) = queue.claim(["index"])
+    return job
+
+
+def test_a_change_that_comes_while_the_job_runs_is_not_missed(queue: Queue) -> None:
+    first = queue.enqueue(_index(1))
+    running = _take(queue)
+
+    second = queue.enqueue(_index(2), on_conflict="after")
+
+    assert second != first
+    assert queue.claim(["index"]) == []  # behind it, not beside it
+    assert check(queue.database) == []
+    queue.finish(running.id, running.run)
+    assert _take(queue).payload == {"version": 2}
+
+
+def test_the_last_word_counts(queue: Queue) -> None:
+    queue.enqueue(_index(1))
+    running = _take(queue)
+
+    ids = [queue.enqueue(_index(version), on_conflict="after") for version in (2, 3, 4)]
+
+    assert len(set(ids)) == 1
+    queue.finish(running.id, running.run)
+    assert _take(queue).payload == {"version": 4}
+    assert queue.claim(["index"]) == []
+
+
+def test_one_that_has_not_begun_becomes_what_is_wanted_now(queue: Queue) -> None:
+    first = queue.enqueue(_index(1))
+
+    assert queue.enqueue(_index(2), on_conflict="after") == first
+    assert _take(queue).payload == {"version": 2}
+
+
+def _end_cancelled(queue: Queue, job: Job) -> None:
+    queue.cancel([job.id])
+    queue.end_cancelled(job.id, job.run)
+
+
+_ENDS: dict[str, Callable[[Queue, Job], object]] = {
+    "succeeds": lambda queue, job: queue.finish(job.id, job.run),
+    "fails": lambda queue, job: queue.fail(job.id, job.run, {"message": "no"}),
+    "is cancelled": _end_cancelled,
+    "kills its worker": lambda queue, job: queue.rescue_worker(job.worker_id or 0, {"kind": "gone"}),
+}
+
+
+@pytest.mark.parametrize("end", _ENDS)
+def test_however_the_first_one_ends_the_one_behind_it_goes_on(queue: Queue, end: str) -> None:
+    queue.enqueue(_index(1, max_runs=1))
+    running = _take(queue)
+    second = queue.enqueue(_index(2), on_conflict="after")
+
+    _ENDS[end](queue, running)
+
+    assert _take(queue).id == second
+    assert check(queue.database) == []
+
+
+def test_it_waits_for_the_next_run_of_the_first_one_too(queue: Queue) -> None:
+    first = queue.enqueue(_index(1))
+    running = _take(queue)
+    second = queue.enqueue(_index(2), on_conflict="after")
+    queue.fail(running.id, running.run, {"message": "again"}, retry=True, backoff=0)
+
+    again = _take(queue)
+    assert again.id == first
+    assert queue.claim(["index"]) == []
+    queue.finish(again.id, again.run)
+    assert _take(queue).id == second
+
+
+def test_it_waits_for_its_needs_as_well(queue: Queue) -> None:
+    need = queue.enqueue(NewJob("t"))
+    queue.enqueue(_index(1))
+    running = _take(queue)
+    queue.enqueue(_index(2, needs=[need]), on_conflict="after")
+    assert check(queue.database) == []
+
+    queue.finish(running.id, running.run)
+    assert queue.claim(["index"]) == []
+    (job,) = queue.claim(["t"])
+    queue.finish(job.id, job.run)
+    assert _take(queue).payload == {"version": 2}
+
+
+def test_it_can_be_cancelled_and_tried_again(queue: Queue) -> None:
+    queue.enqueue(_index(1))
+    running = _take(queue)
+    second = queue.enqueue(_index(2), on_conflict="after")
+    assert queue.cancel([second]) == [second]
+    third = queue.enqueue(_index(3), on_conflict="after")
+    with pytest.raises(JobExistsError):
+        queue.retry([second])
+    queue.finish(running.id, running.run)
+    assert _take(queue).id == third
+    assert check(queue.database) == []
+
+
+def test_types_do_not_share_keys(queue: Queue) -> None:
+    mail, removal = (queue.enqueue(NewJob(type_, key="user:1")) for type_ in ("mail", "remove"))
+
+    assert mail != removal
+    for type_, result in (("mail", "sent"), ("remove", "gone")):
+        (job,) = queue.claim([type_])
+        queue.finish(job.id, job.run, result)
+    assert queue.results(["user:1"], type="remove") == {"user:1": "gone"}
+    assert queue.results(["user:1"], type="mail") == {"user:1": "sent"}
+    assert queue.results(["user:1"], type="other") == {}
+    with pytest.raises(QueueError, match="several types"):
+        queue.results(["user:1"])
