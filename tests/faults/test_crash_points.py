@@ -55,6 +55,7 @@ _SCENARIOS = {
         _BATCH + "ids = queue.enqueue_many([NewJob('t')], batch=batch)\n",
         "batches.cancel(batch, ids)",
     ),
+    "sweep_batches": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.sweep(lambda _: True)"),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
@@ -85,7 +86,7 @@ def _commits() -> set[str]:
 
 
 def _is_write(called: ast.expr) -> bool:
-    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "_give_back"}
+    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "_write_in_slices", "_give_back"}
 
 
 def _texts(node: ast.expr) -> set[str]:

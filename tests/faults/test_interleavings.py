@@ -47,7 +47,6 @@ def _do(step: str, queue: Queue) -> str:
 
 @pytest.mark.parametrize("first", _STEPS)
 def test_any_two_steps_in_any_order(first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
     prepared = tmp_path / "prepared.db"
     with Queue.open(prepared) as queue:
         _prepare(queue)
@@ -77,9 +76,8 @@ def test_a_lease_renewed_between_the_look_and_the_lock_is_not_over(
         assert (job.state, job.run, job.kills) == ("running", 1, 0)
 
 
-def test_a_transaction_has_the_lock_before_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_has_the_lock_before_it_reads(tmp_path: Path) -> None:
     """Else a write after a read fails at once with BUSY_SNAPSHOT when somebody committed between."""
-    monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
     with Queue.open(tmp_path / "jobs.db") as one, Queue.open(tmp_path / "jobs.db", busy_timeout=0) as other:
 
         def body(connection: Any) -> str:
@@ -131,7 +129,6 @@ def _interleave(
         )
         answer = _do(first, one)
         monkeypatch.undo()
-        monkeypatch.setattr(database_module, "_BUSY_ATTEMPTS", 1)
     if told and told[0] == "busy":
         told[0] = _do(second, other)  # as its retry does
     return answer, told[0] if told else _do(second, other)

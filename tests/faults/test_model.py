@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from clx.db import jobs
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
 from clx.errors import LostRunError
@@ -31,7 +32,8 @@ class _Model:
     state: str = "queued"
     run: int = 0
     released: int = 0
-    kills: int = 0
+    rescues: int = 0
+    silent: int = 0  # the run that was taken because of silence, while nothing else has happened to the job
     lease_until: int = 0
     cancel: bool = False
     outcomes: list[str] = field(default_factory=list)
@@ -52,8 +54,10 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
+        jobs._RESCUE_EVERY = 0.0  # every claim looks for silent workers, not one a second
         self.queue = Queue.open("memory:")
         self.now = 1000
+        self.fruitful = False
         self.jobs: dict[int, _Model] = {}
 
     def teardown(self) -> None:
@@ -67,7 +71,7 @@ class QueueMachine(RuleBasedStateMachine):
             if job.state == "queued" and job.not_before <= self.now
             and all(self.jobs[need].state == "succeeded" for need in job.needs)
         ]  # fmt: skip
-        return sorted(found, key=lambda job: (job.kills >= 2, -job.priority, job.id))
+        return sorted(found, key=lambda job: (job.rescues >= 2, -job.priority, job.id))
 
     def _end(self, job: _Model, state: str) -> None:
         job.state = state
@@ -112,32 +116,42 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(target=claims, n=st.integers(1, 3))
     def claim(self, n: int) -> Any:
-        if not self._claimable():
+        if self.fruitful or not self._claimable():
             self._give_up_overdue()
         expected = self._claimable()[:n]
         found = self.queue.claim(["t"], n, lease=_LEASE, now=self.now)
         assert [job.id for job in found] == [job.id for job in expected]
+        self.fruitful = bool(expected)
         for job in expected:
             job.state, job.run, job.cancel, job.lease_until = "running", job.run + 1, False, self.now + _LEASE
         return multiple(*((job.id, job.run) for job in found))
 
     @rule(claim=claims)
     def finish(self, claim: tuple[int, int]) -> None:
-        job = self._owned(claim)
-        if not self._reports(lambda: self.queue.finish(*claim, now=self.now), job):
-            return
-        assert job is not None
-        job.outcomes.append("succeeded")
+        job = self._owned(claim) or self._late(claim)
+        if self._reports(lambda: self.queue.finish(*claim, now=self.now), job):
+            assert job is not None
+            self._succeed(job)
+
+    def _late(self, claim: tuple[int, int]) -> _Model | None:
+        """The job, when its newest run was taken because of silence alone and nobody has begun it anew."""
+        job = self.jobs[claim[0]]
+        return job if job.state in {"queued", "failed"} and job.run == claim[1] == job.silent else None
+
+    def _succeed(self, job: _Model) -> None:
+        if job.state == "running":
+            job.outcomes.append("succeeded")
+        else:
+            job.outcomes[-1] = "succeeded"
         self._end(job, "succeeded")
 
     @rule(claim=consumes(claims))
     def settle(self, claim: tuple[int, int]) -> None:
-        job = self._owned(claim)
+        job = self._owned(claim) or self._late(claim)
         settled = self.queue.settle([Success(*claim)], now=self.now)
         assert bool(settled.lost) == (job is None)
         if job is not None:
-            job.outcomes.append("succeeded")
-            self._end(job, "succeeded")
+            self._succeed(job)
 
     @rule(claim=claims, retry=st.booleans())
     def fail(self, claim: tuple[int, int], retry: bool) -> None:
@@ -151,7 +165,7 @@ class QueueMachine(RuleBasedStateMachine):
             job.not_before = self.now + 10 if job.state == "queued" else job.not_before
         else:
             job.outcomes.append("failed")
-            self._end(job, "failed")
+            self._end(job, "cancelled" if job.cancel else "failed")
 
     @rule(claim=claims)
     def release(self, claim: tuple[int, int]) -> None:
@@ -200,15 +214,18 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _give_up_overdue(self) -> list[int]:
         """What a rescue does, and a claim that finds nothing; the ids."""
-        overdue = [job for job in self.jobs.values() if job.state == "running" and job.lease_until <= self.now]
+        running = [job for job in self.jobs.values() if job.state == "running"]
+        overdue = [job for job in running if job.lease_until <= self.now]
+        innocent = len(running) > 1  # all are one worker's
         for job in overdue:
-            kills = job.kills
-            if not job.cancel and not job.runs_left:
+            job.silent = job.run
+            job.released += innocent and not job.cancel
+            job.rescues += not job.cancel
+            if not job.cancel and not innocent and not job.runs_left:
                 job.outcomes.append("rescued")
                 self._end(job, "failed")
             else:
-                self._again(job, "rescued")
-            job.kills = kills + 1
+                self._again(job, "released" if innocent else "rescued")
         return [job.id for job in overdue]
 
     # -- what must be true after every one ----------------------------------------------------------

@@ -298,7 +298,7 @@ class Database:
             DatabaseError: as :func:`clx.db.driver.translate` names it; or this thread is in the middle of a
                 transaction, and a signal handler, say, wants another.
         """
-        return self._write(name, body, _WRITES_WAIT * self._connector.patience)
+        return self._commit(name, body, _WRITES_WAIT * self._connector.patience)
 
     def require_writable(self) -> None:
         """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
@@ -306,9 +306,9 @@ class Database:
         Raises:
             DatabaseBusyError: another process keeps it locked.
         """
-        self._write("look", lambda _: None, self._connector.patience)
+        self._commit("look", lambda _: None, self._connector.patience)
 
-    def _write(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
+    def _commit(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
         if self.readonly:
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         try:

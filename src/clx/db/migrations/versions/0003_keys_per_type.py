@@ -7,6 +7,16 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+_RESULTS = """CREATE TABLE results_of_types (
+  "key" TEXT NOT NULL,
+  type TEXT NOT NULL,
+  result TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  used_at INTEGER NOT NULL,
+  PRIMARY KEY ("key", type)
+)
+ WITHOUT ROWID"""
+
 
 def upgrade() -> None:
     op.execute("ALTER TABLE jobs ADD COLUMN rescues INTEGER DEFAULT 0 NOT NULL")
@@ -18,10 +28,7 @@ def upgrade() -> None:
         WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"""
     )
     op.execute("CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued'")
-    op.execute(
-        """CREATE TABLE results_of_types ("key" TEXT NOT NULL, type TEXT NOT NULL, result TEXT NOT NULL,
-        created_at INTEGER NOT NULL, used_at INTEGER NOT NULL, PRIMARY KEY ("key", type)) WITHOUT ROWID"""
-    )
+    op.execute(_RESULTS)
     op.execute('INSERT INTO results_of_types SELECT "key", type, result, created_at, used_at FROM results')
     op.execute("DROP TABLE results")
     op.execute("ALTER TABLE results_of_types RENAME TO results")
