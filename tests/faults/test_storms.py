@@ -39,6 +39,11 @@ class _Enough(Exception):
     pass
 
 
+def _take_for_dead(queue: Queue) -> None:
+    for job in queue.search(state="running"):
+        queue.rescue_worker(job.worker_id or 0, {"kind": "gone"})
+
+
 def test_a_worker_of_a_storm_that_is_held_up_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For longer than its lease, on a busy machine: others have the job, and it acknowledges nothing."""
     acknowledged: list[bytes] = []

@@ -34,7 +34,7 @@ def backup(database: Database, target: Path) -> int:
         os.replace(part, target)  # noqa: PTH105
     except driver.Error as error:
         part.unlink(missing_ok=True)
-        if not error_name(error):  # the backup interface tells what it met in words only
+        if error_name(error) in {"", "SQLITE_FULL"}:  # older interfaces tell what they met in words only
             raise DatabaseError(
                 f"{target} cannot be made: {error}.", "Free some space, or name another file."
             ) from error

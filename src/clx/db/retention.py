@@ -90,10 +90,10 @@ def prune(database: Database, policy: Policy, *, now: int | None = None) -> Prun
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
     return Pruned(
         jobs=jobs,
+        results=_prune_all(database, _OLD_RESULTS, unused),
         batches=_prune_all(database, _OLD_BATCHES, ended),
         workers=_prune_all(database, _OLD_WORKERS, ended),
         events=_prune_all(database, _OLD_EVENTS, ended),
-        results=_prune_all(database, _OLD_RESULTS, unused),
         abandoned=abandoned,
     )
 
