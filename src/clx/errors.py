@@ -14,6 +14,7 @@
     ├── DatabaseError       4    the job table cannot be used
     │   ├── DatabaseBusyError    locked beyond the retry limit
     │   ├── DatabaseFullError    no space left
+    │   │   └── DatabaseWriteError   … or a quota, a limit, a fault of the disk
     │   ├── DatabaseInUseError   opened by open() in a program that uses it
     │   └── DatabaseCorruptError damaged, or not a CLX database
     ├── ArtifactError       1    an artifact is missing or damaged
@@ -129,6 +130,10 @@ class DatabaseBusyError(DatabaseError):
 
 class DatabaseFullError(DatabaseError):
     """The database cannot grow: no space left."""
+
+
+class DatabaseWriteError(DatabaseFullError):
+    """The file system refuses to write: a quota, a limit on the size of files, or a fault of the disk."""
 
 
 class DatabaseInUseError(DatabaseError, PermissionError):

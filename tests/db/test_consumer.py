@@ -721,3 +721,33 @@ def test_a_consumer_without_descriptors_takes_nobody_for_dead(queue: Queue) -> N
     assert (job.state, job.run, job.kills) == ("succeeded", 1, 0)
     assert {row.state for row in WorkerTable(queue.database).list(live=False)} == {"stopped"}
     assert peer.returncode == 0
+
+
+_LIMITED = """
+import resource, signal, sys
+from clx import Consumer, Queue
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def work(job):
+    size = job.payload["limit"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    print("limited", flush=True)
+    import threading
+    threading.Timer(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)).start()
+    return "x" * 1_000_000
+with Queue.open(sys.argv[1]) as queue:
+    print(Consumer(queue, {"t": work}).run(until_idle=True))
+"""
+
+
+def test_a_quota_is_waited_for_like_a_full_disk(queue: Queue) -> None:
+    """SQLite calls it an error of the disk; what was done is reported once there is room."""
+    job_id = queue.enqueue(NewJob("t", {"limit": 1 << 19}))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(queue.database.path)], capture_output=True, text=True, timeout=100
+    )
+
+    assert (done.returncode, done.stdout) == (0, "limited\n1\n"), done.stderr
+    assert "a limit on the size of files" in done.stderr
+    (job,) = queue.get_many([job_id])
+    assert (job.state, job.run, len(job.result)) == ("succeeded", 1, 1_000_000)

@@ -53,7 +53,7 @@ def test_a_worker_of_a_storm_that_is_held_up_goes_on(tmp_path: Path, monkeypatch
 
     with Queue.open(tmp_path / "jobs.db") as queue:
         job_id = queue.enqueue(NewJob("storm", max_runs=3))
-        held_up = SimpleNamespace(sleep=lambda _seconds: queue.rescue(now=10**14))
+        held_up = SimpleNamespace(sleep=lambda _seconds: _take_for_dead(queue))
         monkeypatch.setattr(storm, "time", held_up)
         monkeypatch.setattr(storm, "os", SimpleNamespace(write=lambda _pipe, text: acknowledged.append(text)))
         monkeypatch.setattr(Bells, "wait", enough)

@@ -40,6 +40,7 @@ from clx.errors import (
     DatabaseBusyError,
     DatabaseError,
     DatabaseFullError,
+    DatabaseWriteError,
     LostRunError,
     QueueError,
 )
@@ -56,6 +57,8 @@ GRACE = 8.0
 """Seconds after SIGTERM or SIGINT at which the job at hand is given up: containers are killed after 10."""
 _LEAVE_IN = 5.0
 """Seconds that leaving may wait for the lock of the table; what it could not say, leases tell."""
+_REFUSALS = 60
+"""Tries, one a second, after which a disk that refuses to be written to is given up: that is no full quota."""
 _PAUSE = 0.2  # seconds between two tries of the keeper while the table takes nothing
 
 
@@ -99,6 +102,7 @@ class Consumer:
         self._limit = sys.maxsize if limit is None else limit
         self._done = 0
         self._room = 1
+        self._refusals = 0
         self._bells: Bells | None = None
         self._ending = Ending(stop_after, self._wake)
         self._begun = threading.Lock()
@@ -170,9 +174,14 @@ class Consumer:
     def _turn_or_wait(self, bells: Bells) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
         try:
-            return self._turn()
+            done = self._turn()
+            self._refusals = 0
+            return done
         except (DatabaseBusyError, DatabaseFullError) as error:
             log.warning("%s", error.fact)
+            self._refusals += isinstance(error, DatabaseWriteError)
+            if self._refusals > _REFUSALS:
+                raise
             if not self._ending.is_asked:
                 bells.wait(SLOW_BEAT)
             return None

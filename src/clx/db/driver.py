@@ -19,6 +19,7 @@ from clx.errors import (
     DatabaseCorruptError,
     DatabaseError,
     DatabaseFullError,
+    DatabaseWriteError,
     QueueError,
     UsageError,
 )
@@ -129,6 +130,12 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
         )
     if name == "SQLITE_FULL":
         return DatabaseFullError(f"No space left for the database: {describe(path)}.", "Free some space and run again.")
+    if name == "SQLITE_IOERR_WRITE":  # SQLite knows ENOSPC alone by name
+        return DatabaseWriteError(
+            f"The database cannot be written to ({name}: a quota, a limit on the size of files, or the disk): "
+            f"{describe(path)}.",
+            "See `quota`, `ulimit -f` and `dmesg`, make room, and run again.",
+        )
     if name in CORRUPT:
         return DatabaseCorruptError(
             f"Not a usable CLX database ({name}): {describe(path)}.",
