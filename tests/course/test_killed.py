@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -33,6 +34,26 @@ def slow(course: Course) -> Course:
     course.write("slides/module_1/topic_100_values/box.drawio", f"<mxfile><diagram>{model}</diagram></mxfile>")
     course.spec("values", "names", "quick")
     return course
+
+
+def test_a_lock_longer_than_a_lease_when_a_build_begins_costs_it_nothing(course: Course) -> None:
+    """The lease of its batch begins when the batch is stored, not before the wait; and nobody sweeps his own."""
+    course.deck("values", DECK % ("Werte", "Values"))
+    course.spec("values")
+    for _ in range(2):  # opening the batch is to be the first that the third one writes
+        course.build("--force")
+    connection = sqlite3.connect(course.root / ".clx" / "jobs.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    build = subprocess.Popen(
+        [sys.executable, "-m", "clx", "build", str(course.root / "course.yaml"), "--force", "-q"],
+        env={**os.environ, "CLX_JOBS__LEASE": "2", "CLX_JOBS__HEARTBEAT": "0.5"},
+    )
+    _builds.append(build)
+    time.sleep(5)
+    connection.execute("ROLLBACK")
+    connection.close()
+
+    assert build.wait(60) == 0
 
 
 _builds: list[subprocess.Popen[bytes]] = []

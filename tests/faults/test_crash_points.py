@@ -47,7 +47,7 @@ _SCENARIOS = {
     "beat": (_SETUP, "table.beat(me, now=10**14)"),
     "end_worker": (_SETUP, "table.end(me, 'done')"),
     "assign": (_SETUP, "table.assign(me, '', 'other')"),
-    "request_stop": (_SETUP, "table.request_stop(me, 'asked', until=5)"),
+    "request_stop": (_SETUP, "table.request_stop(me, 'asked', grace=5)"),
     "note": (_SETUP, "table.note(me, 'noted', {})"),
     "open_batch": (_SETUP, "batches.open('b', host='h', pid=1, identity='i', lease=10)"),
     "renew_batch": (_BATCH, "batches.renew(batch, lease=10**9)"),

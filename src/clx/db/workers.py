@@ -156,8 +156,8 @@ class WorkerTable:
         """The highest id there is; 0 without workers."""
         return int(self.database.read("SELECT coalesce(max(id), 0) FROM workers")[0][0])
 
-    def request_stop(self, worker_id: int, reason: str, *, until: int, now: int | None = None) -> bool:
-        """Ask a worker to end; it takes no more jobs and hands its own back at *until* (milliseconds UTC).
+    def request_stop(self, worker_id: int, reason: str, *, grace: float, now: int | None = None) -> bool:
+        """Ask a worker to end; it takes no more jobs and hands its own back after *grace* seconds from now.
 
         A worker of this machine is woken by a signal besides; any other sees it with its next beat.
 
@@ -170,7 +170,8 @@ class WorkerTable:
             sql = f"UPDATE workers SET state = 'stopping' WHERE id = ? AND {_LIVE} RETURNING id"
             found = connection.execute(sql, (worker_id,)).fetchall()
             if found:
-                _note(connection, worker_id, "stop_requested", {"reason": reason, "until": until}, at)
+                detail = {"reason": reason, "until": at + int(grace * 1000)}
+                _note(connection, worker_id, "stop_requested", detail, at)
             return bool(found)
 
         return self.database.write("request_stop", body)

@@ -295,10 +295,9 @@ class Crew:
         """
         self._stopping = True
         self._note_registrations()
-        until = now_ms() + int(grace * 1000)
         for worker in self.members:
             if worker.worker_id is not None:
-                self.table.request_stop(worker.worker_id, reason, until=until)
+                self.table.request_stop(worker.worker_id, reason, grace=grace)
             worker.terminate()
         deadline = time.monotonic() + grace + _HAND_BACK
         late = [worker for worker in self.members if not worker.wait(deadline - time.monotonic())]

@@ -151,8 +151,7 @@ class KeptCrew(Crew):
         if worker.worker_id is None:
             return
         self._surplus.add(worker.worker_id)
-        until = int((time.time() + grace) * 1000)
-        self.table.request_stop(worker.worker_id, "no longer wanted", until=until)
+        self.table.request_stop(worker.worker_id, "no longer wanted", grace=grace)
         worker.terminate()
 
     def next_start(self) -> float | None:

@@ -207,7 +207,7 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     """
     if owner := foreign_owner(row.identity):
         raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
-    alive = table.request_stop(row.id, reason, until=now_ms() + int(grace * 1000))
+    alive = table.request_stop(row.id, reason, grace=grace)
     spawn = Spawn(row.type, row.mode, table.database.path, row.pool, settings, row.image, service=row.service)
     worker = executors.adopt(row, spawn, table, silent_after=settings.jobs.lease)
     try:
