@@ -6,4 +6,5 @@ from clx.db.records import NewJob as NewJob
 from clx.db.records import Success as Success
 
 __version__: str
+DISTRIBUTION: str
 __all__: list[str]
