@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these. Repeatable.")
-@click.option("--type", "type_", metavar="T", help="Only jobs of this worker type.")
-@click.option("--batch", type=IDENTIFIER, metavar="N", help="Only those of this build.")
+@click.option(
+    "--type", "type_", metavar="T", shell_complete=completing.job_types, help="Only jobs of this worker type."
+)
+@click.option(
+    "--batch", type=IDENTIFIER, metavar="N", shell_complete=completing.batch_ids, help="Only those of this build."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000_000), default=50, show_default=True, metavar="N", help="The newest N."
 )
@@ -135,7 +140,7 @@ def _table(jobs: list[Job]) -> str:
 
 
 @command.command("show")
-@click.argument("job_id", metavar="ID", type=IDENTIFIER)
+@click.argument("job_id", metavar="ID", type=IDENTIFIER, shell_complete=completing.job_ids())
 @database_option
 @_FORMAT
 @verbose_option
@@ -180,7 +185,9 @@ def _unknown(job_id: int) -> Exception:
 
 
 @command.command("retry")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
+@click.argument(
+    "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("failed", "cancelled")
+)
 @click.option("--failed", is_flag=True, help="Every failed job.")
 @database_option
 @verbose_option
@@ -251,7 +258,9 @@ def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
 
 
 @command.command("cancel")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
+@click.argument(
+    "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("queued", "running")
+)
 @click.option("--queued", is_flag=True, help="Every job that waits.")
 @database_option
 @verbose_option

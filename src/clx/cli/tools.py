@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.workers.tools import TOOL_NAMES
 
@@ -68,7 +69,7 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
 
 
 @command.command("install")
-@click.argument("names", metavar="[TOOL|COURSE]...", nargs=-1)
+@click.argument("names", metavar="[TOOL|COURSE]...", nargs=-1, shell_complete=completing.tools_or_courses)
 @click.option("--all", "everything", is_flag=True, help="Everything that is missing here, whatever courses need.")
 @verbose_option
 def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> None:  # noqa: ARG001

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
@@ -142,7 +143,14 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 
 
 @command.command("stop")
-@click.argument("worker_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, required=True)
+@click.argument(
+    "worker_ids",
+    metavar="ID...",
+    nargs=-1,
+    type=IDENTIFIER,
+    required=True,
+    shell_complete=completing.worker_ids(live=True),
+)
 @click.option("--timeout", type=SECONDS, metavar="S", help="Seconds it has to finish its job.")
 @database_option
 @verbose_option
@@ -188,7 +196,7 @@ def _unknown(worker_id: int) -> Exception:
 
 
 @command.command("logs")
-@click.argument("worker_id", metavar="ID", type=IDENTIFIER)
+@click.argument("worker_id", metavar="ID", type=IDENTIFIER, shell_complete=completing.worker_ids(live=False))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends, or Ctrl-C.")
 @database_option
 @_FORMAT
