@@ -74,6 +74,7 @@ def project(tmp_path: Path) -> Path:
         ("clx completion ", ["bash", "zsh", "fish"]),
         ("clx tools install dr", ["drawio", "drawio-math"]),
         ("clx stat", ["status"]),
+        ("clx status --che", ["--check"]),
         ("clx nothing ", []),
     ],
 )

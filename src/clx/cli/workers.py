@@ -153,8 +153,11 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 )
 @click.option("--timeout", type=SECONDS, metavar="S", help="Seconds it has to finish its job.")
 @database_option
+@_FORMAT
 @verbose_option
-def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, verbose: bool) -> None:
+def stop_workers(
+    worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, format_: str, verbose: bool
+) -> None:
     """Stop single workers; a service worker that is stopped this way is not replaced.
 
     A job that is not finished within the timeout (default: workers.grace_period) is handed back.
@@ -163,6 +166,7 @@ def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Pa
     Examples:
       clx workers stop 7
       clx workers stop 7 8 --timeout 60
+      clx workers stop 7 --format json
     """
     log_to_terminal(verbose=verbose)
     from clx.cli.project import open_to_change
@@ -181,12 +185,17 @@ def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Pa
         for worker_id, row in rows:
             if row is None:
                 raise _unknown(worker_id)
+        stopped: list[dict[str, Any]] = []
         for worker_id, row in rows:
             assert row is not None
             ended = row.ended_at is None and stop_worker(
                 row, table, resolved.settings, grace=grace, reason="clx workers stop"
             )
-            click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+            stopped.append({"id": worker_id, "stopped": ended})
+            if format_ == "table":
+                click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+    if format_ == "json":
+        click.echo(json.dumps({"workers": stopped}, indent=2))
 
 
 def _unknown(worker_id: int) -> Exception:
