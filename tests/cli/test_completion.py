@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -146,6 +147,19 @@ def test_locked_database_is_not_waited_for(project: Path) -> None:
         connection.execute("BEGIN EXCLUSIVE")
         assert offered(f"clx jobs show --db-path {path} ", project) == []
         connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGALRM])
+def test_whoever_hangs_is_given_up_on_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
+    """By Ctrl-C or by itself; a library that never ends stands for a file that nobody serves."""
+    (tmp_path / "yaml.py").write_text(
+        f"import os, time\nif {number} == {signal.SIGINT}: os.kill(os.getpid(), {number})\ntime.sleep(600)\n"
+    )
+    (tmp_path / "course.yaml").write_text("name: x\n")
+    asked = {"_CLX_COMPLETE": "bash_complete", "COMP_WORDS": "clx build --target ", "COMP_CWORD": "3"}
+    done = run(cwd=tmp_path, PYTHONPATH=str(tmp_path), **asked)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert done.returncode == (-signal.SIGINT if number == signal.SIGINT else 0)
 
 
 def test_words_that_mean_something_to_a_shell_are_not_offered(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ COMMANDS = {
 
 COMPLETE = "_CLX_COMPLETE"
 """The variable by which a shell asks for completions (``clx completion``)."""
+_COMPLETES_IN = 3
+"""Seconds after which nothing is offered: a shell waits, and a file may lie where nobody answers."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 
@@ -167,6 +169,11 @@ def main() -> None:
 def _complete() -> NoReturn:
     """Answer a shell that asks how a command line may go on; whatever is wrong, this is no moment to say so."""
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (for good; without pathlib)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(0))
+        signal.alarm(_COMPLETES_IN)
     with contextlib.suppress(Exception):
         cli(prog_name="clx", complete_var=COMPLETE)
     sys.exit(0)
