@@ -139,13 +139,14 @@ def test_nothing_is_made_mended_or_said(tmp_path: Path, what: str) -> None:
     assert what != "a pipe" or stat.S_ISFIFO(database.stat().st_mode)
 
 
-def test_locked_database_is_not_waited_for(project: Path) -> None:
-    """In DELETE mode whoever writes keeps readers out as well."""
+def test_locked_database_is_not_waited_for_as_others_do(project: Path) -> None:
+    """In DELETE mode whoever writes keeps readers out as well, here for as long as the settings would have it."""
     path = project / "locked.db"
     with Database.open(path, journal_mode="delete") as database:
         connection = database.connection()
         connection.execute("BEGIN EXCLUSIVE")
-        assert offered(f"clx jobs show --db-path {path} ", project) == []
+        line = f"clx jobs show --db-path {path} "
+        assert offered(line, project, CLX_DATABASE__BUSY_TIMEOUT="600") == []
         connection.execute("ROLLBACK")
 
 
