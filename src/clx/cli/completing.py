@@ -28,7 +28,7 @@ _NEWEST = 200
 """How many jobs or workers are offered at most."""
 _LOCK_LIMIT = 0.1
 """Seconds to wait for a lock."""
-_PLAIN = re.compile(r"[\w.:/@%+-]+")
+_PLAIN = r"[\w.:/@%+-]+"
 _HELP_WIDTH = 60
 
 
@@ -40,7 +40,7 @@ def _items(found: Iterable[tuple[Any, str]], incomplete: str, without: Iterable[
     return [
         CompletionItem(word, help=_line(text) or None)
         for value, text in found
-        if (word := str(value)).startswith(incomplete) and _PLAIN.fullmatch(word) and word not in left_out
+        if (word := str(value)).startswith(incomplete) and re.fullmatch(_PLAIN, word) and word not in left_out
     ]
 
 
