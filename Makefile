@@ -31,7 +31,8 @@ demo: setup          ## build the example course and say which page to open
 	@echo
 	@echo "Open: $(CURDIR)/$(COURSE)/output/public/En/Practical Python/Slides/Html/Completed/Foundations/01 Welcome.html"
 
-test: setup check unit   ## everything: lint, types, import rules, all tests
+test: setup check    ## everything: lint, types, import rules, all tests
+	$(BIN)/python -m pytest
 
 check:               ## lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -39,8 +40,8 @@ check:               ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit:                ## all tests
-	$(BIN)/python -m pytest
+unit:                ## the quick tests: 40 s of processor time
+	$(BIN)/python -m pytest -q -m "not slow"
 
 soak:                ## the long forms of the fault tests
 	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/workers/lifecycle tests/workers/services

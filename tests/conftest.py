@@ -17,6 +17,28 @@ __all__ = ["client", "engine", "images"]
 TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faults", "settings", "workers")
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
 
+QUICK = (
+    "artifacts",
+    "course/test_names.py",
+    "course/test_spec.py",
+    "course/test_spec_errors.py",
+    "db",
+    "docs/test_reference.py",
+    "settings",
+    "workers/notebook",
+    "workers/test_platforms.py",
+    "workers/test_requirements.py",
+)
+"""Directories and files below ``tests`` that `make unit` runs; all others run whole commands, tools or storms."""
+SLOW = (
+    "db/test_consumer.py",
+    "db/test_consumer_ending.py",
+    "db/test_held_up.py",
+    "workers/notebook/execution",
+    "workers/notebook/test_converter.py",
+)
+"""Those among them that it leaves out all the same: they wait, or start kernels."""
+
 # a shell that runs the suite in the background makes it, and all it starts, ignore SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,6 +66,18 @@ def _own_user_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
         monkeypatch.delenv(name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make unit` leaves out."""
+    for item in items:
+        path = item.path.relative_to(_ROOT)
+        if not _is_below(path, QUICK) or _is_below(path, SLOW):
+            item.add_marker("slow")
+
+
+def _is_below(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Count what passed, by tier."""
@@ -55,7 +89,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where tools are required and everything is run, a tier without a passed test is a failure."""
-    if not os.environ.get("CLX_REQUIRE") or session.config.args_source.name != "TESTPATHS" or exitstatus:
+    everything = session.config.args_source.name == "TESTPATHS" and not session.config.option.markexpr
+    if not os.environ.get("CLX_REQUIRE") or not everything or exitstatus:
         return
     empty = [tier for tier in TIERS if not _passed[tier]]
     if empty:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
+DISTRIBUTION = "clx-build"
+"""What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
     "Cancelled": "clx.errors",

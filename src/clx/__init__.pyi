@@ -7,4 +7,5 @@ from clx.db.records import Success as Success
 from clx.errors import Cancelled as Cancelled
 
 __version__: str
+DISTRIBUTION: str
 __all__: list[str]

@@ -40,7 +40,7 @@ from typing import Any, ClassVar
 EXIT_DONE = 0
 """Everything asked for is there."""
 EXIT_JOB_FAILED = 1
-"""At least one job failed, or an output could not be written; everything else was done."""
+"""A job failed, or an output could not be written; everything else was done. From `clx status --check`: it warns."""
 EXIT_USAGE = 2
 """The command line, a setting or the course is wrong; nothing was started."""
 EXIT_STARTUP = 3

@@ -148,7 +148,7 @@ def test_missing_sdk_is_told(course: Course, hidden: tuple[dict[str, Any], Path]
     variables, asked = hidden
     done = clx("build", str(course.root / "course.yaml"), "--workers", "docker", *ONE, **variables)
     assert done.returncode == 3
-    assert 'pip install "clx[docker]"' in done.stderr
+    assert 'pip install "clx-build[docker]"' in done.stderr
     assert "build" in asked.read_text()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
@@ -26,6 +27,11 @@ Exit codes: 0 done; 1 a job failed; 2 usage, settings or course error; 3 workers
 could not start; 4 database error; 130 interrupted, 143 terminated.
 """
 
+_LANGUAGES = completing.of_course(lambda spec: spec.languages)
+_TARGETS = completing.of_course(lambda spec: [target.name for target in spec.output_targets])
+_KINDS = completing.words("code-along", "completed", "speaker")
+_FORMATS = completing.words("html", "notebook", "code")
+
 
 @click.command("build", epilog=_EPILOG)
 @click.argument("course", type=click.Path(path_type=Path))
@@ -36,10 +42,27 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 @database_option
 @click.option("--force-new-workers", is_flag=True, help="Never use workers that are running already.")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
-@click.option("--language", multiple=True, metavar="L", help="Only this language. Repeatable.")
-@click.option("--kind", multiple=True, metavar="K", help="Only code-along, completed or speaker. Repeatable.")
-@click.option("--format", "formats", multiple=True, metavar="F", help="Only html, notebook or code. Repeatable.")
-@click.option("--target", multiple=True, metavar="T", help="Only this output target. Repeatable.")
+@click.option(
+    "--language", multiple=True, metavar="L", shell_complete=_LANGUAGES, help="Only this language. Repeatable."
+)
+@click.option(
+    "--kind",
+    multiple=True,
+    metavar="K",
+    shell_complete=_KINDS,
+    help="Only code-along, completed or speaker. Repeatable.",
+)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="F",
+    shell_complete=_FORMATS,
+    help="Only html, notebook or code. Repeatable.",
+)
+@click.option(
+    "--target", multiple=True, metavar="T", shell_complete=_TARGETS, help="Only this output target. Repeatable."
+)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.argument("keys", metavar="[KEY]...", nargs=-1, shell_complete=completing.setting_keys(sections=True))
 @click.option("--origin", is_flag=True, help="Also where each value comes from: file and line, variable or default.")
 @_FORMAT
 @verbose_option
@@ -221,8 +222,8 @@ class _WithNegativeValues(click.Command):
 
 
 @command.command("set", cls=_WithNegativeValues)
-@click.argument("key")
-@click.argument("value")
+@click.argument("key", shell_complete=completing.setting_keys(sections=False))
+@click.argument("value", shell_complete=completing.setting_values)
 @_scope_option
 @verbose_option
 def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import Number, database_option, settings_from, verbose_option
+from clx.cli.options import Number, database_option, format_option, settings_from, verbose_option
 from clx.cli.project import database_path, open_to_change, open_to_look
 from clx.errors import EXIT_DATABASE, DatabaseError
+
+if TYPE_CHECKING:
+    from clx.workers.upkeep import Upkeep
 
 
 @click.group("db")
@@ -42,9 +47,10 @@ def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None: 
 
 @command.command("check")
 @database_option
+@format_option
 @verbose_option
 @click.pass_context
-def check_(context: click.Context, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+def check_(context: click.Context, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
     """Check the file and the rules its rows must obey, and that every artifact they name is there.
 
     Exit code 4 when something is wrong. Changes nothing; safe while builds run.
@@ -52,13 +58,16 @@ def check_(context: click.Context, db_path: Path | None, verbose: bool) -> None:
     \b
     Examples:
       clx db check
-      clx db check --db-path /data/jobs.db
+      clx db check --db-path /data/jobs.db --format json
     """
     with _opened(open_to_look, context, db_path) as database:
         problems = _problems(database)
-    for problem in problems:
-        click.echo(f"Problem: {problem}", err=True)
-    click.echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
+    if format_ == "json":
+        click.echo(json.dumps({"database": str(database.path), "ok": not problems, "problems": problems}, indent=2))
+    else:
+        for problem in problems:
+            click.echo(f"Problem: {problem}", err=True)
+        click.echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
     context.exit(EXIT_DATABASE if problems else 0)
 
 
@@ -104,9 +113,17 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
 @click.option("--days", type=Number(0, 36500), help="Keep this many days of everything.")
 @click.option("--vacuum", is_flag=True, help="Give freed space back to the file system; waits for the file to itself.")
 @database_option
+@format_option
 @verbose_option
 @click.pass_context
-def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+def prune_(
+    context: click.Context,
+    days: float | None,
+    vacuum: bool,
+    db_path: Path | None,
+    format_: str,
+    verbose: bool,  # noqa: ARG001
+) -> None:
     """Forget what is long over: jobs, runs, workers, results, artifacts, logs.
 
     Kept are succeeded jobs for 30 days, failed ones for 90, ended workers for 30, results for 180 days after
@@ -117,6 +134,7 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
     Examples:
       clx db prune
       clx db prune --days 7 --vacuum
+      clx db prune --format json
     """
     from clx.db import retention
     from clx.workers.upkeep import prune_project
@@ -124,7 +142,21 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:
         done = prune_project(database, policy)
-        freed = retention.vacuum(database) if vacuum else 0
+        freed = retention.vacuum(database) if vacuum else None
+    if format_ == "json":
+        click.echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
+    else:
+        _print_pruned(done, freed)
+
+
+def _pruned_document(path: Path, done: Upkeep, freed: int | None) -> dict[str, Any]:
+    rows = asdict(done.rows)
+    ended = rows.pop("abandoned")
+    removed = rows | {key: value for key, value in asdict(done).items() if key != "rows"}
+    return {"database": str(path), "removed": removed, "batches_ended": ended, "freed_bytes": freed}
+
+
+def _print_pruned(done: Upkeep, freed: int | None) -> None:
     rows = done.rows
     click.echo(
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
@@ -133,7 +165,7 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
     )
     if rows.abandoned:
         click.echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
-    if vacuum:
+    if freed is not None:
         click.echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from clx.cli.options import verbose_option
+from clx.cli.options import format_option, verbose_option
 
 _TYPES = ("notebook", "plantuml", "drawio")
 
@@ -114,8 +114,9 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 @command.command("check")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
 @click.option("--db-path", type=click.Path(dir_okay=False, path_type=Path), help="Check with this job table.")
+@format_option
 @verbose_option
-def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+def check_containers(course: Path | None, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
     """See that containers can work here: engine, images, versions, and the database seen from inside.
 
     With COURSE only the images that it needs are looked at, and its own database. Where there is no database yet,
@@ -125,6 +126,7 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
     Examples:
       clx docker check
       clx docker check course.yaml --db-path /data/jobs.db
+      clx docker check --format json
     """
     from clx.cli.project import database_path
     from clx.settings.resolve import resolve
@@ -141,7 +143,13 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
         path = (db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db").absolute()
     images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
-        _check(resolved, images, found)
+        warnings = _check(resolved, images, found)
+    if format_ == "json":
+        document = {"ok": True, "database": str(path), "images": images, "warnings": warnings}
+        click.echo(json.dumps(document, indent=2))
+        return
+    for text in warnings:
+        click.echo(f"Warning: {text}")
     for type_, image in images.items():
         click.echo(f"ok {type_:<9} {image}")
     click.echo("ok containers see the database and its locks")
@@ -172,12 +180,11 @@ def _database_at(path: Path) -> Iterator[Path]:
         yield Path(name) / "jobs.db"
 
 
-def _check(resolved: Any, images: dict[str, str], path: Path) -> None:
+def _check(resolved: Any, images: dict[str, str], path: Path) -> list[str]:
     from clx.db.database import Database
     from clx.workers.executors.docker_preflight import preflight
     from clx.workers.platforms import database_options, with_journal_mode
 
     settings = with_journal_mode(resolved.settings, path, containers=True, keep=True)
     with Database.open(path, **database_options(settings)) as database:
-        for text in preflight(database, images, settings.docker):
-            click.echo(f"Warning: {text}")
+        return preflight(database, images, settings.docker)

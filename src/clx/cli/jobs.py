@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these. Repeatable.")
-@click.option("--type", "type_", metavar="T", help="Only jobs of this worker type.")
-@click.option("--batch", type=IDENTIFIER, metavar="N", help="Only those of this build.")
+@click.option(
+    "--type", "type_", metavar="T", shell_complete=completing.job_types, help="Only jobs of this worker type."
+)
+@click.option(
+    "--batch", type=IDENTIFIER, metavar="N", shell_complete=completing.batch_ids, help="Only those of this build."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000_000), default=50, show_default=True, metavar="N", help="The newest N."
 )
@@ -135,7 +140,7 @@ def _table(jobs: list[Job]) -> str:
 
 
 @command.command("show")
-@click.argument("job_id", metavar="ID", type=IDENTIFIER)
+@click.argument("job_id", metavar="ID", type=IDENTIFIER, shell_complete=completing.job_ids())
 @database_option
 @_FORMAT
 @verbose_option
@@ -180,11 +185,14 @@ def _unknown(job_id: int) -> Exception:
 
 
 @command.command("retry")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
+@click.argument(
+    "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("failed", "cancelled")
+)
 @click.option("--failed", is_flag=True, help="Every failed job.")
 @database_option
+@_FORMAT
 @verbose_option
-def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, verbose: bool) -> None:
+def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
     """Queue failed or cancelled jobs again. A build does the same by itself when it is run again.
 
     Of several that ask the same question (a deck that failed in two builds) the newest is queued.
@@ -193,6 +201,7 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
     Examples:
       clx jobs retry 42 43
       clx jobs retry --failed
+      clx jobs retry --failed --format json
     """
     log_to_terminal(verbose=verbose)
     from clx.db.jobs import Queue
@@ -200,7 +209,7 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
 
     database, ids = _chosen(db_path, job_ids, "failed" if failed else None, "--failed")
     if database is None:
-        click.echo("No jobs.")
+        _print_changed("queued", [], {}, "No jobs.", format_)
         return
     with database:
         queue = Queue(database)
@@ -219,12 +228,19 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
                 f"Job {error.job_id}, which asks the same question as one of these, was queued at this moment.",
                 "Type the same again.",
             ) from error
-    click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
     for id_ in ids:
-        if id_ in left:
-            click.echo(left[id_])
-        elif id_ not in queued:
-            click.echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
+        if id_ not in left and id_ not in queued:
+            left[id_] = f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already."
+    _print_changed("queued", queued, left, f"{len(queued)} job(s) queued again{_named(queued)}.", format_)
+
+
+def _print_changed(key: str, changed: list[int], left: dict[int, str], said: str, format_: str) -> None:
+    """What was done to the jobs *changed*, and why the others were left as they are, in the order of their ids."""
+    if format_ == "json":
+        others = [{"id": id_, "reason": left[id_]} for id_ in sorted(left)]
+        click.echo(json.dumps({key: changed, "left": others}, indent=2))
+        return
+    click.echo("\n".join([said, *(left[id_] for id_ in sorted(left))]))
 
 
 def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
@@ -251,24 +267,28 @@ def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
 
 
 @command.command("cancel")
-@click.argument("job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER)
+@click.argument(
+    "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("queued", "running")
+)
 @click.option("--queued", is_flag=True, help="Every job that waits.")
 @database_option
+@_FORMAT
 @verbose_option
-def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, verbose: bool) -> None:
+def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
     """Cancel jobs: those that wait at once, those that run as soon as their worker hears of it.
 
     \b
     Examples:
       clx jobs cancel 42
       clx jobs cancel --queued
+      clx jobs cancel 42 --format json
     """
     log_to_terminal(verbose=verbose)
     from clx.db.jobs import Queue
 
     database, ids = _chosen(db_path, job_ids, "queued" if queued else None, "--queued")
     if database is None:
-        click.echo("No jobs.")
+        _print_changed("cancelled", [], {}, "No jobs.", format_)
         return
     with database:
         queue = Queue(database)
@@ -276,13 +296,14 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
         queue.cancel(ids)
         now = {job.id: job.state for job in queue.get_many(ids)}
     done = [job.id for job in before if job.state == "queued" and now.get(job.id) == "cancelled"]
-    click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
+    left = {}
     for job in before:
         if job.id not in done:
             # one that ran and is cancelled by now was stopped by its worker at once
             stopped = job.state == "running" and now.get(job.id) in {"running", "cancelled"}
             runs = f"runs; worker #{job.worker_id} is told to stop it"
-            click.echo(f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}.")
+            left[job.id] = f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}."
+    _print_changed("cancelled", done, left, f"{len(done)} job(s) cancelled{_named(done)}.", format_)
 
 
 def _chosen(

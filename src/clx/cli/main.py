@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -34,9 +34,15 @@ COMMANDS = {
     "docker": ("clx.cli.docker", "Build and check container images for workers."),
     "selftest": ("clx.cli.selftest", "Kill workers on your disk and see that nothing is lost."),
     "bench": ("clx.cli.bench", "Measure the queue on this machine."),
+    "completion": ("clx.cli.completion", "Print what makes a shell complete clx."),
+    "help": ("clx.cli.help", "Show the help of a command."),
 }
 """Command → where it is (``module``, or ``module:name`` unless it is called ``command``) and its line of help."""
 
+COMPLETE = "_CLX_COMPLETE"
+"""The variable by which a shell asks for completions (``clx completion``)."""
+_COMPLETES_IN = 3
+"""Seconds after which nothing is offered: a shell waits, and a file may lie where nobody answers."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 
@@ -74,13 +80,20 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from error
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """The commands, none of which is imported for it, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=COMMANDS[name][1]) for name in COMMANDS if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="clx")
+@click.version_option(__version__, "-V", "--version", prog_name="clx")
 def cli() -> None:
     """CLX turns a course repository into teaching material.
 
@@ -125,6 +138,8 @@ def _fill_closed_streams() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     _fill_closed_streams()
+    if COMPLETE in os.environ:
+        _complete()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -149,6 +164,19 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)  # Python's own end would put back what kills
     gc.freeze()  # all of it ends with the process: to look for garbage first would take a tenth of a short command
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complete() -> NoReturn:
+    """Answer a shell that asks how a command line may go on; whatever is wrong, this is no moment to say so."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (for good; without pathlib)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(0))
+        signal.alarm(_COMPLETES_IN)
+    with contextlib.suppress(Exception):
+        cli(prog_name="clx", complete_var=COMPLETE)
+    sys.exit(0)
 
 
 def _run() -> Any:

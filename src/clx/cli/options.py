@@ -79,6 +79,13 @@ def database_option(command: F) -> F:
     )(command)
 
 
+def format_option(command: F) -> F:
+    """``--format``: for people, or one JSON document."""
+    return click.option(
+        "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
+    )(command)
+
+
 def verbose_option(command: F) -> F:
     """``-v``."""
     return click.option("-v", "--verbose", is_flag=True, help="Say more: workers, tracebacks, why each job ran.")(

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.options import (
+    SECONDS,
+    database_option,
+    format_option,
+    log_to_terminal,
+    settings_from,
+    verbose_option,
+    worker_options,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clx.db.workers import WorkerRow
     from clx.errors import DatabaseError
+    from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
     from clx.workers.kept import Wanted
     from clx.workers.services import Started
@@ -35,6 +48,7 @@ _STOP_EPILOG = """\b
 Examples:
   clx stop-services                                     for this project
   clx stop-services --db-path /data/clx_jobs.db --timeout 60
+  clx stop-services --format json
 
 \b
 Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings error;
@@ -167,51 +181,76 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
     metavar="S",
     help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
 )
+@format_option
 @verbose_option
 @click.pass_context
-def stop(context: click.Context, /, db_path: Path | None, timeout: float | None, verbose: bool) -> None:
+def stop(context: click.Context, /, db_path: Path | None, timeout: float | None, format_: str, verbose: bool) -> None:
     """Stop the workers that start-services started, and leave nothing behind.
 
     Jobs that are not finished in time are handed back: another worker takes them. Safe to call twice.
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, open_to_change
-    from clx.errors import DatabaseBusyError, DatabaseError
-    from clx.workers.service_stop import stop_services
+    from clx.cli.project import database_path, services_elsewhere
+    from clx.workers.service_state import stop_command
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, db_path)
     grace = resolved.settings.workers.grace_period if timeout is None else timeout
+    ended = _stop(resolved, path, db_path, grace)
+    nothing = not (ended.workers or ended.processes or ended.containers)
+    elsewhere = services_elsewhere(path, db_path) if nothing else []  # perhaps those of another database were meant
+    if format_ == "json":
+        click.echo(json.dumps(_stopped_document(ended, path, elsewhere), indent=2))
+        return
+    for row in ended.left:
+        click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
+    click.echo(ended.said)
+    for each in elsewhere:
+        click.echo(f"Services run on another database: {stop_command(each)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What was ended: workers of a database that is there, else what led to them; and that in words."""
+
+    said: str
+    workers: int = 0
+    processes: int = 0
+    containers: int = 0
+    left: Sequence[WorkerRow] = ()
+
+
+def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[str, Any]:
+    return {
+        "database": str(path),
+        "workers": ended.workers,
+        "processes": ended.processes,
+        "containers": ended.containers,
+        "left": [{"id": row.id, "host": row.host} for row in ended.left],
+        "services_elsewhere": [str(each) for each in elsewhere],
+    }
+
+
+def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
+    from clx.cli.project import open_to_change
+    from clx.errors import DatabaseBusyError, DatabaseError
+    from clx.workers.service_stop import stop_services
+
     try:
         database = open_to_change(resolved, db_path)
     except DatabaseBusyError:
         raise
     except DatabaseError as error:
-        _stop_without_database(path, resolved.settings, grace, error)
-        return
+        return _stop_without_database(path, resolved.settings, grace, error)
     if database is None:
-        _stop_without_database(path, resolved.settings, grace, None)
-        _name_others(path, db_path)
-        return
+        return _stop_without_database(path, resolved.settings, grace, None)
     with database:
         stopped = stop_services(database, timeout=grace)
-    for row in stopped.left:
-        click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
-    if not stopped.workers:
-        _name_others(path, db_path)
+    said = f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running."
+    return _Ended(said, workers=stopped.workers, left=stopped.left)
 
 
-def _name_others(path: Path, db_path: Path | None) -> None:
-    """Nothing ran here: perhaps the services of another database were meant."""
-    from clx.cli.project import services_elsewhere
-    from clx.workers.service_state import stop_command
-
-    for each in services_elsewhere(path, db_path):
-        click.echo(f"Services run on another database: {stop_command(each)}")
-
-
-def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> None:
+def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> _Ended:
     """End what the state file tells of, and containers that are labelled as those of the database.
 
     Raises:
@@ -225,13 +264,13 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
-        click.echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
-        return
+        said = f"Services stopped: {ended} process(es) ended, the state file removed; {gone}."
+        return _Ended(said, processes=ended)
     containers = [] if path.exists() else remove_of_missing(path, settings)
     if containers:
-        click.echo(f"Services stopped: {len(containers)} container(s) removed; {gone}.")
-        return
+        said = f"Services stopped: {len(containers)} container(s) removed; {gone}."
+        return _Ended(said, containers=len(containers))
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error
     forget_for_user(path)
-    click.echo(f"No services were running: {gone}.")
+    return _Ended(f"No services were running: {gone}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.errors import EXIT_JOB_FAILED, UsageError
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -22,19 +23,24 @@ Examples:
   clx status
   clx status --follow
   clx status --db-path /data/clx_jobs.db --format json
+  clx status --check > /dev/null || echo "look at it"
 
 \b
-Exit codes: 0 whatever the state, an idle system included; 4 the database cannot be read.
+Exit codes: 0 whatever the state, an idle system included; 1 with --check where it warns;
+4 the database cannot be read.
 """
 
 
 @click.command("status", epilog=_EPILOG)
 @click.option("--follow", is_flag=True, help="Show it again every second until Ctrl-C.")
+@click.option("--check", is_flag=True, help="Exit with 1 when something is not as it should be: when it warns.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
 @database_option
 @verbose_option
 @click.pass_context
-def command(context: click.Context, /, follow: bool, format_: str, db_path: Path | None, verbose: bool) -> None:
+def command(
+    context: click.Context, /, follow: bool, check: bool, format_: str, db_path: Path | None, verbose: bool
+) -> None:
     """Workers per type and state, queue depth, mean job time, time left, builds under way."""
     log_to_terminal(verbose=verbose)
     from clx.cli.main import Interrupted
@@ -42,6 +48,8 @@ def command(context: click.Context, /, follow: bool, format_: str, db_path: Path
     from clx.settings.resolve import resolve
     from clx.workers.overview import overview
 
+    if follow and check:
+        raise UsageError("--follow and --check do not go together.", "Leave one of them out.")
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
     database = open_to_look(resolved, db_path)
@@ -50,7 +58,10 @@ def command(context: click.Context, /, follow: bool, format_: str, db_path: Path
         _print_nothing(path, elsewhere, format_)
         return
     with database:
-        _print(overview(database, resolved.settings.jobs) | elsewhere, format_, follow=follow)
+        found = overview(database, resolved.settings.jobs) | elsewhere
+        _print(found, format_, follow=follow)
+        if check and found["warnings"]:
+            context.exit(EXIT_JOB_FAILED)
         try:
             while follow:
                 time.sleep(_EVERY)

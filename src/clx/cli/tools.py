@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import verbose_option
+from clx.workers.tools import TOOL_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from clx.settings.schema import Settings
 
 
@@ -21,8 +25,8 @@ def command() -> None:
     \b
     Examples:
       clx tools list
+      clx tools install              what the course here needs, else everything
       clx tools install plantuml drawio
-      clx tools install --all
     """
 
 
@@ -38,7 +42,7 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
       clx tools list --format json
     """
     from clx.settings.resolve import resolve
-    from clx.workers.tools import TOOL_NAMES, install_hint, locate
+    from clx.workers.tools import install_hint, locate
 
     settings = resolve(Path.cwd()).settings
     rows = []
@@ -65,38 +69,96 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
 
 
 @command.command("install")
-@click.argument("names", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Everything that is missing here.")
+@click.argument("names", metavar="[TOOL|COURSE]...", nargs=-1, shell_complete=completing.tools_or_courses)
+@click.option("--all", "everything", is_flag=True, help="Everything that is missing here, whatever courses need.")
 @verbose_option
 def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> None:  # noqa: ARG001
     """Fetch pinned versions into the user's cache. Asks nothing; safe to run twice.
 
-    With --all the browser (70 MB, from npm, x86-64 Linux) is fetched only where there is none.
+    Without a name: what the course.yaml of the current directory needs, else everything, and the line to type for
+    what only the system's packages have. The browser (70 MB, from npm, x86-64 Linux) is fetched only where there is
+    none, or by its name. Exit code 3 when something cannot be fetched, or a course that was looked at still lacks
+    something.
 
     \b
     Examples:
+      clx tools install
+      clx tools install my-course/course.yaml
       clx tools install plantuml
-      clx tools install browser
       clx tools install --all
     """
-    from clx.errors import UsageError
+    courses = [Path(name) for name in names if Path(name).suffix in {".yaml", ".yml"}]
+    tools = [name for name in names if Path(name) not in courses]
+    if not names and not everything and Path("course.yaml").is_file():
+        courses = [Path("course.yaml")]
+    settings = _settings(courses)
+    if everything or not (tools or courses):
+        _install_all(TOOL_NAMES, tools, settings)
+        return
+    for name in tools:
+        _install(name, settings)
+    for course in courses:
+        _install_for(course, tools, settings)
+
+
+def _settings(courses: list[Path]) -> Settings:
+    """The settings that hold for the first of *courses*, else here."""
     from clx.settings.resolve import resolve
-    from clx.workers.tools.install import install
+
+    return resolve(courses[0].absolute().parent if courses else Path.cwd()).settings
+
+
+def _install_for(course: Path, named: list[str], settings: Settings) -> None:
+    """Install what a course needs and has not.
+
+    Raises:
+        CourseError: the course cannot be read.
+        ToolMissingError: something that it needs is still missing.
+    """
+    from clx.course.needs import needed_types
+    from clx.workers.health import require_tools, tools_of
+
+    types = needed_types(course)
+    needed = tools_of(types)
+    click.echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
+    _install_all(needed, named, settings)
+    require_tools(types, settings)
+
+
+def _install_all(wanted: Collection[str], named: list[str], settings: Settings) -> None:
+    """Install those of *wanted* that CLX has, the browser only where it was *named* or there is none."""
     from clx.workers.tools.pins import PINS
 
-    settings = resolve(Path.cwd()).settings
-    if not names and not everything:
-        raise UsageError("No tool was named.", f"Name some of: {', '.join(PINS)}; or use --all.")
-    for name in PINS if everything else names:
-        if name == "browser" and name not in names and _leaves_browser(settings):
-            continue
-        install(name, click.echo)
-        if name == "plantuml":
-            _prepare_plantuml(settings)
+    for name in wanted:
+        if name == "java":
+            continue  # told with PlantUML, which is what needs it
+        if name not in PINS:
+            _name_missing(name, settings)
+        elif name != "browser" or name in named or not _leaves_browser(settings):
+            _install(name, settings)
+
+
+def _install(name: str, settings: Settings) -> None:
+    from clx.workers.tools.install import install
+
+    install(name, click.echo)
+    if name == "plantuml":
+        _prepare_plantuml(settings)
+
+
+def _name_missing(name: str, settings: Settings) -> None:
+    """Say what to type for a tool that only the system's packages have, if it is not there."""
+    from clx.errors import ToolMissingError
+    from clx.workers.tools import require
+
+    try:
+        require(name, settings)
+    except ToolMissingError as error:
+        click.echo(f"{error.fact} {error.next_step}")
 
 
 def _leaves_browser(settings: Settings) -> bool:
-    """Whether ``--all`` does not fetch the browser, and a line that says why."""
+    """Whether the browser is not to be fetched unless it is named, and a line that says why."""
     from clx.workers.tools import install_hint, locate
     from clx.workers.tools.pins import PINS
 

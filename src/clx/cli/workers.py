@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli import completing
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
@@ -142,11 +143,21 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 
 
 @command.command("stop")
-@click.argument("worker_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, required=True)
+@click.argument(
+    "worker_ids",
+    metavar="ID...",
+    nargs=-1,
+    type=IDENTIFIER,
+    required=True,
+    shell_complete=completing.worker_ids(live=True),
+)
 @click.option("--timeout", type=SECONDS, metavar="S", help="Seconds it has to finish its job.")
 @database_option
+@_FORMAT
 @verbose_option
-def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, verbose: bool) -> None:
+def stop_workers(
+    worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, format_: str, verbose: bool
+) -> None:
     """Stop single workers; a service worker that is stopped this way is not replaced.
 
     A job that is not finished within the timeout (default: workers.grace_period) is handed back.
@@ -155,6 +166,7 @@ def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Pa
     Examples:
       clx workers stop 7
       clx workers stop 7 8 --timeout 60
+      clx workers stop 7 --format json
     """
     log_to_terminal(verbose=verbose)
     from clx.cli.project import open_to_change
@@ -173,12 +185,17 @@ def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Pa
         for worker_id, row in rows:
             if row is None:
                 raise _unknown(worker_id)
+        stopped: list[dict[str, Any]] = []
         for worker_id, row in rows:
             assert row is not None
             ended = row.ended_at is None and stop_worker(
                 row, table, resolved.settings, grace=grace, reason="clx workers stop"
             )
-            click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+            stopped.append({"id": worker_id, "stopped": ended})
+            if format_ == "table":
+                click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+    if format_ == "json":
+        click.echo(json.dumps({"workers": stopped}, indent=2))
 
 
 def _unknown(worker_id: int) -> Exception:
@@ -188,7 +205,7 @@ def _unknown(worker_id: int) -> Exception:
 
 
 @command.command("logs")
-@click.argument("worker_id", metavar="ID", type=IDENTIFIER)
+@click.argument("worker_id", metavar="ID", type=IDENTIFIER, shell_complete=completing.worker_ids(live=False))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends, or Ctrl-C.")
 @database_option
 @_FORMAT

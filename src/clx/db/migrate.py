@@ -27,7 +27,8 @@ def upgrade(path: Path, found: str) -> None:
         ScriptDirectory.from_config(config(None)).get_revision(found)
     except CommandError as error:
         raise DatabaseError(
-            f"{path} was made by a newer version of CLX (schema {found}).", "Upgrade CLX: pip install -U clx"
+            f"{path} was made by a newer version of CLX (schema {found}).",
+            "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
         ) from error
     bind = engine(path)
     try:

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.workers.tools import Tool, install_hint, locate, require
+from clx.workers.tools import TOOL_NAMES, Tool, install_hint, locate, require
 from clx.workers.tools.finding import SETTINGS
 
 _TOOLS = {"plantuml": ("java", "plantuml"), "drawio": ("browser", "drawio")}
@@ -56,12 +57,19 @@ def examine(types: Collection[str], settings: Settings) -> list[Finding]:
     found = []
     for type_ in types:
         for package, extra in _PACKAGES.get(type_, {}).items():
+            hint = f'Type: pip install "{DISTRIBUTION}[{extra}]"'
             there = importlib.util.find_spec(package) is not None
             detail = "installed" if there else "not installed"
-            found.append(Finding(package, type_, there, True, detail, f'Type: pip install "clx[{extra}]"'))
+            found.append(Finding(package, type_, there, True, detail, hint))
         for required, names in ((True, _TOOLS.get(type_, ())), (False, _OPTIONAL.get(type_, ()))):
             found += [_tool(name, type_, settings, required=required) for name in names]
     return found
+
+
+def tools_of(types: Collection[str]) -> list[str]:
+    """The tools that the worker *types* need or can make use of, in the order in which tools are shown."""
+    used = {name for type_ in types for name in (*_TOOLS.get(type_, ()), *_OPTIONAL.get(type_, ()))}
+    return [name for name in TOOL_NAMES if name in used]
 
 
 def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Finding:

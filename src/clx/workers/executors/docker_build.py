@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import clx
-from clx import __version__
+from clx import DISTRIBUTION, __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.workers.executors.docker_engine import connect, engine_errors, where_possible
 from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, Image, find
+from clx.workers.executors.installed_wheel import wheel_of_installed
 from clx.workers.identity import is_gone, process_identity
 from clx.workers.tools.finding import cache_root
 from clx.workers.tools.install import install
@@ -121,15 +122,16 @@ def scratch() -> Iterator[Path]:
 
 
 def make_wheel(folder: Path) -> Path:
-    """The wheel of this CLX in *folder*: built from the source tree, or fetched in this version.
+    """The wheel of this CLX in *folder*: built from the source tree, or made from what is installed.
 
     Raises:
         ToolMissingError: neither is possible.
     """
     source = Path(clx.__file__).parents[2]
-    what = str(source) if (source / "pyproject.toml").is_file() else f"clx=={__version__}"
-    _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), what, cwd=folder)
-    return next(folder.glob("clx-*.whl"))
+    if not (source / "pyproject.toml").is_file():
+        return wheel_of_installed(folder)
+    _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source), cwd=folder)
+    return next(folder.glob(f"{DISTRIBUTION.replace('-', '_')}-*.whl"))
 
 
 def _is_current(client: Any, tag: str, digest: str) -> bool:
@@ -147,7 +149,8 @@ def dockerfile(type_: str) -> Path:
         if found.is_file():
             return found
     raise ToolMissingError(
-        f"The Dockerfile for {type_} did not come with this installation.", "Install CLX again: pip install clx"
+        f"The Dockerfile for {type_} did not come with this installation.",
+        "Install CLX again, in a clone: pip install .",
     )
 
 
@@ -161,7 +164,7 @@ def _context(recipe: Recipe, context: Path) -> None:
     (context / "clx").mkdir()
     shutil.copy(recipe.wheel, context / "clx")
     versions = {found.metadata["Name"].lower(): found.version for found in distributions()}
-    lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != "clx")
+    lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != DISTRIBUTION)
     (packages / "constraints.txt").write_text("".join(lines), encoding="utf-8")
     required = "".join(f"{line}\n" for line in _required(recipe.wheel, EXTRAS[recipe.type]))
     (packages / "requirements.txt").write_text(required + _course_requirements(recipe), encoding="utf-8")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from clx import DISTRIBUTION
 from clx.errors import EngineError, ToolMissingError
 
 ANSWER_LIMIT = 10.0
@@ -48,7 +49,8 @@ def connect(timeout: float = ANSWER_LIMIT) -> Any:
         import docker
     except ImportError:
         raise ToolMissingError(
-            "Containers need the package docker, which is not installed.", 'Type: pip install "clx[docker]"'
+            "Containers need the package docker, which is not installed.",
+            f'Type: pip install "{DISTRIBUTION}[docker]"',
         ) from None
     with engine_errors():
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
 from clx.workers.notebook.failures import failure, shortened
@@ -47,7 +48,7 @@ class NotebookConverter:
 
         Raises:
             ConversionError: the deck is wrong or one of its cells fails; ``retryable`` when its kernel died.
-            ToolMissingError: there is no kernel for the deck's language, or the packages of ``clx[notebook]`` are
+            ToolMissingError: there is no kernel for the deck's language, or the packages of the extra ``notebook`` are
                 not installed.
         """
         job = read_job(payload)
@@ -101,7 +102,7 @@ def _deck_files() -> DeckFiles:
         from clx.workers.notebook.conversion import DeckFiles
     except ModuleNotFoundError as error:
         raise ToolMissingError(
-            f"the Python package {error.name} is not installed", "Install CLX with: pip install 'clx[notebook]'."
+            f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
         ) from error
     return DeckFiles()
 

@@ -1,0 +1,195 @@
+"""What a shell may offer for an option or argument: ids, types, settings, targets, found while somebody waits.
+
+Nothing here creates, migrates or changes anything, waits for a lock or says what is wrong: where something cannot be
+read there is nothing to offer. What is offered may come from a database or a course of somebody else and ends in a
+command line, so that only words without a meaning to a shell are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from clx.course.spec import CourseSpec
+    from clx.db.database import Database
+    from clx.db.records import JobState
+
+    Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+_NEWEST = 200
+"""How many jobs or workers are offered at most."""
+_LOCK_LIMIT = 0.1
+"""Seconds to wait for a lock."""
+_PLAIN = r"[\w.:/@%+-]+"
+_HELP_WIDTH = 60
+
+
+def _items(found: Iterable[tuple[Any, str]], incomplete: str, without: Iterable[Any] = ()) -> list[CompletionItem]:
+    """Pairs of a word and what it is, as far as they begin with *incomplete*."""
+    from click.shell_completion import CompletionItem
+
+    left_out = {str(each) for each in without}
+    return [
+        CompletionItem(word, help=_line(text) or None)
+        for value, text in found
+        if (word := str(value)).startswith(incomplete) and re.fullmatch(_PLAIN, word) and word not in left_out
+    ]
+
+
+def _line(text: str) -> str:
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())[:_HELP_WIDTH]
+
+
+def words(*known: str) -> Completer:
+    """Offers these words."""
+    return lambda _context, _parameter, incomplete: _items(((word, "") for word in known), incomplete)
+
+
+@contextmanager
+def _database(context: click.Context) -> Iterator[Database]:
+    """The database that the command line so far is about.
+
+    Raises:
+        ClxError: there is none, or it cannot be read as it is.
+    """
+    from clx.cli.project import database_path
+    from clx.db.database import Database
+    from clx.errors import DatabaseError
+    from clx.settings.resolve import resolve
+
+    typed = context.params.get("db_path")
+    path = database_path(resolve(Path.cwd()), Path(typed).expanduser() if typed else None)
+    if not path.is_file():
+        raise DatabaseError(f"There is no database at {path}.")
+    with Database.open(path, readonly=True, busy_timeout=_LOCK_LIMIT) as database:
+        yield database
+
+
+def job_ids(*states: JobState) -> Completer:
+    """Offers jobs in these states, newest first; without states all."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from clx.cli.roster import job_words
+        from clx.db.jobs import Queue
+
+        with _database(context) as database:
+            jobs = Queue(database).search(state=states or None, limit=_NEWEST)
+        found = [(job.id, f"{job.type} {job.state} {job_words(job.payload)}") for job in jobs]
+        return _items(found, incomplete, _typed(context, parameter))
+
+    return complete
+
+
+def _typed(context: click.Context, parameter: click.Parameter) -> list[Any]:
+    """What an argument that takes several has already."""
+    value = context.params.get(parameter.name or "")
+    return list(value) if isinstance(value, (tuple, list)) else []
+
+
+def worker_ids(*, live: bool) -> Completer:
+    """Offers workers, newest first, those that have ended only where not *live*."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from clx.db.workers import WorkerTable
+
+        with _database(context) as database:
+            rows = WorkerTable(database).list(live=live)
+        newest = sorted(rows, key=lambda row: row.id, reverse=True)[:_NEWEST]
+        found = [(row.id, f"{row.type}, {row.mode}{', ended' if row.ended_at else ''}") for row in newest]
+        return _items(found, incomplete, _typed(context, parameter))
+
+    return complete
+
+
+def job_types(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers CLX's own types, and those of the newest jobs."""
+    from clx.db.jobs import Queue
+    from clx.errors import ClxError
+    from clx.workers.kinds import KINDS
+
+    found = dict.fromkeys(KINDS)
+    try:
+        with _database(context) as database:
+            found |= dict.fromkeys(job.type for job in Queue(database).search(limit=_NEWEST))
+    except ClxError:
+        pass  # those of its own there are without a database
+    return _items(((type_, "") for type_ in found), incomplete)
+
+
+def batch_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the builds that go on."""
+    from clx.db.views import live_batches
+
+    with _database(context) as database:
+        found = [(batch.id, batch.name) for batch in live_batches(database)]
+    return _items(found, incomplete)
+
+
+def setting_keys(*, sections: bool) -> Completer:
+    """Offers the settings, with *sections* also what holds several."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from clx.settings.keys import all_keys
+
+        names = list(all_keys())
+        if sections:
+            names += dict.fromkeys(name.rpartition(".")[0] for name in names)
+        return _items(((name, "") for name in names), incomplete)
+
+    return complete
+
+
+def setting_values(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the values of a setting that has only a few."""
+    from clx.settings.keys import all_keys
+
+    key = all_keys().get(str(context.params.get("key")))
+    if key is None:
+        return []
+    choices = ("true", "false") if key.type is bool else get_args(key.type) if get_origin(key.type) is Literal else ()
+    return _items(((choice, "") for choice in choices), incomplete)
+
+
+def of_course(what: Callable[[CourseSpec], Iterable[str]]) -> Completer:
+    """Offers something of the course that the command line names, else of the ``course.yaml`` here."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from clx.course.spec import load_spec
+
+        # click sorts words in only where no option lacks its value, as the one that is completed does
+        path = Path(context.params.get("course") or next(iter(context.args), "course.yaml")).expanduser()
+        if not path.is_file():
+            return []
+        return _items(((word, "") for word in what(load_spec(path))), incomplete)
+
+    return complete
+
+
+def tools_or_courses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the tools that CLX installs, else files."""
+    from click.shell_completion import CompletionItem
+
+    from clx.workers.tools.pins import PINS
+
+    found = _items(((name, "") for name in PINS), incomplete, _typed(context, parameter))
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+def command_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the commands of the group that the words so far lead to."""
+    from clx.cli.main import cli
+
+    command: click.Command | None = cli
+    for word in _typed(context, parameter):
+        command = command.get_command(context, word) if isinstance(command, click.Group) else None
+    if not isinstance(command, click.Group):
+        return []
+    return _items(((name, "") for name in command.list_commands(context)), incomplete)
