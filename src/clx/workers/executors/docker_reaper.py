@@ -98,7 +98,7 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path = _note_path(database, note)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded)
-    command = [sys.executable, "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
+    command = [sys.executable, "-P", "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -108,7 +108,8 @@ _LEFT_TO_KERNELS = ("matplotlib.pyplot", "matplotlib_inline.backend_inline")
 def main() -> None:
     """Serve until the worker is gone."""
     directory, mode = sys.argv[1:3]
-    sys.path = [entry for entry in sys.path[1:] if entry]
+    own = 0 if getattr(sys.flags, "safe_path", False) else 1  # without -P this file's directory comes first
+    sys.path = [entry for entry in sys.path[own:] if entry]
     server = Server(directory)
     try:
         if mode != "spawn":

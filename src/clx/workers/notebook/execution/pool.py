@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clx.workers.notebook.execution.identity import python_command
 from clx.workers.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
 from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.workers.notebook.execution.results import CellFailed, CellResult
@@ -156,7 +157,7 @@ class KernelPool:
         if parent.mode != "spawn":
             return parent.fork(cwd, OUTPUT_LIMIT)
         if language == "python":
-            argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            argv = [*python_command(self._python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return parent.spawn(ipc_connection(), cwd, argv, {})
         from clx.workers.notebook.execution.kernelspecs import kernel_command
 
