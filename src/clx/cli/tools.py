@@ -11,6 +11,7 @@ import click
 from clx.cli.options import verbose_option
 
 if TYPE_CHECKING:
+    from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
 
 
@@ -39,11 +40,13 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
     """
     from clx.settings.resolve import resolve
     from clx.workers.tools import TOOL_NAMES, install_hint, locate
+    from clx.workers.tools.finding import SETTINGS
 
-    settings = resolve(Path.cwd()).settings
+    resolved = resolve(Path.cwd())
     rows = []
     for name in TOOL_NAMES:
-        tool = locate(name, settings)
+        untrusted = resolved.untrusted().get(SETTINGS.get(name, ""))
+        tool = None if untrusted else locate(name, resolved.settings)
         rows.append(
             {
                 "name": name,
@@ -51,16 +54,16 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
                 "path": str(tool.path) if tool else None,
                 "version": tool.version if tool else None,
                 "origin": tool.origin if tool else None,
-                "install": None if tool else install_hint(name),
+                "install": None if tool or untrusted else install_hint(name),
+                "untrusted": f"{untrusted.where}: {untrusted.fact}. {untrusted.next_step}" if untrusted else None,
             }
         )
     if format_ == "json":
         click.echo(json.dumps({"tools": rows}, indent=2))
         return
     for row in rows:
-        where = (
-            f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else f"missing: {row['install']}"
-        )
+        missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
+        where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
         click.echo(f"{row['name']:<12} {where}")
 
 
@@ -84,7 +87,8 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
     from clx.workers.tools.install import install
     from clx.workers.tools.pins import PINS
 
-    settings = resolve(Path.cwd()).settings
+    resolved = resolve(Path.cwd())
+    settings = resolved.settings
     if not names and not everything:
         raise UsageError("No tool was named.", f"Name some of: {', '.join(PINS)}; or use --all.")
     for name in PINS if everything else names:
@@ -92,7 +96,7 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
             continue
         install(name, click.echo)
         if name == "plantuml":
-            _prepare_plantuml(settings)
+            _prepare_plantuml(resolved)
 
 
 def _leaves_browser(settings: Settings) -> bool:
@@ -110,12 +114,13 @@ def _leaves_browser(settings: Settings) -> bool:
     return True
 
 
-def _prepare_plantuml(settings: Settings) -> None:
+def _prepare_plantuml(resolved: Resolved) -> None:
     """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
     from clx.errors import ClxError
     from clx.workers.plantuml.renderer import prepare
 
     try:
-        prepare(settings)
+        resolved.require_trusted("plantuml")
+        prepare(resolved.settings)
     except ClxError as error:
         click.echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from clx.errors import ClxError
+from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
 
@@ -145,6 +146,8 @@ def sweep_abandoned(database: Path) -> list[str]:
     """
     removed: list[str] = []
     for path in _notes(database).glob("*.json"):
+        if not is_own(path):  # another user's containers are theirs to remove
+            continue
         try:
             note, written = msgspec.json.decode(path.read_bytes(), type=Note), path.stat().st_mtime
         except (OSError, msgspec.DecodeError):
