@@ -97,9 +97,9 @@ def untrusted_programs(values: Mapping[str, Value], programs: tuple[Path, str] |
 def _problem(key: str, value: Value, project: Path) -> Problem:
     import shlex
 
-    what = "image" if key.endswith(".image") else "program"
+    what = "an image" if key.endswith(".image") else "a program"
     return Problem(
         value.origin.where,
-        f"{key} names a {what}, {value.value}, that the project brought and you have not trusted",
+        f"{key} names {what}, {value.value}, that the project brought and you have not trusted",
         f"Look at it; then type: clx trust {shlex.quote(str(project))}",
     )
