@@ -213,6 +213,33 @@ def test_doctor_names_a_state_file_that_others_may_write(scene: Scene) -> None:
     assert f"{scene.state}/worker-state.json may be written by everybody: it is not used." in doctor.stdout
 
 
+def test_a_job_table_that_others_may_write_is_refused(scene: Scene) -> None:
+    """Its rows name processes; one that was named on the command line is shared on purpose."""
+    scene.open().close()
+    scene.database.chmod(0o666)
+    failed = run(scene, "status")
+    assert (failed.returncode, f"{scene.database} may be written by everybody" in failed.stderr) == (2, True)
+    assert run(scene, "status", "--db-path", str(scene.database)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["build course.yaml", "config init", "config set jobs.max_runs 2", "start-services"]
+)
+def test_every_command_makes_a_directory_that_is_nobody_elses(scene: Scene, command: str) -> None:
+    scene.decks("one")
+    assert not scene.state.exists()
+    before = os.umask(0)
+    try:
+        done = run(scene, *command.split(), *(("--plantuml-workers", "0") if command == "start-services" else ()))
+    finally:
+        os.umask(before)
+    assert (done.returncode, scene.state.stat().st_mode & 0o777) == (0, 0o700), done.stderr
+    for path in scene.state.glob("*.*"):
+        if path.name in {"config.toml", "worker-state.json"}:
+            assert path.stat().st_mode & 0o022 == 0
+    assert run(scene, "stop-services").returncode == 0
+
+
 def test_settings_planted_above_a_course_are_not_read(scene: Scene) -> None:
     """Not even to be refused: the course has its own root."""
     as_root()

@@ -57,12 +57,13 @@ def _mode_beside(folder: Path) -> int:
 
 
 def require_own_state(database: Path, resolved: Resolved) -> None:
-    """See that the state directory of a database may be used that was found by looking, or that a project names.
+    """See that a database and its state directory may be used, if it was found by looking or a project names it.
 
     One that the user named, by an option or in settings of their own, is used whoever else does.
 
     Raises:
-        UntrustedError: the directory is somebody else's, or others may write it.
+        UntrustedError: one of the two is somebody else's, or others may write it.
     """
     if resolved.origin("database.path").kind in ("default", "project"):
-        require_own(state_directory(database))
+        for path in (state_directory(database), database):
+            require_own(path)
