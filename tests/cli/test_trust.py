@@ -78,6 +78,12 @@ def test_what_is_not_trusted_is_said_with_what_to_type(brought: Scene) -> None:
     assert not (root / "output").exists()
     started = run(brought, "start-services", "--notebook-workers", "0", "--drawio-workers", "0")
     assert (started.returncode, f"type: clx trust {root}" in started.stderr) == (2, True)
+    said = run(brought, "status").stdout
+    assert "plantuml.java names a program, ./java, that the project brought" in said
+    assert f"type: clx trust {root}." in said
+    assert len(brought.json("status")["warnings"]) == 3
+    brought.open().close()
+    assert len(brought.json("status")["warnings"]) == 3
     doctor = run(brought, "doctor", "--format", "json")
     findings = {each["name"]: each for each in json.loads(doctor.stdout)["findings"]}
     assert doctor.returncode == 3

@@ -1,4 +1,4 @@
-"""What developers and CI install is exactly what was looked at: every file has its digest."""
+"""What is fetched is exactly what was looked at, and what is said about it is true."""
 
 from __future__ import annotations
 
@@ -51,3 +51,9 @@ def test_where_tools_come_from_is_written_down(name: str) -> None:
     row = next(line for line in text.splitlines() if f"`{pin.package}` {pin.package_version}]" in line)
     assert f"| {pin.version} |" in row
     assert f"`{pin.sha256[:8]}…`" in row
+
+
+def test_what_is_said_to_be_confined_is_held_by_tests_that_are_there() -> None:
+    named = re.findall(r"`(tests/[^`]+)`", (_ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(named) >= 12
+    assert [path for path in named if not (_ROOT / path).is_file()] == []
