@@ -20,7 +20,6 @@ from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
 from clx.db.held import Held, is_inherited
 from clx.db.state import make_state_directory
-from clx.db.state import state_directory as state_directory  # noqa: PLC0414  (part of what this module offers)
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -33,6 +32,15 @@ REVISION = "0002"
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BUSY_ATTEMPTS = 4
 _JOURNAL_MODES = ("wal", "delete", "keep", None)
+
+
+def state_directory(database: Path) -> Path:
+    """The directory that holds everything beside the database: artifacts, logs, job directories.
+
+    It is ``.clx`` in the database's directory, or that directory itself when it is called ``.clx``.
+    """
+    folder = database.parent
+    return folder if folder.name == ".clx" else folder / ".clx"
 
 
 def prepare_state_directory(database: Path) -> Path:
@@ -109,7 +117,7 @@ class Database:
         try:
             database._refuse_other_files()
             if not database.readonly:
-                if database.path.parent == database.state_dir:
+                if database.state_dir in database.path.parents:
                     make_state_directory(database.path)
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()

@@ -15,15 +15,6 @@ _PRIVATE = 0o700
 """Nobody else's are cells that reach no public file, logs, and what is to be run."""
 
 
-def state_directory(database: Path) -> Path:
-    """The directory that holds everything beside the database: artifacts, logs, job directories.
-
-    It is ``.clx`` in the database's directory, or that directory itself when it is called ``.clx``.
-    """
-    folder = database.parent
-    return folder if folder.name == ".clx" else folder / ".clx"
-
-
 def make_state_directory(database: Path) -> Path:
     """Make the state directory, and what it lies in; one that is there keeps the mode that somebody gave it.
 
@@ -33,11 +24,13 @@ def make_state_directory(database: Path) -> Path:
     Raises:
         OSError: it cannot be made.
     """
+    from clx.db.database import state_directory
+
     state = state_directory(database)
     if state.is_dir():
         return state
     state.parent.mkdir(parents=True, exist_ok=True)
-    mode = _PRIVATE if state == database.parent else _mode_beside(state.parent)
+    mode = _PRIVATE if state in database.parents else _mode_beside(state.parent)
     try:
         state.mkdir(mode=mode)
     except FileExistsError:
@@ -64,6 +57,8 @@ def require_own_state(database: Path, resolved: Resolved) -> None:
     Raises:
         UntrustedError: one of the two is somebody else's, or others may write it.
     """
+    from clx.db.database import state_directory
+
     if resolved.origin("database.path").kind in ("default", "project"):
         for path in (state_directory(database), database):
             require_own(path)
