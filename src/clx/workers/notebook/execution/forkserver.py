@@ -114,6 +114,7 @@ def main() -> None:
     try:
         if mode != "spawn":
             load_kernel_modules()
+            let_helpers_be_imported()
         server.keeps_spare = mode == "fork"
         server.prepare_spare()
         server.serve()
@@ -135,6 +136,16 @@ def load_kernel_modules() -> None:
     spec.loader.exec_module(module)
     gc.collect()
     gc.freeze()
+
+
+def let_helpers_be_imported() -> None:
+    """Put a kernel's directory on the path, behind the standard library: cells import the modules beside their deck.
+
+    IPython does the same by itself, but not in a Python that was started with ``-P``.
+    """
+    ends = [number for number, entry in enumerate(sys.path) if entry.endswith(("site-packages", "dist-packages"))]
+    if "" not in sys.path:
+        sys.path.insert(ends[0] if ends else 0, "")
 
 
 class Spare(NamedTuple):
