@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 COURSE := examples/python-course
 
-.PHONY: help setup system tools demo test check unit soak bench docs clean
+.PHONY: help setup system tools demo test check unit soak bench docs lock clean
 
 help:                ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,8 @@ system:
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 tools:
@@ -51,6 +51,10 @@ bench:               ## the numbers the README quotes; nothing else should run m
 
 docs:                ## write the generated parts of docs/reference
 	$(BIN)/python -m clx.cli.reference docs/reference
+
+lock:                ## resolve requirements-dev.lock anew, for every supported Python; UPGRADE=--upgrade takes newer releases
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate \
+	  --custom-compile-command "make lock" $(UPGRADE) --output-file requirements-dev.lock pyproject.toml
 
 clean:               ## remove what make made
 	rm -rf $(VENV) build dist $(COURSE)/output $(COURSE)/.clx .mypy_cache .ruff_cache .pytest_cache

@@ -5,6 +5,7 @@
     ClxError                     the fact, the next step, an exit code
     ├── UsageError          2    something the user wrote is wrong
     │   ├── SettingsError        … in a settings file, a variable or an option
+    │   ├── UntrustedError       a file is somebody else's, or a project's program was not trusted
     │   └── CourseError          … in a course: spec, topics, decks, output paths
     ├── StartupError        3    work cannot begin
     │   ├── ToolMissingError     a program or package that a converter needs is absent
@@ -80,6 +81,10 @@ class UsageError(ClxError):
 
 class SettingsError(UsageError):
     """A setting is unknown, malformed or has the wrong type."""
+
+
+class UntrustedError(UsageError):
+    """A file is somebody else's or may be written by others, or a project names programs that nobody trusted."""
 
 
 class CourseError(UsageError):

@@ -93,8 +93,9 @@ def test_a_wrong_variable_is_named(course: Course, monkeypatch: pytest.MonkeyPat
 
 
 def course_build(course: Course, settings: str) -> str:
-    """What a build with these settings says, which cannot begin."""
+    """What a build with these settings says, which cannot begin; whoever builds trusts the programs they name."""
     course.write(".clx/config.toml", settings)
+    assert clx("trust", str(course.root)).returncode == 0
     failed = clx("build", str(course.root / "course.yaml"))
     assert (failed.returncode, "Traceback" in failed.stderr) == (3, False), failed.stderr
     return failed.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +15,10 @@ from clx.cli import completing
 from clx.cli.options import log_to_terminal, verbose_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from clx.settings.keys import Key
+    from clx.settings.resolve import Resolved
 
 Scope = Literal["system", "user", "project"]
 
@@ -180,10 +182,17 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
 
 
 def _ignore_state(directory: Path) -> None:
-    """Everything in ``.clx`` but the settings stays out of version control."""
+    """Everything in ``.clx`` but the settings stays out of version control.
+
+    Raises:
+        UntrustedError: it is somebody else's: what is written there would not be read.
+    """
     from clx.db.database import prepare_state_directory
     from clx.errors import DatabaseError, SettingsError
+    from clx.settings.owners import require_own
 
+    for path in (directory, directory / "config.toml"):
+        require_own(path)
     try:
         prepare_state_directory(directory / "jobs.db")
     except DatabaseError as error:
@@ -252,7 +261,8 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
     path = _files()[scope]
     if scope == "project":
         _ignore_state(path.parent)
-    set_value(path, key, checked)
+    with _keeping_trust(path):
+        set_value(path, key, checked)
     click.echo(f"{key} = {_written(checked)} in {path}")
     try:
         origin = resolve(Path.cwd()).origin(key)
@@ -264,6 +274,28 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         return
     if not origin.where.startswith(str(path)):
         click.echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
+
+
+@contextmanager
+def _keeping_trust(path: Path) -> Iterator[None]:
+    """Trust the programs of a settings file after a change that was typed here, if they were trusted before it."""
+    from clx.errors import SettingsError
+    from clx.settings.resolve import SettingsFile, resolve
+    from clx.settings.trust import trust_programs
+
+    def read() -> Resolved | None:
+        try:
+            return resolve(environ={}, files=[SettingsFile("project", path)])
+        except SettingsError:
+            return None
+
+    before = read() if path.parent.name == ".clx" else None
+    yield
+    if before is None or before.untrusted():
+        return
+    after = read()
+    if after is not None and after.untrusted() and (programs := after.programs()):
+        trust_programs(*programs)
 
 
 @command.command("check")

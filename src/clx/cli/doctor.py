@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clx.cli.options import database_option, settings_from, verbose_option
 from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
+
+if TYPE_CHECKING:
+    from clx.settings.resolve import Resolved
+    from clx.workers.health import Finding
 
 
 @click.command("doctor")
@@ -49,7 +54,7 @@ def command(
         from clx.course.needs import needed_types
 
         types = needed_types(course)
-    findings = examine_workers(resolved, types)
+    findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
     if format_ == "json":
         click.echo(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
@@ -60,6 +65,27 @@ def command(
             if not finding.ok:
                 click.echo(f"{'':18} {finding.hint}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
+
+
+def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
+    """What of the project's own directory is not used because it is somebody else's, or others may write it."""
+    from clx.cli.project import project_root
+    from clx.db.database import state_directory
+    from clx.db.state import require_own_state
+    from clx.errors import UntrustedError
+    from clx.settings.owners import require_own
+    from clx.workers.health import Finding
+    from clx.workers.service_state import STATE_FILE
+
+    root = project_root(course.absolute().parent if course else Path.cwd())
+    database = resolved.path("database.path") or root / ".clx" / "jobs.db"
+    state = state_directory(database)
+    try:
+        require_own_state(database, resolved)
+        require_own(state / STATE_FILE)
+    except UntrustedError as error:
+        return [Finding(state.name, "all", False, True, error.fact, error.next_step)]
+    return []
 
 
 def _about_database(context: click.Context, db_path: Path | None, format_: str) -> int:

@@ -28,6 +28,7 @@ COMMANDS = {
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
+    "trust": ("clx.cli.trust", "Let a project run the programs that its settings name."),
     "config": ("clx.cli.config", "Show, check and write settings."),
     "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),
     "db": ("clx.cli.db", "Check, back up and prune the job table."),

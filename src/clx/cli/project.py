@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 def project_root(start: Path) -> Path:
-    """The nearest directory from *start* upwards that holds ``.clx/`` or ``slides/``, else *start*."""
-    for folder in (start, *start.parents):
-        if (folder / ".clx").is_dir() or (folder / "slides").is_dir():
-            return folder
-    return start
+    """The nearest directory from *start* upwards that holds ``.clx/`` or ``slides/``, else *start*.
+
+    How far upwards, :func:`clx.settings.project.upwards` says.
+    """
+    from clx.settings.project import is_project, upwards
+
+    return next((folder for folder in upwards(start) if is_project(folder)), start)
 
 
 def database_path(resolved: Resolved, option: Path | None) -> Path:
@@ -26,13 +28,17 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
     Raises:
         UsageError: its path is no text.
+        UntrustedError: its directory is somebody else's, and nobody named it.
         DatabaseError: a directory on the way may not be entered.
     """
     from clx.db.driver import require_reachable
+    from clx.db.state import require_own_state
 
     named = option or resolved.path("database.path")
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
+    if option is None:
+        require_own_state(path, resolved)
     return path
 
 

@@ -54,11 +54,12 @@ def command(
     path = database_path(resolved, db_path)
     database = open_to_look(resolved, db_path)
     elsewhere = {"services_elsewhere": [str(each) for each in services_elsewhere(path, db_path)]}
+    untrusted = [f"{each.where}: {each.fact}. {each.next_step}." for each in resolved.untrusted().values()]
     if database is None:
-        _print_nothing(path, elsewhere, format_)
+        _print_nothing(path, elsewhere, untrusted, format_)
         return
     with database:
-        found = overview(database, resolved.settings.jobs) | elsewhere
+        found = _with(overview(database, resolved.settings.jobs) | elsewhere, untrusted)
         _print(found, format_, follow=follow)
         if check and found["warnings"]:
             context.exit(EXIT_JOB_FAILED)
@@ -66,7 +67,7 @@ def command(
             while follow:
                 time.sleep(_EVERY)
                 _require_in_place(database)
-                _print(overview(database, resolved.settings.jobs) | elsewhere, format_, follow=True)
+                _print(_with(overview(database, resolved.settings.jobs) | elsewhere, untrusted), format_, follow=True)
         except Interrupted as error:
             context.exit(128 + error.number)
 
@@ -83,13 +84,18 @@ def _require_in_place(database: Database) -> None:
         raise DatabaseError(f"The database {database.path} was removed or replaced.", "Type `clx status` again.")
 
 
-def _print_nothing(path: Path, elsewhere: dict[str, list[str]], format_: str) -> None:
+def _with(document: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    return document | {"warnings": [*document["warnings"], *warnings]}
+
+
+def _print_nothing(path: Path, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
     if format_ == "json":
         document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
-        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": []} | elsewhere
+        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings} | elsewhere
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo("\n".join([f"Idle: there is no database at {path} yet.", *_elsewhere(elsewhere)]))
+        told = [f"Warning: {text}" for text in warnings] + _elsewhere(elsewhere)
+        click.echo("\n".join([f"Idle: there is no database at {path} yet.", *told]))
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from clx.workers.tools import TOOL_NAMES
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
 
 
@@ -43,11 +44,13 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
     """
     from clx.settings.resolve import resolve
     from clx.workers.tools import install_hint, locate
+    from clx.workers.tools.finding import SETTINGS
 
-    settings = resolve(Path.cwd()).settings
+    resolved = resolve(Path.cwd())
     rows = []
     for name in TOOL_NAMES:
-        tool = locate(name, settings)
+        untrusted = resolved.untrusted().get(SETTINGS.get(name, ""))
+        tool = None if untrusted else locate(name, resolved.settings)
         rows.append(
             {
                 "name": name,
@@ -55,16 +58,16 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
                 "path": str(tool.path) if tool else None,
                 "version": tool.version if tool else None,
                 "origin": tool.origin if tool else None,
-                "install": None if tool else install_hint(name),
+                "install": None if tool or untrusted else install_hint(name),
+                "untrusted": f"{untrusted.where}: {untrusted.fact}. {untrusted.next_step}" if untrusted else None,
             }
         )
     if format_ == "json":
         click.echo(json.dumps({"tools": rows}, indent=2))
         return
     for row in rows:
-        where = (
-            f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else f"missing: {row['install']}"
-        )
+        missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
+        where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
         click.echo(f"{row['name']:<12} {where}")
 
 
@@ -91,24 +94,24 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
     tools = [name for name in names if Path(name) not in courses]
     if not names and not everything and Path("course.yaml").is_file():
         courses = [Path("course.yaml")]
-    settings = _settings(courses)
+    resolved = _resolved(courses)
     if everything or not (tools or courses):
-        _install_all(TOOL_NAMES, tools, settings)
+        _install_all(TOOL_NAMES, tools, resolved)
         return
     for name in tools:
-        _install(name, settings)
+        _install(name, resolved)
     for course in courses:
-        _install_for(course, tools, settings)
+        _install_for(course, tools, resolved)
 
 
-def _settings(courses: list[Path]) -> Settings:
+def _resolved(courses: list[Path]) -> Resolved:
     """The settings that hold for the first of *courses*, else here."""
     from clx.settings.resolve import resolve
 
-    return resolve(courses[0].absolute().parent if courses else Path.cwd()).settings
+    return resolve(courses[0].absolute().parent if courses else Path.cwd())
 
 
-def _install_for(course: Path, named: list[str], settings: Settings) -> None:
+def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
     """Install what a course needs and has not.
 
     Raises:
@@ -121,11 +124,13 @@ def _install_for(course: Path, named: list[str], settings: Settings) -> None:
     types = needed_types(course)
     needed = tools_of(types)
     click.echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
-    _install_all(needed, named, settings)
-    require_tools(types, settings)
+    _install_all(needed, named, resolved)
+    for type_ in types:
+        resolved.require_trusted(type_)
+    require_tools(types, resolved.settings)
 
 
-def _install_all(wanted: Collection[str], named: list[str], settings: Settings) -> None:
+def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) -> None:
     """Install those of *wanted* that CLX has, the browser only where it was *named* or there is none."""
     from clx.workers.tools.pins import PINS
 
@@ -133,26 +138,30 @@ def _install_all(wanted: Collection[str], named: list[str], settings: Settings) 
         if name == "java":
             continue  # told with PlantUML, which is what needs it
         if name not in PINS:
-            _name_missing(name, settings)
-        elif name != "browser" or name in named or not _leaves_browser(settings):
-            _install(name, settings)
+            _name_missing(name, resolved)
+        elif name != "browser" or name in named or not _leaves_browser(resolved.settings):
+            _install(name, resolved)
 
 
-def _install(name: str, settings: Settings) -> None:
+def _install(name: str, resolved: Resolved) -> None:
     from clx.workers.tools.install import install
 
     install(name, click.echo)
     if name == "plantuml":
-        _prepare_plantuml(settings)
+        _prepare_plantuml(resolved)
 
 
-def _name_missing(name: str, settings: Settings) -> None:
+def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
     from clx.errors import ToolMissingError
     from clx.workers.tools import require
+    from clx.workers.tools.finding import SETTINGS
 
+    if untrusted := resolved.untrusted().get(SETTINGS.get(name, "")):
+        click.echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
+        return
     try:
-        require(name, settings)
+        require(name, resolved.settings)
     except ToolMissingError as error:
         click.echo(f"{error.fact} {error.next_step}")
 
@@ -172,12 +181,13 @@ def _leaves_browser(settings: Settings) -> bool:
     return True
 
 
-def _prepare_plantuml(settings: Settings) -> None:
+def _prepare_plantuml(resolved: Resolved) -> None:
     """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
     from clx.errors import ClxError
     from clx.workers.plantuml.renderer import prepare
 
     try:
-        prepare(settings)
+        resolved.require_trusted("plantuml")
+        prepare(resolved.settings)
     except ClxError as error:
         click.echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())

@@ -24,6 +24,7 @@ from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory, state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
+from clx.db.state import require_own_state
 from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
@@ -118,6 +119,8 @@ class Build:
         self._targets = target_directories(self._layout, self._output)
         self._database_path = self.options.database or self._root / ".clx" / "jobs.db"
         require_reachable(self._database_path)
+        if self.options.database in (None, self.resolved.path("database.path")):
+            require_own_state(self._database_path.absolute(), self.resolved)
         self._state_dir = state_directory(self._database_path.absolute())
         self._store = ArtifactStore(self._state_dir / "artifacts")
         self.report.course = spec.name.in_language(spec.languages[0])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from clx.course.spec import CourseSpec, TopicRef
 from clx.errors import CourseError
+from clx.settings.owners import require_own
+from clx.settings.project import upwards
 from clx.workers.notebook.deck import is_deck
 
 
@@ -55,10 +57,13 @@ def find_course_root(spec_path: Path) -> Path:
 
     Raises:
         CourseError: no directory from the spec's own upwards holds ``slides/``.
+        UntrustedError: one above the spec's holds it, and it is somebody else's.
     """
     start = Path(os.path.abspath(spec_path)).parent  # noqa: PTH100  (symbolic links stay as they are written)
-    for folder in (start, *start.parents):
+    for folder in upwards(start):
         if (folder / "slides").is_dir():
+            if folder != start:  # whoever may write a directory above could put it there
+                require_own(folder / "slides")
             return folder
     raise CourseError(
         f"{spec_path}: no directory from {start} upwards holds slides/.",

@@ -25,7 +25,8 @@ from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, read_any_text, translate
 from clx.db.guard import File, file_number
 from clx.db.held import Held, is_inherited
-from clx.db.place import Folder, Place
+from clx.db.intact import Folder, Place
+from clx.db.state import make_state_directory
 from clx.errors import DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -55,9 +56,8 @@ def prepare_state_directory(database: Path) -> Path:
     Raises:
         DatabaseError: it cannot be made.
     """
-    state = state_directory(database)
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        state = make_state_directory(database)
         ignore = state / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
@@ -118,6 +118,8 @@ class Database:
         try:
             database._refuse_other_files()
             if not database.readonly:
+                if database.state_dir in database.path.parents:
+                    make_state_directory(database.path)
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
             if not database.readonly:  # last, so that a file which is no job table gets nothing beside it

@@ -8,7 +8,7 @@ from typing import Any
 
 from clx.db import guard
 from clx.db.guard import File
-from clx.db.place import Place
+from clx.db.intact import Place
 
 _OPEN: dict[Any, File | None] = {}
 """Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none

@@ -168,7 +168,8 @@ def _claims(folder: Path, jobs: int) -> Number:
 def _latency(folder: Path, jobs: int) -> Iterator[Number]:
     path = folder / "latency.db"
     with Queue.open(path) as queue:
-        idle = subprocess.Popen([sys.executable, "-m", "clx.db.measure", str(path)], stdout=subprocess.PIPE)
+        command = [sys.executable, "-P", "-m", "clx.db.measure", str(path)]
+        idle = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert idle.stdout is not None
         try:
             idle.stdout.readline()

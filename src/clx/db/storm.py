@@ -61,7 +61,7 @@ class _Hand:
     """One worker process and what it acknowledged."""
 
     def __init__(self, path: Path, journal_mode: str) -> None:
-        command = [sys.executable, "-m", "clx.db.storm", str(path), journal_mode]
+        command = [sys.executable, "-P", "-m", "clx.db.storm", str(path), journal_mode]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout is not None
         self.pipe = self.process.stdout.fileno()

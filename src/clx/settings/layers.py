@@ -19,11 +19,18 @@ Layer = dict[str, Value]
 
 
 def file_layer(kind: Literal["system", "user", "project"], path: Path, problems: list[Problem]) -> Layer:
-    """What a settings file sets; empty when there is none. What is wrong in it joins *problems*."""
+    """What a settings file sets; empty when there is none. What is wrong in it joins *problems*.
+
+    Raises:
+        UntrustedError: it is somebody else's, or others may write it.
+    """
     if not os.path.lexists(path):
         return {}
+    from clx.settings.owners import require_own
     from clx.settings.toml_file import read_toml
 
+    for each in (path.parent, path) if kind == "project" else (path,):
+        require_own(each)
     try:
         document = read_toml(path)
     except SettingsError as error:

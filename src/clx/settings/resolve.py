@@ -17,11 +17,20 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from clx.errors import SettingsError, ToolMissingError
+from clx.errors import SettingsError, ToolMissingError, UntrustedError
 from clx.settings.keys import all_keys
 from clx.settings.layers import environment_layer, file_layer, option_layer
 from clx.settings.origin import OptionValue, Origin, Value
 from clx.settings.problems import Problem, raise_problems
+from clx.settings.programs import (
+    TOOLS,
+    digest_of,
+    image_key,
+    named_by_project,
+    settings_file_of,
+    untrusted_programs,
+)
+from clx.settings.project import project_file
 from clx.settings.schema import ExecutionMode, Settings, WorkersSettings, WorkerTypeSettings
 
 __all__ = [
@@ -36,7 +45,7 @@ __all__ = [
 ]
 
 DEFAULT_ORIGIN = Origin("default", "default")
-_TOOLS = ("notebook.python", "plantuml.jar", "plantuml.java", "drawio.executable")
+_TOOLS = tuple(key for keys in TOOLS.values() for key in keys)
 """Settings that name a tool: a bare name is looked up on the path, everything else is a path."""
 
 
@@ -76,6 +85,7 @@ class Resolved:
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
+        self._untrusted: dict[str, Problem] | None = None
         tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
         absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
         self.settings: Settings = msgspec.convert(_nested({**values, **absolute}), Settings)
@@ -111,6 +121,30 @@ class Resolved:
                 raise
             places = ", ".join(dict.fromkeys(str(self.origin(key)) for key in error.settings))
             raise ToolMissingError(error.fact, f"{error.next_step} It is set in {places}.") from error
+
+    def untrusted(self) -> Mapping[str, Problem]:
+        """What the project's settings name and may not be run before it is trusted: dotted key → what to type."""
+        if self._untrusted is None:
+            self._untrusted = untrusted_programs(self._values, self.programs())
+        return self._untrusted
+
+    def programs(self) -> tuple[Path, str] | None:
+        """The project's settings file and the digest of the programs it names; None when it names none."""
+        named = named_by_project(self._values)
+        if not named:
+            return None
+        return settings_file_of(next(iter(named.values()))), digest_of(named, self.path)
+
+    def require_trusted(self, type_: str) -> None:
+        """See that what workers of *type_* would run may be run.
+
+        Raises:
+            UntrustedError: the project's settings name it, and this user has not trusted them.
+        """
+        mode = self._worker(type_)[0].mode
+        keys = (image_key(type_),) if mode == "docker" else TOOLS.get(type_, ())
+        found = [self.untrusted()[key] for key in keys if key in self.untrusted()]
+        raise_problems(found, UntrustedError, "the settings")
 
     def worker(self, type_: str) -> EffectiveWorker:
         """How workers of *type_* are to be run.
@@ -172,6 +206,7 @@ def resolve(
 
     Raises:
         SettingsError: something is unknown, malformed or of the wrong type; names every such place.
+        UntrustedError: a settings file is somebody else's, or others may write it.
     """
     problems: list[Problem] = []
     values = {name: Value(key.default, DEFAULT_ORIGIN) for name, key in all_keys().items()}
@@ -191,19 +226,11 @@ def settings_files(start: Path | None = None) -> tuple[SettingsFile, ...]:
     system = SettingsFile("system", platformdirs.site_config_path("clx", appauthor=False) / "config.toml")
     user = SettingsFile("user", platformdirs.user_config_path("clx", appauthor=False) / "config.toml")
     try:
-        project = _project_file((start or Path()).absolute())
+        # normalised, so that no directory which ".." leaves again is searched
+        project = project_file(Path(os.path.abspath(start or Path())))  # noqa: PTH100
     except FileNotFoundError:
         raise SettingsError("the current directory is gone", "Change to one that exists.") from None
     return (system, user, SettingsFile("project", project)) if project else (system, user)
-
-
-def _project_file(start: Path) -> Path | None:
-    for directory in (start, *start.parents):
-        candidate = directory / ".clx" / "config.toml"
-        # lexists: a dangling link or a directory of that name is reported, not passed over.
-        if os.path.lexists(candidate):
-            return candidate
-    return None
 
 
 def _nested(values: Mapping[str, Value]) -> dict[str, Any]:

@@ -25,12 +25,12 @@ def set_value(path: Path, key: str, value: Any) -> None:
     Raises:
         SettingsError: the file is not TOML as it is, or cannot be written.
     """
-    with _alone(path):
+    with alone(path):
         _set_value(path, key, value)
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """While others who set something there wait: what they write must not be lost. The directory is the lock."""
     try:
         import fcntl
@@ -105,6 +105,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(temporary.stat().st_mode & ~0o022)  # what others may write is not believed, whatever the umask
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -50,8 +50,12 @@ class Finding:
     setting: str = ""
 
 
-def examine(types: Collection[str], settings: Settings) -> list[Finding]:
-    """Look at everything the worker *types* need."""
+def examine(types: Collection[str], settings: Settings, without: Collection[str] = ()) -> list[Finding]:
+    """Look at everything the worker *types* need.
+
+    Args:
+        without: settings, as dotted keys, whose tools are not looked at, because that would start them.
+    """
     import importlib.util  # a build with nothing to do need not
 
     found = []
@@ -62,7 +66,8 @@ def examine(types: Collection[str], settings: Settings) -> list[Finding]:
             detail = "installed" if there else "not installed"
             found.append(Finding(package, type_, there, True, detail, hint))
         for required, names in ((True, _TOOLS.get(type_, ())), (False, _OPTIONAL.get(type_, ()))):
-            found += [_tool(name, type_, settings, required=required) for name in names]
+            looked_at = [name for name in names if SETTINGS.get(name) not in without]
+            found += [_tool(name, type_, settings, required=required) for name in looked_at]
     return found
 
 

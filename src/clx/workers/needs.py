@@ -58,10 +58,12 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
 
     Raises:
         SettingsError: docker mode without an image.
+        UntrustedError: the project's settings name a program or image that was not trusted.
         ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
         EngineError: the image is not there and cannot be had, or the engine does not answer.
     """
     worker = resolved.worker(type_)
+    resolved.require_trusted(type_)  # every worker is started, and every result named, by way of here
     if worker.mode == "docker" and worker.image is not None:
         from clx.workers.executors.docker_images import image_fingerprint
 

@@ -10,6 +10,8 @@ import msgspec
 
 from clx.db.database import Database
 from clx.errors import StartupError
+from clx.settings.problems import Problem
+from clx.settings.programs import TOOLS, image_key
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.health import Finding, examine, require_tools, resource_warnings
@@ -41,18 +43,31 @@ def require_ready(
 
 
 def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]:
-    """Everything that workers of *types* need, in the mode each is to run in.
+    """Everything that workers of *types* need, in the mode each is to run in; what is not trusted is not started.
 
     Raises:
         SettingsError: docker mode without an image.
     """
     workers = {type_: resolved.worker(type_) for type_ in types}
     contained = {type_: worker.image for type_, worker in workers.items() if worker.mode == "docker" and worker.image}
+    direct = [type_ for type_ in types if type_ not in contained]
+    untrusted = resolved.untrusted()
     found = [
         replace(each, hint=f"{each.hint} It is set in {resolved.origin(each.setting)}.") if each.setting else each
-        for each in examine([type_ for type_ in types if type_ not in contained], resolved.settings)
+        for each in examine(direct, resolved.settings, untrusted)
     ]
-    return found + [_examine_image(type_, image, resolved.settings) for type_, image in contained.items()]
+    keys = [(type_, image_key(type_)) for type_ in contained]
+    keys += [(type_, key) for type_ in direct for key in TOOLS.get(type_, ())]
+    found += [_untrusted(type_, key, untrusted[key]) for type_, key in keys if key in untrusted]
+    return found + [
+        _examine_image(type_, image, resolved.settings)
+        for type_, image in contained.items()
+        if image_key(type_) not in untrusted
+    ]
+
+
+def _untrusted(type_: str, key: str, problem: Problem) -> Finding:
+    return Finding(key, type_, False, True, f"{problem.where}: {problem.fact}", problem.next_step, key)
 
 
 def _examine_image(type_: str, image: str, settings: Settings) -> Finding:

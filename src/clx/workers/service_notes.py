@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from clx.errors import UntrustedError
 from clx.workers.service_state import state_of, supervisor_lives
 
 
@@ -46,7 +47,11 @@ def databases_with_services() -> list[Path]:
             database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
         except (OSError, msgspec.DecodeError, KeyError):
             continue
-        if supervisor_lives(state_of(database)):
+        try:
+            state = state_of(database)
+        except UntrustedError:  # told by whatever command is about it
+            continue
+        if supervisor_lives(state):
             found.append(database)
         else:
             with contextlib.suppress(OSError):

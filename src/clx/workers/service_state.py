@@ -12,12 +12,14 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
+from clx.settings.owners import is_own, require_own
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.kept import Wanted
 from clx.workers.kinds import KINDS
@@ -46,9 +48,15 @@ class ServiceState(msgspec.Struct):
 
 
 def read_state(state_dir: Path) -> ServiceState | None:
-    """What the file says; None when there is none, or it is damaged and so of no use."""
+    """What the file says; None when there is none, or it is damaged or not to be believed, and so of no use.
+
+    It names processes that are ended: what others can write must not. A supervisor then writes what it knows.
+    """
+    path = state_dir / STATE_FILE
+    if not is_own(path):
+        return None
     try:
-        return msgspec.json.decode((state_dir / STATE_FILE).read_bytes(), type=ServiceState)
+        return msgspec.json.decode(path.read_bytes(), type=ServiceState)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -61,13 +69,18 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
         if state is None:
             path.unlink(missing_ok=True)
             return None
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as stream:
+        with _open_own(temporary := path.with_suffix(".tmp"), os.O_TRUNC) as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
         return state
+
+
+def _open_own(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
+    no_link = getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | no_link | flags, 0o644), "wb")
 
 
 @contextlib.contextmanager
@@ -80,7 +93,7 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
     folder = state_dir / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / name).open("w")
+        file = _open_own(folder / name)
     except OSError as error:
         raise DatabaseError(
             f"The state directory of the database cannot be written: {error.filename}: {error.strerror}.",
@@ -106,8 +119,14 @@ def is_of(state: ServiceState | None, database: Path) -> bool:
 
 
 def state_of(database: Path) -> ServiceState | None:
-    """The state of the services of *database*; None when it has none."""
-    state = read_state(state_directory(database))
+    """The state of the services of *database*; None when it has none.
+
+    Raises:
+        UntrustedError: the file is somebody else's, or others may write it.
+    """
+    state_dir = state_directory(database)
+    require_own(state_dir / STATE_FILE)
+    state = read_state(state_dir)
     return state if is_of(state, database) else None
 
 

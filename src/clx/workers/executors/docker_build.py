@@ -240,7 +240,7 @@ def _digest(context: Path, recipe: Recipe, client: Any) -> str:
 
 
 def _pip(*arguments: str, cwd: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         said = pip_reason(done.stderr)

@@ -88,7 +88,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
 def _look(client: Any, database: Database, image: str) -> str:
     """What a container sees of the database while this process holds its write lock, which it does for that only."""
     options = {
-        "entrypoint": ["python", "-m", "clx.workers.reachable"],
+        "entrypoint": ["python", "-P", "-m", "clx.workers.reachable"],
         "command": [database_inside_of(database.path), "--wait"],
         "mounts": [bind(database.path)],
         "user": invoking_user(client),

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from clx.errors import ClxError
+from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
 
@@ -98,7 +99,7 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path = _note_path(database, note)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded)
-    command = [sys.executable, "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
+    command = [sys.executable, "-P", "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -145,6 +146,8 @@ def sweep_abandoned(database: Path) -> list[str]:
     """
     removed: list[str] = []
     for path in _notes(database).glob("*.json"):
+        if not is_own(path):  # another user's containers are theirs to remove
+            continue
         try:
             note, written = msgspec.json.decode(path.read_bytes(), type=Note), path.stat().st_mtime
         except (OSError, msgspec.DecodeError):

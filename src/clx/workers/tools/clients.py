@@ -77,11 +77,11 @@ def _pip() -> list[str]:
     from its wheel without being installed.
     """
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     ensurepip = importlib.util.find_spec("ensurepip")
     if ensurepip and ensurepip.origin:
         for wheel in sorted((Path(ensurepip.origin).parent / "_bundled").glob("pip-*.whl")):
-            return [sys.executable, str(wheel / "pip")]
+            return [sys.executable, "-P", str(wheel / "pip")]
     for program in ("pip3", "pip"):
         if found := shutil.which(program):
             return [found]

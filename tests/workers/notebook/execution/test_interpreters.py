@@ -69,7 +69,11 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_without_forking_kernels_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = ["x = 1\nprint('hi')\nx", "import os\nprint(os.getcwd())", "1 / 0"]
+    """Also the modules beside the deck, and none of them in the place of one of the kernel's own."""
+    (tmp_path / "helper.py").write_text("value = 7\n")
+    for name in ("ipykernel", "ipykernel_launcher", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from beside the deck')\n")
+    cells = ["import helper\nx = 1\nprint('hi', helper.value)\nx", "import os\nprint(os.getcwd())", "1 / 0"]
     forked = KernelPool()
     monkeypatch.setattr(sys, "platform", "darwin")
     spawned = KernelPool()

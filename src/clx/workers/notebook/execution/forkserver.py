@@ -108,11 +108,13 @@ _LEFT_TO_KERNELS = ("matplotlib.pyplot", "matplotlib_inline.backend_inline")
 def main() -> None:
     """Serve until the worker is gone."""
     directory, mode = sys.argv[1:3]
-    sys.path = [entry for entry in sys.path[1:] if entry]
+    own = 0 if getattr(sys.flags, "safe_path", False) else 1  # without -P this file's directory comes first
+    sys.path = [entry for entry in sys.path[own:] if entry]
     server = Server(directory)
     try:
         if mode != "spawn":
             load_kernel_modules()
+            let_helpers_be_imported()
         server.keeps_spare = mode == "fork"
         server.prepare_spare()
         server.serve()
@@ -134,6 +136,16 @@ def load_kernel_modules() -> None:
     spec.loader.exec_module(module)
     gc.collect()
     gc.freeze()
+
+
+def let_helpers_be_imported() -> None:
+    """Put a kernel's directory on the path, behind the standard library: cells import the modules beside their deck.
+
+    IPython does the same by itself, but not in a Python that was started with ``-P``.
+    """
+    ends = [number for number, entry in enumerate(sys.path) if entry.endswith(("site-packages", "dist-packages"))]
+    if "" not in sys.path:
+        sys.path.insert(ends[0] if ends else 0, "")
 
 
 class Spare(NamedTuple):

@@ -12,8 +12,12 @@ from pathlib import Path
 
 from clx.errors import ToolMissingError
 
+_UNKNOWN_OPTION = 2
 _DISTRIBUTIONS = (".dist-info", ".egg-info", ".egg-link")
-_ASK = "import sys, site, platform; print(platform.python_version()); print(*sys.path[1:], sep='\\n')"
+_ASK = """import sys
+if not getattr(sys.flags, "safe_path", False): del sys.path[0]
+import platform
+print(platform.python_version(), *sys.path, sep="\\n")"""
 
 
 def interpreter_fingerprint(python: str | None) -> dict[str, str]:
@@ -35,6 +39,14 @@ def interpreter_fingerprint(python: str | None) -> dict[str, str]:
     return {"python": version, "packages": hashlib.sha256("\n".join(names).encode()).hexdigest()}
 
 
+def python_command(python: str) -> list[str]:
+    """How *python* is started so that no file of the current directory is taken for one of its modules.
+
+    That is what ``-P`` is for, which Python knows since 3.11; an older one is started without.
+    """
+    return [python, *(["-P"] if python == sys.executable or _knows_safe_path(python, _modified(python)) else [])]
+
+
 def _distributions(place: str) -> list[str]:
     try:
         return [entry.name for entry in os.scandir(place) if entry.name.endswith(_DISTRIBUTIONS)]
@@ -50,9 +62,19 @@ def _modified(python: str) -> int:
 
 
 @lru_cache(maxsize=16)
+def _knows_safe_path(python: str, _modified: int) -> bool:
+    try:
+        done = subprocess.run([python, "-P", "-c", ""], capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return True  # it cannot be run at all, which whoever asks for more is told
+    return done.returncode != _UNKNOWN_OPTION
+
+
+@lru_cache(maxsize=16)
 def _ask(python: str, _modified: int) -> tuple[str, ...]:
     try:
-        answer = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, timeout=30, check=True)
+        command = [*python_command(python), "-c", _ASK]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolMissingError(
             f"the interpreter {python} cannot be run: {error}",

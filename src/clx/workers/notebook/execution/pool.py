@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clx.workers.notebook.execution.identity import python_command
 from clx.workers.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
 from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.workers.notebook.execution.results import CellFailed, CellResult
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 _PRELOAD_ATTEMPTS = 2
 """A first import may say something once (matplotlib builds its font cache); a second time it is a rule."""
+_LAUNCH = """import sys
+if not getattr(sys.flags, "safe_path", False): del sys.path[0]
+from ipykernel.kernelapp import launch_new_instance
+if "" not in sys.path:
+    ends = [number for number, entry in enumerate(sys.path) if entry.endswith(("site-packages", "dist-packages"))]
+    sys.path.insert(ends[0] if ends else 0, "")
+launch_new_instance()"""
+"""``ipykernel_launcher``, and the modules beside the deck can be imported though Python was started with ``-P``."""
 
 
 class KernelPool:
@@ -156,7 +165,7 @@ class KernelPool:
         if parent.mode != "spawn":
             return parent.fork(cwd, OUTPUT_LIMIT)
         if language == "python":
-            argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            argv = [*python_command(self._python), "-c", _LAUNCH, "-f", "{connection_file}"]
             return parent.spawn(ipc_connection(), cwd, argv, {})
         from clx.workers.notebook.execution.kernelspecs import kernel_command
 

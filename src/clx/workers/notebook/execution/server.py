@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clx.errors import ToolMissingError
+from clx.workers.notebook.execution.identity import python_command
 
 FORKSERVER = Path(__file__).with_name("forkserver.py")
 START_TIMEOUT = 60.0
@@ -119,7 +120,7 @@ class KernelParent:
         self._mark = uuid.uuid4().hex
         try:
             self._process = subprocess.Popen(
-                [self.python, str(FORKSERVER), str(self.directory), self.mode],
+                [*python_command(self.python), str(FORKSERVER), str(self.directory), self.mode],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

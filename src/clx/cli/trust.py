@@ -1,0 +1,135 @@
+"""``clx trust``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clx.cli.options import verbose_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
+"""What of ``.clx`` is believed when it is this user's own."""
+
+
+@click.command("trust")
+@click.argument("place", type=click.Path(path_type=Path, readable=False), required=False)
+@click.option("--list", "list_", is_flag=True, help="Only list what you trust.")
+@click.option("--revoke", is_flag=True, help="Trust PLACE, and what lies in it, no more.")
+@verbose_option
+def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> None:  # noqa: ARG001
+    """Let a project run the programs that its settings name, or use what is somebody else's.
+
+    Programs and container images that .clx/config.toml of a project names run only when you have said so here;
+    what you trust is those programs as they are now. A .clx directory, settings or state file that belongs to
+    another user, or that others may write, is used only when you have said so here. PLACE is a project, a .clx
+    directory or a file. [default: the project you are in] Each user trusts for themselves.
+
+    \b
+    Examples:
+      clx doctor                 shows, among others, what is not trusted
+      clx trust                  this project, as it is now
+      clx trust /data/.clx       a directory that several users share
+      clx trust --list
+      clx trust --revoke .
+    """
+    if list_:
+        _list()
+        return
+    if revoke:
+        _revoke(place or Path())
+        return
+    state, files = _meant(place)
+    done = [*_trust_places(state, files), *_trust_programs(state)]
+    for line in done:
+        click.echo(line)
+    if not done:
+        click.echo(f"Nothing in {state or files[0]} has to be trusted, or it is trusted already.")
+
+
+def _list() -> None:
+    from clx.settings.trust import read_trusted, trust_file
+
+    trusted = read_trusted()
+    for path in sorted(trusted.programs):
+        click.echo(f"programs {path}")
+    for path in sorted(trusted.places):
+        click.echo(f"place    {path}")
+    if not trusted.programs and not trusted.places:
+        click.echo(f"You trust nothing so far; it would be noted in {trust_file()}.")
+
+
+def _revoke(place: Path) -> None:
+    from clx.settings.trust import forget_trust
+
+    forgotten = forget_trust(place)
+    click.echo("\n".join(f"Not trusted any more: {path}" for path in forgotten) or f"Nothing in {place} was trusted.")
+
+
+def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
+    """The ``.clx`` that *place* is, holds or lies below, and the files to look at.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from clx.cli.project import project_root
+    from clx.errors import UsageError
+    from clx.settings.project import project_file
+
+    # normalised, so that it is trusted under the path by which it is met
+    path = Path(os.path.abspath(place or Path()))  # noqa: PTH100
+    if path.is_file() and path.parent.name != ".clx":
+        return None, [path]
+    if path.is_file():
+        path = path.parent
+    if path.name == ".clx":
+        state = path
+    elif place is None:
+        settings = project_file(path)
+        state = settings.parent if settings is not None else project_root(path) / ".clx"
+    else:
+        state = path / ".clx"
+    if not os.path.lexists(state):
+        raise UsageError(
+            f"There is no .clx in {state.parent}: nothing has to be trusted.", "Name a project: clx trust DIR"
+        )
+    return state, [state / name for name in _STATE_FILES if os.path.lexists(state / name)]
+
+
+def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
+    """Trust the directory when it or a file in it is not this user's alone; a file without one by itself."""
+    from clx.settings.owners import complaint
+    from clx.settings.trust import is_trusted_place, trust_place
+
+    reasons = [(path, why) for path in [*([state] if state else []), *files] if (why := complaint(path))]
+    if not reasons or all(is_trusted_place(path) for path, _ in reasons):
+        return
+    trust_place(state or files[0])
+    for path, why in reasons:
+        yield f"Trusted: {path}, which {why}"
+
+
+def _trust_programs(state: Path | None) -> Iterator[str]:
+    """Trust what the settings file in *state* names, as it is now.
+
+    Raises:
+        SettingsError: the file is not sound.
+    """
+    if state is None or not (state / "config.toml").is_file():
+        return
+    from clx.settings.resolve import SettingsFile, resolve
+    from clx.settings.trust import trust_programs
+
+    resolved = resolve(environ={}, files=[SettingsFile("project", state / "config.toml")])
+    programs, untrusted = resolved.programs(), resolved.untrusted()
+    if programs is None or not untrusted:
+        return
+    trust_programs(*programs)
+    for key, value, origin in resolved.items():
+        if key in untrusted:
+            yield f"Trusted: {key} = {value} ({origin})"
