@@ -89,6 +89,8 @@ def test_course_may_be_named_and_its_settings_hold(place: Path) -> None:
     course = course_in(place, "pu/a.puml")
     assert install("course/course.yaml", cwd=place).startswith("course/course.yaml needs plantuml")
     course.write(".clx/config.toml", '[plantuml]\njava = "/nowhere/java"\n')
+    assert "clx trust" in install("course/course.yaml", cwd=place, code=2)
+    subprocess.run([sys.executable, "-m", "clx", "trust", str(course.root)], check=True, capture_output=True)
     said = install("course/course.yaml", cwd=place, code=3)
     assert "Error: java (for plantuml): the setting plantuml.java names /nowhere/java, where java is not." in said
 

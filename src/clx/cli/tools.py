@@ -190,4 +190,4 @@ def _prepare_plantuml(resolved: Resolved) -> None:
         resolved.require_trusted("plantuml")
         prepare(resolved.settings)
     except ClxError as error:
-        click.echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())
+        click.echo(f"plantuml cannot run yet: {error.fact.rstrip('.')}. {error.next_step}".rstrip())
