@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +388,19 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, table: st
     connection = driver.connect(str(path))
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
+
+
+def test_a_write_outlasts_a_lock_that_is_longer_than_one_wait(tmp_path: Path) -> None:
+    """One wait of ``busy_timeout`` is not the end: somebody else may have been quicker, several times."""
+    with Queue.open(tmp_path / "jobs.db", busy_timeout=1) as queue, Queue.open(tmp_path / "jobs.db") as other:
+        lock = other.database.connection()
+        lock.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor() as threads:
+            enqueued = threads.submit(queue.enqueue, NewJob("t"))
+            with pytest.raises(TimeoutError):
+                enqueued.result(1.7)
+            lock.execute("COMMIT")
+            assert queue.get(enqueued.result(60)) is not None
 
 
 def test_a_backup_gets_through_beside_a_busy_writer(tmp_path: Path) -> None:
