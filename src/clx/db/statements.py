@@ -57,7 +57,7 @@ PROMOTE = (
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 _TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :now + :lease, started_at = :now, cancel_requested = 0, progress = NULL WHERE id "
+    "lease_until = :now + :lease, started_at = :now WHERE id "
 )
 _NEXT = (
     "SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type{harmless} "
