@@ -22,6 +22,7 @@ from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
@@ -499,6 +500,21 @@ def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch: 
 
     monkeypatch.setattr(os, "kill", none_there)
     assert is_gone(other)
+
+
+def test_who_has_the_pid_of_a_dead_worker_is_another_process(tmp_path: Path) -> None:
+    """Pids are given anew: a worker does not live because somebody else has its number now."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        job_id = queue.enqueue(NewJob("t"))
+        before, started_at = process_identity().rsplit("/", 1)
+        of_the_dead = f"{before}/{int(started_at) - 1}"
+        worker = WorkerTable(queue.database).register(
+            type="t", pool="", mode="direct", host="h", pid=os.getpid(), identity=of_the_dead, version="1"
+        )
+        queue.claim(["t"], worker=worker)
+
+        assert [row.id for row in strike_off_gone(queue.database)] == [worker]
+        assert queue.runs(job_id)[0]["cause"] == {"kind": "gone"}
 
 
 @pytest.mark.parametrize("how", ["wait", "claim"])
