@@ -95,7 +95,7 @@ class _Looker(Queue):
         self.looks: list[list[int]] = []
         self.looked = threading.Event()
 
-    def rescue(self, **how: int | None) -> list[int]:  # type: ignore[override]
+    def rescue(self, **how: int | None) -> list[int]:
         self.looks.append(super().rescue(**how))
         self.looked.set()
         return self.looks[-1]
