@@ -2,7 +2,7 @@
 
 A line of a log is one fact, written at once, so that a process may be killed after any: ``ack IDS`` (enqueue has
 returned), ``look WAY`` (it was answered), ``refused WAY`` (with words that name the supported way), ``wait WHAT`` (the
-table took nothing), ``lock FROM TO`` (milliseconds), ``starved FROM TO``, ``problem WORDS``.
+table took nothing), ``lock FROM TO`` (milliseconds; TO as it is meant to be), ``starved FROM TO``, ``problem WORDS``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ LEASE = 3.0
 """Seconds: so short that everything which must not matter lasts longer."""
 COUNT = "SELECT count(*) FROM jobs"
 _RUNS = 1_000_000  # here the killer is the weather, not the job: none is given up
-_TEMPORARY = ("locked", "busy", "cannot stat", "Connection refused", "timed out")
+_TEMPORARY = ("locked", "busy", "Connection re", "timed out", "Remote end closed")
 """What the answer of a looker may say at a bad moment: somebody writes, the last user of the file has just gone."""
 
 Look = Callable[[], int]
@@ -194,9 +194,9 @@ def _enqueue_for(seconds: float, queue: Any, log: Log) -> None:
 
 def _enqueue(queue: Any, last: int | None) -> list[int]:
     dice = random.random()
-    if dice < 0.015:
+    if dice < 0.03:
         return [queue.enqueue(_job("long"))]
-    if dice < 0.05:
+    if dice < 0.06:
         _, ids = queue.enqueue_batch([_job("short") for _ in range(4)], _job("after"))
         return list(ids)
     if dice < 0.15:
@@ -242,6 +242,7 @@ class _Straits:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._kinds = [_without_memory, _without_descriptors]
         self.since: float | None = None
 
     def recent(self) -> bool:
@@ -250,40 +251,39 @@ class _Straits:
     def get_into(self) -> None:
         self.since, began = time.monotonic(), now()
         try:
-            with random.choice((_without_descriptors, _without_memory))():
-                time.sleep(random.uniform(0.5, 1.2) * LEASE)
+            self._kinds.reverse()
+            self._kinds[0](time.monotonic() + random.uniform(0.5, 1.2) * LEASE)
         finally:
             self._log.say("starved", began, now())
 
 
-@contextmanager
-def _without_descriptors() -> Iterator[None]:
+def _without_descriptors(until: float) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
     held: list[int] = []
     try:
-        with suppress(OSError):
-            while True:
-                held.append(os.open("/dev/null", os.O_RDONLY))
-        yield
+        while time.monotonic() < until:  # again and again: others of this process close some meanwhile
+            with suppress(OSError):
+                while True:
+                    held.append(os.open("/dev/null", os.O_RDONLY))
+            time.sleep(0.005)
     finally:
         for descriptor in held:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@contextmanager
-def _without_memory() -> Iterator[None]:
+def _without_memory(until: float) -> None:
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (8 << 20), before[1]))
     held: list[bytearray] = []
     try:
-        for size in (1 << 20, 1 << 16):
+        while time.monotonic() < until:
             with suppress(MemoryError):
                 while True:
-                    held.append(bytearray(size))
-        yield
+                    held.append(bytearray(1 << 16))
+            time.sleep(0.005)
     finally:
         held.clear()
         resource.setrlimit(resource.RLIMIT_AS, before)
@@ -297,7 +297,7 @@ def consume(path: Path, log: Log, *, starving: bool = False) -> None:
         dice = random.random()
         if dice < 0.01:
             raise ValueError("now and then")
-        if starving and dice < 0.03:
+        if starving and dice < 0.15:
             straits.get_into()
         time.sleep(random.uniform(0, 0.01))
         return "done"
@@ -327,42 +327,38 @@ def lock(path: Path, log: Log) -> None:
         time.sleep(random.choice((0.05, 1.5, 4.0)))
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE jobs SET priority = priority WHERE id = 1")
-        began = now()
-        time.sleep(random.choice((0.2, 1.0, 1.5 * LEASE, 2 * LEASE)))
+        seconds = random.choice((0.2, 1.0, 1.5 * LEASE, 2 * LEASE))
+        log.say("lock", now(), now() + int(1000 * seconds))  # first: it may be killed or frozen in the middle
+        time.sleep(seconds)
         connection.execute("COMMIT")
-        log.say("lock", began, now())
 
 
 def visit(path: Path, log: Log, datasette: str) -> None:
     """Programs of their own that look at the file, copy it and back it up."""
     copies = path.parent / "copies"
-    copy = copies / "shell.db"
-    programs: dict[str, tuple[float, list[str]]] = {
-        "shell": (0.3, ["sqlite3", str(path), COUNT]),
-        "shell_read_only": (0.3, ["sqlite3", "-readonly", str(path), COUNT]),
-        "shell_backup": (1.5, ["sqlite3", "-cmd", ".timeout 5000", str(path), f".backup '{copy}'"]),
-        "cp": (1.0, ["sh", "-c", f'cp "{path}"* "{copies}"']),
-        "clx_backup": (3.0, [sys.executable, "-m", "clx", "db", "backup", "--db-path", str(path)]),
+    copy, saved = (copies / f"{name}-{os.getpid()}.db" for name in ("shell", "clx"))
+    quick, slow = 0.3, 2.0
+    programs: dict[str, tuple[float, list[str], Path | None]] = {
+        "shell": (quick, ["sqlite3", str(path), COUNT], None),
+        "shell_read_only": (quick, ["sqlite3", "-readonly", str(path), COUNT], None),
+        "shell_backup": (slow, ["sqlite3", "-cmd", ".timeout 5000", str(path), f".backup '{copy}'"], copy),
+        "cp": (slow, ["sh", "-c", f'cp "{path}"* "{copies}"; echo 0'], None),
+        "clx_backup": (slow, [sys.executable, "-m", "clx", "db", "backup", "--db-path", str(path), str(saved)], saved),
     }
-    for way, (pause, command) in programs.items():
-        look = partial(_run, way, command, copies)
+    for way, (pause, command, made) in programs.items():
+        look = partial(_run, command, made)
         threading.Thread(target=look_on, args=(way, look, log, pause), daemon=True).start()
     look_on("datasette", partial(_ask, datasette), log, 0.2)
 
 
-def _run(way: str, command: list[str], copies: Path) -> int:
-    if way == "clx_backup":
-        saved = copies / "clx.db"
-        saved.unlink(missing_ok=True)
-        command = [*command, str(saved)]
+def _run(command: list[str], made: Path | None) -> int:
+    """How many jobs a program sees, or has copied into *made*."""
+    if made is not None:
+        made.unlink(missing_ok=True)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{done.returncode}: {done.stderr}")
-    if way == "shell_backup":
-        return _whole(copies / "shell.db")
-    if way == "clx_backup":
-        return _whole(copies / "clx.db")
-    return int(done.stdout) if done.stdout.strip() else 0
+    return int(done.stdout) if made is None else _whole(made)
 
 
 def _whole(copy: Path) -> int:

@@ -117,7 +117,7 @@ class _Storm:
             self._man(_CREW)
             if time.monotonic() >= next_strike:
                 next_strike = time.monotonic() + random.uniform(0.5, 2.5)
-                random.choice((self._tell_to_end, self._tell_to_end, self._kill, self._freeze))()
+                random.choice((self._tell_to_end, self._kill, self._freeze))()
             if time.monotonic() >= self._thaw_at:
                 self._thaw()
             time.sleep(0.02)
@@ -231,12 +231,12 @@ class _Storm:
         return [process for process in self._crew if process.role in roles and process.frozen_since is None]
 
     def _tell_to_end(self) -> None:
-        for process in self._of("consume", "starve")[: random.randint(0, 2)]:
+        for process in self._of("consume")[: random.randint(1, 2)]:
             process.send(signal.SIGTERM)
 
     def _kill(self) -> None:
-        for process in random.sample(self._of("consume", "produce"), 1):
-            process.send(signal.SIGKILL)
+        likely = self._of("consume", "produce")
+        random.choice(likely if likely and random.random() < 0.8 else self._crew).send(signal.SIGKILL)
 
     def _freeze(self) -> None:
         """A group of processes, for longer than a lease: as a container that is paused, a session that is suspended."""
@@ -277,5 +277,5 @@ def test_whoever_looks_and_whatever_happens_nothing_is_lost_and_nobody_living_is
     looked = storm.looked()
     assert storm.judge() == []
     assert {way for way, times in looked.items() if times > 1} >= _WAYS
-    for word in ("ack", "lock"):
+    for word in ("ack", "lock", "starved"):
         assert storm.count(word) > 0
