@@ -159,7 +159,7 @@ def open_behind_its_back(path: Path, log: Log) -> None:
 
 def produce(path: Path, log: Log) -> None:
     """A web program: puts jobs in, and looks at the file in every way while it does."""
-    _in_threads(ways_inside(path), log, 0.05)
+    _in_threads(ways_inside(path), log, 0.02)
     for _ in _sessions(path, log):
         pass
 
@@ -189,17 +189,17 @@ def _enqueue_for(seconds: float, queue: Any, log: Log) -> None:
             continue
         log.say("ack", *ids)
         last = ids[-1]
-        time.sleep(random.uniform(0, 0.08))
+        time.sleep(random.uniform(0, 0.03))
 
 
 def _enqueue(queue: Any, last: int | None) -> list[int]:
     dice = random.random()
-    if dice < 0.03:
+    if dice < 0.01:
         return [queue.enqueue(_job("long"))]
-    if dice < 0.06:
+    if dice < 0.03:
         _, ids = queue.enqueue_batch([_job("short") for _ in range(4)], _job("after"))
         return list(ids)
-    if dice < 0.15:
+    if dice < 0.05:
         return list(queue.enqueue_many([_job("short") for _ in range(random.randint(1, 10))]))
     if dice < 0.25:
         return [queue.enqueue(_job("short", key=f"k{random.randint(1, 40)}"))]
@@ -297,9 +297,9 @@ def consume(path: Path, log: Log, *, starving: bool = False) -> None:
         dice = random.random()
         if dice < 0.01:
             raise ValueError("now and then")
-        if starving and dice < 0.15:
+        if starving and dice < 0.04:
             straits.get_into()
-        time.sleep(random.uniform(0, 0.01))
+        time.sleep(random.uniform(0, 0.003))
         return "done"
 
     def long(_job: Any) -> str:
@@ -308,7 +308,7 @@ def consume(path: Path, log: Log, *, starving: bool = False) -> None:
 
     with Queue.open(path) as queue:
         consumer = Consumer(queue, {"short": short, "long": long, "after": short}, lease=int(LEASE * 1000))
-        _in_threads({"inside_a_consumer": partial(_plain, path)}, log, 0.2, straits.recent)
+        _in_threads({"inside_a_consumer": partial(_plain, path)}, log, 0.05, straits.recent)
         consumer.run()
 
 

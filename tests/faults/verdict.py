@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ class Took(NamedTuple):
         seen_alive: when it was seen for the last time.
         killed: whether it was sent SIGKILL, which may leave jobs behind.
         termed: when it was sent SIGTERM.
+        code: with which it ended; None: it has not.
         starves: whether what it may have ran out on purpose: it may end of itself.
         frozen: from when until when it was stopped.
     """
@@ -28,6 +30,7 @@ class Took(NamedTuple):
     seen_alive: int
     killed: bool
     termed: int | None
+    code: int | None
     starves: bool
     frozen: Spans
 
@@ -112,7 +115,8 @@ def _unfounded(process: Took | None, at: int, kind: str, weather: Spans, lease: 
     if process.killed or process.starves:
         return None
     # told to end it hands its jobs back, unless the table takes nothing until it has to go
-    kept = process.termed is not None and any(since <= at and until >= process.termed for since, until in weather)
+    in_order = process.termed is not None and process.code != -signal.SIGTERM
+    kept = in_order and any(since <= at and until >= (process.termed or 0) for since, until in weather)
     return None if kept else f"which was not killed: {process}"
 
 
