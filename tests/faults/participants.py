@@ -7,6 +7,7 @@ table took nothing), ``lock FROM TO`` (milliseconds; TO as it is meant to be), `
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -180,9 +181,12 @@ def _sessions(path: Path, log: Log) -> Iterator[None]:
 
 
 def _enqueue_for(seconds: float, queue: Any, log: Log) -> None:
-    end, last = time.monotonic() + seconds, None
+    end, last, next_long = time.monotonic() + seconds, None, 0.0
     while time.monotonic() < end:
         try:
+            if time.monotonic() >= next_long:  # so that some are at one all the time
+                next_long = time.monotonic() + LEASE
+                log.say("ack", queue.enqueue(_job("long")))
             ids = _enqueue(queue, last)
         except DatabaseBusyError:
             log.say("wait", "enqueue")
@@ -194,9 +198,7 @@ def _enqueue_for(seconds: float, queue: Any, log: Log) -> None:
 
 def _enqueue(queue: Any, last: int | None) -> list[int]:
     dice = random.random()
-    if dice < 0.01:
-        return [queue.enqueue(_job("long"))]
-    if dice < 0.03:
+    if dice < 0.02:
         _, ids = queue.enqueue_batch([_job("short") for _ in range(4)], _job("after"))
         return list(ids)
     if dice < 0.05:
@@ -323,11 +325,10 @@ def starve(path: Path, log: Log) -> None:
 def lock(path: Path, log: Log) -> None:
     """Another program that keeps the table locked: for moments, or up to two leases, one lock soon after the other."""
     connection = sqlite3.connect(path, timeout=120, isolation_level=None)
-    while True:
-        time.sleep(random.choice((0.05, 1.5, 4.0)))
+    for pause, seconds in itertools.cycle([(0.5, 2 * LEASE), (0.05, 1.5 * LEASE), (4.0, 0.2), (1.5, 1.0)]):
+        time.sleep(pause)
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE jobs SET priority = priority WHERE id = 1")
-        seconds = random.choice((0.2, 1.0, 1.5 * LEASE, 2 * LEASE))
         log.say("lock", now(), now() + int(1000 * seconds))  # first: it may be killed or frozen in the middle
         time.sleep(seconds)
         connection.execute("COMMIT")
