@@ -153,6 +153,7 @@ class _Storm:
         while self._crew and time.monotonic() < until + _HANGS:
             self._man({})
             time.sleep(0.02)
+        self.problems += [f"a {process.role} does not end" for process in self._crew]
 
     def stop(self) -> None:
         """Leave nobody behind, whatever has happened."""
@@ -273,17 +274,17 @@ def _lines(log: Path, beginning: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(beginning)]
 
 
-@pytest.fixture
-def storm(tmp_path: Path) -> Iterator[_Storm]:
+@pytest.fixture(params=["wal", "delete"] if _SOAK else ["wal"])
+def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_Storm]:
     """One that has not begun."""
     need("sqlite3")
-    subprocess.run([sys.executable, "-c", _MAKE, str(tmp_path / "jobs.db")], check=True)
+    subprocess.run([sys.executable, "-c", _MAKE, str(tmp_path / "jobs.db"), request.param], check=True)
     storm = _Storm(tmp_path)
     yield storm
     storm.stop()
 
 
-_MAKE = "import sys; from clx import Queue; Queue.open(sys.argv[1]).close()"
+_MAKE = "import sys; from clx import Queue; Queue.open(sys.argv[1], journal_mode=sys.argv[2]).close()"
 
 
 def test_whoever_looks_and_whatever_happens_nothing_is_lost_and_nobody_living_is_judged_dead(storm: _Storm) -> None:
