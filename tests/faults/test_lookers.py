@@ -66,10 +66,12 @@ class _Process:
         return self.log.with_suffix(".err").read_text(encoding="utf-8", errors="replace")[-1500:]
 
     def lives(self) -> bool:
-        """Whether it lives now; remembered."""
+        """Whether it has not ended; remembered while it is not about to."""
+        moment = now()
         if self.popen.poll() is not None:
             return False
-        self.seen_alive = now()
+        if _stat(self.popen.pid)[0] != "Z":  # killed: its other threads may take a while to end
+            self.seen_alive = moment
         return True
 
     def send(self, number: signal.Signals) -> None:
@@ -224,8 +226,7 @@ class _Storm:
             command += ["--setting", "sql_time_limit_ms", "20000"]
         with log.with_suffix(".err").open("wb") as errors:
             popen = subprocess.Popen([sys.executable, *command], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-        born = Path(f"/proc/{popen.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-        process = _Process(role, popen, log, f"/{popen.pid}/{born}", now())
+        process = _Process(role, popen, log, f"/{popen.pid}/{_stat(popen.pid)[19]}", now())
         self._all.append(process)
         self._crew.append(process)
 
@@ -267,6 +268,11 @@ class _Storm:
     def _thaw(self) -> None:
         for process in self._crew:
             process.thaw()
+
+
+def _stat(pid: int) -> list[str]:
+    """State, …, and as the twentieth the start time of a process that has not been waited for."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _lines(log: Path, beginning: str) -> list[str]:
