@@ -90,7 +90,7 @@ def _judged(connection: sqlite3.Connection, took: list[Took], weather: Spans, le
             yield f"worker {worker} was struck off ({reason}) while it lived: {process}"
     rescued = (
         "SELECT r.job_id, r.run, r.ended_at, r.cause, w.identity FROM runs r JOIN workers w ON w.id = r.worker_id "
-        "WHERE r.outcome = 'rescued'"
+        "WHERE r.cause IS NOT NULL"
     )
     for job_id, run, at, cause, identity in connection.execute(rescued):
         reason = _unfounded(_process(identity, took), at, json.loads(cause)["kind"], weather, lease)
