@@ -21,6 +21,8 @@ from clx.db.leases import HELD_UP
 from clx.errors import DatabaseBusyError
 
 _LEASE = 60_000
+_BEAT = 1000
+"""Milliseconds: a sixth of a consumer's lease."""
 
 
 @pytest.fixture
@@ -144,6 +146,28 @@ def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
             return other.heartbeat(held.id, held.run, lease=_LEASE)
 
         Consumer(looker, {"long": long}, lease=6000).run(until_idle=True)
+        (job,) = looker.search(type="long")
+
+    assert (job.result, looker.looks[0]) == ("go on", [])
+
+
+def test_a_consumer_that_had_to_wait_to_tell_that_it_lives_takes_nobodys_jobs(tmp_path: Path, other: Queue) -> None:
+    """One lock longer than a lease and shorter than a wait: nothing fails, and it is the first who can write again."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        looker = _Looker(queue)
+        looker.enqueue(NewJob("long"))
+        other.enqueue(NewJob("of another"))
+
+        def long(_job: Job) -> str:
+            held = other.claim(["of another"], lease=2000)[0]
+            with _locked(other):
+                time.sleep(_BEAT / 1000 + HELD_UP + 1)  # until it beats, and what shows that others waited too
+                looker.looks.clear()
+                looker.looked.clear()
+            assert looker.looked.wait(60)
+            return other.heartbeat(held.id, held.run, lease=_LEASE)
+
+        Consumer(looker, {"long": long}, lease=6 * _BEAT).run(until_idle=True)
         (job,) = looker.search(type="long")
 
     assert (job.result, looker.looks[0]) == ("go on", [])
