@@ -34,6 +34,7 @@ need java default-jre-headless
 need dot graphviz
 need git git
 need strace strace # the fault tests
+need sqlite3 sqlite3
 python3 -c "import venv, ensurepip" 2>/dev/null || missing="$missing python3-venv"
 [ -n "$(ls /usr/share/fonts/truetype/dejavu 2>/dev/null)" ] || missing="$missing fonts-dejavu-core fontconfig"
 [ -n "$(ls /usr/share/fonts/truetype/liberation* 2>/dev/null)" ] || missing="$missing fonts-liberation"

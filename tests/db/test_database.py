@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from clx.db.database import Database, state_directory
 from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
@@ -389,6 +391,19 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, table: st
     connection.close()
 
 
+def test_a_write_outlasts_a_lock_that_is_longer_than_one_wait(tmp_path: Path) -> None:
+    """One wait of ``busy_timeout`` is not the end: somebody else may have been quicker, several times."""
+    with Queue.open(tmp_path / "jobs.db", busy_timeout=1) as queue, Queue.open(tmp_path / "jobs.db") as other:
+        lock = other.database.connection()
+        lock.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor() as threads:
+            enqueued = threads.submit(queue.enqueue, NewJob("t"))
+            with pytest.raises(TimeoutError):
+                enqueued.result(1.7)
+            lock.execute("COMMIT")
+            assert queue.get(enqueued.result(60)) is not None
+
+
 def test_a_backup_gets_through_beside_a_busy_writer(tmp_path: Path) -> None:
     """Copied page by page it would begin anew with every commit of others."""
     with Queue.open(tmp_path / "jobs.db") as queue:
@@ -485,6 +500,21 @@ def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch: 
 
     monkeypatch.setattr(os, "kill", none_there)
     assert is_gone(other)
+
+
+def test_who_has_the_pid_of_a_dead_worker_is_another_process(tmp_path: Path) -> None:
+    """Pids are given anew: a worker does not live because somebody else has its number now."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        job_id = queue.enqueue(NewJob("t"))
+        before, started_at = process_identity().rsplit("/", 1)
+        of_the_dead = f"{before}/{int(started_at) - 1}"
+        worker = WorkerTable(queue.database).register(
+            type="t", pool="", mode="direct", host="h", pid=os.getpid(), identity=of_the_dead, version="1"
+        )
+        queue.claim(["t"], worker=worker)
+
+        assert [row.id for row in strike_off_gone(queue.database)] == [worker]
+        assert queue.runs(job_id)[0]["cause"] == {"kind": "gone"}
 
 
 @pytest.mark.parametrize("how", ["wait", "claim"])

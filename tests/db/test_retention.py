@@ -47,6 +47,23 @@ def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool
     assert (queue.get(job_id), queue.runs(job_id)) == (None, [])
 
 
+def test_with_a_job_goes_all_that_names_it(queue: Queue) -> None:
+    """Runs, needs, places in batches: nothing is left that points to a row which is gone."""
+    batch, (need,) = queue.enqueue_batch([NewJob("t")], NewJob("after"), now=0)
+    for type_ in ("t", "after"):
+        job = queue.claim([type_], now=0)[0]
+        queue.finish(job.id, job.run, now=0)
+    dependent = queue.enqueue(NewJob("t", needs=[need]), now=0)
+    queue.finish(queue.claim(["t"], now=0)[0].id, 1, now=0)
+    assert queue.needs(dependent)
+
+    assert prune(queue.database, Policy(), now=_YEAR).jobs == 3
+
+    count = "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM dependencies), (SELECT count(*) FROM batch_jobs)"
+    assert queue.database.read(count) == [(0, 0, 0)]
+    assert BatchTable(queue.database).get(batch) is None
+
+
 def test_cancelled_jobs_go_with_the_failed_ones(queue: Queue) -> None:
     job_id = queue.enqueue(NewJob("t"), now=0)
     queue.cancel([job_id], now=0)

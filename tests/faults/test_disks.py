@@ -102,6 +102,34 @@ def test_a_backup_that_does_not_fit_says_so_and_leaves_nothing(tmp_path: Path) -
     ]  # fmt: skip
 
 
+_KILLED_BACKUP = """
+import resource, signal
+from pathlib import Path
+from clx.db.backup import backup
+queue = Queue.open(path)
+queue.enqueue(NewJob("t", {"text": "x" * 4_000_000}))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # where a file grows beyond the limit the kernel kills
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+backup(queue.database, Path(path).with_name("copy.db"))
+"""
+
+
+def test_a_backup_that_is_killed_in_the_middle_leaves_nothing_under_its_name(
+    tmp_path: Path, script: Script, judge: Callable[[Path], str]
+) -> None:
+    """Half a copy must not pass for a backup; the next one is made in its place."""
+    from clx.db.backup import backup
+
+    assert script(_KILLED_BACKUP).returncode == -signal.SIGXFSZ
+
+    copy = tmp_path / "copy.db"
+    assert not copy.exists()
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        assert backup(queue.database, copy) > 4_000_000
+    assert judge(copy) == ""
+    assert {file.name for file in tmp_path.glob("*copy.db*")} == {"copy.db"}
+
+
 _SYNCED = """
 queue = Queue.open(path, journal_mode="delete")
 for n in range(5):

@@ -133,6 +133,25 @@ def test_a_closed_batch_calls_nobody(queue: Queue, end: str) -> None:
         assert len(queue.claim(["after"])) == 1
 
 
+@pytest.mark.parametrize("end", ["called back", "closed", "abandoned"])
+def test_a_batch_ends_once(queue: Queue, end: str) -> None:
+    """Who ends it after somebody else, a build after its last job or a sweep after the build, changes nothing."""
+    batches = BatchTable(queue.database)
+    if end == "called back":
+        batch, ids = queue.enqueue_batch([NewJob("t")], NewJob("after"), now=1)
+        queue.cancel(ids, now=5)
+    else:
+        batch = _open(batches)
+        batches.close(batch, abandoned=end == "abandoned", now=5)
+    before = batches.get(batch)
+    assert before is not None
+    assert (before.state, before.finished_at) == ("abandoned" if end == "abandoned" else "done", 5)
+
+    batches.close(batch, abandoned=end != "abandoned", now=900)
+
+    assert batches.get(batch) == before
+
+
 def test_jobs_that_join_a_batch_later_are_waited_for_too(queue: Queue) -> None:
     batch, ids = queue.enqueue_batch([NewJob("t")], NewJob("after"))
     (late,) = queue.enqueue_many([NewJob("u")], batch=batch)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from clx.db.jobs import NewJob, Queue, Success
+from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.workers import WorkerTable
 from clx.errors import LostWorkerError
 
@@ -154,6 +156,26 @@ def test_jobs_that_could_harm_their_neighbours_are_held_alone(queue: Queue) -> N
     assert take() == ["killer"]
     assert take() == ["once"]
     assert take() == ["0", "1", "2", "3"]
+
+
+_DEATHS: dict[str, Callable[[Queue, Job], list[int]]] = {
+    "killed": lambda queue, job: queue.rescue_worker(job.worker_id or 0, {"kind": "signal", "signal": 9}),
+    "silent": lambda queue, job: queue.rescue(now=10**14),
+}
+
+
+@pytest.mark.parametrize("death", _DEATHS)
+def test_a_job_taken_from_a_worker_is_held_beside_no_other_wherever_it_stands(queue: Queue, death: str) -> None:
+    taken = queue.enqueue(NewJob("t", {"name": "taken"}, priority=4))
+    _DEATHS[death](queue, queue.claim(["t"])[0])
+    queue.enqueue(NewJob("t", {"name": "first"}, priority=5))
+    queue.enqueue(NewJob("t", {"name": "second"}, priority=3))
+
+    def take() -> list[str]:
+        return [job.payload["name"] for job in queue.settle((), ["t"], 10, harmless=True).claimed]
+
+    assert [take(), take()] == [["first", "second"], ["taken"]]
+    assert queue.runs(taken)[0]["outcome"] == "rescued"
 
 
 def test_a_job_that_could_harm_its_neighbours_is_left_for_a_claim_of_its_own(queue: Queue) -> None:

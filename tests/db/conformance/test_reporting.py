@@ -184,6 +184,24 @@ def test_backoff_doubles_with_jitter_when_nobody_says_how_long(queue: Queue) -> 
         assert 0.5 * mean <= wait <= 1.5 * mean
 
 
+def test_backoff_ends_at_five_minutes_and_keeps_its_jitter(queue: Queue) -> None:
+    """However often it failed, a job is not put off for days, and many do not come back in the same moment."""
+    queue.enqueue(NewJob("t", max_runs=100), now=0)
+    now, waits = 0, []
+    for _ in range(60):
+        job = _claim(queue, now)
+        queue.fail(job.id, job.run, {"message": "again"}, retry=True, now=now)
+        found = queue.get(job.id)
+        assert found is not None
+        waits.append(found.not_before - now)
+        now = found.not_before
+
+    late = waits[15:]
+    assert max(late) == 300_000
+    assert min(late) >= 150_000
+    assert len(set(late)) > 1
+
+
 def test_released_runs_do_not_count(queue: Queue) -> None:
     queue.enqueue(NewJob("t", max_runs=1), now=1)
     for _ in range(5):
@@ -207,6 +225,42 @@ def test_progress_is_kept_while_the_job_runs(queue: Queue) -> None:
     found = queue.get(job.id)
     assert found is not None
     assert (found.progress, found.lease_until) == ({"done": 3}, 160)
+
+
+_BACK: dict[str, Callable[[Queue, Job], Any]] = {
+    "failed": lambda queue, job: queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=60),
+    "released": lambda queue, job: queue.release(job.id, job.run, now=60),
+    "silent": lambda queue, job: queue.rescue(now=1000),
+    "retried": lambda queue, job: (queue.fail(job.id, job.run, {"message": "no"}, now=60), queue.retry([job.id])),
+}
+
+
+@pytest.mark.parametrize("back", _BACK)
+def test_a_job_that_waits_again_has_made_no_progress(queue: Queue, back: str) -> None:
+    """What the run before told is none of the next one's."""
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+    queue.heartbeat(job.id, job.run, lease=100, progress={"done": 3}, now=50)
+
+    _BACK[back](queue, job)
+
+    found = queue.get(job.id)
+    assert found is not None
+    assert (found.state, found.progress) == ("queued", None)
+    again = queue.claim(["t"])[0]
+    assert (again.run, again.progress) == (2, None)
+
+
+def test_a_cancelled_job_that_is_retried_is_wanted(queue: Queue) -> None:
+    queue.enqueue(NewJob("t"), now=1)
+    job = _claim(queue)
+    queue.cancel([job.id], now=20)
+    queue.end_cancelled(job.id, job.run, now=21)
+
+    assert queue.retry([job.id], now=30) == [job.id]
+
+    again = _claim(queue, 40)
+    assert queue.heartbeat(again.id, again.run, lease=100, now=50) == "go on"
 
 
 def test_a_heartbeat_says_that_the_worker_lives(queue: Queue) -> None:
@@ -277,6 +331,23 @@ def test_retrying_gives_all_runs_back(queue: Queue, end: str) -> None:
     for expected in ("queued", "failed"):
         job = _claim(queue)
         assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0) == expected
+
+
+@pytest.mark.parametrize("kills", [1, 3])
+def test_what_killed_its_workers_is_as_new_when_it_is_retried(queue: Queue, kills: int) -> None:
+    """Claimed in its usual place, beside others, and not held to be a killer after one kill more."""
+    killer = queue.enqueue(NewJob("t", max_runs=kills, priority=5), now=1)
+    for _ in range(kills):
+        job = _claim(queue)
+        queue.rescue_worker(job.worker_id or 0, {"kind": "signal", "signal": 9}, now=20)
+    assert _state(queue, killer) == "failed"
+    other = queue.enqueue(NewJob("t"), now=21)
+
+    assert queue.retry([killer], now=30) == [killer]
+
+    claimed = queue.settle((), ["t"], 10, harmless=True, now=40).claimed
+    # one of a single run is held alone by right
+    assert [(job.id, job.kills) for job in claimed] == [(killer, 0), (other, 0)][: 1 if kills == 1 else 2]
 
 
 def test_the_result_of_a_keyed_job_is_kept_for_whoever_asks_the_same(queue: Queue) -> None:
