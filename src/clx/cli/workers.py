@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
+from clx.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,7 +248,7 @@ def _print_output(table: Any, worker_id: int) -> None:
     path = table.database.state_dir / "logs" / Path(name).name if name else None
     said = ""
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
-        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path is not None else ""
+        said = read_regular(path).decode("utf-8", "replace").rstrip() if path is not None else ""
     if said:
         click.echo(f"Output of its process ({path}):")
         click.echo(said)
@@ -261,7 +262,7 @@ def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[di
         time.sleep(_LOOK)
     if not path.exists():
         return
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         stream.seek(seen)
         over, gives_up_at = False, float("inf")
         while not over and time.monotonic() < gives_up_at:

@@ -18,6 +18,7 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.errors import ConversionError, CourseError
+from clx.regular import read_regular
 from clx.workers.notebook.deck import deck_language, is_deck, linked_files
 
 MAX_DECK = 20 << 20
@@ -140,14 +141,14 @@ class Closures:
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
         html = (True, False)
-        texts = [(self._files.root / path).read_bytes() for path in (deck, *self._all_templates(deck))]
+        texts = [read_regular(self._files.root / path) for path in (deck, *self._all_templates(deck))]
         if any(word in text for text in texts for word in _VARIANT_WORDS):
             return [html, (False, True), (False, False)]
         return [html]
 
     def _all_templates(self, deck: str) -> list[str]:
         """Templates a deck could load: only looked at for whether they tell formats apart."""
-        if b"j2" not in (self._files.root / deck).read_bytes():
+        if b"j2" not in read_regular(self._files.root / deck):
             return []
         folder = self._files.root / "templates"
         return self._files.tree("templates") if folder.is_dir() else []
@@ -165,7 +166,7 @@ class Closures:
         """
         names = {"macros.j2"}
         for path in reads:
-            names |= set(_names_in_statements((self._files.root / path).read_text("utf-8", "replace")))
+            names |= set(_names_in_statements(read_regular(self._files.root / path).decode("utf-8", "replace")))
         folder = deck.rpartition("/")[0]
         candidates = {place for name in names for place in (f"{folder}/{name}", f"templates/{name}")}
         return [path for path in candidates if ".." not in path and path not in reads]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from clx.db.ledger import FileFacts
 from clx.errors import CourseError
+from clx.regular import NotRegularError, not_regular, open_regular
 
 JUNK_DIRECTORIES = frozenset(
     {
@@ -67,6 +69,8 @@ class SourceFiles:
             return None
         except OSError as error:
             raise unreadable(path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise unreadable(path, not_regular(found.st_mode))
         known = self.known.get(path)
         if known is not None and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino):
             digest = known.digest
@@ -77,7 +81,7 @@ class SourceFiles:
 
     def _hash(self, path: str, found: os.stat_result) -> str:
         try:
-            with open(self._prefix + path, "rb") as stream:  # noqa: PTH123
+            with open_regular(self._prefix + path) as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(path, error) from error
@@ -156,7 +160,8 @@ def check_name(path: str) -> None:
 
 def unreadable(path: str, error: OSError) -> CourseError:
     """Our error for a source the system will not let us read."""
-    return CourseError(f"{path}: cannot be read: {error.strerror}.", "Check its permissions.")
+    step = "Remove it." if isinstance(error, NotRegularError) else "Check its permissions."
+    return CourseError(f"{path}: cannot be read: {error.strerror}.", step)
 
 
 def is_junk(name: str) -> bool:

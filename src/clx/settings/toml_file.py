@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from clx.errors import SettingsError
+from clx.regular import open_regular
 
 SIZE_LIMIT = 1_000_000
 """Bytes; a settings file beyond this is a mistake (some other file under that name)."""
@@ -47,7 +48,7 @@ def read_toml(path: Path) -> TomlFile:
         SettingsError: missing, unreadable, not UTF-8, too large or not TOML; with the line where one is known.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(SIZE_LIMIT + 1)
     except IsADirectoryError:
         raise SettingsError(f"{path}: is a directory, not a settings file", "Remove it or rename it.") from None

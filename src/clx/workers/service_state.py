@@ -18,6 +18,7 @@ import msgspec
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
+from clx.regular import read_regular
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.kept import Wanted
 from clx.workers.kinds import KINDS
@@ -48,7 +49,7 @@ class ServiceState(msgspec.Struct):
 def read_state(state_dir: Path) -> ServiceState | None:
     """What the file says; None when there is none, or it is damaged and so of no use."""
     try:
-        return msgspec.json.decode((state_dir / STATE_FILE).read_bytes(), type=ServiceState)
+        return msgspec.json.decode(read_regular(state_dir / STATE_FILE), type=ServiceState)
     except (OSError, msgspec.DecodeError):
         return None
 

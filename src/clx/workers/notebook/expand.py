@@ -18,6 +18,7 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
+from clx.regular import read_regular
 from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language
 from clx.workers.notebook.sandbox import (
     EXPANSION_LIMIT,
@@ -133,7 +134,7 @@ class _DeckTemplate:
 
 def _read(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
     try:

@@ -14,6 +14,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from clx.regular import read_regular
 from clx.workers.notebook.trace import mark_lines
 
 EXPANSION_LIMIT = 20_000_000
@@ -157,7 +158,7 @@ class CourseLoader(BaseLoader):
             if path.is_file():
                 label = path.relative_to(self._root).as_posix()
                 self.loaded[label] = None
-                return label, path.read_text(encoding="utf-8-sig")
+                return label, read_regular(path).decode("utf-8-sig")
         path = BUILTIN_TEMPLATES / name
         if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
             return f"CLX's {name}", path.read_text(encoding="utf-8")

@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from clx.regular import open_regular
+
 _NAMED = re.compile(
     r"""
       ^\s*!include(?:_many|_once|sub)?\s+(?P<include>[^\s<][^\r\n]*)
@@ -84,7 +86,7 @@ def _inside(candidate: Path, top: Path) -> Path | None:
 
 def _read(file: Path) -> str:
     try:
-        with file.open("rb") as source:
+        with open_regular(file) as source:
             return source.read(_TEXT_LIMIT).decode("utf-8", "replace")
     except OSError:
         return ""
