@@ -50,7 +50,7 @@ class Shown(Display):
         for failure in report.failures:
             self._tell(failure)
         for path in report.kept:
-            self.warning(f"{path} is no longer made, but was changed by somebody else and stays.")
+            self.warning(f"{path} is no longer made, but is not there as CLX wrote it, and stays.")
         self.line(summary(report))
         if report.targets:
             self.line(f"Output: {report.output}")
