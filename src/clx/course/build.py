@@ -6,7 +6,7 @@ import gc
 import os
 import time
 from collections.abc import Collection, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
+from clx.workers.notebook.reader import DeckReader
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
 
@@ -137,10 +138,10 @@ class Build:
         root = str(self._root)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {})
         settings = self.resolved.settings
-        planner = Planner(
-            self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
-        )
-        plan = planner.plan()
+        known, tools = ledger.sources(root) if ledger else {}, Fingerprints(self.resolved)
+        with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
+            planner = Planner(self._layout, topics, files, settings, tools, known, reader)
+            plan = planner.plan()
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
             missing, outdated = self._compare(plan, ledger, publisher)

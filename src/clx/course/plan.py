@@ -24,6 +24,7 @@ from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.settings.schema import Settings
 from clx.workers.notebook.deck import deck_language, is_deck
+from clx.workers.notebook.reader import DeckReader
 
 DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
 """Extension of a diagram source → job type."""
@@ -129,6 +130,7 @@ class Planner:
         settings: options that results depend on.
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
+        reader: reads decks.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class Planner:
         settings: Settings,
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
+        reader: DeckReader,
     ) -> None:
         self._layout = layout
         self._spec = layout.spec
@@ -147,7 +150,7 @@ class Planner:
         self._settings = settings
         self._tools: dict[str, bytes] = {}
         self._tool_facts = tools
-        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"])
+        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"], reader)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, Copy] = {}

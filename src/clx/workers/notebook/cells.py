@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
+from clx.workers.notebook.header import check_header
+from clx.workers.notebook.limits import LimitError
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
     CellKind,
@@ -214,8 +216,11 @@ def _bare(line: str, comment: str) -> str:
 def _read_markdown(text: str) -> list[Cell]:
     import jupytext
 
+    check_header(text)
     try:
         notebook = jupytext.reads(text, fmt="md")
+    except (LimitError, MemoryError):
+        raise
     except Exception as error:  # its YAML header can break jupytext in many ways
         fact = f"jupytext cannot read the Markdown deck: {' '.join(str(error).split())[:200]}"
         raise ConversionError(fact, "Look at the YAML block at the top of the deck.") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -15,6 +16,7 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from clx.regular import read_regular
+from clx.workers.notebook.limits import LimitError, lift_memory
 from clx.workers.notebook.trace import mark_lines
 
 EXPANSION_LIMIT = 20_000_000
@@ -28,12 +30,17 @@ _POWER_BITS = 10_000
 BUILTIN_TEMPLATES = Path(__file__).with_name("assets")
 
 
-class ExpansionLimitError(Exception):
+class ExpansionLimitError(LimitError):
     """The templates of a deck produce more than any deck can need."""
 
 
 class _BoundedGenerator(CodeGenerator):
-    """Charges every turn of a loop for the text in its body."""
+    """Charges every turn of a loop for the text in its body, and leaves all evaluation to the expansion."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
         cost = _LOOP_COST + sum(len(data.data) for data in node.find_all(nodes.TemplateData))
@@ -70,6 +77,7 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
             loader=loader,
             finalize=self._charge_text,
             auto_reload=False,
+            optimized=False,  # what is evaluated while compiling has no line
         )
         self.globals.update(variables)
         self._on_header = on_header
@@ -97,6 +105,12 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(value, str):
             self.charge(len(value))
         return value
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """As Jinja has it; saying in which line memory ran out takes some."""
+        if isinstance(sys.exc_info()[1], MemoryError):
+            lift_memory()
+        super().handle_exception(source)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         # The odd names are Jinja's: macros may have parameters called "self" or "context".
