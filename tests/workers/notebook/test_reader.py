@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +89,8 @@ def _aliases(levels: int) -> str:
         ("---\na: &a [*a]\n---\n\n# Hi\n", "*a contains itself", 2),
         ("---\na: &a {b: *a}\n---\n\n# Hi\n", "*a contains itself", 2),
         ("---\na: " + "[" * 5000 + "]" * 5000 + "\n---\n\n# Hi\n", "nested more than", 2),
+        ("---\nb:\n  a: 1" + ":1" * 50_000 + "\n---\n\n# Hi\n", "more than 1000 digits", 3),
+        ("---\na: 0x" + "f" * 50_000 + "\n---\n\n# Hi\n", "more than 1000 digits", 2),
         ("---\n" + "- " * 5000 + "1\n---\n\n# Hi\n", "nested more than", 2),
     ],
 )
@@ -143,3 +147,58 @@ def test_memory_is_as_it_was_behind_a_deck(course: Course) -> None:
     assert caught.value.line == 3
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert Path("/proc/self/statm").exists()
+
+
+LONG = 300_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# %%\nx = '" + "a" * LONG + "'\n",
+        "# %%\nx = '" + "a.-" * (LONG // 3) + "'\n",
+        "# %% [markdown]\n# " + "<img " * (LONG // 5),
+        "# %% [markdown]\n# " + "<img src= " * (LONG // 10),
+        "# %% [markdown]\n# " + "<img src=' " * (LONG // 11),
+        "# %% [markdown]\n# " + "](<" * (LONG // 3),
+        "# %% [markdown]\n#" + " " * LONG + "x\n",
+        "# %% [markdown]\n" + "# ```a\n" * (LONG // 7),
+        "# %% [markdown]\n# ```a\n" * (LONG // 24),
+        "# %% [markdown]\n# " + "`" * LONG + "\n# x\n# " + "`" * (LONG - 9),
+        "# %% " + "a" * LONG + "\n1\n",
+        "# %% " + "".join(f"a{number}={{ " for number in range(LONG // 9)) + "\n1\n",
+        "# %%\n1\n" + "\n" * LONG + "import x\n",
+    ],
+    ids=lambda text: ascii(text[:40]),
+)
+def test_long_texts_are_read_in_linear_time(course: Course, reader: DeckReader, text: str) -> None:
+    """Each would take minutes at least if its time grew with the square of its length; a reader gives up before."""
+    read(reader, course, text)
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ("clx.workers.notebook.deck:relinked", "<img " * (LONG // 5)),
+        ("clx.workers.notebook.deck:relinked", "`" * LONG),
+        ("clx.workers.notebook.deck:relinked", "".join("`" * length + " " for length in range(1, 770))),
+        ("clx.workers.notebook.deck:relinked", "`a` [x](b) " * (LONG // 11)),
+        ("clx.workers.notebook.markup:Markup.html", "<div>\n" + "<img " * (LONG // 5)),
+        ("clx.workers.notebook.markup:Markup.html", "# a\n\n" * 20_000),
+        ("clx.workers.plantuml.blocks:split_blocks", "@startuml\n" + "\n" * LONG + "a\n@enduml\n"),
+        ("clx.workers.plantuml.blocks:split_blocks", "@startuml\n" + "/' " * (LONG // 3) + "\na\n@enduml\n"),
+        ("clx.workers.plantuml.includes:includes", "\n" * LONG),
+        ("clx.workers.notebook.ansi:ansi_html", "\x1b[" + "1;" * (LONG * 3) + "mx"),
+    ],
+    ids=lambda value: ascii(value[:40]),
+)
+def test_long_texts_are_converted_in_linear_time(function: str, text: str) -> None:
+    module, _, name = function.partition(":")
+    program = f"""if True:
+        import sys
+        from {module} import {name.partition(".")[0]}
+        text = sys.stdin.read()
+        {{"relinked": lambda: relinked(text, {{"a": "b"}}), "Markup.html": lambda: Markup().html(text, doc="x")}}.get(
+            "{name}", lambda: {name}(text))()
+    """
+    subprocess.run([sys.executable, "-c", program], input=text, text=True, check=True, timeout=100)

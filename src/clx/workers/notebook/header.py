@@ -10,6 +10,9 @@ ALIAS_LIMIT = 10_000
 """Values that the block may have once its aliases are written out; real blocks have twenty."""
 DEPTH_LIMIT = 50
 """Levels of nesting."""
+DIGIT_LIMIT = 1_000
+"""Digits of a number: a library would work on a long one for minutes (``1:1:1:…`` counts to sixty)."""
+_DIGITS = "0123456789abcdefABCDEFxXoO_:.+-"
 _RULES = ("---", "...")
 _STEP = "Write the values out where they are needed."
 
@@ -20,7 +23,8 @@ def check_header(text: str) -> None:
     What is no YAML is left to the library to tell.
 
     Raises:
-        ConversionError: its aliases repeat too much or contain themselves, or it is nested too deeply; with the line.
+        ConversionError: its aliases repeat too much or contain themselves, it is nested too deeply, or it has a
+            number without end; with the line.
     """
     first, _, rest = text.partition("\n")
     if first.rstrip() != "---":
@@ -63,6 +67,8 @@ class _Sizes:
                 self._named[name] = self._all - before
         elif isinstance(event, yaml.NodeEvent):
             if isinstance(event, yaml.ScalarEvent):
+                if event.implicit[0] and len(event.value) > DIGIT_LIMIT and not event.value.strip(_DIGITS):
+                    raise _refused(event, f"a number has more than {DIGIT_LIMIT} digits")
                 self._named[event.anchor or ""] = 1
             else:
                 self._open.append((event.anchor, self._all))

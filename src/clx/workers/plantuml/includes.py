@@ -14,10 +14,10 @@ from clx.regular import open_regular
 
 _NAMED = re.compile(
     r"""
-      ^\s*!include(?:_many|_once|sub)?\s+(?P<include>[^\s<][^\r\n]*)
-    | ^\s*!import\s+(?P<archive>\S+)
-    | ^\s*!theme\s+(?P<theme>[\w-]+)\s+from\s+(?P<folder>[^<\s]\S*)
-    | ^\s*sprite\s+\$?\w+\s+(?P<sprite>[^\s\[{<]+\.\w+)
+      ^[ \t]*!include(?:_many|_once|sub)?\s+(?P<include>[^\s<][^\r\n]*)
+    | ^[ \t]*!import\s+(?P<archive>\S+)
+    | ^[ \t]*!theme\s+(?P<theme>[\w-]+)\s+from\s+(?P<folder>[^<\s]\S*)
+    | ^[ \t]*sprite\s+\$?\w+\s+(?P<sprite>[^\s\[{<]+\.\w+)
     | <img:(?P<picture>[^>{]+)
     | %load_json\(\s*["'](?P<json>[^"']+)["']
     """,
