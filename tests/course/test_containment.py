@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course, clx
+from tests.course.courses import HEADER, SPEC, Course, clx, tree
 
 SLICE = ("--format", "code", "--kind", "completed", "--language", "en")
 FOLDER = "En/My Course/Slides/Python/Completed"
@@ -153,3 +153,80 @@ def test_a_template_that_is_no_file_is_not_read(course: Course) -> None:
     (course.root / "templates").mkdir()
     os.mkfifo(course.root / "templates/mine.j2")
     assert "there is no template 'mine.j2'" in course.build(*SLICE, code=2).stderr
+
+
+@pytest.fixture
+def outside(course: Course, tmp_path: Path) -> Path:
+    """A course whose module, topics and directory groups are partly links to a directory outside of it."""
+    outside = Course(tmp_path / "outside")
+    outside.write("topic_400_d.py", HEADER % ("Außen", "Outside"))
+    for name in ("topic/slides_b.py", "module/topic_300_c/slides_c.py"):
+        outside.write(name, HEADER % ("Außen", "Outside") + "# j2 from 'mine.j2' import m\n\n# %%\n{{ m() }}\n")
+    for name in ("topic/mine.j2", "module/topic_300_c/mine.j2"):
+        outside.write(name, "{% macro m() %}1{% endmacro %}")
+    for name in ("topic/b.txt", "module/topic_300_c/c.txt", "group/g.txt", "group/sub/s.txt"):
+        outside.write(name, "OUTSIDE")
+    course.deck("a")
+    (course.root / "slides/module_1/topic_200_b").symlink_to(outside.root / "topic")
+    (course.root / "slides/module_1/topic_400_d.py").symlink_to(outside.root / "topic_400_d.py")
+    (course.root / "slides/module_2").symlink_to(outside.root / "module")
+    (course.root / "div").mkdir()
+    (course.root / "div/g").symlink_to(outside.root / "group")
+    (course.root / "slides/module_1/topic_100_a/link.txt").symlink_to(outside.root / "group/g.txt")
+    groups = "dir_groups:\n  - {name: G, path: div/g}\n  - {name: H, path: div}\n"
+    groups += "  - {name: I, path: div, subdirs: [g]}\n"
+    course.write("course.yaml", SPEC % "      - a\n      - b\n      - c\n      - d" + groups)
+    return outside.root
+
+
+def test_links_to_outside_are_left_out_with_a_warning_each(course: Course, outside: Path) -> None:
+    done = course.build(*SLICE)
+    assert {Path(name).name for name in tree(course.output)} == {"01 a en.py"}
+    for link in ("module_1/topic_200_b", "module_2", "module_1/topic_400_d.py", "module_1/topic_100_a/link.txt"):
+        assert f"slides/{link} is a link to outside the course" in done.stderr
+    assert "div/g is a link to outside the course" in done.stderr
+
+
+def test_a_course_whose_slides_are_outside_has_none(course: Course, outside: Path) -> None:
+    (course.root / "slides").rename(outside / "slides")
+    (course.root / "slides").symlink_to(outside / "slides")
+    done = course.build(*SLICE)
+    assert "slides is a link to outside the course" in done.stderr
+    assert tree(course.output) == {}
+
+
+def test_a_user_may_share_modules_by_link(course: Course, outside: Path) -> None:
+    done = clx("build", str(course.root / "course.yaml"), *SLICE, CLX_COURSE__SHARED_MODULES=str(outside))
+    assert done.returncode == 0, done.stderr
+    assert {Path(name).name for name in tree(course.output)} == {
+        *(
+            "01 a en.py",
+            "02 Outside.py",
+            "03 Outside.py",
+            "04 Outside.py",
+            "b.txt",
+            "c.txt",
+            "g.txt",
+            "s.txt",
+            "link.txt",
+        ),
+        *("mine.j2",),
+    }
+    assert "outside the course" not in done.stderr
+
+
+def test_a_project_cannot_say_so_itself(course: Course, outside: Path) -> None:
+    course.write(".clx/config.toml", f'[course]\nshared_modules = "{outside}"\n')
+    done = course.build(*SLICE, code=2)
+    assert "config.toml:2: course.shared_modules cannot be set by a project" in done.stderr
+    assert tree(course.root / "output") == {}
+
+
+def test_links_within_the_course_are_followed(course: Course) -> None:
+    course.deck("a")
+    course.write("shared/topic/slides_b.py", "# %%\n1\n")
+    (course.root / "slides/module_1/topic_200_b").symlink_to("../../shared/topic")
+    course.spec("a", "b")
+    done = course.build(*SLICE)
+    assert {Path(name).name for name in tree(course.output)} == {"01 a en.py", "02 slides_b.py"}
+    assert "Warning" not in done.stderr

@@ -133,6 +133,7 @@ class Closures:
                 self._variants(deck),
                 dict(self._spec.variables),
                 self._spec.prog_lang,
+                None if self._files.shared is None else str(self._files.shared),
             )
         )
         reads |= {path: self._digest(path) for path in found.templates}
@@ -154,7 +155,7 @@ class Closures:
         if b"j2" not in read_regular(self._files.root / deck):
             return []
         folder = self._files.root / "templates"
-        return self._files.tree("templates") if folder.is_dir() else []
+        return self._files.tree("templates") if folder.is_dir() and self._files.is_inside("templates") else []
 
     def _digest(self, path: str) -> str:
         found = self._files.digest(path)

@@ -397,6 +397,8 @@ class Planner:
         if not (self._files.root / group.path).is_dir():
             self._problem(f"{self._spec.path}: the dir_groups path {group.path} is not a directory.\nCorrect the path.")
             return
+        if not self._files.admits(group.path):
+            return
         for path, relative in self._group_files(group):
             places = []
             for number, target in enumerate(self._layout.targets):
@@ -421,6 +423,8 @@ class Planner:
     def _subdirectory(self, path: str, group: DirGroup) -> list[str]:
         if not (self._files.root / path).is_dir():
             self._problem(f"{self._spec.path}: the dir_groups directory {path} does not exist.\nCorrect subdirs.")
+            return []
+        if not self._files.admits(path):
             return []
         return self._files.tree(path) if group.recursive else self._files.listing(path)
 

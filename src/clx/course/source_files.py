@@ -40,12 +40,14 @@ class SourceFiles:
         known: what the ledger knew of files.
         learned: what it should be told.
         left_out: what was not taken, and why.
+        shared: a directory outside of the root into which links may lead.
     """
 
     root: Path
     known: Mapping[str, FileFacts]
     learned: dict[str, FileFacts] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    shared: Path | None = None
     _digests: dict[str, str | None] = field(default_factory=dict)
     _trees: dict[str, list[str]] = field(default_factory=dict)
     _prefix: str = ""
@@ -138,8 +140,22 @@ class SourceFiles:
         return True
 
     def is_inside(self, path: str) -> bool:
-        """Whether a path below the root stays there when links are followed."""
-        return os.path.realpath(self._prefix + path).startswith(os.path.realpath(self.root) + os.sep)
+        """Whether a path below the root stays there, or in the shared directory, when links are followed."""
+        return stays_inside(self._prefix + path, self.root, self.shared)
+
+    def admits(self, directory: str) -> bool:
+        """Whether a directory of the course may be read; notes that it is left out."""
+        if directory in ("", ".") or self.is_inside(directory):
+            return True
+        self.left_out.append(f"{directory} is a link to outside the course")
+        return False
+
+
+def stays_inside(path: str, root: Path, shared: Path | None) -> bool:
+    """Whether *path* lies below *root* or in *shared* once links are followed."""
+    found = os.path.realpath(path)
+    within = [os.path.realpath(folder) for folder in (root, shared) if folder is not None]
+    return any(found == folder or found.startswith(folder.rstrip(os.sep) + os.sep) for folder in within)
 
 
 def check_name(path: str) -> None:

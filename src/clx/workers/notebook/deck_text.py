@@ -26,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True):
         variants: values of ``is_html`` and ``is_notebook``.
         variables: the course's own.
         prog_lang: the course's programming language.
+        shared: a directory outside of the root into which links may lead.
     """
 
     root: str
@@ -34,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
     variants: list[tuple[bool, bool]]
     variables: dict[str, Any]
     prog_lang: str
+    shared: str | None = None
 
 
 class DeckText(msgspec.Struct, frozen=True):
@@ -72,6 +74,7 @@ def read_deck(asked: Asked) -> DeckText:
                 is_notebook=is_notebook,
                 variables=asked.variables,
                 prog_lang=asked.prog_lang,
+                shared=None if asked.shared is None else Path(asked.shared),
             )
             templates |= set(found.templates)
             if is_html:

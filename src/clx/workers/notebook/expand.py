@@ -66,6 +66,7 @@ def expand(
     is_notebook: bool,
     variables: Mapping[str, Any],
     prog_lang: str,
+    shared: Path | None = None,
 ) -> Expanded:
     """Expand a deck for one language and format.
 
@@ -77,6 +78,7 @@ def expand(
         is_notebook: true for the format ``notebook``.
         variables: the course's own variables.
         prog_lang: the course's programming language, for Markdown decks.
+        shared: a directory outside of the root into which links may lead.
 
     Raises:
         ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the
@@ -84,7 +86,7 @@ def expand(
     """
     source = _read(root / deck)
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
-    template = _template(deck, root, prog_lang, names)
+    template = _template(deck, root, prog_lang, names, shared)
     titles: list[str] = []
 
     def note_title(arguments: dict[str, Any]) -> None:
@@ -111,11 +113,13 @@ def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -
     return _template(deck, root, prog_lang, {}).line_of(_read(root / deck), code_line)
 
 
-def _template(deck: PurePosixPath, root: Path, prog_lang: str, names: dict[str, Any]) -> _DeckTemplate:
+def _template(
+    deck: PurePosixPath, root: Path, prog_lang: str, names: dict[str, Any], shared: Path | None = None
+) -> _DeckTemplate:
     comment = deck_language(deck.name, prog_lang).comment
     is_markdown = deck.suffix == MARKDOWN_EXTENSION
     names |= {"is_markdown": is_markdown, "comment_prefix": comment}
-    return _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names)
+    return _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names, shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class _DeckTemplate:
     root: Path
     prefix: str
     names: dict[str, Any]
+    shared: Path | None
 
     def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
         """The expansion of *source*, and the templates that were loaded for it."""
@@ -150,7 +155,9 @@ class _DeckTemplate:
         return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
 
     def _loader(self) -> CourseLoader:
-        return CourseLoader(self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix)
+        return CourseLoader(
+            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared
+        )
 
 
 def _read(path: Path) -> str:

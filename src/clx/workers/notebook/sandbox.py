@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
@@ -146,10 +147,12 @@ class CourseLoader(BaseLoader):
         root: the course root; nothing outside it is read.
         directories: where to look, inside *root*.
         line_prefix: as in :class:`DeckEnvironment`; part of what compiled code depends on.
+        shared: a directory outside of *root* into which links may lead.
     """
 
-    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str) -> None:
-        self._root = root.resolve()
+    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str, shared: Path | None = None) -> None:
+        self._root = root.absolute()
+        self._inside = [folder.resolve() for folder in (root, shared) if folder is not None]
         self._directories = tuple(directories)
         self._line_prefix = line_prefix
         self.loaded: dict[str, None] = {}
@@ -166,10 +169,12 @@ class CourseLoader(BaseLoader):
 
     def _find(self, name: str) -> tuple[str, str]:
         for directory in self._directories:
-            path = (directory / name).resolve()
+            path = Path(os.path.normpath(directory.absolute() / name))
             if not path.is_relative_to(self._root):
                 raise SecurityError(f"template {name!r} lies outside the course")
             if path.is_file():
+                if not any(path.resolve().is_relative_to(folder) for folder in self._inside):
+                    raise SecurityError(f"template {name!r} lies outside the course")
                 label = path.relative_to(self._root).as_posix()
                 self.loaded[label] = None
                 return label, read_regular(path).decode("utf-8-sig")
