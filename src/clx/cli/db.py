@@ -9,6 +9,7 @@ import click
 
 from clx.cli.options import Number, database_option, settings_from, verbose_option
 from clx.cli.project import database_path, open_to_change, open_to_look
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 
@@ -37,7 +38,7 @@ def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None: 
       clx db path
       sqlite3 "file:$(clx db path)?mode=ro" "SELECT state, count(*) FROM jobs GROUP BY state"
     """
-    click.echo(database_path(settings_from(context, Path.cwd()), db_path))
+    echo(database_path(settings_from(context, Path.cwd()), db_path))
 
 
 @command.command("check")
@@ -57,8 +58,8 @@ def check_(context: click.Context, db_path: Path | None, verbose: bool) -> None:
     with _opened(open_to_look, context, db_path) as database:
         problems = _problems(database)
     for problem in problems:
-        click.echo(f"Problem: {problem}", err=True)
-    click.echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
+        echo(f"Problem: {problem}", err=True)
+    echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
     context.exit(EXIT_DATABASE if problems else 0)
 
 
@@ -97,7 +98,7 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
 
     with _opened(open_to_look, context, db_path) as database:
         size = backup(database, target.absolute())
-    click.echo(f"{target}: {size / 2**20:.1f} MiB")
+    echo(f"{target}: {size / 2**20:.1f} MiB")
 
 
 @command.command("prune")
@@ -126,15 +127,15 @@ def prune_(context: click.Context, days: float | None, vacuum: bool, db_path: Pa
         done = prune_project(database, policy)
         freed = retention.vacuum(database) if vacuum else 0
     rows = done.rows
-    click.echo(
+    echo(
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
         f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )
     if rows.abandoned:
-        click.echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
+        echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
     if vacuum:
-        click.echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
+        echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
 
 
 def _opened(opener: Any, context: click.Context, db_path: Path | None) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.terminal import echo
 
 _TYPES = ("notebook", "plantuml", "drawio")
 
@@ -87,11 +88,11 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
     with closing(connect()) as client:
         rows = [_row(client, type_, resolved) for type_ in _TYPES]
     if format_ == "json":
-        click.echo(json.dumps({"images": rows}, indent=2))
+        echo(json.dumps({"images": rows}, indent=2))
         return
     for row in rows:
         state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
-        click.echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
+        echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
@@ -143,8 +144,8 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
     with _database_at(path) as found:
         _check(resolved, images, found)
     for type_, image in images.items():
-        click.echo(f"ok {type_:<9} {image}")
-    click.echo("ok containers see the database and its locks")
+        echo(f"ok {type_:<9} {image}")
+    echo("ok containers see the database and its locks")
 
 
 @contextmanager
@@ -180,4 +181,4 @@ def _check(resolved: Any, images: dict[str, str], path: Path) -> None:
     settings = with_journal_mode(resolved.settings, path, containers=True, keep=True)
     with Database.open(path, **database_options(settings)) as database:
         for text in preflight(database, images, settings.docker):
-            click.echo(f"Warning: {text}")
+            echo(f"Warning: {text}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -75,9 +77,9 @@ def list_them(
         with database:
             jobs = Queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
     if format_ == "json":
-        click.echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
+        echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
     else:
-        click.echo(_table(jobs) if jobs else "No jobs.")
+        echo(_table(jobs) if jobs else "No jobs.")
 
 
 def _look(db_path: Path | None) -> Database | None:
@@ -163,14 +165,14 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
         runs = Queue(database).runs(job_id)
     if format_ == "json":
         document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
-    click.echo(_table([job]))
+    echo(_table([job]))
     for line in told:
-        click.echo(line)
+        echo(visible_line(line))
     error = job.error or {}
     if verbose and error.get("traceback"):
-        click.echo(error["traceback"])
+        echo(error["traceback"])
 
 
 def _unknown(job_id: int) -> Exception:
@@ -200,7 +202,7 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
 
     database, ids = _chosen(db_path, job_ids, "failed" if failed else None, "--failed")
     if database is None:
-        click.echo("No jobs.")
+        echo("No jobs.")
         return
     with database:
         queue = Queue(database)
@@ -219,12 +221,12 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, ver
                 f"Job {error.job_id}, which asks the same question as one of these, was queued at this moment.",
                 "Type the same again.",
             ) from error
-    click.echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
+    echo(f"{len(queued)} job(s) queued again{_named(queued)}.")
     for id_ in ids:
         if id_ in left:
-            click.echo(left[id_])
+            echo(left[id_])
         elif id_ not in queued:
-            click.echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
+            echo(f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already.")
 
 
 def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
@@ -268,7 +270,7 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
 
     database, ids = _chosen(db_path, job_ids, "queued" if queued else None, "--queued")
     if database is None:
-        click.echo("No jobs.")
+        echo("No jobs.")
         return
     with database:
         queue = Queue(database)
@@ -276,13 +278,13 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, ve
         queue.cancel(ids)
         now = {job.id: job.state for job in queue.get_many(ids)}
     done = [job.id for job in before if job.state == "queued" and now.get(job.id) == "cancelled"]
-    click.echo(f"{len(done)} job(s) cancelled{_named(done)}.")
+    echo(f"{len(done)} job(s) cancelled{_named(done)}.")
     for job in before:
         if job.id not in done:
             # one that ran and is cancelled by now was stopped by its worker at once
             stopped = job.state == "running" and now.get(job.id) in {"running", "cancelled"}
             runs = f"runs; worker #{job.worker_id} is told to stop it"
-            click.echo(f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}.")
+            echo(f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}.")
 
 
 def _chosen(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from clx.cli.terminal import VisibleFormatter
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
 
@@ -107,4 +108,5 @@ def log_to_terminal(*, verbose: bool) -> None:
     """Show log lines of at least level INFO when *verbose*, else warnings."""
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
-    logging.basicConfig(level=terminal.level, format="%(levelname)s %(message)s", handlers=[terminal])
+    terminal.setFormatter(VisibleFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=terminal.level, handlers=[terminal])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import SECONDS, database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
     from clx.errors import DatabaseError
@@ -66,7 +67,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     if options["print_systemd"]:
         from clx.cli.systemd import systemd_unit
 
-        click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
+        echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
@@ -83,7 +84,7 @@ def start(context: click.Context, /, **options: Any) -> None:
 
 
 def _note(text: str) -> None:
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
@@ -97,21 +98,21 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
             "supervisor_replaced": started.replaced,
             "workers": [worker_document(row) for row in started.workers],
         }
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
         rows = [row for row in started.workers if (row.type, row.mode) == kind]
         new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
-        click.echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
+        echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
     for row in started.workers if verbose else ():
-        click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+        echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
     if started.replaced:
-        click.echo("Their supervisor was gone: a new one keeps them now.")
-    click.echo(f"Database: {path}")
-    click.echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
-    click.echo(f"Stop them: {stop_command(path)}")
+        echo("Their supervisor was gone: a new one keeps them now.")
+    echo(f"Database: {path}")
+    echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
+    echo(f"Stop them: {stop_command(path)}")
 
 
 def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
@@ -119,7 +120,7 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
     for each in wanted:
         there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
         if len(there) > each.count:
-            click.echo(
+            echo(
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
                 f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
                 f"--db-path {shlex.quote(str(path))}"
@@ -135,7 +136,7 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
             if alike and (row.type, row.pool) not in keys:
-                click.echo(
+                echo(
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each.need, 0.0)}. "
                     f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
                 )
@@ -196,8 +197,8 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     with database:
         stopped = stop_services(database, timeout=grace)
     for row in stopped.left:
-        click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
+        echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
+    echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
     if not stopped.workers:
         _name_others(path, db_path)
 
@@ -208,7 +209,7 @@ def _name_others(path: Path, db_path: Path | None) -> None:
     from clx.workers.service_state import stop_command
 
     for each in services_elsewhere(path, db_path):
-        click.echo(f"Services run on another database: {stop_command(each)}")
+        echo(f"Services run on another database: {stop_command(each)}")
 
 
 def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> None:
@@ -225,13 +226,13 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
-        click.echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
+        echo(f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.")
         return
     containers = [] if path.exists() else remove_of_missing(path, settings)
     if containers:
-        click.echo(f"Services stopped: {len(containers)} container(s) removed; {gone}.")
+        echo(f"Services stopped: {len(containers)} container(s) removed; {gone}.")
         return
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error
     forget_for_user(path)
-    click.echo(f"No services were running: {gone}.")
+    echo(f"No services were running: {gone}.")

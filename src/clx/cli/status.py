@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -76,9 +78,9 @@ def _print_nothing(path: Path, elsewhere: dict[str, list[str]], format_: str) ->
     if format_ == "json":
         document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
         document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": []} | elsewhere
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
     else:
-        click.echo("\n".join([f"Idle: there is no database at {path} yet.", *_elsewhere(elsewhere)]))
+        echo("\n".join([f"Idle: there is no database at {path} yet.", *_elsewhere(elsewhere)]))
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:
@@ -90,11 +92,11 @@ def _elsewhere(found: dict[str, Any]) -> list[str]:
 
 def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
     if format_ == "json":
-        click.echo(json.dumps(found, indent=None if follow else 2))
+        echo(json.dumps(found, indent=None if follow else 2))
         return
     if follow:
         click.clear()
-    click.echo(_text(found))
+    echo(_text(found))
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -121,4 +123,4 @@ def _text(found: dict[str, Any]) -> str:
         named = f" ({', '.join(filter(None, whose))})" if any(whose) else ""
         lines.append(f"Batch {batch['id']}{named}: {told}")
     lines += [f"Warning: {text}" for text in found["warnings"]] + _elsewhere(found)
-    return "\n".join(lines)
+    return "\n".join([lines[0], *map(visible_line, lines[1:])])

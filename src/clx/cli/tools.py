@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
     from clx.settings.schema import Settings
@@ -55,13 +56,13 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
             }
         )
     if format_ == "json":
-        click.echo(json.dumps({"tools": rows}, indent=2))
+        echo(json.dumps({"tools": rows}, indent=2))
         return
     for row in rows:
         where = (
             f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else f"missing: {row['install']}"
         )
-        click.echo(f"{row['name']:<12} {where}")
+        echo(f"{row['name']:<12} {where}")
 
 
 @command.command("install")
@@ -102,9 +103,9 @@ def _leaves_browser(settings: Settings) -> bool:
 
     found = locate("browser", settings)
     if found is not None and found.origin != "cache":
-        click.echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
+        echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
     elif not PINS["browser"].runs_here():
-        click.echo(f"browser is not there; for this machine type: {install_hint('browser')}")
+        echo(f"browser is not there; for this machine type: {install_hint('browser')}")
     else:
         return False
     return True
@@ -118,4 +119,4 @@ def _prepare_plantuml(settings: Settings) -> None:
     try:
         prepare(settings)
     except ClxError as error:
-        click.echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())
+        echo(f"plantuml cannot run yet: {error.fact} {error.next_step}".rstrip())

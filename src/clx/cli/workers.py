@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
 from clx.regular import open_regular, read_regular
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,11 +76,11 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
             "workers": [member_document(member) for member in members],
             "services_elsewhere": elsewhere,
         }
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
-    click.echo(_table(members) if members else f"No workers are registered in {path}.")
+    echo(_table(members) if members else f"No workers are registered in {path}.")
     for each in elsewhere:
-        click.echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
+        echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
 
 
 def _table(members: list[Member]) -> str:
@@ -134,12 +136,12 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
                 found = cleanup(database, resolved.settings, dry_run=dry_run)
     if format_ == "json":
         cleaned = [{"kind": each.kind, "name": each.name, "what": each.what} for each in found]
-        click.echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))
+        echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))
         return
     for each in found:
-        click.echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
+        echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
     if not found:
-        click.echo("Nothing to clean up.")
+        echo("Nothing to clean up.")
 
 
 @command.command("stop")
@@ -179,7 +181,7 @@ def stop_workers(worker_ids: tuple[int, ...], timeout: float | None, db_path: Pa
             ended = row.ended_at is None and stop_worker(
                 row, table, resolved.settings, grace=grace, reason="clx workers stop"
             )
-            click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+            echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
 
 
 def _unknown(worker_id: int) -> Exception:
@@ -232,13 +234,13 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
 
 def _print_entry(entry: dict[str, Any], format_: str) -> None:
     if format_ == "json":
-        click.echo(json.dumps(entry))
+        echo(json.dumps(entry))
         return
     at = datetime.fromtimestamp(entry["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    click.echo(f"{at} {entry['level'].upper():<7} {entry['message']}")
+    echo(f"{at} {entry['level'].upper():<7} {visible_line(entry['message'])}")
     for key in ("stderr", "traceback"):
         if entry.get(key):
-            click.echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
+            echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
 
 
 def _print_output(table: Any, worker_id: int) -> None:
@@ -250,8 +252,8 @@ def _print_output(table: Any, worker_id: int) -> None:
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
         said = read_regular(path).decode("utf-8", "replace").rstrip() if path is not None else ""
     if said:
-        click.echo(f"Output of its process ({path}):")
-        click.echo(said)
+        echo(f"Output of its process ({path}):")
+        echo(said)
 
 
 def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.settings.schema import Settings
+from clx.visible import visible_line
 from clx.workers.notebook.deck import deck_language, is_deck
 from clx.workers.notebook.reader import DeckReader
 
@@ -169,7 +170,7 @@ class Planner:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
             except CourseError as error:
-                self._problem(str(error))
+                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
         for group in self._spec.dir_groups:
             self._dir_group(group)
         if self._problems:
@@ -352,9 +353,8 @@ class Planner:
             closure = self.closures.diagram_closure(source, type_)
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
-                self._problem(
-                    f"{made[picture]} and {source} would both become {picture} in the output.\nRename one of them."
-                )
+                both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
+                self._problem(f"{both}\nRename one of them.")
             made[picture] = source
             places = {f"1.{format_}": self._section_places(place, picture)}
             self._job(type_, source, "", options, closure, places)
@@ -387,9 +387,9 @@ class Planner:
             return False
         if (holder[0], source) not in self._conflicts:
             self._conflicts.add((holder[0], source))
+            both = f"{holder[0]} and {source} both want the output {place.path}, with different contents."
             self._problem(
-                f"{holder[0]} and {source} both want the output {place.path}, with different contents.\n"
-                "Rename one of them, or put their topics into sections of different names."
+                f"{visible_line(both)}\nRename one of them, or put their topics into sections of different names."
             )
         return False
 

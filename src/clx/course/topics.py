@@ -15,6 +15,7 @@ from pathlib import Path
 from clx.course.source_files import stays_inside
 from clx.course.spec import CourseSpec, TopicRef
 from clx.errors import CourseError
+from clx.visible import visible_line
 from clx.workers.notebook.deck import is_deck
 
 
@@ -158,7 +159,7 @@ def resolve_topics(
             else:
                 problems.append((spec.where(number, index), _unknown(ref, known.topics)))
     if problems:
-        lines = [f"{where}: {fact}" for where, (fact, _) in problems]
+        lines = [visible_line(f"{where}: {fact}") for where, (fact, _) in problems]
         raise CourseError("\n".join(lines[:20]), problems[0][1][1])
     return found
 
