@@ -257,7 +257,7 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
     try:
         origin = resolve(Path.cwd()).origin(key)
     except SettingsError as error:
-        echo(f"{click.style('Warning: ', fg='yellow')}It is written, but not all settings are sound yet.", err=True)
+        echo("It is written, but not all settings are sound yet.", label="Warning", err=True)
         echo(str(error), err=True)
         return
     if not origin.where.startswith(str(path)):
