@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
@@ -33,11 +32,3 @@ def echo(text: object = "", *, label: str = "", err: bool = False, nl: bool = Tr
 def wants_color() -> bool | None:
     """False where ``NO_COLOR`` asks for none (no-color.org), else None: coloured on a terminal."""
     return False if os.environ.get("NO_COLOR") else None
-
-
-class VisibleFormatter(logging.Formatter):
-    """Log lines whose control characters are written out."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One entry; a traceback keeps its lines."""
-        return visible(super().format(record))
