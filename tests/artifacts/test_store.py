@@ -124,3 +124,28 @@ def test_size_counts_objects_and_bytes(store: ArtifactStore) -> None:
     store.put_bytes(b"12345")
     store.put_bytes(b"123")
     assert store.size() == (2, 8)
+
+
+@pytest.mark.parametrize("name", ["../../precious", "../precious", "/etc/passwd", "a" * 63, "A" * 64, ""])
+def test_a_name_that_is_no_digest_leads_nowhere(store: ArtifactStore, tmp_path: Path, name: str) -> None:
+    (tmp_path / "precious").write_text("precious")
+    store.put_bytes(b"x")
+    with pytest.raises(ArtifactError):
+        store.get_bytes(name)
+    with pytest.raises(ArtifactError):
+        store.copy_to(name, tmp_path / "copy")
+    assert not store.has(name)
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize("folder", ["ab", "tmp"])
+def test_pruning_follows_no_link(store: ArtifactStore, tmp_path: Path, folder: str) -> None:
+    store.put_bytes(b"x")
+    (tmp_path / "outside").mkdir()
+    precious = tmp_path / "outside" / ("c" * 62)
+    precious.write_text("precious")
+    os.utime(precious, (1, 1))
+    (store.root / folder).rmdir() if (store.root / folder).exists() else None
+    (store.root / folder).symlink_to(tmp_path / "outside")
+    store.prune([])
+    assert precious.exists()

@@ -39,6 +39,7 @@ def environment_failure(**environ: str) -> SettingsError:
         ("[worker]\n", "1: worker is not a setting", '"workers"?'),
         ("journal_mode = 'wal'", "1: journal_mode is not a setting", '"database.journal_mode"?'),
         ('"jobs.lease" = 3', "1: jobs.lease is not a setting", "jobs"),
+        ("\n[jobs]\nmax_runs = 0x" + "f" * 9999, "3: jobs.max_runs is a number that takes more than 64 bits", ""),
         ("workers = 3", "1: workers is a section, not a value", "[workers]"),
         ("[[workers]]\ncount = 1", "1: workers is a section, not a value", "[workers]"),
         ("[workers.notebook.count]\na = 1", "1: workers.notebook.count: {'a': 1} is not a whole number", ""),

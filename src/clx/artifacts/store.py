@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import IO
 
 from clx.errors import ArtifactError
+from clx.regular import open_regular, read_regular
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 _CHUNK = 1 << 20
 LINK_FROM = 64 << 20
 """Inputs of at least this many bytes are linked instead of copied, and verified again afterwards."""
@@ -44,14 +47,20 @@ class ArtifactStore:
         self._reflink = sys.platform == "linux"
 
     def path(self, digest: str) -> Path:
-        """Where the object of *digest* lies or would lie."""
+        """Where the object of *digest* lies or would lie.
+
+        Raises:
+            ArtifactError: it is no digest: a name that a row gives must not lead out of the store.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise ArtifactError(f"{digest[:80]!r} is not the name of an artifact.", "Build again to make it anew.")
         return self.root / digest[:2] / digest[2:]
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the object is there, and of *size* bytes where that is given; its bytes are not read."""
         try:
             found = os.stat(self.path(digest))  # noqa: PTH116  (hot: thousands a build)
-        except OSError:
+        except (OSError, ArtifactError):
             return False
         return size is None or found.st_size == size
 
@@ -79,9 +88,9 @@ class ArtifactStore:
         if digest is not None and self._is_stored(digest, size):
             return digest, size
         if size <= _CHUNK:
-            data = source.read_bytes()
+            data = read_regular(source)
             return self.put_bytes(data), len(data)
-        with source.open("rb") as reader, self._temporary() as (stream, temporary):
+        with open_regular(source) as reader, self._temporary() as (stream, temporary):
             found, size = _copy_hashing(reader, stream)
             if self._is_stored(found, size):
                 return found, size
@@ -221,8 +230,9 @@ class ArtifactStore:
         if not self.root.is_dir():
             return
         for folder in sorted(self.root.iterdir()):
-            if len(folder.name) == 2 and folder.is_dir():
-                yield from (folder.name + entry.name for entry in sorted(folder.iterdir()))
+            if len(folder.name) == 2 and folder.is_dir() and not folder.is_symlink():
+                names = (folder.name + entry.name for entry in sorted(folder.iterdir()))
+                yield from (name for name in names if _DIGEST.fullmatch(name))
 
     def prune(self, keep: Collection[str], *, older_than: float = UNNAMED_FOR) -> tuple[int, int]:
         """Remove objects that nobody names.
@@ -254,7 +264,7 @@ class ArtifactStore:
 
     def _remove_temporaries(self, now: float) -> None:
         folder = self.root / "tmp"
-        for entry in folder.iterdir() if folder.is_dir() else ():
+        for entry in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
             with contextlib.suppress(FileNotFoundError):
                 if now - entry.stat().st_mtime > _TEMPORARY_AGE:
                     entry.unlink()

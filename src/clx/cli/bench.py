@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from clx.cli.options import Number, verbose_option
+from clx.cli.terminal import echo
 
 
 @click.command("bench")
@@ -37,6 +38,6 @@ def command(directory: Path | None, scale: float, format_: str, verbose: bool) -
             numbers.append({**asdict(number), "ratio": number.ratio})
             if format_ == "table":
                 ratio = f"{number.ratio:.2f} × {number.bare:,.0f}" if number.ratio and number.bare else ""
-                click.echo(f"{number.name:<40} {number.value:>12,.1f} {number.unit:<7} {ratio}")
+                echo(f"{number.name:<40} {number.value:>12,.1f} {number.unit:<7} {ratio}")
     if format_ == "json":
-        click.echo(json.dumps({"bench": numbers}, indent=2))
+        echo(json.dumps({"bench": numbers}, indent=2))

@@ -11,6 +11,7 @@ import click
 from clx.cli.db import prune_
 from clx.cli.options import database_option, settings_from, verbose_option
 from clx.cli.project import open_to_look
+from clx.cli.terminal import echo
 
 
 @click.group("cache")
@@ -48,11 +49,11 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
             found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state_dir / "artifacts").size()
             found["database_bytes"] = database.path.stat().st_size
     if format_ == "json":
-        click.echo(json.dumps({"cache": found}, indent=2))
+        echo(json.dumps({"cache": found}, indent=2))
         return
-    click.echo(f"{found['results']} results")
-    click.echo(f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB")
-    click.echo(f"database {found['database_bytes'] / 2**20:.1f} MiB")
+    echo(f"{found['results']} results")
+    echo(f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB")
+    echo(f"database {found['database_bytes'] / 2**20:.1f} MiB")
 
 
 _prune = copy.copy(prune_)

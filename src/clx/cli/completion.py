@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from clx.cli.terminal import echo
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -23,4 +25,4 @@ def command(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None  # click knows all three
-    click.echo(found(cli, {}, "clx", COMPLETE).source(), nl=False)
+    echo(found(cli, {}, "clx", COMPLETE).source(), nl=False)

@@ -13,6 +13,7 @@ import click
 
 from clx.cli import completing
 from clx.cli.options import log_to_terminal, verbose_option
+from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,13 +77,13 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
     rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
     if format_ == "json":
         document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
-        click.echo(json.dumps({"settings": document}, indent=2))
+        echo(json.dumps({"settings": document}, indent=2))
         return
     cells = [(name, _written(value), where.where) for name, value, where in rows]
     if origin:
-        click.echo(print_table(("SETTING", "VALUE", "FROM"), cells))
+        echo(print_table(("SETTING", "VALUE", "FROM"), cells))
     else:
-        click.echo(print_table(("SETTING", "VALUE"), [cell[:2] for cell in cells]))
+        echo(print_table(("SETTING", "VALUE"), [cell[:2] for cell in cells]))
 
 
 def _written(value: Any) -> str:
@@ -136,9 +137,9 @@ def paths(format_: str, verbose: bool) -> None:
     rows = [(scope, path, os.path.lexists(path)) for scope, path in _files().items()]
     if format_ == "json":
         files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
-        click.echo(json.dumps({"files": files}, indent=2))
+        echo(json.dumps({"files": files}, indent=2))
         return
-    click.echo(
+    echo(
         print_table(
             ("KIND", "EXISTS", "PATH"), [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
         )
@@ -178,7 +179,7 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
     if scope == "project":
         _ignore_state(path.parent)
     write_text(path, _template())
-    click.echo(f"Wrote {path}")
+    echo(f"Wrote {path}")
 
 
 def _ignore_state(directory: Path) -> None:
@@ -263,17 +264,15 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         _ignore_state(path.parent)
     with _keeping_trust(path):
         set_value(path, key, checked)
-    click.echo(f"{key} = {_written(checked)} in {path}")
+    echo(f"{key} = {_written(checked)} in {path}")
     try:
         origin = resolve(Path.cwd()).origin(key)
     except SettingsError as error:
-        click.echo(
-            f"{click.style('Warning: ', fg='yellow')}It is written, but not all settings are sound yet.", err=True
-        )
-        click.echo(str(error), err=True)
+        echo("It is written, but not all settings are sound yet.", label="Warning", err=True)
+        echo(str(error), err=True)
         return
     if not origin.where.startswith(str(path)):
-        click.echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
+        echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
 
 
 @contextmanager
@@ -322,9 +321,9 @@ def check(format_: str, verbose: bool) -> None:
                 for worker in workers.values()
             },
         }
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     for worker in workers.values():
         image = f" from {worker.image}" if worker.mode == "docker" else ""
-        click.echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
-    click.echo("The settings are sound.")
+        echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
+    echo("The settings are sound.")

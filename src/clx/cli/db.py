@@ -11,6 +11,7 @@ import click
 
 from clx.cli.options import Number, database_option, format_option, settings_from, verbose_option
 from clx.cli.project import database_path, open_to_change, open_to_look
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None: 
       clx db path
       sqlite3 "file:$(clx db path)?mode=ro" "SELECT state, count(*) FROM jobs GROUP BY state"
     """
-    click.echo(database_path(settings_from(context, Path.cwd()), db_path))
+    echo(database_path(settings_from(context, Path.cwd()), db_path))
 
 
 @command.command("check")
@@ -63,11 +64,11 @@ def check_(context: click.Context, db_path: Path | None, format_: str, verbose: 
     with _opened(open_to_look, context, db_path) as database:
         problems = _problems(database)
     if format_ == "json":
-        click.echo(json.dumps({"database": str(database.path), "ok": not problems, "problems": problems}, indent=2))
+        echo(json.dumps({"database": str(database.path), "ok": not problems, "problems": problems}, indent=2))
     else:
         for problem in problems:
-            click.echo(f"Problem: {problem}", err=True)
-        click.echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
+            echo(f"Problem: {problem}", err=True)
+        echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
     context.exit(EXIT_DATABASE if problems else 0)
 
 
@@ -106,7 +107,7 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
 
     with _opened(open_to_look, context, db_path) as database:
         size = backup(database, target.absolute())
-    click.echo(f"{target}: {size / 2**20:.1f} MiB")
+    echo(f"{target}: {size / 2**20:.1f} MiB")
 
 
 @command.command("prune")
@@ -144,7 +145,7 @@ def prune_(
         done = prune_project(database, policy)
         freed = retention.vacuum(database) if vacuum else None
     if format_ == "json":
-        click.echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
+        echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
     else:
         _print_pruned(done, freed)
 
@@ -158,15 +159,15 @@ def _pruned_document(path: Path, done: Upkeep, freed: int | None) -> dict[str, A
 
 def _print_pruned(done: Upkeep, freed: int | None) -> None:
     rows = done.rows
-    click.echo(
+    echo(
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
         f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )
     if rows.abandoned:
-        click.echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
+        echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
     if freed is not None:
-        click.echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
+        echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
 
 
 def _opened(opener: Any, context: click.Context, db_path: Path | None) -> Any:

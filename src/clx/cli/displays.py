@@ -7,11 +7,11 @@ import sys
 import time
 from typing import Any
 
-import click
-
+from clx.cli.terminal import echo
 from clx.course.display import Display, Progress
 from clx.course.report import Failure, Report
 from clx.errors import ClxError
+from clx.visible import visible_line
 
 
 class Shown(Display):
@@ -23,7 +23,7 @@ class Shown(Display):
     def line(self, text: str) -> None:
         """One line for the user; once nobody reads them any more, the build goes on in silence."""
         try:
-            click.echo(text)
+            echo(visible_line(text))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -42,7 +42,7 @@ class Shown(Display):
 
     def warning(self, text: str) -> None:
         """A line on standard error."""
-        click.echo(click.style("Warning: ", fg="yellow") + text, err=True)
+        echo(visible_line(text), label="Warning", err=True)
 
     def finished(self, report: Report) -> None:
         """The closing summary: every failure, what to do about it, and where the outputs are."""
@@ -50,20 +50,20 @@ class Shown(Display):
         for failure in report.failures:
             self._tell(failure)
         for path in report.kept:
-            self.warning(f"{path} is no longer made, but was changed by somebody else and stays.")
+            self.warning(f"{path} is no longer made, but is not there as CLX wrote it, and stays.")
         self.line(summary(report))
         if report.targets:
             self.line(f"Output: {report.output}")
 
     def _tell(self, failure: Failure) -> None:
         error = failure.error
-        click.echo(click.style("Failed: ", fg="red", bold=True) + failure.line, err=True)
+        echo(visible_line(failure.line), label="Failed", err=True)
         if failure.kept:
-            click.echo(f"  {len(failure.kept)} output file(s) of an earlier build stay, stale.", err=True)
+            echo(f"  {len(failure.kept)} output file(s) of an earlier build stay, stale.", err=True)
         if error.get("next_step"):
-            click.echo(f"  {error['next_step']}", err=True)
+            echo(f"  {visible_line(error['next_step'])}", err=True)
         if self.verbose and error.get("traceback"):
-            click.echo(error["traceback"], err=True)
+            echo(error["traceback"], err=True)
 
 
 def summary(report: Report) -> str:

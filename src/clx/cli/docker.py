@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from clx.cli.options import format_option, verbose_option
+from clx.cli.terminal import echo
 
 _TYPES = ("notebook", "plantuml", "drawio")
 
@@ -65,7 +66,7 @@ def build_images(
         for type_ in types or _TYPES:
             asked = requirements if type_ == "notebook" else None
             recipe = Recipe(type_, default_tag(type_), wheel, base_image or DEFAULT_BASE, asked, fetch)
-            build(recipe, click.echo, force=force)
+            build(recipe, echo, force=force)
 
 
 @command.command("list")
@@ -87,11 +88,11 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
     with closing(connect()) as client:
         rows = [_row(client, type_, resolved) for type_ in _TYPES]
     if format_ == "json":
-        click.echo(json.dumps({"images": rows}, indent=2))
+        echo(json.dumps({"images": rows}, indent=2))
         return
     for row in rows:
         state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
-        click.echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
+        echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
@@ -151,13 +152,13 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
         warnings = _check(resolved, images, found)
     if format_ == "json":
         document = {"ok": True, "database": str(path), "images": images, "warnings": warnings}
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     for text in warnings:
-        click.echo(f"Warning: {text}")
+        echo(f"Warning: {text}")
     for type_, image in images.items():
-        click.echo(f"ok {type_:<9} {image}")
-    click.echo("ok containers see the database and its locks")
+        echo(f"ok {type_:<9} {image}")
+    echo("ok containers see the database and its locks")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.options import database_option, settings_from, verbose_option
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
@@ -57,13 +58,13 @@ def command(
     findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
     if format_ == "json":
-        click.echo(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        echo(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         for finding in findings:
             mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
-            click.echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
+            echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
             if not finding.ok:
-                click.echo(f"{'':18} {finding.hint}")
+                echo(f"{'':18} {finding.hint}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
 
 
@@ -101,10 +102,10 @@ def _about_database(context: click.Context, db_path: Path | None, format_: str) 
             database.close()
     ok = all(fact.ok for fact in facts)
     if format_ == "json":
-        click.echo(json.dumps({"ok": ok, "findings": [asdict(fact) for fact in facts]}, indent=2))
+        echo(json.dumps({"ok": ok, "findings": [asdict(fact) for fact in facts]}, indent=2))
     else:
         for fact in facts:
-            click.echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
+            echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
             if fact.hint:
-                click.echo(f"{'':8}{fact.hint}")
+                echo(f"{'':8}{fact.hint}")
     return EXIT_DONE if ok else EXIT_DATABASE

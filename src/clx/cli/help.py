@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from clx.cli.completing import command_names
+from clx.cli.terminal import echo
 
 
 @click.command("help")
@@ -26,4 +27,4 @@ def command(context: click.Context, words: tuple[str, ...]) -> None:
         name, found, _ = shown.command.resolve_command(shown, [word])
         assert found is not None  # else it was told
         shown = click.Context(found, info_name=name, parent=shown)
-    click.echo(shown.get_help(), color=shown.color)
+    echo(shown.get_help())

@@ -10,6 +10,8 @@ import click
 
 from clx.cli import completing
 from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -80,9 +82,9 @@ def list_them(
         with database:
             jobs = Queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
     if format_ == "json":
-        click.echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
+        echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
     else:
-        click.echo(_table(jobs) if jobs else "No jobs.")
+        echo(_table(jobs) if jobs else "No jobs.")
 
 
 def _look(db_path: Path | None) -> Database | None:
@@ -168,14 +170,14 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
         runs = Queue(database).runs(job_id)
     if format_ == "json":
         document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
-    click.echo(_table([job]))
+    echo(_table([job]))
     for line in told:
-        click.echo(line)
+        echo(visible_line(line))
     error = job.error or {}
     if verbose and error.get("traceback"):
-        click.echo(error["traceback"])
+        echo(error["traceback"])
 
 
 def _unknown(job_id: int) -> Exception:
@@ -238,9 +240,9 @@ def _print_changed(key: str, changed: list[int], left: dict[int, str], said: str
     """What was done to the jobs *changed*, and why the others were left as they are, in the order of their ids."""
     if format_ == "json":
         others = [{"id": id_, "reason": left[id_]} for id_ in sorted(left)]
-        click.echo(json.dumps({key: changed, "left": others}, indent=2))
+        echo(json.dumps({key: changed, "left": others}, indent=2))
         return
-    click.echo("\n".join([said, *(left[id_] for id_ in sorted(left))]))
+    echo("\n".join([said, *(left[id_] for id_ in sorted(left))]))
 
 
 def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from clx.cli.displays import Shown, planned_line
 from clx.course.display import Progress, TypeProgress
 from clx.course.report import Failure
+from clx.visible import visible_line
 
 
 class Live(Shown):
@@ -27,11 +28,11 @@ class Live(Shown):
 
     def line(self, text: str) -> None:
         """Above the live part."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def warning(self, text: str) -> None:
         """Above the live part, so that it does not tear it."""
-        self._console.print(Text.assemble(("Warning: ", "yellow"), text), soft_wrap=True)
+        self._console.print(Text.assemble(("Warning: ", "yellow"), visible_line(text)), soft_wrap=True)
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
         """How much there is to do."""
@@ -44,15 +45,15 @@ class Live(Shown):
 
     def job_started(self, label: str, fields: dict[str, Any]) -> None:
         """Named under the table."""
-        self._latest = label
+        self._latest = visible_line(label)
 
     def job_failed(self, failure: Failure) -> None:
         """Above the live part at once; details follow in the summary."""
-        self._console.print(Text.assemble(("Failed: ", "bold red"), failure.line), soft_wrap=True)
+        self._console.print(Text.assemble(("Failed: ", "bold red"), visible_line(failure.line)), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Above the live part."""
-        self._console.print(Text(text, style="dim"), soft_wrap=True)
+        self._console.print(Text(visible_line(text), style="dim"), soft_wrap=True)
 
     def tick(self, progress: Progress) -> None:
         """Draw the numbers."""

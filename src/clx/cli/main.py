@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from clx import __version__
+from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
 
 COMMANDS = {
@@ -149,12 +151,14 @@ def main() -> None:
         again = " Build again to go on where it stopped." if _command_of(sys.argv[1:]) == "build" else ""
         code = EXIT_INTERRUPTED if error.number == signal.SIGINT else EXIT_TERMINATED
         _print_event("Interrupted.", again.strip(), code)
-        click.echo(f"Interrupted.{again}", err=True)
+        echo(f"Interrupted.{again}", err=True)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
         _print_document(error.format_message(), _help_for(error), error.exit_code)
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue(), err=True, nl=False)
         code = error.exit_code
     except ClxError as error:
         _print_document(error.fact, error.next_step, error.exit_code)
@@ -188,7 +192,7 @@ def _run() -> Any:
         OutputError: standard output, or some file, has no space left.
     """
     try:
-        return cli(prog_name="clx", standalone_mode=False, color=_color())
+        return cli(prog_name="clx", standalone_mode=False, color=wants_color())
     except FileNotFoundError:
         if _has_directory():
             raise
@@ -204,11 +208,6 @@ def _run() -> Any:
         raise OutputError(
             f"{error.filename or 'Standard output'} cannot be written: {error.strerror}.", "Free some space, try again."
         ) from error
-
-
-def _color() -> bool | None:
-    """False where ``NO_COLOR`` asks for none (no-color.org), else None: coloured on a terminal."""
-    return False if os.environ.get("NO_COLOR") else None
 
 
 def _has_directory() -> bool:
@@ -250,7 +249,7 @@ def _print_document(fact: str, next_step: str, code: int) -> None:
 
         document = {"error": {"message": fact, "next_step": next_step}, "exit_code": code}
         with contextlib.suppress(OSError):
-            click.echo(json.dumps(document))
+            echo(json.dumps(document))
 
 
 def _print_event(fact: str, next_step: str, code: int) -> None:
@@ -260,7 +259,7 @@ def _print_event(fact: str, next_step: str, code: int) -> None:
     from clx.cli.displays import event
 
     with contextlib.suppress(OSError):
-        click.echo(event("error", exit_code=code, fact=fact, next_step=next_step))
+        echo(event("error", exit_code=code, fact=fact, next_step=next_step))
 
 
 def _help_for(error: click.ClickException) -> str:
@@ -271,7 +270,6 @@ def _help_for(error: click.ClickException) -> str:
 
 def show_error(error: ClxError) -> None:
     """The fact, then the next step."""
-    fact = click.style("Error: ", fg="red", bold=True) + error.fact
-    click.echo(fact, err=True, color=_color())
+    echo(error.fact, label="Error", err=True)
     if error.next_step:
-        click.echo(error.next_step, err=True)
+        echo(error.next_step, err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.terminal import echo
 from clx.errors import UsageError
 
 
@@ -35,6 +36,6 @@ def command(directory: Path, verbose: bool) -> None:
         raise UsageError(f"{directory} cannot be written: {error.strerror}.", "Name another directory.") from error
     if verbose:
         for path in sorted(directory.rglob("*")):
-            click.echo(str(path))
-    click.echo(f"Made a course in {directory}.")
-    click.echo(f"Type: clx build {shlex.quote(str(directory / 'course.yaml'))}")
+            echo(str(path))
+    echo(f"Made a course in {directory}.")
+    echo(f"Type: clx build {shlex.quote(str(directory / 'course.yaml'))}")

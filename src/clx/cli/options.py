@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
+from clx.visible import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,4 +115,13 @@ def log_to_terminal(*, verbose: bool) -> None:
     """Show log lines of at least level INFO when *verbose*, else warnings."""
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
-    logging.basicConfig(level=terminal.level, format="%(levelname)s %(message)s", handlers=[terminal])
+    terminal.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=terminal.level, handlers=[terminal])
+
+
+class _VisibleFormatter(logging.Formatter):
+    """Log lines whose control characters are written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One entry; a traceback keeps its lines."""
+        return visible(super().format(record))

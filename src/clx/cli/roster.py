@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clx.settings.problems import shortened
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,7 @@ def duration(seconds: float) -> str:
 
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Aligned columns, the last one as long as it is."""
+    rows = [tuple(visible_line(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
     widths[-1] = 0
     lines = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from clx.cli.options import Number, verbose_option
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, EXIT_DONE
 
 
@@ -48,16 +49,16 @@ def command(
             limit=seconds + 60,
             journal_mode=journal_mode,
         ).run()
-    click.echo(
+    echo(
         f"{outcome.jobs} jobs, {outcome.runs} runs, {outcome.kills} workers killed, {workers} at a time, "
         f"{outcome.seconds:.1f} s"
     )
-    click.echo(f"lost {outcome.lost}")
-    click.echo(f"doubled {outcome.doubled}")
+    echo(f"lost {outcome.lost}")
+    echo(f"doubled {outcome.doubled}")
     if outcome.rescues:
-        click.echo(f"rescue p50 {outcome.rescue(0.5)} ms, p99 {outcome.rescue(0.99)} ms")
+        echo(f"rescue p50 {outcome.rescue(0.5)} ms, p99 {outcome.rescue(0.99)} ms")
     for problem in outcome.problems:
-        click.echo(f"Problem: {problem}", err=True)
+        echo(f"Problem: {problem}", err=True)
     if verbose:
-        click.echo(f"rescued {len(outcome.rescues)} jobs: {sorted(outcome.rescues)} ms")
+        echo(f"rescued {len(outcome.rescues)} jobs: {sorted(outcome.rescues)} ms")
     context.exit(EXIT_DONE if outcome.ok else EXIT_DATABASE)

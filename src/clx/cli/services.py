@@ -19,6 +19,7 @@ from clx.cli.options import (
     verbose_option,
     worker_options,
 )
+from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     if options["print_systemd"]:
         from clx.cli.systemd import systemd_unit
 
-        click.echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
+        echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
@@ -97,7 +98,7 @@ def start(context: click.Context, /, **options: Any) -> None:
 
 
 def _note(text: str) -> None:
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
@@ -111,21 +112,21 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
             "supervisor_replaced": started.replaced,
             "workers": [worker_document(row) for row in started.workers],
         }
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
         rows = [row for row in started.workers if (row.type, row.mode) == kind]
         new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
-        click.echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
+        echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
     for row in started.workers if verbose else ():
-        click.echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+        echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
     if started.replaced:
-        click.echo("Their supervisor was gone: a new one keeps them now.")
-    click.echo(f"Database: {path}")
-    click.echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
-    click.echo(f"Stop them: {stop_command(path)}")
+        echo("Their supervisor was gone: a new one keeps them now.")
+    echo(f"Database: {path}")
+    echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
+    echo(f"Stop them: {stop_command(path)}")
 
 
 def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
@@ -133,7 +134,7 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
     for each in wanted:
         there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
         if len(there) > each.count:
-            click.echo(
+            echo(
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
                 f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
                 f"--db-path {shlex.quote(str(path))}"
@@ -149,7 +150,7 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
             if alike and (row.type, row.pool) not in keys:
-                click.echo(
+                echo(
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each.need, 0.0)}. "
                     f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
                 )
@@ -200,13 +201,13 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     nothing = not (ended.workers or ended.processes or ended.containers)
     elsewhere = services_elsewhere(path, db_path) if nothing else []  # perhaps those of another database were meant
     if format_ == "json":
-        click.echo(json.dumps(_stopped_document(ended, path, elsewhere), indent=2))
+        echo(json.dumps(_stopped_document(ended, path, elsewhere), indent=2))
         return
     for row in ended.left:
-        click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    click.echo(ended.said)
+        echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
+    echo(ended.said)
     for each in elsewhere:
-        click.echo(f"Services run on another database: {stop_command(each)}")
+        echo(f"Services run on another database: {stop_command(each)}")
 
 
 @dataclass(frozen=True, slots=True)

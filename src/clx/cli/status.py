@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
 from clx.errors import EXIT_JOB_FAILED, UsageError
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -92,10 +94,10 @@ def _print_nothing(path: Path, elsewhere: dict[str, list[str]], warnings: list[s
     if format_ == "json":
         document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
         document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings} | elsewhere
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
     else:
         told = [f"Warning: {text}" for text in warnings] + _elsewhere(elsewhere)
-        click.echo("\n".join([f"Idle: there is no database at {path} yet.", *told]))
+        echo("\n".join([f"Idle: there is no database at {path} yet.", *told]))
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:
@@ -107,11 +109,11 @@ def _elsewhere(found: dict[str, Any]) -> list[str]:
 
 def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
     if format_ == "json":
-        click.echo(json.dumps(found, indent=None if follow else 2))
+        echo(json.dumps(found, indent=None if follow else 2))
         return
     if follow:
         click.clear()
-    click.echo(_text(found))
+    echo(_text(found))
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -138,4 +140,4 @@ def _text(found: dict[str, Any]) -> str:
         named = f" ({', '.join(filter(None, whose))})" if any(whose) else ""
         lines.append(f"Batch {batch['id']}{named}: {told}")
     lines += [f"Warning: {text}" for text in found["warnings"]] + _elsewhere(found)
-    return "\n".join(lines)
+    return "\n".join([lines[0], *map(visible_line, lines[1:])])

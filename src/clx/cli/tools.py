@@ -10,6 +10,7 @@ import click
 
 from clx.cli import completing
 from clx.cli.options import verbose_option
+from clx.cli.terminal import echo
 from clx.workers.tools import TOOL_NAMES
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
             }
         )
     if format_ == "json":
-        click.echo(json.dumps({"tools": rows}, indent=2))
+        echo(json.dumps({"tools": rows}, indent=2))
         return
     for row in rows:
         missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
         where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
-        click.echo(f"{row['name']:<12} {where}")
+        echo(f"{row['name']:<12} {where}")
 
 
 @command.command("install")
@@ -123,7 +124,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
 
     types = needed_types(course)
     needed = tools_of(types)
-    click.echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
+    echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
     _install_all(needed, named, resolved)
     for type_ in types:
         resolved.require_trusted(type_)
@@ -146,7 +147,7 @@ def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) 
 def _install(name: str, resolved: Resolved) -> None:
     from clx.workers.tools.install import install
 
-    install(name, click.echo)
+    install(name, echo)
     if name == "plantuml":
         _prepare_plantuml(resolved)
 
@@ -158,12 +159,12 @@ def _name_missing(name: str, resolved: Resolved) -> None:
     from clx.workers.tools.finding import SETTINGS
 
     if untrusted := resolved.untrusted().get(SETTINGS.get(name, "")):
-        click.echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
+        echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
         return
     try:
         require(name, resolved.settings)
     except ToolMissingError as error:
-        click.echo(f"{error.fact} {error.next_step}")
+        echo(f"{error.fact} {error.next_step}")
 
 
 def _leaves_browser(settings: Settings) -> bool:
@@ -173,9 +174,9 @@ def _leaves_browser(settings: Settings) -> bool:
 
     found = locate("browser", settings)
     if found is not None and found.origin != "cache":
-        click.echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
+        echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
     elif not PINS["browser"].runs_here():
-        click.echo(f"browser is not there; for this machine type: {install_hint('browser')}")
+        echo(f"browser is not there; for this machine type: {install_hint('browser')}")
     else:
         return False
     return True
@@ -190,4 +191,4 @@ def _prepare_plantuml(resolved: Resolved) -> None:
         resolved.require_trusted("plantuml")
         prepare(resolved.settings)
     except ClxError as error:
-        click.echo(f"plantuml cannot run yet: {error.fact.rstrip('.')}. {error.next_step}".rstrip())
+        echo(f"plantuml cannot run yet: {error.fact.rstrip('.')}. {error.next_step}".rstrip())

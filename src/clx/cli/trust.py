@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +48,9 @@ def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> Non
     state, files = _meant(place)
     done = [*_trust_places(state, files), *_trust_programs(state)]
     for line in done:
-        click.echo(line)
+        echo(line)
     if not done:
-        click.echo(f"Nothing in {state or files[0]} has to be trusted, or it is trusted already.")
+        echo(f"Nothing in {state or files[0]} has to be trusted, or it is trusted already.")
 
 
 def _list() -> None:
@@ -57,18 +58,18 @@ def _list() -> None:
 
     trusted = read_trusted()
     for path in sorted(trusted.programs):
-        click.echo(f"programs {path}")
+        echo(f"programs {path}")
     for path in sorted(trusted.places):
-        click.echo(f"place    {path}")
+        echo(f"place    {path}")
     if not trusted.programs and not trusted.places:
-        click.echo(f"You trust nothing so far; it would be noted in {trust_file()}.")
+        echo(f"You trust nothing so far; it would be noted in {trust_file()}.")
 
 
 def _revoke(place: Path) -> None:
     from clx.settings.trust import forget_trust
 
     forgotten = forget_trust(place)
-    click.echo("\n".join(f"Not trusted any more: {path}" for path in forgotten) or f"Nothing in {place} was trusted.")
+    echo("\n".join(f"Not trusted any more: {path}" for path in forgotten) or f"Nothing in {place} was trusted.")
 
 
 def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:

@@ -14,6 +14,9 @@ import click
 
 from clx.cli import completing
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
+from clx.cli.terminal import echo
+from clx.regular import open_regular, read_regular
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,11 +77,11 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
             "workers": [member_document(member) for member in members],
             "services_elsewhere": elsewhere,
         }
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
-    click.echo(_table(members) if members else f"No workers are registered in {path}.")
+    echo(_table(members) if members else f"No workers are registered in {path}.")
     for each in elsewhere:
-        click.echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
+        echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
 
 
 def _table(members: list[Member]) -> str:
@@ -134,12 +137,12 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
                 found = cleanup(database, resolved.settings, dry_run=dry_run)
     if format_ == "json":
         cleaned = [{"kind": each.kind, "name": each.name, "what": each.what} for each in found]
-        click.echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))
+        echo(json.dumps({"dry_run": dry_run, "cleaned": cleaned}, indent=2))
         return
     for each in found:
-        click.echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
+        echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
     if not found:
-        click.echo("Nothing to clean up.")
+        echo("Nothing to clean up.")
 
 
 @command.command("stop")
@@ -193,9 +196,9 @@ def stop_workers(
             )
             stopped.append({"id": worker_id, "stopped": ended})
             if format_ == "table":
-                click.echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
+                echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
     if format_ == "json":
-        click.echo(json.dumps({"workers": stopped}, indent=2))
+        echo(json.dumps({"workers": stopped}, indent=2))
 
 
 def _unknown(worker_id: int) -> Exception:
@@ -248,13 +251,13 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
 
 def _print_entry(entry: dict[str, Any], format_: str) -> None:
     if format_ == "json":
-        click.echo(json.dumps(entry))
+        echo(json.dumps(entry))
         return
     at = datetime.fromtimestamp(entry["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    click.echo(f"{at} {entry['level'].upper():<7} {entry['message']}")
+    echo(f"{at} {entry['level'].upper():<7} {visible_line(entry['message'])}")
     for key in ("stderr", "traceback"):
         if entry.get(key):
-            click.echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
+            echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
 
 
 def _print_output(table: Any, worker_id: int) -> None:
@@ -264,10 +267,10 @@ def _print_output(table: Any, worker_id: int) -> None:
     path = table.database.state_dir / "logs" / Path(name).name if name else None
     said = ""
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
-        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path is not None else ""
+        said = read_regular(path).decode("utf-8", "replace").rstrip() if path is not None else ""
     if said:
-        click.echo(f"Output of its process ({path}):")
-        click.echo(said)
+        echo(f"Output of its process ({path}):")
+        echo(said)
 
 
 def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[dict[str, Any]]:
@@ -278,7 +281,7 @@ def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[di
         time.sleep(_LOOK)
     if not path.exists():
         return
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         stream.seek(seen)
         over, gives_up_at = False, float("inf")
         while not over and time.monotonic() < gives_up_at:

@@ -6,7 +6,7 @@ import gc
 import os
 import time
 from collections.abc import Collection, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,11 @@ from clx.db.database import Database, prepare_state_directory, state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
 from clx.db.state import require_own_state
-from clx.errors import ArtifactError, UsageError
+from clx.errors import ArtifactError, SettingsError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
+from clx.workers.notebook.reader import DeckReader
 from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
 
@@ -79,6 +80,7 @@ class Build:
         self._session = session
         self.report = Report()
         self._started = time.monotonic()
+        self._left_out: list[str] = []
         self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
 
@@ -96,7 +98,7 @@ class Build:
         try:
             spec = load_spec(self.options.spec)
             self._locate(spec)
-            topics = resolve_topics(spec, self._root)
+            topics = resolve_topics(spec, self._root, shared=self._shared, warn=self._left_out.append)
             Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
             database = self._open_existing()
             return self._run(topics, database)
@@ -108,6 +110,7 @@ class Build:
 
     def _locate(self, spec: CourseSpec) -> None:
         self._root = find_course_root(self.options.spec)
+        self._shared = _shared_modules(self.resolved)
         # real paths, so that one place spelled in two ways is still one place
         self._output = Path(os.path.realpath(self.options.output or self._root / "output"))
         check_name(str(self._root))
@@ -138,16 +141,16 @@ class Build:
     def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
-        files = SourceFiles(self._root, ledger.files(root) if ledger else {})
+        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared)
         settings = self.resolved.settings
-        planner = Planner(
-            self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
-        )
-        plan = planner.plan()
+        known, tools = ledger.sources(root) if ledger else {}, Fingerprints(self.resolved)
+        with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
+            planner = Planner(self._layout, topics, files, settings, tools, known, reader)
+            plan = planner.plan()
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
             missing, outdated = self._compare(plan, ledger, publisher)
-            self._warn(plan.warnings)
+            self._warn([*self._left_out, *plan.warnings])
             self._count(plan, missing)
             reasons = Reasons(root, ledger)
             self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
@@ -341,6 +344,22 @@ class Build:
         more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
         kept = f"replaced, and kept in {publisher.kept_in}"
         self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
+
+
+def _shared_modules(resolved: Resolved) -> Path | None:
+    """The directory outside of a course into which its links may lead.
+
+    Raises:
+        SettingsError: the project itself says so: whoever made the links could have written it.
+    """
+    key = "course.shared_modules"
+    origin = resolved.origin(key)
+    if origin.kind == "project":
+        raise SettingsError(
+            f"{origin}: {key} cannot be set by a project.",
+            f"Remove it there; if you trust what is there, type: clx config set --user {key} DIR",
+        )
+    return resolved.path(key)
 
 
 class _Borrowed:

@@ -7,7 +7,7 @@ deck is remembered, so that an unchanged deck is not expanded again just to lear
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,13 +18,13 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.errors import ConversionError, CourseError
-from clx.workers.notebook.deck import deck_language, is_deck, linked_files
+from clx.regular import read_regular
+from clx.workers.notebook.deck import is_deck
+from clx.workers.notebook.reader import DeckReader
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
 _SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
-_MENTION = re.compile(r"[\w.\-]+\.(?:pu|puml|plantuml|drawio|py|cpp|cs|java|ts|rs|c|md)\b")
-_IMPORT = re.compile(r"^\s*(?:from|import)\s+((?:slides|topic)_\w+)", re.MULTILINE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
@@ -56,14 +56,27 @@ class DeckFacts(msgspec.Struct, frozen=True):
 class Closures:
     """Finds closures for one course.
 
+    Args:
+        spec: the course.
+        files: its files.
+        known: facts about sources from earlier builds.
+        tools: the fingerprint of the notebook converter.
+        reader: reads decks.
+
     Attributes:
         learned: facts about sources that the ledger should be told.
     """
 
     def __init__(
-        self, spec: CourseSpec, files: SourceFiles, known: Mapping[str, Any], tools: Mapping[str, str]
+        self,
+        spec: CourseSpec,
+        files: SourceFiles,
+        known: Mapping[str, Any],
+        tools: Mapping[str, str],
+        reader: DeckReader,
     ) -> None:
         self._spec = spec
+        self._reader = reader
         self._files = files
         self._known = known
         self.learned: dict[str, Any] = {}
@@ -109,48 +122,40 @@ class Closures:
         return facts
 
     def _expand(self, deck: str) -> DeckFacts:
-        from clx.workers.notebook.cells import cells_of
-        from clx.workers.notebook.expand import expand
+        from clx.workers.notebook.deck_text import Asked
 
-        titles, links, mentions = {}, dict[str, None](), set[str]()
         reads = {deck: self._digest(deck)}
-        for language in self._spec.languages:
-            for is_html, is_notebook in self._variants(deck):
-                found = expand(
-                    PurePosixPath(deck),
-                    self._files.root,
-                    lang=language,
-                    is_html=is_html,
-                    is_notebook=is_notebook,
-                    variables=self._spec.variables,
-                    prog_lang=self._spec.prog_lang,
-                )
-                reads |= {path: self._digest(path) for path in found.templates}
-                if is_html:
-                    cells_of(found, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md"))
-                    if found.title:
-                        titles[language] = found.title
-                links |= dict.fromkeys(linked_files(found.text))
-                mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
-        existing, missing = self._sorted_out(deck, links)
+        found = self._reader.read(
+            Asked(
+                str(self._files.root),
+                deck,
+                list(self._spec.languages),
+                self._variants(deck),
+                dict(self._spec.variables),
+                self._spec.prog_lang,
+                None if self._files.shared is None else str(self._files.shared),
+            )
+        )
+        reads |= {path: self._digest(path) for path in found.templates}
+        existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        return DeckFacts(self._signature, reads, absent, titles, existing, pictures, sorted(mentions))
+        return DeckFacts(self._signature, reads, absent, found.titles, existing, pictures, found.mentions)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
         html = (True, False)
-        texts = [(self._files.root / path).read_bytes() for path in (deck, *self._all_templates(deck))]
+        texts = [read_regular(self._files.root / path) for path in (deck, *self._all_templates(deck))]
         if any(word in text for text in texts for word in _VARIANT_WORDS):
             return [html, (False, True), (False, False)]
         return [html]
 
     def _all_templates(self, deck: str) -> list[str]:
         """Templates a deck could load: only looked at for whether they tell formats apart."""
-        if b"j2" not in (self._files.root / deck).read_bytes():
+        if b"j2" not in read_regular(self._files.root / deck):
             return []
         folder = self._files.root / "templates"
-        return self._files.tree("templates") if folder.is_dir() else []
+        return self._files.tree("templates") if folder.is_dir() and self._files.is_inside("templates") else []
 
     def _digest(self, path: str) -> str:
         found = self._files.digest(path)
@@ -165,12 +170,12 @@ class Closures:
         """
         names = {"macros.j2"}
         for path in reads:
-            names |= set(_names_in_statements((self._files.root / path).read_text("utf-8", "replace")))
+            names |= set(_names_in_statements(read_regular(self._files.root / path).decode("utf-8", "replace")))
         folder = deck.rpartition("/")[0]
         candidates = {place for name in names for place in (f"{folder}/{name}", f"templates/{name}")}
         return [path for path in candidates if ".." not in path and path not in reads]
 
-    def _sorted_out(self, deck: str, links: Mapping[str, None]) -> tuple[list[str], list[str]]:
+    def _sorted_out(self, deck: str, links: Iterable[str]) -> tuple[list[str], list[str]]:
         """The linked files that exist inside the course root, and those that do not; paths below it."""
         folder = PurePosixPath(deck).parent
         existing, missing = set(), set()

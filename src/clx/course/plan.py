@@ -23,7 +23,9 @@ from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.settings.schema import Settings
+from clx.visible import visible_line
 from clx.workers.notebook.deck import deck_language, is_deck
+from clx.workers.notebook.reader import DeckReader
 
 DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
 """Extension of a diagram source → job type."""
@@ -129,6 +131,7 @@ class Planner:
         settings: options that results depend on.
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
+        reader: reads decks.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class Planner:
         settings: Settings,
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
+        reader: DeckReader,
     ) -> None:
         self._layout = layout
         self._spec = layout.spec
@@ -147,7 +151,7 @@ class Planner:
         self._settings = settings
         self._tools: dict[str, bytes] = {}
         self._tool_facts = tools
-        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"])
+        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"], reader)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, Copy] = {}
@@ -166,7 +170,7 @@ class Planner:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
             except CourseError as error:
-                self._problem(str(error))
+                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
         for group in self._spec.dir_groups:
             self._dir_group(group)
         if self._problems:
@@ -349,9 +353,8 @@ class Planner:
             closure = self.closures.diagram_closure(source, type_)
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
-                self._problem(
-                    f"{made[picture]} and {source} would both become {picture} in the output.\nRename one of them."
-                )
+                both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
+                self._problem(f"{both}\nRename one of them.")
             made[picture] = source
             places = {f"1.{format_}": self._section_places(place, picture)}
             self._job(type_, source, "", options, closure, places)
@@ -384,15 +387,17 @@ class Planner:
             return False
         if (holder[0], source) not in self._conflicts:
             self._conflicts.add((holder[0], source))
+            both = f"{holder[0]} and {source} both want the output {place.path}, with different contents."
             self._problem(
-                f"{holder[0]} and {source} both want the output {place.path}, with different contents.\n"
-                "Rename one of them, or put their topics into sections of different names."
+                f"{visible_line(both)}\nRename one of them, or put their topics into sections of different names."
             )
         return False
 
     def _dir_group(self, group: DirGroup) -> None:
         if not (self._files.root / group.path).is_dir():
             self._problem(f"{self._spec.path}: the dir_groups path {group.path} is not a directory.\nCorrect the path.")
+            return
+        if not self._files.admits(group.path):
             return
         for path, relative in self._group_files(group):
             places = []
@@ -418,6 +423,8 @@ class Planner:
     def _subdirectory(self, path: str, group: DirGroup) -> list[str]:
         if not (self._files.root / path).is_dir():
             self._problem(f"{self._spec.path}: the dir_groups directory {path} does not exist.\nCorrect subdirs.")
+            return []
+        if not self._files.admits(path):
             return []
         return self._files.tree(path) if group.recursive else self._files.listing(path)
 

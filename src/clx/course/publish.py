@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from pathlib import Path
 from clx.artifacts.store import ArtifactStore
 from clx.course.layout import Selection
 from clx.course.plan import Place
+from clx.course.removal import remove_published
 from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.errors import ArtifactError, OutputError, UsageError
+from clx.regular import NotRegularError, open_regular
 
 _TEMPORARY = ".clx-tmp"
 _NOTED_AT_ONCE = 500
@@ -187,7 +190,10 @@ class Publisher:
 
     def _make_way(self, item: Item, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
-        if not final.is_file() or self._ledger is None:
+        if self._ledger is None:
+            return
+        if not final.is_file():
+            self._move_away(item, final)
             return
         row = self.stamps[item.place.target].get(item.place.path)
         if row is not None and _is_as_written(final, row[2], row[3]):
@@ -196,10 +202,25 @@ class Publisher:
         written = self._ledger.digest_written(target, item.place.path)
         if written is not None and _has_bytes(final, written):
             return
-        kept = self.kept_in / hashlib.sha256(target.encode()).hexdigest()[:8] / item.place.path
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(final, kept)
+        shutil.copy2(final, self._kept(item))
         self.replaced.append(str(final))
+
+    def _move_away(self, item: Item, final: Path) -> None:
+        """Keep a pipe, socket or device that stands where a file is to be."""
+        try:
+            mode = final.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):
+            os.replace(final, self._kept(item))  # noqa: PTH105
+            self.replaced.append(str(final))
+
+    def _kept(self, item: Item) -> Path:
+        """Where what stood in the way of a file is kept."""
+        target = hashlib.sha256(self.targets[item.place.target].encode()).hexdigest()[:8]
+        kept = self.kept_in / target / item.place.path
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        return kept
 
     def _prepare(self, root: Path, final: Path) -> None:
         """Make the file's directory and see that it really lies in the target."""
@@ -255,13 +276,14 @@ class Publisher:
             within: the output directory; targets the course no longer has are looked for below it.
 
         Returns:
-            Paths removed, and paths kept because they were changed by somebody else.
+            Paths removed, and paths kept because they are not there as CLX wrote them.
 
         Raises:
             OutputError: a file cannot be removed.
         """
         removed: list[PublishedFile] = []
         kept: list[str] = []
+        forgotten: list[tuple[str, str]] = []
         if not self._has_unwanted(wanted, selection, within):
             return [], []
         numbers = {target: number for number, target in enumerate(self.targets)}
@@ -272,11 +294,13 @@ class Publisher:
                 is_wanted = target in numbers and (numbers[target], row.path) in wanted
                 if is_wanted or (row.source, row.task) in failed or not selection.covers(row.slice):
                     continue
-                kept += self._remove(row, whole=target not in numbers)
-                removed.append(row)
-        if removed and self._ledger is not None:
+                left = self._remove(row, gone_from=None if target in numbers else within)
+                kept += left
+                removed += [] if left else [row]
+                forgotten.append((row.target, row.path))
+        if forgotten and self._ledger is not None:
             with self._locked():
-                self._ledger.published(self._owner, [], [(row.target, row.path) for row in removed])
+                self._ledger.published(self._owner, [], forgotten)
         return [f"{row.target}/{row.path}" for row in removed], kept
 
     def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
@@ -290,24 +314,21 @@ class Publisher:
         return any(target not in known and _is_below(target, within) for target in self._ledger.targets(self._owner))
 
     @staticmethod
-    def _remove(row: PublishedFile, *, whole: bool) -> list[str]:
-        """Remove one file, and directories that are empty then; the target's own only when it goes as a *whole*.
+    def _remove(row: PublishedFile, *, gone_from: str | None) -> list[str]:
+        """Remove one file, and directories that are empty then.
+
+        Args:
+            row: the file.
+            gone_from: the output directory when its target is no longer in the course: then the target's own
+                directory goes too.
 
         Returns:
-            Its path instead when it was changed by somebody else.
+            Its path instead when it is not as CLX wrote it.
         """
-        full = Path(row.target, row.path)
-        if not _is_as_written(full, row.size, row.mtime_ns):
-            return [str(full)] if full.exists() else []
-        try:
-            full.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{full} is no longer made but cannot be removed: {error.strerror}.",
-                "Make its directory writable and build again, or remove it yourself.",
-            ) from error
-        _remove_empty(full.parent, Path(row.target).parent if whole else Path(row.target))
-        return []
+        if gone_from is None:
+            return remove_published(row, row.target)
+        depth = len(Path(os.path.relpath(row.target, gone_from)).parts)
+        return remove_published(row, os.path.dirname(gone_from), kept_folders=depth)  # noqa: PTH120
 
     # -- one publisher at a time ------------------------------------------------------------------
 
@@ -341,22 +362,21 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def _is_below(path: str, directory: str) -> bool:
+    path = os.path.normpath(path)
     return path == directory or path.startswith(directory + os.sep)
 
 
 def _has_bytes(path: Path, digest: str) -> bool:
     """Whether a file with these bytes is there already, e.g. written by a build that was killed."""
     try:
-        if path.is_symlink():
-            return False
-        with path.open("rb") as stream:
+        with open_regular(path, follow=False) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == digest
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularError):
         return False
 
 
 def _copy_checked(source: Path, target: Path, digest: str) -> None:
-    with source.open("rb") as reader, target.open("xb") as writer:
+    with open_regular(source) as reader, target.open("xb") as writer:
         shutil.copyfileobj(reader, writer, 1 << 20)
     with target.open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
@@ -369,10 +389,3 @@ def _is_as_written(path: Path, size: int, mtime_ns: int) -> bool:
     except OSError:
         return False
     return found.st_size == size and found.st_mtime_ns == mtime_ns
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    with contextlib.suppress(OSError):
-        while folder != root and folder.is_relative_to(root):
-            folder.rmdir()
-            folder = folder.parent

@@ -7,6 +7,7 @@ from typing import Any
 
 from clx.course.names import job_label
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
+from clx.visible import visible_line
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Failure:
     def line(self) -> str:
         """The failure in one line: where, in which job, what; two languages fail with the same words."""
         where = f"{self.place}, {self.task}" if self.task else self.place
-        return f"{where}: {self.error.get('message', 'failed')}"
+        return visible_line(f"{where}: {self.error.get('message', 'failed')}")
 
     @property
     def place(self) -> str:

@@ -10,6 +10,7 @@ from clx.db.database import Database
 from clx.errors import ClxError
 from clx.settings.schema import Settings
 from clx.workers.lifecycle import BuildWorkers
+from clx.workers.notebook.reader import DeckReader
 from clx.workers.platforms import database_options
 
 
@@ -28,6 +29,7 @@ class Session:
         self._database: Database | None = None
         self._workers: BuildWorkers | None = None
         self._given_up: int | None = None
+        self.reader = DeckReader()
         self.changed: Callable[[], Collection[str]] = tuple
         """The sources that have changed since the running build began, as paths below the course root."""
 
@@ -61,6 +63,7 @@ class Session:
     def close(self, *, grace: float) -> None:
         """End the workers; jobs not finished within *grace* seconds are handed back."""
         self.relieve()
+        self.reader.close()
         if self._workers is not None:
             self._workers.stop(grace=grace)
             self._workers = None

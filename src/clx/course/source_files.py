@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from clx.db.ledger import FileFacts
 from clx.errors import CourseError
+from clx.regular import NotRegularError, not_regular, open_regular
 
 JUNK_DIRECTORIES = frozenset(
     {
@@ -38,12 +40,14 @@ class SourceFiles:
         known: what the ledger knew of files.
         learned: what it should be told.
         left_out: what was not taken, and why.
+        shared: a directory outside of the root into which links may lead.
     """
 
     root: Path
     known: Mapping[str, FileFacts]
     learned: dict[str, FileFacts] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    shared: Path | None = None
     _digests: dict[str, str | None] = field(default_factory=dict)
     _trees: dict[str, list[str]] = field(default_factory=dict)
     _prefix: str = ""
@@ -67,6 +71,8 @@ class SourceFiles:
             return None
         except OSError as error:
             raise unreadable(path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise unreadable(path, not_regular(found.st_mode))
         known = self.known.get(path)
         if known is not None and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino):
             digest = known.digest
@@ -77,7 +83,7 @@ class SourceFiles:
 
     def _hash(self, path: str, found: os.stat_result) -> str:
         try:
-            with open(self._prefix + path, "rb") as stream:  # noqa: PTH123
+            with open_regular(self._prefix + path) as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(path, error) from error
@@ -134,8 +140,22 @@ class SourceFiles:
         return True
 
     def is_inside(self, path: str) -> bool:
-        """Whether a path below the root stays there when links are followed."""
-        return os.path.realpath(self._prefix + path).startswith(os.path.realpath(self.root) + os.sep)
+        """Whether a path below the root stays there, or in the shared directory, when links are followed."""
+        return stays_inside(self._prefix + path, self.root, self.shared)
+
+    def admits(self, directory: str) -> bool:
+        """Whether a directory of the course may be read; notes that it is left out."""
+        if directory in ("", ".") or self.is_inside(directory):
+            return True
+        self.left_out.append(f"{directory} is a link to outside the course")
+        return False
+
+
+def stays_inside(path: str, root: Path, shared: Path | None) -> bool:
+    """Whether *path* lies below *root* or in *shared* once links are followed."""
+    found = os.path.realpath(path)
+    within = [os.path.realpath(folder) for folder in (root, shared) if folder is not None]
+    return any(found == folder or found.startswith(folder.rstrip(os.sep) + os.sep) for folder in within)
 
 
 def check_name(path: str) -> None:
@@ -156,7 +176,8 @@ def check_name(path: str) -> None:
 
 def unreadable(path: str, error: OSError) -> CourseError:
     """Our error for a source the system will not let us read."""
-    return CourseError(f"{path}: cannot be read: {error.strerror}.", "Check its permissions.")
+    step = "Remove it." if isinstance(error, NotRegularError) else "Check its permissions."
+    return CourseError(f"{path}: cannot be read: {error.strerror}.", step)
 
 
 def is_junk(name: str) -> bool:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clx.course.source_files import stays_inside
 from clx.course.spec import CourseSpec, TopicRef
 from clx.errors import CourseError
 from clx.settings.owners import require_own
 from clx.settings.project import upwards
+from clx.visible import visible_line
 from clx.workers.notebook.deck import is_deck
 
 
@@ -71,29 +74,48 @@ def find_course_root(spec_path: Path) -> Path:
     )
 
 
-def find_topics(root: Path) -> dict[str, list[Topic]]:
-    """Every topic of a course by id, in the order of their paths.
+class _Found:
+    """Every topic of a course, by id, in the order of their paths."""
 
-    Raises:
-        CourseError: a directory may not be read.
-    """
-    found: dict[str, list[Topic]] = {}
-    for module, is_module in _listed(root / "slides"):
-        if not is_module or module.startswith("."):
-            continue
-        for name, is_directory in _listed(root / "slides" / module):
-            topic = _topic(module, name, is_directory)
-            if topic is not None:
-                found.setdefault(topic.id, []).append(topic)
-    return found
+    def __init__(self, root: Path, shared: Path | None) -> None:
+        self.topics: dict[str, list[Topic]] = {}
+        self.left_out: dict[str, list[str]] = {}
+        """By the id of a topic: links to outside the course behind which it would be."""
+        self._root = root
+        self._shared = shared
+        slides = root / "slides"
+        self._is_inside = stays_inside(str(slides), root, shared)
+        for module in _listed(slides):
+            if module.is_dir() and not module.name.startswith("."):
+                self._module(module)
+
+    def _module(self, module: os.DirEntry[str]) -> None:
+        outside = self._outside(module, f"slides/{module.name}")
+        for entry in _listed(Path(module.path), is_ours=not outside):
+            topic = _topic(module.name, entry.name, entry.is_dir())
+            if topic is None:
+                continue
+            link = outside or self._outside(entry, topic.path)
+            if link:
+                self.left_out.setdefault(topic.id, []).append(link)
+            else:
+                self.topics.setdefault(topic.id, []).append(topic)
+
+    def _outside(self, entry: os.DirEntry[str], path: str) -> str:
+        """The path of a link to outside the course; empty when it is none."""
+        if not self._is_inside:
+            return "slides"
+        return path if entry.is_symlink() and not stays_inside(entry.path, self._root, self._shared) else ""
 
 
-def _listed(folder: Path) -> list[tuple[str, bool]]:
-    """What lies in a directory, by name, and whether each is a directory itself."""
+def _listed(folder: Path, *, is_ours: bool = True) -> list[os.DirEntry[str]]:
+    """What lies in a directory, by name; nothing when it is somebody else's and cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_dir()) for entry in entries)
+            return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
+        if not is_ours:
+            return []
         raise CourseError(f"{folder} cannot be read: {error.strerror}.", "Correct its permissions.") from error
 
 
@@ -109,26 +131,40 @@ def _topic(module: str, name: str, is_directory: bool) -> Topic | None:
     return Topic(parts[2], f"slides/{module}/{name}", is_directory)
 
 
-def resolve_topics(spec: CourseSpec, root: Path) -> list[CourseTopic]:
+def resolve_topics(
+    spec: CourseSpec, root: Path, *, shared: Path | None = None, warn: Callable[[str], None] = lambda _text: None
+) -> list[CourseTopic]:
     """The topics the spec names, in order.
 
+    Args:
+        spec: the course.
+        root: its root.
+        shared: a directory outside of the root into which links may lead.
+        warn: is told of topics that are left out because they lie behind other links to outside.
+
     Raises:
-        CourseError: ids are unknown or occur in two places; all of them at once.
+        CourseError: ids are unknown or occur in two places, or a directory may not be read; all of them at once.
     """
-    known = find_topics(root)
+    known = _Found(root, shared)
     found, problems = [], []
     for number, section in enumerate(spec.sections):
         for index, ref in enumerate(section.topics):
-            named = known.get(ref.bare_id, [])
+            named = known.topics.get(ref.bare_id, [])
             candidates = [topic for topic in named if ref.directory in (None, topic.directory)]
             if len(candidates) == 1:
                 found.append(CourseTopic(number, ref, candidates[0]))
             elif candidates:
                 problems.append((spec.where(number, index), _ambiguous(ref, candidates)))
+            elif ref.bare_id in known.left_out:
+                links = ", ".join(dict.fromkeys(known.left_out[ref.bare_id]))
+                warn(
+                    f'the topic "{ref.id}" was left out: {links} is a link to outside the course. '
+                    "If you trust what is there: clx config set --user course.shared_modules DIR"
+                )
             else:
-                problems.append((spec.where(number, index), _unknown(ref, known)))
+                problems.append((spec.where(number, index), _unknown(ref, known.topics)))
     if problems:
-        lines = [f"{where}: {fact}" for where, (fact, _) in problems]
+        lines = [visible_line(f"{where}: {fact}") for where, (fact, _) in problems]
         raise CourseError("\n".join(lines[:20]), problems[0][1][1])
     return found
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from clx.errors import CourseError
+from clx.regular import open_regular
 from clx.settings.problems import shortened
 
 SIZE_LIMIT = 10_000_000
@@ -76,7 +77,7 @@ def read_source(path: Path) -> str:
         CourseError: missing, a directory, unreadable, too large or not UTF-8; each with its own words.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         raise CourseError(f"{path}: there is no such file", _candidates(path)) from None

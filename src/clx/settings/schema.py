@@ -128,6 +128,13 @@ class DockerSettings(Section, frozen=True):
     """CPU limit per container, e.g. ``1.5``."""
 
 
+class CourseSettings(Section, frozen=True):
+    """``[course]``: what a course may be made of; a project cannot say so itself."""
+
+    shared_modules: Name | None = None
+    """Directory outside of a course into which its links may lead; unset: links to outside are left out."""
+
+
 class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
@@ -146,4 +153,5 @@ class Settings(Section, frozen=True):
     drawio: DrawioSettings = DrawioSettings()
     diagrams: DiagramSettings = DiagramSettings()
     docker: DockerSettings = DockerSettings()
+    course: CourseSettings = CourseSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from clx.errors import SettingsError
+from clx.regular import open_regular
 
 SIZE_LIMIT = 1_000_000
 """Bytes; a settings file beyond this is a mistake (some other file under that name)."""
@@ -47,7 +49,7 @@ def read_toml(path: Path) -> TomlFile:
         SettingsError: missing, unreadable, not UTF-8, too large or not TOML; with the line where one is known.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(SIZE_LIMIT + 1)
     except IsADirectoryError:
         raise SettingsError(f"{path}: is a directory, not a settings file", "Remove it or rename it.") from None
@@ -56,7 +58,23 @@ def read_toml(path: Path) -> TomlFile:
     if len(content) > SIZE_LIMIT:
         raise SettingsError(f"{path}: is larger than {SIZE_LIMIT} bytes", "Is this really a settings file?")
     text = _decode(path, content)
-    return TomlFile(path, _parse(path, text), key_lines(text))
+    found = TomlFile(path, _parse(path, text), key_lines(text))
+    for key in _huge(found.values):
+        fact = f"{found.where(key)}: {'.'.join(key)} is a number that takes more than 64 bits"
+        raise SettingsError(fact, "Correct it and run again.")
+    return found
+
+
+def _huge(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Keys of numbers that are larger than TOML has them: Python could not even print some."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        yield key
+    elif isinstance(value, dict) and len(key) < DEPTH_LIMIT:
+        for name, each in value.items():
+            yield from _huge(each, (*key, name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _huge(each, key)
 
 
 def _decode(path: Path, content: bytes) -> str:

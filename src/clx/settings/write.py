@@ -16,7 +16,7 @@ import tomli_w
 from clx.errors import SettingsError
 from clx.settings.toml_file import key_lines, read_toml
 
-_HEADER = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\s-]+?)\s*\]\s*(#.*)?$")
+_HEADER = re.compile(r"^\s*\[([A-Za-z0-9_.\s-]+)\]\s*(#.*)?$")
 
 
 def set_value(path: Path, key: str, value: Any) -> None:
@@ -91,7 +91,7 @@ def _edited(text: str, parts: list[str], value: Any) -> str:
 
 def _comment_of(line: str) -> str:
     """The comment at the end of a line whose value holds no ``#``."""
-    found = re.search(r"\s+#.*$", line)
+    found = re.search(r"(?<!\s)\s+#.*$", line)
     return found[0] if found and line.count("#") == 1 else ""
 
 

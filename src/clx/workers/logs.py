@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from clx.regular import open_regular
+
 FULL = 4 << 20
 """Bytes after which the file is set aside."""
 KEPT = 3
@@ -158,7 +160,7 @@ def entries(
     path = log_path(state_dir)
     for name in (*(set_aside_name(path, number) for number in range(KEPT, 0, -1)), path):
         try:
-            with name.open("rb") as stream:
+            with open_regular(name) as stream:
                 lines = stream if end is None or name != path else io.BytesIO(stream.read(end))
                 yield from (entry for entry in matching(lines, worker) if entry["at"] >= since)
         except FileNotFoundError:

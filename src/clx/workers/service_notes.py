@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from clx.errors import UntrustedError
+from clx.regular import read_regular
 from clx.workers.service_state import state_of, supervisor_lives
 
 
@@ -44,7 +45,7 @@ def databases_with_services() -> list[Path]:
     folder = _notes()
     for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            database = Path(msgspec.json.decode(note.read_bytes(), type=dict[str, str])["database"])
+            database = Path(msgspec.json.decode(read_regular(note), type=dict[str, str])["database"])
         except (OSError, msgspec.DecodeError, KeyError):
             continue
         try:

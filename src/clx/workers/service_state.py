@@ -19,6 +19,7 @@ import msgspec
 from clx.db.database import Database, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
+from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.kept import Wanted
@@ -56,7 +57,7 @@ def read_state(state_dir: Path) -> ServiceState | None:
     if not is_own(path):
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ServiceState)
+        return msgspec.json.decode(read_regular(path), type=ServiceState)
     except (OSError, msgspec.DecodeError):
         return None
 

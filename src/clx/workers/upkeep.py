@@ -96,7 +96,7 @@ def _prune_directories(database: Database) -> int:
 
 def _older(folder: Path, pattern: str, seconds: float) -> Iterator[Path]:
     limit = time.time() - seconds
-    for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
+    for path in sorted(folder.glob(pattern)) if folder.is_dir() and not folder.is_symlink() else ():
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < limit:
                 yield path

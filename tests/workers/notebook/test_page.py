@@ -177,6 +177,29 @@ def test_formulas_are_mathml(formula: str, expected: str) -> None:
     assert expected in html
 
 
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        (r"\text{if a<b and c>d, R&D}", "<mtext>if a&lt;b and c&gt;d, R&amp;D</mtext>"),
+        (r"\text{<script>alert(1)</script>}", "<mtext>&lt;script&gt;alert(1)&lt;/script&gt;</mtext>"),
+        (r"\mbox{<img src=x onerror=alert(1)>}", "<mtext>&lt;img src=x onerror=alert(1)&gt;</mtext>"),
+        (r"\text{&lt;b&gt;}", "<mtext>&lt;b&gt;</mtext>"),
+        (r"\operatorname{<b>}", "<mo>&lt;</mo><mi>b</mi><mo>&gt;</mo>"),
+        (r"\textcolor{<b>}{c}", 'mathcolor="&lt;b&gt;"'),
+        (r"a < b \le c", "<mi>a</mi><mo>&lt;</mo><mi>b</mi><mo>≤</mo><mi>c</mi>"),
+        (r"\href{https://example.org/?a=1&b=2}{x}", 'href="https://example.org/?a=1&amp;b=2"'),
+    ],
+)
+def test_text_of_a_formula_is_text(formula: str, expected: str) -> None:
+    for html in (markdown(f"${formula}$"), out(data("text/latex", f"${formula}$"))):
+        assert expected in html.replace("\xa0", " ")
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x"])
+def test_a_formula_links_to_no_script(address: str) -> None:
+    assert "href" not in re.sub(r"<code.*?</code>", "", markdown(rf"$\href{{{address}}}{{x}}$"))
+
+
 def test_money_is_no_formula() -> None:
     assert "<math" not in markdown("It costs 5$ or 6$, not $5 and $6.")
 
@@ -257,6 +280,13 @@ def test_rich_outputs() -> None:
     assert '<pre class="result">&lt;plain&gt;</pre>' in out(data("application/vnd.unknown+json", {}))
 
 
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), "1", None])
+def test_pictures_stay_in_their_attribute_whatever_the_cell_says(size: object) -> None:
+    html = out(data("image/png", '"><script>alert(1)</script>', metadata={"image/png": {"width": size}}))
+    assert "<script>" not in html
+    assert "width" not in html
+
+
 def test_errors_that_belong_to_the_lesson() -> None:
     error = {
         "output_type": "error",
@@ -284,6 +314,7 @@ def test_errors_that_belong_to_the_lesson() -> None:
         ("a\r\nb", "a\nb"),
         ("abc\b\bd", "ad"),
         ("\x1b[38;5mx\x1b[38;2;1mx", "xx"),
+        (f"\x1b[{'9' * 5000}mx", "x"),
     ],
 )
 def test_terminal_text(text: str, expected: str) -> None:

@@ -21,6 +21,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from clx.errors import ConversionError
+from clx.regular import read_regular
 
 MAX_FILE = 20 * 1024 * 1024
 """Largest draw.io file that is read, in bytes."""
@@ -91,7 +92,7 @@ def read_document(source: Path) -> Document:
     """
     try:
         size = source.stat().st_size
-        data = source.read_bytes() if size <= MAX_FILE else b""
+        data = read_regular(source) if size <= MAX_FILE else b""
     except OSError as error:
         raise ConversionError(f"The file cannot be read: {error.strerror}.", "Look whether it is there.") from None
     if size > MAX_FILE:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from clx.errors import ClxError
+from clx.regular import read_regular
 from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
@@ -149,7 +150,7 @@ def sweep_abandoned(database: Path) -> list[str]:
         if not is_own(path):  # another user's containers are theirs to remove
             continue
         try:
-            note, written = msgspec.json.decode(path.read_bytes(), type=Note), path.stat().st_mtime
+            note, written = msgspec.json.decode(read_regular(path), type=Note), path.stat().st_mtime
         except (OSError, msgspec.DecodeError):
             continue
         if is_gone(note.owner) or _is_of_an_earlier_boot(note, written):

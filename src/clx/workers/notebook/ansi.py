@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import islice
 
 _ESCAPE = re.compile(r"\x1b(?:\[([0-9;:]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LEVELS = (0, 95, 135, 175, 215, 255)
@@ -58,13 +59,13 @@ def _runs(text: str) -> Iterator[tuple[str, _Style]]:
             yield text[position : match.start()], style
         position = match.end()
         if match[2] == "m":
-            style = _applied(style, [int(code or 0) for code in re.split("[;:]", match[1])])
+            style = _applied(style, (int(code[:4] or 0) for code in re.split("[;:]", match[1])))
     yield text[position:].replace("\x1b", ""), style
 
 
-def _applied(style: _Style, codes: list[int]) -> _Style:
-    while codes:
-        code, *codes = codes
+def _applied(style: _Style, codes: Iterable[int]) -> _Style:
+    codes = iter(codes)
+    for code in codes:
         if code == 0:
             style = _Style()
         elif code in _FLAGS:
@@ -72,7 +73,7 @@ def _applied(style: _Style, codes: list[int]) -> _Style:
         elif code in _UNFLAGS:
             style = replace(style, flags="".join(flag for flag in style.flags if flag not in _UNFLAGS[code]))
         elif code in (38, 48):
-            colour, codes = _extended(codes)
+            colour = _extended(codes)
             style = replace(style, fg=colour) if code == 38 else replace(style, bg=colour)
         elif code == 39 or 30 <= code <= 37 or 90 <= code <= 97:
             style = replace(style, fg=_named(code, 30))
@@ -88,14 +89,16 @@ def _named(code: int, base: int) -> str:
     return str(number if number < 8 else number - 52)
 
 
-def _extended(codes: list[int]) -> tuple[str, list[int]]:
-    """The colour after 38 or 48, and the codes behind it."""
-    if codes[:1] == [5] and len(codes) >= 2:
-        return _indexed(codes[1]), codes[2:]
-    if codes[:1] == [2] and len(codes) >= 4:
-        red, green, blue = (min(value, 255) for value in codes[1:4])
-        return f"#{red:02x}{green:02x}{blue:02x}", codes[4:]
-    return "", []
+def _extended(codes: Iterator[int]) -> str:
+    """The colour after 38 or 48; takes its codes away."""
+    how = next(codes, 0)
+    values = list(islice(codes, {5: 1, 2: 3}.get(how, 0)))
+    if how == 5 and values:
+        return _indexed(values[0])
+    if how == 2 and len(values) == 3:
+        red, green, blue = (min(value, 255) for value in values)
+        return f"#{red:02x}{green:02x}{blue:02x}"
+    return ""
 
 
 def _indexed(number: int) -> str:

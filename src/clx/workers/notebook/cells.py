@@ -8,6 +8,7 @@ end lines, markers are read more leniently.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
+from clx.workers.notebook.header import check_header
+from clx.workers.notebook.limits import LimitError
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
     CellKind,
@@ -102,12 +105,13 @@ def _read_percent(lines: list[str], language: ProgLang) -> list[Cell]:
     comment = language.comment
     start = _after_header(lines, comment)
     pattern = marker_pattern(comment)
+    fences = _Fences(lines, comment)
     first = pattern.match(lines[start]) if start < len(lines) else None
     cells = []
     while start < len(lines):
         marker = Marker("code") if first is None else _marker(first, start)
         body = start + (first is not None)
-        end, following = _cell_end(lines, body, marker.kind, comment, pattern)
+        end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1))
@@ -144,7 +148,7 @@ def _is_rule(line: str, comment: str) -> bool:
 
 
 def _cell_end(
-    lines: list[str], start: int, kind: CellKind, comment: str, pattern: re.Pattern[str]
+    lines: list[str], start: int, kind: CellKind, comment: str, pattern: re.Pattern[str], fences: _Fences
 ) -> tuple[int, re.Match[str] | None]:
     """Index of the next marker and its match. Strings and (in text cells) fenced blocks may hold markers."""
     quotes = Quotes(comment)
@@ -156,7 +160,7 @@ def _cell_end(
         if quoted:
             continue
         if kind != "code" and ("```" in line or "~~~" in line):
-            fence = _next_fence(lines, i, fence, comment)
+            fence = fences.behind(i, fence)
         elif fence is None and (match := _marker_match(line, pattern)):
             return i, match
     return len(lines), None
@@ -168,16 +172,38 @@ def _marker_match(line: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     return None
 
 
-def _next_fence(lines: list[str], index: int, fence: str | None, comment: str) -> str | None:
-    """The fence that is open behind a line; one that is never closed does not count."""
-    text = _bare(lines[index], comment)
-    if fence is not None:
-        return None if _closes(text, fence) else fence
-    match = _FENCE.match(text)
-    if match is None or (match[1][0] == "`" and "`" in match[2]):
-        return None
-    closed = any(_closes(_bare(line, comment), match[1]) for line in lines[index + 1 :])
-    return match[1] if closed else None
+class _Fences:
+    """Fenced blocks in the text cells of one deck."""
+
+    def __init__(self, lines: list[str], comment: str) -> None:
+        self._lines = lines
+        self._comment = comment
+
+    def behind(self, index: int, fence: str | None) -> str | None:
+        """The fence that is open behind a line; one that is never closed does not count."""
+        text = _bare(self._lines[index], self._comment)
+        if fence is not None:
+            return None if _closes(text, fence) else fence
+        match = _FENCE.match(text)
+        if match is None or (match[1][0] == "`" and "`" in match[2]):
+            return None
+        return match[1] if self._last_closing.get((match[1][0], len(match[1])), -1) > index else None
+
+    @functools.cached_property
+    def _last_closing(self) -> dict[tuple[str, int], int]:
+        """By sign and length of a fence, the last line that could close it; a longer one closes a shorter one too."""
+        found: dict[tuple[str, int], int] = {}
+        longest = {"`": 0, "~": 0}
+        for index in range(len(self._lines) - 1, -1, -1):
+            line = self._lines[index]
+            match = _FENCE.match(_bare(line, self._comment)) if "```" in line or "~~~" in line else None
+            if match is None or match[2].strip():
+                continue
+            sign = match[1][0]
+            for length in range(longest[sign] + 1, len(match[1]) + 1):
+                found[sign, length] = index
+            longest[sign] = max(longest[sign], len(match[1]))
+        return found
 
 
 def _closes(text: str, fence: str) -> bool:
@@ -214,8 +240,11 @@ def _bare(line: str, comment: str) -> str:
 def _read_markdown(text: str) -> list[Cell]:
     import jupytext
 
+    check_header(text)
     try:
         notebook = jupytext.reads(text, fmt="md")
+    except (LimitError, MemoryError):
+        raise
     except Exception as error:  # its YAML header can break jupytext in many ways
         fact = f"jupytext cannot read the Markdown deck: {' '.join(str(error).split())[:200]}"
         raise ConversionError(fact, "Look at the YAML block at the top of the deck.") from error

@@ -124,16 +124,13 @@ DECK_EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) | {MARKDOWN_EXTENSION
 
 _DECK_PREFIXES = ("slides_", "topic_")
 
-_LINKS = re.compile(
-    r"""<img\b[^>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')"""  # <img src="…">
-    r"""|\]\(\s*(?:<([^>\n]*)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*))""",  # [text](target), ![alt](<target>)
-    re.IGNORECASE,
-)
-_REFERENCES = re.compile(r"^[ \t]*(?:#|//)?[ \t]*\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
-_MARKDOWN_CODE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)",
-    re.MULTILINE | re.DOTALL,
-)
+_IMAGE = re.compile(r"<img\b(?:(?!<img\b)[^>])*", re.IGNORECASE)
+"""A tag up to its end; the pattern takes each character once, whatever is not closed."""
+_SOURCE = re.compile(r"""\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_LINK = re.compile(r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*))")
+_REFERENCE = re.compile(r"^[ \t]*(?:(?:#|//)[ \t]*)?\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_TICKS = re.compile("`+")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
@@ -169,12 +166,10 @@ def linked_files(text: str) -> list[str]:
         look like a link, so a path is a candidate: the caller keeps those that exist.
     """
     found: dict[str, None] = {}
-    for pattern in (_LINKS, _REFERENCES):
-        for match in pattern.finditer(text):
-            target = next((group for group in match.groups() if group is not None), "")
-            path = _local_path(target.strip())
-            if path:
-                found[path] = None
+    for start, end in sorted(_targets(text)):
+        path = _local_path(text[start:end].strip())
+        if path:
+            found[path] = None
     return list(found)
 
 
@@ -185,22 +180,69 @@ def relinked(text: str, pictures: Mapping[str, str]) -> str:
         text: the Markdown; code in it stays as it is.
         pictures: new paths by old ones, decoded, as :func:`linked_files` gives them.
     """
-    for pattern in (_LINKS, _REFERENCES):
-        pieces, position = [], 0
-        for start, end in _targets(text, pattern):
-            pieces += [text[position:start], _renamed(text[start:end], pictures)]
-            position = end
-        text = "".join([*pieces, text[position:]])
-    return text
+    code = _code(text)
+    pieces, position, at = [], 0, 0
+    for start, end in sorted(_targets(text)):
+        while at < len(code) and code[at][1] <= start:
+            at += 1
+        if start < position or (at < len(code) and code[at][0] < start):
+            continue
+        pieces += [text[position:start], _renamed(text[start:end], pictures)]
+        position = end
+    return "".join([*pieces, text[position:]])
 
 
-def _targets(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Where the targets of links stand, except for links in code."""
-    code = [match.span() for match in _MARKDOWN_CODE.finditer(text)]
-    for match in pattern.finditer(text):
-        group = match.lastindex
-        if group and not any(start < match.start(group) < end for start, end in code):
-            yield match.span(group)
+def _targets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the targets of links and images stand."""
+    for tag in _IMAGE.finditer(text):
+        source = _SOURCE.search(tag[0])
+        if source and source.lastindex:
+            start, end = source.span(source.lastindex)
+            yield tag.start() + start, tag.start() + end
+    for pattern in (_LINK, _REFERENCE):
+        for match in pattern.finditer(text):
+            if match.lastindex:
+                yield match.span(match.lastindex)
+
+
+def _code(text: str) -> list[tuple[int, int]]:
+    """Where code stands in Markdown, in order: fenced blocks, and spans between as many backticks."""
+    found: list[tuple[int, int]] = []
+    fence, opened, prose, position = "", 0, 0, 0
+    for line in text.split("\n"):
+        end = min(position + len(line) + 1, len(text))
+        if fence and _closes(line, fence):
+            found.append((opened, end))
+            fence, prose = "", end
+        elif not fence and (match := _FENCE.match(line)):
+            found += _spans(text, prose, position)
+            fence, opened = match[1], position
+        position = end
+    return [*found, (opened, position)] if fence else [*found, *_spans(text, prose, position)]
+
+
+def _closes(line: str, fence: str) -> bool:
+    """Whether a line ends the block that *fence* opened."""
+    bare = line.strip(" \t")
+    return line.startswith(fence, len(line) - len(line.lstrip(" "))) and not bare.strip("`~") and line[:4] != "    "
+
+
+def _spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    runs = [match.span() for match in _TICKS.finditer(text, start, end)]
+    later: dict[int, int] = {}
+    closing: list[int | None] = [None] * len(runs)
+    for number in range(len(runs) - 1, -1, -1):
+        length = runs[number][1] - runs[number][0]
+        closing[number] = later.get(length)
+        later[length] = number
+    found, number = [], 0
+    while number < len(runs):
+        closed = closing[number]
+        if closed is not None:
+            found.append((runs[number][0], runs[closed][1]))
+            number = closed
+        number += 1
+    return found
 
 
 def _renamed(target: str, pictures: Mapping[str, str]) -> str:

@@ -18,7 +18,9 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
+from clx.regular import read_regular
 from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language
+from clx.workers.notebook.limits import MEMORY_FACT, LimitError, bounded
 from clx.workers.notebook.sandbox import (
     EXPANSION_LIMIT,
     CourseLoader,
@@ -64,6 +66,7 @@ def expand(
     is_notebook: bool,
     variables: Mapping[str, Any],
     prog_lang: str,
+    shared: Path | None = None,
 ) -> Expanded:
     """Expand a deck for one language and format.
 
@@ -75,23 +78,15 @@ def expand(
         is_notebook: true for the format ``notebook``.
         variables: the course's own variables.
         prog_lang: the course's programming language, for Markdown decks.
+        shared: a directory outside of the root into which links may lead.
 
     Raises:
         ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the
             deck's.
     """
     source = _read(root / deck)
-    comment = deck_language(deck.name, prog_lang).comment
-    is_markdown = deck.suffix == MARKDOWN_EXTENSION
-    names = {
-        **variables,
-        "lang": lang,
-        "is_html": is_html,
-        "is_notebook": is_notebook,
-        "is_markdown": is_markdown,
-        "comment_prefix": comment,
-    }
-    template = _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names)
+    names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
+    template = _template(deck, root, prog_lang, names, shared)
     titles: list[str] = []
 
     def note_title(arguments: dict[str, Any]) -> None:
@@ -103,6 +98,30 @@ def expand(
     return Expanded(text, titles[0] if titles else None, templates, lambda: template.expand_marked(_read(root / deck)))
 
 
+def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
+    """The line of a deck that a line of its compiled template comes from.
+
+    Args:
+        deck: the deck's path relative to *root*.
+        root: the course root.
+        prog_lang: the course's programming language, for Markdown decks.
+        code_line: as a traceback has it that Jinja has not rewritten.
+
+    Raises:
+        ConversionError: the deck cannot be read.
+    """
+    return _template(deck, root, prog_lang, {}).line_of(_read(root / deck), code_line)
+
+
+def _template(
+    deck: PurePosixPath, root: Path, prog_lang: str, names: dict[str, Any], shared: Path | None = None
+) -> _DeckTemplate:
+    comment = deck_language(deck.name, prog_lang).comment
+    is_markdown = deck.suffix == MARKDOWN_EXTENSION
+    names |= {"is_markdown": is_markdown, "comment_prefix": comment}
+    return _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names, shared)
+
+
 @dataclass(frozen=True, slots=True)
 class _DeckTemplate:
     """A deck as the template engine sees it."""
@@ -111,13 +130,15 @@ class _DeckTemplate:
     root: Path
     prefix: str
     names: dict[str, Any]
+    shared: Path | None
 
     def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
         """The expansion of *source*, and the templates that were loaded for it."""
         label, loader = self.deck.as_posix(), self._loader()
         environment = DeckEnvironment(loader, self.prefix, self.names, on_header)
         try:
-            text = _render(template_from(environment, source, label, self.prefix))
+            with bounded(len(source)):
+                text = _render(template_from(environment, source, label, self.prefix))
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
         return text, tuple(sorted(loader.loaded))
@@ -125,15 +146,23 @@ class _DeckTemplate:
     def expand_marked(self, source: str) -> str:
         """The expansion of *source* in which its own lines carry their numbers."""
         environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
-        return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+        with bounded(len(source)):
+            return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+
+    def line_of(self, source: str, code_line: int) -> int:
+        """The line of *source* that a line of its compiled template comes from."""
+        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+        return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
 
     def _loader(self) -> CourseLoader:
-        return CourseLoader(self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix)
+        return CourseLoader(
+            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared
+        )
 
 
 def _read(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
     try:
@@ -209,7 +238,9 @@ def _explain(error: Exception) -> tuple[str, str]:
         return message, "Templates are looked up beside the deck, then in the course's templates/."
     if isinstance(error, SecurityError):
         return message, "Decks may use plain values and files of their own course."
-    if isinstance(error, ExpansionLimitError):
+    if isinstance(error, MemoryError):
+        return MEMORY_FACT, "Look for an expression that makes much of little."
+    if isinstance(error, LimitError):
         return message, "Look for a loop or a macro that repeats itself."
     if isinstance(error, RecursionError):
         return "the deck's templates call each other without end", "Look for a macro that calls itself."

@@ -28,8 +28,8 @@ KNOWN_TAGS = frozenset(
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"""(?P<key>[\w.@/-]+)\s*=\s*
-    (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{.*?\} | [^\s\[]+)""",
+    r"""(?<![\w.@/-])(?P<key>[\w.@/-]+)\s*=\s*
+    (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{[^{}]*\} | [^\s\[]+)""",
     re.VERBOSE,
 )
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}

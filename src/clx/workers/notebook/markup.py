@@ -21,7 +21,8 @@ from mdit_py_plugins.tasklists import tasklists_plugin
 from clx.workers.notebook.formulas import as_source, mathml
 from clx.workers.notebook.highlight import highlight, lexer_named
 
-_IMAGE_WITHOUT_ALT = re.compile(r"<img\b(?![^>]*\balt\s*=)", re.IGNORECASE)
+_IMAGE = re.compile(r"(<img\b)((?:(?!<img\b)[^>])*)", re.IGNORECASE)
+_ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
 _NOT_IN_SLUG = re.compile(r"[^\w\s-]")
 
 
@@ -43,7 +44,7 @@ class Markup:
     def __init__(self) -> None:
         self.headings: list[Heading] = []
         self.unread_formulas: dict[str, None] = {}
-        self._anchors: set[str] = set()
+        self._anchors: dict[str, int] = {}
         self._md = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False, "highlight": _highlight})
         self._md.enable(["table", "strikethrough"])
         self._md.use(
@@ -65,7 +66,7 @@ class Markup:
         """Forget what the last page contained."""
         self.headings = []
         self.unread_formulas = {}
-        self._anchors = set()
+        self._anchors = {}
 
     def html(self, source: str, *, doc: str, in_contents: bool = True) -> str:
         """Render one cell.
@@ -111,11 +112,12 @@ class Markup:
     def _anchor(self, text: str) -> str:
         slug = _NOT_IN_SLUG.sub("", unicodedata.normalize("NFC", text).lower()).strip()
         slug = "-".join(slug.split()) or "section"
-        anchor, number = slug, 1
+        anchor, number = slug, self._anchors.get(slug, 0)
         while anchor in self._anchors:
             number += 1
             anchor = f"{slug}-{number}"
-        self._anchors.add(anchor)
+        self._anchors[slug] = max(number, 1)
+        self._anchors.setdefault(anchor, 1)
         return anchor
 
 
@@ -137,4 +139,4 @@ def _highlight(code: str, name: str, _attributes: str) -> str:
 
 
 def _render_html(_renderer: object, tokens: Sequence[Token], index: int, *_: Any) -> str:
-    return _IMAGE_WITHOUT_ALT.sub('<img alt=""', tokens[index].content)
+    return _IMAGE.sub(lambda tag: tag[0] if _ALT.search(tag[2]) else f'<img alt=""{tag[2]}', tokens[index].content)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import isfinite
 from typing import Any
 
 from clx.workers.notebook.ansi import ansi_html
@@ -95,7 +96,7 @@ def _svg(text: str, size: str, label: str) -> str:
 
 
 def _image(mime: str, data: str, size: str, label: str) -> str:
-    return f'<img alt="{escape(label)}"{size} src="data:{mime};base64,{data}">\n'
+    return f'<img alt="{escape(label)}"{size} src="data:{mime};base64,{escape(data)}">\n'
 
 
 def _size(metadata: Mapping[str, Any], mime: str) -> str:
@@ -103,4 +104,6 @@ def _size(metadata: Mapping[str, Any], mime: str) -> str:
     own = metadata.get(mime, {})
     wanted = own if isinstance(own, Mapping) else {}
     sizes = {name: wanted.get(name) for name in ("width", "height")}
-    return "".join(f' {name}="{int(size)}"' for name, size in sizes.items() if isinstance(size, int | float))
+    return "".join(
+        f' {name}="{int(size)}"' for name, size in sizes.items() if isinstance(size, int | float) and isfinite(size)
+    )

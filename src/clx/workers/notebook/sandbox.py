@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -14,6 +16,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from clx.regular import read_regular
+from clx.workers.notebook.limits import LimitError, lift_memory
 from clx.workers.notebook.trace import mark_lines
 
 EXPANSION_LIMIT = 20_000_000
@@ -27,12 +31,17 @@ _POWER_BITS = 10_000
 BUILTIN_TEMPLATES = Path(__file__).with_name("assets")
 
 
-class ExpansionLimitError(Exception):
+class ExpansionLimitError(LimitError):
     """The templates of a deck produce more than any deck can need."""
 
 
 class _BoundedGenerator(CodeGenerator):
-    """Charges every turn of a loop for the text in its body."""
+    """Charges every turn of a loop for the text in its body, and leaves all evaluation to the expansion."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
         cost = _LOOP_COST + sum(len(data.data) for data in node.find_all(nodes.TemplateData))
@@ -69,6 +78,7 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
             loader=loader,
             finalize=self._charge_text,
             auto_reload=False,
+            optimized=False,  # what is evaluated while compiling has no line
         )
         self.globals.update(variables)
         self._on_header = on_header
@@ -96,6 +106,12 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(value, str):
             self.charge(len(value))
         return value
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """As Jinja has it; saying in which line memory ran out takes some."""
+        if isinstance(sys.exc_info()[1], MemoryError):
+            lift_memory()
+        super().handle_exception(source)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         # The odd names are Jinja's: macros may have parameters called "self" or "context".
@@ -131,10 +147,12 @@ class CourseLoader(BaseLoader):
         root: the course root; nothing outside it is read.
         directories: where to look, inside *root*.
         line_prefix: as in :class:`DeckEnvironment`; part of what compiled code depends on.
+        shared: a directory outside of *root* into which links may lead.
     """
 
-    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str) -> None:
-        self._root = root.resolve()
+    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str, shared: Path | None = None) -> None:
+        self._root = root.absolute()
+        self._inside = [folder.resolve() for folder in (root, shared) if folder is not None]
         self._directories = tuple(directories)
         self._line_prefix = line_prefix
         self.loaded: dict[str, None] = {}
@@ -151,13 +169,15 @@ class CourseLoader(BaseLoader):
 
     def _find(self, name: str) -> tuple[str, str]:
         for directory in self._directories:
-            path = (directory / name).resolve()
+            path = Path(os.path.normpath(directory.absolute() / name))
             if not path.is_relative_to(self._root):
                 raise SecurityError(f"template {name!r} lies outside the course")
             if path.is_file():
+                if not any(path.resolve().is_relative_to(folder) for folder in self._inside):
+                    raise SecurityError(f"template {name!r} lies outside the course")
                 label = path.relative_to(self._root).as_posix()
                 self.loaded[label] = None
-                return label, path.read_text(encoding="utf-8-sig")
+                return label, read_regular(path).decode("utf-8-sig")
         path = BUILTIN_TEMPLATES / name
         if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
             return f"CLX's {name}", path.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from clx.errors import ConversionError
 _LINE_END = re.compile(r"\r\n|\r|\n")
 """The line ends of Java, whose line numbers these are; ``str.splitlines`` knows more."""
 _MARKER = re.compile(r"@(start|end)([a-z_]*)")
-_COMMENTS = re.compile(r"/'.*?'/|^\s*'.*?$", re.DOTALL | re.MULTILINE)
+_COMMENT = re.compile(r"/'|^[ \t]*'[^\n]*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,20 @@ def split_blocks(text: str) -> list[Block]:
     if not blocks:
         raise ConversionError("There is no diagram in the file.", "A diagram starts with @startuml.", line=1)
     for block in blocks:
-        if not _COMMENTS.sub("", block.body).strip():
+        if not _without_comments(block.body).strip():
             raise ConversionError(f"The diagram @start{block.kind} is empty.", line=block.line)
     return blocks
+
+
+def _without_comments(body: str) -> str:
+    kept, position = [], 0
+    while found := _COMMENT.search(body, position):
+        end = body.find("'/", found.end()) + 2 if found[0] == "/'" else found.end()
+        if end < found.end():  # it is never closed, and so no comment
+            break
+        kept.append(body[position : found.start()])
+        position = end
+    return "".join([*kept, body[position:]])
 
 
 def _paired(lines: list[str]) -> list[Block]:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.regular import read_regular
 from clx.settings.schema import Settings
 from clx.workers.plantuml.blame import Job, explain
 from clx.workers.plantuml.blocks import Block, split_blocks
@@ -102,7 +103,7 @@ def read_source(inputs: Path, source: PurePosixPath) -> str:
         raise ConversionError("The file is not among the inputs of its job.")
     if path.stat().st_size > SOURCE_LIMIT:
         raise ConversionError(f"The file is larger than {SOURCE_LIMIT // 1024**2} MB.", "Split the diagram.")
-    data = path.read_bytes()
+    data = read_regular(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

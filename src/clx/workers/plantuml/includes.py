@@ -10,12 +10,14 @@ import os
 import re
 from pathlib import Path
 
+from clx.regular import open_regular
+
 _NAMED = re.compile(
     r"""
-      ^\s*!include(?:_many|_once|sub)?\s+(?P<include>[^\s<][^\r\n]*)
-    | ^\s*!import\s+(?P<archive>\S+)
-    | ^\s*!theme\s+(?P<theme>[\w-]+)\s+from\s+(?P<folder>[^<\s]\S*)
-    | ^\s*sprite\s+\$?\w+\s+(?P<sprite>[^\s\[{<]+\.\w+)
+      ^[ \t]*!include(?:_many|_once|sub)?\s+(?P<include>[^\s<][^\r\n]*)
+    | ^[ \t]*!import\s+(?P<archive>\S+)
+    | ^[ \t]*!theme\s+(?P<theme>[\w-]+)\s+from\s+(?P<folder>[^<\s]\S*)
+    | ^[ \t]*sprite\s+\$?\w+\s+(?P<sprite>[^\s\[{<]+\.\w+)
     | <img:(?P<picture>[^>{]+)
     | %load_json\(\s*["'](?P<json>[^"']+)["']
     """,
@@ -84,7 +86,7 @@ def _inside(candidate: Path, top: Path) -> Path | None:
 
 def _read(file: Path) -> str:
     try:
-        with file.open("rb") as source:
+        with open_regular(file) as source:
             return source.read(_TEXT_LIMIT).decode("utf-8", "replace")
     except OSError:
         return ""

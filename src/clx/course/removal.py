@@ -1,0 +1,92 @@
+"""Removing what CLX wrote: below one directory, by descriptor, never through a symbolic link.
+
+Where a file lies is said by a row of the job table, and what lies there now may be anything. So each directory on
+the way is opened for itself, and nothing goes that is not, byte for byte, what was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from clx.db.ledger import PublishedFile
+from clx.errors import OutputError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NOT_OURS = (errno.ELOOP, errno.ENOTDIR)
+
+
+def remove_published(row: PublishedFile, root: str, *, kept_folders: int = 0) -> list[str]:
+    """Remove a file, and directories that are empty then.
+
+    Args:
+        row: the file.
+        root: the directory above which nothing is touched; it must be one of the user's, not from the job table.
+        kept_folders: how many directories of the way from *root* stay, even when they are empty.
+
+    Returns:
+        Its path instead when something is there that CLX did not write, or that does not lie below *root*.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    full = Path(row.target, row.path)
+    parts = _parts(os.path.relpath(row.target, root), row)
+    if parts is None:
+        return [str(full)] if full.exists() else []
+    *folders, name = parts
+    try:
+        with _opened(root, folders) as descriptors:
+            if not _is_as_written(name, descriptors[-1], row):
+                return [str(full)]
+            os.unlink(name, dir_fd=descriptors[-1])
+            _remove_empty(descriptors, folders, kept_folders)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return [str(full)]
+        raise OutputError(
+            f"{full} is no longer made but cannot be removed: {error.strerror}.",
+            "Make its directory writable and build again, or remove it yourself.",
+        ) from error
+    return []
+
+
+def _parts(base: str, row: PublishedFile) -> list[str] | None:
+    """The way to the file, name by name; None when it leads anywhere but down."""
+    parts = [*(base.split("/") if base != "." else []), *row.path.split("/")]
+    return None if any(part in ("", ".", "..") or "\0" in part for part in parts) else parts
+
+
+@contextlib.contextmanager
+def _opened(root: str, folders: Sequence[str]) -> Iterator[list[int]]:
+    """Descriptors of *root* and of each directory below it on a way; a link on it is an ``OSError``."""
+    descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
+    try:
+        for name in folders:
+            descriptors.append(os.open(name, _FOLDER, dir_fd=descriptors[-1]))
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _is_as_written(name: str, folder: int, row: PublishedFile) -> bool:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
+        return False
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == row.digest
+
+
+def _remove_empty(descriptors: Sequence[int], folders: Sequence[str], kept: int) -> None:
+    with contextlib.suppress(OSError):
+        for depth in range(len(folders), kept, -1):
+            os.rmdir(folders[depth - 1], dir_fd=descriptors[depth - 1])
