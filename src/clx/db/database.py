@@ -105,7 +105,7 @@ class Database:
         self._file: File | None = None
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
-        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
+        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells", self.path)
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
