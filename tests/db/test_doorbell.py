@@ -8,9 +8,8 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -180,14 +179,6 @@ def _assert_modes(database: Path, beside: int, file: int) -> None:
     found = {stat.S_IMODE(path.stat().st_mode) for path in _sockets(bells)}
     folders = {stat.S_IMODE(path.stat().st_mode) for path in (bells, *bells.rglob("*")) if path.is_dir()}
     assert (found, folders) == ({file}, {beside})
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A directory that every user reaches and may write to; pytest closes its own again at any moment."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o777)
-        yield Path(name)
 
 
 _ANSWER = """
