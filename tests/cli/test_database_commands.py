@@ -132,7 +132,7 @@ def test_doctor_knows_the_ground_the_database_stands_on(project: Path) -> None:
     found = {fact["name"]: fact for fact in json.loads(done.stdout)["findings"]}
     assert set(found) == {
         "SQLite", "file system", "free space", "journal mode", "durability", "write-ahead log", "database", "clock",
-        "leases",
+        "leases", "waking",
     }  # fmt: skip
     assert found["journal mode"]["detail"] == "wal"
     assert found["clock"]["ok"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,11 @@ def open_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 def queue(open_queue: Callable[[], Queue]) -> Queue:
     """An empty queue."""
     return open_queue()
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that every user reaches and may write to; pytest closes its own again at any moment."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)

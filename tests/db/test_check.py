@@ -80,7 +80,6 @@ def _told(queue: Queue) -> dict[str, facts.Fact]:
     [
         ("file system", "kind", lambda _path: "nfs4"),
         ("free space", "_LITTLE", 1 << 62),
-        ("write-ahead log", "_LONG_LOG", -1),
     ],
 )
 def test_what_is_not_as_it_should_be_is_told_with_what_to_do(

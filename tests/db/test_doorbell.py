@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import select
+import shutil
+import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import skip_or_fail
 
-from clx.db import waiting
+from clx.db import doorbell, waiting
 from clx.db.clock import now_ms
-from clx.db.doorbell import Bell, Doorbell
+from clx.db.doorbell import Bell, Doorbell, for_ends_of, of_end
 from clx.db.jobs import Failure, Job, NewJob, Queue, Success
 from clx.db.transitions import ENDED, UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
+
+
+def _sockets(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_socket()]
+
+
+def _die(bell: Bell) -> None:
+    """Leave the socket as a killed process leaves it."""
+    assert bell._listener is not None
+    bell._listener.close()
 
 
 def _rings(bell: Bell) -> bool:
@@ -44,12 +62,165 @@ def test_a_long_directory_is_reached_by_a_short_name(tmp_path: Path) -> None:
 def test_bells_of_the_dead_are_removed(tmp_path: Path) -> None:
     door = Doorbell(tmp_path / "bells")
     bell = door.listen("t")
-    assert bell._listener is not None
-    bell._listener.close()  # as a killed process leaves it
-    assert len(list((tmp_path / "bells").iterdir())) == 1
+    _die(bell)
+    assert len(_sockets(tmp_path)) == 1
     door.ring("t")
     door.close()
-    assert list((tmp_path / "bells").iterdir()) == []
+    assert _sockets(tmp_path) == []
+
+
+def test_ringing_looks_only_at_those_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Doorbell(tmp_path / "bells")
+    for n in range(20):
+        _die(door.listen(f"other{n}"))
+    looked: list[str] = []
+    plain = os.listdir
+
+    def noted(path: str) -> list[str]:
+        looked.append(path)
+        return plain(path)
+
+    monkeypatch.setattr(os, "listdir", noted)
+    with door.listen("t") as bell:
+        door.ring("t", of_end(7))
+        assert _rings(bell)
+    assert looked == [str(tmp_path / "bells" / "t")]
+    door.close()
+
+
+def test_whoever_listens_sweeps_the_sockets_of_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorbell, "_LOOK_EVERY", 0)
+    door = Doorbell(tmp_path / "bells")
+    for name in ("t", "other", "a/b c", of_end(7)):
+        _die(door.listen(name))
+    note = tmp_path / "bells" / "note"
+    note.write_text("nobody's socket")
+    with door.listen("t") as mine, door.listen("alive") as alive:
+        mine.silence()
+        assert len(_sockets(tmp_path)) == 2
+        assert not _rings(alive)
+        assert sorted(path.name for path in (tmp_path / "bells").iterdir()) == ["alive", "note", "t"]
+        _die(door.listen("other"))
+        mine.silence()
+        assert len(_sockets(tmp_path)) == 3  # not each time
+    door.close()
+
+
+@pytest.mark.parametrize("folder", ["state", "d" * 120])
+@pytest.mark.parametrize("what", ["all", "one", "moved"])
+def test_a_bell_that_is_removed_is_hung_anew(
+    tmp_path: Path, folder: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As cleaners of temporary files and ``git clean`` do; whoever selects keeps the descriptor."""
+    monkeypatch.setattr(doorbell, "_LOOK_EVERY", 0)
+    bells = tmp_path / folder / "bells"
+    door, ringer = Doorbell(bells), Doorbell(bells)
+    with door.listen("t") as bell, ringer.listen("u"):
+        for _ in range(2):
+            descriptor = bell.fileno()
+            if what == "all":
+                shutil.rmtree(bells)
+            elif what == "one":
+                _sockets(bells / "t")[0].unlink()
+            else:
+                bells.rename(tmp_path / f"away{time.monotonic_ns()}")
+            ringer.ring("t")
+            assert not _rings(bell)
+            assert bell.silence()
+            ringer.ring("t")
+            assert (_rings(bell), bell.fileno()) == (True, descriptor)
+            assert not bell.silence()
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{bells / 't'} was removed, so nobody could ring; this process listens anew"
+        ]
+    assert _sockets(bells / "t") == []
+    door.close()
+    ringer.close()
+
+
+def test_a_bell_that_found_no_place_is_hung_when_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorbell, "_LOOK_EVERY", 0)
+    (tmp_path / "bells").write_text("in the way")
+    door = Doorbell(tmp_path / "bells")
+    with door.listen("t") as bell:
+        bell.silence()
+        assert bell.fileno() == -1
+        (tmp_path / "bells").unlink()
+        bell.silence()
+        door.ring("t")
+        assert _rings(bell)
+    door.close()
+
+
+@pytest.mark.parametrize(("beside", "file"), [(0o777, 0o666), (0o2770, 0o660), (0o700, 0o600), (0o1777, 0o666)])
+def test_who_may_write_to_the_database_may_ring(
+    tmp_path: Path, beside: int, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite gives its own files the mode of the database, whatever this user's mask."""
+    monkeypatch.setattr(doorbell, "_LOOK_EVERY", 0)
+    path = tmp_path / "here" / "jobs.db"
+    with Queue.open(path) as queue:
+        path.parent.chmod(beside)
+        path.chmod(file)
+        before = os.umask(0o077)
+        try:
+            with queue.database.doorbell.listen("t") as bell, queue.database.doorbell.listen(of_end(1)):
+                _assert_modes(path, beside, file)
+                path.parent.chmod(0o755)
+                path.chmod(0o664)
+                bell.silence()
+                assert _sockets(path.parent / ".clx" / "bells" / "t")[0].stat().st_mode & 0o7777 == 0o664
+        finally:
+            os.umask(before)
+
+
+def _assert_modes(database: Path, beside: int, file: int) -> None:
+    bells = database.parent / ".clx" / "bells"
+    found = {stat.S_IMODE(path.stat().st_mode) for path in _sockets(bells)}
+    folders = {stat.S_IMODE(path.stat().st_mode) for path in (bells, *bells.rglob("*")) if path.is_dir()}
+    assert (found, folders) == ({file}, {beside})
+
+
+_ANSWER = """
+import sys
+from clx.db.jobs import Queue
+from clx.db.waiting import Bells
+
+with Queue.open(sys.argv[1]) as queue, Bells(queue.database, ["answer"]) as bells:
+    print("ready", flush=True)
+    bells.wait(60)
+    queue.database.doorbell.ring("heard")
+"""
+
+
+def test_another_user_rings_and_is_rung(shared: Path) -> None:
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        skip_or_fail("root", "another user cannot be played here: that takes root and setpriv")
+    with Queue.open(shared / "jobs.db") as queue, queue.database.doorbell.listen("heard") as heard:
+        for each in shared.glob("jobs.db*"):
+            each.chmod(0o666)
+        heard._look_at = 0
+        heard.silence()
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        command = [*nobody, sys.executable, "-c", _ANSWER, str(shared / "jobs.db")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"ready\n"
+            queue.database.doorbell.ring("answer")
+            assert select.select([heard], [], [], 30)[0]
+
+
+def test_nothing_that_a_link_leads_to_gets_another_mode(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with Queue.open(path) as queue:
+        tmp_path.chmod(0o775)
+        path.chmod(0o666)
+        secret = tmp_path / "secret"
+        secret.mkdir(mode=0o700)
+        (tmp_path / ".clx" / "bells").mkdir()
+        (tmp_path / ".clx" / "bells" / "t").symlink_to(secret)
+        with queue.database.doorbell.listen("t"):
+            assert stat.S_IMODE(secret.stat().st_mode) == 0o700
 
 
 def test_a_bell_that_nobody_answers_stops_nobody(tmp_path: Path) -> None:
@@ -184,6 +355,44 @@ def test_whoever_waits_for_results_is_woken_by_every_end(queue: Queue, how: str)
     with queue.database.doorbell.listen(ENDED) as bell:
         _ENDS[how](queue, job)
         assert _rings(bell)
+
+
+@pytest.mark.parametrize("how", _ENDS)
+def test_an_end_wakes_those_who_wait_for_that_job_and_nobody_else(queue: Queue, how: str) -> None:
+    job = _held(queue, max_runs=1)
+    mine = job.id + 1 if how == "cancel" else job.id  # that one is put in and cancelled
+    [own] = for_ends_of([mine])
+    [others] = for_ends_of([mine + 2])
+    many = for_ends_of(range(1, 1000))
+    door = queue.database.doorbell
+    with door.listen(own) as bell, door.listen(others) as other, ExitStack() as stack:
+        blocks = [stack.enter_context(door.listen(name)) for name in many]
+        _ENDS[how](queue, job)
+        assert (_rings(bell), _rings(other)) == (True, False)
+        assert any(map(_rings, blocks))
+
+
+def test_what_ends_with_another_wakes_those_who_wait_for_it(queue: Queue) -> None:
+    first = queue.enqueue(NewJob("t"))
+    last = queue.enqueue(NewJob("t", needs=[queue.enqueue(NewJob("t", needs=[first]))]))
+    with queue.database.doorbell.listen(*for_ends_of([last])) as bell:
+        queue.cancel([first])
+        assert _rings(bell)
+
+
+def test_many_ends_at_once_ring_for_the_few_that_are_awaited(tmp_path: Path) -> None:
+    door = Doorbell(tmp_path / "bells")
+    with door.listen(*for_ends_of([70])) as mine, door.listen(*for_ends_of([5000])) as other:
+        door.ring(*map(of_end, range(1, 100)))
+        assert (_rings(mine), _rings(other)) == (True, False)
+    door.ring(*map(of_end, range(1, 100)))
+    door.close()
+    assert list((tmp_path / "bells").iterdir()) == []
+
+
+def test_however_many_jobs_one_waits_for_few_bells_are_hung() -> None:
+    assert [len(for_ends_of(range(1, n))) for n in (2, 9, 200, 10_000)] == [1, 8, 4, 3]
+    assert for_ends_of(range(1, 10**6, 10_000)) == []
 
 
 def test_workers_are_woken_when_a_running_job_is_not_wanted_any_more(queue: Queue) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ _PLANS = {
     "claimable": (sql.CLAIMABLE, "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (sql.PROMOTE, "INDEX jobs_delayed (not_before<?)"),
-    "live by key": (sql.LIVE_BY_KEY, "INDEX jobs_live_key (pool=? AND type=? AND key=?)"),
+    "live by key": (sql.LIVE_BY_KEY, "INDEX jobs_live_key (key=? AND type=? AND pool=?)"),
     "overdue": (sql.OVERDUE, "INDEX jobs_running"),
     "held by": (sql.HELD_BY, "INDEX jobs_running (worker_id=?)"),
     "unlock": (sql.UNLOCK, "INDEX dependencies_needs (needs_id=?)"),
@@ -78,6 +79,11 @@ def test_a_claim_does_the_same_work_in_a_long_table(long_queue: Queue, tmp_path:
 
 def _steps_of_a_claim(queue: Queue) -> int:
     queue.claim(["t"])
+    return _steps(queue, lambda: queue.claim(["t"]))
+
+
+def _steps(queue: Queue, body: Callable[[], object]) -> int:
+    """What SQLite's machine does for something that finds something."""
     steps = 0
 
     def step() -> int:
@@ -88,10 +94,59 @@ def _steps_of_a_claim(queue: Queue) -> int:
     connection = queue.database.connection()
     connection.set_progress_handler(step, 1)
     try:
-        assert queue.claim(["t"])
+        assert body()
     finally:
         connection.set_progress_handler(None, 1)
     return steps
+
+
+@pytest.fixture(scope="module")
+def old_queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """20,000 jobs that have succeeded, and behind them a few of each other kind."""
+    with Queue.open(tmp_path_factory.mktemp("old") / "jobs.db") as queue:
+        [failing, cancelled, running, *_] = queue.enqueue_many([NewJob("t", key=f"old{n}") for n in range(20_003)])
+        queue.claim(["t"], 2, now=1)
+        queue.fail(failing, 1, {"message": "no"})
+        queue.release(cancelled, 1)
+        queue.cancel([cancelled])
+        queue.claim(["t"], now=1)
+        ended = "UPDATE jobs SET state = 'succeeded', finished_at = 1, run = 1 WHERE id > 3"
+        queue.database.write("fill", lambda connection: connection.execute(ended))
+        waiting = queue.enqueue(NewJob("t", key="new", not_before=1 << 50))
+        queue.enqueue_many([NewJob("t"), NewJob("t", needs=[waiting])])
+        assert [job.state for job in queue.get_many([failing, cancelled, running])] == [
+            "failed",
+            "cancelled",
+            "running",
+        ]
+        yield queue
+
+
+_SEARCHES: dict[str, dict[str, Any]] = {
+    "queued": {"state": "queued"},
+    "running": {"state": "running"},
+    "live": {"state": ["queued", "running"]},
+    "failed": {"state": "failed"},
+    "cancelled": {"state": "cancelled"},
+    "all but succeeded": {"state": ["queued", "running", "failed", "cancelled"]},
+    "key of one that ended": {"key": "old7"},
+    "key of a live one": {"key": "new"},
+    "key and state": {"key": "old7", "state": "succeeded"},
+    "key, pool and states": {"key": "new", "pool": "", "state": ["queued", "running"]},
+    "type and state": {"type": "t", "state": "queued"},
+}
+
+
+@pytest.mark.parametrize("name", _SEARCHES)
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_a_search_reads_what_it_finds_and_not_the_table(old_queue: Queue, name: str, analyzed: bool) -> None:
+    if analyzed:
+        old_queue.database.connection().execute("ANALYZE")
+    assert _steps(old_queue, lambda: old_queue.search(**_SEARCHES[name])) < 2000
+
+
+def test_a_search_among_many_that_wait_sorts_none_of_them(long_queue: Queue) -> None:
+    assert _steps(long_queue, lambda: long_queue.search(state="queued", limit=10)) < 200_000
 
 
 def test_an_idle_worker_never_takes_the_write_lock(tmp_path: Path) -> None:

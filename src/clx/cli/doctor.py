@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@click.option("--db", "about_database", is_flag=True, help="About the job table instead: SQLite, disk, clock.")
+@click.option("--db", "about_database", is_flag=True, help="About the job table instead: SQLite, disk, clock, bells.")
 @database_option
 @verbose_option
 @click.pass_context
@@ -41,7 +41,7 @@ def command(
     Examples:
       clx doctor
       clx doctor course.yaml
-      clx doctor --db                     SQLite and its known bugs, file system, durability, clock
+      clx doctor --db                     SQLite, file system, durability, clock, who wakes whom
     """
     if about_database:
         context.exit(_about_database(context, db_path, format_))

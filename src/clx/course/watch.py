@@ -134,9 +134,10 @@ def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
         CourseError: there is no course root to watch.
     """
     root = find_course_root(options.spec)
-    state = state_directory((options.database or root / ".clx" / "jobs.db").absolute())
+    database = (options.database or root / ".clx" / "jobs.db").absolute()
+    state = state_directory(database)
     output = options.output.absolute() if options.output else root / "output"
-    doorbell = Doorbell(state / "bells")
+    doorbell = Doorbell(state / "bells", database)
     with Changes(root, [output, state], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
         while True:
             changes.take()

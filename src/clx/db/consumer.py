@@ -116,7 +116,8 @@ class Consumer:
         self._ending.ask()
 
     def _wake(self) -> None:
-        self.queue.database.doorbell.ring(*self._types)
+        if self._bells is not None:
+            self._bells.wake()
 
     def run(self, *, until_idle: bool = False, until_done: bool = False, handle_signals: bool = True) -> int:
         """Do jobs until :meth:`stop`, SIGTERM or SIGINT; returns how many were done.

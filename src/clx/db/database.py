@@ -22,7 +22,7 @@ from clx.db.checkpoint import Checkpointer
 from clx.db.connect import Connector
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, read_any_text, translate
+from clx.db.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
 from clx.db.guard import File, file_number
 from clx.db.held import Held, is_inherited
 from clx.db.intact import Folder, Place
@@ -64,7 +64,7 @@ def prepare_state_directory(database: Path) -> Path:
     except OSError as error:
         raise DatabaseError(
             f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-            "Make it writable, or name another file with --db-path.",
+            cure(error, "Make it writable, or name another file with --db-path."),
         ) from error
     return state
 
@@ -105,7 +105,7 @@ class Database:
         self._file: File | None = None
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
-        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
+        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells", self.path)
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -128,7 +128,7 @@ class Database:
             database.close()
             raise DatabaseError(
                 f"The database cannot be made: {error.filename}: {error.strerror}.",
-                "Make its directory writable, or name another file with --db-path.",
+                cure(error, "Make its directory writable, or name another file with --db-path."),
             ) from error
         except BaseException:
             database.close()

@@ -7,6 +7,7 @@ not know what the first has locked, and closing its look at the file drops those
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -42,6 +43,18 @@ GUARDS_RESETS = can_lose_a_reset(sqlite3.sqlite_version_info)
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
 CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
+
+_OPENED_AT_ONCE = 4
+"""Files that a connection may open together: the database, its log, their shared memory, the directory."""
+_FREE = (
+    "Free some space and run again. Where there is enough, a quota is used up, or the ids are "
+    "(SELECT max(id) FROM jobs: 9223372036854775807 is the last)."
+)
+_CURES = {
+    errno.EMFILE: "Close what this program has open, or let it open more: `ulimit -n` shows how many.",
+    errno.ENFILE: "End programs that have many files open, or raise fs.file-max.",
+    errno.ENOSPC: "Free some space and run again.",
+}
 
 UNBOUND = (OverflowError, UnicodeEncodeError, driver.InterfaceError, driver.ProgrammingError)
 """What the driver raises for a value that it cannot hand to SQLite."""
@@ -129,7 +142,7 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
-        return DatabaseFullError(f"No space left for the database: {describe(path)}.", "Free some space and run again.")
+        return DatabaseFullError(f"No space left for the database: {describe(path)}.", _FREE)
     if name == "SQLITE_IOERR_WRITE":  # SQLite knows ENOSPC alone by name
         return DatabaseWriteError(
             f"The database cannot be written to ({name}: a quota, a limit on the size of files, or the disk): "
@@ -142,16 +155,42 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
             "Nothing was touched. If it is not CLX's, name another with --db-path. If it is, move it away (it only "
             "holds what a build can make again) or restore a backup.",
         )
-    if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"} or name.startswith("SQLITE_READONLY"):
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")) and (used_up := _used_up(path.parent)) is not None:
+        return DatabaseError(f"The database cannot be opened: {used_up.strerror}: {path}.", cure(used_up, ""))
+    if name == "SQLITE_PERM" or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return _closed_to_us(path, reading=reading)
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
 
 
+def _used_up(folder: Path) -> OSError | None:
+    """The error of opening as many files as a connection may; None where they can be opened.
+
+    A directory is opened, never the database: closing a handle of that would drop SQLite's locks.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(_OPENED_AT_ONCE):
+            opened.append(os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)))
+    except OSError as error:
+        return error if error.errno in {errno.EMFILE, errno.ENFILE} else None
+    finally:
+        for each in opened:
+            os.close(each)
+    return None
+
+
+def cure(error: OSError, otherwise: str) -> str:
+    """What to do about *error*; *otherwise* where it is none of what can run out."""
+    return _CURES.get(error.errno or 0, otherwise)
+
+
 def _closed_to_us(path: Path, *, reading: bool) -> DatabaseError:
     if not reading:
+        needed = (path.parent, *(path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")))
+        closed = [str(each) for each in needed if os.access(each, os.F_OK) and not os.access(each, os.W_OK)]
         return DatabaseError(
             f"The database cannot be opened for writing: {describe(path)}.",
-            "Make the directory writable, or name another file with --db-path.",
+            f"Make {' and '.join(closed) or 'the directory'} writable, or name another file with --db-path.",
         )
     return DatabaseError(
         f"The database cannot be read: {describe(path)}.",

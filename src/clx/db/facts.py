@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from clx.db.check import overdue
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.driver import GUARDS_RESETS, driver
-from clx.db.filesystem import NETWORK, kind
+from clx.db.filesystem import NETWORK, holders, kind
+from clx.errors import DatabaseError
 
 _LITTLE = 200 << 20
 _LONG_LOG = 64 << 20
@@ -66,14 +68,47 @@ def _file(database: Database) -> Iterator[Fact]:
     mode = database.journal_mode()
     yield Fact("journal mode", True, mode)
     yield Fact("durability", True, _DURABLE.get(mode, mode))
-    log = database.path.with_name(f"{database.path.name}-wal")
-    size = log.stat().st_size if log.exists() else 0
-    hint = "a reader keeps it from shrinking: see `clx workers list`" if size > _LONG_LOG else ""
-    yield Fact("write-ahead log", size <= _LONG_LOG, f"{size / 2**20:.1f} MiB", hint)
+    yield _log(database.path)
     yield Fact("database", True, f"{database.path.stat().st_size / 2**20:.1f} MiB, schema {database.revision()}")
     yield _clock(database)
+    yield _bells(database)
     late = overdue(database, now_ms())
     yield Fact("leases", True, f"{late} over, to be rescued by the next worker or build" if late else "none over")
+
+
+def _log(database: Path) -> Fact:
+    """Whether somebody keeps the write-ahead log from being used again; one that is merely large keeps nobody."""
+    log = database.with_name(f"{database.name}-wal")
+    size = log.stat().st_size if log.exists() else 0
+    told = f"{size / 2**20:.1f} MiB"
+    if size <= _LONG_LOG:
+        return Fact("write-ahead log", True, told)
+    try:
+        with Database.open(database, journal_mode="keep") as writer:
+            is_all_copied = writer.checkpoint()
+    except DatabaseError:
+        unknown = "only who may write can see whether a reader keeps it from shrinking"
+        return Fact("write-ahead log", True, f"{told}; {unknown}")
+    if is_all_copied is None:  # somebody else is at it
+        return Fact("write-ahead log", True, f"{told}, in use at this moment")
+    if not is_all_copied:
+        hint = f"end what reads: the database is open in {holders(database)}"
+        return Fact("write-ahead log", False, f"{told}: a reader keeps it from shrinking", hint)
+    return Fact("write-ahead log", True, f"{told}, all of it in the database: it is written over from its start")
+
+
+def _bells(database: Database) -> Fact:
+    """Whether this user wakes those who wait at once, and is woken by them."""
+    shut = database.doorbell.closed_to_us() if os.access(database.path, os.W_OK) else ""
+    if not shut:
+        return Fact("waking", True, "whoever waits is woken at once")
+    late = f"{shut} is closed to this user: what waits is noticed up to a second late"
+    return Fact(
+        "waking",
+        False,
+        late,
+        f"let whose it is (or root) give it the mode of {database.path.parent} or of the database",
+    )
 
 
 def _clock(database: Database) -> Fact:

@@ -22,10 +22,33 @@ _CHANGED = (
     f"{sql.SELECT} WHERE (id IN (SELECT value FROM json_each(:waiting)) AND state <> 'queued') OR "
     "(id IN (SELECT value FROM json_each(:running)) AND state <> 'running') ORDER BY finished_at, id"
 )
+_LIVE = {"queued", "running"}
+_BADLY = {"failed", "cancelled"}
+_IS_LIVE = "state IN ('queued', 'running')"
+_HAS_ENDED = "finished_at IS NOT NULL"
+# named, because SQLite would rather read the whole table in order than sort a few rows
+_RUNNING = "INDEXED BY jobs_running WHERE state = 'running'"
+_ASIDE = "INDEXED BY jobs_aside WHERE (waits_for > 0 OR state IN ('failed', 'cancelled'))"
+_LIVE_KEY = f"INDEXED BY jobs_live_key WHERE {_IS_LIVE} AND after_id IS NULL"
+_BEHIND = "INDEXED BY jobs_behind WHERE after_id IS NOT NULL AND state = 'queued'"
+_QUEUED = (
+    "INDEXED BY jobs_claim WHERE state = 'queued' AND ready = 1",
+    "INDEXED BY jobs_delayed WHERE state = 'queued' AND ready = 0 AND waits_for = 0",
+    f"{_ASIDE} AND state = 'queued' AND waits_for > 0",
+)
+_FEW = 10_000
+"""Queued jobs that are sorted; where there are more, the newest are near the end of the table."""
+_QUEUED_AT_MOST = "SELECT " + " + ".join(
+    f"(SELECT count(*) FROM (SELECT 1 FROM jobs {part} LIMIT :most))" for part in _QUEUED
+)
 _MEAN = (
     "SELECT avg(ended_at - started_at) FROM (SELECT r.ended_at, r.started_at FROM runs r "
     "JOIN jobs j ON j.id = r.job_id WHERE j.type = ? AND r.outcome = 'succeeded' ORDER BY r.job_id DESC LIMIT ?)"
 )
+
+
+def _among(states: Collection[str]) -> str:
+    return f"state IN ({', '.join(repr(state) for state in sorted(states))})"
 
 
 class Lookup:
@@ -101,12 +124,10 @@ class Lookup:
             check_choice("A state", each, get_args(JobState))
         params: dict[str, Any] = {
             "type": type, "pool": pool, "key": key, "worker": worker, "batch": batch, "before": before,
-            "states": None if states is None else encode(states),
         }  # fmt: skip
         where = {
             "type": "type = :type",
             "pool": "pool = :pool",
-            "states": "state IN (SELECT value FROM json_each(:states))",
             "key": "key = :key",
             "worker": "worker_id = :worker",
             "batch": "id IN (SELECT job_id FROM batch_jobs WHERE batch_id = :batch)",
@@ -114,10 +135,36 @@ class Lookup:
         }
         given = {name: value for name, value in params.items() if value is not None}
         conditions = " AND ".join(where[name] for name in given) or "1"
+        parts = [
+            f"SELECT * FROM ({sql.SELECT} {part} AND {conditions} ORDER BY id DESC LIMIT :limit)"
+            for part in self._parts(states, has_key=key is not None)
+        ]
+        if not parts:  # of no state
+            return []
         rows = self.database.read(
-            f"{sql.SELECT} WHERE {conditions} ORDER BY id DESC LIMIT :limit", {**given, "limit": limit}
+            f"{' UNION ALL '.join(parts)} ORDER BY id DESC LIMIT :limit", {**given, "limit": limit}
         )
         return [job_from_row(row) for row in rows]
+
+    def _parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
+        """The table in parts that an index each can serve; of a long table few rows live, and few ended badly.
+
+        States are literals: else no partial index would be considered.
+        """
+        chosen = set(get_args(JobState) if states is None else states)
+        live, badly = chosen & _LIVE, chosen & _BADLY
+        if has_key:
+            ended = chosen - live
+            parts = [f"{part} AND {_among(live)}" for part in (_LIVE_KEY, _BEHIND)] if live else []
+            return parts + ([f"INDEXED BY jobs_ended_key WHERE {_HAS_ENDED} AND {_among(ended)}"] if ended else [])
+        if states is None:
+            return ["WHERE 1"]
+        if "succeeded" in chosen:  # most have, so the newest are found soon
+            return [f"WHERE {_among(chosen)}"]
+        parts = [f"{_ASIDE} AND {_among(badly)}"] if badly else []
+        if "queued" in live and self.database.read(_QUEUED_AT_MOST, {"most": _FEW})[0][0] < _FEW:
+            return [*parts, *_QUEUED, *([_RUNNING] if "running" in live else [])]
+        return parts + ([_RUNNING] if live == {"running"} else [f"WHERE {_among(live)}"] if live else [])
 
     def runs(self, job_id: int) -> list[dict[str, Any]]:
         """Every ended run of a job, oldest first; times in milliseconds UTC, memory in bytes."""

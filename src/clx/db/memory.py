@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clx.db.database import Database, Params, Row
-from clx.db.doorbell import Bell, Doorbell
+from clx.db.doorbell import Bell, Doorbell, with_blocks
 from clx.db.driver import driver
 from clx.db.held import Held
 
@@ -77,7 +77,7 @@ class _MemoryBell(Bell):
         listener, self.ringer = socket.socketpair(type=socket.SOCK_DGRAM)
         listener.setblocking(False)
         self.ringer.setblocking(False)
-        super().__init__(listener, None)
+        super().__init__(listener)
         self.name = name
         self._bells = bells
 
@@ -103,7 +103,8 @@ class _MemoryDoorbell(Doorbell):
 
     def ring(self, *names: str) -> None:
         """Wake everybody who listens for one of *names*."""
-        for bell in [bell for bell in list(self.hung) if bell.name in names]:
+        rung = with_blocks(names)
+        for bell in [bell for bell in list(self.hung) if bell.name in rung]:
             try:
                 bell.ringer.send(b"!")
             except OSError:

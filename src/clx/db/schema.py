@@ -118,9 +118,9 @@ Index("jobs_delayed", jobs.c.not_before, sqlite_where=text("state = 'queued' AND
 Index("jobs_running", jobs.c.worker_id, jobs.c.lease_until, sqlite_where=text("state = 'running'"))
 Index(
     "jobs_live_key",
-    jobs.c.pool,
-    jobs.c.type,
     jobs.c.key,
+    jobs.c.type,
+    jobs.c.pool,
     unique=True,
     sqlite_where=text("key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"),
 )
@@ -131,6 +131,10 @@ Index(
     unique=True,
     sqlite_where=text("after_id IS NOT NULL AND state = 'queued'"),
 )
+# for looking: none of these costs a plain enqueue, or a plain success, anything
+Index("jobs_ended_key", jobs.c.key, sqlite_where=text("key IS NOT NULL AND finished_at IS NOT NULL"))
+# those that can be searched for beside the ones that other indexes hold; one, because each is asked at every change
+Index("jobs_aside", jobs.c.id, jobs.c.state, sqlite_where=text("waits_for > 0 OR state IN ('failed', 'cancelled')"))
 
 runs = Table(
     "runs",

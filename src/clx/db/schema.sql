@@ -74,13 +74,17 @@ CREATE TABLE jobs (
   CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 
+CREATE INDEX jobs_aside ON jobs (id, state) WHERE waits_for > 0 OR state IN ('failed', 'cancelled');
+
 CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued';
 
 CREATE INDEX jobs_claim ON jobs (pool, type, claim_rank, deadline, id) WHERE state = 'queued' AND ready = 1;
 
 CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready = 0 AND waits_for = 0;
 
-CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, type, "key") WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL;
+CREATE INDEX jobs_ended_key ON jobs ("key") WHERE key IS NOT NULL AND finished_at IS NOT NULL;
+
+CREATE UNIQUE INDEX jobs_live_key ON jobs ("key", type, pool) WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL;
 
 CREATE INDEX jobs_running ON jobs (worker_id, lease_until) WHERE state = 'running';
 

@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple, cast
 
 from clx.db import statements as sql
 from clx.db.backoff import backoff
+from clx.db.doorbell import of_end
 from clx.db.records import Failure, Job, NewJob, OnConflict, Report, Success, decode, encode, encode_error, job_from_row
 from clx.errors import JobExistsError, LostBatchError, LostWorkerError, QueueError, UnknownJobError
 
 ENDED = "build"
-"""The bell of whoever waits for jobs to end."""
+"""The bell of whoever watches all work; whoever waits for certain jobs has bells of their own (``of_end``)."""
 UNWANTED = "cancel"
 """The bell of workers: a job that one of them runs is not wanted any more."""
 
@@ -558,6 +559,7 @@ def _requeue(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
 
 def _unlock(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
     """A job succeeded: those that wait only for it can be claimed."""
+    bells.add(of_end(job_id))
     needed, awaited = connection.execute(sql.MATTERS, (job_id,)).fetchone()
     if needed:
         bells.update(row[0] for row in connection.execute(sql.UNLOCK, {"id": job_id, "now": now}).fetchall())
@@ -576,6 +578,7 @@ def _end_dependents(connection: Any, job_id: int, state: str, now: int, bells: s
     ended = [job_id]
     while ended:
         needs_id = ended.pop()
+        bells.add(of_end(needs_id))
         _count_down(connection, needs_id, now, bells)
         _let_go(connection, needs_id, now, bells)
         error = encode(_need_not_met(needs_id, state))

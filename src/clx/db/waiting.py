@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import selectors
+import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Self
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.doorbell import Bell, for_ends_of
 from clx.db.lookup import Lookup
 from clx.db.transitions import ENDED
 from clx.errors import DatabaseBusyError
 
 SLOW_BEAT = 1.0
 """Seconds between two looks at the table when no bell rings."""
+_MODERATE_BEAT = 0.05
+"""The same where no bell can be hung."""
+_REST = 0.02
+"""Seconds between two looks of whoever waits for jobs strewn so widely that the end of any job rings."""
 
 
 def rest(queue: Lookup) -> float:
@@ -28,28 +34,71 @@ def rest(queue: Lookup) -> float:
 
 
 class Bells:
-    """A bell for each of *names*: something to wait on until one of them rings."""
+    """A bell for each of *names*: something to wait on until one of them rings, or somebody calls :meth:`wake`."""
 
     def __init__(self, database: Database, names: Sequence[str]) -> None:
         self._stack = ExitStack()
+        self._woken = False
         self._bells = [self._stack.enter_context(database.doorbell.listen(name)) for name in names]
-        # not select(): that takes no descriptor above 1023
-        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        self._ear: socket.socket | None = None
+        self._selector: selectors.BaseSelector | None = None
+        try:
+            # not an event of threading: a signal handler that sets one may wait for the thread it has interrupted;
+            # sockets, not a pipe: what is sent while they are closed reaches no file that took their number
+            ear, self._mouth = map(self._stack.enter_context, socket.socketpair())
+            self._mouth.setblocking(False)
+            # not select(): that takes no descriptor above 1023
+            self._selector = self._stack.enter_context(selectors.DefaultSelector())
+            self._selector.register(ear, selectors.EVENT_READ)
+            self._ear = ear
+        except OSError:  # no descriptors left: a moderate beat instead
+            return
         for bell in self._bells:
-            if bell.fileno() >= 0:
-                self._selector.register(bell, selectors.EVENT_READ)
+            self._watch(bell)
+
+    def _watch(self, bell: Bell) -> None:
+        """Select on *bell* too; its descriptor may have been known before it listened anew."""
+        if self._selector is not None and bell.fileno() >= 0:
+            with suppress(KeyError):
+                self._selector.unregister(bell.fileno())
+            self._selector.register(bell.fileno(), selectors.EVENT_READ)
 
     def wait(self, seconds: float) -> None:
-        """Until a bell rings, or for *seconds*."""
-        if self._selector.get_map():
+        """Until a bell rings or :meth:`wake` is called, or for *seconds*."""
+        if any(bell.fileno() < 0 for bell in self._bells):
+            seconds = min(seconds, _MODERATE_BEAT)
+        if self._selector is None or self._ear is None:
+            self.pause(min(seconds, _MODERATE_BEAT))
+        elif not self._woken:
             self._selector.select(max(0.0, seconds))
-        else:
-            time.sleep(min(seconds, 0.05))  # no bells on this platform: a moderate beat instead
+
+    def pause(self, seconds: float) -> None:
+        """For *seconds*, whatever rings; :meth:`wake` ends it."""
+        ends_at = time.monotonic() + seconds
+        while not self._woken and (left := ends_at - time.monotonic()) > 0:
+            if self._ear is None:
+                time.sleep(min(left, _MODERATE_BEAT))
+            else:
+                self._ear.settimeout(left)
+                with suppress(TimeoutError):
+                    self._ear.recv(64)
+
+    def wake(self) -> None:
+        """Let nobody wait on these any more, now and later; for any thread and any signal handler: it takes no lock.
+
+        Python runs a handler when its main thread comes back from what it waits in. A signal that arrives just before
+        a wait begins may so be noticed at its end only: wait for a beat at a time.
+        """
+        self._woken = True
+        if self._ear is not None:
+            with suppress(OSError):  # full: it is awake; closed: nobody waits
+                self._mouth.send(b"!")
 
     def silence(self) -> None:
-        """Take every ring that has arrived."""
+        """Take every ring that has arrived, and listen anew where the bells were removed; who was woken stays so."""
         for bell in self._bells:
-            bell.silence()
+            if bell.silence():
+                self._watch(bell)
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +110,8 @@ class Bells:
 def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) -> None:
     """Return when none of *job_ids* is live, or after *timeout* seconds."""
     ends_at = None if timeout is None else time.monotonic() + timeout
-    with Bells(queue.database, [ENDED]) as bells:
+    names = for_ends_of(job_ids)
+    with Bells(queue.database, names or [ENDED]) as bells:
         live = list(job_ids)
         while True:
             bells.silence()
@@ -74,5 +124,6 @@ def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) 
             # looking at many jobs takes a while: rest at least as long before looking again
             looked_for = now - started
             bells.wait(min(SLOW_BEAT, (ends_at or now + SLOW_BEAT) - now))
-            if looked_for > 0.005:
-                time.sleep(looked_for)
+            resting = looked_for if names else max(looked_for, _REST)
+            if resting > 0.005:
+                time.sleep(resting)

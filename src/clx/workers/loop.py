@@ -111,7 +111,7 @@ class Worker:
             shutil.rmtree(self._directory, ignore_errors=True)
         return self._keeper.reason or self._stop_reason
 
-    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], None]) -> None:
+    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
         waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
         while not self._stop_reason:
             silence()

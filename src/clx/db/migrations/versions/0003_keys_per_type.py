@@ -24,10 +24,12 @@ def upgrade() -> None:
     op.execute("UPDATE jobs SET rescues = kills WHERE kills > 0")
     op.execute("DROP INDEX jobs_live_key")
     op.execute(
-        """CREATE UNIQUE INDEX jobs_live_key ON jobs (pool, type, "key")
+        """CREATE UNIQUE INDEX jobs_live_key ON jobs ("key", type, pool)
         WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"""
     )
     op.execute("CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued'")
+    op.execute('CREATE INDEX jobs_ended_key ON jobs ("key") WHERE key IS NOT NULL AND finished_at IS NOT NULL')
+    op.execute("CREATE INDEX jobs_aside ON jobs (id, state) WHERE waits_for > 0 OR state IN ('failed', 'cancelled')")
     op.execute(_RESULTS)
     op.execute('INSERT INTO results_of_types SELECT "key", type, result, created_at, used_at FROM results')
     op.execute("DROP TABLE results")
