@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
+from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
     CellKind,
@@ -57,11 +58,16 @@ def cells_of(expanded: Expanded, language: ProgLang, *, is_markdown: bool = Fals
         ConversionError: see there; ``line`` is absent where a macro wrote it.
     """
     try:
-        return read_cells(expanded.text, language, is_markdown=is_markdown)
+        cells = read_cells(expanded.text, language, is_markdown=is_markdown)
     except ConversionError as error:
         if error.line is not None:
             error.line = expanded.deck_lines()[error.line - 1]
         raise
+    if is_markdown:
+        check_hidden_markdown(expanded, cells, _read_markdown)
+    else:
+        check_hidden(expanded, cells, language.comment)
+    return cells
 
 
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:

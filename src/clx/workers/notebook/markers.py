@@ -24,6 +24,8 @@ KNOWN_TAGS = frozenset(
     {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
 )
 """The tags of the design's table (:mod:`clx.workers.notebook.variants`), and Jupyter's own for a cell that may fail."""
+HIDDEN_TAGS = frozenset({"notes", "private", "del"})
+"""Tags of cells that no student gets."""
 
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)

@@ -28,14 +28,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import KNOWN_TAGS, CellKind
+from clx.workers.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
 Kind = Literal["code-along", "completed", "speaker"]
 KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")
 
 SECRET_TAGS = frozenset({"notes", "private"})
-HIDDEN_TAGS = SECRET_TAGS | {"del"}
-"""Tags of cells that no student gets."""
 
 _ANSWER = {"de": "*Antwort:*", "en": "*Answer:*"}
 _BLOCK_START = re.compile(r"[-*+]\s|\d+[.)]\s|#|>|\||<|```|~~~|\$\$|!\[|\s")
