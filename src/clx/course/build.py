@@ -137,9 +137,13 @@ class Build:
         root = str(self._root)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {})
         settings = self.resolved.settings
-        planner = Planner(
-            self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
-        )
+        known = ledger.sources(root) if ledger else {}
+        own = {
+            str(self._output): "the output directory",
+            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
+            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
+        }
+        planner = Planner(self._layout, topics, files, settings, Fingerprints(self.resolved), known, own)
         plan = planner.plan()
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process

@@ -17,6 +17,7 @@ import msgspec
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
+from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
 from clx.workers.notebook.deck import deck_language, is_deck, linked_files
 
@@ -221,6 +222,27 @@ class Closures:
             where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
             raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
         return inside
+
+    def named_inputs(self, place: CourseTopic) -> set[str]:
+        """The files that a topic's ``inputs`` name, not only reach by a pattern for everything.
+
+        Raises:
+            CourseError: a pattern matches nothing.
+        """
+        patterns = place.ref.inputs
+        return {path for each in patterns for path in self._matching(place, each) if is_named(path, each)}
+
+    # -- other files ------------------------------------------------------------------------------
+
+    def is_marked(self, path: str) -> bool:
+        """Whether a file has a cell that no student gets, from memory where it has not changed."""
+        digest = self._files.digest(path) if may_be_marked(path) else None
+        if digest is None:
+            return False
+        known = self._known.get(path)
+        if known is None or known.get("looked_into") != digest:
+            known = self.learned[path] = {"looked_into": digest, "is_marked": is_marked(self._files.root / path)}
+        return bool(known["is_marked"])
 
     # -- diagrams ---------------------------------------------------------------------------------
 

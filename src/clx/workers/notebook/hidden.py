@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
@@ -85,7 +86,7 @@ def _check_unnumbered(expanded: Expanded, cells: Sequence[Cell]) -> None:
     """For decks whose lines cannot be told apart (they use chance): markers must stand in the deck."""
     written = {line.strip() for line in expanded.source.split("\n")}
     lines = expanded.text.split("\n")
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in pairwise(cells):
         if is_hidden(before) and not is_hidden(cell) and lines[cell.line - 1].strip() not in written:
             fact = "a template opens a cell inside a hidden cell, and the deck's lines cannot be told from it"
             raise ConversionError(fact, _NEXT_STEP)
