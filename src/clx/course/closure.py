@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,10 @@ from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
 from clx.workers.notebook.deck import deck_language, is_deck, linked_files
 
+if TYPE_CHECKING:
+    from clx.workers.notebook.expand import Expanded
+
+_encode = msgspec.json.encode
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
 _SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
@@ -29,6 +33,8 @@ _IMPORT = re.compile(r"^\s*(?:from|import)\s+((?:slides|topic)_\w+)", re.MULTILI
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
+_FORM = 2
+"""Which form :class:`DeckFacts` have; facts of another one are not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -43,6 +49,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
+        hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
     """
 
     signature: str
@@ -52,6 +59,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
     links: list[str]
     missing: list[str]
     mentions: list[str]
+    hidden: list[Any] = []
 
 
 class Closures:
@@ -68,7 +76,7 @@ class Closures:
         self._files = files
         self._known = known
         self.learned: dict[str, Any] = {}
-        material = [spec.languages, spec.variables, spec.prog_lang, tools]
+        material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._facts: dict[str, DeckFacts] = {}
 
@@ -110,10 +118,11 @@ class Closures:
         return facts
 
     def _expand(self, deck: str) -> DeckFacts:
-        from clx.workers.notebook.cells import cells_of
         from clx.workers.notebook.expand import expand
 
         titles, links, mentions = {}, dict[str, None](), set[str]()
+        hidden: dict[bytes, Any] = {}
+        texts: set[str] = set()
         reads = {deck: self._digest(deck)}
         for language in self._spec.languages:
             for is_html, is_notebook in self._variants(deck):
@@ -127,16 +136,31 @@ class Closures:
                     prog_lang=self._spec.prog_lang,
                 )
                 reads |= {path: self._digest(path) for path in found.templates}
-                if is_html:
-                    cells_of(found, deck_language(deck, self._spec.prog_lang), is_markdown=deck.endswith(".md"))
-                    if found.title:
-                        titles[language] = found.title
+                if is_html and found.title:
+                    titles[language] = found.title
+                if found.text in texts:
+                    continue
+                texts.add(found.text)
+                hidden |= {_encode(each): each for each in self._hidden(deck, found)}
                 links |= dict.fromkeys(linked_files(found.text))
                 mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
         existing, missing = self._sorted_out(deck, links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        return DeckFacts(self._signature, reads, absent, titles, existing, pictures, sorted(mentions))
+        return DeckFacts(
+            self._signature, reads, absent, titles, existing, pictures, sorted(mentions), list(hidden.values())
+        )
+
+    def _hidden(self, deck: str, found: Expanded) -> list[Any]:
+        """What tells of the hidden cells of an expanded deck; that its cells can be read is seen on the way."""
+        from clx.workers.notebook.cells import cells_of
+        from clx.workers.notebook.hidden import deck_line
+        from clx.workers.notebook.telltale import telltales
+
+        language = deck_language(deck, self._spec.prog_lang)
+        cells = cells_of(found, language, is_markdown=deck.endswith(".md"))
+        told = telltales(cells, language.comment)
+        return [msgspec.to_builtins(msgspec.structs.replace(each, line=deck_line(found, each.line))) for each in told]
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -243,6 +267,14 @@ class Closures:
         if known is None or known.get("looked_into") != digest:
             known = self.learned[path] = {"looked_into": digest, "is_marked": is_marked(self._files.root / path)}
         return bool(known["is_marked"])
+
+    def newly_hidden(self) -> list[str]:
+        """The decks whose hidden cells say something else than when they were last looked for."""
+        return [
+            deck
+            for deck, facts in self._facts.items()
+            if deck in self.learned and facts.hidden and facts.hidden != (self._known.get(deck) or {}).get("hidden")
+        ]
 
     # -- diagrams ---------------------------------------------------------------------------------
 

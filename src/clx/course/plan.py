@@ -44,6 +44,11 @@ class Place(NamedTuple):
     path: str
     slice: str
 
+    @property
+    def is_public(self) -> bool:
+        """Whether students get it."""
+        return "/speaker/" not in self.slice
+
 
 @dataclass(slots=True)
 class PlannedJob:
@@ -113,6 +118,7 @@ class Plan:
         copies: files copied as they are.
         warnings: what the author should know.
         places: every output path known beforehand, with the source and content that has it.
+        hidden: by deck, what tells of its hidden cells.
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
@@ -120,6 +126,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     decks: int = 0
+    hidden: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class Planner:
@@ -269,6 +276,7 @@ class Planner:
     def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
+        self._plan.hidden[deck] = facts.hidden
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
@@ -449,7 +457,8 @@ class Planner:
                 for language in (each for each in self._layout.languages if each in target.languages):
                     name = group.name.in_language(language)
                     parts = [self._layout.course_directory(language), *([name] if name not in ("", ".") else [])]
-                    places.append(Place(number, "/".join([*parts, relative]), f"{language}//"))
+                    kind = "speaker" if target.kinds == ("speaker",) else ""
+                    places.append(Place(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
 
 

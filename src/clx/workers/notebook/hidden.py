@@ -67,6 +67,13 @@ def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell], read: Calla
                 raise _error(number, f"the hidden cell of line {hidden[number]}", number)
 
 
+def deck_line(expanded: Expanded, line: int) -> int:
+    """The deck's line of a line of the expansion; 0 where a template wrote it."""
+    if _is_verbatim(expanded, line):
+        return expanded.source.count("\n") - expanded.text.count("\n") + line
+    return expanded.deck_lines()[line - 1] or 0
+
+
 def is_hidden(cell: Cell) -> bool:
     """Whether no student gets a cell."""
     return not HIDDEN_TAGS.isdisjoint(cell.tags)
