@@ -22,11 +22,14 @@ from clx.errors import ConversionError, CourseError
 from clx.workers.notebook.deck import deck_language, is_deck, linked_files
 
 if TYPE_CHECKING:
+    from clx.workers.notebook.cells import Cell
     from clx.workers.notebook.expand import Expanded
 
 _encode = msgspec.json.encode
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
+_TOLD = 20
+"""Mistakes of one deck that are told in one go."""
 _SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
 _MENTION = re.compile(r"[\w.\-]+\.(?:pu|puml|plantuml|drawio|py|cpp|cs|java|ts|rs|c|md)\b")
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+((?:slides|topic)_\w+)", re.MULTILINE)
@@ -50,6 +53,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
         hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
+        respelt: warnings of markers that were only understood.
     """
 
     signature: str
@@ -60,6 +64,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
     missing: list[str]
     mentions: list[str]
     hidden: list[Any] = []
+    respelt: list[str] = []
 
 
 class Closures:
@@ -109,19 +114,25 @@ class Closures:
                 f"{deck}: the deck has {size >> 20} MiB; {MAX_DECK >> 20} MiB are allowed.",
                 "Move data into files beside it.",
             )
+        problems: list[ConversionError] = []
+        facts = None
         try:
-            facts = self._expand(deck)
+            facts = self._expand(deck, problems)
         except ConversionError as error:
-            place = f"{deck}:{error.line}" if error.line else deck
-            raise CourseError(f"{place}: {error.fact}", error.next_step) from error
+            problems.append(error)
+        if facts is None or problems:
+            raise _all_of(deck, problems)
         self.learned[deck] = msgspec.to_builtins(facts)
         return facts
 
-    def _expand(self, deck: str) -> DeckFacts:
+    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckFacts:
+        from clx.workers.notebook.cells import cells_of
         from clx.workers.notebook.expand import expand
 
+        prog_lang = deck_language(deck, self._spec.prog_lang)
         titles, links, mentions = {}, dict[str, None](), set[str]()
         hidden: dict[bytes, Any] = {}
+        respelt: dict[str, None] = {}
         texts: set[str] = set()
         reads = {deck: self._digest(deck)}
         for language in self._spec.languages:
@@ -141,26 +152,26 @@ class Closures:
                 if found.text in texts:
                     continue
                 texts.add(found.text)
-                hidden |= {_encode(each): each for each in self._hidden(deck, found)}
+                cells = cells_of(found, prog_lang, is_markdown=deck.endswith(".md"), problems=problems)
+                if not problems:
+                    hidden |= {_encode(each): each for each in _hidden_in(found, cells, prog_lang.comment)}
+                    respelt |= dict.fromkeys(_respelt_in(deck, found, cells))
                 links |= dict.fromkeys(linked_files(found.text))
                 mentions |= set(_MENTION.findall(found.text)) | set(_IMPORT.findall(found.text))
         existing, missing = self._sorted_out(deck, links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
         return DeckFacts(
-            self._signature, reads, absent, titles, existing, pictures, sorted(mentions), list(hidden.values())
+            self._signature,
+            reads,
+            absent,
+            titles,
+            existing,
+            pictures,
+            sorted(mentions),
+            list(hidden.values()),
+            list(respelt),
         )
-
-    def _hidden(self, deck: str, found: Expanded) -> list[Any]:
-        """What tells of the hidden cells of an expanded deck; that its cells can be read is seen on the way."""
-        from clx.workers.notebook.cells import cells_of
-        from clx.workers.notebook.hidden import deck_line
-        from clx.workers.notebook.telltale import telltales
-
-        language = deck_language(deck, self._spec.prog_lang)
-        cells = cells_of(found, language, is_markdown=deck.endswith(".md"))
-        told = telltales(cells, language.comment)
-        return [msgspec.to_builtins(msgspec.structs.replace(each, line=deck_line(found, each.line))) for each in told]
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -294,6 +305,36 @@ class Closures:
 
         root = self._files.root
         return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+
+
+def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
+    """One error for all that is wrong with a deck, each with its line and next step, in their order."""
+    told = {
+        (error.line or 0, f"{deck}:{error.line}" if error.line else deck, error.fact, error.next_step)
+        for error in problems
+    }
+    texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
+    if len(texts) > _TOLD:
+        texts[_TOLD:] = [f"{deck}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
+    fact, _, step = "\n".join(texts).rpartition("\n")
+    return CourseError(fact or step, step if fact else "")
+
+
+def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
+    """What tells of the hidden cells of an expanded deck, with the deck's own lines."""
+    from clx.workers.notebook.hidden import deck_line
+    from clx.workers.notebook.telltale import telltales
+
+    told = telltales(cells, comment)
+    return [msgspec.to_builtins(msgspec.structs.replace(each, line=deck_line(found, each.line))) for each in told]
+
+
+def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
+    """Warnings of markers that are not written as they should be but can be understood."""
+    from clx.workers.notebook.hidden import deck_line
+
+    places = [(f"{deck}:{deck_line(found, cell.line) or '?'}", cell.respelt) for cell in cells if cell.respelt]
+    return [f"{place}: the tags of this marker are read as {tags}; write them so." for place, tags in places]
 
 
 def _names_in_statements(text: str) -> list[str]:

@@ -129,6 +129,10 @@ class Plan:
     hidden: dict[str, list[Any]] = field(default_factory=dict)
 
 
+class _EnoughError(CourseError):
+    """So much is wrong that looking on would only take time."""
+
+
 class Planner:
     """Makes the plan of one course.
 
@@ -181,6 +185,8 @@ class Planner:
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
+            except _EnoughError:
+                raise
             except CourseError as error:
                 self._problem(str(error))
         for group in self._spec.dir_groups:
@@ -200,7 +206,7 @@ class Planner:
     def _problem(self, text: str) -> None:
         self._problems.append(text)
         if len(self._problems) == 20:
-            raise CourseError("\n".join(self._problems), "There may be more.")
+            raise _EnoughError("\n".join(self._problems), "There may be more.")
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -214,8 +220,14 @@ class Planner:
         pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
         for deck in decks:
             number += 1
-            facts = self.closures.facts(deck)
-            self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
+            try:
+                facts = self.closures.facts(deck)
+                self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
+            except _EnoughError:
+                raise
+            except CourseError as error:
+                self._problem(str(error))  # and on: all decks are told of in one go
+                continue
             linked += facts.links
         others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
         if not topic.is_directory:
@@ -276,6 +288,7 @@ class Planner:
     def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
+        self._plan.warnings += facts.respelt
         self._plan.hidden[deck] = facts.hidden
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"

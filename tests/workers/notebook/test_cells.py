@@ -176,9 +176,54 @@ def test_markers_in_the_wild(marker: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("marker", "tags"),
+    [
+        ('# %% [markdown] lang="de" tags=["slide"', ("slide",)),
+        ('# %% [markdown] lang="de" tags=["slide",', ("slide",)),
+        ('# %% [markdown] lang="de" tags=["slide", "keep"  ', ("slide", "keep")),
+        ('# %% [markdown] lang="de" tags=["subslide", alt]', ("subslide", "alt")),
+        ("# %% [markdown] tags=[subslide, alt] lang='de'", ("subslide", "alt")),
+        ('# %% [markdown] lang="de" tags=[slide', ("slide",)),
+        ("# %% [markdown] lang='de' tags=['demo', answer", ("demo", "answer")),
+    ],
+)
+def test_tags_whose_meaning_is_plain_are_read_and_told(marker: str, tags: tuple[str, ...]) -> None:
+    [cell] = read_cells(f"{marker}\n# text\n", PYTHON)
+    assert (cell.kind, cell.tags, cell.lang) == ("markdown", tags, "de")
+    assert cell.respelt == f"tags={json.dumps(tags)}"
+    [right] = read_cells(f'# %% [markdown] lang="de" {cell.respelt}\n# text\n', PYTHON)
+    assert (right.tags, right.respelt) == (tags, "")
+
+
+def test_all_mistakes_of_a_deck_are_noted() -> None:
+    problems: list[ConversionError] = []
+    text = '# %% tag=["private"]\nx\n\n# %% tags=["keep"]\ny\n\n# %% notes\n# %% tags=["Private"]\n'
+    read_cells(text, PYTHON, problems=problems)
+    assert [problem.line for problem in problems] == [1, 7, 8]
+    problems.clear()
+    markdown = '# T\n\n```python tag=["private"]\nx\n```\n\n```python tags=["Private"]\ny\n```\n'
+    read_cells(markdown, PYTHON, is_markdown=True, problems=problems)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize(
     "marker",
     [
         '# %% tags=["private"',
+        '# %% tags=["slide", private]',
+        '# %% tags=["slide", notes',
+        '# %% tags=["slide", del]',
+        '# %% tags=["slide", "privat"',
+        '# %% tags=["slide", Notes]',
+        '# %% tags=["slide" lang="de"',
+        '# %% tags=["slide", lang="de"',
+        '# %% tags=["slide", Title of it',
+        '# %% tags=["slide" "keep"]',
+        '# %% tags=["slide""private"]',
+        "# %% tags=['slide'  'private', 'keep']",
+        '# %% tags="slide" "private"',
+        '# %% tags=["slide", demo]',
+        '# %% tags=["slide, "keep"]',
         "# %% tags=[private]",
         '# %% tag=["private"]',
         '# %% Tags=["private"]',

@@ -49,22 +49,38 @@ class Cell:
     """The only language it appears in; ``None``: all."""
     line: int
     """1-based line of the expanded deck where it starts."""
+    respelt: str = ""
+    """How the tags of its marker ought to be written, where they were only understood; else empty."""
 
 
-def cells_of(expanded: Expanded, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+def cells_of(
+    expanded: Expanded,
+    language: ProgLang,
+    *,
+    is_markdown: bool = False,
+    problems: list[ConversionError] | None = None,
+) -> list[Cell]:
     """As :func:`read_cells`, but errors name the line of the deck's own file.
 
     Raises:
         ConversionError: see there; ``line`` is absent where a macro wrote it.
     """
+    noted: list[ConversionError] = []
     try:
-        cells = read_cells(expanded.text, language, is_markdown=is_markdown)
+        cells = read_cells(expanded.text, language, is_markdown=is_markdown, problems=noted)
     except ConversionError as error:
-        if error.line is not None:
-            error.line = expanded.deck_lines()[error.line - 1]
-        raise
+        cells = []
+        noted.append(error)
+    if noted:
+        lines = expanded.deck_lines()
+        for each in noted:
+            each.line = lines[each.line - 1] if each.line is not None else None
+        if problems is None:
+            raise noted[0]
+        problems += noted
+        return cells
     if is_markdown:
-        check_hidden_markdown(expanded, cells, _read_markdown)
+        check_hidden_markdown(expanded, cells, lambda text: _read_markdown(text, []))
     else:
         check_hidden(expanded, cells, language.comment)
     return cells
@@ -87,42 +103,54 @@ def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_ma
     return index + 1
 
 
-def read_cells(text: str, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+def read_cells(
+    text: str, language: ProgLang, *, is_markdown: bool = False, problems: list[ConversionError] | None = None
+) -> list[Cell]:
     """Split an expanded deck into its cells.
 
     Args:
         text: the expanded deck.
         language: what its code is written in.
         is_markdown: whether it is a jupytext Markdown document instead of percent text.
+        problems: takes what is wrong with markers, all of it; ``None``: the first mistake is raised.
 
     Raises:
         ConversionError: there is no cell in it, or a marker cannot be understood.
     """
-    cells = _read_markdown(text) if is_markdown else _read_percent(text.split("\n"), language)
-    if not cells:
+    noted: list[ConversionError] = []
+    cells = _read_markdown(text, noted) if is_markdown else _read_percent(text.split("\n"), language, noted)
+    if problems is not None:
+        problems += noted
+    elif noted:
+        raise noted[0]
+    if not cells and not noted:
         raise ConversionError("the deck has no cells", f"Start one with `{language.comment} %%`.")
     return cells
 
 
-def _read_percent(lines: list[str], language: ProgLang) -> list[Cell]:
+def _read_percent(lines: list[str], language: ProgLang, problems: list[ConversionError]) -> list[Cell]:
     comment = language.comment
     start = _after_header(lines, comment)
     pattern = marker_pattern(comment)
     first = pattern.match(lines[start]) if start < len(lines) else None
     cells = []
     while start < len(lines):
-        marker = Marker("code") if first is None else _marker(first, start)
+        marker = Marker("code") if first is None else _marker(first, start, problems)
         body = start + (first is not None)
         end, following = _cell_end(lines, body, marker.kind, comment, pattern)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
-            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1))
+            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
         start, first = end, following
     return cells
 
 
-def _marker(match: re.Match[str], index: int) -> Marker:
-    return read_marker((match[1] or match[2] or "").strip(), index + 1)
+def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
+    try:
+        return read_marker((match[1] or match[2] or "").strip(), index + 1)
+    except ConversionError as error:
+        problems.append(error)
+        return Marker("code")
 
 
 def _after_header(lines: list[str], comment: str) -> int:
@@ -217,7 +245,7 @@ def _bare(line: str, comment: str) -> str:
     return line[len(comment) :].removeprefix(" ")
 
 
-def _read_markdown(text: str) -> list[Cell]:
+def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
     import jupytext
 
     try:
@@ -235,8 +263,12 @@ def _read_markdown(text: str) -> list[Cell]:
         metadata: dict[str, Any] = dict(cell.metadata)
         position = _line_of(source, lines, position)
         line = position + 1
-        _check_metadata(metadata, line)
-        tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+        try:
+            _check_metadata(metadata, line)
+            tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+        except ConversionError as error:
+            problems.append(error)
+            continue
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))
     return cells

@@ -39,6 +39,10 @@ _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
+_PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
+_PLAIN_LIST = re.compile(r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*\s*,?\s*\]?\s*""")
+"""A list of which only the bracket at the end, or quotes, are missing."""
+_NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
 _TAGS_STEP = 'Write tags=["slide", "keep"].'
 
 
@@ -49,6 +53,8 @@ class Marker:
     kind: CellKind
     tags: tuple[str, ...] = ()
     lang: str | None = None
+    respelt: str = ""
+    """How its tags ought to be written, where they were only understood; else empty."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -79,11 +85,31 @@ def read_marker(options: str, line: int) -> Marker:
     attributes, rest = _attributes(options, line)
     kind = _KIND.search(rest)
     check_title(_KIND.sub("", rest, count=1), line)
+    written = attributes.get("tags")
+    plain = _plain_list(written) if isinstance(written, str) else None
     return Marker(
         _KINDS[kind[1].lower()] if kind else "code",
-        tags_from(attributes.get("tags"), line),
+        tags_from(written if plain is None else plain, line),
         lang_from(attributes.get("lang"), line),
+        "" if plain is None else f"tags={json.dumps(plain)}",
     )
+
+
+def _plain_list(text: str) -> list[str] | None:
+    """The tags of a list that is no literal but cannot be misread: ``["slide"`` or ``["subslide", alt]``.
+
+    ``None`` for a literal, for anything else, and where a tag that hides the cell is among them: nobody
+    should have to trust that it was understood.
+    """
+    if not isinstance(_literal(text), _Unreadable) or not _PLAIN_LIST.fullmatch(text):
+        return None
+    items = [(quoted[1:-1], bare) for quoted, bare in _PLAIN_ITEM.findall(text)]
+    if any(bare and bare not in KNOWN_TAGS for _, bare in items):
+        return None
+    tags = [quoted or bare for quoted, bare in items]
+    words = [word for tag in tags for word in _WORD.findall(tag.lower())]
+    is_secret = any(get_close_matches(word, HIDDEN_TAGS, n=1, cutoff=_NEAR) for word in words)
+    return None if is_secret else tags
 
 
 def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
@@ -185,9 +211,11 @@ def lang_from(value: Any, line: int) -> str | None:
 
 
 def _literal(text: str) -> Any:
-    """A JSON or Python literal; a bare word stands for itself; anything else is an object nobody accepts."""
+    """A JSON or Python literal; a bare word stands for itself; anything else is what nobody accepts."""
     if re.fullmatch(r"[\w-]+", text):
         return text
+    if _NO_COMMA.search(text):
+        return _Unreadable()  # Python would make one tag of two
     try:
         return json.loads(text)
     except ValueError:
@@ -195,4 +223,8 @@ def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return object()
+        return _Unreadable()
+
+
+class _Unreadable:
+    """What a value is that cannot be read."""
