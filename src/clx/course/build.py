@@ -8,13 +8,13 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
-from clx.course.gate import Gate, Hit
 from clx.course.layout import Layout, Selection
 from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
@@ -33,6 +33,7 @@ from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
 
 if TYPE_CHECKING:
+    from clx.course.gate import Gate, Hit
     from clx.course.session import Session
 
 
@@ -79,6 +80,7 @@ class Build:
         self._session = session
         self.report = Report()
         self._started = time.monotonic()
+        self._hidden: dict[str, list[Any]] = {}
         self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
 
@@ -146,7 +148,7 @@ class Build:
         }
         planner = Planner(self._layout, topics, files, settings, Fingerprints(self.resolved), known, own)
         plan = planner.plan()
-        self._gate = Gate(plan.hidden, self._names())
+        self._hidden = {deck: each for deck, each in plan.hidden.items() if each}
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
             missing, outdated = self._compare(plan, ledger, publisher)
@@ -266,11 +268,14 @@ class Build:
 
     # -- the last look ----------------------------------------------------------------------------
 
-    def _names(self) -> list[str]:
-        """Names that pages show beside what their deck says."""
+    @cached_property
+    def _gate(self) -> Gate:
+        from clx.course.gate import Gate  # a build with nothing to write need not import it
+
         spec = self._layout.spec
         texts = [spec.name, *(section.name for section in spec.sections)]
-        return [text.in_language(language) for text in texts for language in spec.languages]
+        names = [text.in_language(language) for text in texts for language in spec.languages]
+        return Gate(self._hidden, names)
 
     def _checked_copies(self, plan: Plan, planner: Planner, publisher: Publisher) -> list[Item]:
         """The copies to write.
@@ -294,13 +299,13 @@ class Build:
         return items
 
     def _hit_in(self, copy: Copy, decks: list[str] | None) -> Hit | None:
-        if self._gate.is_idle or decks == [] or not any(place.is_public for place in copy.places):
+        if not self._hidden or decks == [] or not any(place.is_public for place in copy.places):
             return None
         return self._gate.look(self._root / copy.source, copy.source, decks)
 
     def _refusal(self, job: PlannedJob, items: list[Item]) -> dict[str, Any] | None:
         """The error of a deck's job whose files may not be published."""
-        if job.is_diagram or self._gate.is_idle:
+        if job.source not in self._hidden:
             return None
         for digest, place in {item.digest: item.place for item in items if item.place.is_public}.items():
             shown = os.path.relpath(f"{self._targets[place.target]}/{place.path}", self._output)

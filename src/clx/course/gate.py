@@ -79,14 +79,9 @@ class Gate:
     """
 
     def __init__(self, found: Mapping[str, list[Any]], names: Iterable[str] = ()) -> None:
-        self._found = {deck: each for deck, each in found.items() if each}
+        self._found = found
         self._names = letters_of(" ".join(names))
         self._secrets: dict[str, list[_Secret]] = {}
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no deck has anything to hide."""
-        return not self._found
 
     @cached_property
     def _all(self) -> list[_Secret]:

@@ -7,28 +7,13 @@ and texts and notebooks in which a cell is marked ``private``, ``notes`` or ``de
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
-from clx.course.texts import windows_of
 from clx.workers.notebook.deck import DECK_EXTENSIONS, is_deck
 
-_HIDDEN = rb"\b(?:private|notes|del)\b"
-_MARKED = re.compile(
-    # a marker of the percent or light format, a region or fence of Markdown
-    rb"^[ \t>|+<-]*(?:\S{1,4}[ \t]*(?:%%|\+)|<!--[ \t]*#|`{3,}|~{3,})[^\n]{0,500}?\btags?\b[^\n]{0,500}?"
-    + _HIDDEN
-    # a notebook's metadata
-    + rb'|"tags"\s{0,99}:\s{0,99}\[[^\]]{0,999}?"(?:private|notes|del)"'
-    + rb'|"slide_type"\s{0,99}:\s{0,99}"notes"',
-    re.IGNORECASE | re.MULTILINE,
-)
-_LIKE_DECK = re.compile(
-    r"(?<![a-z0-9_])(?:slides|topic)_.*(?:"
-    + "|".join(re.escape(each) for each in sorted(DECK_EXTENSIONS))
-    + r")(?![a-z0-9])"
-)
 _BINARY = frozenset(
     {
         *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".zip", ".gz", ".xlsx", ".parquet", ".npy", ".npz"),
@@ -60,7 +45,7 @@ def is_copy_of_deck(path: str, decks: Iterable[str]) -> bool:
         decks: names of the decks beside it.
     """
     name = path.rpartition("/")[2].casefold()
-    if _LIKE_DECK.search(name):
+    if _like_deck().search(name):
         return True
     if PurePosixPath(name).suffix in _BESIDE:
         return False
@@ -73,6 +58,26 @@ def _is_part(stem: str, name: str) -> bool:
     return bool(found) and not (stem[-1:].isdigit() and behind[:1].isdigit())
 
 
+@functools.cache
+def _marked() -> re.Pattern[bytes]:
+    hidden = rb"\b(?:private|notes|del)\b"
+    return re.compile(
+        # a marker of the percent or light format, a region or fence of Markdown
+        rb"^[ \t>|+<-]*(?:\S{1,4}[ \t]*(?:%%|\+)|<!--[ \t]*#|`{3,}|~{3,})[^\n]{0,500}?\btags?\b[^\n]{0,500}?"
+        + hidden
+        # a notebook's metadata
+        + rb'|"tags"\s{0,99}:\s{0,99}\[[^\]]{0,999}?"(?:private|notes|del)"'
+        + rb'|"slide_type"\s{0,99}:\s{0,99}"notes"',
+        re.IGNORECASE | re.MULTILINE,
+    )
+
+
+@functools.cache
+def _like_deck() -> re.Pattern[str]:
+    extensions = "|".join(re.escape(each) for each in sorted(DECK_EXTENSIONS))
+    return re.compile(rf"(?<![a-z0-9_])(?:slides|topic)_.*(?:{extensions})(?![a-z0-9])")
+
+
 def may_be_marked(path: str) -> bool:
     """Whether a file of this name is looked into by :func:`is_marked`."""
     return PurePosixPath(path).suffix.lower() not in _BINARY
@@ -80,7 +85,9 @@ def may_be_marked(path: str) -> bool:
 
 def is_marked(path: Path) -> bool:
     """Whether a text or notebook has a cell that no student gets."""
-    return any(_MARKED.search(window) for window in windows_of(path))
+    from clx.course.texts import windows_of  # most builds need not look into any file
+
+    return any(_marked().search(window) for window in windows_of(path))
 
 
 def names_of_decks(paths: Collection[str]) -> list[str]:
