@@ -18,7 +18,7 @@ PYTHON = PROG_LANG["python"]
 
 
 def as_read(text: str, language: str = "python") -> list[tuple[str, str, tuple[str, ...], str | None]]:
-    cells = read_cells(text, PROG_LANG[language])
+    cells = read_cells(text, PROG_LANG[language], problems=[])  # jupytext has none
     return [(cell.kind, cell.source, cell.tags, cell.lang) for cell in cells]
 
 
@@ -268,6 +268,24 @@ def test_a_misspelt_marker_is_an_error_that_says_how_it_is_written(marker: str, 
     with pytest.raises(ConversionError) as caught:
         read_cells(f"# %%\nx\n\n{marker}\n# secret\n", PYTHON)
     assert (caught.value.line, caught.value.next_step) == (4, next_step)
+
+
+@pytest.mark.parametrize(
+    "opens", ['# %%\ntext = """', "# %% tags=['keep']\nf('a', \"\"\"b", "# %% [markdown]\n# ```python\n# x = 1"]
+)
+@pytest.mark.parametrize("tag", ["private", "notes", "del"])
+def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, tag: str) -> None:
+    text = f'{opens}\n\n# %% tags=["slide", "{tag}"]\n"""Zebra"""\n\n# ```\nx = 1\n'
+    with pytest.raises(ConversionError, match="would be published as text") as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == text.split("\n").index(f'# %% tags=["slide", "{tag}"]') + 1
+
+
+def test_other_markers_may_be_text() -> None:
+    text = 'deck = """\n# %% tags=["keep"]\n# % % tags=["private"]\n"""'
+    assert [cell.source for cell in read_cells(text, PYTHON)] == [text]
+    hidden = f"# %% tags=['notes']\n{text.replace('% %', '%%')}"
+    assert [cell.tags for cell in read_cells(hidden, PYTHON)] == [("notes",)]
 
 
 def test_an_unknown_tag_is_quoted() -> None:

@@ -18,6 +18,7 @@ from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
+    HIDDEN_TAGS,
     CellKind,
     Marker,
     check_names,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
+_HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
 _RULE = re.compile(r"^---\s*$")
 _DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
 
@@ -138,11 +140,25 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         marker = Marker("code") if first is None else _marker(first, start, problems)
         body = start + (first is not None)
         end, following = _cell_end(lines, body, marker.kind, comment, pattern)
+        if HIDDEN_TAGS.isdisjoint(marker.tags):
+            problems += _swallowed(lines, range(body, end), pattern)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
         start, first = end, following
     return cells
+
+
+def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> list[ConversionError]:
+    """Markers of hidden cells that became text of a public one, by a string or a fence that is open there."""
+    found = []
+    for i in inside:
+        match = _marker_match(lines[i], pattern)
+        if match and _HIDDEN_WORD.search(match[0]):
+            fact = "this marker stands in a string or fenced block, so that its cell would be published as text"
+            step = "Close what is open there; to show a marker as text, write it without one of its percent signs."
+            found.append(ConversionError(fact, step, line=i + 1))
+    return found
 
 
 def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
