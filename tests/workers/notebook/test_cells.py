@@ -281,6 +281,29 @@ def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, t
     assert caught.value.line == text.split("\n").index(f'# %% tags=["slide", "{tag}"]') + 1
 
 
+@pytest.mark.parametrize(
+    ("text", "is_markdown"),
+    [
+        ("# # Title\n\n# + tags=['private']\nx = 1\n# -\n", False),
+        ("# %%\ny\n# + {'tags': ['notes']}\nx = 1\n", False),
+        ("# T\n\n```{python tags=['private']}\nx = 1\n```\n", True),
+        ("# T\n\n# %% tags=['private']\nx = 1\n", True),
+    ],
+)
+def test_what_hides_a_cell_in_other_formats_is_never_text(text: str, is_markdown: bool) -> None:
+    with pytest.raises(ConversionError, match="in another format") as caught:
+        read_cells(text, PYTHON, is_markdown=is_markdown)
+    assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(("slide", "tag"), [("notes", "notes"), ("skip", "del")])
+def test_slide_types_that_hide_a_cell_elsewhere_are_errors(slide: str, tag: str) -> None:
+    for marker in (f'# %% slideshow={{"slide_type": "{slide}"}}', f'# %% {{"slideshow": {{"slide_type": "{slide}"}}}}'):
+        with pytest.raises(ConversionError, match="hides no cell") as caught:
+            read_cells(f"{marker}\nx\n", PYTHON)
+        assert caught.value.next_step == f'Write tags=["{tag}"].'
+
+
 def test_other_markers_may_be_text() -> None:
     text = 'deck = """\n# %% tags=["keep"]\n# % % tags=["private"]\n"""'
     assert [cell.source for cell in read_cells(text, PYTHON)] == [text]

@@ -37,6 +37,7 @@ _ATTRIBUTE = re.compile(
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
+_HIDING_SLIDE = re.compile(r"\b(notes|skip)\b")
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
 _PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
@@ -131,13 +132,17 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
 
 
 def check_names(attributes: Mapping[str, Any], line: int) -> None:
-    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``.
+    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
 
     Raises:
         ConversionError: one is.
     """
     for key, value in attributes.items():
         name = key.lower()
+        if name == "slideshow" and (hides := _HIDING_SLIDE.search(str(value))):
+            tag = "notes" if hides[1] == "notes" else "del"
+            fact = f'the slide type "{hides[1]}" hides no cell here'
+            raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
         meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
         if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
             meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
