@@ -322,19 +322,26 @@ def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
 
 def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
     """What tells of the hidden cells of an expanded deck, with the deck's own lines."""
-    from clx.workers.notebook.hidden import deck_line
+    from clx.workers.notebook.hidden import places_in_deck
     from clx.workers.notebook.telltale import telltales
 
     told = telltales(cells, comment)
-    return [msgspec.to_builtins(msgspec.structs.replace(each, line=deck_line(found, each.line))) for each in told]
+    lines = places_in_deck(found, [each.line for each in told])
+    return [
+        msgspec.to_builtins(msgspec.structs.replace(each, line=line)) for each, line in zip(told, lines, strict=True)
+    ]
 
 
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of markers that are not written as they should be but can be understood."""
-    from clx.workers.notebook.hidden import deck_line
+    from clx.workers.notebook.hidden import places_in_deck
 
-    places = [(f"{deck}:{deck_line(found, cell.line) or '?'}", cell.respelt) for cell in cells if cell.respelt]
-    return [f"{place}: the tags of this marker are read as {tags}; write them so." for place, tags in places]
+    odd = [cell for cell in cells if cell.respelt]
+    lines = places_in_deck(found, [cell.line for cell in odd])
+    return [
+        f"{deck}:{line or '?'}: the tags of this marker are read as {cell.respelt}; write them so."
+        for cell, line in zip(odd, lines, strict=True)
+    ]
 
 
 def _names_in_statements(text: str) -> list[str]:

@@ -67,11 +67,15 @@ def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell], read: Calla
                 raise _error(number, f"the hidden cell of line {hidden[number]}", number)
 
 
-def deck_line(expanded: Expanded, line: int) -> int:
-    """The deck's line of a line of the expansion; 0 where a template wrote it."""
-    if _is_verbatim(expanded, line):
-        return expanded.source.count("\n") - expanded.text.count("\n") + line
-    return expanded.deck_lines()[line - 1] or 0
+def places_in_deck(expanded: Expanded, lines: Sequence[int]) -> list[int]:
+    """The deck's lines of some lines of the expansion; 0 where a template wrote one."""
+    if not lines:
+        return []
+    if _is_verbatim(expanded, min(lines)):
+        shift = expanded.source.count("\n") - expanded.text.count("\n")
+        return [line + shift for line in lines]
+    numbers = expanded.deck_lines()
+    return [numbers[line - 1] or 0 for line in lines]
 
 
 def is_hidden(cell: Cell) -> bool:
