@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from tests.course.courses import DECK, HEADER, SPEC, Course, clx, tree
+from tests.course.planning import plan_of, planner_of
+
+from clx.errors import CourseError
 
 
 def _no_spec(course: Course) -> None:
@@ -169,6 +172,54 @@ def test_all_mistakes_are_told_at_once(course: Course) -> None:
     assert done.returncode == 2
     assert "slides_values.py" in done.stderr
     assert "slides_names.py" in done.stderr
+
+
+def test_all_mistakes_of_all_decks_are_told_in_one_go(course: Course) -> None:
+    for topic in ("values", "names"):
+        for number in (1, 2):
+            text = f"# %% tag=['private']\n1\n\n# %% notes\n# {number}\n\n# %% tags=['keep']\n3\n"
+            course.write(f"slides/module_1/topic_100_{topic}/slides_{number}.py", text)
+    course.write("slides/module_1/topic_100_values/slides_3.py", "# %%\n{{ teacher }}\n")
+    course.spec("values", "names")
+    with pytest.raises(CourseError) as caught:
+        plan_of(course)
+    told = str(caught.value)
+    for topic in ("values", "names"):
+        for number in (1, 2):
+            for line in (1, 4):
+                assert f"slides/module_1/topic_100_{topic}/slides_{number}.py:{line}: " in told
+    assert "slides_3.py:2: 'teacher' is undefined\n" in told
+    assert told.count('Write tags=["notes"].') == 4
+
+
+def test_a_deck_full_of_mistakes_is_told_of_in_few_lines(course: Course) -> None:
+    course.deck("values", "# %% tag=['private']\n" * 300)
+    course.spec("values")
+    with pytest.raises(CourseError, match="280 more mistakes"):
+        plan_of(course)
+
+
+def test_a_course_full_of_mistakes_is_told_of_in_few_lines(course: Course) -> None:
+    for number in range(60):
+        course.write(f"slides/module_1/topic_100_values/slides_{number:02}.py", "# %% notes\n")
+    course.spec("values")
+    with pytest.raises(CourseError, match="There may be more") as caught:
+        plan_of(course)
+    assert str(caught.value).count("\n") == 40
+
+
+def test_a_marker_that_is_understood_is_told_once_in_every_build(course: Course) -> None:
+    text = "\n# %% [markdown] lang='de' tags=['subslide', alt]\n# a\n\n# %% tags=['slide'\nif is_html: pass\n"
+    course.deck("values", HEADER % ("a", "b") + text)
+    course.spec("values")
+    first = planner_of(course)
+    expected = [
+        f"slides/module_1/topic_100_values/slides_values.py:{line}: the tags of this marker are read as {tags}; "
+        "write them so."
+        for line, tags in ((5, 'tags=["subslide", "alt"]'), (8, 'tags=["slide"]'))
+    ]
+    assert first.plan().warnings == expected
+    assert planner_of(course, first.closures.learned).plan().warnings == expected
 
 
 def test_an_unreadable_deck_is_named(course: Course) -> None:

@@ -59,10 +59,10 @@ def test_a_full_course() -> None:
     first, classes, loops = spec.sections[0].topics
     assert (first.id, first.html, first.evaluate, first.directory) == ("introduction", True, None, None)
     assert (classes.id, classes.html, classes.evaluate, classes.inputs) == ("classes", False, True, ("data/*.csv",))
-    assert classes.dir_groups == (DirGroup(Text(), "div", recursive=False),)
+    assert classes.dir_groups == (DirGroup(Text(), "div", recursive=False, line=14, column=23),)
     assert (loops.id, loops.directory, loops.bare_id) == ("module_200/loops", "module_200", "loops")
     names = Text({"de": "Extra/A", "en": "Bonus/A"})
-    assert spec.dir_groups == (DirGroup(names, "div/workshops", ("Example_1", "b/c"), True),)
+    assert spec.dir_groups == (DirGroup(names, "div/workshops", ("Example_1", "b/c"), True, line=19, column=5),)
     assert spec.output_targets == (
         OutputTarget("students", "students", ("code-along",), ("html", "notebook"), ("en",)),
         OutputTarget("all", ".", KINDS, FORMATS, ("en", "de")),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Place, Plan, PlannedJob, Planner, target_directories
+from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, target_directories
 from clx.course.publish import Item, Publisher
 from clx.course.report import Failure, Report
 from clx.course.source_files import SourceFiles, check_name
@@ -34,6 +35,7 @@ from clx.workers.platforms import database_options
 from clx.workers.readiness import settings_for
 
 if TYPE_CHECKING:
+    from clx.course.gate import Gate, Hit
     from clx.course.session import Session
 
 
@@ -81,6 +83,7 @@ class Build:
         self.report = Report()
         self._started = time.monotonic()
         self._left_out: list[str] = []
+        self._hidden: dict[str, list[Any]] = {}
         self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
 
@@ -144,9 +147,15 @@ class Build:
         files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared)
         settings = self.resolved.settings
         known, tools = ledger.sources(root) if ledger else {}, Fingerprints(self.resolved)
+        own = {
+            str(self._output): "the output directory",
+            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
+            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
+        }
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            planner = Planner(self._layout, topics, files, settings, tools, known, reader)
+            planner = Planner(self._layout, topics, files, settings, tools, known, reader, own)
             plan = planner.plan()
+        self._hidden = {deck: each for deck, each in plan.hidden.items() if each}
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
             missing, outdated = self._compare(plan, ledger, publisher)
@@ -156,12 +165,13 @@ class Build:
             self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
             self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
             if not self.options.dry_run:
+                copies = self._checked_copies(plan, planner, publisher)
                 with _owned(database) or self._open_new() as writable:
                     ledger = Ledger(writable)
                     publisher.attach(ledger)
                     reasons.attach(ledger)
                     ledger.remember(root, files.learned, planner.closures.learned)
-                    self._carry_out(plan, missing, outdated, writable, publisher, reasons)
+                    self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
@@ -175,12 +185,15 @@ class Build:
         plan: Plan,
         missing: list[PlannedJob],
         outdated: list[tuple[PlannedJob, list[Item]]],
+        copies: list[Item],
         database: Database,
         publisher: Publisher,
         reasons: Reasons,
     ) -> None:
         """Everything that writes: publish what is known, run the rest, remove what is stale."""
-        self._publish_known(plan, missing, outdated, publisher)
+        if copies:
+            publisher.publish(copies)
+        self._publish_known(missing, outdated, publisher)
         if missing:
             self._run_jobs(missing, database, publisher, reasons)
         self._remove_stale(plan, publisher)
@@ -260,25 +273,69 @@ class Build:
             items += [Item(place, job.source, job.task, job.key, digest) for place in found]
         return items
 
+    # -- the last look ----------------------------------------------------------------------------
+
+    @cached_property
+    def _gate(self) -> Gate:
+        from clx.course.gate import Gate  # a build with nothing to write need not import it
+
+        spec = self._layout.spec
+        texts = [spec.name, *(section.name for section in spec.sections)]
+        names = [text.in_language(language) for text in texts for language in spec.languages]
+        return Gate(self._hidden, names)
+
+    def _checked_copies(self, plan: Plan, planner: Planner, publisher: Publisher) -> list[Item]:
+        """The copies to write.
+
+        One that holds the text of a hidden cell fails that cell's deck, and goes where it was published before.
+        """
+        fresh = planner.closures.newly_hidden()
+        items = []
+        for copy in plan.copies:
+            outdated = [place for place in copy.places if not publisher.is_current(place, copy.digest)]
+            hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if _is_near(copy.source, deck)])
+            if hit is None:
+                path = self._root / copy.source
+                items += [Item(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
+                continue
+            self._fail(Failure("notebook", hit.deck, "", hit.error))
+            planner.closures.learned.pop(hit.deck, None)  # so that the next build looks again
+            for place in copy.places:
+                plan.places.pop((place.target, place.path), None)
+        publisher.forget_directories()
+        return items
+
+    def _hit_in(self, copy: Copy, decks: list[str] | None) -> Hit | None:
+        if not self._hidden or decks == [] or not any(place.is_public for place in copy.places):
+            return None
+        return self._gate.look(self._root / copy.source, copy.source, decks)
+
+    def _refusal(self, job: PlannedJob, items: list[Item]) -> dict[str, Any] | None:
+        """The error of a deck's job whose files may not be published."""
+        if job.source not in self._hidden:
+            return None
+        for digest, place in {item.digest: item.place for item in items if item.place.is_public}.items():
+            shown = os.path.relpath(f"{self._targets[place.target]}/{place.path}", self._output)
+            hit = self._gate.look(self._store.path(digest), shown, [job.source])
+            if hit is not None:
+                return hit.error
+        return None
+
+    def _fail(self, failure: Failure) -> None:
+        self.report.failures.append(failure)
+        self.display.job_failed(failure)
+
     # -- publishing -------------------------------------------------------------------------------
 
     def _publish_known(
-        self,
-        plan: Plan,
-        missing: list[PlannedJob],
-        outdated: list[tuple[PlannedJob, list[Item]]],
-        publisher: Publisher,
+        self, missing: list[PlannedJob], outdated: list[tuple[PlannedJob, list[Item]]], publisher: Publisher
     ) -> None:
         """Write every file whose bytes are to be had; a job whose artifact turns out damaged runs again."""
-        copies = [
-            Item(place, copy.source, "", copy.digest, copy.digest, self._root / copy.source)
-            for copy in plan.copies
-            for place in copy.places
-            if not publisher.is_current(place, copy.digest)
-        ]
-        if copies:
-            publisher.publish(copies)
         for job, items in outdated:
+            if refusal := self._refusal(job, items):
+                self._fail(Failure(job.type, job.source, job.task, refusal))
+                del self._done[job.key]
+                continue
             try:
                 publisher.publish(items)
             except ArtifactError as error:
@@ -297,11 +354,15 @@ class Build:
 
         gc.enable()
 
-        def publish(job: PlannedJob, result: dict[str, Any]) -> None:
-            self._done[job.key] = result
+        def publish(job: PlannedJob, result: dict[str, Any]) -> dict[str, Any] | None:
             self._warn([f"{job.source}: {text}" for text in result["warnings"]])
-            if items := self._outdated(job, result, publisher):
+            items = self._outdated(job, result, publisher)
+            if error := self._refusal(job, items or []):
+                return error
+            self._done[job.key] = result
+            if items:
                 publisher.publish(items)
+            return None
 
         runner = JobRunner(database, self.resolved, self._store, self._root, self.display, self._session)
         try:
@@ -317,7 +378,7 @@ class Build:
             reasons.remember([job for job in missing if job.key in self._done])
         reasons.remember_failed([job for job, _error in failures])
         self.report.ran = len(failures) + sum(1 for job in missing if job.key in self._done)
-        self.report.failures = [Failure(job.type, job.source, job.task, error) for job, error in failures]
+        self.report.failures += [Failure(job.type, job.source, job.task, error) for job, error in failures]
 
     def _remove_stale(self, plan: Plan, publisher: Publisher) -> None:
         """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
@@ -360,6 +421,11 @@ def _shared_modules(resolved: Resolved) -> Path | None:
             f"Remove it there; if you trust what is there, type: clx config set --user {key} DIR",
         )
     return resolved.path(key)
+
+
+def _is_near(source: str, deck: str) -> bool:
+    """Whether a file that is copied lies beside a deck, or outside of all topics."""
+    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
 
 
 class _Borrowed:

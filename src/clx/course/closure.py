@@ -17,6 +17,7 @@ import msgspec
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
+from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
 from clx.regular import read_regular
 from clx.workers.notebook.deck import is_deck
@@ -24,10 +25,14 @@ from clx.workers.notebook.reader import DeckReader
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
+_TOLD = 20
+"""Mistakes of one deck that are told in one go."""
 _SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
+_FORM = 2
+"""Which form :class:`DeckFacts` have; facts of another one are not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -42,6 +47,8 @@ class DeckFacts(msgspec.Struct, frozen=True):
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
+        hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
+        respelt: warnings of markers that were only understood.
     """
 
     signature: str
@@ -51,6 +58,8 @@ class DeckFacts(msgspec.Struct, frozen=True):
     links: list[str]
     missing: list[str]
     mentions: list[str]
+    hidden: list[Any] = []
+    respelt: list[str] = []
 
 
 class Closures:
@@ -80,7 +89,7 @@ class Closures:
         self._files = files
         self._known = known
         self.learned: dict[str, Any] = {}
-        material = [spec.languages, spec.variables, spec.prog_lang, tools]
+        material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._facts: dict[str, DeckFacts] = {}
 
@@ -113,15 +122,18 @@ class Closures:
                 f"{deck}: the deck has {size >> 20} MiB; {MAX_DECK >> 20} MiB are allowed.",
                 "Move data into files beside it.",
             )
+        problems: list[ConversionError] = []
+        facts = None
         try:
-            facts = self._expand(deck)
+            facts = self._expand(deck, problems)
         except ConversionError as error:
-            place = f"{deck}:{error.line}" if error.line else deck
-            raise CourseError(f"{place}: {error.fact}", error.next_step) from error
+            problems.append(error)
+        if facts is None or problems:
+            raise _all_of(deck, problems)
         self.learned[deck] = msgspec.to_builtins(facts)
         return facts
 
-    def _expand(self, deck: str) -> DeckFacts:
+    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckFacts:
         from clx.workers.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
@@ -136,11 +148,22 @@ class Closures:
                 None if self._files.shared is None else str(self._files.shared),
             )
         )
+        problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        return DeckFacts(self._signature, reads, absent, found.titles, existing, pictures, found.mentions)
+        return DeckFacts(
+            self._signature,
+            reads,
+            absent,
+            found.titles,
+            existing,
+            pictures,
+            found.mentions,
+            found.hidden,
+            found.respelt,
+        )
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -227,6 +250,35 @@ class Closures:
             raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
         return inside
 
+    def named_inputs(self, place: CourseTopic) -> set[str]:
+        """The files that a topic's ``inputs`` name, not only reach by a pattern for everything.
+
+        Raises:
+            CourseError: a pattern matches nothing.
+        """
+        patterns = place.ref.inputs
+        return {path for each in patterns for path in self._matching(place, each) if is_named(path, each)}
+
+    # -- other files ------------------------------------------------------------------------------
+
+    def is_marked(self, path: str) -> bool:
+        """Whether a file has a cell that no student gets, from memory where it has not changed."""
+        digest = self._files.digest(path) if may_be_marked(path) else None
+        if digest is None:
+            return False
+        known = self._known.get(path)
+        if known is None or known.get("looked_into") != digest:
+            known = self.learned[path] = {"looked_into": digest, "is_marked": is_marked(self._files.root / path)}
+        return bool(known["is_marked"])
+
+    def newly_hidden(self) -> list[str]:
+        """The decks whose hidden cells say something else than when they were last looked for."""
+        return [
+            deck
+            for deck, facts in self._facts.items()
+            if deck in self.learned and facts.hidden and facts.hidden != (self._known.get(deck) or {}).get("hidden")
+        ]
+
     # -- diagrams ---------------------------------------------------------------------------------
 
     def diagram_closure(self, source: str, type_: str) -> list[tuple[str, str]]:
@@ -245,6 +297,19 @@ class Closures:
 
         root = self._files.root
         return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+
+
+def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
+    """One error for all that is wrong with a deck, each with its line and next step, in their order."""
+    told = {
+        (error.line or 0, f"{deck}:{error.line}" if error.line else deck, error.fact, error.next_step)
+        for error in problems
+    }
+    texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
+    if len(texts) > _TOLD:
+        texts[_TOLD:] = [f"{deck}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
+    fact, _, step = "\n".join(texts).rpartition("\n")
+    return CourseError(fact or step, step if fact else "")
 
 
 def _names_in_statements(text: str) -> list[str]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
 
+from clx.course import withheld
 from clx.course.closure import Closures, DeckFacts
+from clx.course.groups import group_files, group_problem
 from clx.course.layout import Layout, SliceDirectory
 from clx.course.names import job_label, safe_name
 from clx.course.source_files import SourceFiles
@@ -42,6 +45,11 @@ class Place(NamedTuple):
     target: int
     path: str
     slice: str
+
+    @property
+    def is_public(self) -> bool:
+        """Whether students get it."""
+        return "/speaker/" not in self.slice
 
 
 @dataclass(slots=True)
@@ -112,6 +120,7 @@ class Plan:
         copies: files copied as they are.
         warnings: what the author should know.
         places: every output path known beforehand, with the source and content that has it.
+        hidden: by deck, what tells of its hidden cells.
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
@@ -119,6 +128,11 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     decks: int = 0
+    hidden: dict[str, list[Any]] = field(default_factory=dict)
+
+
+class _EnoughError(CourseError):
+    """So much is wrong that looking on would only take time."""
 
 
 class Planner:
@@ -132,6 +146,7 @@ class Planner:
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
         reader: reads decks.
+        own: directories that CLX writes into, as real paths, each with what it is; nothing is copied from them.
     """
 
     def __init__(
@@ -143,7 +158,9 @@ class Planner:
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
         reader: DeckReader,
+        own: Mapping[str, str] | None = None,
     ) -> None:
+        self._own = own or {}
         self._layout = layout
         self._spec = layout.spec
         self._topics = topics
@@ -157,6 +174,8 @@ class Planner:
         self._copies: dict[str, Copy] = {}
         self._problems: list[str] = []
         self._conflicts: set[tuple[str, str]] = set()
+        self._withheld: dict[str, None] = {}
+        self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
         self._in_section: dict[tuple[int, str], list[tuple[SliceDirectory, str, str]]] = {}
 
     def plan(self) -> Plan:
@@ -166,9 +185,12 @@ class Planner:
             CourseError: a deck cannot be read or expanded, or two sources want one output path.
         """
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
+        self._check_groups()
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
+            except _EnoughError:
+                raise
             except CourseError as error:
                 self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
         for group in self._spec.dir_groups:
@@ -177,6 +199,8 @@ class Planner:
             fact, _, step = "\n".join(self._problems).rpartition("\n")
             raise CourseError(fact or step, step if fact else "")
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        if self._withheld:
+            self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
         self._plan.copies = list(self._copies.values())
@@ -186,7 +210,7 @@ class Planner:
     def _problem(self, text: str) -> None:
         self._problems.append(text)
         if len(self._problems) == 20:
-            raise CourseError("\n".join(self._problems), "There may be more.")
+            raise _EnoughError("\n".join(self._problems), "There may be more.")
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -200,13 +224,19 @@ class Planner:
         pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
         for deck in decks:
             number += 1
-            facts = self.closures.facts(deck)
-            self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
+            try:
+                facts = self.closures.facts(deck)
+                self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
+            except _EnoughError:
+                raise
+            except CourseError as error:
+                self._problem(str(error))  # and on: all decks are told of in one go
+                continue
             linked += facts.links
         others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
-        self._copy_files(place, others, pictures)
+        self._copy_files(place, self._without_copies(place, others), pictures)
         for group in place.ref.dir_groups:
             self._dir_group(group)
         if not decks:
@@ -215,9 +245,37 @@ class Planner:
 
     def _members(self, topic: Topic) -> list[str]:
         if topic.is_directory:
-            return self._files.tree(topic.path)
+            return self._undotted(self._files.tree(topic.path), topic.path)
         beside = [path for path in self._files.listing(topic.base) if not is_deck(path.rpartition("/")[2])]
-        return [topic.path, *beside]
+        return [topic.path, *self._undotted(beside, topic.base)]
+
+    def _undotted(self, paths: list[str], base: str) -> list[str]:
+        """*paths* without dot files; notes which there were."""
+        dotted = [path for path in paths if "/." in path and withheld.is_dotted(path, base)]
+        if not dotted:
+            return paths
+        self._withheld |= dict.fromkeys(filter(withheld.is_worth_telling, dotted))
+        return [path for path in paths if path not in set(dotted)]
+
+    def _without_copies(self, place: CourseTopic, paths: list[str]) -> list[str]:
+        """The files beside decks that may be copied; notes the others."""
+        if not paths:
+            return paths
+        paths = self._undotted(paths, place.topic.base)
+        beside = self._files.tree if place.topic.is_directory else self._files.listing
+        decks = withheld.names_of_decks(beside(place.topic.base))
+        suspect = [path for path in paths if withheld.is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
+        if not suspect:
+            return paths
+        asked = self.closures.named_inputs(place) | self._grouped
+        left_out = [path for path in suspect if path not in asked]
+        self._withheld |= dict.fromkeys(left_out)
+        return [path for path in paths if path not in left_out]
+
+    @cached_property
+    def _grouped(self) -> set[str]:
+        """Every file that a directory group names."""
+        return {path for files in self._groups.values() for path, _ in files}
 
     def _linked_beside(self, topic: Topic, links: list[str], known: list[str]) -> list[str]:
         """Files below a file topic's directory that its deck links to."""
@@ -234,6 +292,8 @@ class Planner:
     def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
+        self._plan.warnings += facts.respelt
+        self._plan.hidden[deck] = facts.hidden
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
@@ -393,40 +453,31 @@ class Planner:
             )
         return False
 
+    def _check_groups(self) -> None:
+        """See that every directory group may be copied; what may not is told and left out."""
+        groups = [*self._spec.dir_groups, *(group for place in self._topics for group in place.ref.dir_groups)]
+        for (line, column), group in {(group.line, group.column): group for group in groups}.items():
+            if problem := group_problem(group, self._files, self._own):
+                self._problem(f"{self._spec.path}:{line}:{column}: {problem}")
+                continue
+            for folder in group.directories():
+                self._files.admits(folder)
+            base = "" if group.path in ("", ".") else f"{group.path}/"
+            self._groups[line, column] = [(path, path.removeprefix(base)) for path in self._undotted_group(group)]
+
+    def _undotted_group(self, group: DirGroup) -> list[str]:
+        return [path for folder, found in group_files(group, self._files) for path in self._undotted(found, folder)]
+
     def _dir_group(self, group: DirGroup) -> None:
-        if not (self._files.root / group.path).is_dir():
-            self._problem(f"{self._spec.path}: the dir_groups path {group.path} is not a directory.\nCorrect the path.")
-            return
-        if not self._files.admits(group.path):
-            return
-        for path, relative in self._group_files(group):
+        for path, relative in self._groups.get((group.line, group.column), ()):
             places = []
             for number, target in enumerate(self._layout.targets):
                 for language in (each for each in self._layout.languages if each in target.languages):
                     name = group.name.in_language(language)
                     parts = [self._layout.course_directory(language), *([name] if name not in ("", ".") else [])]
-                    places.append(Place(number, "/".join([*parts, relative]), f"{language}//"))
+                    kind = "speaker" if target.kinds == ("speaker",) else ""
+                    places.append(Place(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
-
-    def _group_files(self, group: DirGroup) -> Iterator[tuple[str, str]]:
-        """Files of a directory group: path below the root, and path below the group."""
-        base = "" if group.path in ("", ".") else f"{group.path}/"
-        list_files = self._files.tree if group.recursive else self._files.listing
-        if not group.subdirs:
-            found = list_files(group.path)
-        else:
-            found = [path for each in group.subdirs for path in self._subdirectory(base + each, group)]
-            if group.include_root_files:
-                found = self._files.listing(group.path) + found
-        yield from ((path, path.removeprefix(base)) for path in found)
-
-    def _subdirectory(self, path: str, group: DirGroup) -> list[str]:
-        if not (self._files.root / path).is_dir():
-            self._problem(f"{self._spec.path}: the dir_groups directory {path} does not exist.\nCorrect subdirs.")
-            return []
-        if not self._files.admits(path):
-            return []
-        return self._files.tree(path) if group.recursive else self._files.listing(path)
 
 
 def _suffix(path: str) -> str:

@@ -32,7 +32,8 @@ _BEAT = 0.5
 _SHOWN_EVERY = 0.1
 _STOP_GRACE = 2.0
 
-Publish = Callable[[PlannedJob, dict[str, Any]], None]
+Publish = Callable[[PlannedJob, dict[str, Any]], dict[str, Any] | None]
+"""Publishes the result of a job; returns the error for which it may not be published."""
 
 
 class JobRunner:
@@ -256,15 +257,15 @@ class JobRunner:
             self._ended(row, job, numbers, publish)
 
     def _ended(self, row: Job, job: PlannedJob, numbers: TypeProgress, publish: Publish) -> None:
-        if row.state == "succeeded":
-            publish(job, row.result)
+        refusal = publish(job, row.result) if row.state == "succeeded" else None
+        if row.state == "succeeded" and refusal is None:
             numbers.done += 1
             seconds = ((row.finished_at or 0) - (row.started_at or 0)) / 1000
             numbers.add_duration(seconds)
             fields = {"job": row.id, "type": row.type, "seconds": seconds}
             self._display.job_done(job.label, fields)
             return
-        error = row.error or {}
+        error = refusal or row.error or {}
         if row.state == "cancelled":
             error = {"type": "Cancelled", "message": "The job was cancelled.", "next_step": "Build again to run it."}
         numbers.failed += 1

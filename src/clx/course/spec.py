@@ -76,6 +76,14 @@ class DirGroup(msgspec.Struct, frozen=True):
     """Whether the files directly in *path* are copied too, where *subdirs* selects."""
     recursive: bool = True
     """Whether the directories below are copied too."""
+    line: int = 0
+    """1-based, as is the column."""
+    column: int = 0
+
+    def directories(self) -> list[str]:
+        """POSIX paths below the course root of what is copied; files directly in *path* may come to it."""
+        base = "" if self.path in ("", ".") else f"{self.path}/"
+        return [base + each for each in self.subdirs] or [self.path]
 
 
 class TopicRef(msgspec.Struct, frozen=True):
@@ -326,6 +334,8 @@ class _SpecReader(Reader):
             subdirs=self._get(values, "subdirs", self._subdirs, ()),
             include_root_files=self._get(values, "include_root_files", self.boolean, False),
             recursive=self._get(values, "recursive", self.boolean, True),
+            line=node.line,
+            column=node.column,
         )
 
     def _group_name(self, node: Node, _key: str) -> Text:

@@ -166,7 +166,7 @@ class Consumer:
             if self._turn_or_wait(bells) != 0:
                 continue
             if self._holding.is_holding():  # the keeper is about to hand it back
-                bells.wait(_PAUSE)
+                bells.pause(_PAUSE)
             elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
                 return
             else:
@@ -184,7 +184,7 @@ class Consumer:
             if self._refusals > _REFUSALS:
                 raise
             if not self._ending.is_asked:
-                bells.wait(SLOW_BEAT)
+                bells.pause(SLOW_BEAT)
             return None
 
     def _leave(self) -> None:

@@ -18,7 +18,7 @@ PYTHON = PROG_LANG["python"]
 
 
 def as_read(text: str, language: str = "python") -> list[tuple[str, str, tuple[str, ...], str | None]]:
-    cells = read_cells(text, PROG_LANG[language])
+    cells = read_cells(text, PROG_LANG[language], problems=[])  # jupytext has none
     return [(cell.kind, cell.source, cell.tags, cell.lang) for cell in cells]
 
 
@@ -176,9 +176,54 @@ def test_markers_in_the_wild(marker: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("marker", "tags"),
+    [
+        ('# %% [markdown] lang="de" tags=["slide"', ("slide",)),
+        ('# %% [markdown] lang="de" tags=["slide",', ("slide",)),
+        ('# %% [markdown] lang="de" tags=["slide", "keep"  ', ("slide", "keep")),
+        ('# %% [markdown] lang="de" tags=["subslide", alt]', ("subslide", "alt")),
+        ("# %% [markdown] tags=[subslide, alt] lang='de'", ("subslide", "alt")),
+        ('# %% [markdown] lang="de" tags=[slide', ("slide",)),
+        ("# %% [markdown] lang='de' tags=['demo', answer", ("demo", "answer")),
+    ],
+)
+def test_tags_whose_meaning_is_plain_are_read_and_told(marker: str, tags: tuple[str, ...]) -> None:
+    [cell] = read_cells(f"{marker}\n# text\n", PYTHON)
+    assert (cell.kind, cell.tags, cell.lang) == ("markdown", tags, "de")
+    assert cell.respelt == f"tags={json.dumps(tags)}"
+    [right] = read_cells(f'# %% [markdown] lang="de" {cell.respelt}\n# text\n', PYTHON)
+    assert (right.tags, right.respelt) == (tags, "")
+
+
+def test_all_mistakes_of_a_deck_are_noted() -> None:
+    problems: list[ConversionError] = []
+    text = '# %% tag=["private"]\nx\n\n# %% tags=["keep"]\ny\n\n# %% notes\n# %% tags=["Private"]\n'
+    read_cells(text, PYTHON, problems=problems)
+    assert [problem.line for problem in problems] == [1, 7, 8]
+    problems.clear()
+    markdown = '# T\n\n```python tag=["private"]\nx\n```\n\n```python tags=["Private"]\ny\n```\n'
+    read_cells(markdown, PYTHON, is_markdown=True, problems=problems)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize(
     "marker",
     [
         '# %% tags=["private"',
+        '# %% tags=["slide", private]',
+        '# %% tags=["slide", notes',
+        '# %% tags=["slide", del]',
+        '# %% tags=["slide", "privat"',
+        '# %% tags=["slide", Notes]',
+        '# %% tags=["slide" lang="de"',
+        '# %% tags=["slide", lang="de"',
+        '# %% tags=["slide", Title of it',
+        '# %% tags=["slide" "keep"]',
+        '# %% tags=["slide""private"]',
+        "# %% tags=['slide'  'private', 'keep']",
+        '# %% tags="slide" "private"',
+        '# %% tags=["slide", demo]',
+        '# %% tags=["slide, "keep"]',
         "# %% tags=[private]",
         '# %% tag=["private"]',
         '# %% Tags=["private"]',
@@ -223,6 +268,47 @@ def test_a_misspelt_marker_is_an_error_that_says_how_it_is_written(marker: str, 
     with pytest.raises(ConversionError) as caught:
         read_cells(f"# %%\nx\n\n{marker}\n# secret\n", PYTHON)
     assert (caught.value.line, caught.value.next_step) == (4, next_step)
+
+
+@pytest.mark.parametrize(
+    "opens", ['# %%\ntext = """', "# %% tags=['keep']\nf('a', \"\"\"b", "# %% [markdown]\n# ```python\n# x = 1"]
+)
+@pytest.mark.parametrize("tag", ["private", "notes", "del"])
+def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, tag: str) -> None:
+    text = f'{opens}\n\n# %% tags=["slide", "{tag}"]\n"""Zebra"""\n\n# ```\nx = 1\n'
+    with pytest.raises(ConversionError, match="would be published as text") as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == text.split("\n").index(f'# %% tags=["slide", "{tag}"]') + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_markdown"),
+    [
+        ("# # Title\n\n# + tags=['private']\nx = 1\n# -\n", False),
+        ("# %%\ny\n# + {'tags': ['notes']}\nx = 1\n", False),
+        ("# T\n\n```{python tags=['private']}\nx = 1\n```\n", True),
+        ("# T\n\n# %% tags=['private']\nx = 1\n", True),
+    ],
+)
+def test_what_hides_a_cell_in_other_formats_is_never_text(text: str, is_markdown: bool) -> None:
+    with pytest.raises(ConversionError, match="in another format") as caught:
+        read_cells(text, PYTHON, is_markdown=is_markdown)
+    assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(("slide", "tag"), [("notes", "notes"), ("skip", "del")])
+def test_slide_types_that_hide_a_cell_elsewhere_are_errors(slide: str, tag: str) -> None:
+    for marker in (f'# %% slideshow={{"slide_type": "{slide}"}}', f'# %% {{"slideshow": {{"slide_type": "{slide}"}}}}'):
+        with pytest.raises(ConversionError, match="hides no cell") as caught:
+            read_cells(f"{marker}\nx\n", PYTHON)
+        assert caught.value.next_step == f'Write tags=["{tag}"].'
+
+
+def test_other_markers_may_be_text() -> None:
+    text = 'deck = """\n# %% tags=["keep"]\n# % % tags=["private"]\n"""'
+    assert [cell.source for cell in read_cells(text, PYTHON)] == [text]
+    hidden = f"# %% tags=['notes']\n{text.replace('% %', '%%')}"
+    assert [cell.tags for cell in read_cells(hidden, PYTHON)] == [("notes",)]
 
 
 def test_an_unknown_tag_is_quoted() -> None:

@@ -251,7 +251,7 @@ converter.close()
 
 
 def test_an_error_in_a_marker_names_the_line_of_the_deck(course: Course) -> None:
-    text = "# j2 from 'macros.j2' import header\n# {{ header('A', 'B') }}\n\n# %%\nx\n\n# %% tags=['slide'\ny\n"
+    text = "# j2 from 'macros.j2' import header\n# {{ header('A', 'B') }}\n\n# %%\nx\n\n# %% tags=['private'\ny\n"
     with pytest.raises(ConversionError) as caught:
         course.convert(text)
     assert caught.value.line == 7

@@ -89,7 +89,7 @@ def test_answers_start_with_their_prefix(text: str, lang: str, expected: str) ->
     assert shown(a_cell("markdown", "answer", source=text), "completed", lang) == expected
 
 
-def test_ids_agree_across_kinds_and_are_those_of_the_full_source() -> None:
+def test_ids_agree_across_kinds() -> None:
     cells = in_language([a_cell(source="a"), a_cell(source="b"), a_cell("markdown", "answer")], "en")
     ids = [[cell.id for cell in variant(cells, kind, "en")] for kind in KINDS]
     assert ids[0] == ids[1] == ids[2]
@@ -97,9 +97,38 @@ def test_ids_agree_across_kinds_and_are_those_of_the_full_source() -> None:
 
 
 def test_an_id_does_not_depend_on_other_cells() -> None:
-    alone = in_language([a_cell(source="a")], "en")[0].id
-    among = in_language([a_cell(source="new"), a_cell(source="a"), a_cell(source="z")], "en")[1].id
+    alone = in_language([a_cell("code", "keep", source="a")], "en")[0].id
+    among = in_language([a_cell(source="new"), a_cell("code", "keep", source="a"), a_cell(source="z")], "en")[1].id
     assert alone == among
+
+
+def test_the_id_of_an_emptied_cell_stays_when_something_is_put_in_far_above_it() -> None:
+    deck = [a_cell("markdown", source="exercise"), a_cell(source="solution"), a_cell(source="another")]
+    longer = [a_cell("markdown", source="new"), a_cell(source="more"), *deck]
+    assert [cell.id for cell in in_language(deck, "en")] == [cell.id for cell in in_language(longer, "en")][2:]
+
+
+_TAGS = st.sampled_from(
+    [(), ("keep",), ("start",), ("alt",), ("answer",), ("notes",), ("private",), ("del",), ("alt", "keep")]
+)
+_DECKS = st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), st.sampled_from(["a", "b", "c"]), _TAGS))
+
+
+@given(_DECKS, st.sampled_from(["a", "b", "x"]))
+def test_no_public_file_shows_by_its_ids_what_it_does_not_show_as_text(
+    found: list[tuple[CellKind, str, tuple[str, ...]]], other: str
+) -> None:
+    cells = [Cell(kind, source, tags, None, 1) for kind, source, tags in found]
+
+    def files(kind: Kind, cells: list[Cell]) -> list[tuple[str, str]]:
+        return [(cell.id, cell.source) for cell in variant(in_language(cells, "en"), kind, "en")]
+
+    for i, cell in enumerate(cells):
+        changed = [*cells[:i], Cell(cell.kind, other, cell.tags, None, 1), *cells[i + 1 :]]
+        for kind in ("code-along", "completed"):
+            shows = [source for _, source in files(kind, changed)] != [source for _, source in files(kind, cells)]
+            if not shows and "start" not in cell.tags:
+                assert files(kind, changed) == files(kind, cells)
 
 
 @given(

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.header import check_header
+from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.limits import LimitError
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
+    HIDDEN_TAGS,
     CellKind,
     Marker,
     check_names,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
+_HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
+_MARKDOWN_MARKER = re.compile(r"\s*(?:`{3,}|~{3,}|<!--\s*#|#\s*(?:%%|\+)(?:\s|$))")
 _RULE = re.compile(r"^---\s*$")
 _DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
 
@@ -51,20 +55,41 @@ class Cell:
     """The only language it appears in; ``None``: all."""
     line: int
     """1-based line of the expanded deck where it starts."""
+    respelt: str = ""
+    """How the tags of its marker ought to be written, where they were only understood; else empty."""
 
 
-def cells_of(expanded: Expanded, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+def cells_of(
+    expanded: Expanded,
+    language: ProgLang,
+    *,
+    is_markdown: bool = False,
+    problems: list[ConversionError] | None = None,
+) -> list[Cell]:
     """As :func:`read_cells`, but errors name the line of the deck's own file.
 
     Raises:
         ConversionError: see there; ``line`` is absent where a macro wrote it.
     """
+    noted: list[ConversionError] = []
     try:
-        return read_cells(expanded.text, language, is_markdown=is_markdown)
+        cells = read_cells(expanded.text, language, is_markdown=is_markdown, problems=noted)
     except ConversionError as error:
-        if error.line is not None:
-            error.line = expanded.deck_lines()[error.line - 1]
-        raise
+        cells = []
+        noted.append(error)
+    if noted:
+        lines = expanded.deck_lines()
+        for each in noted:
+            each.line = lines[each.line - 1] if each.line is not None else None
+        if problems is None:
+            raise noted[0]
+        problems += noted
+        return cells
+    if is_markdown:
+        check_hidden_markdown(expanded, cells, lambda text: _read_markdown(text, []))
+    else:
+        check_hidden(expanded, cells, language.comment)
+    return cells
 
 
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
@@ -84,24 +109,32 @@ def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_ma
     return index + 1
 
 
-def read_cells(text: str, language: ProgLang, *, is_markdown: bool = False) -> list[Cell]:
+def read_cells(
+    text: str, language: ProgLang, *, is_markdown: bool = False, problems: list[ConversionError] | None = None
+) -> list[Cell]:
     """Split an expanded deck into its cells.
 
     Args:
         text: the expanded deck.
         language: what its code is written in.
         is_markdown: whether it is a jupytext Markdown document instead of percent text.
+        problems: takes what is wrong with markers, all of it; ``None``: the first mistake is raised.
 
     Raises:
         ConversionError: there is no cell in it, or a marker cannot be understood.
     """
-    cells = _read_markdown(text) if is_markdown else _read_percent(text.split("\n"), language)
-    if not cells:
+    noted: list[ConversionError] = []
+    cells = _read_markdown(text, noted) if is_markdown else _read_percent(text.split("\n"), language, noted)
+    if problems is not None:
+        problems += noted
+    elif noted:
+        raise noted[0]
+    if not cells and not noted:
         raise ConversionError("the deck has no cells", f"Start one with `{language.comment} %%`.")
     return cells
 
 
-def _read_percent(lines: list[str], language: ProgLang) -> list[Cell]:
+def _read_percent(lines: list[str], language: ProgLang, problems: list[ConversionError]) -> list[Cell]:
     comment = language.comment
     start = _after_header(lines, comment)
     pattern = marker_pattern(comment)
@@ -109,18 +142,53 @@ def _read_percent(lines: list[str], language: ProgLang) -> list[Cell]:
     first = pattern.match(lines[start]) if start < len(lines) else None
     cells = []
     while start < len(lines):
-        marker = Marker("code") if first is None else _marker(first, start)
+        marker = Marker("code") if first is None else _marker(first, start, problems)
         body = start + (first is not None)
         end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
+        if HIDDEN_TAGS.isdisjoint(marker.tags):
+            problems += _swallowed(lines, range(body, end), pattern)
+            problems += _of_another_format(lines, range(body, end), _light_marker(comment))
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
-            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1))
+            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
         start, first = end, following
     return cells
 
 
-def _marker(match: re.Match[str], index: int) -> Marker:
-    return read_marker((match[1] or match[2] or "").strip(), index + 1)
+def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> list[ConversionError]:
+    """Markers of hidden cells that became text of a public one, by a string or a fence that is open there."""
+    found = []
+    for i in inside:
+        match = _marker_match(lines[i], pattern)
+        if match and _HIDDEN_WORD.search(match[0]):
+            fact = "this marker stands in a string or fenced block, so that its cell would be published as text"
+            step = "Close what is open there; to show a marker as text, write it without one of its percent signs."
+            found.append(ConversionError(fact, step, line=i + 1))
+    return found
+
+
+def _of_another_format(lines: list[str], inside: range, marker: re.Pattern[str]) -> list[ConversionError]:
+    """Markers of hidden cells that are none in a deck of this format."""
+    fact = "this marks a cell as hidden in another format of decks; here it would be published as text"
+    step = "Convert the deck (`jupytext --to py:percent`), or write the marker as the guide has it."
+    return [
+        ConversionError(fact, step, line=i + 1)
+        for i in inside
+        if marker.match(lines[i]) and _HIDDEN_WORD.search(lines[i])
+    ]
+
+
+@functools.lru_cache(maxsize=4)
+def _light_marker(comment: str) -> re.Pattern[str]:
+    return re.compile(rf"\s*{re.escape(comment)}\s*\+(?:\s|$)")
+
+
+def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
+    try:
+        return read_marker((match[1] or match[2] or "").strip(), index + 1)
+    except ConversionError as error:
+        problems.append(error)
+        return Marker("code")
 
 
 def _after_header(lines: list[str], comment: str) -> int:
@@ -237,7 +305,7 @@ def _bare(line: str, comment: str) -> str:
     return line[len(comment) :].removeprefix(" ")
 
 
-def _read_markdown(text: str) -> list[Cell]:
+def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
     import jupytext
 
     check_header(text)
@@ -258,8 +326,15 @@ def _read_markdown(text: str) -> list[Cell]:
         metadata: dict[str, Any] = dict(cell.metadata)
         position = _line_of(source, lines, position)
         line = position + 1
-        _check_metadata(metadata, line)
-        tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+        try:
+            _check_metadata(metadata, line)
+            tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+        except ConversionError as error:
+            problems.append(error)
+            continue
+        if HIDDEN_TAGS.isdisjoint(tags):
+            inside = range(position, position + source.count("\n") + 1)
+            problems += _of_another_format(lines, inside, _MARKDOWN_MARKER)
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))
     return cells

@@ -43,6 +43,8 @@ class Expanded:
     """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
     templates: tuple[str, ...]
     """Course-root-relative paths of the templates that were loaded, sorted."""
+    source: str
+    """The deck as it is written; line ends are ``\\n``."""
     _expand_marked: Callable[[], str] = field(repr=False, compare=False)
 
     def deck_lines(self) -> list[int | None]:
@@ -95,7 +97,9 @@ def expand(
             titles.append(title)
 
     text, templates = template.expand(source, note_title)
-    return Expanded(text, titles[0] if titles else None, templates, lambda: template.expand_marked(_read(root / deck)))
+    written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
+    title = titles[0] if titles else None
+    return Expanded(text, title, templates, written, lambda: template.expand_marked(_read(root / deck)))
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:

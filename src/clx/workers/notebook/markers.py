@@ -24,6 +24,8 @@ KNOWN_TAGS = frozenset(
     {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
 )
 """The tags of the design's table (:mod:`clx.workers.notebook.variants`), and Jupyter's own for a cell that may fail."""
+HIDDEN_TAGS = frozenset({"notes", "private", "del"})
+"""Tags of cells that no student gets."""
 
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
@@ -35,8 +37,13 @@ _ATTRIBUTE = re.compile(
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
+_HIDING_SLIDE = re.compile(r"\b(notes|skip)\b")
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
+_PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
+_PLAIN_LIST = re.compile(r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*\s*,?\s*\]?\s*""")
+"""A list of which only the bracket at the end, or quotes, are missing."""
+_NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
 _TAGS_STEP = 'Write tags=["slide", "keep"].'
 
 
@@ -47,6 +54,8 @@ class Marker:
     kind: CellKind
     tags: tuple[str, ...] = ()
     lang: str | None = None
+    respelt: str = ""
+    """How its tags ought to be written, where they were only understood; else empty."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,11 +86,31 @@ def read_marker(options: str, line: int) -> Marker:
     attributes, rest = _attributes(options, line)
     kind = _KIND.search(rest)
     check_title(_KIND.sub("", rest, count=1), line)
+    written = attributes.get("tags")
+    plain = _plain_list(written) if isinstance(written, str) else None
     return Marker(
         _KINDS[kind[1].lower()] if kind else "code",
-        tags_from(attributes.get("tags"), line),
+        tags_from(written if plain is None else plain, line),
         lang_from(attributes.get("lang"), line),
+        "" if plain is None else f"tags={json.dumps(plain)}",
     )
+
+
+def _plain_list(text: str) -> list[str] | None:
+    """The tags of a list that is no literal but cannot be misread: ``["slide"`` or ``["subslide", alt]``.
+
+    ``None`` for a literal, for anything else, and where a tag that hides the cell is among them: nobody
+    should have to trust that it was understood.
+    """
+    if not isinstance(_literal(text), _Unreadable) or not _PLAIN_LIST.fullmatch(text):
+        return None
+    items = [(quoted[1:-1], bare) for quoted, bare in _PLAIN_ITEM.findall(text)]
+    if any(bare and bare not in KNOWN_TAGS for _, bare in items):
+        return None
+    tags = [quoted or bare for quoted, bare in items]
+    words = [word for tag in tags for word in _WORD.findall(tag.lower())]
+    is_secret = any(get_close_matches(word, HIDDEN_TAGS, n=1, cutoff=_NEAR) for word in words)
+    return None if is_secret else tags
 
 
 def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
@@ -103,13 +132,17 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
 
 
 def check_names(attributes: Mapping[str, Any], line: int) -> None:
-    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``.
+    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
 
     Raises:
         ConversionError: one is.
     """
     for key, value in attributes.items():
         name = key.lower()
+        if name == "slideshow" and (hides := _HIDING_SLIDE.search(str(value))):
+            tag = "notes" if hides[1] == "notes" else "del"
+            fact = f'the slide type "{hides[1]}" hides no cell here'
+            raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
         meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
         if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
             meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
@@ -183,9 +216,11 @@ def lang_from(value: Any, line: int) -> str | None:
 
 
 def _literal(text: str) -> Any:
-    """A JSON or Python literal; a bare word stands for itself; anything else is an object nobody accepts."""
+    """A JSON or Python literal; a bare word stands for itself; anything else is what nobody accepts."""
     if re.fullmatch(r"[\w-]+", text):
         return text
+    if _NO_COMMA.search(text):
+        return _Unreadable()  # Python would make one tag of two
     try:
         return json.loads(text)
     except ValueError:
@@ -193,4 +228,8 @@ def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return object()
+        return _Unreadable()
+
+
+class _Unreadable:
+    """What a value is that cannot be read."""

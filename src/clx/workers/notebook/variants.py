@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import KNOWN_TAGS, CellKind
+from clx.workers.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
 Kind = Literal["code-along", "completed", "speaker"]
 KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")
@@ -44,7 +44,7 @@ class DeckCell:
     """A cell of one language's deck."""
 
     id: str
-    """Digest of what the author wrote: the same in all kinds, also where the cell is emptied."""
+    """The same in all kinds. It says nothing about text that one of the students' kinds does not show."""
     number: int
     """1-based place in the deck of this language, before any kind removed cells."""
     kind: CellKind
@@ -128,16 +128,46 @@ def _answer(text: str, kind: Kind, lang: str) -> str:
 
 
 def _identities(cells: Sequence[Cell]) -> list[str]:
-    """A digest of each cell's source, with a counter from the second cell of the same source on.
+    """An id for each cell, from what every student may read.
 
-    Cells that students do not get are counted last: nothing in a public file depends on them.
+    A cell that all kinds show as it was written, or that one of the students' kinds does not have at all,
+    is named by a digest of its source, with a counter from the second cell of the same source on. A cell
+    whose text code-along keeps back is named by its place: which one it is after the last cell that all
+    students see. So nobody can test guesses of a solution against its id.
     """
-    order = sorted(range(len(cells)), key=lambda i: bool(SECRET_TAGS & set(cells[i].tags)))
-    seen: Counter[str] = Counter()
+    ranks = [_rank(cell) for cell in cells]
     found = [""] * len(cells)
-    for i in order:
-        text = f"{cells[i].kind}\0{cells[i].source}"
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        seen[digest] += 1
-        found[i] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    seen: Counter[str] = Counter()
+    # what fewer people see is counted later: no id in a file depends on what the file does not show
+    for i in sorted(range(len(cells)), key=ranks.__getitem__):
+        if ranks[i] != _KEPT_BACK:
+            digest = _digest(f"{cells[i].kind}\0{cells[i].source}")
+            seen[digest] += 1
+            found[i] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    last, number = "", 0
+    for i, rank in enumerate(ranks):
+        if rank == _SHOWN:
+            last, number = found[i], 0
+        elif rank == _KEPT_BACK:
+            number += 1
+            found[i] = _digest(f"{last}\0{number}")
     return found
+
+
+_SHOWN, _STARTS, _KEPT_BACK, _LEFT_OUT, _HIDDEN = range(5)
+
+
+def _rank(cell: Cell) -> int:
+    """How many students see the text of a cell: all, those of code-along, those of completed, nobody."""
+    tags = set(cell.tags)
+    if tags & HIDDEN_TAGS:
+        return _HIDDEN
+    if "alt" in tags:
+        return _LEFT_OUT
+    if cell.kind == "code":
+        return _STARTS if "start" in tags else _SHOWN if "keep" in tags else _KEPT_BACK
+    return _KEPT_BACK if "answer" in tags and cell.kind == "markdown" else _SHOWN
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

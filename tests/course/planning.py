@@ -1,0 +1,48 @@
+"""Plans of courses that tests write, made in this process; nothing runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tests.course.courses import Course
+
+from clx.course.layout import Layout, Selection
+from clx.course.plan import Plan, Planner
+from clx.course.source_files import SourceFiles
+from clx.course.spec import load_spec
+from clx.course.topics import resolve_topics
+from clx.settings.schema import Settings
+from clx.workers.notebook.deck_text import Asked, DeckText, read_deck
+from clx.workers.notebook.reader import DeckReader
+
+TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio")}
+
+
+class _Here(DeckReader):
+    """Reads decks in this process."""
+
+    def read(self, asked: Asked) -> DeckText:
+        return read_deck(asked)
+
+
+def planner_of(course: Course, known: Mapping[str, Any] | None = None) -> Planner:
+    """The planner of ``course.yaml``; *known* is what an earlier one learned about sources."""
+    spec = load_spec(course.root / "course.yaml")
+    own = {
+        os.path.realpath(course.output): "the output directory",
+        os.path.realpath(course.root / ".clx"): "CLX's own directory .clx",
+    }
+    files, topics = SourceFiles(course.root, {}), resolve_topics(spec, course.root)
+    return Planner(Layout(spec, Selection()), topics, files, Settings(), TOOLS, known or {}, _Here(), own)
+
+
+def plan_of(course: Course) -> Plan:
+    """The plan of ``course.yaml``."""
+    return planner_of(course).plan()
+
+
+def copied(plan: Plan) -> set[str]:
+    """The names of the files that a plan copies."""
+    return {copy.source.rpartition("/")[2] for copy in plan.copies if copy.places}
