@@ -52,7 +52,7 @@ def compose(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Compos
     said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True)
     assert re.match(wanted, said.stdout), missing
     machine.database.parent.mkdir(parents=True)
-    found = Compose(command, machine.database.parent)
+    found = Compose(command, machine.state)
     yield found
     found("down", "--timeout", "10")
 

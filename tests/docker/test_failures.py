@@ -208,7 +208,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
     before = {each.name for each in machine.containers()}
-    workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
+    workers = [docker.start(spawn(machine), machine.state, number=number) for number in (1, 2)]
 
     def made() -> set[str]:
         return {each.name for each in machine.containers()} - before
@@ -227,7 +227,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
-    worker = docker.start(spawn(machine, database=tmp_path / "gone" / "jobs.db"), machine.database.parent, number=1)
+    worker = docker.start(spawn(machine, database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state, number=1)
     assert worker.wait(60)
     assert "bind source path does not exist" in worker.tail()
     assert "clx docker check" in worker.tail()

@@ -118,8 +118,9 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
     """See that containers can work here: engine, images, versions, and the database seen from inside.
 
-    With COURSE only the images that it needs are looked at, and its own database. Where there is no database yet,
-    the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something is missing.
+    With COURSE only the images that it needs are looked at, and its own database. Where containers have used no
+    database yet, the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something
+    is missing.
 
     \b
     Examples:
@@ -136,9 +137,11 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
     if course is not None:
         from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
+        from clx.db.place import located
 
         types = tuple(needed_types(course))
-        path = (db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db").absolute()
+        named = db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db"
+        path = located(named.absolute())
     images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         _check(resolved, images, found)
@@ -149,16 +152,17 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
 
 @contextmanager
 def _database_at(path: Path) -> Iterator[Path]:
-    """A database to check with: the one at *path*, else one on the same file system that is removed again.
+    """A database to check with: the one at *path* if containers may see it, else one that is removed again.
 
     Raises:
         DatabaseError: none can be made there.
     """
     import tempfile
 
+    from clx.db.place import apart, is_apart
     from clx.errors import DatabaseError
 
-    if path.exists():
+    if is_apart(path) and path.exists():
         yield path
         return
     folder = next(parent for parent in path.parents if parent.is_dir())
@@ -169,7 +173,7 @@ def _database_at(path: Path) -> Iterator[Path]:
             f"No database can be made in {folder}: {error.strerror}.", "Name another place: --db-path"
         ) from error
     with scratch as name:
-        yield Path(name) / "jobs.db"
+        yield apart(Path(name) / "jobs.db")
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> None:

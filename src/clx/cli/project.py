@@ -26,14 +26,15 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
     Raises:
         UsageError: its path is no text.
-        DatabaseError: a directory on the way may not be entered.
+        DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
     from clx.db.driver import require_reachable
+    from clx.db.place import located
 
     named = option or resolved.path("database.path")
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
-    return path
+    return located(path)
 
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
@@ -97,7 +98,11 @@ def open_or_make(resolved: Resolved, path: Path) -> Database:
         DatabaseError: it cannot be opened or made.
     """
     from clx.db.database import Database
+    from clx.db.place import link
     from clx.workers.platforms import database_options
-    from clx.workers.readiness import settings_for
+    from clx.workers.readiness import place_database, settings_for
 
-    return Database.open(path, **database_options(settings_for(resolved, path)))
+    place = place_database(resolved, path)
+    opened = Database.open(place, **database_options(settings_for(resolved, place)))
+    link(path)
+    return opened

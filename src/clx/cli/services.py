@@ -217,7 +217,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     Raises:
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
-    from clx.db.database import state_directory
+    from clx.db.place import state_directory
     from clx.workers.executors import remove_of_missing
     from clx.workers.service_notes import forget_for_user
     from clx.workers.service_stop import stop_without_database

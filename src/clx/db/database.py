@@ -19,6 +19,7 @@ from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
 from clx.db.held import Held, is_inherited
+from clx.db.place import located, require_regular, shared_directory, state_directory
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")
@@ -31,15 +32,6 @@ REVISION = "0002"
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _BUSY_ATTEMPTS = 4
 _JOURNAL_MODES = ("wal", "delete", "keep", None)
-
-
-def state_directory(database: Path) -> Path:
-    """The directory that holds everything beside the database: artifacts, logs, job directories.
-
-    It is ``.clx`` in the database's directory, or that directory itself when it is called ``.clx``.
-    """
-    folder = database.parent
-    return folder if folder.name == ".clx" else folder / ".clx"
 
 
 def prepare_state_directory(database: Path) -> Path:
@@ -89,9 +81,10 @@ class Database:
         busy_timeout: float | None = None,
         readonly: bool = False,
     ) -> None:
-        self.path = path.absolute()
+        self.path = located(path.absolute())
         self.readonly = readonly
         self.state_dir = state_directory(self.path)
+        self.shared_dir = shared_directory(self.path)
         if journal_mode not in _JOURNAL_MODES:
             raise UsageError(f'"{journal_mode}" is no journal mode.', "Possible here: wal, delete, keep.")
         if "\0" in str(path):
@@ -104,7 +97,7 @@ class Database:
         self._pid = os.getpid()
         self._closed = False
         self._file: tuple[int, int] | None = None
-        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells")
+        self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells")
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -373,6 +366,7 @@ class Database:
         Raises:
             DatabaseCorruptError: it is neither.
         """
+        require_regular(self.path)
         try:
             mode = self.path.stat().st_mode
         except FileNotFoundError:

@@ -135,14 +135,19 @@ def holders(path: Path) -> str:
     """Which processes have the database open, others first, for a message."""
     real = os.path.realpath(path)
     wanted = {real, f"{real}-wal"}
-    pids = [
+    if pids := users(path):
+        return f"process {_named(pids)}"
+    return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
+
+
+def users(path: Path) -> list[str]:
+    """The other processes that have the database open, where Linux tells."""
+    real = os.path.realpath(path)
+    return [
         pid
         for pid in (os.listdir("/proc") if Path("/proc/self/fd").is_dir() else [])  # noqa: PTH208
         if pid.isdigit() and int(pid) != os.getpid() and _has_open(pid, real)
     ]
-    if pids:
-        return f"process {_named(pids)}"
-    return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
 
 
 def _named(pids: list[str]) -> str:

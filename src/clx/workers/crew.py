@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import select
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -22,7 +21,7 @@ from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.directories import work_directory
+from clx.workers.directories import remove_work
 from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.needs import Need
@@ -65,7 +64,7 @@ def _loss(row: WorkerRow) -> tuple[str, str]:
 def strike_off_worker(database: Database, worker_id: int, cause: Mapping[str, object], reason: str) -> None:
     """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed."""
     strike_off(database, worker_id, cause, reason)
-    shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
+    remove_work(database, worker_id)
 
 
 def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
@@ -188,7 +187,7 @@ class Crew:
             self.queue.release_worker(worker_id)
         rescued = self.queue.rescue_worker(worker_id, cause, stderr=tail or None)
         died = self.table.end(worker_id, how or f"ended: {tell(cause)}", dead=True)
-        shutil.rmtree(work_directory(self.database, worker_id), ignore_errors=True)
+        remove_work(self.database, worker_id)
         if not died:
             return
         log.warning(

@@ -78,7 +78,7 @@ class Worker:
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.state_dir / "artifacts")
+        self._store = ArtifactStore(database.shared_dir / "artifacts")
         self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
         self._keeper = Keeper(database, post, jobs, self._clear)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
 from clx.workers.contained import BEATS_MISSED, container_states, fate, strike_off_ended
 from clx.workers.crew import strike_off_dead
-from clx.workers.directories import work_directory
+from clx.workers.directories import remove_work
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge
 
@@ -220,6 +219,6 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
         worker.close()
     queue = Queue(table.database)
     queue.release_worker(row.id)
-    shutil.rmtree(work_directory(table.database, row.id), ignore_errors=True)
+    remove_work(table.database, row.id)
     table.end(row.id, reason)
     return alive

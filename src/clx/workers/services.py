@@ -18,7 +18,8 @@ from pathlib import Path
 import msgspec
 
 from clx.db.clock import now_ms
-from clx.db.database import Database, state_directory
+from clx.db.database import Database
+from clx.db.place import state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved

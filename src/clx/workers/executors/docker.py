@@ -20,10 +20,11 @@ from typing import Any
 
 import msgspec
 
+from clx.db.place import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
-from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
+from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import NOT_STARTED, Spawn
 from clx.workers.executors.docker_engine import (
@@ -368,17 +369,25 @@ def settings_inside(settings: Settings) -> Settings:
 
 def database_inside_of(database: Path) -> str:
     """Where a container sees *database*."""
-    return inside(str(database.parent), database.name)
+    return inside(SHARED_AS, database.name)
 
 
 def bind(database: Path) -> Any:
-    """The bind mount of the directory that holds *database*.
+    """The bind mount of the directory that holds *database* and nothing else of this machine.
 
     The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
     volume string, because the engine silently makes a missing directory for the latter.
+
+    Raises:
+        EngineError: beside it lies what no job may write: settings, or the state of services.
     """
     from docker.types import Mount
 
+    if not is_apart(database):
+        raise EngineError(
+            f"{database} lies beside settings and the state of services, which no container may write.",
+            f"Type the command again: it moves the database to {apart(database)}.",
+        )
     source = mount_source(str(database.parent), surroundings(database).platform)
     return Mount("/clx/data", source, type="bind")
 

@@ -212,7 +212,7 @@ def strike_off(database: Path, containers: list[str]) -> list[int]:
 
 
 def _notes(database: Path) -> Path:
-    from clx.db.database import state_directory
+    from clx.db.place import state_directory
 
     return state_directory(database.absolute()) / "containers"
 
