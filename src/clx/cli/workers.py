@@ -253,12 +253,11 @@ def _print_entry(entry: dict[str, Any], format_: str) -> None:
 
 def _print_output(table: Any, worker_id: int) -> bool:
     """The raw output of the process, as long as there is a file of it; whether there was any."""
-    started = table.events(worker_id, action="started")
-    name = started[0][1].get("log") if started else None
-    path = table.database.state_dir / "logs" / Path(name).name if name else None
-    said = ""
+    from clx.workers.executors.adopted import log_of
+
+    path, said = log_of(worker_id, table), ""
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
-        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path is not None else ""
+        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path.name else ""
     if said:
         click.echo(f"Output of its process ({path}):")
         click.echo(said)

@@ -36,6 +36,7 @@ from clx.settings.schema import JobsSettings
 from clx.workers.converter import Converter
 from clx.workers.directories import work_directory
 from clx.workers.job_run import describe_failure, peak_memory, run_job
+from clx.workers.seal import require_sealed
 
 log = logging.getLogger("clx.worker")
 
@@ -170,6 +171,7 @@ class Worker:
     def _do(self, job: Job) -> Report:
         directory = self._directory / f"{job.id}-{job.run}"
         try:
+            require_sealed(self.database, job)
             if self._converter is None:
                 self._converter = self._make_converter()
             result = run_job(job, self._converter, self._store, directory)

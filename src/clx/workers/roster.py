@@ -24,7 +24,7 @@ from clx.workers.contained import BEATS_MISSED, container_states, fate, strike_o
 from clx.workers.crew import strike_off_dead
 from clx.workers.directories import remove_work
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge
+from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
 
 log = logging.getLogger("clx.workers")
 
@@ -173,6 +173,7 @@ def orphans(database: Database) -> list[WorkerRow]:
         and is_ours_to_judge(row.identity)
         and not is_gone(row.identity)
         and not foreign_owner(row.identity)
+        and may_be_ended(row.identity, database.path)
         and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
     ]
 

@@ -20,6 +20,7 @@ from clx.workers.identity import (
     foreign_owner,
     is_gone,
     kill_group,
+    may_be_ended,
     open_process,
     pid_of,
     send_signal,
@@ -151,7 +152,7 @@ def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequ
         UsageError: it is another user's.
     """
     identities = [state.supervisor, *state.workers] if state else []
-    for identity in [*identities, *(row.identity for row in rows)]:
+    for identity in [*identities, *(row.identity for row in rows if may_be_ended(row.identity, database))]:
         if owner := foreign_owner(identity):
             raise UsageError(
                 f"The services of {database} run as {owner}; only that user can stop them.",

@@ -38,7 +38,14 @@ from clx.workers.executors.docker_engine import (
 )
 from clx.workers.executors.docker_images import find, obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
+from clx.workers.executors.docker_reaper import (
+    DATABASE_LABEL,
+    TYPE_LABEL,
+    database_label,
+    labels_of,
+    start_reaper,
+    worker_closed,
+)
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -269,6 +276,9 @@ def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
     client = connect()
     try:
         container = find_container(client, row.container_id)
+        if container is not None and not _serves(container, table.database.path):
+            log.warning("worker %s names a container that serves another purpose; it is left alone", row.id)
+            container = None
     except BaseException:
         client.close()
         raise
@@ -286,6 +296,15 @@ def find_container(client: Any, container_id: str | None) -> Any:
         if is_not_found(error):
             return None
         raise
+
+
+def _serves(container: Any, database: Path) -> bool:
+    """Whether it is a worker's on *database*: a row that a job has written may name any container of the engine."""
+    if container.labels.get(DATABASE_LABEL) == database_label(database):
+        return True
+    sources = [each.get("Source", "") for each in container.attrs["Mounts"] if each.get("Destination") == "/clx/data"]
+    here = surroundings(database).platform == "linux"  # elsewhere the engine names directories in its own way
+    return bool(sources) and (not here or os.path.realpath(sources[0]) == os.path.realpath(database.parent))
 
 
 def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
