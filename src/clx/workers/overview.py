@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -21,6 +22,7 @@ from clx.workers.service_state import (
     stop_command,
     supervisor_lives,
     supervisor_log,
+    unkept_workers,
 )
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
@@ -103,7 +105,7 @@ def _unkept(database: Database) -> list[str]:
     """What keeps services from being what was asked for, each with what to type."""
     state = state_of(database.path)
     if state is None:
-        return []
+        return _without_supervisor(database)
     log = f"its log is {supervisor_log(database.state_dir)}"
     again, end = start_command(state), stop_command(database.path)
     if not supervisor_lives(state):
@@ -127,6 +129,18 @@ def _unkept(database: Database) -> list[str]:
             if there[each.key] < each.count and each.type not in given_up
         ),
     ]
+
+
+def _without_supervisor(database: Database) -> list[str]:
+    """Service workers of which nothing tells but their rows."""
+    rows = unkept_workers(database)
+    if not rows:
+        return []
+    names, path = ", ".join(f"#{row.id}" for row in rows), shlex.quote(str(database.path))
+    told = (
+        f"{len(rows)} service worker(s) run without a supervisor and without its state file: {names}; none is replaced"
+    )
+    return [f"{told}. Type: clx workers cleanup --db-path {path}"]
 
 
 def _hung(members: list[Member]) -> list[str]:

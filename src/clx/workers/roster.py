@@ -25,6 +25,7 @@ from clx.workers.crew import strike_off_dead
 from clx.workers.directories import remove_work
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
+from clx.workers.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
 
@@ -143,7 +144,8 @@ class Cleaned:
 def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
     """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
 
-    An orphan is a worker whose build is over or whose row was struck off while its process lives on.
+    An orphan is a worker whose build is over, or whose row was struck off while its process lives on, or that was
+    started as a service and is unknown to any supervisor and state file.
     """
     table, found, hung = WorkerTable(database), [], set()
     rows = table.list()
@@ -157,7 +159,8 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
     if not dry_run:
         strike_off_dead(database, spare=hung, lease=settings.jobs.lease)
         strike_off_ended(database, settings.jobs)
-    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in orphans(database)]
+    kept = unkept_workers(database)
+    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in [*orphans(database), *kept]]
     return found + _containers(database, settings, dry_run=dry_run)
 
 
@@ -179,10 +182,16 @@ def orphans(database: Database) -> list[WorkerRow]:
 
 
 def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_run: bool) -> Cleaned:
-    why = "its row has ended" if row.ended_at is not None else f"its build (batch {row.batch_id}) is over"
+    if row.ended_at is not None:
+        why = "its row has ended"
+    elif row.batch_id is not None:
+        why = f"its build (batch {row.batch_id}) is over"
+    else:
+        why = "the supervisor of its services is gone, and the state file"
     if not dry_run:
         stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
-    return Cleaned("process", str(row.pid), f"{row.type} worker #{row.id}: {why}; ended")
+    kind, name = ("container", (row.container_id or "")[:12]) if row.mode == "docker" else ("process", str(row.pid))
+    return Cleaned(kind, name, f"{row.type} worker #{row.id}: {why}; ended")
 
 
 def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:

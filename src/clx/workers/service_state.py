@@ -136,6 +136,25 @@ def service_workers(database: Database) -> list[WorkerRow]:
     ]
 
 
+def unkept_workers(database: Database) -> list[WorkerRow]:
+    """Service workers that nobody keeps or knows how to end: no supervisor lives, and no state file tells of them.
+
+    None while a command starts or stops services.
+    """
+    if state_of(database.path) is not None:
+        return []
+    rows = [row for row in service_workers(database) if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    if not rows:
+        return []
+    with (
+        contextlib.suppress(DatabaseError),  # where nobody may write they are another user's to end
+        locked(database.state_dir, "services", wait=False) as free,
+        locked(database.state_dir, "supervisor", wait=False) as alone,
+    ):
+        return rows if free and alone else []
+    return []
+
+
 def start_command(state: ServiceState) -> str:
     """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
     counts = dict.fromkeys(KINDS, 0)

@@ -16,13 +16,16 @@ from clx.db.place import state_directory
 from clx.db.workers import WorkerRow
 from clx.errors import DatabaseBusyError, DatabaseError, UsageError
 from clx.settings.schema import Settings
+from clx.workers.crew import strike_off_dead
 from clx.workers.identity import (
     foreign_owner,
     is_gone,
+    is_worker_of,
     kill_group,
     may_be_ended,
     open_process,
     pid_of,
+    process_identity,
     send_signal,
 )
 from clx.workers.service_notes import forget_for_user
@@ -87,9 +90,24 @@ def end_all(database: Database, *, grace: float) -> Stopped:
         if state is not None:
             _end_named(database.path, state, settings, 0.0)
         raise
-    _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
+    # those that a file of the same name before this one knew, and those that have not registered yet
+    _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
+    strike_off_dead(database)
     _forget(database.path)
     return Stopped(len(before) - len(left), left)
+
+
+def unregistered(database: Path) -> list[str]:
+    """Service workers of *database* by their command line, whether or not they have a row; none of another user's."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "--service" in (process.info["cmdline"] or ()):
+            identity = process_identity(process.pid)
+            if is_worker_of(identity, database) and not foreign_owner(identity):
+                found.append(identity)
+    return found
 
 
 def stop_without_database(database: Path, *, timeout: float) -> int | None:
@@ -121,7 +139,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
 
 def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
     """End the workers that the state file leads to, without the job table; returns the containers among them."""
-    _end_processes(state.workers, grace)
+    _end_processes([*state.workers, *unregistered(database)], grace)
     if all(each.mode != "docker" for each in state.wanted):
         return []
     from clx.workers.executors.docker_orphans import remove_services

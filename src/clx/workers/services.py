@@ -30,6 +30,7 @@ from clx.workers.identity import (
     pid_of,
 )
 from clx.workers.kept import Wanted, wanted_of
+from clx.workers.limits import require_files
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
 from clx.workers.service_notes import note_for_user
@@ -106,6 +107,7 @@ def start_services(
         DatabaseBusyError: the database is locked, so that no worker could register.
     """
     database.require_writable()
+    require_files({mode: sum(each.count for each in wanted if each.mode == mode) for mode in ("direct", "docker")})
     images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):

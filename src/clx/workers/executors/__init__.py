@@ -14,6 +14,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
+from clx.workers.limits import not_started
 
 log = logging.getLogger("clx.workers")
 
@@ -29,12 +30,12 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     Raises:
         StartupError: it cannot be started at all.
     """
-    if spawn.mode == "docker":
-        started: Handle = import_module("clx.workers.executors.docker").start(spawn, state_dir, number=number)
-        return started
-    from clx.workers.executors import direct
-
-    return direct.start(spawn, state_dir, number=number)
+    name = "docker" if spawn.mode == "docker" else "direct"
+    try:
+        started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
+    except OSError as error:
+        raise not_started(error, spawn.type) from error
+    return started
 
 
 def remove_leftovers(database: Path) -> list[str]:
