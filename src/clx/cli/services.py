@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.schema import Settings
     from clx.workers.kept import Wanted
+    from clx.workers.service_stop import Stopped
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -38,7 +39,7 @@ Examples:
 
 \b
 Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings error;
-4 database error.
+3 containers may be left, for the container engine does not answer; 4 database error.
 """
 
 
@@ -197,9 +198,20 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
         stopped = stop_services(database, timeout=grace)
     for row in stopped.left:
         click.echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    click.echo(f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running.")
-    if not stopped.workers:
+    click.echo(_told(stopped))
+    if not (stopped.workers or stopped.supervisor):
         _name_others(path, db_path)
+
+
+def _told(stopped: Stopped) -> str:
+    """What was stopped, in words."""
+    if stopped.workers:
+        told = f"{stopped.workers} worker(s) stopped."
+    elif stopped.supervisor:
+        told = "The supervisor was stopped; it had no workers."
+    else:
+        told = "No services were running."
+    return f"{told} {len(stopped.containers)} container(s) that were left are removed." if stopped.containers else told
 
 
 def _name_others(path: Path, db_path: Path | None) -> None:

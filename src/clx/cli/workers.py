@@ -83,7 +83,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
 def _table(members: list[Member]) -> str:
     from clx.cli.roster import duration, job_words, print_table
 
-    headings = ("ID", "TYPE", "STATUS", "MODE", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
+    headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
     rows = []
     for member in members:
         row, job = member.row, member.job
@@ -92,7 +92,7 @@ def _table(members: list[Member]) -> str:
         unknown = "Compose or a program" if row.mode == "docker" else "a program"
         keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else unknown
         numbers = (str(row.jobs_succeeded + row.jobs_failed), str(row.jobs_failed), duration(member.uptime), memory)
-        rows.append((str(row.id), row.type, member.status, row.mode, *numbers, keeper, doing))
+        rows.append((str(row.id), row.type, member.status, row.mode, row.version or "–", *numbers, keeper, doing))
     return print_table(headings, rows)
 
 

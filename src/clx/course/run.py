@@ -165,7 +165,18 @@ class JobRunner:
             source, mode_source, start_source = map(str, (worker.count_origin, worker.mode_origin, auto_start))
             id_ = image_id(worker.mode, tools[type_])
             needs.append(
-                Need(type_, count, pool, source, worker.mode, worker.image, mode_source, start_source, image_id=id_)
+                Need(
+                    type_,
+                    count,
+                    pool,
+                    source,
+                    worker.mode,
+                    worker.image,
+                    mode_source,
+                    start_source,
+                    image_id=id_,
+                    image_source=str(worker.image_origin),
+                )
             )
         return needs
 

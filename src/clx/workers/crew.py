@@ -125,7 +125,7 @@ class Crew:
             image=need.image,
             batch=self._batch,
             service=self._service,
-            config_source=need.config_source,
+            config_source=need.source,
             lifeline=self._lifeline,
             image_id=need.image_id,
         )
@@ -133,7 +133,7 @@ class Crew:
         worker = executors.start(spawn, self.database.state_dir, number=self._started)
         self.members.append(worker)
         log.info(
-            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.config_source,
+            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.source,
             extra={"action": "worker_starting", "type": need.type, "mode": need.mode},
         )  # fmt: skip
         return worker

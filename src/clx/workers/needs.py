@@ -23,6 +23,7 @@ class Need:
         mode_source: where *mode* came from, as with *config_source*.
         auto_start_source: where it came from whether a build may start workers.
         image_id: what *image* was when *pool* was named after it, whatever it is called by then.
+        image_source: where *image* came from, as with *config_source*.
     """
 
     type: str
@@ -34,6 +35,17 @@ class Need:
     mode_source: str = "default"
     auto_start_source: str = "default"
     image_id: str | None = None
+    image_source: str = "default"
+
+    @property
+    def source(self) -> str:
+        """Where what these workers are was set: number, mode and image, each place once (REQ-8.1).
+
+        Of a plain subprocess whose number was set that is where the number was.
+        """
+        contained = [self.mode_source, self.image_source] if self.mode == "docker" else []
+        parts = [each for each in dict.fromkeys([self.config_source, *contained]) if each != "default"]
+        return ", ".join(parts) or self.mode_source
 
 
 def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:
@@ -47,9 +59,20 @@ def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) ->
         worker = resolved.worker(type_)
         if worker.count > 0:
             tools = fingerprint(resolved, type_)
-            source, id_ = str(worker.count_origin), image_id(worker.mode, tools)
             pool = pool_name(worker.mode, tools)
-            found.append(Need(type_, worker.count, pool, source, worker.mode, worker.image, image_id=id_))
+            found.append(
+                Need(
+                    type_,
+                    worker.count,
+                    pool,
+                    str(worker.count_origin),
+                    worker.mode,
+                    worker.image,
+                    mode_source=str(worker.mode_origin),
+                    image_id=image_id(worker.mode, tools),
+                    image_source=str(worker.image_origin),
+                )
+            )
     return found
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from typing import Any
 
+from clx import __version__
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
@@ -14,6 +15,7 @@ from clx.db.workers import WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers.identity import is_stopped, pid_of
 from clx.workers.kinds import KINDS
+from clx.workers.lifecycle import anew
 from clx.workers.roster import Member, roster
 from clx.workers.service_state import (
     service_workers,
@@ -44,7 +46,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *_unkept(database), *unserved],
+        "warnings": [*_hung(members), *_unkept(database), *_outdated(members, database), *unserved],
     }
 
 
@@ -141,6 +143,20 @@ def _without_supervisor(database: Database) -> list[str]:
         f"{len(rows)} service worker(s) run without a supervisor and without its state file: {names}; none is replaced"
     )
     return [f"{told}. Type: clx workers cleanup --db-path {path}"]
+
+
+def _outdated(members: list[Member], database: Database) -> list[str]:
+    """Services of another version of CLX: no build of this one uses them."""
+    others: dict[str, list[str]] = {}
+    for each in members:
+        if each.row.service is not None and each.row.version != __version__ and each.status != "dead":
+            others.setdefault(each.row.version or "unknown", []).append(f"#{each.row.id}")
+    again = anew(shlex.quote(str(database.path)))
+    return [
+        f"Service worker(s) {', '.join(names)} are of CLX {version}; this is {__version__}, whose builds do not use "
+        f"them. Type: {again}"
+        for version, names in others.items()
+    ]
 
 
 def _hung(members: list[Member]) -> list[str]:

@@ -62,7 +62,7 @@ def roster(
     at = now_ms() if now is None else now
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
-    containers = container_states(rows)
+    containers = container_states(database, rows)
     return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
 
 
@@ -149,7 +149,7 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
     """
     table, found, hung = WorkerTable(database), [], set()
     rows = table.list()
-    containers = container_states(rows)
+    containers = container_states(database, rows)
     for row in rows:
         status, reason = judge(row, None, settings.jobs, now_ms(), containers)
         if status == "dead":

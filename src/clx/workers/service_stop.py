@@ -14,7 +14,7 @@ import msgspec
 from clx.db.database import Database
 from clx.db.place import state_directory
 from clx.db.workers import WorkerRow
-from clx.errors import DatabaseBusyError, DatabaseError, UsageError
+from clx.errors import DatabaseBusyError, DatabaseError, EngineError, StartupError, UsageError
 from clx.settings.schema import Settings
 from clx.workers.crew import strike_off_dead
 from clx.workers.identity import (
@@ -57,10 +57,14 @@ class Stopped:
     Attributes:
         workers: how many were ended.
         left: workers of other machines that are not this one's to end.
+        supervisor: whether there was a supervisor to end.
+        containers: names of containers that were left of earlier workers and are removed.
     """
 
     workers: int = 0
     left: list[WorkerRow] = field(default_factory=list)
+    supervisor: bool = False
+    containers: list[str] = field(default_factory=list)
 
 
 def stop_services(database: Database, *, timeout: float) -> Stopped:
@@ -80,9 +84,14 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
 
 def end_all(database: Database, *, grace: float) -> Stopped:
-    """What :func:`stop_services` does, for who holds the lock ``services`` already."""
+    """What :func:`stop_services` does, for who holds the lock ``services`` already.
+
+    Raises:
+        EngineError: the supervisor was ended, and its containers cannot be reached; the state file stays.
+    """
     before, state = service_workers(database), state_of(database.path)
     _refuse_another_users(database.path, state, before)
+    supervised = supervisor_lives(state)
     settings = _end_supervisors(database.path, grace)
     try:
         left = end_services(database, settings, grace=grace)
@@ -93,8 +102,30 @@ def end_all(database: Database, *, grace: float) -> Stopped:
     # those that a file of the same name before this one knew, and those that have not registered yet
     _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
     strike_off_dead(database)
+    containers = _remove_containers(database.path, state, settings)
     _forget(database.path)
-    return Stopped(len(before) - len(left), left)
+    return Stopped(len(before) - len(left), left, supervised, containers)
+
+
+def _remove_containers(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
+    """Remove what is left of services in containers, also one that started after its supervisor had ended.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    if state is None or all(each.mode != "docker" for each in state.wanted):
+        return []
+    from clx.workers.executors.docker_orphans import remove_services
+
+    try:
+        return remove_services(database, settings)
+    except StartupError as error:
+        known = msgspec.structs.replace(state, supervisor="", workers=[], grace=None)
+        update_state(state_directory(database), lambda now: now or known)  # by which the next call knows of them
+        raise EngineError(
+            f"The supervisor has ended, but whether containers of its workers are left cannot be seen: {error.fact}",
+            f"When the engine answers again, type: {stop_command(database)}",
+        ) from error
 
 
 def unregistered(database: Path) -> list[str]:

@@ -21,7 +21,7 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.place import state_directory
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import UsageError, WorkerStartupError
+from clx.errors import EngineError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.workers.contained import strike_off_ended
 from clx.workers.crew import last_line, strike_off_dead
@@ -289,7 +289,8 @@ def _complete(wanted: Sequence[Wanted], there: Sequence[WorkerRow]) -> bool:
 def _undo(database: Database, old: ServiceState | None) -> None:
     """Leave what was there before: nothing, or the workers of *old*."""
     if old is None:
-        end_all(database, grace=1.0)
+        with contextlib.suppress(EngineError):  # what was to be started has failed for a reason of its own
+            end_all(database, grace=1.0)
         return
 
     def undone(state: ServiceState | None) -> ServiceState:

@@ -93,8 +93,8 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
         return []
 
 
-def container_states() -> Mapping[str, str] | None:
-    """The state of every container the engine has, by id; None when it does not answer at once."""
+def container_states() -> tuple[str, Mapping[str, str]] | None:
+    """Which engine it is, and the state of every container it has, by id; None when it does not answer at once."""
     from clx.workers.executors import docker_orphans
 
     try:
