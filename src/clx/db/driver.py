@@ -38,6 +38,8 @@ driver: Any = _choose()
 """The DBAPI module of this process: ``pysqlite3.dbapi2`` or ``sqlite3``."""
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
+LONGEST_PATH = 504
+"""Bytes of the longest path that SQLite opens: 512 with the ``-journal`` that it puts behind it (its ``os_unix.c``)."""
 CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 
@@ -128,6 +130,12 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
 
 
 def _closed_to_us(path: Path, *, reading: bool) -> DatabaseError:
+    length = len(os.fsencode(os.path.realpath(path)))
+    if length > LONGEST_PATH:
+        return DatabaseError(
+            f"The path of the database is too long: {length} bytes; SQLite takes {LONGEST_PATH}. It is {path}.",
+            "Name a database with a shorter path: --db-path, or database.path.",
+        )
     if not reading:
         return DatabaseError(
             f"The database cannot be opened for writing: {describe(path)}.",

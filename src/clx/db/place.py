@@ -49,6 +49,11 @@ def apart(database: Path) -> Path:
     return database if is_apart(database) else state_directory(database) / SHARED / database.name
 
 
+def identity(database: Path | str) -> str:
+    """One name for a database, by whatever path it is named and whether or not it has been moved, or removed."""
+    return str(apart(Path(os.path.realpath(database))))
+
+
 def located(database: Path) -> Path:
     """Where the database that is called *database* lies now, or would be made.
 

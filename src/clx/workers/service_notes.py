@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
+from clx.db.place import identity
 from clx.workers.service_state import state_of, supervisor_lives
 
 
@@ -20,7 +20,7 @@ def _notes() -> Path:
 
 def _note_path(database: Path) -> Path:
     """One note per file, by whatever path it is named."""
-    return _notes() / f"{hashlib.sha256(os.path.realpath(database).encode()).hexdigest()[:16]}.json"
+    return _notes() / f"{hashlib.sha256(identity(database).encode()).hexdigest()[:16]}.json"
 
 
 def note_for_user(database: Path) -> None:

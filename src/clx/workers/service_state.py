@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from clx.db.database import Database
-from clx.db.place import state_directory
+from clx.db.place import identity, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.workers.identity import is_gone, is_ours_to_judge
@@ -103,7 +103,7 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
 
 def is_of(state: ServiceState | None, database: Path) -> bool:
     """Whether the file was written for *database*, by whatever path it was named."""
-    return state is not None and os.path.realpath(state.database) == os.path.realpath(database)
+    return state is not None and identity(state.database) == identity(database)
 
 
 def state_of(database: Path) -> ServiceState | None:

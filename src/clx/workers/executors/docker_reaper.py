@@ -8,7 +8,6 @@ killed too, a note in the state directory says that something may be left, and t
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from clx.db.place import identity
 from clx.errors import ClxError
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
@@ -61,7 +61,7 @@ class Note(msgspec.Struct, frozen=True):
 
 def database_label(database: Path) -> str:
     """What stands for *database* in labels, by whatever path it is named."""
-    return sha256(os.path.realpath(database).encode()).hexdigest()[:16]
+    return sha256(identity(database).encode()).hexdigest()[:16]
 
 
 def labels_of_owner(database: Path) -> dict[str, str]:
