@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clx.db.database import Database
+from clx.db.driver import LONGEST_PATH
 from clx.db.place import apart, link, located, move_apart, shared_directory, state_directory
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
@@ -104,3 +105,15 @@ def test_link_in_the_place_of_the_database_is_not_followed(name: Path, tmp_path:
     with pytest.raises(DatabaseCorruptError, match="not a regular file"):
         Database.open(name)
     assert (victim.stat().st_mtime_ns, victim.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_path_that_sqlite_cannot_open_is_told_as_such(tmp_path: Path) -> None:
+    folder = tmp_path
+    while len(str(folder)) < LONGEST_PATH - 100:
+        folder /= "x" * 90
+    folder.mkdir(parents=True)
+    longest = folder / ("y" * (LONGEST_PATH - len(str(folder)) - 1))
+    Database.open(longest).close()
+    with pytest.raises(DatabaseError, match=f"too long: {LONGEST_PATH + 1} bytes") as caught:
+        Database.open(longest.with_name(f"{longest.name}y"))
+    assert "--db-path" in caught.value.next_step

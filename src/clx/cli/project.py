@@ -97,7 +97,10 @@ def open_or_make(resolved: Resolved, path: Path) -> Database:
     Raises:
         DatabaseError: it cannot be opened or made.
     """
+    import click
+
     from clx.db.database import Database
+    from clx.db.lock_watch import tell_of_locks
     from clx.db.place import link
     from clx.workers.platforms import database_options
     from clx.workers.readiness import place_database, settings_for
@@ -105,4 +108,5 @@ def open_or_make(resolved: Resolved, path: Path) -> Database:
     place = place_database(resolved, path)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))
     link(path)
+    tell_of_locks(opened, lambda text: click.echo(text, err=True))
     return opened

@@ -24,6 +24,7 @@ from clx.course.topics import CourseTopic, find_course_root, resolve_topics
 from clx.db.database import Database, prepare_state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
+from clx.db.lock_watch import tell_of_locks
 from clx.db.place import link, shared_directory, state_directory
 from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
@@ -134,6 +135,7 @@ class Build:
         remove_leftovers(self._database_path)
         opened = Database.open(self._database_path, **database_options(settings))
         link(self._database_name)
+        tell_of_locks(opened, self.display.note)
         return opened
 
     def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
@@ -141,9 +143,9 @@ class Build:
         root = str(self._root)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {})
         settings = self.resolved.settings
-        planner = Planner(
-            self._layout, topics, files, settings, Fingerprints(self.resolved), ledger.sources(root) if ledger else {}
-        )
+        fingerprints = Fingerprints(self.resolved, fetch=not self.options.dry_run)
+        sources = ledger.sources(root) if ledger else {}
+        planner = Planner(self._layout, topics, files, settings, fingerprints, sources)
         plan = planner.plan()
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -96,6 +97,7 @@ class Database:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
+        self.waits_since = 0.0  # since when a write waits for the lock, on the monotonic clock; 0 when none does
         self._file: tuple[int, int] | None = None
         self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells")
 
@@ -276,6 +278,11 @@ class Database:
         except driver.Error as error:
             raise translate(error, self.path, reading=True) from error
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._closed
+
     def write(self, name: str, body: Callable[[Any], T]) -> T:
         """Run *body* in one writing transaction and return its value once it is committed.
 
@@ -304,13 +311,17 @@ class Database:
             self._transaction("look", lambda _: None)
         except driver.Error as error:
             raise translate(error, self.path) from error
+        finally:
+            self.waits_since = 0.0
 
     def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
+                self.waits_since = self.waits_since or time.monotonic()
                 connection.execute("BEGIN IMMEDIATE")
+                self.waits_since = 0.0
                 value = body(connection)
                 crash_point(f"{name}.before_commit")
                 connection.execute("COMMIT")
@@ -335,6 +346,8 @@ class Database:
             return value
         except driver.Error as error:
             raise translate(error, self.path) from error
+        finally:
+            self.waits_since = 0.0
 
     @contextmanager
     def snapshot(self) -> Iterator[Any]:

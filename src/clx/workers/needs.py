@@ -76,8 +76,11 @@ def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) ->
     return found
 
 
-def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
+def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[str, str]:
     """What results of *type_* depend on besides their inputs: this machine's tools, or the container image.
+
+    Args:
+        fetch: pull an image that is not here where that is allowed; else nothing made so far is of that image.
 
     Raises:
         SettingsError: docker mode without an image.
@@ -88,7 +91,7 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
     if worker.mode == "docker" and worker.image is not None:
         from clx.workers.executors.docker_images import image_fingerprint
 
-        return image_fingerprint(type_, worker.image, resolved.settings.docker)
+        return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():
         return KINDS[type_].fingerprint(resolved.settings)
 
@@ -102,17 +105,21 @@ class Fingerprints(Mapping[str, dict[str, str]]):
     """The fingerprint of every worker type, each looked up when it is first asked for.
 
     A course without diagrams so needs no image for them.
+
+    Args:
+        fetch: as :func:`fingerprint` takes it.
     """
 
-    def __init__(self, resolved: Resolved) -> None:
+    def __init__(self, resolved: Resolved, *, fetch: bool = True) -> None:
         self._resolved = resolved
+        self._fetch = fetch
         self._found: dict[str, dict[str, str]] = {}
 
     def __getitem__(self, type_: str) -> dict[str, str]:
         if type_ not in KINDS:
             raise KeyError(type_)
         if type_ not in self._found:
-            self._found[type_] = fingerprint(self._resolved, type_)
+            self._found[type_] = fingerprint(self._resolved, type_, fetch=self._fetch)
         return self._found[type_]
 
     def __iter__(self) -> Iterator[str]:
