@@ -102,5 +102,27 @@ def test_worker_that_was_taken_for_dead_comes_back(machine: Machine, compose: Co
     machine.wait_until(lambda: [each.id > row.id for each in machine.rows()] == [True], "no worker came back")
 
 
+def test_container_that_was_killed_and_removed_is_dead_at_once(
+    machine: Machine, compose: Compose, course: Course
+) -> None:
+    """The lease is half a minute: a build that counted on it would wait that long."""
+    compose("up", "-d", "notebook")
+    machine.wait_until(lambda: machine.rows() != [], "the worker did not register")
+    one_deck(course, "print(1)")
+    machine.build(course, *ONE).ends(0)
+    (row,) = machine.rows()
+    container = machine.client.containers.get(row.container_id)
+    container.kill()
+    listing = ("workers", "list", "--db-path", str(machine.database), "--format", "json")
+    statuses = []
+    for act in (lambda: None, container.remove):
+        act()
+        statuses += [each["status"] for each in json.loads(machine.clx(*listing).ends(0))["workers"]]
+    assert statuses == ["dead", "dead"]
+    said = machine.build(course, *ONE, "--force").ends(0)
+    assert "Using" not in said
+    assert [each.state for each in machine.rows(live=False) if each.id == row.id] == ["dead"]
+
+
 def test_file_names_this_version() -> None:
     assert set(re.findall(r"clx-\w+:([\d.]+)", _FILE.read_text(encoding="utf-8"))) == {__version__}

@@ -20,7 +20,7 @@ from clx.errors import EngineError
 from clx.settings.schema import DockerSettings, Settings
 from clx.workers.executors import docker
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_images import obtain
+from clx.workers.executors.docker_images import find, obtain
 
 
 @pytest.fixture
@@ -112,6 +112,14 @@ def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
                 obtain(machine.client, "plantuml", name, DockerSettings())
         finally:
             machine.client.images.remove(name)
+
+
+def test_plan_pulls_nothing(machine: Machine, quick: Course) -> None:
+    """What is not here has made nothing yet: everything would run."""
+    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+        said = machine.build(quick, *ONE, "--dry-run", CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
+        assert "Would run 1 jobs; 0 are up to date." in said
+        assert find(machine.client, name) is None
 
 
 def test_image_is_not_pulled_when_that_is_off(machine: Machine, quick: Course) -> None:

@@ -144,10 +144,11 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
 
 def _settings_directory(database: Path) -> Path:
     """Where the settings that hold here are found again: the project's root, else beside the database."""
+    from clx.db.place import state_directory
     from clx.settings.resolve import settings_files
 
     project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
-    return database.parent if project is None else project.parent.parent
+    return state_directory(database).parent if project is None else project.parent.parent
 
 
 def _options_as_typed(options: dict[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from clx.db.database import Database
-from clx.db.place import link
+from clx.db.place import link, state_directory
 from clx.errors import SettingsError, WorkerStartupError
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
@@ -91,7 +91,7 @@ class WorkerPoolManager:
     ) -> None:
         named = Path(db_path).absolute()
         options = _options(worker_configs, network_name, log_level)
-        resolved = resolve(Path(workspace_path or named.parent), options=options)
+        resolved = resolve(Path(workspace_path or state_directory(named).parent), options=options)
         _require_images(worker_configs or (), resolved)
         types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
         self._resolved = resolved
