@@ -118,7 +118,7 @@ def test_plan_pulls_nothing(machine: Machine, quick: Course) -> None:
     """What is not here has made nothing yet: everything would run."""
     with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
         said = machine.build(quick, *ONE, "--dry-run", CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
-        assert "Would run 1 jobs; 0 are up to date." in said
+        assert "Would run 1 job; 0 are up to date." in said
         assert find(machine.client, name) is None
 
 

@@ -223,9 +223,10 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
         number: tells apart the logs of workers that one process starts.
 
     Raises:
-        EngineError: the engine does not answer, or the image cannot be had. A container that does not start
-            is told by the handle: it ends, and its tail says why.
+        EngineError: the engine does not answer, the image cannot be had, or the database lies where no container
+            may look. A container that does not start is told by the handle: it ends, and its tail says why.
     """
+    require_apart(spawn.database)
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
@@ -391,22 +392,27 @@ def database_inside_of(database: Path) -> str:
     return inside(SHARED_AS, database.name)
 
 
-def bind(database: Path) -> Any:
-    """The bind mount of the directory that holds *database* and nothing else of this machine.
-
-    The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
-    volume string, because the engine silently makes a missing directory for the latter.
+def require_apart(database: Path) -> None:
+    """See that a container which gets the directory of *database* sees nothing else there.
 
     Raises:
         EngineError: beside it lies what no job may write: settings, or the state of services.
     """
-    from docker.types import Mount
-
     if not is_apart(database):
         raise EngineError(
             f"{database} lies beside settings and the state of services, which no container may write.",
             f"Type the command again: it moves the database to {apart(database)}.",
         )
+
+
+def bind(database: Path) -> Any:
+    """The bind mount of the directory that holds *database* and nothing else of this machine.
+
+    The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
+    volume string, because the engine silently makes a missing directory for the latter.
+    """
+    from docker.types import Mount
+
     source = mount_source(str(database.parent), surroundings(database).platform)
     return Mount("/clx/data", source, type="bind")
 
