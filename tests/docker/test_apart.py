@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,21 @@ def test_mixed_build_does_its_own_jobs_here(machine: Machine, course: Course) ->
         "SELECT type, min(payload LIKE '%\"seal\"%') FROM jobs WHERE state = 'succeeded' GROUP BY type"
     )
     assert dict(rows) == {"notebook": 1, "plantuml": 1}
+
+
+def test_container_that_sees_the_whole_state_directory_is_not_used(machine: Machine, course: Course) -> None:
+    """As a Compose file of an earlier version mounts it: its database is followed to its place, its jobs are not."""
+    one_deck(course, "print(1)")
+    machine.build(course, *ONE).ends(0)
+    user = f"{os.getuid()}:{os.getgid()}"
+    mounts = {str(machine.state): {"bind": "/clx/data", "mode": "rw"}}
+    container = machine.client.containers.run(
+        IMAGE, ["notebook", "--db", "/clx/.clx/jobs.db"], volumes=mounts, user=user, network="none", detach=True
+    )
+    try:
+        machine.wait_until(lambda: machine.rows() != [], "the worker did not register")
+        said = machine.build(course, *ONE, "--force").ends(0)
+        assert f"is not used: its container mounts all of {machine.state}" in said
+        assert "Using" not in said
+    finally:
+        container.remove(force=True)

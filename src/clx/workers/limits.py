@@ -42,9 +42,9 @@ def require_files(workers: dict[str, int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def not_started(error: OSError, type_: str) -> WorkerStartupError:
-    """Why the system did not let a worker be started, and which limit it was."""
-    fact = f"The {type_} worker did not start: {error.strerror or error}"
+def not_started(error: OSError, what: str) -> WorkerStartupError:
+    """Why the system did not let *what*, a worker or the supervisor, be started, and which limit it was."""
+    fact = f"The {what} did not start: {error.strerror or error}"
     match error.errno:
         case errno.EMFILE:
             return WorkerStartupError(

@@ -30,7 +30,7 @@ from clx.workers.identity import (
     pid_of,
 )
 from clx.workers.kept import Wanted, wanted_of
-from clx.workers.limits import require_files
+from clx.workers.limits import not_started, require_files
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
 from clx.workers.service_notes import note_for_user
@@ -198,19 +198,26 @@ def _merged(known: Sequence[Wanted], wanted: Sequence[Wanted]) -> list[Wanted]:
 
 
 def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
-    """Start a supervisor that outlives this process and its terminal."""
+    """Start a supervisor that outlives this process and its terminal.
+
+    Raises:
+        WorkerStartupError: the system does not let it.
+    """
     log = supervisor_log(database.state_dir)
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "clx.workers.supervisor", str(database.path)]
-    with log.open("ab") as stream:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            cwd=database.state_dir,
-        )
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                cwd=database.state_dir,
+            )
+    except OSError as error:
+        raise not_started(error, "supervisor") from error
     _launched[:] = [each for each in _launched if each.poll() is None] + [child]
     return child
 

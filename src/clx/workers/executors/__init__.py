@@ -34,7 +34,7 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     try:
         started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
     except OSError as error:
-        raise not_started(error, spawn.type) from error
+        raise not_started(error, f"{spawn.type} worker") from error
     return started
 
 
