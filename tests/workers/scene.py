@@ -20,10 +20,10 @@ from tests.containers import containers_of_clx, left_in
 from tests.course.courses import SPEC, Course
 
 from clx import __version__
+from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.place import state_directory
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.reachable import look

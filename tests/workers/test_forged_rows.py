@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.workers.scene import until
 
+from clx.db.apart import apart
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.place import apart
 from clx.db.records import NewJob
 from clx.db.workers import WorkerTable
 from clx.errors import ConversionError

@@ -137,7 +137,7 @@ def check_containers(course: Path | None, db_path: Path | None, verbose: bool) -
     if course is not None:
         from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
-        from clx.db.place import located
+        from clx.db.apart import located
 
         types = tuple(needed_types(course))
         named = db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db"
@@ -159,7 +159,7 @@ def _database_at(path: Path) -> Iterator[Path]:
     """
     import tempfile
 
-    from clx.db.place import apart, is_apart
+    from clx.db.apart import apart, is_apart
     from clx.errors import DatabaseError
 
     if is_apart(path) and path.exists():

@@ -28,8 +28,8 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
         UsageError: its path is no text.
         DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
+    from clx.db.apart import located
     from clx.db.driver import require_reachable
-    from clx.db.place import located
 
     named = option or resolved.path("database.path")
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
@@ -91,21 +91,24 @@ def open_to_change(resolved: Resolved, option: Path | None) -> Database | None:
     return open_or_make(resolved, path)
 
 
-def open_or_make(resolved: Resolved, path: Path) -> Database:
+def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> Database:
     """The database at *path*, made where there is none.
 
+    Args:
+        starting: whether the command starts workers: where these are containers, the database is moved for them.
+
     Raises:
-        DatabaseError: it cannot be opened or made.
+        DatabaseError: it cannot be opened, made or moved.
     """
     import click
 
+    from clx.db.apart import link
     from clx.db.database import Database
     from clx.db.lock_watch import tell_of_locks
-    from clx.db.place import link
     from clx.workers.platforms import database_options
     from clx.workers.readiness import place_database, settings_for
 
-    place = place_database(resolved, path)
+    place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))
     link(path)
     tell_of_locks(opened, lambda text: click.echo(text, err=True))

@@ -71,7 +71,7 @@ def start(context: click.Context, /, **options: Any) -> None:
         return
     foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
-    with open_or_make(resolved, path) as database, resolved.blamed():
+    with open_or_make(resolved, path, starting=True) as database, resolved.blamed():
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:
         from clx.workers.supervisor import supervise
@@ -144,7 +144,7 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
 
 def _settings_directory(database: Path) -> Path:
     """Where the settings that hold here are found again: the project's root, else beside the database."""
-    from clx.db.place import state_directory
+    from clx.db.apart import state_directory
     from clx.settings.resolve import settings_files
 
     project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
@@ -230,7 +230,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     Raises:
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
-    from clx.db.place import state_directory
+    from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
     from clx.workers.service_notes import forget_for_user
     from clx.workers.service_stop import stop_without_database

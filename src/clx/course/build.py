@@ -21,11 +21,11 @@ from clx.course.report import Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
+from clx.db.apart import link, shared_directory, state_directory
 from clx.db.database import Database, prepare_state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
 from clx.db.lock_watch import tell_of_locks
-from clx.db.place import link, shared_directory, state_directory
 from clx.errors import ArtifactError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers

@@ -20,8 +20,8 @@ from clx.course.report import Report
 from clx.course.session import Session, SupersededError
 from clx.course.source_files import JUNK_DIRECTORIES, is_junk
 from clx.course.topics import find_course_root
+from clx.db.apart import shared_directory, state_directory
 from clx.db.doorbell import Doorbell
-from clx.db.place import shared_directory, state_directory
 from clx.errors import ClxError
 from clx.settings.resolve import Resolved
 from clx.workers.readiness import place_database

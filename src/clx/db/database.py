@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from clx.db.apart import located, require_regular, shared_directory, state_directory
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, driver, error_name, not_taken, translate
 from clx.db.held import Held, is_inherited
-from clx.db.place import located, require_regular, shared_directory, state_directory
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import signal
 from itertools import pairwise
 from pathlib import Path
 
-from clx.db import place
+from clx.db import apart
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
 
 __all__ = [
@@ -71,8 +71,8 @@ def is_worker_of(identity: str, database: Path) -> bool:
         words = psutil.Process(pid_of(identity)).cmdline()
     except psutil.Error:
         return False
-    named = [place.identity(after) for word, after in pairwise(words) if word == "--db"]
-    return ("-m", "clx.workers") in pairwise(words) and named == [place.identity(database)]
+    named = [apart.identity(after) for word, after in pairwise(words) if word == "--db"]
+    return ("-m", "clx.workers") in pairwise(words) and named == [apart.identity(database)]
 
 
 def may_be_ended(identity: str, database: Path) -> bool:
@@ -81,7 +81,7 @@ def may_be_ended(identity: str, database: Path) -> bool:
     Where containers use the database a job could have written the row, so the process must say itself what it is. A
     program with workers of its own then ends as the table asks it to, and is not killed.
     """
-    return not place.is_apart(database) or is_worker_of(identity, database)
+    return not apart.is_apart(database) or is_worker_of(identity, database)
 
 
 def open_process(identity: str) -> int:

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from clx.db.apart import link, state_directory
 from clx.db.database import Database
-from clx.db.place import link, state_directory
 from clx.errors import SettingsError, WorkerStartupError
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import located, move_apart
 from clx.db.database import Database
-from clx.db.place import located, move_apart
 from clx.errors import StartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
+from clx.db.apart import is_apart
 from clx.db.database import Database
-from clx.db.place import is_apart
 from clx.db.records import Job
 from clx.errors import ConversionError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.place import identity
+from clx.db.apart import identity
 from clx.workers.service_state import state_of, supervisor_lives
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import identity, state_directory
 from clx.db.database import Database
-from clx.db.place import identity, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.workers.identity import is_gone, is_ours_to_judge

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import state_directory
 from clx.db.database import Database
-from clx.db.place import state_directory
 from clx.db.workers import WorkerRow
 from clx.errors import DatabaseBusyError, DatabaseError, EngineError, StartupError, UsageError
 from clx.settings.schema import Settings

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.place import state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved

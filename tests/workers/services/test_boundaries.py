@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.workers.scene import Scene
 
+from clx.db.apart import apart
 from clx.db.database import Database
-from clx.db.place import apart
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.workers.adoption import UNRESOLVED

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from clx.db.apart import state_directory
 from clx.db.database import Database
-from clx.db.place import state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from clx.db.place import apart, is_apart
+from clx.db.apart import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from clx.db.place import identity
+from clx.db.apart import identity
 from clx.errors import ClxError
 from clx.workers.executors.base import Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
@@ -212,7 +212,7 @@ def strike_off(database: Path, containers: list[str]) -> list[int]:
 
 
 def _notes(database: Path) -> Path:
-    from clx.db.place import state_directory
+    from clx.db.apart import state_directory
 
     return state_directory(database.absolute()) / "containers"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from clx.db.apart import apart, link, located, move_apart, shared_directory, state_directory
 from clx.db.database import Database
 from clx.db.driver import LONGEST_PATH
-from clx.db.place import apart, link, located, move_apart, shared_directory, state_directory
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
 
