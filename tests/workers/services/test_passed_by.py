@@ -125,3 +125,12 @@ def test_structs_agree() -> None:
     """What a start wants is all that is kept of it."""
     wanted = {field.name for field in msgspec.structs.fields(Wanted)}
     assert {field.name for field in dataclasses.fields(Need)} - wanted == {"auto_start_source"}
+
+
+def test_services_are_stopped_though_the_settings_say_containers_by_now(scene: Scene) -> None:
+    """Only what starts workers moves a database for them; it is in use here."""
+    scene.clx("start-services", *ONLY_DECKS)
+    scene.settings('[workers.notebook]\nexecution_mode = "docker"\nimage = "mine:1"\n')
+    assert scene.json("status")["services"]["supervisor"] == "running"
+    scene.clx("workers", "cleanup")
+    assert "1 worker(s) stopped." in scene.clx("stop-services").stdout
