@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.db.apart import apart, link, located, move_apart, shared_directory, state_directory
+from clx.db.apart import apart, link, located, move_apart, name_of, shared_directory, state_directory
 from clx.db.database import Database
 from clx.db.driver import LONGEST_PATH
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
@@ -42,6 +42,7 @@ def test_move_takes_rows_and_artifacts_along(name: Path) -> None:
     assert sorted(entry.name for entry in place.parent.iterdir()) == ["artifacts", "jobs.db"]
     assert (name.parent / "config.toml").is_file()
     assert name.readlink() == Path("shared/jobs.db")
+    assert name_of(place) == name_of(name) == name
     for either in (name, place):
         with Database.open(either) as database:
             assert (database.path, database.state_dir, database.shared_dir) == (place, name.parent, place.parent)

@@ -54,6 +54,15 @@ def identity(database: Path | str) -> str:
     return str(apart(Path(os.path.realpath(database))))
 
 
+def name_of(place: Path) -> Path:
+    """The name by which a database that lies apart is known: that of the link which leads to it, else its own."""
+    if not is_apart(place):
+        return place
+    state = state_directory(place)
+    names = (state / place.name, state.parent / place.name)
+    return next((name for name in names if _leads_to(name, place)), place)
+
+
 def located(database: Path) -> Path:
     """Where the database that is called *database* lies now, or would be made.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.apart import identity
+from clx.db.apart import identity, name_of
 from clx.workers.service_state import state_of, supervisor_lives
 
 
@@ -28,7 +28,7 @@ def note_for_user(database: Path) -> None:
     with contextlib.suppress(OSError):
         path = _note_path(database)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode({"database": str(database)}))
+        path.write_bytes(msgspec.json.encode({"database": str(name_of(database))}))
 
 
 def forget_for_user(database: Path) -> None:
