@@ -149,3 +149,45 @@ def test_pruning_follows_no_link(store: ArtifactStore, tmp_path: Path, folder: s
     (store.root / folder).symlink_to(tmp_path / "outside")
     store.prune([])
     assert precious.exists()
+
+
+def test_pruning_follows_no_link_that_a_container_made(tmp_path: Path) -> None:
+    """Where containers write into the store, a job could lead it to a directory of this user's."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    names = ["letter.txt", "f" * 62, "a" * 24]
+    for name in names:
+        (documents / name).write_text("mine")
+        os.utime(documents / name, (0, 0))
+    for link in ("ab", "tmp"):
+        store = ArtifactStore(tmp_path / f"store-{link}")
+        store.root.mkdir()
+        (store.root / link).symlink_to(documents)
+        assert store.prune([], older_than=0.0) == (0, 0)
+        assert store.size() == (0, 0)
+    whole = tmp_path / "whole"
+    (tmp_path / "other" / "ab").mkdir(parents=True)
+    (tmp_path / "other" / "ab" / ("f" * 62)).write_text("mine")
+    whole.symlink_to(tmp_path / "other")
+    assert ArtifactStore(whole).prune([], older_than=0.0) == (0, 0)
+    assert sorted(path.name for path in documents.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_what_is_no_file_is_damaged_and_never_waited_for(tmp_path: Path, what: str) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    digest = store.put_bytes(b"bytes")
+    path = store.path(digest)
+    path.unlink()
+    (tmp_path / "same").write_bytes(b"bytes")
+    if what == "link":
+        path.symlink_to(tmp_path / "same")
+    else:
+        os.mkfifo(path)
+    assert not store.verify(digest)
+    if not path.is_symlink() and not path.exists():
+        os.mkfifo(path) if what == "pipe" else path.symlink_to(tmp_path / "same")
+    with pytest.raises(ArtifactError, match="damaged"):
+        store.get_bytes(digest)
+    assert (tmp_path / "same").read_bytes() == b"bytes"
+    assert not path.is_symlink()

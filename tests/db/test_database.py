@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from clx.db import filesystem, identity
+from clx.db.apart import state_directory
 from clx.db.backup import backup
 from clx.db.check import check
-from clx.db.database import Database, state_directory
+from clx.db.database import Database
 from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue

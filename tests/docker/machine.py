@@ -73,8 +73,13 @@ class Machine:
     def __init__(self, client: Any, root: Path) -> None:
         self.client = client
         self.root = root
-        self.database = root / "course" / ".clx" / "jobs.db"
+        self.database = root / "course" / ".clx" / "shared" / "jobs.db"
         self._processes: list[Process] = []
+
+    @property
+    def state(self) -> Path:
+        """The state directory, of which containers see only the part with the database."""
+        return self.database.parent.parent
 
     def clx(self, *arguments: str, **variables: str) -> Process:
         """Start a command; it is killed at the end of the test if it still runs."""

@@ -59,10 +59,10 @@ def test_check_is_made_where_the_database_is_or_would_be(machine: Machine, cours
     machine.clx("docker", "check", spec, "--db-path", str(machine.root / "none" / "jobs.db")).ends(0)
     assert tree(machine.root) == before
     assert not (machine.root / "none").exists()
-    assert not machine.database.parent.exists()
+    assert not machine.state.exists()
     Database.open(machine.database).close()
     machine.clx("docker", "check", spec).ends(0)
-    assert (machine.database.parent / "containers" / "shared").is_file()
+    assert (machine.state / "containers" / "shared").is_file()
     machine.database.write_bytes(b"this is no database " * 100)
     machine.clx("docker", "check", spec).ends(4)
 

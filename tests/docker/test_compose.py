@@ -52,7 +52,7 @@ def compose(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Compos
     said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True)
     assert re.match(wanted, said.stdout), missing
     machine.database.parent.mkdir(parents=True)
-    found = Compose(command, machine.database.parent)
+    found = Compose(command, machine.state)
     yield found
     found("down", "--timeout", "10")
 
@@ -100,6 +100,28 @@ def test_worker_that_was_taken_for_dead_comes_back(machine: Machine, compose: Co
     assert f"worker {row.id} is struck off: it was silent for" in machine.build(course, *ONE, **lease).ends(0)
     compose("unpause", "notebook")
     machine.wait_until(lambda: [each.id > row.id for each in machine.rows()] == [True], "no worker came back")
+
+
+def test_container_that_was_killed_and_removed_is_dead_at_once(
+    machine: Machine, compose: Compose, course: Course
+) -> None:
+    """The lease is half a minute: a build that counted on it would wait that long."""
+    compose("up", "-d", "notebook")
+    machine.wait_until(lambda: machine.rows() != [], "the worker did not register")
+    one_deck(course, "print(1)")
+    machine.build(course, *ONE).ends(0)
+    (row,) = machine.rows()
+    container = machine.client.containers.get(row.container_id)
+    container.kill()
+    listing = ("workers", "list", "--db-path", str(machine.database), "--format", "json")
+    statuses = []
+    for act in (lambda: None, container.remove):
+        act()
+        statuses += [each["status"] for each in json.loads(machine.clx(*listing).ends(0))["workers"]]
+    assert statuses == ["dead", "dead"]
+    said = machine.build(course, *ONE, "--force").ends(0)
+    assert "Using" not in said
+    assert [each.state for each in machine.rows(live=False) if each.id == row.id] == ["dead"]
 
 
 def test_file_names_this_version() -> None:

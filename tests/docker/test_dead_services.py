@@ -20,7 +20,7 @@ def alone(machine: Machine) -> Iterator[Any]:
     """The container of a service worker whose supervisor was killed."""
     machine.database.parent.mkdir(parents=True)
     machine.clx("start-services", "--db-path", str(machine.database), *ONLY_DECKS).ends(0)
-    state = read_state(machine.database.parent)
+    state = read_state(machine.state)
     assert state is not None
     kill_group(state.supervisor)
     machine.wait_until(lambda: is_gone(state.supervisor), "the supervisor goes on")

@@ -103,7 +103,7 @@ def test_services_come_back_with_their_engine(machine: Machine, own: OwnEngine) 
     machine.clx("start-services", "--db-path", path, *ONLY_DECKS, **where, CLX_WORKERS__STARTUP_RETRIES="0").ends(0)
     assert warnings() == []
     own.stop()
-    log = machine.database.parent / "logs" / "supervisor.log"
+    log = machine.state / "logs" / "supervisor.log"
     machine.wait_until(lambda: log.read_text().count("does not answer") > 2, "the supervisor does not try")
     assert ["0 of 1 notebook worker(s) run as services" in each for each in warnings()] == [True]
     own.start()

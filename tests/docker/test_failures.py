@@ -20,7 +20,7 @@ from clx.errors import EngineError
 from clx.settings.schema import DockerSettings, Settings
 from clx.workers.executors import docker
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_images import obtain
+from clx.workers.executors.docker_images import find, obtain
 
 
 @pytest.fixture
@@ -112,6 +112,14 @@ def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
                 obtain(machine.client, "plantuml", name, DockerSettings())
         finally:
             machine.client.images.remove(name)
+
+
+def test_plan_pulls_nothing(machine: Machine, quick: Course) -> None:
+    """What is not here has made nothing yet: everything would run."""
+    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+        said = machine.build(quick, *ONE, "--dry-run", CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
+        assert "Would run 1 job; 0 are up to date." in said
+        assert find(machine.client, name) is None
 
 
 def test_image_is_not_pulled_when_that_is_off(machine: Machine, quick: Course) -> None:
@@ -208,7 +216,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
     before = {each.name for each in machine.containers()}
-    workers = [docker.start(spawn(machine), machine.database.parent, number=number) for number in (1, 2)]
+    workers = [docker.start(spawn(machine), machine.state, number=number) for number in (1, 2)]
 
     def made() -> set[str]:
         return {each.name for each in machine.containers()} - before
@@ -227,7 +235,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
-    worker = docker.start(spawn(machine, database=tmp_path / "gone" / "jobs.db"), machine.database.parent, number=1)
+    worker = docker.start(spawn(machine, database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state, number=1)
     assert worker.wait(60)
     assert "bind source path does not exist" in worker.tail()
     assert "clx docker check" in worker.tail()

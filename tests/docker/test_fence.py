@@ -27,7 +27,7 @@ while not Path('/clx/.clx/go').exists():
 
 def payload(database: Database) -> dict[str, object]:
     source = "slides/a/topic_100_x/slides_x.py"
-    digest = ArtifactStore(database.state_dir / "artifacts").put_bytes(_DECK.encode())
+    digest = ArtifactStore(database.shared_dir / "artifacts").put_bytes(_DECK.encode())
     return {
         "task": "execute", "source": source, "topic": str(Path(source).parent), "lang": "en", "prog_lang": "python",
         "evaluate": True, "course": "C", "section": "S", "variables": {}, "cell_timeout": 120,

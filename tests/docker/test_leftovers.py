@@ -86,7 +86,7 @@ def test_build_killed_while_a_container_looks_at_the_database(machine: Machine, 
 def leftover(machine: Machine, **labels: str) -> Any:
     """A container of this database that was made and never started."""
     Database.open(machine.database).close()
-    (machine.database.parent / "containers").mkdir(exist_ok=True)
+    (machine.state / "containers").mkdir(exist_ok=True)
     own = {"worker": "notebook", "db": database_label(machine.database), **labels}
     return machine.client.containers.create(IMAGE, labels={f"clx.{name}": value for name, value in own.items()})
 
@@ -109,7 +109,7 @@ def test_leftovers_of_an_earlier_boot(machine: Machine) -> None:
     """Build, reaper and engine ended together when the power failed; another machine's builds look the same."""
     owner = "00000000-0000-0000-0000-000000000000/1/2/3"
     leftover(machine, owner=owner)
-    note = machine.database.parent / "containers" / "0.json"
+    note = machine.state / "containers" / "0.json"
     note.write_bytes(msgspec.json.encode(Note(owner, str(machine.database), "clx_app-network")))
     machine.clx("status", "--db-path", str(machine.database)).ends(0)
     assert machine.left()

@@ -31,15 +31,15 @@ def test_services_of_both_modes_are_told_apart_and_stopped_without_their_databas
         file.unlink()
     assert "Services stopped" in machine.clx("stop-services", "--db-path", path).ends(0)
     assert not machine.left()
-    assert not (machine.database.parent / "worker-state.json").exists()
+    assert not (machine.state / "worker-state.json").exists()
 
 
 def test_services_are_stopped_by_another_path_of_their_database(machine: Machine) -> None:
     machine.database.parent.mkdir(parents=True)
     other = machine.root / "link"
-    other.symlink_to(machine.database.parent.parent)
+    other.symlink_to(machine.state.parent)
     machine.clx("start-services", "--db-path", str(machine.database), *ONLY_DECKS).ends(0)
-    state = read_state(machine.database.parent)
+    state = read_state(machine.state)
     assert state is not None
     kill_group(state.supervisor)
     machine.wait_until(lambda: is_gone(state.supervisor), "the supervisor goes on")
@@ -66,7 +66,7 @@ def test_supervisor_removes_containers_of_a_deleted_database(
     supervisor = Supervisor(database, ServiceState(str(database.path), wanted=[wanted]))
     supervisor.run_once()
     machine.container()
-    shutil.rmtree(machine.database.parent)
+    shutil.rmtree(machine.state)
     supervisor.run()
     database.close()
     assert not machine.left()

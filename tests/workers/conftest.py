@@ -30,6 +30,7 @@ def scene(
             monkeypatch.setenv(name, value)
     root = tmp_path / "project"
     (root / "slides").mkdir(parents=True)
-    found = Scene(Course(root), root / ".clx" / "jobs.db", client)
+    folder = root / ".clx" if client is None else root / ".clx" / "shared"
+    found = Scene(Course(root), folder / "jobs.db", client)
     yield found
     found.end()

@@ -20,6 +20,7 @@ from tests.containers import containers_of_clx, left_in
 from tests.course.courses import SPEC, Course
 
 from clx import __version__
+from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
@@ -100,12 +101,17 @@ class Scene:
         return "direct" if self.client is None else "docker"
 
     def seen(self, name: str) -> str:
-        """The path by which a cell finds the file *name* of the state directory."""
-        return str(self.state / name) if self.client is None else f"/clx/.clx/{name}"
+        """The path by which a cell finds the file *name* that lies beside the database."""
+        return str(self.shared / name) if self.client is None else f"/clx/.clx/{name}"
 
     @property
     def state(self) -> Path:
         """The state directory."""
+        return state_directory(self.database)
+
+    @property
+    def shared(self) -> Path:
+        """The directory of the database, which containers see."""
         return self.database.parent
 
     def decks(self, *names: str, cell: str = "print('done')") -> None:
@@ -223,8 +229,9 @@ class Scene:
 
     def log(self) -> list[dict[str, Any]]:
         """What was logged."""
-        path = self.state / "logs" / "clx.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        paths = dict.fromkeys(folder / "logs" / "clx.jsonl" for folder in (self.state, self.shared))
+        lines = [line for path in paths if path.exists() for line in path.read_text().splitlines()]
+        return sorted(map(json.loads, lines), key=lambda entry: float(entry["at"]))
 
     def enqueue(self, pool: str, *, source: str = "print(1)", timeout: int | None = None, max_runs: int = 3) -> int:
         """Queue a notebook job that runs *source*."""
@@ -232,7 +239,7 @@ class Scene:
 
         with self.open() as database:
             text = f'# %% tags=["keep"]\n{source}\n'
-            digest = ArtifactStore(database.state_dir / "artifacts").put_bytes(text.encode())
+            digest = ArtifactStore(database.shared_dir / "artifacts").put_bytes(text.encode())
             payload = {
                 "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
                 "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,

@@ -6,20 +6,18 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from clx.db.filesystem import NETWORK, Mount, file_system_of, kind_in, parse_mounts
 from clx.settings.schema import DatabaseSettings, Settings
 from clx.workers.container import database_inside
 from clx.workers.platforms import (
     BUSY_TIMEOUT_DELETE,
-    Mount,
     Platform,
     Surroundings,
     choose_journal_mode,
     container_id,
     database_options,
-    file_system_of,
     mount_name,
     mount_source,
-    parse_mounts,
     platform_of,
     sharing_warning,
     with_journal_mode,
@@ -185,3 +183,18 @@ def test_database_inside_a_container() -> None:
     named = {"CLX_DATABASE_DIR": "/srv/db", "CLX_DATABASE_FILE": "clx_jobs.db"}
     assert database_inside(named) == Path("/clx/data/clx_jobs.db")
     assert database_inside({}) is None
+
+
+@pytest.mark.parametrize("kind", sorted(NETWORK))
+def test_no_write_ahead_log_is_chosen_where_one_is_refused(kind: str) -> None:
+    assert choose_journal_mode("auto", Surroundings("linux", kind), containers=False)[0] == "delete"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "point"),
+    [("/a\\040b", "/a b"), ("/a\\011b", "/a\tb"), ("/a\\012b", "/a\nb"), ("/a\\134b", "/a\\b"), ("/a\x85b", "/a\x85b")],
+)
+def test_mount_points_are_read_in_one_way(escaped: str, point: str) -> None:
+    lines = ["22 1 8:1 / / rw - ext4 /dev/a rw", f"23 22 0:9 / {escaped} rw - lustre srv rw"]
+    assert parse_mounts("\n".join(lines))[1] == Mount(point, "lustre")
+    assert kind_in(lines, Path(point) / "jobs.db") == "lustre"

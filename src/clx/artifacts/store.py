@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ _TEMPORARY_AGE = 24 * 3600.0
 _RENEWED_AFTER = 3600.0
 UNNAMED_FOR = 24 * 3600.0
 """Seconds for which an object that no row names stays, because its row may be about to be written."""
+_TO_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _FICLONE = 0x40049409
 
 
@@ -144,10 +146,8 @@ class ArtifactStore:
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        try:
-            data = self.path(digest).read_bytes()
-        except OSError as error:
-            raise self._missing(digest) from error
+        with self._open(digest) as reader:
+            data = reader.read()
         if hashlib.sha256(data).hexdigest() != digest:
             raise self._damaged(digest)
         return data
@@ -158,11 +158,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: it is missing or damaged; *target* is removed then.
         """
-        try:
-            reader = self.path(digest).open("rb")
-        except OSError as error:
-            raise self._missing(digest) from error
-        with reader, target.open("xb") as stream:
+        with self._open(digest) as reader, target.open("xb") as stream:
             found, size = _copy_hashing(reader, stream)
         if found != digest:
             target.unlink()
@@ -191,10 +187,10 @@ class ArtifactStore:
     def _place(self, digest: str, target: Path) -> None:
         origin = self.path(digest)
         try:
-            size = origin.stat().st_size
+            found = origin.lstat()
         except OSError as error:
             raise self._missing(digest) from error
-        if size < LINK_FROM:
+        if found.st_size < LINK_FROM or not stat.S_ISREG(found.st_mode):
             self.copy_to(digest, target)
             return
         if self._reflink and _clone(origin, target):
@@ -220,16 +216,32 @@ class ArtifactStore:
     def verify(self, digest: str) -> bool:
         """Whether the object is there and its bytes are what its name says."""
         try:
-            with self.path(digest).open("rb") as reader:
+            with self._open(digest) as reader:
                 return hashlib.file_digest(reader, "sha256").hexdigest() == digest
-        except OSError:
+        except (OSError, ArtifactError):
             return False
+
+    def _open(self, digest: str) -> io.BufferedReader:
+        """The object to read: never what a link leads to, and never what one would wait for.
+
+        Raises:
+            ArtifactError: it is missing, or no file: it was removed from the store.
+        """
+        try:
+            descriptor = os.open(self.path(digest), _TO_READ)
+        except OSError as error:
+            raise (self._damaged(digest) if error.errno == errno.ELOOP else self._missing(digest)) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise self._damaged(digest)
+        return os.fdopen(descriptor, "rb")
 
     def digests(self) -> Iterator[str]:
         """Every object in the store."""
-        if not self.root.is_dir():
+        if not self.root.is_dir() or self.root.is_symlink():
             return
         for folder in sorted(self.root.iterdir()):
+            # a job in a container may have made a link: what lies behind it is none of the store's
             if len(folder.name) == 2 and folder.is_dir() and not folder.is_symlink():
                 names = (folder.name + entry.name for entry in sorted(folder.iterdir()))
                 yield from (name for name in names if _DIGEST.fullmatch(name))
@@ -249,7 +261,7 @@ class ArtifactStore:
         for digest in list(self.digests()):
             path = self.path(digest)
             with contextlib.suppress(FileNotFoundError):  # another prune was faster
-                found = path.stat()
+                found = path.lstat()
                 if digest not in wanted and now - found.st_mtime >= older_than:
                     path.unlink()
                     self._known.discard(digest)
@@ -259,7 +271,7 @@ class ArtifactStore:
 
     def size(self) -> tuple[int, int]:
         """How many objects there are, and their bytes."""
-        sizes = [self.path(digest).stat().st_size for digest in self.digests()]
+        sizes = [self.path(digest).lstat().st_size for digest in self.digests()]
         return len(sizes), sum(sizes)
 
     def _remove_temporaries(self, now: float) -> None:

@@ -46,7 +46,7 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
     if database is not None:
         with database:
             found["results"] = len(Ledger(database).all_results())
-            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state_dir / "artifacts").size()
+            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.shared_dir / "artifacts").size()
             found["database_bytes"] = database.path.stat().st_size
     if format_ == "json":
         echo(json.dumps({"cache": found}, indent=2))

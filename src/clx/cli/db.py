@@ -77,7 +77,7 @@ def _problems(database: Any) -> list[str]:
     from clx.db.check import check
     from clx.db.ledger import Ledger
 
-    store = ArtifactStore(database.state_dir / "artifacts")
+    store = ArtifactStore(database.shared_dir / "artifacts")
     missing = [
         digest
         for _, result in Ledger(database).all_results()

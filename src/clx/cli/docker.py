@@ -120,8 +120,9 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 def check_containers(course: Path | None, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
     """See that containers can work here: engine, images, versions, and the database seen from inside.
 
-    With COURSE only the images that it needs are looked at, and its own database. Where there is no database yet,
-    the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something is missing.
+    With COURSE only the images that it needs are looked at, and its own database. Where containers have used no
+    database yet, the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something
+    is missing.
 
     \b
     Examples:
@@ -141,9 +142,11 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     if course is not None:
         from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
+        from clx.db.apart import located
 
         types = tuple(needed_types(course))
-        path = (db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db").absolute()
+        named = db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db"
+        path = located(named.absolute())
     for type_ in types:
         if (problem := resolved.untrusted().get(image_key(type_))) is not None:
             raise UntrustedError(f"{problem.where}: {problem.fact}.", problem.next_step)
@@ -163,16 +166,17 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
 
 @contextmanager
 def _database_at(path: Path) -> Iterator[Path]:
-    """A database to check with: the one at *path*, else one on the same file system that is removed again.
+    """A database to check with: the one at *path* if containers may see it, else one that is removed again.
 
     Raises:
         DatabaseError: none can be made there.
     """
     import tempfile
 
+    from clx.db.apart import apart, is_apart
     from clx.errors import DatabaseError
 
-    if path.exists():
+    if is_apart(path) and path.exists():
         yield path
         return
     folder = next(parent for parent in path.parents if parent.is_dir())
@@ -183,7 +187,7 @@ def _database_at(path: Path) -> Iterator[Path]:
             f"No database can be made in {folder}: {error.strerror}.", "Name another place: --db-path"
         ) from error
     with scratch as name:
-        yield Path(name) / "jobs.db"
+        yield apart(Path(name) / "jobs.db")
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> list[str]:

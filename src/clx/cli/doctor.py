@@ -71,7 +71,7 @@ def command(
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory is not used because it is somebody else's, or others may write it."""
     from clx.cli.project import project_root
-    from clx.db.database import state_directory
+    from clx.db.apart import state_directory
     from clx.db.state import require_own_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own

@@ -29,8 +29,9 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     Raises:
         UsageError: its path is no text.
         UntrustedError: its directory is somebody else's, and nobody named it.
-        DatabaseError: a directory on the way may not be entered.
+        DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
+    from clx.db.apart import located
     from clx.db.driver import require_reachable
     from clx.db.state import require_own_state
 
@@ -39,7 +40,7 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     require_reachable(path)
     if option is None:
         require_own_state(path, resolved)
-    return path
+    return located(path)
 
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
@@ -96,14 +97,25 @@ def open_to_change(resolved: Resolved, option: Path | None) -> Database | None:
     return open_or_make(resolved, path)
 
 
-def open_or_make(resolved: Resolved, path: Path) -> Database:
+def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> Database:
     """The database at *path*, made where there is none.
 
-    Raises:
-        DatabaseError: it cannot be opened or made.
-    """
-    from clx.db.database import Database
-    from clx.workers.platforms import database_options
-    from clx.workers.readiness import settings_for
+    Args:
+        starting: whether the command starts workers: where these are containers, the database is moved for them.
 
-    return Database.open(path, **database_options(settings_for(resolved, path)))
+    Raises:
+        DatabaseError: it cannot be opened, made or moved.
+    """
+    import click
+
+    from clx.db.apart import link
+    from clx.db.database import Database
+    from clx.db.lock_watch import tell_of_locks
+    from clx.workers.platforms import database_options
+    from clx.workers.readiness import place_database, settings_for
+
+    place = place_database(resolved, path, move=starting)
+    opened = Database.open(place, **database_options(settings_for(resolved, place)))
+    link(path)
+    tell_of_locks(opened, lambda text: click.echo(text, err=True))
+    return opened

@@ -27,7 +27,8 @@ def pages() -> dict[str, str]:
 
 
 def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command, click.Context]]:
-    context = click.Context(command, info_name=path, max_content_width=_WIDTH, terminal_width=_WIDTH)
+    widths = {"max_content_width": _WIDTH, "terminal_width": _WIDTH}
+    context = click.Context(command, info_name=path, **{**cli.context_settings, **widths})
     yield path, command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

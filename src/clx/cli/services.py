@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
     from clx.workers.kept import Wanted
+    from clx.workers.service_stop import Stopped
     from clx.workers.services import Started
 
 _START_EPILOG = """\b
@@ -53,7 +54,7 @@ Examples:
 
 \b
 Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings error;
-4 database error.
+3 containers may be left, for the container engine does not answer; 4 database error.
 """
 
 
@@ -85,7 +86,7 @@ def start(context: click.Context, /, **options: Any) -> None:
         return
     foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
-    with open_or_make(resolved, path) as database, resolved.blamed():
+    with open_or_make(resolved, path, starting=True) as database, resolved.blamed():
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:
         from clx.workers.supervisor import supervise
@@ -158,10 +159,11 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
 
 def _settings_directory(database: Path) -> Path:
     """Where the settings that hold here are found again: the project's root, else beside the database."""
+    from clx.db.apart import state_directory
     from clx.settings.resolve import settings_files
 
     project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
-    return database.parent if project is None else project.parent.parent
+    return state_directory(database).parent if project is None else project.parent.parent
 
 
 def _options_as_typed(options: dict[str, Any]) -> list[str]:
@@ -247,8 +249,18 @@ def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) ->
         return _stop_without_database(path, resolved.settings, grace, None)
     with database:
         stopped = stop_services(database, timeout=grace)
-    said = f"{stopped.workers} worker(s) stopped." if stopped.workers else "No services were running."
-    return _Ended(said, workers=stopped.workers, left=stopped.left)
+    return _Ended(_told(stopped), workers=stopped.workers, containers=len(stopped.containers), left=stopped.left)
+
+
+def _told(stopped: Stopped) -> str:
+    """What was stopped, in words."""
+    if stopped.workers:
+        told = f"{stopped.workers} worker(s) stopped."
+    elif stopped.supervisor:
+        told = "The supervisor was stopped; it had no workers."
+    else:
+        told = "No services were running."
+    return f"{told} {len(stopped.containers)} container(s) that were left are removed." if stopped.containers else told
 
 
 def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> _Ended:
@@ -257,7 +269,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     Raises:
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
-    from clx.db.database import state_directory
+    from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
     from clx.workers.service_notes import forget_for_user
     from clx.workers.service_stop import stop_without_database

@@ -15,11 +15,10 @@ import click
 from clx.cli import completing
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 from clx.cli.terminal import echo
-from clx.regular import open_regular, read_regular
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from clx.workers.roster import Member
 
@@ -87,7 +86,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
 def _table(members: list[Member]) -> str:
     from clx.cli.roster import duration, job_words, print_table
 
-    headings = ("ID", "TYPE", "STATUS", "MODE", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
+    headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
     rows = []
     for member in members:
         row, job = member.row, member.job
@@ -96,7 +95,7 @@ def _table(members: list[Member]) -> str:
         unknown = "Compose or a program" if row.mode == "docker" else "a program"
         keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else unknown
         numbers = (str(row.jobs_succeeded + row.jobs_failed), str(row.jobs_failed), duration(member.uptime), memory)
-        rows.append((str(row.id), row.type, member.status, row.mode, *numbers, keeper, doing))
+        rows.append((str(row.id), row.type, member.status, row.mode, row.version or "–", *numbers, keeper, doing))
     return print_table(headings, rows)
 
 
@@ -226,7 +225,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
     from clx.cli.project import open_to_look
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.logs import entries, log_path
+    from clx.workers.logs import entries_of, log_folders, log_path
 
     database = open_to_look(resolve(Path.cwd()), db_path)
     if database is None:
@@ -236,17 +235,28 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         row = table.get(worker_id)
         if row is None:
             raise _unknown(worker_id)
-        path = log_path(database.state_dir)
-        seen = path.stat().st_size if path.exists() else 0  # what is logged from here on is followed
-        end, over = seen if follow else None, False
-        for entry in entries(database.state_dir, worker=worker_id, since=row.started_at / 1000, end=end):
+        seen = {folder: _size(log_path(folder)) for folder in log_folders(database)}  # what comes later is followed
+        over, found = False, 0
+        for entry in entries_of(database, seen if follow else {}, worker=worker_id, since=row.started_at / 1000):
             _print_entry(entry, format_)
-            over = over or _is_last(entry)
+            over, found = over or _is_last(entry), found + 1
         if format_ == "table":
-            _print_output(table, worker_id)
+            found += bool(_print_output(table, worker_id))
+        if not found:
+            click.echo(_nothing_of(worker_id, log_path(database.state_dir)), err=True)
         if follow:
-            for entry in () if over else _following(table, worker_id, path, seen):
+            for entry in () if over else _following(table, worker_id, seen):
                 _print_entry(entry, format_)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _nothing_of(worker_id: int, path: Path) -> str:
+    if not path.exists():
+        return f"There is no log of worker #{worker_id} any more: {path} was removed."
+    return f"{path} says nothing of worker #{worker_id}: it was removed since, or logging.level leaves it out."
 
 
 def _print_entry(entry: dict[str, Any], format_: str) -> None:
@@ -260,34 +270,38 @@ def _print_entry(entry: dict[str, Any], format_: str) -> None:
             echo("\n".join(f"    {line}" for line in str(entry[key]).splitlines()))
 
 
-def _print_output(table: Any, worker_id: int) -> None:
-    """The raw output of the process, as long as there is a file of it."""
-    started = table.events(worker_id, action="started")
-    name = started[0][1].get("log") if started else None
-    path = table.database.state_dir / "logs" / Path(name).name if name else None
-    said = ""
+def _print_output(table: Any, worker_id: int) -> bool:
+    """The raw output of the process, as long as there is a file of it; whether there was any."""
+    from clx.workers.executors.adopted import log_of
+
+    path, said = log_of(worker_id, table), ""
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
-        said = read_regular(path).decode("utf-8", "replace").rstrip() if path is not None else ""
+        said = path.read_text(encoding="utf-8", errors="replace").rstrip() if path.name else ""
     if said:
         echo(f"Output of its process ({path}):")
         echo(said)
+    return bool(said)
 
 
-def _following(table: Any, worker_id: int, path: Path, seen: int) -> Iterator[dict[str, Any]]:
-    """New entries, from byte *seen* of the log on, until the worker has ended; its row says so before its log does."""
-    from clx.workers.logs import matching
+def _following(table: Any, worker_id: int, seen: Mapping[Path, int]) -> Iterator[dict[str, Any]]:
+    """New entries, from that byte of each log on, until the worker has ended; its row says so before its log does.
 
-    while not path.exists() and _lives(table, worker_id):  # somebody removed it: the worker's next line makes it anew
-        time.sleep(_LOOK)
-    if not path.exists():
-        return
-    with open_regular(path) as stream:
-        stream.seek(seen)
-        over, gives_up_at = False, float("inf")
+    Args:
+        seen: state directory → bytes of its log.
+    """
+    from clx.workers.logs import log_path, matching, open_log
+
+    over, gives_up_at = False, float("inf")
+    with contextlib.ExitStack() as stack:
+        streams: dict[Path, Any] = {}
         while not over and time.monotonic() < gives_up_at:
             if gives_up_at == float("inf") and not _lives(table, worker_id):
                 gives_up_at = time.monotonic() + _LAST_WORDS
-            for entry in matching(stream, worker_id):
+            for folder, start in seen.items():
+                if folder not in streams and (stream := open_log(log_path(folder))) is not None:
+                    streams[folder] = stack.enter_context(stream)
+                    stream.seek(start)
+            for entry in (entry for stream in streams.values() for entry in matching(stream, worker_id)):
                 yield entry
                 over = over or _is_last(entry)
             time.sleep(0 if over else _LOOK)

@@ -22,9 +22,11 @@ from clx.course.report import Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
-from clx.db.database import Database, prepare_state_directory, state_directory
+from clx.db.apart import link, shared_directory, state_directory
+from clx.db.database import Database, prepare_state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
+from clx.db.lock_watch import tell_of_locks
 from clx.db.state import require_own_state
 from clx.errors import ArtifactError, SettingsError, UsageError
 from clx.settings.resolve import Resolved
@@ -32,7 +34,7 @@ from clx.workers.executors import remove_leftovers
 from clx.workers.needs import Fingerprints
 from clx.workers.notebook.reader import DeckReader
 from clx.workers.platforms import database_options
-from clx.workers.readiness import settings_for
+from clx.workers.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
     from clx.course.gate import Gate, Hit
@@ -123,12 +125,13 @@ class Build:
         self._owner = Owner(os.path.realpath(self.options.spec), str(self._output))
         self._layout = Layout(spec, self.options.selection)
         self._targets = target_directories(self._layout, self._output)
-        self._database_path = self.options.database or self._root / ".clx" / "jobs.db"
-        require_reachable(self._database_path)
+        self._database_name = (self.options.database or self._root / ".clx" / "jobs.db").absolute()
+        require_reachable(self._database_name)
         if self.options.database in (None, self.resolved.path("database.path")):
-            require_own_state(self._database_path.absolute(), self.resolved)
-        self._state_dir = state_directory(self._database_path.absolute())
-        self._store = ArtifactStore(self._state_dir / "artifacts")
+            require_own_state(self._database_name, self.resolved)
+        self._database_path = place_database(self.resolved, self._database_name, move=not self.options.dry_run)
+        self._state_dir = state_directory(self._database_path)
+        self._store = ArtifactStore(shared_directory(self._database_path) / "artifacts")
         self.report.course = spec.name.in_language(spec.languages[0])
         self.report.output, self.report.targets = str(self._output), self._targets
 
@@ -139,14 +142,18 @@ class Build:
     def _open(self) -> Database:
         settings = settings_for(self.resolved, self._database_path)
         remove_leftovers(self._database_path)
-        return Database.open(self._database_path, **database_options(settings))
+        opened = Database.open(self._database_path, **database_options(settings))
+        link(self._database_name)
+        tell_of_locks(opened, self.display.note)
+        return opened
 
     def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared)
         settings = self.resolved.settings
-        known, tools = ledger.sources(root) if ledger else {}, Fingerprints(self.resolved)
+        known = ledger.sources(root) if ledger else {}
+        tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         own = {
             str(self._output): "the output directory",
             os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",

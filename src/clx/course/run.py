@@ -27,6 +27,7 @@ from clx.workers.lifecycle import BuildWorkers, strike_off_dead
 from clx.workers.logs import logged
 from clx.workers.needs import Need, image_id
 from clx.workers.readiness import require_ready, settings_for
+from clx.workers.seal import sealed
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1
@@ -167,7 +168,18 @@ class JobRunner:
             source, mode_source, start_source = map(str, (worker.count_origin, worker.mode_origin, auto_start))
             id_ = image_id(worker.mode, tools[type_])
             needs.append(
-                Need(type_, count, pool, source, worker.mode, worker.image, mode_source, start_source, image_id=id_)
+                Need(
+                    type_,
+                    count,
+                    pool,
+                    source,
+                    worker.mode,
+                    worker.image,
+                    mode_source,
+                    start_source,
+                    image_id=id_,
+                    image_source=str(worker.image_origin),
+                )
             )
         return needs
 
@@ -178,7 +190,7 @@ class JobRunner:
         new = [
             NewJob(
                 job.type,
-                {**job.payload, "files": job.files, **self._beside_the_key(job)},
+                sealed(self._database, job.type, pools[job.type], self._payload(job)),
                 pool=pools[job.type],
                 key=job.key,
                 priority=job.priority,
@@ -189,10 +201,10 @@ class JobRunner:
         ]
         return dict(zip(self._queue.enqueue_many(new, batch=batch), jobs, strict=True))
 
-    def _beside_the_key(self, job: PlannedJob) -> dict[str, Any]:
-        """What does not change a job's result, and so is no part of its key: a bound, and why it runs."""
+    def _payload(self, job: PlannedJob) -> dict[str, Any]:
+        """With what does not change a job's result, and so is no part of its key: a bound, and why it runs."""
         limits = {"cell_timeout": self._settings.notebook.cell_timeout} if job.type == "notebook" else {}
-        return {**limits, "why": self._why.get(job.label, "")}
+        return {**job.payload, "files": job.files, **limits, "why": self._why.get(job.label, "")}
 
     # -- while ------------------------------------------------------------------------------------
 

@@ -20,10 +20,11 @@ from clx.course.report import Report
 from clx.course.session import Session, SupersededError
 from clx.course.source_files import JUNK_DIRECTORIES, is_junk
 from clx.course.topics import find_course_root
-from clx.db.database import state_directory
+from clx.db.apart import shared_directory, state_directory
 from clx.db.doorbell import Doorbell
 from clx.errors import ClxError
 from clx.settings.resolve import Resolved
+from clx.workers.readiness import place_database
 
 DEBOUNCE = 0.05
 """Seconds without a further change after which an edit counts as finished; editors write in several steps."""
@@ -134,10 +135,10 @@ def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
         CourseError: there is no course root to watch.
     """
     root = find_course_root(options.spec)
-    database = (options.database or root / ".clx" / "jobs.db").absolute()
+    database = place_database(resolved, (options.database or root / ".clx" / "jobs.db").absolute())
     state = state_directory(database)
     output = options.output.absolute() if options.output else root / "output"
-    doorbell = Doorbell(state / "bells", database)
+    doorbell = Doorbell(shared_directory(database) / "bells", database)
     with Changes(root, [output, state], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
         while True:
             changes.take()

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from clx.db.apart import is_apart, located, require_regular, shared_directory, state_directory
 from clx.db.checkpoint import Checkpointer
 from clx.db.connect import Connector
 from clx.db.crashpoints import crash_point
@@ -39,15 +40,6 @@ REVISION = "0003"
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _WRITES_WAIT = 5
 """So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
-
-
-def state_directory(database: Path) -> Path:
-    """The directory that holds everything beside the database: artifacts, logs, job directories.
-
-    It is ``.clx`` in the database's directory, or that directory itself when it is called ``.clx``.
-    """
-    folder = database.parent
-    return folder if folder.name == ".clx" else folder / ".clx"
 
 
 def prepare_state_directory(database: Path) -> Path:
@@ -93,19 +85,21 @@ class Database:
     ) -> None:
         if "\0" in str(path):
             raise UsageError("The path of a database holds a NUL character.", "Name another file.")
-        self.path = _resolved(path)
+        self.path = _placed(path)
         self.readonly = readonly
         self.state_dir = state_directory(self.path)
+        self.shared_dir = shared_directory(self.path)
         self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
+        self.waits_since = 0.0  # since when a write waits for the lock, on the monotonic clock; 0 when none does
         self._file: File | None = None
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
-        self.doorbell: Doorbell = Doorbell(self.state_dir / "bells", self.path)
+        self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells", self.path)
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -262,6 +256,7 @@ class Database:
                     is_over = getattr(self._local, "is_over", None)
                     if time.monotonic() >= ends or (is_over is not None and is_over()):
                         raise
+                    self.waits_since = self.waits_since or time.monotonic()
                 elif not self._reads_any_text(error):
                     raise
             time.sleep(random.uniform(0, 0.005))  # noqa: S311  (who waits must not do so in step)
@@ -278,6 +273,11 @@ class Database:
             raise not_taken(error) from error
         except driver.Error as error:
             raise translate(error, self.path, reading=True) from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._closed
 
     def look(self, body: Callable[[Any], T]) -> T:
         """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
@@ -319,6 +319,8 @@ class Database:
             raise not_taken(error) from error
         except driver.Error as error:
             raise translate(error, self.path) from error
+        finally:
+            self.waits_since = 0.0
 
     def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
         held = self._hold()
@@ -376,6 +378,7 @@ class Database:
         Raises:
             DatabaseCorruptError: it is neither.
         """
+        require_regular(self.path)
         try:
             found = self.path.stat()
             mode, names = found.st_mode, found.st_nlink
@@ -461,9 +464,13 @@ def _of_something_else(path: Path) -> DatabaseCorruptError:
     return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
 
 
-def _resolved(path: Path) -> Path:
-    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them."""
+def _placed(path: Path) -> Path:
+    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them.
+
+    Where containers write, no link is followed: a job may have planted it.
+    """
+    found = located(path.absolute())
     try:
-        return path.resolve()
+        return found if is_apart(found) else found.resolve()
     except (OSError, RuntimeError):  # a ring of links: opening it tells
-        return path.absolute()
+        return found

@@ -41,6 +41,8 @@ GUARDS_RESETS = can_lose_a_reset(sqlite3.sqlite_version_info)
 """Whether checkpoints must keep writers out (:mod:`clx.db.checkpoint`)."""
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
+LONGEST_PATH = 504
+"""Bytes of the longest path that SQLite opens: 512 with the ``-journal`` that it puts behind it (its ``os_unix.c``)."""
 CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 
@@ -185,6 +187,12 @@ def cure(error: OSError, otherwise: str) -> str:
 
 
 def _closed_to_us(path: Path, *, reading: bool) -> DatabaseError:
+    length = len(os.fsencode(os.path.realpath(path)))
+    if length > LONGEST_PATH:
+        return DatabaseError(
+            f"The path of the database is too long: {length} bytes; SQLite takes {LONGEST_PATH}. It is {path}.",
+            "Name a database with a shorter path: --db-path, or database.path.",
+        )
     if not reading:
         needed = (path.parent, *(path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")))
         closed = [str(each) for each in needed if os.access(each, os.F_OK) and not os.access(each, os.W_OK)]

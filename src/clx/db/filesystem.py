@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from clx.errors import DatabaseError
 
 NETWORK = frozenset(
     (
-        *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "prl_fs"),
-        *("fuse.cephfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "smb2", "smb3", "smbfs"),
-        *("vboxsf", "vmhgfs"),
+        *("9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "drvfs", "glusterfs", "gpfs", "lustre", "ncpfs"),
+        *("nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs", "webdav"),
+        *("fuse.ceph", "fuse.cephfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "fuse.davfs"),
+        *("fuse.juicefs", "fuse.mfs", "fuse.seaweedfs", "fuse.vmhgfs-fuse"),
     )
 )
-"""Kinds whose locks or shared memory do not hold between machines, as Linux names them."""
+"""Kinds whose locks or shared memory do not hold between machines, as Linux, WSL and macOS name them: no write-ahead
+log works on them. The one list for choosing the journal mode and for refusing one."""
 
 _WAL_WRITE = 120
 """The byte of the ``-shm`` file whose lock lets one write to a write-ahead log (sqlite.org/walformat.html, 2.3.1)."""
 _RESERVED = 0x40000001
 """The byte of the database file whose lock is for who writes without such a log (SQLite's ``os.h``)."""
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def kind(path: Path) -> str:
     """The kind of file system that *path* lies on, e.g. ``ext4``; empty where the platform does not tell."""
     try:
-        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError:
         return _kind_elsewhere(path)
     return kind_in(lines, Path(os.path.realpath(path)))
@@ -35,13 +40,33 @@ def kind(path: Path) -> str:
 
 def kind_in(mountinfo: list[str], path: Path) -> str:
     """The kind of file system below *path* in a Linux mount table (proc(5), ``mountinfo``)."""
-    best, found = -1, ""
-    for line in mountinfo:
-        before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].replace("\\040", " ")
-        if len(point) >= best and (path == Path(point) or path.is_relative_to(point)):
-            best, found = len(point), after.split(" ")[0]
+    return file_system_of(PurePosixPath(path), parse_mounts("\n".join(mountinfo)))
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of ``/proc/self/mountinfo``."""
+
+    point: str
+    type: str
+
+
+def parse_mounts(mountinfo: str) -> list[Mount]:
+    """The mounts in the text of ``/proc/self/mountinfo``, in its order."""
+    found = []
+    for line in mountinfo.split("\n"):
+        fields, separator, rest = line.partition(" - ")
+        if separator:
+            point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields.split(" ")[4])
+            found.append(Mount(point, rest.split(" ")[0]))
     return found
+
+
+def file_system_of(path: PurePosixPath, mounts: list[Mount]) -> str:
+    """The type of the file system that the absolute *path* lies on; empty when no mount covers it."""
+    covering = [mount for mount in mounts if path.is_relative_to(mount.point)]
+    # of two mounts on one point the later one is seen
+    return max(reversed(covering), key=lambda mount: len(mount.point)).type if covering else ""
 
 
 def _kind_elsewhere(path: Path) -> str:
@@ -135,14 +160,19 @@ def holders(path: Path) -> str:
     """Which processes have the database open, others first, for a message."""
     real = os.path.realpath(path)
     wanted = {real, f"{real}-wal"}
-    pids = [
+    if pids := users(path):
+        return f"process {_named(pids)}"
+    return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
+
+
+def users(path: Path) -> list[str]:
+    """The other processes that have the database open, where Linux tells."""
+    real = os.path.realpath(path)
+    return [
         pid
         for pid in (os.listdir("/proc") if Path("/proc/self/fd").is_dir() else [])  # noqa: PTH208
         if pid.isdigit() and int(pid) != os.getpid() and _has_open(pid, real)
     ]
-    if pids:
-        return f"process {_named(pids)}"
-    return "this program itself" if wanted & set(open_files("self")) else "a process that cannot be seen from here"
 
 
 def _named(pids: list[str]) -> str:

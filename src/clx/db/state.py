@@ -24,7 +24,7 @@ def make_state_directory(database: Path) -> Path:
     Raises:
         OSError: it cannot be made.
     """
-    from clx.db.database import state_directory
+    from clx.db.apart import state_directory
 
     state = state_directory(database)
     if state.is_dir():
@@ -57,7 +57,7 @@ def require_own_state(database: Path, resolved: Resolved) -> None:
     Raises:
         UntrustedError: one of the two is somebody else's, or others may write it.
     """
-    from clx.db.database import state_directory
+    from clx.db.apart import state_directory
 
     if resolved.origin("database.path").kind in ("default", "project"):
         for path in (state_directory(database), database):

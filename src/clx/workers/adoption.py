@@ -6,13 +6,20 @@ hand looks it up and enters it into the worker's row; until then the worker beat
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.workers.kinds import pool_name
+
+log = logging.getLogger("clx.docker")
 
 UNRESOLVED = "docker:unresolved"
 """The pool of a container worker whose image is not known yet."""
@@ -52,19 +59,36 @@ def adopt(table: WorkerTable, client: Any) -> list[WorkerRow]:
     for row in table.list():
         if row.pool != UNRESOLVED or row.container_id is None:
             continue
-        image = _image_of(client, row.container_id)
+        seen = _inspected(client, row.container_id)
+        if seen is not None and (source := _beyond(seen, table.database)):
+            log.warning(
+                "worker #%s is not used: its container mounts all of %s, so that its jobs could write your settings. "
+                "Mount %s instead, as this version's docker-compose.yaml does.",
+                *(row.id, source, table.database.shared_dir),
+            )
+            continue
+        image = str(seen["Image"]) if seen is not None else ""
         if image and table.assign(row.id, UNRESOLVED, pool_name("docker", {"clx": row.version, "image": image})):
             found.append(row)
     return found
 
 
-def _image_of(client: Any, container: str) -> str | None:
+def _beyond(seen: Mapping[str, Any], database: Database) -> str:
+    """The directory that a container mounts though what this machine believes lies in it; empty when there is none."""
+    state = Path(os.path.realpath(database.state_dir))
+    sources = [str(each.get("Source") or "") for each in seen.get("Mounts") or ()]
+    return next((each for each in sources if each and state.is_relative_to(os.path.realpath(each))), "")
+
+
+def _inspected(client: Any, container: str) -> Mapping[str, Any] | None:
+    """What the engine knows of a container; None when it is another engine's."""
     from clx.workers.executors.docker_engine import engine_errors, is_not_found
 
     try:
         with engine_errors("look up a worker's container"):
-            return str(client.api.inspect_container(container)["Image"])
+            found: Mapping[str, Any] = client.api.inspect_container(container)
+            return found
     except EngineError as error:
-        if is_not_found(error):  # another engine's container
+        if is_not_found(error):
             return None
         raise

@@ -18,6 +18,10 @@ IMAGE_VARIABLE = "CLX_IMAGE"
 """What the container's image was asked for by."""
 
 
+SHARED_AS = ".clx"
+"""What the directory that is mounted is called inside: it is the state directory of whoever is in there."""
+
+
 def database_inside(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The job table as this container's variables name it; None when they do not."""
     if DATABASE_VARIABLE in environ:

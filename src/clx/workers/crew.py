@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import select
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -22,7 +21,7 @@ from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.directories import work_directory
+from clx.workers.directories import remove_work
 from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
 from clx.workers.identity import is_gone, is_ours_to_judge
 from clx.workers.needs import Need
@@ -75,7 +74,7 @@ def strike_off_worker(
     """
     struck = strike_off(database, worker_id, cause, reason, heard=heard)
     if struck:
-        shutil.rmtree(work_directory(database, worker_id), ignore_errors=True)
+        remove_work(database, worker_id)
     return struck
 
 
@@ -137,7 +136,7 @@ class Crew:
             image=need.image,
             batch=self._batch,
             service=self._service,
-            config_source=need.config_source,
+            config_source=need.source,
             lifeline=self._lifeline,
             image_id=need.image_id,
         )
@@ -145,7 +144,7 @@ class Crew:
         worker = executors.start(spawn, self.database.state_dir, number=self._started)
         self.members.append(worker)
         log.info(
-            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.config_source,
+            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.source,
             extra={"action": "worker_starting", "type": need.type, "mode": need.mode},
         )  # fmt: skip
         return worker
@@ -199,7 +198,7 @@ class Crew:
             self.queue.release_worker(worker_id)
         rescued = self.queue.rescue_worker(worker_id, cause, stderr=tail or None)
         died = self.table.end(worker_id, how or f"ended: {tell(cause)}", dead=True)
-        shutil.rmtree(work_directory(self.database, worker_id), ignore_errors=True)
+        remove_work(self.database, worker_id)
         if not died:
             return
         log.warning(

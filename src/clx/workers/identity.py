@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from itertools import pairwise
+from pathlib import Path
 
+from clx.db import apart
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
 
 __all__ = [
@@ -12,7 +15,9 @@ __all__ = [
     "is_gone",
     "is_ours_to_judge",
     "is_stopped",
+    "is_worker_of",
     "kill_group",
+    "may_be_ended",
     "open_process",
     "pid_of",
     "process_identity",
@@ -54,6 +59,29 @@ def foreign_owner(identity: str) -> str:
     except ProcessLookupError:
         pass
     return ""
+
+
+def is_worker_of(identity: str, database: Path) -> bool:
+    """Whether a process was started by CLX as a worker of *database*: its command line says so, which no row can."""
+    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+        return False
+    import psutil
+
+    try:
+        words = psutil.Process(pid_of(identity)).cmdline()
+    except psutil.Error:
+        return False
+    named = [apart.identity(after) for word, after in pairwise(words) if word == "--db"]
+    return ("-m", "clx.workers") in pairwise(words) and named == [apart.identity(database)]
+
+
+def may_be_ended(identity: str, database: Path) -> bool:
+    """Whether a process may be ended because a row of *database* names it.
+
+    Where containers use the database a job could have written the row, so the process must say itself what it is. A
+    program with workers of its own then ends as the table asks it to, and is not killed.
+    """
+    return not apart.is_apart(database) or is_worker_of(identity, database)
 
 
 def open_process(identity: str) -> int:

@@ -45,6 +45,8 @@ class Wanted(msgspec.Struct):
     image: str | None
     settings: Settings
     image_id: str | None = None
+    mode_source: str = "default"
+    image_source: str = "default"
 
     @property
     def key(self) -> Key:
@@ -54,7 +56,17 @@ class Wanted(msgspec.Struct):
     @property
     def need(self) -> Need:
         """The same for an executor."""
-        return Need(self.type, self.count, self.pool, self.config_source, self.mode, self.image, image_id=self.image_id)
+        return Need(
+            self.type,
+            self.count,
+            self.pool,
+            self.config_source,
+            self.mode,
+            self.image,
+            mode_source=self.mode_source,
+            image_id=self.image_id,
+            image_source=self.image_source,
+        )
 
 
 def pause(first: float, failures: int) -> float:
@@ -65,7 +77,18 @@ def pause(first: float, failures: int) -> float:
 def wanted_of(needs: Sequence[Need], settings: Settings) -> list[Wanted]:
     """*needs* with the settings that their workers are started with."""
     return [
-        Wanted(need.type, need.count, need.pool, need.config_source, need.mode, need.image, settings, need.image_id)
+        Wanted(
+            need.type,
+            need.count,
+            need.pool,
+            need.config_source,
+            need.mode,
+            need.image,
+            settings,
+            need.image_id,
+            need.mode_source,
+            need.image_source,
+        )
         for need in needs
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from clx import __version__
 from clx.db.database import Database
@@ -46,6 +47,8 @@ class BuildWorkers(Crew):
             NoWorkersError: a type has none and none may be started.
         """
         self._needs, self._failures = {need.type: need for need in needs}, {}
+        if told := passed_by(self.table.list(), self._needs.values(), self._fresh(), self.database.path):
+            self.note(told)
         for need in self._needs.values():
             serving = self._serving(need)
             if serving:
@@ -166,6 +169,32 @@ class BuildWorkers(Crew):
             if row.pool in pools and row.type in found:
                 found[row.type] += 1
         return found
+
+
+def passed_by(rows: Iterable[WorkerRow], needs: Iterable[Need], fresh: float, database: Path) -> str:
+    """One line on services that were started for such builds and are not used any more; empty when there are none.
+
+    Args:
+        fresh: the moment since which they must have been heard of, milliseconds UTC.
+    """
+    wanted = {need.type: need for need in needs if not need.pool.startswith("batch:")}
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        need = wanted.get(row.type)
+        if need is None or row.service is None or row.pool == need.pool or row.is_gone():
+            continue
+        if row.mode == need.mode and (row.image == need.image or row.version != __version__):
+            reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id} ({row.type})")
+    if not reasons:
+        return ""
+    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    path = shlex.quote(str(database))
+    return f"Running services are not used: {told}. For new ones type: {anew(path)}"
+
+
+def anew(path: str) -> str:
+    """What to type to have the services of a database, quoted for a shell, started anew."""
+    return f"clx stop-services --db-path {path} && clx start-services --db-path {path}"
 
 
 def why_not(row: WorkerRow, need: Need, fresh: float) -> str:

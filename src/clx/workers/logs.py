@@ -9,23 +9,28 @@ besides whatever else belongs to that action.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import io
 import logging
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from clx.regular import open_regular
+if TYPE_CHECKING:
+    from clx.db.database import Database
 
 FULL = 4 << 20
 """Bytes after which the file is set aside."""
 KEPT = 3
 """How many files that were set aside stay."""
 
+_NEEDED = {"at": int | float, "level": str, "message": str}
+_TO_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -147,6 +152,11 @@ def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
         handler.close()
 
 
+def log_paths(database: Database) -> list[Path]:
+    """The logs about workers of *database*: of this machine's processes, and of containers."""
+    return [log_path(folder) for folder in dict.fromkeys((database.state_dir, database.shared_dir))]
+
+
 def entries(
     state_dir: Path, *, worker: int | None = None, since: float = 0.0, end: int | None = None
 ) -> Iterator[dict[str, Any]]:
@@ -159,12 +169,39 @@ def entries(
     """
     path = log_path(state_dir)
     for name in (*(set_aside_name(path, number) for number in range(KEPT, 0, -1)), path):
-        try:
-            with open_regular(name) as stream:
+        stream = open_log(name)
+        if stream is not None:
+            with stream:
                 lines = stream if end is None or name != path else io.BytesIO(stream.read(end))
                 yield from (entry for entry in matching(lines, worker) if entry["at"] >= since)
-        except FileNotFoundError:
-            continue
+
+
+def entries_of(database: Database, ends: Mapping[Path, int], **which: Any) -> Iterator[dict[str, Any]]:
+    """What was logged about a database, by processes of this machine and in containers, oldest first.
+
+    Args:
+        ends: state directory → the byte of its log up to which is read; one that is missing is read to its end.
+        which: what :func:`entries` takes.
+    """
+    each = [entries(folder, end=ends.get(folder), **which) for folder in log_folders(database)]
+    return heapq.merge(*each, key=lambda entry: float(entry["at"]))
+
+
+def log_folders(database: Database) -> list[Path]:
+    """The state directories in which something is logged about *database*: this machine's, and the containers'."""
+    return list(dict.fromkeys((database.state_dir, database.shared_dir)))
+
+
+def open_log(path: Path) -> BinaryIO | None:
+    """A log to read; None where there is no such file. What a job in a container made of it is none."""
+    try:
+        descriptor = os.open(path, _TO_READ)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
 
 
 def matching(lines: Iterator[bytes] | Any, worker: int | None) -> Iterator[dict[str, Any]]:
@@ -174,5 +211,6 @@ def matching(lines: Iterator[bytes] | Any, worker: int | None) -> Iterator[dict[
             entry = msgspec.json.decode(line)
         except msgspec.DecodeError:
             continue
-        if worker is None or entry.get("worker") == worker:
+        known = isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _NEEDED.items())
+        if known and (worker is None or entry.get("worker") == worker):
             yield entry

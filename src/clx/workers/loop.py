@@ -37,6 +37,7 @@ from clx.settings.schema import JobsSettings
 from clx.workers.converter import Converter
 from clx.workers.directories import work_directory
 from clx.workers.job_run import describe_failure, peak_memory, run_job
+from clx.workers.seal import require_sealed
 
 log = logging.getLogger("clx.worker")
 
@@ -79,7 +80,7 @@ class Worker:
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.state_dir / "artifacts")
+        self._store = ArtifactStore(database.shared_dir / "artifacts")
         self._directory = work_directory(database, post.worker_id)
         self._stop_reason = ""
         self._keeper = Keeper(self._queue, post, jobs, self._clear)
@@ -173,6 +174,7 @@ class Worker:
     def _do(self, job: Job) -> Report:
         directory = self._directory / f"{job.id}-{job.run}"
         try:
+            require_sealed(self.database, job)
             if self._converter is None:
                 self._converter = self._make_converter()
             result = run_job(job, self._converter, self._store, directory)

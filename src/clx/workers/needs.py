@@ -23,6 +23,7 @@ class Need:
         mode_source: where *mode* came from, as with *config_source*.
         auto_start_source: where it came from whether a build may start workers.
         image_id: what *image* was when *pool* was named after it, whatever it is called by then.
+        image_source: where *image* came from, as with *config_source*.
     """
 
     type: str
@@ -34,6 +35,17 @@ class Need:
     mode_source: str = "default"
     auto_start_source: str = "default"
     image_id: str | None = None
+    image_source: str = "default"
+
+    @property
+    def source(self) -> str:
+        """Where what these workers are was set: number, mode and image, each place once (REQ-8.1).
+
+        Of a plain subprocess whose number was set that is where the number was.
+        """
+        contained = [self.mode_source, self.image_source] if self.mode == "docker" else []
+        parts = [each for each in dict.fromkeys([self.config_source, *contained]) if each != "default"]
+        return ", ".join(parts) or self.mode_source
 
 
 def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) -> list[Need]:
@@ -47,14 +59,28 @@ def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(KINDS)) ->
         worker = resolved.worker(type_)
         if worker.count > 0:
             tools = fingerprint(resolved, type_)
-            source, id_ = str(worker.count_origin), image_id(worker.mode, tools)
             pool = pool_name(worker.mode, tools)
-            found.append(Need(type_, worker.count, pool, source, worker.mode, worker.image, image_id=id_))
+            found.append(
+                Need(
+                    type_,
+                    worker.count,
+                    pool,
+                    str(worker.count_origin),
+                    worker.mode,
+                    worker.image,
+                    mode_source=str(worker.mode_origin),
+                    image_id=image_id(worker.mode, tools),
+                    image_source=str(worker.image_origin),
+                )
+            )
     return found
 
 
-def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
+def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[str, str]:
     """What results of *type_* depend on besides their inputs: this machine's tools, or the container image.
+
+    Args:
+        fetch: pull an image that is not here where that is allowed; else nothing made so far is of that image.
 
     Raises:
         SettingsError: docker mode without an image.
@@ -67,7 +93,7 @@ def fingerprint(resolved: Resolved, type_: str) -> dict[str, str]:
     if worker.mode == "docker" and worker.image is not None:
         from clx.workers.executors.docker_images import image_fingerprint
 
-        return image_fingerprint(type_, worker.image, resolved.settings.docker)
+        return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():
         return KINDS[type_].fingerprint(resolved.settings)
 
@@ -81,17 +107,21 @@ class Fingerprints(Mapping[str, dict[str, str]]):
     """The fingerprint of every worker type, each looked up when it is first asked for.
 
     A course without diagrams so needs no image for them.
+
+    Args:
+        fetch: as :func:`fingerprint` takes it.
     """
 
-    def __init__(self, resolved: Resolved) -> None:
+    def __init__(self, resolved: Resolved, *, fetch: bool = True) -> None:
         self._resolved = resolved
+        self._fetch = fetch
         self._found: dict[str, dict[str, str]] = {}
 
     def __getitem__(self, type_: str) -> dict[str, str]:
         if type_ not in KINDS:
             raise KeyError(type_)
         if type_ not in self._found:
-            self._found[type_] = fingerprint(self._resolved, type_)
+            self._found[type_] = fingerprint(self._resolved, type_, fetch=self._fetch)
         return self._found[type_]
 
     def __iter__(self) -> Iterator[str]:

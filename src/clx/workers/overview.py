@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import Any
 
+from clx import __version__
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
@@ -13,6 +15,7 @@ from clx.db.workers import WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers.identity import is_stopped, pid_of
 from clx.workers.kinds import KINDS
+from clx.workers.lifecycle import anew
 from clx.workers.roster import Member, roster
 from clx.workers.service_state import (
     service_workers,
@@ -21,6 +24,7 @@ from clx.workers.service_state import (
     stop_command,
     supervisor_lives,
     supervisor_log,
+    unkept_workers,
 )
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
@@ -42,7 +46,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *_unkept(database), *unserved],
+        "warnings": [*_hung(members), *_unkept(database), *_outdated(members, database), *unserved],
     }
 
 
@@ -103,7 +107,7 @@ def _unkept(database: Database) -> list[str]:
     """What keeps services from being what was asked for, each with what to type."""
     state = state_of(database.path)
     if state is None:
-        return []
+        return _without_supervisor(database)
     log = f"its log is {supervisor_log(database.state_dir)}"
     again, end = start_command(state), stop_command(database.path)
     if not supervisor_lives(state):
@@ -126,6 +130,32 @@ def _unkept(database: Database) -> list[str]:
             for each in state.wanted
             if there[each.key] < each.count and each.type not in given_up
         ),
+    ]
+
+
+def _without_supervisor(database: Database) -> list[str]:
+    """Service workers of which nothing tells but their rows."""
+    rows = unkept_workers(database)
+    if not rows:
+        return []
+    names, path = ", ".join(f"#{row.id}" for row in rows), shlex.quote(str(database.path))
+    told = (
+        f"{len(rows)} service worker(s) run without a supervisor and without its state file: {names}; none is replaced"
+    )
+    return [f"{told}. Type: clx workers cleanup --db-path {path}"]
+
+
+def _outdated(members: list[Member], database: Database) -> list[str]:
+    """Services of another version of CLX: no build of this one uses them."""
+    others: dict[str, list[str]] = {}
+    for each in members:
+        if each.row.service is not None and each.row.version != __version__ and each.status != "dead":
+            others.setdefault(each.row.version or "unknown", []).append(f"#{each.row.id}")
+    again = anew(shlex.quote(str(database.path)))
+    return [
+        f"Service worker(s) {', '.join(names)} are of CLX {version}; this is {__version__}, whose builds do not use "
+        f"them. Type: {again}"
+        for version, names in others.items()
     ]
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 import msgspec
 
+from clx.db.filesystem import NETWORK, kind
 from clx.settings.schema import DatabaseSettings, Settings
 
 JournalMode = Literal["wal", "delete"]
@@ -25,22 +26,9 @@ _DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 _WSL_SHARE = re.compile(r"[\\/]{2}wsl(?:\$|\.localhost)[\\/]([^\\/]+)", re.IGNORECASE)
 _WSL_DRIVE = re.compile(r"/mnt/([a-z])(/|$)")
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
-_OCTAL = re.compile(r"\\([0-7]{3})")
-_UNSHARED = frozenset(
-    {"9p", "drvfs", "nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "vboxsf", "prl_fs", "afpfs"}
-)
-"""File systems whose clients share no memory and often no locks: WAL cannot work on them."""
 _NAMES = {"wsl": "WSL", "windows": "Windows", "macos": "macOS", "desktop": "the host of Docker Desktop"}
 BUSY_TIMEOUT_DELETE = 60.0
 """Seconds. Without WAL the lock is handed on unfairly: waits of 19 s were measured with four busy writers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One line of ``/proc/self/mountinfo``."""
-
-    point: str
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +58,6 @@ def platform_of(sys_platform: str, proc_version: str) -> Platform:
     return "wsl" if "microsoft" in kernel else "desktop" if "linuxkit" in kernel else "linux"
 
 
-def parse_mounts(mountinfo: str) -> list[Mount]:
-    """The mounts in the text of ``/proc/self/mountinfo``, in its order."""
-    found = []
-    for line in mountinfo.splitlines():
-        fields, separator, rest = line.partition(" - ")
-        if separator:
-            point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields.split(" ")[4])
-            found.append(Mount(point, rest.split(" ")[0]))
-    return found
-
-
-def file_system_of(path: PurePosixPath, mounts: list[Mount]) -> str:
-    """The type of the file system that the absolute *path* lies on; empty when no mount covers it."""
-    covering = [mount for mount in mounts if path.is_relative_to(mount.point)]
-    # of two mounts on one point the later one is seen
-    return max(reversed(covering), key=lambda mount: len(mount.point)).type if covering else ""
-
-
 def choose_journal_mode(setting: str, where: Surroundings, *, containers: bool) -> tuple[JournalMode, str]:
     """The journal mode to use, and why.
 
@@ -99,7 +69,7 @@ def choose_journal_mode(setting: str, where: Surroundings, *, containers: bool) 
         return "wal", "database.journal_mode says so"
     if setting == "delete":
         return "delete", "database.journal_mode says so"
-    if where.file_system in _UNSHARED:
+    if where.file_system in NETWORK:
         return "delete", f"{where.file_system} shares no memory between its clients"
     if containers and where.platform != "linux":
         return "delete", f"containers and {_NAMES[where.platform]} share no memory"
@@ -154,8 +124,7 @@ def container_id(mountinfo: str) -> str | None:
 def surroundings(database: Path) -> Surroundings:
     """Where *database* lies on this machine."""
     platform = platform_of(sys.platform, _text("/proc/version"))
-    mounts = parse_mounts(_text("/proc/self/mountinfo"))
-    return Surroundings(platform, file_system_of(PurePosixPath(_nearest(database)), mounts) if mounts else "")
+    return Surroundings(platform, kind(_nearest(database)))
 
 
 def own_container_id() -> str | None:

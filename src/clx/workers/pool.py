@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from clx.db.apart import link, state_directory
 from clx.db.database import Database
 from clx.errors import SettingsError, WorkerStartupError
 from clx.settings.origin import OptionValue
@@ -36,7 +37,7 @@ from clx.workers.kept import KeptCrew, wanted_of
 from clx.workers.kinds import KINDS
 from clx.workers.needs import configured_needs
 from clx.workers.platforms import database_options
-from clx.workers.readiness import require_ready, settings_for
+from clx.workers.readiness import place_database, require_ready, settings_for
 from clx.workers.roster import roster
 
 log = logging.getLogger("clx.workers")
@@ -88,15 +89,17 @@ class WorkerPoolManager:
         network_name: str | None = None,
         log_level: str | None = None,
     ) -> None:
-        path = Path(db_path).absolute()
+        named = Path(db_path).absolute()
         options = _options(worker_configs, network_name, log_level)
-        resolved = resolve(Path(workspace_path or path.parent), options=options)
+        resolved = resolve(Path(workspace_path or state_directory(named).parent), options=options)
         _require_images(worker_configs or (), resolved)
         types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
         self._resolved = resolved
+        path = place_database(resolved, named)
         self._settings = settings_for(resolved, path)
         self._wanted = wanted_of(configured_needs(resolved, types), self._settings)
         self.database = Database.open(path, **database_options(self._settings))
+        link(named)
         self._crew = KeptCrew(self.database, self._settings, log.warning)
         self._lock = threading.RLock()
         self._closed = False

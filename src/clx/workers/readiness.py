@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import located, move_apart
 from clx.db.database import Database
 from clx.errors import StartupError
 from clx.settings.problems import Problem
@@ -88,6 +89,21 @@ def uses_containers(resolved: Resolved) -> bool:
         SettingsError: docker mode without an image.
     """
     return any(worker.mode == "docker" and worker.count > 0 for worker in resolved.workers().values())
+
+
+def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> Path:
+    """Where the database that is called *database* lies: apart from all else as soon as containers are to use it.
+
+    Args:
+        move: move one there that is not yet.
+
+    Raises:
+        SettingsError: docker mode without an image.
+        DatabaseError: it is used by somebody, so that it cannot be moved; or there are two of them.
+    """
+    if not uses_containers(resolved):
+        return located(database)
+    return move_apart(database) if move else located(database)
 
 
 def settings_for(resolved: Resolved, database: Path) -> Settings:

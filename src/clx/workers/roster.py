@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,10 @@ from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
 from clx.workers.contained import BEATS_MISSED, container_states, fate, strike_off_ended
 from clx.workers.crew import strike_off_dead
-from clx.workers.directories import work_directory
+from clx.workers.directories import remove_work
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge
+from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
+from clx.workers.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
 
@@ -62,7 +62,7 @@ def roster(
     at = now_ms() if now is None else now
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
-    containers = container_states(rows)
+    containers = container_states(database, rows)
     return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
 
 
@@ -144,11 +144,12 @@ class Cleaned:
 def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
     """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
 
-    An orphan is a worker whose build is over or whose row was struck off while its process lives on.
+    An orphan is a worker whose build is over, or whose row was struck off while its process lives on, or that was
+    started as a service and is unknown to any supervisor and state file.
     """
     table, found, hung = WorkerTable(database), [], set()
     rows = table.list()
-    containers = container_states(rows)
+    containers = container_states(database, rows)
     for row in rows:
         status, reason = judge(row, None, settings.jobs, now_ms(), containers)
         if status == "dead":
@@ -158,7 +159,8 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
     if not dry_run:
         strike_off_dead(database, spare=hung, lease=settings.jobs.lease)
         strike_off_ended(database, settings.jobs)
-    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in orphans(database)]
+    kept = unkept_workers(database)
+    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in [*orphans(database), *kept]]
     return found + _containers(database, settings, dry_run=dry_run)
 
 
@@ -174,15 +176,22 @@ def orphans(database: Database) -> list[WorkerRow]:
         and is_ours_to_judge(row.identity)
         and not is_gone(row.identity)
         and not foreign_owner(row.identity)
+        and may_be_ended(row.identity, database.path)
         and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
     ]
 
 
 def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_run: bool) -> Cleaned:
-    why = "its row has ended" if row.ended_at is not None else f"its build (batch {row.batch_id}) is over"
+    if row.ended_at is not None:
+        why = "its row has ended"
+    elif row.batch_id is not None:
+        why = f"its build (batch {row.batch_id}) is over"
+    else:
+        why = "the supervisor of its services is gone, and the state file"
     if not dry_run:
         stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
-    return Cleaned("process", str(row.pid), f"{row.type} worker #{row.id}: {why}; ended")
+    kind, name = ("container", (row.container_id or "")[:12]) if row.mode == "docker" else ("process", str(row.pid))
+    return Cleaned(kind, name, f"{row.type} worker #{row.id}: {why}; ended")
 
 
 def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
@@ -220,6 +229,6 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
         worker.close()
     queue = Queue(table.database)
     queue.release_worker(row.id)
-    shutil.rmtree(work_directory(table.database, row.id), ignore_errors=True)
+    remove_work(table.database, row.id)
     table.end(row.id, reason)
     return alive

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import identity, name_of
 from clx.errors import UntrustedError
 from clx.regular import read_regular
 from clx.workers.service_state import state_of, supervisor_lives
@@ -22,7 +22,7 @@ def _notes() -> Path:
 
 def _note_path(database: Path) -> Path:
     """One note per file, by whatever path it is named."""
-    return _notes() / f"{hashlib.sha256(os.path.realpath(database).encode()).hexdigest()[:16]}.json"
+    return _notes() / f"{hashlib.sha256(identity(database).encode()).hexdigest()[:16]}.json"
 
 
 def note_for_user(database: Path) -> None:
@@ -30,7 +30,7 @@ def note_for_user(database: Path) -> None:
     with contextlib.suppress(OSError):
         path = _note_path(database)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode({"database": str(database)}))
+        path.write_bytes(msgspec.json.encode({"database": str(name_of(database))}))
 
 
 def forget_for_user(database: Path) -> None:

@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from clx.db.database import Database, state_directory
+from clx.db.apart import identity, state_directory
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.regular import read_regular
@@ -116,7 +117,7 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
 
 def is_of(state: ServiceState | None, database: Path) -> bool:
     """Whether the file was written for *database*, by whatever path it was named."""
-    return state is not None and os.path.realpath(state.database) == os.path.realpath(database)
+    return state is not None and identity(state.database) == identity(database)
 
 
 def state_of(database: Path) -> ServiceState | None:
@@ -153,6 +154,25 @@ def service_workers(database: Database) -> list[WorkerRow]:
         for row in WorkerTable(database).list()
         if row.service is not None and row.state != "stopping" and not row.is_gone()
     ]
+
+
+def unkept_workers(database: Database) -> list[WorkerRow]:
+    """Service workers that nobody keeps or knows how to end: no supervisor lives, and no state file tells of them.
+
+    None while a command starts or stops services.
+    """
+    if state_of(database.path) is not None:
+        return []
+    rows = [row for row in service_workers(database) if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    if not rows:
+        return []
+    with (
+        contextlib.suppress(DatabaseError),  # where nobody may write they are another user's to end
+        locked(database.state_dir, "services", wait=False) as free,
+        locked(database.state_dir, "supervisor", wait=False) as alone,
+    ):
+        return rows if free and alone else []
+    return []
 
 
 def start_command(state: ServiceState) -> str:

@@ -11,16 +11,21 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.database import Database, state_directory
+from clx.db.apart import state_directory
+from clx.db.database import Database
 from clx.db.workers import WorkerRow
-from clx.errors import DatabaseBusyError, DatabaseError, UsageError
+from clx.errors import DatabaseBusyError, DatabaseError, EngineError, StartupError, UsageError
 from clx.settings.schema import Settings
+from clx.workers.crew import strike_off_dead
 from clx.workers.identity import (
     foreign_owner,
     is_gone,
+    is_worker_of,
     kill_group,
+    may_be_ended,
     open_process,
     pid_of,
+    process_identity,
     send_signal,
 )
 from clx.workers.service_notes import forget_for_user
@@ -52,10 +57,14 @@ class Stopped:
     Attributes:
         workers: how many were ended.
         left: workers of other machines that are not this one's to end.
+        supervisor: whether there was a supervisor to end.
+        containers: names of containers that were left of earlier workers and are removed.
     """
 
     workers: int = 0
     left: list[WorkerRow] = field(default_factory=list)
+    supervisor: bool = False
+    containers: list[str] = field(default_factory=list)
 
 
 def stop_services(database: Database, *, timeout: float) -> Stopped:
@@ -75,9 +84,14 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
 
 
 def end_all(database: Database, *, grace: float) -> Stopped:
-    """What :func:`stop_services` does, for who holds the lock ``services`` already."""
+    """What :func:`stop_services` does, for who holds the lock ``services`` already.
+
+    Raises:
+        EngineError: the supervisor was ended, and its containers cannot be reached; the state file stays.
+    """
     before, state = service_workers(database), state_of(database.path)
     _refuse_another_users(database.path, state, before)
+    supervised = supervisor_lives(state)
     settings = _end_supervisors(database.path, grace)
     try:
         left = end_services(database, settings, grace=grace)
@@ -85,9 +99,46 @@ def end_all(database: Database, *, grace: float) -> Stopped:
         if state is not None:
             _end_named(database.path, state, settings, 0.0)
         raise
-    _end_processes(state.workers if state else [], 0.0)  # those that a file of the same name before this one knew
+    # those that a file of the same name before this one knew, and those that have not registered yet
+    _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
+    strike_off_dead(database)
+    containers = _remove_containers(database.path, state, settings)
     _forget(database.path)
-    return Stopped(len(before) - len(left), left)
+    return Stopped(len(before) - len(left), left, supervised, containers)
+
+
+def _remove_containers(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
+    """Remove what is left of services in containers, also one that started after its supervisor had ended.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    if state is None or all(each.mode != "docker" for each in state.wanted):
+        return []
+    from clx.workers.executors.docker_orphans import remove_services
+
+    try:
+        return remove_services(database, settings)
+    except StartupError as error:
+        known = msgspec.structs.replace(state, supervisor="", workers=[], grace=None)
+        update_state(state_directory(database), lambda now: now or known)  # by which the next call knows of them
+        raise EngineError(
+            f"The supervisor has ended, but whether containers of its workers are left cannot be seen: {error.fact}",
+            f"When the engine answers again, type: {stop_command(database)}",
+        ) from error
+
+
+def unregistered(database: Path) -> list[str]:
+    """Service workers of *database* by their command line, whether or not they have a row; none of another user's."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "--service" in (process.info["cmdline"] or ()):
+            identity = process_identity(process.pid)
+            if is_worker_of(identity, database) and not foreign_owner(identity):
+                found.append(identity)
+    return found
 
 
 def stop_without_database(database: Path, *, timeout: float) -> int | None:
@@ -119,7 +170,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
 
 def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
     """End the workers that the state file leads to, without the job table; returns the containers among them."""
-    _end_processes(state.workers, grace)
+    _end_processes([*state.workers, *unregistered(database)], grace)
     if all(each.mode != "docker" for each in state.wanted):
         return []
     from clx.workers.executors.docker_orphans import remove_services
@@ -150,7 +201,7 @@ def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequ
         UsageError: it is another user's.
     """
     identities = [state.supervisor, *state.workers] if state else []
-    for identity in [*identities, *(row.identity for row in rows)]:
+    for identity in [*identities, *(row.identity for row in rows if may_be_ended(row.identity, database))]:
         if owner := foreign_owner(identity):
             raise UsageError(
                 f"The services of {database} run as {owner}; only that user can stop them.",

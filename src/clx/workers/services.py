@@ -17,10 +17,11 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.apart import state_directory
 from clx.db.clock import now_ms
-from clx.db.database import Database, state_directory
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import UsageError, WorkerStartupError
+from clx.errors import EngineError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.workers.contained import strike_off_ended
 from clx.workers.crew import last_line, strike_off_dead
@@ -29,6 +30,7 @@ from clx.workers.identity import (
     pid_of,
 )
 from clx.workers.kept import Wanted, wanted_of
+from clx.workers.limits import not_started, require_files
 from clx.workers.needs import configured_needs
 from clx.workers.readiness import require_ready, settings_for
 from clx.workers.service_notes import note_for_user
@@ -105,6 +107,7 @@ def start_services(
         DatabaseBusyError: the database is locked, so that no worker could register.
     """
     database.require_writable()
+    require_files({mode: sum(each.count for each in wanted if each.mode == mode) for mode in ("direct", "docker")})
     images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
     require_ready(database, images, wanted[0].settings, note)
     with locked(database.state_dir, "services"):
@@ -195,19 +198,26 @@ def _merged(known: Sequence[Wanted], wanted: Sequence[Wanted]) -> list[Wanted]:
 
 
 def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
-    """Start a supervisor that outlives this process and its terminal."""
+    """Start a supervisor that outlives this process and its terminal.
+
+    Raises:
+        WorkerStartupError: the system does not let it.
+    """
     log = supervisor_log(database.state_dir)
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "clx.workers.supervisor", str(database.path)]
-    with log.open("ab") as stream:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            cwd=database.state_dir,
-        )
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                cwd=database.state_dir,
+            )
+    except OSError as error:
+        raise not_started(error, "supervisor") from error
     _launched[:] = [each for each in _launched if each.poll() is None] + [child]
     return child
 
@@ -286,7 +296,8 @@ def _complete(wanted: Sequence[Wanted], there: Sequence[WorkerRow]) -> bool:
 def _undo(database: Database, old: ServiceState | None) -> None:
     """Leave what was there before: nothing, or the workers of *old*."""
     if old is None:
-        end_all(database, grace=1.0)
+        with contextlib.suppress(EngineError):  # what was to be started has failed for a reason of its own
+            end_all(database, grace=1.0)
         return
 
     def undone(state: ServiceState | None) -> ServiceState:

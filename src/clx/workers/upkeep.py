@@ -20,6 +20,7 @@ from clx.db.database import Database
 from clx.db.retention import Policy, Pruned, named_text, prune
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError
+from clx.workers.directories import work_roots
 
 log = logging.getLogger("clx.upkeep")
 
@@ -42,7 +43,7 @@ def prune_project(database: Database, policy: Policy) -> Upkeep:
     """Remove what *policy* does not keep; safe beside builds and services."""
     named = named_digests(database)
     rows = prune(database, policy)
-    store = ArtifactStore(database.state_dir / "artifacts")
+    store = ArtifactStore(database.shared_dir / "artifacts")
     artifacts, size = store.prune(named)
     return Upkeep(rows, artifacts, size, _prune_logs(database, policy), _prune_directories(database))
 
@@ -87,10 +88,11 @@ def _prune_directories(database: Database) -> int:
     """Job directories that killed workers left."""
     live = {str(row.id) for row in WorkerTable(database).list()}
     removed = 0
-    for path in _older(database.state_dir / "work", "*", _DAY):
-        if path.name not in live:
-            shutil.rmtree(path, ignore_errors=True)
-            removed += 1
+    for folder in work_roots(database):
+        for path in _older(folder, "*", _DAY):
+            if path.name not in live:
+                shutil.rmtree(path, ignore_errors=True)
+                removed += 1
     return removed
 
 

@@ -23,7 +23,7 @@ def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
     scene.kill_worker(victim)
     until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 30)
-    (scene.state / "go").touch()
+    (scene.shared / "go").touch()
     assert build.wait(60) == 0
     story = scene.clx("jobs", "show", str(job.id)).stdout
     assert f"Run 1 on worker #{victim.id}: rescued: its worker was killed by SIGKILL" in story
@@ -41,7 +41,7 @@ def test_job_of_a_silent_worker_runs_again_after_its_lease(scene: Scene) -> None
     [victim] = scene.workers()
     scene.freeze_worker(victim)
     until(lambda: (now := scene.running()) is not None and now.run > job.run, 25)  # the default lease is 30 s
-    (scene.state / "go").touch()
+    (scene.shared / "go").touch()
     output, _ = build.communicate(timeout=120)
     assert build.returncode == 0, output
     assert "has been silent" in output

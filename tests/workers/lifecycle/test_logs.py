@@ -69,7 +69,7 @@ def test_every_start_and_stop_of_a_build_is_logged(scene: Scene) -> None:
     scene.decks("one", "two", cell=WAITS.format(go=scene.seen("go")))
     build = scene.begin("build", "course.yaml")
     until(lambda: sum(entry.get("action") == "worker_started" for entry in scene.log()) == 2)
-    (scene.state / "go").touch()
+    (scene.shared / "go").touch()
     assert build.wait(PATIENCE) == 0
     source = f"{scene.course.root}/.clx/config.toml:2"
     started = [entry for entry in scene.log() if entry.get("action") == "worker_started"]

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from tests.workers.scene import Scene
 
+from clx.db.apart import apart
 from clx.db.database import Database
 from clx.db.workers import WorkerTable
+from clx.errors import EngineError
 from clx.workers.adoption import UNRESOLVED
 from clx.workers.container import inside
+from clx.workers.executors.docker import require_apart
 from clx.workers.platforms import Surroundings, choose_journal_mode, sharing_warning
 
 
@@ -39,6 +42,13 @@ def test_the_directory_is_mounted(tmp_path: Path) -> None:
     mount = bind(tmp_path / "jobs.db")
     assert (mount["Type"], mount["Source"]) == ("bind", str(tmp_path))
     assert inside(str(tmp_path), "jobs.db") == f"{mount['Target']}/jobs.db"
+
+
+@pytest.mark.parametrize("name", ["jobs.db", ".clx/jobs.db", "shared/jobs.db"])
+def test_directory_with_anything_else_in_it_is_not_mounted(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EngineError, match="which no container may write"):
+        require_apart(tmp_path / name)
+    require_apart(apart(tmp_path / name))
 
 
 def test_state_file_names_the_database(scene: Scene) -> None:

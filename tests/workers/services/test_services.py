@@ -90,7 +90,7 @@ def test_build_leaves_it_to_the_supervisor_to_replace_a_service_worker(scene: Sc
     job = until(scene.running)
     scene.kill(scene.workers()[0].pid)
     until(lambda: (now := scene.running()) is not None and now.worker_id != job.worker_id)
-    (scene.state / "go").touch()
+    (scene.shared / "go").touch()
     output, _ = build.communicate(timeout=30)
     assert build.returncode == 0, output
     assert [row.service for row in scene.workers(live=False)] == ["services", "services"]
@@ -104,7 +104,7 @@ def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
     start(scene)
     build = scene.begin("build", "course.yaml", "--notebook-workers", "3")
     until(lambda: len(scene.workers()) == 3)
-    (scene.state / "go").touch()
+    (scene.shared / "go").touch()
     output, _ = build.communicate(timeout=PATIENCE)
     assert build.returncode == 0, output
     assert "Using 1 running notebook worker(s): #1." in output

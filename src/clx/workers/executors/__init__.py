@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from clx.db.database import Database, state_directory
+from clx.db.apart import state_directory
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
+from clx.workers.limits import not_started
 
 log = logging.getLogger("clx.workers")
 
@@ -28,12 +30,12 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     Raises:
         StartupError: it cannot be started at all.
     """
-    if spawn.mode == "docker":
-        started: Handle = import_module("clx.workers.executors.docker").start(spawn, state_dir, number=number)
-        return started
-    from clx.workers.executors import direct
-
-    return direct.start(spawn, state_dir, number=number)
+    name = "docker" if spawn.mode == "docker" else "direct"
+    try:
+        started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
+    except OSError as error:
+        raise not_started(error, f"{spawn.type} worker") from error
+    return started
 
 
 def remove_leftovers(database: Path) -> list[str]:
@@ -91,8 +93,8 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
         return []
 
 
-def container_states() -> Mapping[str, str] | None:
-    """The state of every container the engine has, by id; None when it does not answer at once."""
+def container_states() -> tuple[str, Mapping[str, str]] | None:
+    """Which engine it is, and the state of every container it has, by id; None when it does not answer at once."""
     from clx.workers.executors import docker_orphans
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import time
@@ -11,9 +12,11 @@ from pathlib import Path
 from clx.db.clock import now_ms
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import is_gone, kill_group, open_process, send_signal
+from clx.workers.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
 
 _LOOK = 0.1
+_LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
+"""What executors call the logs of their workers; a row that a job wrote may name another file."""
 
 
 class AdoptedWorker:
@@ -32,10 +35,11 @@ class AdoptedWorker:
         self.started = time.monotonic()
         self.log = log_of(row.id, table)
         self._row = row
-        self.identity = row.identity if row.mode == "direct" else ""
+        ours = row.mode == "direct" and may_be_ended(row.identity, table.database.path)
+        self.identity = row.identity if ours else ""
         self._table = table
         self._silent_after = silent_after
-        self._pidfd = open_process(row.identity) if row.mode == "direct" else -1
+        self._pidfd = open_process(self.identity)
 
     def descriptor(self) -> int:
         """The process's pidfd; -1 where it cannot be seen."""
@@ -71,7 +75,7 @@ class AdoptedWorker:
 
     def terminate(self) -> None:
         """SIGTERM; one that cannot be seen is asked through the table by whoever stops it."""
-        send_signal(self._row.identity, signal.SIGTERM)
+        send_signal(self.identity, signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end."""
@@ -86,7 +90,7 @@ class AdoptedWorker:
 
     def kill(self) -> None:
         """SIGKILL to its process group."""
-        kill_group(self._row.identity)
+        kill_group(self.identity)
 
     def close(self) -> None:
         """Release the pidfd; the log of one that ended well is removed."""
@@ -100,5 +104,5 @@ class AdoptedWorker:
 def log_of(worker_id: int, table: WorkerTable) -> Path:
     """Where the output of a worker goes, as it registered; an empty path when it did not say."""
     started = table.events(worker_id, action="started")
-    name = (started[0][1].get("log") if started else None) or ""
-    return table.database.state_dir / "logs" / Path(name).name if name else Path()
+    name = str((started[0][1].get("log") if started else None) or "")
+    return table.database.state_dir / "logs" / name if _LOG_NAME.fullmatch(name) else Path()

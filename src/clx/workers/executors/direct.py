@@ -122,4 +122,9 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
         process = subprocess.Popen(
             command, stdin=stdin, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
         )
-    return DirectWorker(spawn, process, log)
+    try:
+        return DirectWorker(spawn, process, log)
+    except OSError:  # no descriptor left to watch it by: nobody would ever end it
+        process.kill()
+        process.wait()
+        raise

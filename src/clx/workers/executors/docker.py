@@ -20,10 +20,11 @@ from typing import Any
 
 import msgspec
 
+from clx.db.apart import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
-from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, inside
+from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import NOT_STARTED, Spawn
 from clx.workers.executors.docker_engine import (
@@ -37,7 +38,14 @@ from clx.workers.executors.docker_engine import (
 )
 from clx.workers.executors.docker_images import find, obtain
 from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import TYPE_LABEL, labels_of, start_reaper, worker_closed
+from clx.workers.executors.docker_reaper import (
+    DATABASE_LABEL,
+    TYPE_LABEL,
+    database_label,
+    labels_of,
+    start_reaper,
+    worker_closed,
+)
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -215,9 +223,10 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
         number: tells apart the logs of workers that one process starts.
 
     Raises:
-        EngineError: the engine does not answer, or the image cannot be had. A container that does not start
-            is told by the handle: it ends, and its tail says why.
+        EngineError: the engine does not answer, the image cannot be had, or the database lies where no container
+            may look. A container that does not start is told by the handle: it ends, and its tail says why.
     """
+    require_apart(spawn.database)
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
@@ -268,6 +277,9 @@ def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
     client = connect()
     try:
         container = find_container(client, row.container_id)
+        if container is not None and not _serves(container, table.database.path):
+            log.warning("worker %s names a container that serves another purpose; it is left alone", row.id)
+            container = None
     except BaseException:
         client.close()
         raise
@@ -285,6 +297,15 @@ def find_container(client: Any, container_id: str | None) -> Any:
         if is_not_found(error):
             return None
         raise
+
+
+def _serves(container: Any, database: Path) -> bool:
+    """Whether it is a worker's on *database*: a row that a job has written may name any container of the engine."""
+    if container.labels.get(DATABASE_LABEL) == database_label(database):
+        return True
+    sources = [each.get("Source", "") for each in container.attrs["Mounts"] if each.get("Destination") == "/clx/data"]
+    here = surroundings(database).platform == "linux"  # elsewhere the engine names directories in its own way
+    return bool(sources) and (not here or os.path.realpath(sources[0]) == os.path.realpath(database.parent))
 
 
 def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
@@ -368,11 +389,24 @@ def settings_inside(settings: Settings) -> Settings:
 
 def database_inside_of(database: Path) -> str:
     """Where a container sees *database*."""
-    return inside(str(database.parent), database.name)
+    return inside(SHARED_AS, database.name)
+
+
+def require_apart(database: Path) -> None:
+    """See that a container which gets the directory of *database* sees nothing else there.
+
+    Raises:
+        EngineError: beside it lies what no job may write: settings, or the state of services.
+    """
+    if not is_apart(database):
+        raise EngineError(
+            f"{database} lies beside settings and the state of services, which no container may write.",
+            f"Type the command again: it moves the database to {apart(database)}.",
+        )
 
 
 def bind(database: Path) -> Any:
-    """The bind mount of the directory that holds *database*.
+    """The bind mount of the directory that holds *database* and nothing else of this machine.
 
     The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
     volume string, because the engine silently makes a missing directory for the latter.

@@ -75,13 +75,18 @@ def obtain(client: Any, type_: str, name: str, settings: DockerSettings) -> Imag
     return image
 
 
-def image_fingerprint(type_: str, name: str, settings: DockerSettings) -> dict[str, str]:
+def image_fingerprint(type_: str, name: str, settings: DockerSettings, *, fetch: bool = True) -> dict[str, str]:
     """What results made in a container depend on: this CLX and the image, by its id.
+
+    Args:
+        fetch: pull one that is not here; else its name stands for it.
 
     Raises:
         EngineError: as :func:`obtain`, or the engine does not answer.
     """
     with closing(connect()) as client:
+        if not fetch and settings.auto_pull and _may_be_elsewhere(name) and find(client, name) is None:
+            return {"clx": __version__, "image": name}
         return {"clx": __version__, "image": obtain(client, type_, name, settings).id}
 
 

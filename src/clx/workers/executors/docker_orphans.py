@@ -64,14 +64,15 @@ def remove_services(
     return [each.name for each in found]
 
 
-def container_states(timeout: float) -> dict[str, str]:
-    """The state of every container, by id: ``running``, ``paused``, ``exited``, …
+def container_states(timeout: float) -> tuple[str, dict[str, str]]:
+    """Which engine it is, and the state of every container, by id: ``running``, ``paused``, ``exited``, …
 
     Raises:
         EngineError: the engine does not answer within *timeout* seconds.
     """
     with closing(connect(timeout)) as client, engine_errors("list the containers"):
-        return {each["Id"]: each["State"] for each in client.api.containers(all=True)}
+        states = {each["Id"]: each["State"] for each in client.api.containers(all=True)}
+        return str(client.info()["ID"]), states
 
 
 def _remove(client: Any, containers: list[Any], settings: Settings) -> None:

@@ -18,7 +18,7 @@ from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.adoption import adopt
-from clx.workers.executors.docker import bind, database_inside_of, invoking_user
+from clx.workers.executors.docker import bind, database_inside_of, invoking_user, require_apart
 from clx.workers.executors.docker_engine import connect, engine_errors
 from clx.workers.executors.docker_images import obtain
 from clx.workers.executors.docker_reaper import (
@@ -54,6 +54,7 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
         EngineError: the engine does not answer, an image is not there or of another version, or the database
             cannot be used from inside a container.
     """
+    require_apart(database.path)
     with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
         adopt(WorkerTable(database), client)

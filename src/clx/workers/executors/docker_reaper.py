@@ -8,7 +8,6 @@ killed too, a note in the state directory says that something may be left, and t
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from clx.db.apart import identity
 from clx.errors import ClxError
 from clx.regular import read_regular
 from clx.settings.owners import is_own
@@ -63,7 +63,7 @@ class Note(msgspec.Struct, frozen=True):
 
 def database_label(database: Path) -> str:
     """What stands for *database* in labels, by whatever path it is named."""
-    return sha256(os.path.realpath(database).encode()).hexdigest()[:16]
+    return sha256(identity(database).encode()).hexdigest()[:16]
 
 
 def labels_of_owner(database: Path) -> dict[str, str]:
@@ -216,7 +216,7 @@ def strike_off(database: Path, containers: list[str]) -> list[int]:
 
 
 def _notes(database: Path) -> Path:
-    from clx.db.database import state_directory
+    from clx.db.apart import state_directory
 
     return state_directory(database.absolute()) / "containers"
 
