@@ -9,14 +9,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 import sqlalchemy
 
-from clx.db import checkpoint
+from clx.db import checkpoint, fence
 from clx.db.driver import GUARDS_RESETS, can_lose_a_reset, driver
 from clx.db.jobs import NewJob, Queue
 from clx.errors import DatabaseError, DatabaseInUseError, QueueError, UsageError
@@ -273,3 +275,53 @@ def test_which_sqlite_can_lose_a_reset(version: tuple[int, int, int], can: bool)
 
 def test_the_library_is_the_one_that_everybody_uses() -> None:
     assert driver is sqlite3
+
+
+_FOREIGN = """
+import sys
+from clx import Queue
+from clx.errors import DatabaseInUseError
+early = sys.argv[2] == "early"
+if early:
+    import pysqlite3, pysqlite3.dbapi2
+queue = Queue.open(sys.argv[1])
+import pysqlite3, pysqlite3.dbapi2
+from pathlib import Path
+path = Path(sys.argv[1])
+for connect in (pysqlite3.connect, pysqlite3.dbapi2.connect):
+    for name in (str(path), path, f"{path.as_uri()}?mode=ro"):
+        try:
+            connect(name, uri=str(name).startswith("file:"))
+        except DatabaseInUseError:
+            print("refused")
+pysqlite3.connect(":memory:").close()
+queue.close()
+pysqlite3.connect(str(path)).close()
+"""
+
+
+@pytest.mark.skipif(find_spec("pysqlite3") is None, reason="this platform has no other SQLite for Python")
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_another_sqlite_in_the_same_program_is_refused(tmp_path: Path, when: str) -> None:
+    """Loaded before the queue was opened, or after; other files are none of our business."""
+    code = [sys.executable, "-W", "error", "-c", _FOREIGN, str(tmp_path / "jobs.db"), when]
+
+    assert subprocess.check_output(code, text=True) == "refused\n" * 6
+
+
+def test_any_other_library_is_fenced_in_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connection:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    library = ModuleType("apsw")
+    library.Connection = Connection  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "apsw", library)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    asked: list[str] = []
+    fence.install(asked.append)
+
+    made = library.Connection("other.db")
+
+    assert isinstance(made, Connection)
+    assert (made.name, asked) == ("other.db", ["other.db"])

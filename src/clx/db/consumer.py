@@ -103,6 +103,7 @@ class Consumer:
         self._done = 0
         self._room = 1
         self._refusals = 0
+        self._given_up = False
         self._bells: Bells | None = None
         self._ending = Ending(stop_after, self._wake)
         self._begun = threading.Lock()
@@ -340,9 +341,11 @@ class Consumer:
 
     def _give_up(self) -> None:
         """The time to end in order is over: hand everything back, so that others begin it, and end the function."""
-        self._settle(claim=False)
-        self._holding.drop_all()
-        self.queue.release_worker(self.worker)
+        if not self._given_up:
+            self._settle(claim=False)
+            self._holding.drop_all()
+            self.queue.release_worker(self.worker)
+            self._given_up = True
         self._ending.interrupt()
 
     def _sweep(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -92,4 +91,13 @@ class Ending:
         now = time.monotonic()
         if self._installed and self._in_function and now >= self._interrupt_at:
             self._interrupt_at = now + _AGAIN
-            os.kill(os.getpid(), self._signal)
+            _send_to_main_thread(self._signal)
+
+
+def _send_to_main_thread(number: int) -> None:
+    """Have the signal handler run there, also where that thread waits in the kernel."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)

@@ -1,4 +1,4 @@
-"""Plain ``open()`` of a database that this process uses is refused.
+"""Plain ``open()`` of a database that this process uses is refused, and so is another SQLite library.
 
 POSIX drops every lock that a process holds on a file as soon as the process closes any descriptor of it: a program
 that hashes, copies or reads the file beside its queue lets others write in the middle of its own transactions, and
@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from clx.db import fence
 from clx.errors import DatabaseInUseError
 
 File = tuple[int, int]
@@ -43,6 +44,7 @@ def watch(file: File) -> None:
         if not _installed:
             _installed = True
             sys.addaudithook(_refuse)
+            fence.install(_refuse_used)
         _used[file] += 1
 
 
@@ -67,6 +69,10 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     name = os.fsdecode(arguments[0])
     if arguments[2] & _PATH_ONLY:
         return
+    _refuse_used(name)
+
+
+def _refuse_used(path: str) -> None:
     # the locks of a write-ahead log are held on -shm
-    if file_number(name.removesuffix("-shm")) in _used:
-        raise DatabaseInUseError(name)
+    if file_number(path.removesuffix("-shm")) in _used:
+        raise DatabaseInUseError(path)
