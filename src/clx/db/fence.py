@@ -38,7 +38,7 @@ def _fence(module: ModuleType, refuse: Callable[[str], None]) -> None:
     entrance = getattr(module, name, None)
     if isinstance(entrance, type):
 
-        class Fenced(entrance):  # type: ignore[misc]
+        class Fenced(entrance):  # type: ignore[misc, valid-type]
             def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
                 refuse(_path(database))
                 super().__init__(database, *arguments, **options)
