@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
 
+from clx import __version__
 from clx.cli import workers
 from clx.db.database import Database
 from clx.db.identity import process_identity
@@ -42,8 +43,10 @@ def test_list_shows_every_field(scene: Scene) -> None:
     assert scene.mode == "docker" or int(str(worker["memory"])) > 5 << 20
     assert worker["config_source"] == "default"
     table = scene.clx("workers", "list").stdout
-    assert table.splitlines()[0].split()[:7] == ["ID", "TYPE", "STATUS", "MODE", "JOBS", "FAILED", "UPTIME"]
-    assert table.splitlines()[1].split()[:6] == ["1", "notebook", "idle", scene.mode, "0", "0"]
+    assert table.splitlines()[0].split()[:8] == [
+        "ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME",
+    ]  # fmt: skip
+    assert table.splitlines()[1].split()[:7] == ["1", "notebook", "idle", scene.mode, __version__, "0", "0"]
     scene.clx("stop-services")
 
 

@@ -106,7 +106,6 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     Raises:
         DatabaseError: it cannot be opened, made or moved.
     """
-    import click
 
     from clx.db.apart import link
     from clx.db.database import Database
@@ -117,5 +116,7 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))
     link(path)
-    tell_of_locks(opened, lambda text: click.echo(text, err=True))
+    from clx.cli.terminal import echo
+
+    tell_of_locks(opened, lambda text: echo(text, err=True))
     return opened

@@ -20,6 +20,7 @@ from clx.course.topics import CourseTopic
 from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
 from clx.regular import read_regular
+from clx.visible import visible_line
 from clx.workers.notebook.deck import is_deck
 from clx.workers.notebook.reader import DeckReader
 
@@ -301,13 +302,19 @@ class Closures:
 
 def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
     """One error for all that is wrong with a deck, each with its line and next step, in their order."""
+    name = visible_line(deck)
     told = {
-        (error.line or 0, f"{deck}:{error.line}" if error.line else deck, error.fact, error.next_step)
+        (
+            error.line or 0,
+            f"{name}:{error.line}" if error.line else name,
+            visible_line(error.fact),
+            visible_line(error.next_step),
+        )
         for error in problems
     }
     texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
     if len(texts) > _TOLD:
-        texts[_TOLD:] = [f"{deck}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
+        texts[_TOLD:] = [f"{name}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
     fact, _, step = "\n".join(texts).rpartition("\n")
     return CourseError(fact or step, step if fact else "")
 
