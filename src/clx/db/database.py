@@ -471,6 +471,7 @@ def _placed(path: Path) -> Path:
     """
     found = located(path.absolute())
     try:
-        return found if is_apart(found) else found.resolve()
+        # a linked directory is left as it is named: there its name says whether it is the state directory
+        return found.resolve() if found.is_symlink() and not is_apart(found) else found
     except (OSError, RuntimeError):  # a ring of links: opening it tells
         return found
