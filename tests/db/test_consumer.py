@@ -169,7 +169,7 @@ def test_an_interrupted_consumer_reports_what_is_done_and_hands_the_rest_back(qu
 
     consumer = Consumer(queue, {"t": work})
     with pytest.raises(KeyboardInterrupt):
-        consumer.run()
+        consumer.run(handle_signals=False)
 
     jobs = queue.get_many(ids)
     assert [job.state for job in jobs] == ["succeeded"] * 20 + ["queued"] * 10

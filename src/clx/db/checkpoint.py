@@ -44,6 +44,7 @@ class Checkpointer:
         self._gate: Held | None = None
         self._lock = threading.Lock()
         self._due = LOG
+        self.thread = 0  # which one makes a checkpoint: it holds the write lock by another connection
 
     def committed(self, held: Held) -> None:
         """A transaction of *held* has just been committed: now and then, see to the log."""
@@ -69,6 +70,7 @@ class Checkpointer:
             if self._gate is None:
                 self._gate = self._connect()
             gate = self._gate.connection
+            self.thread = threading.get_ident()
             gate.execute("BEGIN IMMEDIATE")
             try:
                 _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -77,6 +79,7 @@ class Checkpointer:
         except driver.Error:  # busy, or the disk is full: nothing is lost, the log only stays longer
             return None
         finally:
+            self.thread = 0
             self._lock.release()
         return bool(pages == copied)
 

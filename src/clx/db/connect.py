@@ -86,6 +86,7 @@ class Connector:
             if first:
                 self._refuse_network()
             checkpoint.prepare(connection)
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from now on its log is there
         # without a write-ahead log only FULL survives a power failure
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if self.logs else 'FULL'}")
         if self._chosen is None:

@@ -285,10 +285,11 @@ class Consumer:
         counted = job.run - job.released
         pause = backoff(counted) if counted < job.max_runs else None
         then = "it has no runs left" if pause is None else f"it is tried again in {pause / 1000:.1f} s"
-        log.error(
-            "job %s (%s) failed in run %s of %s; %s", job.id, job.type, counted, job.max_runs, then,
-            exc_info=(type(error), error, error.__traceback__),
-        )  # fmt: skip
+        failed = f"job {job.id} ({job.type}) failed in run {counted} of {job.max_runs}; {then}"
+        try:
+            log.error("%s", failed, exc_info=(type(error), error, error.__traceback__))
+        except BaseException:  # whatever the exception's own class raises when it is told
+            log.error("%s", failed)  # noqa: TRY400
         return Failure(job.id, job.run, described(error), retry=True, backoff=pause)
 
     # -- the keeper's thread ----------------------------------------------------------------------

@@ -194,6 +194,7 @@ class Database:
         held = Held(connection, file_number(self.path))
         if self._folder is None:
             self._folder = Folder(self.path.parent)
+        held.watch(file_number(f"{self.path}-shm"))
         held.place = Place(self.path, self._file or held.file, logs=self._connector.logs)
         return held
 
@@ -342,7 +343,7 @@ class Database:
 
     def _refuse_within(self, connection: Any) -> None:
         """A signal handler, a finalizer or a log handler came in the middle: undoing its work would undo ours too."""
-        if connection.in_transaction:
+        if connection.in_transaction or self._checkpointer.thread == threading.get_ident():
             raise DatabaseError(
                 f"This thread is in the middle of a transaction of {self.path}.",
                 "Let a signal handler or finalizer leave word, and use the queue afterwards.",

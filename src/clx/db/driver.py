@@ -137,10 +137,8 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     """
     name = error_name(error)
     if name in BUSY:
-        from clx.db.filesystem import locked_by
-
         return DatabaseBusyError(
-            f"The database stayed locked: {describe(path)}; {locked_by(path)}.",
+            f"The database stayed locked: {describe(path)}; {_locked_by(path)}.",
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
@@ -158,10 +156,20 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
             "holds what a build can make again) or restore a backup.",
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")) and (used_up := _used_up(path.parent)) is not None:
-        return DatabaseError(f"The database cannot be opened: {used_up.strerror}: {path}.", cure(used_up, ""))
+        # waited for like a full disk: others of this program may close theirs
+        return DatabaseFullError(f"The database cannot be opened: {used_up.strerror}: {path}.", cure(used_up, ""))
     if name == "SQLITE_PERM" or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return _closed_to_us(path, reading=reading)
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
+
+
+def _locked_by(path: Path) -> str:
+    try:
+        from clx.db.filesystem import locked_by
+
+        return locked_by(path)
+    except (OSError, ImportError):  # nothing can be opened, not even a module
+        return "who holds it cannot be seen"
 
 
 def _used_up(folder: Path) -> OSError | None:

@@ -40,20 +40,20 @@ def _fence(module: ModuleType, refuse: Callable[[str], None]) -> None:
 
         class Fenced(entrance):  # type: ignore[misc, valid-type]
             def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
-                refuse(_path(database))
+                refuse(path_of(database))
                 super().__init__(database, *arguments, **options)
 
         setattr(module, name, Fenced)
     elif entrance is not None:
 
         def connect(database: Any, *arguments: Any, **options: Any) -> Any:
-            refuse(_path(database))
+            refuse(path_of(database))
             return entrance(database, *arguments, **options)
 
         setattr(module, name, connect)
 
 
-def _path(database: Any) -> str:
+def path_of(database: Any) -> str:
     """The file that a path or ``file:`` URI names."""
     text = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
     return unquote(urlsplit(text).path) if text.startswith("file:") else text

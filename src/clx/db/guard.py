@@ -64,15 +64,19 @@ def forget() -> None:
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _used or not isinstance(arguments[0], str | bytes):
+    if not _used or event not in ("open", "sqlite3.connect"):
+        return
+    if not isinstance(arguments[0], str | bytes | os.PathLike):
         return
     name = os.fsdecode(arguments[0])
-    if arguments[2] & _PATH_ONLY:
-        return
-    _refuse_used(name)
+    if event == "open":
+        if not arguments[2] & _PATH_ONLY:
+            _refuse_used(name)
+    elif name.startswith("file:") and "vfs=" in name and "vfs=unix-excl" not in name:
+        _refuse_used(fence.path_of(name))  # other ways of locking, or none
 
 
 def _refuse_used(path: str) -> None:
-    # the locks of a write-ahead log are held on -shm
-    if file_number(path.removesuffix("-shm")) in _used:
+    # the locks of a write-ahead log are held on -shm, which one connection of many may not have seen yet
+    if file_number(path) in _used or (path.endswith("-shm") and file_number(path.removesuffix("-shm")) in _used):
         raise DatabaseInUseError(path)

@@ -11,7 +11,6 @@ from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from clx.db.records import Job
-from clx.db.validation import told
 from clx.errors import LostRunError, QueueError
 
 if TYPE_CHECKING:
@@ -56,23 +55,35 @@ def refuse_endless_wait(timeout: float | None) -> None:
 
 
 def described(error: BaseException) -> dict[str, str]:
-    """An exception as the table keeps it."""
-    return {
-        "type": type(error).__name__,
-        "message": told(error, str) or type(error).__name__,
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+    """An exception as the table keeps it, also where its own class makes telling it hard."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException:  # whatever its attributes raise, it is still the job's
+        text = "".join(traceback.format_tb(error.__traceback__))
+    try:
+        name = str(type(error).__name__)
+    except BaseException:
+        name = "Exception"
+    try:
+        message = str(error)
+    except BaseException:
+        message = ""
+    return {"type": name, "message": message or name, "traceback": text}
+
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a program; the handler of another one (a timer's, say) may well be the job's own."""
 
 
 def is_of_the_program(error: BaseException) -> bool:
     """Whether an exception that came out of a job's function is meant for the program and not for the job.
 
-    Ctrl-C is, and what one of the program's own signal handlers raised. All else is the job's, SystemExit too: one
-    job that calls ``sys.exit`` must not end one consumer after the other.
+    Ctrl-C is, and what one of the program's own handlers of a signal to end raised. All else is the job's, SystemExit
+    too: one job that calls ``sys.exit`` must not end one consumer after the other.
     """
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return True
-    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    handlers = {_code(signal.getsignal(number)) for number in _ENDING} - {None}
     return any(code in handlers for code in _codes(error.__traceback__))
 
 

@@ -57,7 +57,14 @@ class Held:
         self.changes = 0
         self._pid = os.getpid()
         _OPEN[connection] = file
+        self._watched = [] if file is None else [file]
+        for each in self._watched:
+            guard.watch(each)
+
+    def watch(self, file: File | None) -> None:
+        """Its locks are held on that file too: the shared memory of a write-ahead log."""
         if file is not None:
+            self._watched.append(file)
             guard.watch(file)
 
     def close(self) -> None:
@@ -68,8 +75,8 @@ class Held:
             was_open, self.closed = not self.closed, True
             self.connection.close()
         _OPEN.pop(self.connection, None)
-        if was_open and self.file is not None:
-            guard.unwatch(self.file)
+        for each in self._watched if was_open else ():
+            guard.unwatch(each)
 
     def __del__(self) -> None:
         self.close()

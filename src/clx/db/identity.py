@@ -61,7 +61,7 @@ def is_ours_to_judge(identity: str) -> bool:
     """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
     try:
         return identity.rsplit("/", 2)[0] == _boot_and_namespace()
-    except OSError:
+    except (OSError, AttributeError, TypeError):  # the last two: another program wrote what is no text
         return False
 
 
@@ -73,12 +73,12 @@ def is_gone(identity: str) -> bool:
     """
     if not is_ours_to_judge(identity):
         return False
-    pid = int(identity.rsplit("/", 2)[1])
     try:
+        pid = int(identity.rsplit("/", 2)[1])
         found = process_identity(pid)
-    except (OSError, IndexError):  # cannot be judged: no descriptors or memory left, an I/O error
+        return found != identity and not (found == "" and _is_hidden(pid))
+    except (OSError, IndexError, ValueError, OverflowError):  # cannot be judged: no descriptors left, or no identity
         return False
-    return found != identity and not (found == "" and _is_hidden(pid))
 
 
 def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:

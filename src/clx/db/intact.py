@@ -52,10 +52,10 @@ class Place:
 
     def __init__(self, path: Path, file: File | None, *, logs: bool) -> None:
         self._path = str(path)
-        self._log = f"{path}-wal"
+        self._names = (f"{path}-wal", f"{path}-shm")
         self._file = file
         self._logs = logs
-        self._log_file: File | None = None
+        self._log_files: tuple[File | None, ...] | None = None
         self._unchanged_since = 0
         self._looked_at = 0.0
 
@@ -64,13 +64,13 @@ class Place:
         changed, now = folder.changed_at(), time.monotonic()
         if changed == self._unchanged_since and changed and now - self._looked_at < _SURE_FOR:
             return True
-        log = file_number(self._log)
+        logs = tuple(file_number(name) for name in self._names)
         # while a connection is open nobody who goes by the rules removes its log or makes another
         if file_number(self._path) != self._file:
             return False
-        if self._logs and (log is None or log != (self._log_file or log)):
+        if self._logs and (None in logs or logs != (self._log_files or logs)):
             return False
-        self._log_file = log
+        self._log_files = logs
         self._looked_at = now
         self._unchanged_since = changed if time.time_ns() - changed > _TICK else 0
         return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ from clx.db.validation import (
     check_text,
     in_milliseconds,
     is_finite,
+    is_unicode,
     storable,
 )
 from clx.errors import QueueError
@@ -201,9 +202,11 @@ class Job:
 
     @property
     def is_readable(self) -> bool:
-        """Whether its payload is what it should be, a mapping; only other programs write such as is not."""
-        payload: object = self.payload
-        return isinstance(payload, dict)
+        """Whether payload, key and timeout are what they should be; only other programs write such as are not."""
+        payload, timeout, key = cast(tuple[object, object, object], (self.payload, self.timeout, self.key))
+        if not isinstance(payload, dict) or not (timeout is None or isinstance(timeout, int)):
+            return False
+        return key is None or (isinstance(key, str) and (key.isascii() or is_unicode(key)))
 
     @property
     def is_live(self) -> bool:

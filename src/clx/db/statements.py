@@ -32,7 +32,9 @@ REPLACE = (
 """Another job in its place: what happened to the one before is none of its own."""
 WAITS_FOR = (
     "WITH RECURSIVE needed (id) AS (SELECT value FROM json_each(?) UNION "
-    "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id) SELECT 1 FROM needed WHERE id = ?"
+    "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id UNION "
+    "SELECT j.after_id FROM jobs j JOIN needed ON j.id = needed.id WHERE j.after_id IS NOT NULL) "
+    "SELECT 1 FROM needed WHERE id = ?"
 )
 """Whether one of some jobs is, or waits near or far for, another."""
 LIVE_BY_KEY = (
@@ -105,7 +107,8 @@ SUCCEED = (
 LATE = (
     "SELECT j.state, r.worker_id, r.outcome, j.key, j.type FROM jobs j "
     "JOIN runs r ON r.job_id = j.id AND r.run = j.run "
-    "WHERE j.id = :id AND j.run = :run AND j.state IN ('queued', 'failed') AND r.outcome IN ('rescued', 'released') "
+    "WHERE j.id = :id AND j.run = :run AND j.state IN ('queued', 'failed') AND j.rescues > 0 "
+    "AND r.outcome IN ('rescued', 'released') "
     """AND r.cause = '{"kind":"silent"}'"""
 )
 """The newest run of a job, taken from a worker that was only silent, and that nobody has begun anew."""
@@ -170,6 +173,11 @@ KEEP_RESULT = (
     "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, type) "
     "DO UPDATE SET result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
 )
+KEEP_FIRST_RESULT = (
+    "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (key, type) DO NOTHING"
+)
+"""Of a run that ended late: what others have answered since then is newer."""
 ACCOUNT = (
     "UPDATE workers SET jobs_succeeded = jobs_succeeded + ?, jobs_failed = jobs_failed + ?, "
     "heartbeat_at = max(heartbeat_at, ?) WHERE id = ?"
@@ -196,7 +204,7 @@ MATTERS = (
 )
 """Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
 COUNT_DOWN = (
-    "UPDATE batches SET pending = pending - 1 WHERE state = 'live' AND callback IS NOT NULL "
+    "UPDATE batches SET pending = max(pending - 1, 0) WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) RETURNING id, pending, callback"
 )
 COUNT_UP = (

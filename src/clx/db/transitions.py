@@ -38,7 +38,7 @@ def insert(connection: Any, job: NewJob, on_conflict: OnConflict, batch: int | N
     job_id, state = int(live[0]), live[1]
     if on_conflict == "raise" or (on_conflict == "replace" and state == "running"):
         raise JobExistsError(job_id, state)
-    if on_conflict == "after" and state == "running":
+    if on_conflict == "after" and (state == "running" or connection.execute(sql.BEHIND, (job_id,)).fetchone()):
         return _insert_behind(connection, job_id, job, batch, now, bells)
     if on_conflict == "return":
         connection.execute(sql.WANT_TOO, (int(batch is None), job_id))
@@ -48,7 +48,7 @@ def insert(connection: Any, job: NewJob, on_conflict: OnConflict, batch: int | N
 
 
 def _insert_behind(connection: Any, first: int, job: NewJob, batch: int | None, now: int, bells: set[str]) -> int:
-    """Enter *job* behind the running one of its key; one that waits there already becomes this one."""
+    """Enter *job* behind the one of its key that runs, or ran; one that waits there already becomes this one."""
     row = connection.execute(sql.BEHIND, (first,)).fetchone()
     if row is None:
         return _insert_new(connection, job, batch, now, bells, behind=first)
@@ -267,7 +267,7 @@ def _claim_order(job: Job) -> tuple[int, int, int, int]:
 def _fail_unreadable(connection: Any, job: Job, now: int, bells: set[str]) -> None:
     error = {
         "type": "Unreadable",
-        "message": "Its payload is no JSON object; another program wrote it.",
+        "message": "Its payload is no JSON object, or its key or timeout is none; another program wrote it.",
         "next_step": f"See `clx jobs show {job.id}`.",
     }
     fail(connection, Failure(job.id, job.run, error), now, bells)
@@ -314,7 +314,7 @@ def _succeed_late(connection: Any, report: Success, params: dict[str, Any], bell
         account(connection, worker, params["now"], failed=-1)
     if state == "failed":  # what waited for it has heard of that end; it is told of none again
         if key is not None:
-            connection.execute(sql.KEEP_RESULT, (key, type_, params["result"], params["now"], params["now"]))
+            connection.execute(sql.KEEP_FIRST_RESULT, (key, type_, params["result"], params["now"], params["now"]))
     else:
         _keep_and_unlock(connection, report.job_id, key, type_, params["result"], params["now"], bells)
     return int(worker)
@@ -603,10 +603,19 @@ def _count_down(connection: Any, job_id: int, now: int, bells: set[str]) -> None
 
 def call_back(connection: Any, batch_id: int, callback: str, now: int, bells: set[str]) -> None:
     """Every job of a batch has ended: queue its callback with the counts, and close it."""
-    fields = decode(callback)
-    counts = {"succeeded": 0, "failed": 0, "cancelled": 0}
-    counts |= dict(connection.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
-    job = NewJob(**{**fields, "payload": {**fields["payload"], "batch": {"id": batch_id, **counts}}})
+    try:
+        job = _callback(connection, batch_id, callback)
+    except (QueueError, TypeError, ValueError, LookupError, AttributeError):  # another program wrote it
+        connection.execute(sql.BATCH_CALLED, (now, None, batch_id))
+        return
     job_id = insert(connection, job, "return", None, now, bells)
     connection.execute(sql.BATCH_CALLED, (now, job_id, batch_id))
     bells.add(job.type)
+
+
+def _callback(connection: Any, batch_id: int, callback: str) -> NewJob:
+    """The callback of a batch, with how its jobs have ended in its payload."""
+    fields = decode(callback)
+    counts = {"succeeded": 0, "failed": 0, "cancelled": 0}
+    counts |= dict(connection.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
+    return NewJob(**{**fields, "payload": {**fields["payload"], "batch": {"id": batch_id, **counts}}})

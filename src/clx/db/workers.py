@@ -216,7 +216,10 @@ def end_worker(connection: Any, worker_id: int, reason: str, now: int, *, dead: 
     ).fetchall()
     if rows:
         succeeded, failed, started_at = rows[0]
-        detail = {"reason": reason, "jobs": succeeded + failed, "uptime": (now - started_at) / 1000}
+        counted = all(isinstance(each, int) for each in rows[0])  # else another program wrote it
+        detail: dict[str, Any] = {"reason": reason}
+        if counted:
+            detail |= {"jobs": succeeded + failed, "uptime": (now - started_at) / 1000}
         _note(connection, worker_id, "dead" if dead else "stopped", detail, now)
     return bool(rows)
 
