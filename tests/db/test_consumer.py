@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -751,3 +752,49 @@ def test_a_quota_is_waited_for_like_a_full_disk(queue: Queue) -> None:
     assert "a limit on the size of files" in done.stderr
     (job,) = queue.get_many([job_id])
     assert (job.state, job.run, len(job.result)) == ("succeeded", 1, 1_000_000)
+
+
+class _Odd(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("even telling it ends programs")
+
+
+class _OddNotes(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        raise RuntimeError("no notes")
+
+
+def _times_out(_job: Job) -> None:
+    def late(*_: object) -> None:
+        raise TimeoutError("the job's own alarm")
+
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        time.sleep(10)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("error", [_Odd(), _OddNotes(), SyntaxError("m", ("f", 1, 1, b"x"))])  # type: ignore[arg-type]
+def test_an_exception_that_is_hard_to_tell_ends_no_consumer(queue: Queue, error: BaseException) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=1))
+
+    def work(_job: Job) -> None:
+        raise error
+
+    assert Consumer(queue, {"t": work}).run(until_idle=True) == 1
+    (job,) = queue.get_many([job_id])
+    assert job.error is not None
+    assert (job.state, job.error["type"]) == ("failed", type(error).__name__)
+
+
+def test_the_alarm_of_a_job_is_the_jobs(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t", max_runs=1))
+
+    Consumer(queue, {"t": _times_out}).run(until_idle=True)
+
+    (job,) = queue.get_many([job_id])
+    assert job.error is not None
+    assert (job.state, job.error["type"]) == ("failed", "TimeoutError")

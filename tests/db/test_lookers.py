@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import sqlite3
@@ -130,6 +131,7 @@ _OPENS: dict[str, Callable[[Path], Any]] = {
     "open": lambda path: path.open("rb").close(),
     "open for writing": lambda path: path.open("ab").close(),
     "os.open": _open_by_descriptor,
+    "file object of a path": lambda path: io.FileIO(path).close(),
     "copy": lambda path: shutil.copy(path, path.with_name("copy.db")),
     "read": lambda path: hashlib.sha256(path.read_bytes()),
     "a name in bytes": lambda path: open(os.fsencode(path), "rb").close(),  # noqa: PTH123
@@ -149,9 +151,19 @@ def test_plain_open_is_refused_with_the_way_that_is_safe(queue: Queue, way: str)
     assert queue.stats() == {"t": {"queued": 1}}
 
 
-def test_the_file_of_the_locks_is_refused_too(tmp_path: Path) -> None:
-    with Queue.open(tmp_path / "jobs.db"), pytest.raises(DatabaseInUseError):
-        (tmp_path / "jobs.db-shm").read_bytes()
+def test_the_file_of_the_locks_is_refused_too_by_whatever_name(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db"):
+        (tmp_path / "soft").symlink_to("jobs.db-shm")
+        (tmp_path / "hard").hardlink_to(tmp_path / "jobs.db-shm")
+        for name in ("jobs.db-shm", "soft", "hard"):
+            with pytest.raises(DatabaseInUseError):
+                (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize("how", ["unix-none", "unix-dotfile"])
+def test_a_look_that_locks_in_another_way_is_refused(queue: Queue, how: str) -> None:
+    with pytest.raises(DatabaseInUseError):
+        sqlite3.connect(f"{queue.database.path.as_uri()}?vfs={how}", uri=True)
 
 
 def test_a_database_that_this_program_has_closed_may_be_opened(queue: Queue) -> None:
@@ -218,7 +230,7 @@ def test_a_symbolic_link_leads_to_the_files_own_bells(tmp_path: Path) -> None:
     assert not (tmp_path / ".clx").exists()
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal"])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("replaced", [False, True])
 def test_what_is_stored_after_a_file_was_taken_away_is_not_acknowledged(
     tmp_path: Path, suffix: str, replaced: bool
@@ -228,7 +240,8 @@ def test_what_is_stored_after_a_file_was_taken_away_is_not_acknowledged(
         file = tmp_path / f"jobs.db{suffix}"
         file.unlink()
         if replaced:
-            file.touch()
+            (tmp_path / "another").touch()
+            (tmp_path / "another").rename(file)
         with pytest.raises(DatabaseError, match="removed or replaced"):
             queue.enqueue(NewJob("t"))
 

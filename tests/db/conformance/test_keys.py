@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
 from clx.db.check import check
 from clx.db.jobs import Job, NewJob, Queue
-from clx.errors import JobExistsError, QueueError
+from clx.errors import JobExistsError, LostRunError, QueueError
 
 
 def _index(version: int, **options: object) -> NewJob:
@@ -129,3 +130,53 @@ def test_types_do_not_share_keys(queue: Queue) -> None:
     assert queue.results(["user:1"], type="other") == {}
     with pytest.raises(QueueError, match="several types"):
         queue.results(["user:1"])
+
+
+def test_the_last_word_counts_after_the_first_job_came_back_too(queue: Queue) -> None:
+    queue.enqueue(_index(1))
+    running = _take(queue)
+    behind = queue.enqueue(_index(2), on_conflict="after")
+    queue.fail(running.id, running.run, {"message": "again"}, retry=True, backoff=0)
+
+    assert queue.enqueue(_index(3), on_conflict="after") == behind
+
+    seen = []
+    while found := queue.claim(["index"]):
+        seen.append(found[0].payload["version"])
+        queue.finish(found[0].id, found[0].run)
+    assert seen == [1, 3]
+
+
+def test_a_job_never_waits_for_what_waits_behind_it(queue: Queue) -> None:
+    queue.enqueue(_index(1))
+    running = _take(queue)
+    behind = queue.enqueue(_index(2), on_conflict="after")
+    queue.release(running.id, running.run)
+
+    with pytest.raises(QueueError, match="would wait for itself"):
+        queue.enqueue(_index(3, needs=[behind]), on_conflict="replace")
+
+
+@pytest.mark.parametrize("way", ["replace", "after"])
+def test_a_late_success_does_not_end_what_has_replaced_its_job(queue: Queue, way: Literal["replace", "after"]) -> None:
+    queue.enqueue(_index(1), now=1)
+    (late,) = queue.claim(["index"], lease=10, now=1)
+    queue.rescue(now=100)
+    queue.enqueue(_index(2), on_conflict=way, now=101)
+
+    with pytest.raises(LostRunError):
+        queue.finish(late.id, late.run, "of the first", now=102)
+    assert queue.claim(["index"], now=103)[0].payload == {"version": 2}
+
+
+def test_a_late_success_does_not_replace_a_newer_result(queue: Queue) -> None:
+    queue.enqueue(_index(1, max_runs=1), now=1)
+    (late,) = queue.claim(["index"], lease=10, now=1)
+    queue.rescue(now=100)
+    queue.enqueue(_index(2), now=101)
+    (newer,) = queue.claim(["index"], now=102)
+    queue.finish(newer.id, newer.run, "newer", now=103)
+
+    queue.finish(late.id, late.run, "older", now=104)
+
+    assert queue.results(["document"]) == {"document": "newer"}
