@@ -95,7 +95,7 @@ def test_image_holds_what_it_needs_and_no_more(machine: Machine, type_: str) -> 
     )
     assert ast.literal_eval(said.decode()) == {"there": there, "user": 1000}
     config = machine.client.images.get(name).attrs["Config"]
-    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "clx.workers.healthcheck"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-P", "-m", "clx.workers.healthcheck"]
     assert (config["Labels"]["clx.type"], config["Labels"]["clx.version"]) == (type_, __version__)
 
 

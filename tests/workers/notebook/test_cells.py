@@ -179,7 +179,6 @@ def test_markers_in_the_wild(marker: str) -> None:
     ("marker", "tags"),
     [
         ('# %% [markdown] lang="de" tags=["slide"', ("slide",)),
-        ('# %% [markdown] lang="de" tags=["slide",', ("slide",)),
         ('# %% [markdown] lang="de" tags=["slide", "keep"  ', ("slide", "keep")),
         ('# %% [markdown] lang="de" tags=["subslide", alt]', ("subslide", "alt")),
         ("# %% [markdown] tags=[subslide, alt] lang='de'", ("subslide", "alt")),
@@ -211,6 +210,7 @@ def test_all_mistakes_of_a_deck_are_noted() -> None:
     [
         '# %% tags=["private"',
         '# %% tags=["slide", private]',
+        '# %% tags=["slide",\n# "private"]',
         '# %% tags=["slide", notes',
         '# %% tags=["slide", del]',
         '# %% tags=["slide", "privat"',
@@ -276,7 +276,7 @@ def test_a_misspelt_marker_is_an_error_that_says_how_it_is_written(marker: str, 
 @pytest.mark.parametrize("tag", ["private", "notes", "del"])
 def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, tag: str) -> None:
     text = f'{opens}\n\n# %% tags=["slide", "{tag}"]\n"""Zebra"""\n\n# ```\nx = 1\n'
-    with pytest.raises(ConversionError, match="would be published as text") as caught:
+    with pytest.raises(ConversionError, match="would be published") as caught:
         read_cells(text, PYTHON)
     assert caught.value.line == text.split("\n").index(f'# %% tags=["slide", "{tag}"]') + 1
 
@@ -404,3 +404,13 @@ not code
     ]
     with pytest.raises(ConversionError, match="jupytext"):
         read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
+
+
+@pytest.mark.parametrize(
+    "line", ['# # %% tags=["private"]', 'x = 1  # %% tags=["private"]', '## %% tags=["notes"]', '%% tags=["del"]']
+)
+def test_a_hidden_marker_behind_text_is_an_error(line: str) -> None:
+    """As a template leaves it that takes the end of the line before away."""
+    with pytest.raises(ConversionError, match="behind text") as caught:
+        read_cells(f"# %%\nx = 0\n{line}\nsecret = 1\n", PYTHON)
+    assert caught.value.line == 3

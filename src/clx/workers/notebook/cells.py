@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
+_ANYWHERE = re.compile(r"%%[^%]*\btags\b.*")
+"""A marker with tags that does not begin its line: a template may have glued it to the one before."""
 _HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
 _MARKDOWN_MARKER = re.compile(r"\s*(?:`{3,}|~{3,}|<!--\s*#|#\s*(?:%%|\+)(?:\s|$))")
 _RULE = re.compile(r"^---\s*$")
@@ -159,10 +161,13 @@ def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> lis
     """Markers of hidden cells that became text of a public one, by a string or a fence that is open there."""
     found = []
     for i in inside:
-        match = _marker_match(lines[i], pattern)
+        match = _marker_match(lines[i], pattern) or _ANYWHERE.search(lines[i])
         if match and _HIDDEN_WORD.search(match[0]):
-            fact = "this marker stands in a string or fenced block, so that its cell would be published as text"
-            step = "Close what is open there; to show a marker as text, write it without one of its percent signs."
+            fact = "this marker stands behind text, or in a string or fenced block, so that its cell would be published"
+            step = (
+                "Let it begin its line, and close what is open there; "
+                "to show a marker as text, write it without one of its percent signs."
+            )
             found.append(ConversionError(fact, step, line=i + 1))
     return found
 

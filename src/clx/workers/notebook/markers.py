@@ -41,7 +41,9 @@ _HIDING_SLIDE = re.compile(r"\b(notes|skip)\b")
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
 _PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
-_PLAIN_LIST = re.compile(r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*\s*,?\s*\]?\s*""")
+_PLAIN_LIST = re.compile(
+    r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*(?:\s*,?\s*\])?\s*"""
+)
 """A list of which only the bracket at the end, or quotes, are missing."""
 _NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
 _TAGS_STEP = 'Write tags=["slide", "keep"].'
