@@ -168,11 +168,11 @@ def holders(path: Path) -> str:
 def users(path: Path) -> list[str]:
     """The other processes that have the database open, where Linux tells."""
     real = os.path.realpath(path)
-    return [
-        pid
-        for pid in (os.listdir("/proc") if Path("/proc/self/fd").is_dir() else [])  # noqa: PTH208
-        if pid.isdigit() and int(pid) != os.getpid() and _has_open(pid, real)
-    ]
+    try:
+        pids = os.listdir("/proc") if Path("/proc/self/fd").is_dir() else []  # noqa: PTH208
+    except OSError:  # no descriptors left: nobody can tell
+        return []
+    return [pid for pid in pids if pid.isdigit() and int(pid) != os.getpid() and _has_open(pid, real)]
 
 
 def _named(pids: list[str]) -> str:
