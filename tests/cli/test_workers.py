@@ -41,7 +41,8 @@ def test_list_shows_every_field(scene: Scene) -> None:
     assert (worker["jobs_succeeded"], worker["jobs_failed"], worker["current_job"]) == (0, 0, None)
     assert float(str(worker["uptime"])) >= 0
     assert scene.mode == "docker" or int(str(worker["memory"])) > 5 << 20
-    assert worker["config_source"] == "default"
+    settings = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
+    assert worker["config_source"] == ("default" if scene.mode == "direct" else settings)
     table = scene.clx("workers", "list").stdout
     assert table.splitlines()[0].split()[:8] == [
         "ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME",
