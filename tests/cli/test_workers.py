@@ -28,6 +28,10 @@ def listed(scene: Scene, *options: str) -> list[dict[str, object]]:
     return document["workers"]
 
 
+CONTAINER_SETTINGS = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
+"""Where a container's mode and image come from here."""
+
+
 @BOTH
 def test_list_shows_every_field(scene: Scene) -> None:
     """REQ-5.1, REQ-5.3: what a worker registers with, as JSON and as a table."""
@@ -41,8 +45,7 @@ def test_list_shows_every_field(scene: Scene) -> None:
     assert (worker["jobs_succeeded"], worker["jobs_failed"], worker["current_job"]) == (0, 0, None)
     assert float(str(worker["uptime"])) >= 0
     assert scene.mode == "docker" or int(str(worker["memory"])) > 5 << 20
-    settings = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
-    assert worker["config_source"] == ("default" if scene.mode == "direct" else settings)
+    assert worker["config_source"] == ("default" if scene.mode == "direct" else CONTAINER_SETTINGS)
     table = scene.clx("workers", "list").stdout
     assert table.splitlines()[0].split()[:8] == [
         "ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME",
@@ -174,7 +177,7 @@ def test_logs_of_one_worker(scene: Scene) -> None:
     assert (started["type"], started["mode"], started["config_source"]) == (
         "notebook",
         scene.mode,
-        "--notebook-workers",
+        "--notebook-workers" if scene.mode == "direct" else f"--notebook-workers, {CONTAINER_SETTINGS}",
     )
     [stopped] = [entry for entry in scene.log() if entry.get("action") == "worker_stopped"]
     assert (stopped["reason"], stopped["jobs"]) == ("clx workers stop", 0)

@@ -21,6 +21,10 @@ def started(scene: Scene) -> int:
     return sum(entry.get("action") == "worker_starting" for entry in scene.log())
 
 
+CONTAINER_SETTINGS = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
+"""Where a container's mode and image come from here."""
+
+
 @BOTH
 def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
     """REQ-1.1, REQ-1.2, REQ-1.5, REQ-6.3: no settings at all; one worker of the one type needed."""
@@ -31,7 +35,7 @@ def test_build_starts_and_stops_what_it_needs(scene: Scene) -> None:
         "notebook",
         scene.mode,
         "stopped",
-        "default",
+        "default" if scene.mode == "direct" else CONTAINER_SETTINGS,
     )
     assert worker.jobs_succeeded == 4
     scene.await_nothing_left()
@@ -101,7 +105,7 @@ def test_workers_end_when_the_build_is_killed(scene: Scene) -> None:
     scene.decks("one")
     scene.build()
     scene.await_nothing_left()
-    assert list((scene.state / "work").iterdir()) == []
+    assert list((scene.shared / "work").iterdir()) == []
 
 
 def test_settings_of_project_user_and_system(scene: Scene) -> None:
@@ -212,7 +216,7 @@ def test_worker_that_does_not_start(scene: Scene) -> None:
     scene.decks("one")
     failed = scene.build(code=3, **broken, CLX_WORKERS__STARTUP_RETRIES="2")
     assert "no luck today" in failed.stderr
-    assert len((scene.state / "tries").read_text()) == 3
+    assert len((scene.shared / "tries").read_text()) == 3
     scene.await_nothing_left()
     assert [job for job in scene.jobs() if job.is_live] == []
 
@@ -232,7 +236,7 @@ def test_worker_that_starts_at_the_second_try(scene: Scene) -> None:
     code = BROKEN.replace("    sys", "    if len(tries.read_text()) < 2: sys") % scene.seen("tries")
     scene.decks("one")
     scene.build(**scene.broken_workers(code))
-    assert len((scene.state / "tries").read_text()) == 2
+    assert len((scene.shared / "tries").read_text()) == 2
 
 
 @BOTH
