@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
+from tests.workers.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
 
 from clx import __version__
 from clx.cli import workers
@@ -26,10 +26,6 @@ QUICK_BEATS = "[jobs]\nlease = 60\nheartbeat = 0.2\n"
 def listed(scene: Scene, *options: str) -> list[dict[str, object]]:
     document: dict[str, list[dict[str, object]]] = scene.json("workers", "list", *options)
     return document["workers"]
-
-
-CONTAINER_SETTINGS = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
-"""Where a container's mode and image come from here."""
 
 
 @BOTH

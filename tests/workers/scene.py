@@ -55,6 +55,9 @@ WAITS = "import pathlib, time\nwhile not pathlib.Path('{go}').exists(): time.sle
 """A cell that goes on once the file *go* is there; see :meth:`Scene.seen`."""
 ONLY_DECKS = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
+CONTAINER_SETTINGS = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
+"""Where a container's mode and image come from here."""
+
 
 PATIENCE = 60.0
 """Seconds after which something that ought to happen counts as never happening: a machine may be slow and busy."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
@@ -10,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clx.db.handling import Interrupted
-
-log = logging.getLogger("clx.consumer")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _AGAIN = 1.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support import require
-from tests.workers.scene import BOTH, ONLY_DECKS, Scene, until
+from tests.workers.scene import BOTH, CONTAINER_SETTINGS, ONLY_DECKS, Scene, until
 
 from clx.db.clock import now_ms
 
@@ -19,10 +19,6 @@ DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 def started(scene: Scene) -> int:
     """How many workers were started, those included that the first had left nothing to do when they were ready."""
     return sum(entry.get("action") == "worker_starting" for entry in scene.log())
-
-
-CONTAINER_SETTINGS = "CLX_WORKERS__DEFAULT_EXECUTION_MODE, CLX_WORKERS__NOTEBOOK__IMAGE"
-"""Where a container's mode and image come from here."""
 
 
 @BOTH
