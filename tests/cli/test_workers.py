@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.workers.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
 
 from clx import __version__
-from clx.cli import workers
+from clx.cli.main import cli
 from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerTable, register_this_process
@@ -208,7 +208,7 @@ def logs_of_worker_1(database: Path, path: Path, monkeypatch: pytest.MonkeyPatch
             stream.write(json.dumps(line) + "\n")
 
     monkeypatch.setattr(name, says_its_last_word)
-    done = CliRunner().invoke(workers.command, ["logs", "1", "-f", "--db-path", str(database)])
+    done = CliRunner().invoke(cli, ["workers", "logs", "1", "-f", "--db-path", str(database)])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -216,7 +216,7 @@ def logs_of_worker_1(database: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("moment", ["_print_output", "time.sleep"])
 def test_last_word_of_a_worker_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Said between the look at the old lines and the wait for new ones; or later than its row says that it ended."""
-    name = moment if moment == "time.sleep" else f"{workers.__name__}.{moment}"
+    name = moment if moment == "time.sleep" else f"clx.cli.workers.{moment}"
     said = logs_of_worker_1(tmp_path / "jobs.db", tmp_path / ".clx" / "logs" / "clx.jsonl", monkeypatch, name)
     assert said.count("ended") == 1
 
