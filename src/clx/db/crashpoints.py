@@ -15,9 +15,9 @@ if _setting := os.environ.get("CLX_CRASH"):
     _armed[_name] = int(_nth or 1)
 
 
-def crash_point(name: str) -> None:
-    """Die here when the environment asks for it."""
-    if not _armed or name not in _armed:
+def crash_point(transaction: str, moment: str) -> None:
+    """Die here, at ``transaction.moment``, when the environment asks for it."""
+    if not _armed or (name := f"{transaction}.{moment}") not in _armed:
         return
     _armed[name] -= 1
     if _armed[name] == 0:

@@ -187,7 +187,7 @@ class Database:
             raise self._removed()
         try:
             connection = self._patiently(
-                lambda: self._connector.connect(first=self._file is None), self._connector.patience
+                self._connector.patience, lambda: self._connector.connect(first=self._file is None)
             )
         except driver.Error as error:
             raise translate(error, self.path, reading=self.readonly) from error
@@ -246,7 +246,7 @@ class Database:
         finally:
             self._local.is_over = None
 
-    def _patiently(self, attempt: Callable[[], T], seconds: float) -> T:
+    def _patiently(self, seconds: float, attempt: Callable[[], T]) -> T:
         """Try for *seconds*; SQLite waits only a slice of it at a time, so that signals are heard in between."""
         ends = time.monotonic() + seconds
         while True:
@@ -288,7 +288,7 @@ class Database:
             with held.lock:
                 return body(self._open(held))
 
-        return self._patiently(attempt, self._connector.patience)
+        return self._patiently(self._connector.patience, attempt)
 
     def write(self, name: str, body: Callable[[Any], T]) -> T:
         """Run *body* in one writing transaction and return its value once it is committed.
@@ -315,7 +315,7 @@ class Database:
         if self.readonly:
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         try:
-            return self._patiently(lambda: self._transaction(name, body), seconds)
+            return self._patiently(seconds, lambda: self._transaction(name, body))
         except UNBOUND as error:
             raise not_taken(error) from error
         except driver.Error as error:
@@ -327,18 +327,19 @@ class Database:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
-            self._refuse_within(connection)
+            if connection.in_transaction or self._checkpointer.thread:
+                self._refuse_within(connection)
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
                 connection.execute("BEGIN IMMEDIATE")
                 value = body(connection)
-                crash_point(f"{name}.before_commit")
+                crash_point(name, "before_commit")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
             self._checkpointer.committed(held)
-        crash_point(f"{name}.after_commit")
+        crash_point(name, "after_commit")
         return value
 
     def _refuse_within(self, connection: Any) -> None:

@@ -15,7 +15,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -65,6 +65,7 @@ def with_blocks(names: Iterable[str]) -> set[str]:
 
 
 @cache
+@lru_cache(1024)
 def _file_name(type_: str) -> str:
     return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode()).hexdigest()[:16]
 

@@ -62,6 +62,7 @@ DEFAULT_LEASE = 30_000
 """Milliseconds a claim lasts unless it is renewed."""
 _RESCUE_EVERY = 1.0
 """Seconds between two looks for silent workers by claims that find jobs without them."""
+_ON_CONFLICT = get_args(OnConflict)
 _FLOOD_PAUSE = 0.05
 """Seconds between two slices of very many delayed jobs that are due at once, while others can be claimed."""
 
@@ -152,13 +153,13 @@ class Queue(Rescuing):
             QueueError, JobExistsError, UnknownJobError: as :meth:`enqueue`.
             LostBatchError: the batch has ended.
         """
-        check_choice("on_conflict", on_conflict, get_args(OnConflict))
+        check_choice("on_conflict", on_conflict, _ON_CONFLICT)
         todo = new_jobs(jobs)
         if now is None:
             check_moments(todo)
 
         def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            bells.update(job.type for job in todo)
+            bells.update([job.type for job in todo])
             if batch is not None:
                 transitions.keep_open(connection, batch)
             ids = transitions.insert_all(connection, todo, on_conflict, batch, at, bells)
@@ -231,12 +232,12 @@ class Queue(Rescuing):
         if time.monotonic() >= self._rescue_at and self._fruitful:
             self.rescue(now=now)  # jobs of the silent must not wait for a backlog to end
         if self._fruitful or self.may_claim(types, pool, now=now):
-            claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=now).claimed
+            claimed = self._settle((), types, n, worker, pool, lease, False, now).claimed
         if not claimed and n:
             check_types(types)
             self.database.require_in_place()  # else a program whose file was removed waits for ever
             if self.rescue(now=now):
-                claimed = self.settle((), types, n, worker=worker, pool=pool, lease=lease, now=now).claimed
+                claimed = self._settle((), types, n, worker, pool, lease, False, now).claimed
         self._fruitful = bool(claimed)
         return claimed
 
@@ -274,17 +275,30 @@ class Queue(Rescuing):
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
         check_claim(types, n, lease)
+        return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless, now)
+
+    def _settle(
+        self,
+        reports: Sequence[Report],
+        types: Sequence[str],
+        n: int,
+        worker: int | None,
+        pool: str,
+        lease: int,
+        harmless: bool,
+        now: int | None,
+    ) -> Settled:
         me = self._me(types) if worker is None else worker
-        encoded = [encode(report.result) if isinstance(report, Success) else "" for report in check_reports(reports)]
+        encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
 
         def body(connection: Any, bells: set[str], at: int) -> Settled:
             lost: list[Report] = []
-            tally = {"succeeded": 0, "failed": 0}
-            for report, text in zip(reports, encoded, strict=True):
-                transitions.settle_one(connection, report, text, at, bells, tally, lost)
-            if tally["succeeded"] or tally["failed"]:
-                bells.add(transitions.ENDED)
             if reports:
+                tally = {"succeeded": 0, "failed": 0}
+                for report, text in zip(reports, encoded, strict=True):
+                    transitions.settle_one(connection, report, text, at, bells, tally, lost)
+                if tally["succeeded"] or tally["failed"]:
+                    bells.add(transitions.ENDED)
                 transitions.account(connection, me, at, **tally)
             if not n:
                 return Settled([], lost)

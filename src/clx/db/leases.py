@@ -15,7 +15,7 @@ STEP = 2_000
 """Milliseconds by which the two clocks must drift apart between two looks to count as a step."""
 HELD_UP = 2.0
 """Seconds of waiting from which on nobody is judged by his lease, however long that is."""
-_NOTICED = 0.1
+NOTICED = 0.1
 """Seconds of waiting that are taken note of."""
 _SHARE = 3
 """A lease that is renewed each half of it cannot end because of a wait of a third of it."""
@@ -25,7 +25,7 @@ SLACK = 60_000
 
 def can_explain(waited: float, lease: int) -> bool:
     """Whether a lease of so many milliseconds may be over because its owner had to wait for *waited* seconds too."""
-    return waited > HELD_UP or (waited > _NOTICED and waited * 1000 * _SHARE > lease)
+    return waited > HELD_UP or (waited > NOTICED and waited * 1000 * _SHARE > lease)
 
 
 @dataclass(frozen=True, slots=True)

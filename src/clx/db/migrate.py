@@ -34,7 +34,7 @@ def upgrade(path: Path, found: str) -> None:
     try:
         with bind.begin() as connection:
             command.upgrade(config(connection), "head")
-        crash_point("migrate.after_commit")
+        crash_point("migrate", "after_commit")
     except sqlalchemy.exc.DBAPIError as error:
         raise translate(error.orig, path) from error
     finally:
@@ -61,5 +61,5 @@ def engine(path: Path) -> sqlalchemy.Engine:
     def _immediate(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    sqlalchemy.event.listen(found, "commit", lambda _connection: crash_point("migrate.before_commit"))
+    sqlalchemy.event.listen(found, "commit", lambda _connection: crash_point("migrate", "before_commit"))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -74,6 +74,8 @@ def encode(value: Any) -> str:
         QueueError: JSON cannot say it: an object of another kind, a number that is not finite, half a character, two
             keys that it writes the same; or it is too large, or nested too deeply, for everybody to read it again.
     """
+    if value is None:  # what most handlers return
+        return "null"
     try:
         encoded = _encode(value)
         if check_names(value):
@@ -131,11 +133,15 @@ class NewJob:
     needs: Collection[int] = ()
 
     def __post_init__(self) -> None:
+        if type(self.not_before) is not int or self.deadline is not None or self.timeout is not None:
+            self._tell_moments_in_milliseconds()
+        check_new_job(self)
+
+    def _tell_moments_in_milliseconds(self) -> None:
         for name, since in (("not_before", now_ms), ("deadline", now_ms), ("timeout", lambda: 0)):
             value = getattr(self, name)
             if isinstance(value, datetime | timedelta):
                 object.__setattr__(self, name, in_milliseconds(name, value, since))
-        check_new_job(self)
 
 
 def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
@@ -145,7 +151,8 @@ def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
         QueueError: they are something else.
     """
     found = [] if isinstance(jobs, NewJob) else list(jobs)
-    if isinstance(jobs, NewJob) or not all(isinstance(job, NewJob) for job in found):
+    strange = {*map(type, found)} - {NewJob}
+    if isinstance(jobs, NewJob) or not all(issubclass(each, NewJob) for each in strange):
         raise QueueError("Jobs go in as a list of NewJob.", 'Write [NewJob("type", {…})].')
     return found
 
@@ -203,7 +210,9 @@ class Job:
     @property
     def is_readable(self) -> bool:
         """Whether payload, key and timeout are what they should be; only other programs write such as are not."""
-        payload, timeout, key = cast(tuple[object, object, object], (self.payload, self.timeout, self.key))
+        payload: object = self.payload
+        timeout: object = self.timeout
+        key: object = self.key
         if not isinstance(payload, dict) or not (timeout is None or isinstance(timeout, int)):
             return False
         return key is None or (isinstance(key, str) and (key.isascii() or is_unicode(key)))

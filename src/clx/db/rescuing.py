@@ -12,7 +12,7 @@ from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.leases import HELD_UP, SLACK, Lease, LeaseWatch, can_explain
+from clx.db.leases import HELD_UP, NOTICED, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
 from clx.errors import DatabaseBusyError, DatabaseFullError
 
@@ -53,7 +53,9 @@ class Rescuing(Lookup):
         except (DatabaseBusyError, DatabaseFullError):
             self.doubt_leases()
             raise
-        self.doubt_leases(time.monotonic() - begun)
+        waited = time.monotonic() - begun
+        if waited > NOTICED:
+            self.doubt_leases(waited)
         if name in _ACKNOWLEDGED:
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)

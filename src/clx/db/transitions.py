@@ -7,7 +7,7 @@ set *bells*; nothing here commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from clx.db import statements as sql
 from clx.db.backoff import backoff
@@ -59,7 +59,7 @@ def _insert_behind(connection: Any, first: int, job: NewJob, batch: int | None, 
 def values(job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None) -> tuple[Any, ...]:
     """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
     waits_for += behind is not None
-    not_before = cast(int, job.not_before)
+    not_before: Any = job.not_before
     return (
         job.type,
         job.pool,
@@ -82,6 +82,8 @@ def values(job: NewJob, waits_for: int, batch: int | None, now: int, behind: int
 def _insert_new(
     connection: Any, job: NewJob, batch: int | None, now: int, bells: set[str], behind: int | None = None
 ) -> int:
+    if not job.needs:
+        return int(connection.execute(sql.INSERT, values(job, 0, batch, now, behind)).lastrowid)
     needed = _needed(connection, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     job_id = int(connection.execute(sql.INSERT, values(job, waits_for, batch, now, behind)).lastrowid)
@@ -225,17 +227,17 @@ def _take_readable(
     while len(taken) < n:
         alone = not taken and (harmless or n == 1)
         wanted = 1 if alone else n - len(taken)
-        found = _take(connection, types, {**params, "n": wanted}, harmless=harmless and not alone)
+        params["n"] = wanted
+        found = _take(connection, types, params, harmless=harmless and not alone)
         if not found:
             break
-        readable = [job for job in found if job.is_readable]
-        for job in found:
-            if not job.is_readable:
-                _fail_unreadable(connection, job, params["now"], bells)
-        taken += readable
-        if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
+        unreadable = [job for job in found if not job.is_readable]
+        for job in unreadable:
+            _fail_unreadable(connection, job, params["now"], bells)
+        taken += [job for job in found if job not in unreadable] if unreadable else found
+        if harmless and alone and not unreadable and (taken[0].rescues or taken[0].max_runs == 1):
             break
-        if len(readable) == len(found) and not alone:
+        if not unreadable and not alone:
             break  # there are no more
     return taken
 
@@ -245,8 +247,9 @@ def _take(connection: Any, types: Sequence[str], params: dict[str, Any], *, harm
     n = params["n"]
     if len(types) == 1:
         one = sql.CLAIM_ONE if n == 1 and not harmless else sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
-        rows = connection.execute(one, {**params, "type": types[0]}).fetchall()
-        return sorted((job_from_row(row) for row in rows), key=_claim_order) if n > 1 else [*map(job_from_row, rows)]
+        params["type"] = types[0]
+        found = [*map(job_from_row, connection.execute(one, params).fetchall())]
+        return sorted(found, key=_claim_order) if n > 1 else found
     first = sql.NEXT_HARMLESS if harmless else sql.NEXT
     queued = [
         row for type_ in dict.fromkeys(types) for row in connection.execute(first, {**params, "type": type_}).fetchall()
