@@ -262,10 +262,15 @@ class Consumer:
 
     def _do(self, job: Job) -> Report | None:
         """Run the function of *job*; None where it was given up."""
-        log.debug("job %s (%s) begins run %s", job.id, job.type, job.run)
+        is_told = log.isEnabledFor(logging.DEBUG)
+        if is_told:
+            log.debug("job %s (%s) begins run %s", job.id, job.type, job.run)
         try:
-            with self._ending.interruptible():
+            self._ending.in_function = True
+            try:
                 result = call(self.queue, self.handlers[job.type], job)
+            finally:
+                self._ending.in_function = False
             # said in JSON here, so that a result which JSON cannot say is this job's failure and nobody else's
             report = Success(job.id, job.run, None if result is None else msgspec.Raw(encode(result).encode()))
         except Interrupted:
@@ -278,7 +283,8 @@ class Consumer:
             if is_of_the_program(error):  # no fault of the job's: it goes back uncounted
                 raise
             return self._failed(job, error)
-        log.debug("job %s (%s) has succeeded", job.id, job.type)
+        if is_told:
+            log.debug("job %s (%s) has succeeded", job.id, job.type)
         return report
 
     def _failed(self, job: Job, error: BaseException) -> Failure:

@@ -209,15 +209,10 @@ class Doorbell:
         """Wake everybody who listens for one of *names*; sockets of the dead among them are removed."""
         if not SUPPORTED or not names:
             return
-        folders, ends = set(), []
-        for name in names:
-            if name.startswith(_END):
-                ends.append(name)
-            else:
-                folders.add(_file_name(name))
+        folders = {_file_name(name) for name in names if name[:1] != _END}
         # access(): in most cases nobody listens, and an exception for each of those costs more than all the rest
-        if ends and os.access(self._ends, os.F_OK):
-            folders |= self._awaited(ends)
+        if len(folders) < len(names) and os.access(self._ends, os.F_OK):
+            folders |= self._awaited([name for name in names if name[:1] == _END])
         for folder in folders:
             path = f"{self._plain}/{folder}"
             if os.access(path, os.F_OK):

@@ -23,6 +23,9 @@ class Ending:
     Args:
         grace: seconds between the first signal and the moment the job at hand is given up.
         wake: wakes the consumer's thread where it waits; callable from a signal handler.
+
+    Attributes:
+        in_function: whether the consumer's thread runs the function of a job, which may be interrupted.
     """
 
     def __init__(self, grace: float, wake: Callable[[], None]) -> None:
@@ -31,7 +34,7 @@ class Ending:
         self._wake = wake
         self._given_up_at: float | None = None
         self._interrupt_at = 0.0
-        self._in_function = False
+        self.in_function = False
         self._signal = int(signal.SIGTERM)
         self._installed = False
 
@@ -63,7 +66,7 @@ class Ending:
         else:
             self._given_up_at = min(self._given_up_at, now)
         self.ask()
-        if self._in_function and self.is_over():
+        if self.in_function and self.is_over():
             raise Interrupted
 
     def is_over(self) -> bool:
@@ -74,19 +77,10 @@ class Ending:
         """Until the job at hand is given up; None where nothing has asked for it."""
         return None if self._given_up_at is None else max(0.0, self._given_up_at - time.monotonic())
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Within it the consumer's thread runs the function of a job."""
-        self._in_function = True
-        try:
-            yield
-        finally:
-            self._in_function = False
-
     def interrupt(self) -> None:
         """Called by another thread once the time is over: raise in the function, now and again until it ends."""
         now = time.monotonic()
-        if self._installed and self._in_function and now >= self._interrupt_at:
+        if self._installed and self.in_function and now >= self._interrupt_at:
             self._interrupt_at = now + _AGAIN
             _send_to_main_thread(self._signal)
 

@@ -16,7 +16,14 @@ from clx.errors import LostRunError, QueueError
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
 
-_here = threading.local()
+
+class _Here(threading.local):
+    """How many functions of jobs this thread is in."""
+
+    depth = 0
+
+
+_here = _Here()
 
 
 class Interrupted(BaseException):
@@ -27,7 +34,7 @@ def call(queue: Queue, function: Callable[[Job], Any], job: Job) -> Any:
     """Run *function* with *job*, which gets what tells its progress and what asks whether it is to end."""
     object.__setattr__(job, "progress", partial(_tell, queue, job))
     object.__setattr__(job, "_asked", partial(queue.is_cancelled, job.id, job.run))
-    _here.depth = getattr(_here, "depth", 0) + 1
+    _here.depth += 1
     try:
         return function(job)
     finally:
@@ -47,7 +54,7 @@ def refuse_endless_wait(timeout: float | None) -> None:
     Raises:
         QueueError: it does.
     """
-    if timeout is None and getattr(_here, "depth", 0) > 0:
+    if timeout is None and _here.depth > 0:
         raise QueueError(
             "The function of a job waits for another job without end; where every consumer does so, nothing moves.",
             "Let a second job go on, with needs=[…] or as the callback of a batch; or give wait a timeout.",
