@@ -57,8 +57,9 @@ def with_blocks(names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for name in names:
         if name.startswith(_END):
-            job_id = int(name.rpartition(".")[2])
-            found.update(f"{_END}{level}.{job_id >> level}" for level in _LEVELS)
+            with contextlib.suppress(ValueError):  # a type that another program wrote, with a NUL
+                job_id = int(name.rpartition(".")[2])
+                found.update(f"{_END}{level}.{job_id >> level}" for level in _LEVELS)
         else:
             found.add(name)
     return found
@@ -66,7 +67,7 @@ def with_blocks(names: Iterable[str]) -> set[str]:
 
 @cache
 def _file_name(type_: str) -> str:
-    return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode()).hexdigest()[:16]
+    return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _folder(name: str) -> str:
@@ -204,12 +205,17 @@ class Doorbell:
 
     # -- ringing ------------------------------------------------------------------------------------
 
-    def ring(self, *names: str) -> None:
-        """Wake everybody who listens for one of *names*; sockets of the dead among them are removed."""
+    def ring(self, *names: object) -> None:
+        """Wake everybody who listens for one of *names*; sockets of the dead among them are removed.
+
+        What is no text, the type of a job that another program wrote, nobody listens for.
+        """
         if not SUPPORTED or not names:
             return
         folders, ends = set(), []
         for name in names:
+            if not isinstance(name, str):
+                continue
             if name.startswith(_END):
                 ends.append(name)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -130,7 +131,12 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
     )
-    return [row[0] for query in queries for row in database.read(query)]
+    return [_text(row[0]) for query in queries for row in database.read(query)]
+
+
+def _text(value: Any) -> str:
+    """What other programs wrote may name one too."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def vacuum(database: Database) -> int:

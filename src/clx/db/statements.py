@@ -162,6 +162,16 @@ AWAIT_NEEDS = (
 STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+RECORD_ODD = (
+    "INSERT OR IGNORE INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
+    "SELECT id, CAST(run AS INTEGER), CAST(coalesce(worker_id, 0) AS INTEGER), "
+    "CAST(coalesce(started_at, :now) AS INTEGER), :now, 'failed', :error FROM jobs WHERE id = :id AND state = 'running'"
+)
+FAIL_ODD = (
+    "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
+    "WHERE id = :id AND state IN ('queued', 'running')"
+)
+"""For a row that another program wrote: whatever its other values are."""
 COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
 SILENCES = """SELECT count(*) FROM runs WHERE job_id = ? AND outcome = 'rescued' AND cause = '{"kind":"silent"}'"""
 REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
