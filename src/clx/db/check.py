@@ -30,6 +30,8 @@ _RULES = {
         SELECT j.id FROM jobs j LEFT JOIN jobs first ON first.id = j.after_id
         WHERE j.state = 'queued' AND j.after_id IS NOT NULL
           AND coalesce(first.state, '') NOT IN ('queued', 'running')""",
+    "a job runs that was never begun": """
+        SELECT id FROM jobs WHERE state = 'running' AND started_at IS NULL""",
     "a job waits for one that will never succeed": """
         SELECT j.id FROM jobs j JOIN dependencies d ON d.job_id = j.id JOIN jobs n ON n.id = d.needs_id
         WHERE j.state = 'queued' AND n.state IN ('failed', 'cancelled')""",

@@ -177,8 +177,9 @@ SILENCES = """SELECT count(*) FROM runs WHERE job_id = ? AND outcome = 'rescued'
 REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
 RECORD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+    "VALUES (?1,?2,?3,coalesce(?4,?5),?5,?6,?7,?8,?9,?10)"
 )
+"""When it began may be missing, where another program wrote the job's row."""
 KEEP_RESULT = (
     "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, type) "
     "DO UPDATE SET result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
