@@ -13,10 +13,11 @@ from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.driver import UNBOUND
 from clx.db.leases import HELD_UP, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
 from clx.db.odd import Reader, odd_live_jobs
-from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError
+from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError, QueueError
 
 log = logging.getLogger("clx.queue")
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 _LEASE = Reader.of("jobs", ("id", "run", "lease_until", "lease", "worker_id"))
 SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
-_IN_THE_WAY = (OddRowError, TypeError, ValueError, ArithmeticError)
+_IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
 """What a transaction ends in where a value is not what its column should hold."""
 _ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
 """What its caller relies on once it has returned."""
@@ -70,8 +71,9 @@ class Rescuing(Lookup):
         """One transaction; again once the jobs whose odd rows it failed at have been failed."""
         try:
             return self.database.write(name, body)
-        except _IN_THE_WAY:
-            if not self._put_odd_aside():
+        except _IN_THE_WAY as error:
+            asked_wrongly = isinstance(error, QueueError) and not isinstance(error.__cause__, UNBOUND)
+            if asked_wrongly or not self._put_odd_aside():
                 raise
             return self.database.write(name, body)
 

@@ -197,8 +197,12 @@ ACCOUNT = (
 # -- what follows from an end -------------------------------------------------------------------------
 
 _DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?) RETURNING id"
-FAIL_DEPENDENTS = f"UPDATE jobs SET state = 'failed', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-CANCEL_DEPENDENTS = f"UPDATE jobs SET state = 'cancelled', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+FAIL_DEPENDENTS = (
+    f"UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+)
+CANCEL_DEPENDENTS = (
+    f"UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+)
 LET_GO = (
     "UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"
