@@ -37,7 +37,7 @@ _BROKEN = {
         "UPDATE jobs SET state = 'failed', error = '{}', lease_until = NULL, finished_at = 1 WHERE id = 2"
     ),
     "a batch counts other jobs than those it waits for": "UPDATE batches SET pending = 2",
-    "a job waits behind one that has ended": "UPDATE jobs SET after_id = 1, waits_for = 2 WHERE id = 3",
+    "a job waits behind one that is over or of another key": "UPDATE jobs SET after_id = 1, waits_for = 2 WHERE id = 3",
     "a job runs that was never begun": "UPDATE jobs SET started_at = NULL WHERE id = 2",
     'another program wrote what cannot be in jobs.payload: 3 is no JSON object: "[1]"': (
         "UPDATE jobs SET payload = '[1]' WHERE id = 3"

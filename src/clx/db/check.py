@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clx.db.database import Database
-from clx.db.odd import Reader, as_text, rows_of, shown, tables
+from clx.db.odd import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
 
 _RULES = {
     "a job has not exactly one record per ended run": """
@@ -26,10 +26,7 @@ _RULES = {
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id
            WHERE d.job_id = j.id AND n.state <> 'succeeded') + (j.after_id IS NOT NULL)""",
-    "a job waits behind one that has ended": """
-        SELECT j.id FROM jobs j LEFT JOIN jobs first ON first.id = j.after_id
-        WHERE j.state = 'queued' AND j.after_id IS NOT NULL
-          AND coalesce(first.state, '') NOT IN ('queued', 'running')""",
+    "a job waits behind one that is over or of another key": WRONGLY_BEHIND,
     "a job runs that was never begun": """
         SELECT id FROM jobs WHERE state = 'running' AND started_at IS NULL""",
     "a job waits for one that will never succeed": """

@@ -23,6 +23,11 @@ _COLUMN = re.compile(r"^  \"?(\w+)\"? (INTEGER|TEXT)(?: DEFAULT (\S+))?( NOT NUL
 _CHECK = re.compile(r"^  CONSTRAINT (\w+) CHECK \((.*)\),?$", re.MULTILINE)
 _KEY = re.compile(r"^  PRIMARY KEY \((.*)\)", re.MULTILINE)
 
+WRONGLY_BEHIND = """
+    SELECT j.id FROM jobs j WHERE j.after_id IS NOT NULL AND (j.state = 'running' OR (j.state = 'queued'
+      AND NOT EXISTS (SELECT 1 FROM jobs first WHERE first.id = j.after_id AND first.state IN ('queued', 'running')
+        AND first.key = j.key AND first.type = j.type AND first.pool = j.pool)))"""
+"""Jobs that would take the place of another one of their key, or behind one, as soon as something ends."""
 _MOST = 2**63 - 1
 _FURTHEST = 253_402_300_799_999
 """The last millisecond of the year 9999: what is later is no moment of anything that has happened."""
@@ -234,4 +239,6 @@ def odd_live_jobs(connection: Any) -> dict[int, list[str]]:
     for name, check in tables()["jobs"].checks.items():
         for (job_id,) in connection.execute(f"SELECT id FROM jobs WHERE {live} AND NOT ({check})"):
             found.setdefault(job_id, []).append(f"it breaks the rule {name}: {check}")
+    for (job_id,) in connection.execute(WRONGLY_BEHIND):
+        found.setdefault(job_id, []).append("after_id names no live job of its key, or it runs all the same")
     return found
