@@ -9,10 +9,10 @@ import msgspec
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.odd import Reader
 from clx.db.records import Unreadable, decode_or_show
 from clx.errors import QueueError
 
-_decode = msgspec.json.decode
 _encode = msgspec.json.encode
 _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
@@ -71,6 +71,10 @@ _RESULTS = (
 )
 
 
+_FILE = Reader.of("files", ("path", *FileFacts._fields))
+_OUTPUT = Reader.of("outputs", PublishedFile._fields)
+
+
 class Ledger:
     """What one database remembers between builds."""
 
@@ -82,12 +86,13 @@ class Ledger:
         rows = self.database.read(
             "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
         )
-        return {row[0]: FileFacts._make(row[1:]) for row in rows}
+        return {row[0]: FileFacts._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
         rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
-        return {path: _decode(facts) for path, facts in rows}
+        found = {path: decode_or_show(facts) for path, facts in rows if isinstance(path, str)}
+        return {path: facts for path, facts in found.items() if not isinstance(facts, Unreadable)}
 
     def remember(self, root: str, files: Mapping[str, FileFacts], sources: Mapping[str, Any]) -> None:
         """Store what changed about files and sources."""
@@ -126,7 +131,12 @@ class Ledger:
                     f'Say whose it should be: results([…], type="{type_}").',
                 )
             found[key] = decode_or_show(result)
-        stale = [(at, key, type_) for key, type_, _, used_at in rows if at - used_at > _USE_NOTED_EVERY]
+        # what is no number another program wrote
+        stale = [
+            (at, key, type_)
+            for key, type_, _, used_at in rows
+            if not isinstance(used_at, int) or at - used_at > _USE_NOTED_EVERY
+        ]
         if stale and not self.database.readonly:
             sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
             self.database.write("use_results", lambda connection: connection.executemany(sql, stale))
@@ -152,12 +162,12 @@ class Ledger:
             "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
             (*owner, target),
         )
-        return {row[0]: row for row in rows}
+        return {row[0]: row for row in rows if isinstance(row[0], str)}
 
     def targets(self, owner: Owner) -> list[str]:
         """Directories of all targets in which *owner* has files."""
         rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
-        return [row[0] for row in rows]
+        return [row[0] for row in rows if isinstance(row[0], str)]
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""
@@ -168,6 +178,8 @@ class Ledger:
         )
         found: dict[str, dict[str, PublishedFile]] = {}
         for row in rows:
+            if _OUTPUT.read_quickly(row)[1]:  # of another program: nothing is removed because of it
+                continue
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
 

@@ -46,7 +46,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *_unkept(database), *_outdated(members, database), *unserved],
+        "warnings": [*_hung(members), *_odd(members), *_unkept(database), *_outdated(members, database), *unserved],
     }
 
 
@@ -116,7 +116,7 @@ def _unkept(database: Database) -> list[str]:
         pid = pid_of(state.supervisor)
         return [f"The supervisor of the services is stopped: no worker is replaced. Type: kill -CONT {pid}, or: {end}"]
     given_up = {
-        detail["type"]: detail["fact"]
+        str(detail.get("type")): str(detail.get("fact"))
         for _, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at)
     }
     there = Counter((row.type, row.pool) for row in service_workers(database))
@@ -164,6 +164,14 @@ def _hung(members: list[Member]) -> list[str]:
         f"Worker #{member.row.id} ({member.row.type}) is {member.status}: {member.reason}."
         for member in members
         if member.status in {"hung", "dead"}
+    ]
+
+
+def _odd(members: list[Member]) -> list[str]:
+    return [
+        f"Another program wrote the row of worker #{each.row.id}: {'; '.join(each.row.odd)}. See: clx db check"
+        for each in members
+        if each.row.odd
     ]
 
 

@@ -233,7 +233,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
             child is None or supervisor_lives(read_state(database.state_dir))
         ):
             for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
-                raise WorkerStartupError(detail["fact"], detail["next_step"])
+                raise WorkerStartupError(str(detail.get("fact")), str(detail.get("next_step") or ""))
             if time.monotonic() > probed + _PROBE:
                 database.require_writable()
                 probed = time.monotonic()

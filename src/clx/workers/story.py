@@ -22,6 +22,7 @@ _ALIVE = {"starting", "idle", "busy", "hung"}
 def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
     """The lines that ``clx jobs show`` prints."""
     lines, queue = [_queued(database, job)], Queue(database)
+    lines += [f"Another program wrote its row: {why}." for why in job.odd]
     runs = queue.runs(job.id)
     for run in runs:
         lines += _run(run)
@@ -66,9 +67,9 @@ def cause_words(cause: dict[str, Any] | None) -> str:
     match kind:
         case "signal":
             memory = ", probably because memory ran out" if (cause or {}).get("memory") else ""
-            return f"its worker was killed by {(cause or {})['signal']}{memory}"
+            return f"its worker was killed by {(cause or {}).get('signal')}{memory}"
         case "exit":
-            return f"its worker ended with exit code {(cause or {})['code']}"
+            return f"its worker ended with exit code {(cause or {}).get('code')}"
         case "oom":
             return "its worker ran out of memory and was killed"
         case "silent":
