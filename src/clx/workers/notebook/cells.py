@@ -19,6 +19,7 @@ from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.header import check_header
 from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.limits import LimitError
+from clx.workers.notebook.lookalike import lookalikes
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
     HIDDEN_TAGS,
@@ -40,7 +41,6 @@ _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
 _ANYWHERE = re.compile(r"%%[^%]*\btags\b.*")
 """A marker with tags that does not begin its line: a template may have glued it to the one before."""
 _HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
-_MARKDOWN_MARKER = re.compile(r"\s*(?:`{3,}|~{3,}|<!--\s*#|#\s*(?:%%|\+)(?:\s|$))")
 _RULE = re.compile(r"^---\s*$")
 _DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
 
@@ -149,7 +149,7 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         if HIDDEN_TAGS.isdisjoint(marker.tags):
             problems += _swallowed(lines, range(body, end), pattern)
-            problems += _of_another_format(lines, range(body, end), _light_marker(comment))
+            problems += lookalikes(lines, range(body, end))
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
@@ -166,26 +166,10 @@ def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> lis
             fact = "this marker stands behind text, or in a string or fenced block, so that its cell would be published"
             step = (
                 "Let it begin its line, and close what is open there; "
-                "to show a marker as text, write it without one of its percent signs."
+                "to show a marker as text, put a word in front of it and leave out one of its percent signs."
             )
             found.append(ConversionError(fact, step, line=i + 1))
     return found
-
-
-def _of_another_format(lines: list[str], inside: range, marker: re.Pattern[str]) -> list[ConversionError]:
-    """Markers of hidden cells that are none in a deck of this format."""
-    fact = "this marks a cell as hidden in another format of decks; here it would be published as text"
-    step = "Convert the deck (`jupytext --to py:percent`), or write the marker as the guide has it."
-    return [
-        ConversionError(fact, step, line=i + 1)
-        for i in inside
-        if marker.match(lines[i]) and _HIDDEN_WORD.search(lines[i])
-    ]
-
-
-@functools.lru_cache(maxsize=4)
-def _light_marker(comment: str) -> re.Pattern[str]:
-    return re.compile(rf"\s*{re.escape(comment)}\s*\+(?:\s|$)")
 
 
 def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
@@ -339,7 +323,7 @@ def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
             continue
         if HIDDEN_TAGS.isdisjoint(tags):
             inside = range(position, position + source.count("\n") + 1)
-            problems += _of_another_format(lines, inside, _MARKDOWN_MARKER)
+            problems += lookalikes(lines, inside)
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))
     return cells
