@@ -90,7 +90,7 @@ def cells_of(
     if is_markdown:
         check_hidden_markdown(expanded, cells, lambda text: _read_markdown(text, []))
     else:
-        check_hidden(expanded, cells, language.comment)
+        check_hidden(expanded, cells, language.comment, lambda text: _read_percent(text.split("\n"), language, []))
     return cells
 
 
