@@ -345,6 +345,25 @@ def test_what_looks_like_the_marker_of_a_hidden_cell_is_one_or_an_error(marker: 
     assert caught.value.line == 3
 
 
+_REGION = '<!-- #region tags=["private"] -->'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"Public\n\n{_REGION}\nA\n<!-- #region -->\nB\n<!-- #endregion -->\nZebra\n<!-- #endregion -->\n", 5),
+        (f"Public\n\n{_REGION}\nA\n<!-- #region Title -->\nB\n<!-- #endregion -->\nZebra\n", 5),
+        (f"Public\n\n{_REGION}\nA\n<!-- #endregion -->\nZebra\n<!-- #endregion -->\nB\n", 7),
+        (f"Public\n\n{_REGION}\nA\n<!-- #md -->\nB\n<!-- #endmd -->\nZebra\n<!-- #endregion -->\n", 5),
+        ('Public\n\nwords <!-- #region tags=["private"] -->\nZebra\n<!-- #endregion -->\n', 3),
+    ],
+)
+def test_a_hidden_region_that_ends_too_early_is_an_error(text: str, line: int) -> None:
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        read_cells(text, PYTHON, is_markdown=True)
+    assert caught.value.line == line
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -19,7 +19,7 @@ from clx.workers.notebook.deck import ProgLang
 from clx.workers.notebook.header import check_header
 from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.limits import LimitError
-from clx.workers.notebook.lookalike import lookalikes
+from clx.workers.notebook.lookalike import lookalikes, lost_regions
 from clx.workers.notebook.magics import Quotes, uncomment_magics
 from clx.workers.notebook.markers import (
     HIDDEN_TAGS,
@@ -83,15 +83,29 @@ def cells_of(
         lines = expanded.deck_lines()
         for each in noted:
             each.line = lines[each.line - 1] if each.line is not None else None
+        if is_markdown:
+            noted[:0] = _moved_in_markdown(expanded, cells)  # of a region that a template ends it knows the line
         if problems is None:
             raise noted[0]
         problems += noted
         return cells
     if is_markdown:
-        check_hidden_markdown(expanded, cells, lambda text: _read_markdown(text, []))
+        check_hidden_markdown(expanded, cells, _cells_of_markdown)
     else:
         check_hidden(expanded, cells, language.comment, lambda text: _read_percent(text.split("\n"), language, []))
     return cells
+
+
+def _moved_in_markdown(expanded: Expanded, cells: list[Cell]) -> list[ConversionError]:
+    try:
+        check_hidden_markdown(expanded, cells, _cells_of_markdown)
+    except ConversionError as error:
+        return [error]
+    return []
+
+
+def _cells_of_markdown(text: str) -> list[Cell]:
+    return _read_markdown(text, [])
 
 
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
@@ -321,8 +335,11 @@ def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
         except ConversionError as error:
             problems.append(error)
             continue
-        if HIDDEN_TAGS.isdisjoint(tags):
-            inside = range(position, position + source.count("\n") + 1)
+        inside = range(position, min(position + source.count("\n") + 1, len(lines)))
+        is_hidden = not HIDDEN_TAGS.isdisjoint(tags)
+        behind = any(not HIDDEN_TAGS.isdisjoint(each.tags) for each in cells)
+        problems += lost_regions(lines, inside, hidden=is_hidden, behind_hidden=behind)
+        if not is_hidden:
             problems += lookalikes(lines, inside)
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))

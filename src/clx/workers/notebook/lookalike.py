@@ -22,6 +22,7 @@ _OPENS = re.compile(
       {_COMMENT}?\s*(?:%[\s%]*|\+\+\+|<\w*cell>|In\s*\[)    # percent, spin, MyST and IPython markers
     | {_COMMENT}\s*(?:\+|\#?region\b|\#(?:md|markdown|raw)\b|\||-\s)    # light, regions, Quarto
     | \#?region\b
+    | .*<!--\s*\#?(?:region|markdown|md|raw)\b
     | (?:`{{3,}}|~{{3,}})[^`]*\{{                                # a fence with braces
     | :tags:                                              # MyST, inside a fence
     )""",
@@ -45,6 +46,28 @@ _STEP = (
     "Write the marker as the guide has it (`jupytext --to py:percent` converts a deck), at the beginning of its line; "
     "to show one as text, put a word or a quote in front of it."
 )
+
+
+_REGION_BEGINS = re.compile(r"\s*<!--\s*#(?:region|markdown|md|raw)\b", re.IGNORECASE)
+_REGION_ENDS = re.compile(r"\s*<!--\s*#end(?:region|markdown|md|raw)\b", re.IGNORECASE)
+
+
+def lost_regions(lines: Sequence[str], inside: range, *, hidden: bool, behind_hidden: bool) -> list[ConversionError]:
+    """Marks of regions that show where a hidden cell of a Markdown deck ends too early; ``line`` counts from 1.
+
+    Args:
+        lines: the deck.
+        inside: the lines of one cell.
+        hidden: whether no student gets that cell.
+        behind_hidden: whether one like that stands before it.
+    """
+    pattern = _REGION_BEGINS if hidden else _REGION_ENDS
+    if not hidden and not behind_hidden:
+        return []
+    what = "begins inside a hidden one, which its end would end" if hidden else "ends that does not begin"
+    fact = f"regions do not nest: here one {what}, so that what follows would be published"
+    step = "Let the hidden region end before another begins."
+    return [ConversionError(fact, step, line=i + 1) for i in inside if pattern.match(lines[i])]
 
 
 def lookalikes(lines: Sequence[str], inside: range) -> list[ConversionError]:
