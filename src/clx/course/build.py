@@ -16,9 +16,9 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, target_directories
+from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
 from clx.course.publish import Item, Publisher
-from clx.course.report import Failure, Report
+from clx.course.report import PRIVATE_TEXT, Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import CourseTopic, find_course_root, resolve_topics
@@ -37,6 +37,7 @@ from clx.workers.platforms import database_options
 from clx.workers.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
+    from clx.course.bygone import Withdrawn
     from clx.course.gate import Gate, Hit
     from clx.course.session import Session
 
@@ -88,6 +89,8 @@ class Build:
         self._hidden: dict[str, list[Any]] = {}
         self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
+        self._unchecked: list[str] = []
+        self._withdrawn: Withdrawn | None = None
 
     def run(self) -> Report:
         """Do it.
@@ -172,13 +175,14 @@ class Build:
             self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
             self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
             if not self.options.dry_run:
-                copies = self._checked_copies(plan, planner, publisher)
                 with _owned(database) or self._open_new() as writable:
                     ledger = Ledger(writable)
                     publisher.attach(ledger)
                     reasons.attach(ledger)
-                    ledger.remember(root, files.learned, planner.closures.learned)
+                    ledger.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
+                    copies = self._checked(plan, publisher, ledger)
                     self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
+                    self._tell_unchecked(ledger)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
@@ -291,22 +295,47 @@ class Build:
         names = [text.in_language(language) for text in texts for language in spec.languages]
         return Gate(self._hidden, names)
 
-    def _checked_copies(self, plan: Plan, planner: Planner, publisher: Publisher) -> list[Item]:
+    def _checked(self, plan: Plan, publisher: Publisher, ledger: Ledger) -> list[Item]:
+        """The copies to write, after a look at what was published before some cells were hidden."""
+        self._unchecked = [deck for deck in ledger.unchecked(self._owner) if deck in plan.hidden]
+        fresh = [deck for deck in self._unchecked if deck in self._hidden]
+        copies = self._checked_copies(plan, publisher, fresh)
+        if fresh:
+            from clx.course.bygone import withdraw
+
+            self._withdrawn = withdraw(self._gate, publisher, plan, fresh, str(self._output))
+        return copies
+
+    def _tell_unchecked(self, ledger: Ledger) -> None:
+        """Tell of files with private text: those that are gone, and those that have stayed, which fail their decks.
+
+        For these decks all is looked at again next time.
+        """
+        if self._withdrawn is not None:
+            self.report.removed += self._withdrawn.gone()
+            self._warn(list(filter(None, [self._withdrawn.warning()])))
+            for failure in self._withdrawn.failures(self._gate):
+                self._fail(failure)
+        refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
+        ledger.checked(self._owner, [deck for deck in self._unchecked if deck not in refused])
+
+    def _checked_copies(self, plan: Plan, publisher: Publisher, fresh: list[str]) -> list[Item]:
         """The copies to write.
 
         One that holds the text of a hidden cell fails that cell's deck, and goes where it was published before.
+
+        Args:
+            fresh: decks whose hidden cells say something else than when the files that are there were written.
         """
-        fresh = planner.closures.newly_hidden()
         items = []
         for copy in plan.copies:
             outdated = [place for place in copy.places if not publisher.is_current(place, copy.digest)]
-            hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if _is_near(copy.source, deck)])
+            hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if is_near(copy.source, deck)])
             if hit is None:
                 path = self._root / copy.source
                 items += [Item(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
                 continue
             self._fail(Failure("notebook", hit.deck, "", hit.error))
-            planner.closures.learned.pop(hit.deck, None)  # so that the next build looks again
             for place in copy.places:
                 plan.places.pop((place.target, place.path), None)
         publisher.forget_directories()
@@ -402,9 +431,9 @@ class Build:
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        self.report.removed, self.report.kept = publisher.remove_stale(
-            wanted, self.options.selection, failed, within=str(self._output)
-        )
+        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed, within=str(self._output))
+        self.report.removed += removed
+        self.report.kept += kept
 
     def _tell_replaced(self, publisher: Publisher) -> None:
         if not publisher.replaced:
@@ -428,11 +457,6 @@ def _shared_modules(resolved: Resolved) -> Path | None:
             f"Remove it there; if you trust what is there, type: clx config set --user {key} DIR",
         )
     return resolved.path(key)
-
-
-def _is_near(source: str, deck: str) -> bool:
-    """Whether a file that is copied lies beside a deck, or outside of all topics."""
-    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
 
 
 class _Borrowed:

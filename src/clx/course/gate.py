@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from clx.course.report import PRIVATE_TEXT
 from clx.course.texts import windows_of
 from clx.workers.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
 
@@ -63,10 +64,12 @@ class Hit:
 
     Attributes:
         deck: its deck.
+        tag: what hides it.
         error: as a job's error is stored.
     """
 
     deck: str
+    tag: str
     error: dict[str, Any]
 
 
@@ -186,9 +189,9 @@ def _unescaped(match: re.Match[str]) -> str:
 def _hit(secret: _Secret, shown: str) -> Hit:
     told = secret.telltale
     error: dict[str, Any] = {
-        "type": "PrivateTextError",
+        "type": PRIVATE_TEXT,
         "message": f"the text of this {told.tag} cell would be published in {shown}",
         "next_step": _STEP,
         "cell": told.cell,
     }
-    return Hit(secret.deck, error | ({"source_line": told.line} if told.line else {}))
+    return Hit(secret.deck, told.tag, error | ({"source_line": told.line} if told.line else {}))

@@ -480,6 +480,11 @@ class Planner:
             self._copy(path, places)
 
 
+def is_near(source: str, deck: str) -> bool:
+    """Whether a file that is copied lies beside a deck, or outside of all topics."""
+    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
+
+
 def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()  # noqa: PTH122  (hot: every file of every build)
 

@@ -55,6 +55,11 @@ class Owner(NamedTuple):
     output: str
 
 
+def _checks_of(owner: Owner) -> str:
+    """What stands in place of a root for the sources that an owner has to look for: no path has a line break."""
+    return f"{owner.course}\n{owner.output}"
+
+
 class FileFacts(NamedTuple):
     """What tells whether a source file has changed, and its digest."""
 
@@ -89,12 +94,24 @@ class Ledger:
         rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
         return {path: _decode(facts) for path, facts in rows}
 
-    def remember(self, root: str, files: Mapping[str, FileFacts], sources: Mapping[str, Any]) -> None:
-        """Store what changed about files and sources."""
+    def remember(
+        self,
+        root: str,
+        files: Mapping[str, FileFacts],
+        sources: Mapping[str, Any],
+        unchecked: Sequence[str] = (),
+    ) -> None:
+        """Store what changed about files and sources.
+
+        Args:
+            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`). Noted with
+                what is known of them by now: a build that is killed in between leaves nobody believing it was done.
+        """
         if not files and not sources:
             return
 
         def body(connection: Any) -> None:
+            owners = connection.execute("SELECT DISTINCT course, output FROM outputs").fetchall() if unchecked else ()
             connection.executemany(
                 "INSERT OR REPLACE INTO files (root, path, size, mtime_ns, ctime_ns, inode, digest) "
                 "VALUES (?,?,?,?,?,?,?)",
@@ -104,8 +121,25 @@ class Ledger:
                 "INSERT OR REPLACE INTO sources VALUES (?,?,?)",
                 [(root, path, _encode(facts).decode()) for path, facts in sources.items()],
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO sources VALUES (?,?,'{}')",
+                [(_checks_of(Owner._make(owner)), path) for owner in owners for path in unchecked],
+            )
 
         self.database.write("remember", body)
+
+    def unchecked(self, owner: Owner) -> list[str]:
+        """The sources for which *owner* has yet to look at its files."""
+        return [row[0] for row in self.database.read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
+
+    def checked(self, owner: Owner, sources: Iterable[str]) -> None:
+        """Note that *owner* has looked at its files for these sources."""
+        rows = [(_checks_of(owner), path) for path in sources]
+        if rows:
+            self.database.write(
+                "checked",
+                lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
+            )
 
     def results(self, keys: Sequence[str], type: str | None = None, *, now: int | None = None) -> dict[str, Any]:  # noqa: A002
         """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned.
