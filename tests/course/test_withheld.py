@@ -119,6 +119,58 @@ def test_other_files_are_copied_without_a_word(values: Course, name: str, text: 
     assert plan.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("name", "to", "said"),
+    [
+        ("data.csv", f"{TOPIC}/slides_values.py", "the deck "),
+        ("data.csv", "slides/module_2/topic_100_other/slides_other.py", "the deck "),
+        ("data.csv", ".env", "what begins with a dot (.env)"),
+        ("data.csv", ".secret/data.csv", "what begins with a dot (.secret/data.csv)"),
+        ("slides_more.py", ".env", "what begins with a dot"),
+        ("data.csv", ".clx/jobs.db", "CLX's own directory .clx"),
+        ("data.csv", "output/speaker/a.html", "the output directory"),
+        ("data.csv", "slides/module_2/topic_100_other/slides_other.ipynb", "Not copied"),
+        ("data.csv", "slides/module_2/topic_100_other/slides_gone.py.bak", "Not copied"),
+    ],
+)
+def test_a_link_is_judged_by_what_it_leads_to_as_well(values: Course, name: str, to: str, said: str) -> None:
+    values.write("slides/module_2/topic_100_other/slides_other.py", "# %%\n1\n")
+    link = values.root / TOPIC / name
+    if not (values.root / to).exists():
+        values.write(to, "nothing")
+    link.symlink_to(values.root / to)
+    values.write("div/b.txt", "")
+    (values.root / "div" / name).symlink_to(values.root / to)
+    for groups in ("", ", dir_groups: [{name: D, path: div}]"):
+        values.spec(f"{{id: values{groups}}}")
+        plan = plan_of(values)
+        if groups and said == "Not copied":
+            continue
+        assert copied(plan) == ({"b.txt"} if groups else set())
+        assert plan.decks == 1
+        assert any(said in warning and f"{TOPIC}/{name}" in warning for warning in plan.warnings), plan.warnings
+
+
+def test_a_link_that_a_file_topic_shows_is_judged_by_what_it_leads_to(course: Course) -> None:
+    course.write("slides/module_1/topic_100_values.py", "# %% [markdown]\n# [a](sub/a.txt)\n")
+    course.write(".env", "x")
+    (course.root / "slides/module_1/sub").mkdir()
+    (course.root / "slides/module_1/sub/a.txt").symlink_to(course.root / ".env")
+    course.spec("values")
+    plan = plan_of(course)
+    assert copied(plan) == set()
+    assert any("what begins with a dot" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize("to", [".hidden/topic", "output/speaker", ".clx/topic"])
+def test_a_topic_that_is_a_link_to_what_is_never_copied_is_left_out(values: Course, to: str) -> None:
+    values.write(f"{to}/slides_other.py", "# %%\n1\n")
+    (values.root / "slides/module_1/topic_200_other").symlink_to(values.root / to)
+    values.spec("values", "other")
+    plan = plan_of(values)
+    assert plan.decks == 1
+
+
 def test_a_deck_of_another_number_is_no_copy(course: Course) -> None:
     course.write(f"{TOPIC}/slides_1.py", SECRET)
     course.write(f"{TOPIC}/slides_12.txt", "x")

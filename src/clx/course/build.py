@@ -21,7 +21,7 @@ from clx.course.publish import Item, Publisher
 from clx.course.report import PRIVATE_TEXT, Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
-from clx.course.topics import CourseTopic, find_course_root, resolve_topics
+from clx.course.topics import find_course_root, resolve_topics
 from clx.db.apart import link, shared_directory, state_directory
 from clx.db.database import Database, prepare_state_directory
 from clx.db.driver import require_reachable
@@ -106,10 +106,9 @@ class Build:
         try:
             spec = load_spec(self.options.spec)
             self._locate(spec)
-            topics = resolve_topics(spec, self._root, shared=self._shared, warn=self._left_out.append)
             Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
             database = self._open_existing()
-            return self._run(topics, database)
+            return self._run(spec, database)
         finally:
             gc.enable()
             if database is not None:
@@ -150,20 +149,17 @@ class Build:
         tell_of_locks(opened, self.display.note)
         return opened
 
-    def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
+    def _run(self, spec: CourseSpec, database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
-        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared)
+        own = self._own_directories(ledger)
+        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared, own=own)
+        topics = resolve_topics(spec, files.bounds, warn=self._left_out.append)
         settings = self.resolved.settings
         known = ledger.sources(root) if ledger else {}
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
-        own = {
-            str(self._output): "the output directory",
-            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
-            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
-        }
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            planner = Planner(self._layout, topics, files, settings, tools, known, reader, own)
+            planner = Planner(self._layout, topics, files, settings, tools, known, reader)
             plan = planner.plan()
         self._hidden = {deck: each for deck, each in plan.hidden.items() if each}
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
@@ -212,6 +208,17 @@ class Build:
             from clx.workers.upkeep import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
+
+    def _own_directories(self, ledger: Ledger | None) -> dict[str, str]:
+        """The directories that CLX writes into, as real paths, each with what it is."""
+        own = {
+            str(self._output): "the output directory",
+            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
+            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
+        }
+        for target in ledger.written_to(str(self._output)) if ledger else ():
+            own.setdefault(target, f"the output of an earlier build in {target}")
+        return own
 
     def _open_new(self) -> Database:
         prepare_state_directory(self._database_path)

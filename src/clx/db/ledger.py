@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -74,6 +75,15 @@ _RESULTS = (
     "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
     "AND (:type IS NULL OR type = :type)"
 )
+
+_TARGETS = """
+WITH RECURSIVE each(target) AS (
+  SELECT min(target) FROM outputs
+  UNION ALL SELECT (SELECT min(target) FROM outputs WHERE target > each.target) FROM each WHERE target IS NOT NULL
+) SELECT target FROM each WHERE target IS NOT NULL
+"""
+"""Every target by one look into the index for each, however many files it has."""
+_LOOKED_FOR = 200
 
 
 class Ledger:
@@ -192,6 +202,20 @@ class Ledger:
         """Directories of all targets in which *owner* has files."""
         rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
         return [row[0] for row in rows]
+
+    def written_to(self, but: str) -> list[str]:
+        """Directories of all targets of all owners in which files are still there that CLX has written.
+
+        Args:
+            but: a directory below which they are not looked for.
+        """
+        targets = [target for (target,) in self.database.read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
+        return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
+
+    def _has_any(self, target: str) -> bool:
+        """Whether any of a target's files is there: who has removed them may use the directory for something else."""
+        rows = self.database.read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
+        return any(os.path.lexists(f"{target}/{path}") for (path,) in rows)
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""
