@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from clx.course.archives import ClosedArchiveError
 from clx.course.report import PRIVATE_TEXT
 from clx.course.texts import windows_of
 from clx.workers.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
@@ -25,6 +26,7 @@ _TOGETHER = 40
 _FEW = 60
 """Lines up to which looking for each is faster than splitting a file into words."""
 _RUN = re.compile(rb"[A-Za-z]{3,}|[0-9]{3,}")
+_UNICODE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _SHORT_ESCAPE = re.compile(rb"\\[bfnrt]")
 _TAG = re.compile(r"<[^>]{0,9999}>")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
@@ -115,8 +117,8 @@ class Gate:
             return None
         try:
             found = next((secret for window in windows_of(path) for secret in _held(window, secrets)), None)
-        except OSError:
-            return None  # whoever publishes it will say why it cannot be read
+        except (OSError, ClosedArchiveError):
+            return None  # whoever publishes it will say why it cannot be read; an archive, what is known of it
         return _hit(found, shown) if found is not None else None
 
 
@@ -130,7 +132,7 @@ def _line(text: str) -> _Line:
 
 def _suspects(data: bytes, secrets: list[_Secret]) -> Iterator[_Secret]:
     """The cells of which a line may be in *data*: all its words are."""
-    is_escaped = b"\\u" in data
+    is_escaped = bool(_UNICODE.search(data))
     if not is_escaped and sum(len(secret.lines) for secret in secrets) > _FEW:
         words = set(_RUN.findall(_SHORT_ESCAPE.sub(b" ", data)))
         secrets = [each for each in secrets if any(words.issuperset(line.runs[:1]) for line in each.lines)]
