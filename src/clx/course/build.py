@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import time
 from collections.abc import Collection, Mapping
 from contextlib import closing, nullcontext
@@ -27,7 +28,7 @@ from clx.db.database import Database, prepare_state_directory
 from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
 from clx.db.lock_watch import tell_of_locks
-from clx.db.state import require_own_state
+from clx.db.state import require_own_state, require_sound_state
 from clx.errors import ArtifactError, SettingsError, UsageError
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
@@ -119,7 +120,7 @@ class Build:
         self._root = find_course_root(self.options.spec)
         self._shared = _shared_modules(self.resolved)
         # real paths, so that one place spelled in two ways is still one place
-        self._output = Path(os.path.realpath(self.options.output or self._root / "output"))
+        self._output = Path(os.path.realpath(self.options.output or _usual_output(self._root)))
         check_name(str(self._root))
         check_name(str(self._output))
         if self._output.is_relative_to(os.path.realpath(self._root / "slides")):
@@ -129,6 +130,7 @@ class Build:
         self._targets = target_directories(self._layout, self._output)
         self._database_name = (self.options.database or self._root / ".clx" / "jobs.db").absolute()
         require_reachable(self._database_name)
+        require_sound_state(self._database_name)
         if self.options.database in (None, self.resolved.path("database.path")):
             require_own_state(self._database_name, self.resolved)
         self._database_path = place_database(self.resolved, self._database_name, move=not self.options.dry_run)
@@ -448,6 +450,21 @@ class Build:
         more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
         kept = f"replaced, and kept in {publisher.kept_in}"
         self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
+
+
+def _usual_output(root: Path) -> Path:
+    """The output directory of who names none.
+
+    Raises:
+        UsageError: it is a link: who wrote the course chose where it leads, and not who builds it.
+    """
+    output = root / "output"
+    if output.is_symlink():
+        raise UsageError(
+            f"The output path {output} is a link to {os.path.realpath(output)}: it is not followed unless you name it.",
+            f"Remove it, or type: clx build … -o {shlex.quote(str(output))}",
+        )
+    return output
 
 
 def _shared_modules(resolved: Resolved) -> Path | None:

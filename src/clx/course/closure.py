@@ -246,7 +246,14 @@ class Closures:
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
         root = self._files.root
-        found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        try:
+            found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        except (OSError, RecursionError) as error:
+            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
+            why = error.strerror if isinstance(error, OSError) else "directories are nested too deep"
+            raise CourseError(
+                f'{where}: the input "{pattern}" cannot be looked for: {why}.', "Write a narrower pattern."
+            ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
             where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"

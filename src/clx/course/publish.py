@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +87,16 @@ class Publisher:
         """See that the targets can be directories.
 
         Raises:
-            UsageError: one is a file or lies below one.
+            UsageError: one is a file or lies below one, or a link stands between it and the output directory.
         """
         for target in self.targets:
             folder = Path(target)
+            if os.path.realpath(target) != target:
+                real = os.path.realpath(target)
+                raise UsageError(
+                    f"The output path {target} leads to {real}: links in the output are not followed.",
+                    "Remove the link, or choose another directory with -o.",
+                )
             for each in (folder, *folder.parents):
                 if each.is_dir():
                     break
@@ -361,18 +366,11 @@ class Publisher:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
+        from clx.workers.service_state import locked
 
-        locks = self._state_dir / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             for target in sorted(set(self.targets)):
-                name = hashlib.sha256(target.encode()).hexdigest()[:16]
-                stream = stack.enter_context((locks / name).open("w"))
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                stack.enter_context(locked(self._state_dir, hashlib.sha256(target.encode()).hexdigest()[:16]))
             yield
 
     def close(self) -> None:

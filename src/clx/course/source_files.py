@@ -29,6 +29,8 @@ JUNK_DIRECTORIES = frozenset(
 """Directories below a topic that are never part of it."""
 _JUNK_SUFFIXES = (".pyc", ".pyo", "~", ".swp", ".tmp", ".bkp", ".dtmp")
 _JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_DEEPEST = 100
+"""Directories in one another that are looked into: no course needs more, and the paths of the output have an end."""
 _SETTLED_NS = 2_000_000_000
 
 
@@ -99,31 +101,46 @@ class SourceFiles:
         return digest
 
     def tree(self, directory: str) -> list[str]:
-        """Every file below *directory* but junk, as sorted POSIX paths below the root."""
+        """Every file below *directory* but junk, as sorted POSIX paths below the root.
+
+        Raises:
+            CourseError: a directory cannot be read, or directories are nested too deep.
+        """
         if directory not in self._trees:
             found: list[str] = []
-            self._walk(directory, found, deep=True)
+            waiting = [directory]
+            while waiting:
+                folder = waiting.pop()
+                waiting += self._look_into(folder, found)
+                if folder.count("/") - directory.count("/") > _DEEPEST:
+                    raise CourseError(
+                        f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
+                        "Move what is needed further up, or remove it.",
+                    )
             self._trees[directory] = sorted(found)
         return self._trees[directory]
 
     def listing(self, directory: str) -> list[str]:
         """The files directly in *directory* but junk, as sorted POSIX paths below the root."""
         found: list[str] = []
-        self._walk(directory, found, deep=False)
+        self._look_into(directory, found)
         return sorted(found)
 
-    def _walk(self, directory: str, found: list[str], *, deep: bool) -> None:
+    def _look_into(self, directory: str, found: list[str]) -> list[str]:
+        """Add the files of one directory to *found*; returns the directories in it."""
+        folders = []
         try:
             with os.scandir(self._prefix + directory) as entries:
                 for entry in entries:
                     path = f"{directory}/{entry.name}" if directory not in ("", ".") else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if deep and entry.name not in JUNK_DIRECTORIES:
-                            self._walk(path, found, deep=True)
+                        if entry.name not in JUNK_DIRECTORIES:
+                            folders.append(path)
                     elif not is_junk(entry.name) and self._counts(entry, path):
                         found.append(path)
         except OSError as error:
             raise unreadable(directory, error) from error
+        return folders
 
     def _counts(self, entry: os.DirEntry[str], path: str) -> bool:
         """Whether something that is no directory is a file of the course; notes what is left out.
