@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import time
 from collections.abc import Collection, Mapping
 from contextlib import closing, nullcontext
@@ -18,7 +17,7 @@ from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
-from clx.course.publish import Item, Publisher
+from clx.course.publish import Item, Publisher, usual_output
 from clx.course.report import PRIVATE_TEXT, Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
@@ -120,7 +119,7 @@ class Build:
         self._root = find_course_root(self.options.spec)
         self._shared = _shared_modules(self.resolved)
         # real paths, so that one place spelled in two ways is still one place
-        self._output = Path(os.path.realpath(self.options.output or _usual_output(self._root)))
+        self._output = Path(os.path.realpath(self.options.output or usual_output(self._root)))
         check_name(str(self._root))
         check_name(str(self._output))
         if self._output.is_relative_to(os.path.realpath(self._root / "slides")):
@@ -450,21 +449,6 @@ class Build:
         more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
         kept = f"replaced, and kept in {publisher.kept_in}"
         self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
-
-
-def _usual_output(root: Path) -> Path:
-    """The output directory of who names none.
-
-    Raises:
-        UsageError: it is a link: who wrote the course chose where it leads, and not who builds it.
-    """
-    output = root / "output"
-    if output.is_symlink():
-        raise UsageError(
-            f"The output path {output} is a link to {os.path.realpath(output)}: it is not followed unless you name it.",
-            f"Remove it, or type: clx build … -o {shlex.quote(str(output))}",
-        )
-    return output
 
 
 def _shared_modules(resolved: Resolved) -> Path | None:

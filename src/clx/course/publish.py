@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator
@@ -379,6 +380,21 @@ class Publisher:
         for folder in self._temporary.values():
             if folder.name == _TEMPORARY:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def usual_output(root: Path) -> Path:
+    """The output directory of who names none.
+
+    Raises:
+        UsageError: it is a link: who wrote the course chose where it leads, and not who builds it.
+    """
+    output = root / "output"
+    if output.is_symlink():
+        raise UsageError(
+            f"The output path {output} is a link to {os.path.realpath(output)}: it is not followed unless you name it.",
+            f"Remove it, or type: clx build … -o {shlex.quote(str(output))}",
+        )
+    return output
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
