@@ -85,7 +85,7 @@ class SettingsError(UsageError):
 
 
 class UntrustedError(UsageError):
-    """A file is somebody else's or may be written by others, or a project names programs that nobody trusted."""
+    """A file is somebody else's, may be written by others or is not what it should be, or programs are not trusted."""
 
 
 class CourseError(UsageError):

@@ -72,7 +72,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory is not used because it is somebody else's, or others may write it."""
     from clx.cli.project import project_root
     from clx.db.apart import state_directory
-    from clx.db.state import require_own_state
+    from clx.db.state import require_own_state, require_sound_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
     from clx.workers.health import Finding
@@ -82,6 +82,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
     state = state_directory(database)
     try:
+        require_sound_state(database)
         require_own_state(database, resolved)
         require_own(state / STATE_FILE)
     except UntrustedError as error:

@@ -17,7 +17,7 @@ import msgspec
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
-from clx.course.withheld import is_marked, is_named, may_be_marked
+from clx.course.withheld import is_named
 from clx.errors import ConversionError, CourseError
 from clx.regular import read_regular
 from clx.visible import visible_line
@@ -34,6 +34,8 @@ _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _FORM = 2
 """Which form :class:`DeckFacts` have; facts of another one are not used."""
+_MARKED_BY = 2
+"""Which rules :func:`clx.course.marked.is_marked` has; what was found out by others is not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -244,7 +246,14 @@ class Closures:
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
         root = self._files.root
-        found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        try:
+            found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        except (OSError, RecursionError) as error:
+            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
+            why = error.strerror if isinstance(error, OSError) else "directories are nested too deep"
+            raise CourseError(
+                f'{where}: the input "{pattern}" cannot be looked for: {why}.', "Write a narrower pattern."
+            ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
             where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
@@ -264,12 +273,16 @@ class Closures:
 
     def is_marked(self, path: str) -> bool:
         """Whether a file has a cell that no student gets, from memory where it has not changed."""
-        digest = self._files.digest(path) if may_be_marked(path) else None
+        digest = self._files.digest(path)
         if digest is None:
             return False
+        looked_into = f"{_MARKED_BY} {digest}"
         known = self._known.get(path)
-        if known is None or known.get("looked_into") != digest:
-            known = self.learned[path] = {"looked_into": digest, "is_marked": is_marked(self._files.root / path)}
+        if known is None or known.get("looked_into") != looked_into:
+            from clx.course.marked import is_marked  # most builds need not look into any file
+
+            known = {"looked_into": looked_into, "is_marked": is_marked(self._files.root / path)}
+            self.learned[path] = known
         return bool(known["is_marked"])
 
     def newly_hidden(self) -> list[str]:

@@ -20,7 +20,7 @@ def needed_types(spec_path: Path) -> list[str]:
     root = find_course_root(spec_path)
     files = SourceFiles(root, {})
     found = {"notebook"}
-    for place in resolve_topics(spec, root):
+    for place in resolve_topics(spec, files.bounds):
         topic = place.topic
         members = files.tree(topic.path) if topic.is_directory else files.listing(topic.base)
         found |= {DIAGRAMS[suffix] for path in members if (suffix := PurePosixPath(path).suffix.lower()) in DIAGRAMS}

@@ -146,7 +146,6 @@ class Planner:
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
         reader: reads decks.
-        own: directories that CLX writes into, as real paths, each with what it is; nothing is copied from them.
     """
 
     def __init__(
@@ -158,9 +157,7 @@ class Planner:
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
         reader: DeckReader,
-        own: Mapping[str, str] | None = None,
     ) -> None:
-        self._own = own or {}
         self._layout = layout
         self._spec = layout.spec
         self._topics = topics
@@ -264,13 +261,19 @@ class Planner:
         paths = self._undotted(paths, place.topic.base)
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
-        suspect = [path for path in paths if withheld.is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
+        suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
         if not suspect:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
         left_out = [path for path in suspect if path not in asked]
         self._withheld |= dict.fromkeys(left_out)
         return [path for path in paths if path not in left_out]
+
+    def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
+        if path in self._files.links:
+            there = Path(self._files.real(path)).parent
+            decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
+        return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
 
     @cached_property
     def _grouped(self) -> set[str]:
@@ -283,7 +286,9 @@ class Planner:
         for link in dict.fromkeys(links):
             if not link.startswith(f"{topic.base}/"):
                 self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link not in known and _suffix(link) not in DIAGRAMS and not is_deck(link.rpartition("/")[2]):
+            elif link in known or _suffix(link) in DIAGRAMS or is_deck(link.rpartition("/")[2]):
+                continue
+            elif self._files.admits(link):
                 found.append(link)
         return found
 
@@ -457,7 +462,7 @@ class Planner:
         """See that every directory group may be copied; what may not is told and left out."""
         groups = [*self._spec.dir_groups, *(group for place in self._topics for group in place.ref.dir_groups)]
         for (line, column), group in {(group.line, group.column): group for group in groups}.items():
-            if problem := group_problem(group, self._files, self._own):
+            if problem := group_problem(group, self._files):
                 self._problem(f"{self._spec.path}:{line}:{column}: {problem}")
                 continue
             for folder in group.directories():
@@ -478,6 +483,11 @@ class Planner:
                     kind = "speaker" if target.kinds == ("speaker",) else ""
                     places.append(Place(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
+
+
+def is_near(source: str, deck: str) -> bool:
+    """Whether a file that is copied lies beside a deck, or outside of all topics."""
+    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
 
 
 def _suffix(path: str) -> str:

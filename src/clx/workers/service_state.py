@@ -81,8 +81,8 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
 
 def _open_own(path: Path, flags: int = 0) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    no_link = getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | no_link | flags, 0o644), "wb")
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
 @contextlib.contextmanager
