@@ -255,14 +255,17 @@ def test_very_many_jobs_due_at_once_are_let_in_by_slices(tmp_path: Path) -> None
         assert queue.stats() == {"t": {"running": 2500}}
 
 
-def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(tmp_path: Path) -> None:
+def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pause was to be short and took long: whoever was to renew a lease meanwhile may have stood still too."""
     with Queue.open(tmp_path / "jobs.db") as queue:
         silent = queue.enqueue(NewJob("a"))
         claimed = queue.claim(["a"], lease=100)[0]
         consumer = Consumer(queue, {"b": lambda _job: None})
-        consumer._holding.wait = lambda _seconds: time.sleep(0.2)  # type: ignore[method-assign]
+        monkeypatch.setattr(consumer._holding, "wait", lambda _seconds: time.sleep(0.2))
         consumer._rest(0.0)
         assert queue.rescue() == []
         queue.heartbeat(claimed.id, claimed.run)
-        assert queue.get(silent).state == "running"
+        found = queue.get(silent)
+        assert found is not None and found.state == "running"
