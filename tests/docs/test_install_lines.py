@@ -20,9 +20,9 @@ import pytest
 
 from clx import DISTRIBUTION
 from clx.settings.schema import Settings
-from clx.workers.executors.docker_build import make_wheel
-from clx.workers.health import examine
-from clx.workers.kinds import KINDS
+from clx.workers.executors.docker.build import make_wheel
+from clx.workers.supervision.health import examine
+from clx.jobtypes.registry import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -138,7 +138,7 @@ def test_installed_clx_is_packed_as_the_wheel_it_came_from(installed: Clone, tmp
     for folder in folders:
         folder.mkdir()
         code = (
-            "import pathlib, sys; from clx.workers.executors.docker_build import make_wheel; "
+            "import pathlib, sys; from clx.workers.executors.docker.build import make_wheel; "
             "make_wheel(pathlib.Path(sys.argv[1]))"
         )
         installed.type(f"python -P -c '{code}' {folder}")

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
 from tests.support import require as require_tools
-from tests.workers.drawio.diagrams import BLUE, blue_box, cell, model
 
+from clx.jobtypes.drawio.converter import DrawioConverter
+from clx.jobtypes.drawio.identity import fingerprint
 from clx.settings.schema import Settings
-from clx.workers.drawio.converter import DrawioConverter
-from clx.workers.drawio.identity import fingerprint
-from clx.workers.tools import install_hint, require
-from clx.workers.tools.finding import Tool, cache_directory, cache_root, cached
-from clx.workers.tools.install import install
-from clx.workers.tools.pins import PINS
+from clx.tools import install_hint, require
+from clx.tools.finding import Tool, cache_directory, cache_root, cached
+from clx.tools.install import install
+from clx.tools.pins import PINS
 
 HERE = f"{os.uname().sysname} {os.uname().machine}"
 
@@ -60,7 +60,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("CHROME_PATH", raising=False)
-    monkeypatch.setattr("clx.workers.tools.finding._FILES", {})
+    monkeypatch.setattr("clx.tools.finding._FILES", {})
     return tmp_path
 
 

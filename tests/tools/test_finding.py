@@ -9,10 +9,10 @@ import pytest
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import DrawioSettings, PlantUmlSettings, Settings
-from clx.workers.tools import TOOL_NAMES, install_hint, locate, require
-from clx.workers.tools.finding import cache_directory, cache_root
-from clx.workers.tools.pins import PINS
-from clx.workers.tools.probe import refusal
+from clx.tools import TOOL_NAMES, install_hint, locate, require
+from clx.tools.finding import cache_directory, cache_root
+from clx.tools.pins import PINS
+from clx.tools.probe import refusal
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     for variable in ("PLANTUML_JAR", "GRAPHVIZ_DOT", "DRAWIO_APP", "DRAWIO_MATH", "CHROME_PATH"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("clx.workers.tools.finding._FILES", {})
+    monkeypatch.setattr("clx.tools.finding._FILES", {})
     return tmp_path
 
 
@@ -55,7 +55,7 @@ def test_setting_then_variable_then_cache_then_system(nothing: Path, monkeypatch
     for jar in jars:
         jar.parent.mkdir()
         jar.touch()
-    monkeypatch.setattr("clx.workers.tools.finding._FILES", {"plantuml": (str(jars[2]),)})
+    monkeypatch.setattr("clx.tools.finding._FILES", {"plantuml": (str(jars[2]),)})
     seen = [require("plantuml", Settings())]
     kept = put_in_cache("plantuml")
     seen.append(require("plantuml", Settings()))
@@ -142,5 +142,5 @@ def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
 
 def test_the_room_is_light_to_import() -> None:
     heavy = {"subprocess", "zipfile", "platformdirs", "sqlalchemy", "rich"}
-    code = f"import sys; import clx.workers.tools; print(*({heavy} & set(sys.modules)))"
+    code = f"import sys; import clx.tools; print(*({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from clx.errors import ToolMissingError, UsageError
-from clx.workers.tools import pins
-from clx.workers.tools.clients import _pip
-from clx.workers.tools.finding import cache_directory, cached
-from clx.workers.tools.install import install
-from clx.workers.tools.pins import PINS, Pin
+from clx.tools import pins
+from clx.tools.clients import _pip
+from clx.tools.finding import cache_directory, cached
+from clx.tools.install import install
+from clx.tools.pins import PINS, Pin
 
 PREFIX = "clx_probe-1.0.data/data/share/app/"
 FILES = {f"{PREFIX}export3.html": "page", f"{PREFIX}js/app.js": "code", "clx_probe/__init__.py": "raise SystemExit"}
@@ -101,8 +101,8 @@ def test_a_broken_copy_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_two_processes_may_install_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = pin(monkeypatch, wheel(tmp_path, FILES))
     program = (
-        "from clx.workers.tools.install import install\n"
-        "from clx.workers.tools.pins import PINS, Pin\n"
+        "from clx.tools.install import install\n"
+        "from clx.tools.pins import PINS, Pin\n"
         f"PINS['drawio'] = {made!r}\n"
         "print(install('drawio', lambda line: None).path)\n"
     )

@@ -19,9 +19,9 @@ import pytest
 from tests.support import require
 
 from clx.errors import ToolMissingError
-from clx.workers.tools.finding import cache_directory, cached
-from clx.workers.tools.install import install
-from clx.workers.tools.pins import PINS, Pin
+from clx.tools.finding import cache_directory, cached
+from clx.tools.install import install
+from clx.tools.pins import PINS, Pin
 
 PROGRAM = b'#!/bin/sh\necho "Chromium 9.9 $LD_LIBRARY_PATH $*"\n'
 COMPRESS = """
@@ -174,8 +174,8 @@ def test_what_npm_says_is_told_in_one_line(registry: Registry, monkeypatch: pyte
 def test_two_processes_may_install_at_once(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     made = pin(monkeypatch, registry.publish(package()))
     program = (
-        "from clx.workers.tools.install import install\n"
-        "from clx.workers.tools.pins import PINS, Pin\n"
+        "from clx.tools.install import install\n"
+        "from clx.tools.pins import PINS, Pin\n"
         f"PINS['browser'] = {made!r}\n"
         "print(install('browser', lambda line: None).path)\n"
     )

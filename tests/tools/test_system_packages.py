@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "system-packages.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "system-packages.sh"
 
 
 def program(path: Path, text: str = "") -> None:

@@ -19,10 +19,10 @@ from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
+from clx.jobtypes.notebook.deck import is_deck
+from clx.jobtypes.notebook.reader import DeckReader
 from clx.regular import read_regular
 from clx.visible import visible_line
-from clx.workers.notebook.deck import is_deck
-from clx.workers.notebook.reader import DeckReader
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
@@ -48,7 +48,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
-        hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
+        hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
     """
 
@@ -135,7 +135,7 @@ class Closures:
         return facts
 
     def _expand(self, deck: str, problems: list[ConversionError]) -> DeckFacts:
-        from clx.workers.notebook.deck_text import Asked
+        from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
         found = self._reader.read(
@@ -294,7 +294,7 @@ class Closures:
         return list(known["reads"].items())
 
     def _includes(self, source: str) -> list[str]:
-        from clx.workers.plantuml.includes import closure
+        from clx.jobtypes.plantuml.includes import closure
 
         root = self._files.root
         return [path.relative_to(root).as_posix() for path in closure(root / source, root)]

@@ -25,10 +25,10 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
+from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
 from clx.visible import visible_line
-from clx.workers.notebook.deck import deck_language, is_deck
-from clx.workers.notebook.reader import DeckReader
 
 DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
 """Extension of a diagram source → job type."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
-from clx.workers.notebook.deck import DECK_EXTENSIONS, is_deck
+from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, is_deck
 
 _BINARY = frozenset(
     {

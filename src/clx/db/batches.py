@@ -12,8 +12,8 @@ from typing import Any
 
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
+from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
 
 _SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"

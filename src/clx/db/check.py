@@ -5,7 +5,7 @@ Each rule is one query that finds the rows that break it; a healthy table answer
 
 from __future__ import annotations
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 
 _RULES = {
     "a job has not exactly one record per ended run": """

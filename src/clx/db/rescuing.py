@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.leases import HELD_UP, NOTICED, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
+from clx.db.sqlite.database import Database
 from clx.errors import DatabaseBusyError, DatabaseFullError
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class Rescuing(Lookup):
     """What :class:`clx.db.jobs.Queue` does to the jobs of others.
 
     Args:
-        database: an open :class:`~clx.db.database.Database`.
+        database: an open :class:`~clx.db.sqlite.database.Database`.
     """
 
     def __init__(self, database: Database) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.identity import is_gone, is_ours_to_judge
+from clx.db.sqlite.database import Database
 
 
 @dataclass(frozen=True, slots=True)

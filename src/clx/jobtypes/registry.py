@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from clx import __version__
+from clx.jobtypes.converter import Converter
 from clx.settings.schema import Settings
-from clx.workers.converter import Converter
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,16 @@ class Kind:
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("notebook", "clx.workers.notebook.converter:NotebookConverter", "clx.workers.notebook.identity", "decks"),
         Kind(
-            "plantuml", "clx.workers.plantuml.converter:PlantUmlConverter", "clx.workers.plantuml.identity", "PlantUML"
+            "notebook", "clx.jobtypes.notebook.converter:NotebookConverter", "clx.jobtypes.notebook.identity", "decks"
         ),
-        Kind("drawio", "clx.workers.drawio.converter:DrawioConverter", "clx.workers.drawio.identity", "draw.io"),
+        Kind(
+            "plantuml",
+            "clx.jobtypes.plantuml.converter:PlantUmlConverter",
+            "clx.jobtypes.plantuml.identity",
+            "PlantUML",
+        ),
+        Kind("drawio", "clx.jobtypes.drawio.converter:DrawioConverter", "clx.jobtypes.drawio.identity", "draw.io"),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clx.workers.tools.finding import Tool, locate, require
-from clx.workers.tools.pins import TOOL_NAMES, install_hint
+from clx.tools.finding import Tool, locate, require
+from clx.tools.pins import TOOL_NAMES, install_hint
 
 __all__ = ["TOOL_NAMES", "Tool", "install_hint", "locate", "require"]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from clx.errors import ToolMissingError
-from clx.workers.tools.pins import Pin, package_hint
+from clx.tools.pins import Pin, package_hint
 
 _LIMIT_S = 900
 """Seconds a download may take in all; the clients give up on a silent connection much earlier."""

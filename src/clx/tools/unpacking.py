@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from clx.errors import ToolMissingError
-from clx.workers.tools.clients import program_of_npm
-from clx.workers.tools.pins import Pin
+from clx.tools.clients import program_of_npm
+from clx.tools.pins import Pin
 
 _CHUNK = 1024 * 1024
 _EXPAND = """

@@ -16,18 +16,19 @@ from pathlib import Path
 import msgspec
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
+from clx.jobtypes.registry import KINDS, pool_name
+from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
-from clx.workers.adoption import UNRESOLVED, await_pool
-from clx.workers.container import IMAGE_VARIABLE, database_inside
-from clx.workers.directories import work_directory
-from clx.workers.identity import process_identity
-from clx.workers.kinds import KINDS, pool_name
-from clx.workers.logs import logged
-from clx.workers.loop import Post, Worker, deregister, hold_back_signals
-from clx.workers.platforms import database_options, own_container_id, with_journal_mode
+from clx.workers.container import database_inside
+from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.process.directories import work_directory
+from clx.workers.process.loop import Post, Worker, deregister, hold_back_signals
+from clx.workers.supervision.adoption import UNRESOLVED, await_pool
+from clx.workers.supervision.identity import process_identity
+from clx.workers.supervision.logs import logged
 
 log = logging.getLogger("clx.worker")
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from clx.db import filesystem, identity
+from clx.db import identity
 from clx.db.apart import state_directory
-from clx.db.backup import backup
 from clx.db.check import check
-from clx.db.database import Database
-from clx.db.driver import driver, translate
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite import filesystem
+from clx.db.sqlite.backup import backup
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.driver import driver, translate
 from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError

@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 import sqlalchemy
 
-from clx.db import checkpoint, fence
-from clx.db.driver import GUARDS_RESETS, can_lose_a_reset, driver
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite import checkpoint, fence
+from clx.db.sqlite.driver import GUARDS_RESETS, can_lose_a_reset, driver
 from clx.errors import DatabaseError, DatabaseInUseError, QueueError, UsageError
 
 

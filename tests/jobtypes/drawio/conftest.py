@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support import require
 
+from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.settings.schema import Settings
-from clx.workers.drawio.converter import DrawioConverter
 
 
 class Studio:

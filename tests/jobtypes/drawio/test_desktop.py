@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.workers.drawio.diagrams import cell, model, mxfile
+from tests.jobtypes.drawio.diagrams import cell, model, mxfile
 
 from clx.errors import ConversionError
+from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.settings.schema import DrawioSettings, Settings
-from clx.workers.drawio.converter import DrawioConverter
 
 RECORDED = """#!/bin/sh
 printf '%s ' "$@" >>"{log}"; echo >>"{log}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.workers.drawio.diagrams import cell, model, mxfile, pack
+from tests.jobtypes.drawio.diagrams import cell, model, mxfile, pack
 
 from clx.errors import ConversionError
-from clx.workers.drawio import document as module
-from clx.workers.drawio.document import Document, read_document
+from clx.jobtypes.drawio import document as module
+from clx.jobtypes.drawio.document import Document, read_document
 
 BILLION_LAUGHS = (
     '<!DOCTYPE mxfile [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.jobtypes.drawio.conftest import Studio
+from tests.jobtypes.drawio.diagrams import cell, model
 from tests.support import require
-from tests.workers.drawio.conftest import Studio
-from tests.workers.drawio.diagrams import cell, model
 
 from clx.errors import ToolMissingError
+from clx.jobtypes.drawio.browser import Browser
+from clx.jobtypes.drawio.site import ORIGIN, Site
 from clx.settings.schema import Settings
-from clx.workers.drawio.browser import Browser
-from clx.workers.drawio.site import ORIGIN, Site
-from clx.workers.tools import require as require_tool
+from clx.tools import require as require_tool
 
 SECRET = (1, 200, 77)
 

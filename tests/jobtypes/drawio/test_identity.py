@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from clx.jobtypes.drawio.identity import fingerprint, is_desktop
 from clx.settings.schema import DrawioSettings, Settings
-from clx.workers.drawio.identity import fingerprint, is_desktop
 
 
 def executable(path: Path, content: str) -> Settings:
@@ -71,7 +71,7 @@ def test_it_is_cheap() -> None:
 
 
 def test_it_imports_nothing_heavy() -> None:
-    heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.workers.drawio.browser'}"
-    code = f"import sys, clx.workers.drawio.identity; print(sorted({heavy} & set(sys.modules)))"
+    heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.jobtypes.drawio.browser'}"
+    code = f"import sys, clx.jobtypes.drawio.identity; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
-from tests.workers.drawio.conftest import Studio
-from tests.workers.drawio.diagrams import BLUE, blue_box, cell, model, mxfile, pack
+from tests.jobtypes.drawio.conftest import Studio
+from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model, mxfile, pack
 
 from clx.errors import ConversionError
 

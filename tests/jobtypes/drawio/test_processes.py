@@ -13,16 +13,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.jobtypes.drawio.conftest import Studio
+from tests.jobtypes.drawio.diagrams import cell, model
 from tests.support import require
-from tests.workers.drawio.conftest import Studio
-from tests.workers.drawio.diagrams import cell, model
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.drawio import converter as module
+from clx.jobtypes.drawio.browser import Browser
+from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.settings.schema import DrawioSettings, Settings
-from clx.workers.drawio import converter as module
-from clx.workers.drawio.browser import Browser
-from clx.workers.drawio.converter import DrawioConverter
-from clx.workers.tools import locate
+from clx.tools import locate
 
 PLAIN = model(cell("plain"))
 
@@ -122,7 +122,7 @@ OWNER = """
     import sys
     from pathlib import Path
     from clx.settings.schema import Settings
-    from clx.workers.drawio.converter import DrawioConverter
+    from clx.jobtypes.drawio.converter import DrawioConverter
 
     inputs, outputs, work_dir, mood = sys.argv[1:]
     converter = DrawioConverter(Settings(), Path(work_dir))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from clx.jobtypes.notebook.converter import NotebookConverter
 from clx.settings.schema import Settings
-from clx.workers.notebook.converter import NotebookConverter
 
 TOPIC = "slides/module_100_m/topic_100_x"
 

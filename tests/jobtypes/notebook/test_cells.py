@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clx.errors import ConversionError
-from clx.workers.notebook.cells import read_cells
-from clx.workers.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
 
 PYTHON = PROG_LANG["python"]
 

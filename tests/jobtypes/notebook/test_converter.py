@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.notebook.converter import NotebookConverter
+from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.settings.schema import NotebookSettings, Settings
-from clx.workers.notebook.converter import NotebookConverter
-from clx.workers.notebook.deck import PROG_LANG
 
 from .conftest import TOPIC, Course
 

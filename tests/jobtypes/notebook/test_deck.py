@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck import DECK_EXTENSIONS, PROG_LANG, deck_language, is_deck, linked_files, relinked
+from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, PROG_LANG, deck_language, is_deck, linked_files, relinked
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_linked_files_are_local_and_named_once() -> None:
 def test_planning_imports_nothing_heavy() -> None:
     code = """
 import sys
-import clx.workers.notebook.deck, clx.workers.notebook.identity
+import clx.jobtypes.notebook.deck, clx.jobtypes.notebook.identity
 heavy = {"jinja2", "jupytext", "nbformat", "pygments", "markdown_it", "zmq", "jupyter_client", "IPython"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """

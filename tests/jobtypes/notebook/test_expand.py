@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clx.errors import ConversionError
-from clx.workers.notebook.cells import read_cells
-from clx.workers.notebook.deck import PROG_LANG
-from clx.workers.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.expand import Expanded, expand
 
 from .conftest import Course
 

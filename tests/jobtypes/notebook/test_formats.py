@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clx.workers.notebook.cells import read_cells
-from clx.workers.notebook.code_format import code_bytes
-from clx.workers.notebook.deck import PROG_LANG
-from clx.workers.notebook.notebook_format import notebook_bytes
-from clx.workers.notebook.variants import KINDS, in_language, variant
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.code_format import code_bytes
+from clx.jobtypes.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.notebook_format import notebook_bytes
+from clx.jobtypes.notebook.variants import KINDS, in_language, variant
 
 PYTHON = PROG_LANG["python"]
 DECK = """\

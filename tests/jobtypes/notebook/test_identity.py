@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clx.jobtypes.notebook import identity
 from clx.settings.schema import Settings
-from clx.workers.notebook import identity
 
 
 def test_versions_are_those_of_the_installed_packages() -> None:

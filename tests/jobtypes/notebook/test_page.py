@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from tests.support import require
 
+from clx.jobtypes.notebook.ansi import ansi_html
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.output_html import CellRun
+from clx.jobtypes.notebook.page import PageFrame, PageMaker
+from clx.jobtypes.notebook.variants import in_language, variant
 from clx.settings.schema import Settings
-from clx.workers.notebook.ansi import ansi_html
-from clx.workers.notebook.cells import read_cells
-from clx.workers.notebook.deck import PROG_LANG
-from clx.workers.notebook.output_html import CellRun
-from clx.workers.notebook.page import PageFrame, PageMaker
-from clx.workers.notebook.variants import in_language, variant
-from clx.workers.tools import locate
+from clx.tools import locate
 
 MAKER = PageMaker()
 VOID = {"meta", "link", "img", "br", "hr", "input"}

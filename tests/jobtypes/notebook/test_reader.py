@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck_text import Asked, DeckText, mentioned
-from clx.workers.notebook.limits import MEMORY_FACT, TIME_FACT
-from clx.workers.notebook.reader import DeckReader
+from clx.jobtypes.notebook.deck_text import Asked, DeckText, mentioned
+from clx.jobtypes.notebook.limits import MEMORY_FACT, TIME_FACT
+from clx.jobtypes.notebook.reader import DeckReader
 
 from .conftest import Course
 
@@ -178,16 +178,16 @@ def test_long_texts_are_read_in_linear_time(course: Course, reader: DeckReader, 
 @pytest.mark.parametrize(
     ("function", "text"),
     [
-        ("clx.workers.notebook.deck:relinked", "<img " * (LONG // 5)),
-        ("clx.workers.notebook.deck:relinked", "`" * LONG),
-        ("clx.workers.notebook.deck:relinked", "".join("`" * length + " " for length in range(1, 770))),
-        ("clx.workers.notebook.deck:relinked", "`a` [x](b) " * (LONG // 11)),
-        ("clx.workers.notebook.markup:Markup.html", "<div>\n" + "<img " * (LONG // 5)),
-        ("clx.workers.notebook.markup:Markup.html", "# a\n\n" * 20_000),
-        ("clx.workers.plantuml.blocks:split_blocks", "@startuml\n" + "\n" * LONG + "a\n@enduml\n"),
-        ("clx.workers.plantuml.blocks:split_blocks", "@startuml\n" + "/' " * (LONG // 3) + "\na\n@enduml\n"),
-        ("clx.workers.plantuml.includes:includes", "\n" * LONG),
-        ("clx.workers.notebook.ansi:ansi_html", "\x1b[" + "1;" * (LONG * 3) + "mx"),
+        ("clx.jobtypes.notebook.deck:relinked", "<img " * (LONG // 5)),
+        ("clx.jobtypes.notebook.deck:relinked", "`" * LONG),
+        ("clx.jobtypes.notebook.deck:relinked", "".join("`" * length + " " for length in range(1, 770))),
+        ("clx.jobtypes.notebook.deck:relinked", "`a` [x](b) " * (LONG // 11)),
+        ("clx.jobtypes.notebook.markup:Markup.html", "<div>\n" + "<img " * (LONG // 5)),
+        ("clx.jobtypes.notebook.markup:Markup.html", "# a\n\n" * 20_000),
+        ("clx.jobtypes.plantuml.blocks:split_blocks", "@startuml\n" + "\n" * LONG + "a\n@enduml\n"),
+        ("clx.jobtypes.plantuml.blocks:split_blocks", "@startuml\n" + "/' " * (LONG // 3) + "\na\n@enduml\n"),
+        ("clx.jobtypes.plantuml.includes:includes", "\n" * LONG),
+        ("clx.jobtypes.notebook.ansi:ansi_html", "\x1b[" + "1;" * (LONG * 3) + "mx"),
     ],
     ids=lambda value: ascii(value[:40]),
 )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import KNOWN_TAGS, CellKind
-from clx.workers.notebook.variants import (
+from clx.jobtypes.notebook.cells import Cell
+from clx.jobtypes.notebook.markers import KNOWN_TAGS, CellKind
+from clx.jobtypes.notebook.variants import (
     KINDS,
     Kind,
     has_secret_code,

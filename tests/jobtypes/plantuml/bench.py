@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from clx.workers.plantuml.converter import PlantUmlConverter
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 
 SOURCE = "slides/module/topic/pu/a.pu"
 

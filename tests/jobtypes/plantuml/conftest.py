@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.jobtypes.plantuml.bench import Bench
 from tests.support import require
-from tests.workers.plantuml.bench import Bench
 
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.settings.schema import Settings
-from clx.workers.plantuml.converter import PlantUmlConverter
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from clx.errors import ConversionError
-from clx.workers.plantuml.blocks import split_blocks
+from clx.jobtypes.plantuml.blocks import split_blocks
 
 
 def test_a_source_is_split_at_its_markers_and_the_rest_is_ignored() -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.jobtypes.plantuml.bench import SOURCE, Bench
 from tests.support import require
-from tests.workers.plantuml.bench import SOURCE, Bench
 
 from clx.errors import ConversionError
+from clx.jobtypes.plantuml import launch
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.settings.schema import Settings
-from clx.workers.plantuml import launch
-from clx.workers.plantuml.converter import PlantUmlConverter
-from clx.workers.tools import locate
+from clx.tools import locate
 
 SECRET = "S3CR3T"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.workers.plantuml.bench import Bench
+from tests.jobtypes.plantuml.bench import Bench
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
+from clx.jobtypes.plantuml.identity import fingerprint
 from clx.settings.schema import PlantUmlSettings, Settings
-from clx.workers.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
-from clx.workers.plantuml.identity import fingerprint
 
 
 def test_every_block_becomes_one_picture_in_order(bench: Bench) -> None:

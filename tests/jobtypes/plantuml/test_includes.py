@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.workers.plantuml.includes import closure, includes
+from clx.jobtypes.plantuml.includes import closure, includes
 
 
 @pytest.mark.parametrize(

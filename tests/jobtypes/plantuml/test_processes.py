@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.jobtypes.plantuml.bench import Bench
 from tests.support import require
-from tests.workers.plantuml.bench import Bench
 
 from clx.errors import ConversionError
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
+from clx.jobtypes.plantuml.identity import fingerprint
 from clx.settings.schema import PlantUmlSettings, Settings
-from clx.workers.plantuml.converter import PlantUmlConverter
-from clx.workers.plantuml.identity import fingerprint
-from clx.workers.tools import locate
+from clx.tools import locate
 
 CLASSES = "@startuml\nclass A\nA --> B\n@enduml\n"
 
@@ -170,7 +170,7 @@ def test_the_jvms_end_with_a_worker_that_is_killed(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from clx.settings.schema import Settings
-from clx.workers.plantuml.converter import PlantUmlConverter
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 here = Path({str(tmp_path)!r})
 converter = PlantUmlConverter(Settings(), work_dir=here)
 for kind in ("png", "svg"):
@@ -224,7 +224,7 @@ def test_asking_for_the_fingerprint_is_cheap_and_imports_nothing_heavy() -> None
     program = """
 import sys
 from clx.settings.schema import Settings
-from clx.workers.plantuml.identity import fingerprint
+from clx.jobtypes.plantuml.identity import fingerprint
 assert not {"subprocess", "sqlalchemy", "jinja2", "zipfile"} & set(sys.modules), sys.modules
 fingerprint(Settings())
 assert "subprocess" not in sys.modules

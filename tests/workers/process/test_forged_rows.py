@@ -12,17 +12,17 @@ import pytest
 from tests.workers.scene import until
 
 from clx.db.apart import apart
-from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ConversionError
 from clx.settings.schema import Settings
 from clx.workers.executors.adopted import log_of
-from clx.workers.identity import is_worker_of, process_identity
-from clx.workers.roster import cleanup, stop_worker
-from clx.workers.seal import require_sealed, sealed
-from clx.workers.service_stop import stop_services
+from clx.workers.process.seal import require_sealed, sealed
+from clx.workers.supervision.identity import is_worker_of, process_identity
+from clx.workers.supervision.roster import cleanup, stop_worker
+from clx.workers.supervision.service_stop import stop_services
 
 
 @pytest.fixture

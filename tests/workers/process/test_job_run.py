@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from clx.workers.job_run import peak_memory
+from clx.workers.process.job_run import peak_memory
 
 
 def test_peak_memory_is_the_processes_own_and_not_its_starters() -> None:
     held = bytearray(200 << 20)
     mine = peak_memory()
-    code = "from clx.workers.job_run import peak_memory; print(peak_memory())"
+    code = "from clx.workers.process.job_run import peak_memory; print(peak_memory())"
     started = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
     assert mine is not None

@@ -11,7 +11,7 @@ import pytest
 from tests.support import skip_or_fail
 from tests.workers.scene import GONE_IN, PATIENCE, Scene, is_alive, until
 
-from clx.workers.oom import oom_kills
+from clx.platforms.oom import oom_kills
 
 GREEDY = "hoard = b'x' * (1 << 30)"
 MIB = 1 << 20

@@ -19,7 +19,8 @@ from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
 from clx.errors import SettingsError, StartupError, WorkerStartupError
-from clx.workers import WorkerConfig, WorkerPoolManager, kept
+from clx.workers import WorkerConfig, WorkerPoolManager
+from clx.workers.supervision import kept
 
 ONE = [WorkerConfig("notebook")]
 ROUNDS = 100 if os.environ.get("CLX_SOAK") else 3

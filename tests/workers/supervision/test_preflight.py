@@ -12,7 +12,7 @@ import pytest
 from tests.support import require
 from tests.workers.scene import Scene
 
-from clx.workers.health import resource_warnings
+from clx.workers.supervision.health import resource_warnings
 
 DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 

@@ -1,9 +1,9 @@
 """Copying the write-ahead log back into the database, without a race that older SQLite has.
 
 A checkpoint that begins while somebody else's commit starts the log anew may take old pages for copied: they are
-lost for good (:func:`clx.db.driver.can_lose_a_reset`). SQLite makes its own checkpoints right after a commit, when
-everybody may write. Here they are made while one of our connections holds the write lock, so that nobody can start
-the log anew meanwhile. With a newer SQLite nothing of this is needed, and its own checkpoints are left to it.
+lost for good (:func:`clx.db.sqlite.driver.can_lose_a_reset`). SQLite makes its own checkpoints right after a commit,
+when everybody may write. Here they are made while one of our connections holds the write lock, so that nobody can
+start the log anew meanwhile. With a newer SQLite nothing of this is needed, and its own checkpoints are left to it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from clx.db.driver import GUARDS_RESETS, driver
-from clx.db.held import Held
+from clx.db.sqlite.driver import GUARDS_RESETS, driver
+from clx.db.sqlite.held import Held
 
 PAGES = 1000
 """Pages of the log above which it is copied back: SQLite's own measure."""

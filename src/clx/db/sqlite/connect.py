@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clx.db import checkpoint
-from clx.db.driver import BUSY, driver, error_name
+from clx.db.sqlite import checkpoint
+from clx.db.sqlite.driver import BUSY, driver, error_name
 from clx.errors import DatabaseBusyError, UsageError
 
 JOURNAL_MODES = ("wal", "delete", "keep", None)
@@ -25,7 +25,7 @@ class Connector:
 
     Args:
         path: the SQLite file.
-        journal_mode: as :class:`~clx.db.database.Database` takes it.
+        journal_mode: as :class:`~clx.db.sqlite.database.Database` takes it.
         busy_timeout: seconds a read waits for somebody else's lock; None: as long as the journal mode wants.
         readonly: never write.
 
@@ -93,7 +93,7 @@ class Connector:
             self.patience = busy_seconds(found)
 
     def _refuse_network(self) -> None:
-        from clx.db.filesystem import refuse_network
+        from clx.db.sqlite.filesystem import refuse_network
 
         refuse_network(self._path)
 
@@ -117,7 +117,7 @@ class Connector:
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(self.patience, SLICE))}")
 
     def _holders(self, connection: Any) -> str:
-        from clx.db.filesystem import holders
+        from clx.db.sqlite.filesystem import holders
 
         try:
             rows = connection.execute(

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from clx.db.apart import is_apart, located, require_regular, shared_directory, state_directory
-from clx.db.checkpoint import Checkpointer
-from clx.db.connect import Connector
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
-from clx.db.guard import File, file_number
-from clx.db.held import Held, is_inherited
-from clx.db.intact import Folder, Place
+from clx.db.sqlite.checkpoint import Checkpointer
+from clx.db.sqlite.connect import Connector
+from clx.db.sqlite.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.guard import File, file_number
+from clx.db.sqlite.held import Held, is_inherited
+from clx.db.sqlite.intact import Folder, Place
 from clx.db.state import make_state_directory
 from clx.errors import DatabaseCorruptError, DatabaseError, UsageError
 
@@ -132,7 +132,7 @@ class Database:
 
     def is_in_place(self) -> bool:
         """Whether the files that were opened are still those of their names; what is written to others is lost."""
-        from clx.db.filesystem import lost_log
+        from clx.db.sqlite.filesystem import lost_log
 
         return self._file is None or (self._is_kept() and not lost_log(self.path))
 
@@ -298,7 +298,7 @@ class Database:
         *name* names the crash points around the COMMIT.
 
         Raises:
-            DatabaseError: as :func:`clx.db.driver.translate` names it; or this thread is in the middle of a
+            DatabaseError: as :func:`clx.db.sqlite.driver.translate` names it; or this thread is in the middle of a
                 transaction, and a signal handler, say, wants another.
         """
         return self._commit(name, body, _WRITES_WAIT * self._connector.patience)

@@ -38,7 +38,7 @@ def can_lose_a_reset(version: tuple[int, int, int]) -> bool:
 
 
 GUARDS_RESETS = can_lose_a_reset(sqlite3.sqlite_version_info)
-"""Whether checkpoints must keep writers out (:mod:`clx.db.checkpoint`)."""
+"""Whether checkpoints must keep writers out (:mod:`clx.db.sqlite.checkpoint`)."""
 
 BUSY = frozenset({"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED"})
 LONGEST_PATH = 504
@@ -165,7 +165,7 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
 
 def _locked_by(path: Path) -> str:
     try:
-        from clx.db.filesystem import locked_by
+        from clx.db.sqlite.filesystem import locked_by
 
         return locked_by(path)
     except (OSError, ImportError):  # nothing can be opened, not even a module

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from clx.db import fence
+from clx.db.sqlite import fence
 from clx.errors import DatabaseInUseError
 
 File = tuple[int, int]

@@ -6,9 +6,9 @@ import os
 import threading
 from typing import Any
 
-from clx.db import guard
-from clx.db.guard import File
-from clx.db.intact import Place
+from clx.db.sqlite import guard
+from clx.db.sqlite.guard import File
+from clx.db.sqlite.intact import Place
 
 _OPEN: dict[Any, File | None] = {}
 """Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none

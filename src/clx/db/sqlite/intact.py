@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from clx.db.guard import File, file_number
+from clx.db.sqlite.guard import File, file_number
 
 _SURE_FOR = 0.1
 """Seconds after which the files are looked at all the same: a directory above may have been moved."""

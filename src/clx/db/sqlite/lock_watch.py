@@ -7,8 +7,8 @@ import time
 import weakref
 from collections.abc import Callable
 
-from clx.db.database import Database
-from clx.db.filesystem import locked_by
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.filesystem import locked_by
 
 TOLD_AFTER = 3.0
 """Seconds of waiting after which it is told, once for each time."""

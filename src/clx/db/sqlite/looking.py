@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from clx.db.database import Database
-from clx.db.driver import BUSY, driver, error_name
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.driver import BUSY, driver, error_name
 from clx.errors import QueueError
 
 _READS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:SELECT|WITH|VALUES|EXPLAIN)\b", re.IGNORECASE | re.DOTALL)

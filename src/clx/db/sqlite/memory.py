@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Bell, Doorbell, with_blocks
-from clx.db.driver import driver
-from clx.db.held import Held
+from clx.db.sqlite.database import Database, Params, Row
+from clx.db.sqlite.driver import driver
+from clx.db.sqlite.held import Held
 
 T = TypeVar("T")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.drawio import desktop
+from clx.jobtypes.drawio.browser import BrowserDiedError
+from clx.jobtypes.drawio.document import Document, Page, read_document
+from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
+from clx.jobtypes.drawio.identity import is_desktop
+from clx.jobtypes.drawio.site import Site
 from clx.settings.schema import Settings
-from clx.workers.drawio import desktop
-from clx.workers.drawio.browser import BrowserDiedError
-from clx.workers.drawio.document import Document, Page, read_document
-from clx.workers.drawio.exporter import Exporter, Options, Picture
-from clx.workers.drawio.identity import is_desktop
-from clx.workers.drawio.site import Site
-from clx.workers.tools import install_hint, locate, require
+from clx.tools import install_hint, locate, require
 
 RECYCLE_AFTER = 300
 """Pages after which the browser is replaced: its memory grows by about 1 MB with each."""
@@ -43,7 +43,7 @@ class DrawioConverter:
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every page of ``payload["source"]``; see :class:`clx.workers.converter.Converter`.
+        """Draw every page of ``payload["source"]``; see :class:`clx.jobtypes.converter.Converter`.
 
         Returns:
             ``pages``: the pages' names in order.

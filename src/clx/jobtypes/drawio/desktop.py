@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from clx.errors import ConversionError, ToolMissingError
-from clx.workers.drawio.document import Document, Page
-from clx.workers.drawio.exporter import Options
+from clx.jobtypes.drawio.document import Document, Page
+from clx.jobtypes.drawio.exporter import Options
 
 
 def export(executable: Path, document: Document, options: Options, outputs: Path, work_dir: Path | None) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clx.errors import ConversionError
-from clx.workers.drawio.browser import Browser, BrowserDiedError, Message, ScriptError
-from clx.workers.drawio.document import Document, Page
-from clx.workers.drawio.site import START_PAGE, Site
+from clx.jobtypes.drawio.browser import Browser, BrowserDiedError, Message, ScriptError
+from clx.jobtypes.drawio.document import Document, Page
+from clx.jobtypes.drawio.site import START_PAGE, Site
 
 Format = Literal["png", "svg"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clx.settings.schema import Settings
-from clx.workers.tools import Tool, locate
+from clx.tools import Tool, locate
 
 REVISION = "1"
 """Revision of the converter: raised when the same diagram is drawn in another way."""

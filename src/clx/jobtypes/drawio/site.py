@@ -3,7 +3,7 @@
 The application is not opened from ``file:``, because a page there may show other files of the machine.
 The content security policy is the first of three walls around what a diagram's author writes: no script
 but the application's own files, no frames, no requests but to this site. The second is that every request
-is answered here or refused (:mod:`clx.workers.drawio.exporter`), the third a browser that resolves no name.
+is answered here or refused (:mod:`clx.jobtypes.drawio.exporter`), the third a browser that resolves no name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from clx.errors import ToolMissingError
-from clx.workers.tools import install_hint
+from clx.tools import install_hint
 
 ORIGIN = "https://drawio.invalid"
 """Top-level domain ``.invalid`` never exists (RFC 2606)."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck import ProgLang
-from clx.workers.notebook.header import check_header
-from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
-from clx.workers.notebook.limits import LimitError
-from clx.workers.notebook.magics import Quotes, uncomment_magics
-from clx.workers.notebook.markers import (
+from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.header import check_header
+from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
+from clx.jobtypes.notebook.limits import LimitError
+from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
+from clx.jobtypes.notebook.markers import (
     HIDDEN_TAGS,
     CellKind,
     Marker,
@@ -33,7 +33,7 @@ from clx.workers.notebook.markers import (
 )
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.expand import Expanded
+    from clx.jobtypes.notebook.expand import Expanded
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")

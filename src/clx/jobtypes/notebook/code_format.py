@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clx.workers.notebook.deck import ProgLang
-from clx.workers.notebook.magics import comment_magics
-from clx.workers.notebook.variants import DeckCell
+from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.magics import comment_magics
+from clx.jobtypes.notebook.variants import DeckCell
 
 _MARKERS = {"code": "", "markdown": " [markdown]", "raw": " [raw]"}
 

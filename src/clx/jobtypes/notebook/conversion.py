@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from clx.errors import ConversionError
-from clx.workers.notebook.cells import Cell, cells_of, first_line_of
-from clx.workers.notebook.code_format import code_bytes
-from clx.workers.notebook.deck import MARKDOWN_EXTENSION, relinked
-from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
-from clx.workers.notebook.expand import Expanded, expand
-from clx.workers.notebook.job import NotebookJob
-from clx.workers.notebook.markers import KNOWN_TAGS
-from clx.workers.notebook.notebook_format import notebook_bytes
-from clx.workers.notebook.output_html import CellRun
-from clx.workers.notebook.page import PageFrame, PageMaker
-from clx.workers.notebook.variants import (
+from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
+from clx.jobtypes.notebook.code_format import code_bytes
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
+from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.job import NotebookJob
+from clx.jobtypes.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.notebook_format import notebook_bytes
+from clx.jobtypes.notebook.output_html import CellRun
+from clx.jobtypes.notebook.page import PageFrame, PageMaker
+from clx.jobtypes.notebook.variants import (
     KINDS,
     DeckCell,
     Kind,

@@ -1,6 +1,6 @@
 """The notebook worker's converter: decks in, pages, notebooks and code out.
 
-Payload: see :class:`clx.workers.notebook.job.NotebookJob`. Outputs: ``<kind>.html``, ``<kind>.ipynb``
+Payload: see :class:`clx.jobtypes.notebook.job.NotebookJob`. Outputs: ``<kind>.html``, ``<kind>.ipynb``
 and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, ``completed`` and
 ``speaker``.
 """
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.failures import failure, shortened
+from clx.jobtypes.notebook.job import NotebookJob, read_job
 from clx.settings.schema import Settings
-from clx.workers.notebook.failures import failure, shortened
-from clx.workers.notebook.job import NotebookJob, read_job
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.conversion import DeckFiles
-    from clx.workers.notebook.execution import KernelPool
-    from clx.workers.notebook.output_html import CellRun
-    from clx.workers.notebook.variants import DeckCell
+    from clx.jobtypes.notebook.conversion import DeckFiles
+    from clx.jobtypes.notebook.execution import KernelPool
+    from clx.jobtypes.notebook.output_html import CellRun
+    from clx.jobtypes.notebook.variants import DeckCell
 
 _TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
 class NotebookConverter:
-    """Converts decks; implements :class:`clx.workers.converter.Converter`.
+    """Converts decks; implements :class:`clx.jobtypes.converter.Converter`.
 
     It keeps nothing in a scratch directory: the addresses of kernels' sockets need shorter paths.
     """
@@ -71,14 +71,14 @@ class NotebookConverter:
             self._pool.abandon()
 
     def _kernels(self) -> KernelPool:
-        from clx.workers.notebook.execution import KernelPool
+        from clx.jobtypes.notebook.execution import KernelPool
 
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.workers.notebook.execution import CellFailed
-        from clx.workers.notebook.output_html import CellRun
+        from clx.jobtypes.notebook.execution import CellFailed
+        from clx.jobtypes.notebook.output_html import CellRun
 
         code = [cell for cell in cells if cell.runs]
         try:
@@ -99,7 +99,7 @@ class NotebookConverter:
 
 def _deck_files() -> DeckFiles:
     try:
-        from clx.workers.notebook.conversion import DeckFiles
+        from clx.jobtypes.notebook.conversion import DeckFiles
     except ModuleNotFoundError as error:
         raise ToolMissingError(
             f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'

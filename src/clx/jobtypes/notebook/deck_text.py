@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.cells import Cell
-    from clx.workers.notebook.expand import Expanded
+    from clx.jobtypes.notebook.cells import Cell
+    from clx.jobtypes.notebook.expand import Expanded
 
 _encode = msgspec.json.encode
 _SOURCES = frozenset({"pu", "puml", "plantuml", "drawio", "py", "cpp", "cs", "java", "ts", "rs", "c", "md"})
@@ -60,7 +60,7 @@ class DeckText(msgspec.Struct, frozen=True):
         titles: by language, where ``header`` was called.
         links: local files they link to, as written.
         mentions: names of sources, and of decks that are imported.
-        hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
+        hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
         problems: what is wrong with its markers, all of it; the rest is of no use then.
     """
@@ -110,8 +110,8 @@ class _Reading:
         self._texts = set[str]()
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
-        from clx.workers.notebook.cells import cells_of
-        from clx.workers.notebook.expand import expand
+        from clx.jobtypes.notebook.cells import cells_of
+        from clx.jobtypes.notebook.expand import expand
 
         asked = self._asked
         found = expand(
@@ -161,8 +161,8 @@ def mentioned(text: str) -> Iterable[str]:
 
 def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
     """What tells of the hidden cells of an expanded deck, with the deck's own lines."""
-    from clx.workers.notebook.hidden import places_in_deck
-    from clx.workers.notebook.telltale import telltales
+    from clx.jobtypes.notebook.hidden import places_in_deck
+    from clx.jobtypes.notebook.telltale import telltales
 
     told = telltales(cells, comment)
     lines = places_in_deck(found, [each.line for each in told])
@@ -173,7 +173,7 @@ def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
 
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of markers that are not written as they should be but can be understood."""
-    from clx.workers.notebook.hidden import places_in_deck
+    from clx.jobtypes.notebook.hidden import places_in_deck
 
     odd = [cell for cell in cells if cell.respelt]
     lines = places_in_deck(found, [cell.line for cell in odd])

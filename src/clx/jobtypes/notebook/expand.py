@@ -18,17 +18,17 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
-from clx.regular import read_regular
-from clx.workers.notebook.deck import MARKDOWN_EXTENSION, deck_language
-from clx.workers.notebook.limits import MEMORY_FACT, LimitError, bounded
-from clx.workers.notebook.sandbox import (
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language
+from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
+from clx.jobtypes.notebook.sandbox import (
     EXPANSION_LIMIT,
     CourseLoader,
     DeckEnvironment,
     ExpansionLimitError,
     template_from,
 )
-from clx.workers.notebook.trace import deck_lines
+from clx.jobtypes.notebook.trace import deck_lines
+from clx.regular import read_regular
 
 _TITLE_POSITIONS = {"de": 0, "en": 1}
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
-from clx.workers.container import IMAGE_VARIABLE
+from clx.platforms.container import IMAGE_VARIABLE
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.execution import CellFailed
-    from clx.workers.notebook.variants import DeckCell
+    from clx.jobtypes.notebook.execution import CellFailed
+    from clx.jobtypes.notebook.variants import DeckCell
 
 _NEXT_STEPS = {
     "error": "If the error is part of the lesson, tag the cell `raises-exception`.",

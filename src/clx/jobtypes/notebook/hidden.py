@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
-from clx.workers.notebook.markers import HIDDEN_TAGS
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.cells import Cell
-    from clx.workers.notebook.expand import Expanded
+    from clx.jobtypes.notebook.cells import Cell
+    from clx.jobtypes.notebook.expand import Expanded
 
 _SYNTAX = re.compile(r"\{[{%#]|[}%#]\}|\bj2\b")
 """What statements and expressions of Jinja begin or end with."""

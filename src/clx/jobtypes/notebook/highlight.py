@@ -9,7 +9,7 @@ from importlib import import_module
 from pygments.lexer import Lexer
 from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, String, _TokenType
 
-from clx.workers.notebook.deck import PROG_LANG, ProgLang
+from clx.jobtypes.notebook.deck import PROG_LANG, ProgLang
 
 _CLASSES: tuple[tuple[_TokenType, str], ...] = (
     (Comment.Preproc, "d"),

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
 from clx.settings.schema import Settings
-from clx.workers.notebook.execution.identity import interpreter_fingerprint
 
 _DISTRIBUTIONS = (
     "jinja2",

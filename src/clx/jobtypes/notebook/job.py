@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck import ProgLang, deck_language
+from clx.jobtypes.notebook.deck import ProgLang, deck_language
 
 
 class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,7 +1,7 @@
 """Limits of memory and computing time for what a document says, in the process that reads it.
 
 They hold wherever an expression grows or a loop turns. One long step inside the interpreter (the comparison of two
-nested lists) cannot be interrupted: :mod:`clx.workers.notebook.reader` reads decks in a process that can be ended.
+nested lists) cannot be interrupted: :mod:`clx.jobtypes.notebook.reader` reads decks in a process that can be ended.
 """
 
 from __future__ import annotations

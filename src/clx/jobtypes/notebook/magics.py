@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from clx.workers.notebook.deck import ProgLang
+from clx.jobtypes.notebook.deck import ProgLang
 
 _SHELL = "cat|cd|cp|mv|rm|rmdir|mkdir|copy|ddir|echo|ls|ldir|ren"
 _SLASH_PATTERNS = {

@@ -23,7 +23,7 @@ CellKind = Literal["code", "markdown", "raw"]
 KNOWN_TAGS = frozenset(
     {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
 )
-"""The tags of the design's table (:mod:`clx.workers.notebook.variants`), and Jupyter's own for a cell that may fail."""
+"""The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and Jupyter's own for a cell that may fail."""
 HIDDEN_TAGS = frozenset({"notes", "private", "del"})
 """Tags of cells that no student gets."""
 

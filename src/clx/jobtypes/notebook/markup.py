@@ -18,8 +18,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
-from clx.workers.notebook.formulas import as_source, mathml
-from clx.workers.notebook.highlight import highlight, lexer_named
+from clx.jobtypes.notebook.formulas import as_source, mathml
+from clx.jobtypes.notebook.highlight import highlight, lexer_named
 
 _IMAGE = re.compile(r"(<img\b)((?:(?!<img\b)[^>])*)", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=", re.IGNORECASE)

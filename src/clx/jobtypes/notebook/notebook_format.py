@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from clx.workers.notebook.deck import ProgLang
-from clx.workers.notebook.variants import DeckCell
+from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.variants import DeckCell
 
 
 def notebook_bytes(cells: Sequence[DeckCell], language: ProgLang) -> bytes:

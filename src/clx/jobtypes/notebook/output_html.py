@@ -10,8 +10,8 @@ from html import escape
 from math import isfinite
 from typing import Any
 
-from clx.workers.notebook.ansi import ansi_html
-from clx.workers.notebook.markup import Markup
+from clx.jobtypes.notebook.ansi import ansi_html
+from clx.jobtypes.notebook.markup import Markup
 
 _SVG_PROLOG = re.compile(r"^\s*(?:<\?xml.*?\?>\s*)?(?:<!DOCTYPE.*?>\s*)?", re.DOTALL)
 _LONG = 30

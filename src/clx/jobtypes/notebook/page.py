@@ -12,11 +12,11 @@ from typing import Literal
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
-from clx.workers.notebook.deck import ProgLang
-from clx.workers.notebook.highlight import highlight, lexer_for
-from clx.workers.notebook.markup import Markup
-from clx.workers.notebook.output_html import CellRun, outputs_html
-from clx.workers.notebook.variants import DeckCell, Kind
+from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.highlight import highlight, lexer_for
+from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.output_html import CellRun, outputs_html
+from clx.jobtypes.notebook.variants import DeckCell, Kind
 
 _ASSETS = Path(__file__).with_name("assets")
 _KIND_LABELS: dict[Kind, str] = {

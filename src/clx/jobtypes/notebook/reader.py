@@ -1,6 +1,6 @@
 """Decks are read in a process of their own that can be ended, whatever they make of it.
 
-A template is a program. Its loops and expressions are bounded where they run (:mod:`~clx.workers.notebook.limits`);
+A template is a program. Its loops and expressions are bounded where they run (:mod:`~clx.jobtypes.notebook.limits`);
 what cannot be interrupted there is ended by the kernel, and the traceback that was written then says in which line.
 """
 
@@ -17,8 +17,8 @@ from clx.errors import ConversionError
 if TYPE_CHECKING:
     import subprocess
 
-    from clx.workers.notebook.deck_text import Asked, DeckText
-    from clx.workers.notebook.reading import Answer, Question
+    from clx.jobtypes.notebook.deck_text import Asked, DeckText
+    from clx.jobtypes.notebook.reading import Answer, Question
 
 _PATIENCE = 10
 """How many times the computing time it may take an answer is waited for: a busy machine has little to give."""
@@ -37,7 +37,7 @@ class DeckReader:
         Raises:
             ConversionError: it cannot be read, or reading it takes too much time or memory; ``line`` is the deck's.
         """
-        from clx.workers.notebook.reading import Question  # a build that has nothing to read needs none of it
+        from clx.jobtypes.notebook.reading import Question  # a build that has nothing to read needs none of it
 
         answer = self._ask(Question(asked))
         if answer is None:
@@ -52,7 +52,7 @@ class DeckReader:
         """The answer; None when the process has ended without one."""
         import msgspec
 
-        from clx.workers.notebook.reading import Answer, receive, seconds_of, send
+        from clx.jobtypes.notebook.reading import Answer, receive, seconds_of, send
 
         process = self._process or self._start()
         assert process.stdin is not None
@@ -76,7 +76,7 @@ class DeckReader:
 
         self._told = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "clx.workers.notebook.reading"],
+            [sys.executable, "-P", "-m", "clx.jobtypes.notebook.reading"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._told,
@@ -87,7 +87,7 @@ class DeckReader:
         """Why there was no answer, as far as can be known."""
         import subprocess
 
-        from clx.workers.notebook.reading import GRACE, STEP, Question
+        from clx.jobtypes.notebook.reading import GRACE, STEP, Question
 
         process, told = self._process, self._told
         assert process is not None
@@ -125,7 +125,7 @@ class DeckReader:
 
 def _fact(code: int | None) -> str:
     """What happened to a process that ended without an answer, or did not end."""
-    from clx.workers.notebook.limits import MEMORY_FACT, TIME_FACT
+    from clx.jobtypes.notebook.limits import MEMORY_FACT, TIME_FACT
 
     if code in (None, -getattr(signal, "SIGXCPU", 0)):
         return TIME_FACT

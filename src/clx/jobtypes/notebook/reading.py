@@ -1,4 +1,4 @@
-"""The process that reads decks for :class:`~clx.workers.notebook.reader.DeckReader`: questions in, answers out."""
+"""The process that reads decks for :class:`~clx.jobtypes.notebook.reader.DeckReader`: questions in, answers out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO, Any
 import msgspec
 
 from clx.errors import ConversionError
-from clx.workers.notebook.deck_text import Asked, DeckText, read_deck
-from clx.workers.notebook.limits import MEMORY_FACT, LimitError, bounded, lift_memory, seconds_for
+from clx.jobtypes.notebook.deck_text import Asked, DeckText, read_deck
+from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded, lift_memory, seconds_for
 
 GRACE = 2
 """Seconds of computing time, after the limit, within which a deck can still be told of it in order."""
@@ -96,7 +96,7 @@ def _answer(question: Question) -> Answer:
         with bounded(_size(question)):
             try:
                 if question.code_line is not None:
-                    from clx.workers.notebook.expand import deck_line
+                    from clx.jobtypes.notebook.expand import deck_line
 
                     asked = question.asked
                     place = PurePosixPath(asked.deck), Path(asked.root)

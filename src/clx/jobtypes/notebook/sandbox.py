@@ -16,9 +16,9 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from clx.jobtypes.notebook.limits import LimitError, lift_memory
+from clx.jobtypes.notebook.trace import mark_lines
 from clx.regular import read_regular
-from clx.workers.notebook.limits import LimitError, lift_memory
-from clx.workers.notebook.trace import mark_lines
 
 EXPANSION_LIMIT = 20_000_000
 """Characters that loops and expressions of one deck may produce; no real deck comes near."""
@@ -195,7 +195,7 @@ def template_from(
 ) -> Template:
     """A template of *environment* from *source*; *label* names it in errors.
 
-    *is_marked*: its text carries its line numbers (:mod:`clx.workers.notebook.trace`).
+    *is_marked*: its text carries its line numbers (:mod:`clx.jobtypes.notebook.trace`).
     """
     code = _compiled(source, label, line_prefix, is_marked)
     return Template.from_code(environment, code, environment.make_globals(variables))

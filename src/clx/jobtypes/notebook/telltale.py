@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.hidden import is_hidden
-from clx.workers.notebook.markers import HIDDEN_TAGS
+from clx.jobtypes.notebook.cells import Cell
+from clx.jobtypes.notebook.hidden import is_hidden
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 
 _LITERAL = re.compile(r"""["'“„]([^"'\\“”„{}/.%<>]{4,}[!?.]?)["'”]|(?<![\w.])\d{4,}(?![\w.])|\d+\.\d{4,}""")
 _COMMON_LITERALS = frozenset({"__main__", "utf-8", "utf8", "ascii", "Hello, world!", "Hello, World!", "Hello World!"})

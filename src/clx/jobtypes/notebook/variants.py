@@ -27,8 +27,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from clx.workers.notebook.cells import Cell
-from clx.workers.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
+from clx.jobtypes.notebook.cells import Cell
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
 Kind = Literal["code-along", "completed", "speaker"]
 KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")

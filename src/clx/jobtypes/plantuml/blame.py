@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from clx.errors import ConversionError
-from clx.workers.plantuml.blocks import Block
-from clx.workers.plantuml.includes import closure, including_line
-from clx.workers.plantuml.jvm import Picture, Refusal
-from clx.workers.plantuml.renderer import Renderer
+from clx.jobtypes.plantuml.blocks import Block
+from clx.jobtypes.plantuml.includes import closure, including_line
+from clx.jobtypes.plantuml.jvm import Picture, Refusal
+from clx.jobtypes.plantuml.renderer import Renderer
 
 
 @dataclass(frozen=True)

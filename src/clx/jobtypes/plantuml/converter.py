@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.plantuml.blame import Job, explain
+from clx.jobtypes.plantuml.blocks import Block, split_blocks
+from clx.jobtypes.plantuml.jvm import Refusal
+from clx.jobtypes.plantuml.launch import PICTURE_LIMIT_PX
+from clx.jobtypes.plantuml.renderer import Renderer
 from clx.regular import read_regular
 from clx.settings.schema import Settings
-from clx.workers.plantuml.blame import Job, explain
-from clx.workers.plantuml.blocks import Block, split_blocks
-from clx.workers.plantuml.jvm import Refusal
-from clx.workers.plantuml.launch import PICTURE_LIMIT_PX
-from clx.workers.plantuml.renderer import Renderer
-from clx.workers.tools.pins import install_hint
+from clx.tools.pins import install_hint
 
 FORMATS = ("png", "svg")
 SOURCE_LIMIT = 2 * 1024 * 1024
@@ -26,7 +26,7 @@ _START_OF_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class PlantUmlConverter:
-    """A :class:`clx.workers.converter.Converter` for ``.pu``, ``.puml`` and ``.plantuml``.
+    """A :class:`clx.jobtypes.converter.Converter` for ``.pu``, ``.puml`` and ``.plantuml``.
 
     Payload keys: ``source`` (POSIX path of the source below the inputs), ``format`` (``png`` or ``svg``),
     ``timeout`` (seconds per diagram, default 60). The outputs are ``1.png``, ``2.png``, … in the order of
@@ -50,7 +50,7 @@ class PlantUmlConverter:
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every diagram of the source; see :class:`clx.workers.converter.Converter`.
+        """Draw every diagram of the source; see :class:`clx.jobtypes.converter.Converter`.
 
         Raises:
             ConversionError: what is wrong, with its line in the source.

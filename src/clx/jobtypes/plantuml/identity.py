@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clx.settings.schema import Settings
-from clx.workers.tools.finding import Tool, locate
+from clx.tools.finding import Tool, locate
 
 REVISION = "1"
 """Raised whenever this room turns the same source and the same tools into different bytes."""

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from clx.jobtypes.plantuml.identity import stamp
+from clx.jobtypes.plantuml.jvm import Jvm
+from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings
-from clx.workers.plantuml.identity import stamp
-from clx.workers.plantuml.jvm import Jvm
-from clx.workers.plantuml.stage import Stage
-from clx.workers.tools.finding import cache_root, locate, require
+from clx.tools.finding import cache_root, locate, require
 
 PICTURE_LIMIT_PX = 16_384
 """Longest side of a PNG; PlantUML cuts off what is beyond it without a word."""

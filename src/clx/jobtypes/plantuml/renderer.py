@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from clx.errors import ConversionError, StartupError, ToolMissingError
+from clx.jobtypes.plantuml import launch
+from clx.jobtypes.plantuml.graphviz import GuardedDot
+from clx.jobtypes.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
+from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings
-from clx.workers.plantuml import launch
-from clx.workers.plantuml.graphviz import GuardedDot
-from clx.workers.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
-from clx.workers.plantuml.stage import Stage
-from clx.workers.tools.pins import install_hint
+from clx.tools.pins import install_hint
 
 _START_LIMIT_S = 60.0
 _SMALLEST = "@startuml\na -> b\n@enduml\n"

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 _PATIENCE = 2.0  # seconds in which the helpers of a killed worker notice that it is gone

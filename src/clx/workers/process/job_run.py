@@ -13,7 +13,7 @@ from typing import Any
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Job
 from clx.errors import ArtifactError, ClxError, ConversionError
-from clx.workers.converter import Converter
+from clx.jobtypes.converter import Converter
 
 MAX_OUTPUT = 512 << 20
 """Bytes one output of a job may have."""

@@ -24,20 +24,20 @@ import psutil
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import can_explain
 from clx.db.records import Report
+from clx.db.sqlite.database import Database
 from clx.db.transitions import UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
+from clx.jobtypes.converter import Converter
 from clx.settings.schema import JobsSettings
-from clx.workers.converter import Converter
-from clx.workers.directories import work_directory
-from clx.workers.job_run import describe_failure, peak_memory, run_job
-from clx.workers.seal import require_sealed
+from clx.workers.process.directories import work_directory
+from clx.workers.process.job_run import describe_failure, peak_memory, run_job
+from clx.workers.process.seal import require_sealed
 
 log = logging.getLogger("clx.worker")
 

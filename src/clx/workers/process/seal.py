@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from clx.db.apart import is_apart
-from clx.db.database import Database
 from clx.db.records import Job
+from clx.db.sqlite.database import Database
 from clx.errors import ConversionError
 
 SEAL = "seal"

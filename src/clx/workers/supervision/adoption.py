@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clx.db.database import Database
 from clx.db.doorbell import Bell
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
-from clx.workers.kinds import pool_name
+from clx.jobtypes.registry import pool_name
 
 log = logging.getLogger("clx.docker")
 
@@ -82,7 +82,7 @@ def _beyond(seen: Mapping[str, Any], database: Database) -> str:
 
 def _inspected(client: Any, container: str) -> Mapping[str, Any] | None:
     """What the engine knows of a container; None when it is another engine's."""
-    from clx.workers.executors.docker_engine import engine_errors, is_not_found
+    from clx.workers.executors.docker.engine import engine_errors, is_not_found
 
     try:
         with engine_errors("look up a worker's container"):

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers import executors
-from clx.workers.crew import strike_off_worker
+from clx.workers.supervision.crew import strike_off_worker
 
 BEATS_MISSED = 3
 """Heartbeats that are missed before a worker counts as silent."""

@@ -1,6 +1,6 @@
 """The workers that one process answers for: started, watched, buried, replaced, stopped.
 
-What builds, services and :class:`~clx.workers.pool.WorkerPoolManager` share. Single-threaded: the
+What builds, services and :class:`~clx.workers.supervision.pool.WorkerPoolManager` share. Single-threaded: the
 owner's event loop selects on :meth:`Crew.descriptors` and calls :meth:`Crew.tend`, which notices
 registrations and deaths and gives the jobs of the dead to others.
 """
@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import Queue
+from clx.db.sqlite.database import Database
 from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.directories import remove_work
 from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
-from clx.workers.identity import is_gone, is_ours_to_judge
-from clx.workers.needs import Need
+from clx.workers.process.directories import remove_work
+from clx.workers.supervision.identity import is_gone, is_ours_to_judge
+from clx.workers.supervision.needs import Need
 
 log = logging.getLogger("clx.workers")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.workers.tools import TOOL_NAMES, Tool, install_hint, locate, require
-from clx.workers.tools.finding import SETTINGS
+from clx.tools import TOOL_NAMES, Tool, install_hint, locate, require
+from clx.tools.finding import SETTINGS
 
 _TOOLS = {"plantuml": ("java", "plantuml"), "drawio": ("browser", "drawio")}
 _OPTIONAL = {"plantuml": ("graphviz",), "drawio": ("drawio-math",)}
@@ -98,8 +98,8 @@ def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Findi
 
 def _refusal(tool: Tool) -> str:
     """Why a tool that somebody chose cannot be started; a desktop application may need a display even to say."""
-    from clx.workers.drawio.identity import is_desktop
-    from clx.workers.tools.probe import refusal
+    from clx.jobtypes.drawio.identity import is_desktop
+    from clx.tools.probe import refusal
 
     return "" if is_desktop(tool.path) else refusal(tool)
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.crew import Crew, last_line, start_failure, tell
 from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
-from clx.workers.needs import Need
+from clx.workers.supervision.crew import Crew, last_line, start_failure, tell
+from clx.workers.supervision.needs import Need
 
 log = logging.getLogger("clx.workers")
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers.crew import Crew, start_failure, strike_off_dead
 from clx.workers.executors.base import Handle
-from clx.workers.needs import Need
-from clx.workers.service_state import state_of, supervisor_lives
+from clx.workers.supervision.crew import Crew, start_failure, strike_off_dead
+from clx.workers.supervision.needs import Need
+from clx.workers.supervision.service_state import state_of, supervisor_lives
 
 _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
 __all__ = ["BuildWorkers", "Need", "strike_off_dead"]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 if TYPE_CHECKING:
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
 
 FULL = 4 << 20
 """Bytes after which the file is set aside."""

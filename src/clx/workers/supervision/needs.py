@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from clx.jobtypes.registry import KINDS, pool_name
 from clx.settings.resolve import Resolved
-from clx.workers.kinds import KINDS, pool_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
     worker = resolved.worker(type_)
     resolved.require_trusted(type_)  # every worker is started, and every result named, by way of here
     if worker.mode == "docker" and worker.image is not None:
-        from clx.workers.executors.docker_images import image_fingerprint
+        from clx.workers.executors.docker.images import image_fingerprint
 
         return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():

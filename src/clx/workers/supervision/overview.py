@@ -8,16 +8,16 @@ from typing import Any
 
 from clx import __version__
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import Queue
+from clx.db.sqlite.database import Database
 from clx.db.views import Waiting, live_batches, waiting
 from clx.db.workers import WorkerTable
+from clx.jobtypes.registry import KINDS
 from clx.settings.schema import JobsSettings
-from clx.workers.identity import is_stopped, pid_of
-from clx.workers.kinds import KINDS
-from clx.workers.lifecycle import anew
-from clx.workers.roster import Member, roster
-from clx.workers.service_state import (
+from clx.workers.supervision.identity import is_stopped, pid_of
+from clx.workers.supervision.lifecycle import anew
+from clx.workers.supervision.roster import Member, roster
+from clx.workers.supervision.service_state import (
     service_workers,
     start_command,
     state_of,

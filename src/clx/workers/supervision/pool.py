@@ -26,19 +26,19 @@ from pathlib import Path
 from typing import Literal, Self
 
 from clx.db.apart import link, state_directory
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.errors import SettingsError, WorkerStartupError
+from clx.jobtypes.registry import KINDS
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
 from clx.workers import executors
-from clx.workers.crew import strike_off_dead
-from clx.workers.kept import KeptCrew, wanted_of
-from clx.workers.kinds import KINDS
-from clx.workers.needs import configured_needs
 from clx.workers.platforms import database_options
-from clx.workers.readiness import place_database, require_ready, settings_for
-from clx.workers.roster import roster
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.kept import KeptCrew, wanted_of
+from clx.workers.supervision.needs import configured_needs
+from clx.workers.supervision.readiness import place_database, require_ready, settings_for
+from clx.workers.supervision.roster import roster
 
 log = logging.getLogger("clx.workers")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 
 from clx.db.apart import located, move_apart
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.errors import StartupError
 from clx.settings.problems import Problem
 from clx.settings.programs import TOOLS, image_key
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
-from clx.workers.health import Finding, examine, require_tools, resource_warnings
 from clx.workers.platforms import with_journal_mode
+from clx.workers.supervision.health import Finding, examine, require_tools, resource_warnings
 
 
 def require_ready(
@@ -37,7 +37,7 @@ def require_ready(
         note(f"Warning: {text}")
     contained = {type_: image for type_, image in images.items() if image is not None}
     if contained:
-        from clx.workers.executors.docker_preflight import preflight
+        from clx.workers.executors.docker.preflight import preflight
 
         for text in preflight(database, contained, settings.docker):
             note(text)
@@ -72,7 +72,7 @@ def _untrusted(type_: str, key: str, problem: Problem) -> Finding:
 
 
 def _examine_image(type_: str, image: str, settings: Settings) -> Finding:
-    from clx.workers.executors.docker_images import image_fingerprint
+    from clx.workers.executors.docker.images import image_fingerprint
 
     here_only = msgspec.structs.replace(settings.docker, auto_pull=False)
     try:

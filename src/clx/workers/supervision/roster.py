@@ -13,19 +13,19 @@ from pathlib import Path
 import psutil
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import Job
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
-from clx.workers.contained import BEATS_MISSED, container_states, fate, strike_off_ended
-from clx.workers.crew import strike_off_dead
-from clx.workers.directories import remove_work
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
-from clx.workers.service_state import unkept_workers
+from clx.workers.process.directories import remove_work
+from clx.workers.supervision.contained import BEATS_MISSED, container_states, fate, strike_off_ended
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
+from clx.workers.supervision.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
 

@@ -11,7 +11,7 @@ import msgspec
 from clx.db.apart import identity, name_of
 from clx.errors import UntrustedError
 from clx.regular import read_regular
-from clx.workers.service_state import state_of, supervisor_lives
+from clx.workers.supervision.service_state import state_of, supervisor_lives
 
 
 def _notes() -> Path:

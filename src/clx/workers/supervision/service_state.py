@@ -17,14 +17,14 @@ from typing import BinaryIO
 import msgspec
 
 from clx.db.apart import identity, state_directory
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
+from clx.jobtypes.registry import KINDS
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.identity import is_gone, is_ours_to_judge
-from clx.workers.kept import Wanted
-from clx.workers.kinds import KINDS
+from clx.workers.supervision.identity import is_gone, is_ours_to_judge
+from clx.workers.supervision.kept import Wanted
 
 STATE_FILE = "worker-state.json"
 SERVICE = "services"

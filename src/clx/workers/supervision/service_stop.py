@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from clx.db.apart import state_directory
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import DatabaseBusyError, DatabaseError, EngineError, StartupError, UsageError
 from clx.settings.schema import Settings
-from clx.workers.crew import strike_off_dead
-from clx.workers.identity import (
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.identity import (
     foreign_owner,
     is_gone,
     is_worker_of,
@@ -28,8 +28,8 @@ from clx.workers.identity import (
     process_identity,
     send_signal,
 )
-from clx.workers.service_notes import forget_for_user
-from clx.workers.service_state import (
+from clx.workers.supervision.service_notes import forget_for_user
+from clx.workers.supervision.service_state import (
     STATE_FILE,
     ServiceState,
     is_of,
@@ -43,7 +43,7 @@ from clx.workers.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.supervisor import end_services
+from clx.workers.supervision.supervisor import end_services
 
 SUPERVISOR_STOPS_IN = 5.0
 """Seconds beyond the workers' time before the supervisor counts as hung."""
@@ -115,7 +115,7 @@ def _remove_containers(database: Path, state: ServiceState | None, settings: Set
     """
     if state is None or all(each.mode != "docker" for each in state.wanted):
         return []
-    from clx.workers.executors.docker_orphans import remove_services
+    from clx.workers.executors.docker.orphans import remove_services
 
     try:
         return remove_services(database, settings)
@@ -173,7 +173,7 @@ def _end_named(database: Path, state: ServiceState, settings: Settings, grace: f
     _end_processes([*state.workers, *unregistered(database)], grace)
     if all(each.mode != "docker" for each in state.wanted):
         return []
-    from clx.workers.executors.docker_orphans import remove_services
+    from clx.workers.executors.docker.orphans import remove_services
 
     return remove_services(database, settings)
 

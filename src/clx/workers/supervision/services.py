@@ -19,22 +19,22 @@ import msgspec
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
-from clx.workers.contained import strike_off_ended
-from clx.workers.crew import last_line, strike_off_dead
-from clx.workers.identity import (
+from clx.workers.process.limits import not_started, require_files
+from clx.workers.supervision.contained import strike_off_ended
+from clx.workers.supervision.crew import last_line, strike_off_dead
+from clx.workers.supervision.identity import (
     is_stopped,
     pid_of,
 )
-from clx.workers.kept import Wanted, wanted_of
-from clx.workers.limits import not_started, require_files
-from clx.workers.needs import configured_needs
-from clx.workers.readiness import require_ready, settings_for
-from clx.workers.service_notes import note_for_user
-from clx.workers.service_state import (
+from clx.workers.supervision.kept import Wanted, wanted_of
+from clx.workers.supervision.needs import configured_needs
+from clx.workers.supervision.readiness import require_ready, settings_for
+from clx.workers.supervision.service_notes import note_for_user
+from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
     is_of,
@@ -48,7 +48,7 @@ from clx.workers.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.service_stop import SUPERVISOR_STOPS_IN, end_all
+from clx.workers.supervision.service_stop import SUPERVISOR_STOPS_IN, end_all
 
 _LOOK = 0.2
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
@@ -204,7 +204,7 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
         WorkerStartupError: the system does not let it.
     """
     log = supervisor_log(database.state_dir)
-    command = [sys.executable, "-P", "-m", "clx.workers.supervisor", str(database.path)]
+    command = [sys.executable, "-P", "-m", "clx.workers.supervision.supervisor", str(database.path)]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import Job
+from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
+from clx.jobtypes.registry import KINDS
 from clx.settings.schema import JobsSettings
-from clx.workers.kinds import KINDS
-from clx.workers.roster import Member, roster
+from clx.workers.supervision.roster import Member, roster
 
 _STDERR_LINES = 8
 _ALIVE = {"starting", "idle", "busy", "hung"}

@@ -1,7 +1,7 @@
 """The process that keeps persistent workers: starts what is wanted, replaces what dies, ends them all on SIGTERM.
 
-``python -m clx.workers.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
-its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.kept`.
+``python -m clx.workers.supervision.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
+its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.supervision.kept`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.crew import strike_off_dead
-from clx.workers.directories import remove_work_of_services
-from clx.workers.identity import is_ours_to_judge, process_identity
-from clx.workers.kept import KeptCrew
-from clx.workers.logs import logged
-from clx.workers.service_notes import forget_for_user
-from clx.workers.service_state import (
+from clx.workers.process.directories import remove_work_of_services
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.identity import is_ours_to_judge, process_identity
+from clx.workers.supervision.kept import KeptCrew
+from clx.workers.supervision.logs import logged
+from clx.workers.supervision.service_notes import forget_for_user
+from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
     locked,
@@ -213,7 +213,7 @@ def _sign(state: ServiceState | None) -> ServiceState | None:
 
 
 def main() -> None:
-    """Entry point of ``python -m clx.workers.supervisor DATABASE``."""
+    """Entry point of ``python -m clx.workers.supervision.supervisor DATABASE``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         code = supervise(Path(sys.argv[1]))

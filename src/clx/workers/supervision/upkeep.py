@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
-from clx.db.database import Database
 from clx.db.retention import Policy, Pruned, named_text, prune
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError
-from clx.workers.directories import work_roots
+from clx.workers.process.directories import work_roots
 
 log = logging.getLogger("clx.upkeep")
 

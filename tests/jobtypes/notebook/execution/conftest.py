@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clx.workers.notebook.execution import CellResult, KernelPool
+from clx.jobtypes.notebook.execution import CellResult, KernelPool
 
 Run = Callable[..., list[CellResult]]
 

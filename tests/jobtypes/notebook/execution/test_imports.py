@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.workers.notebook.execution.imports import heavy_imports, imports_differently, shadows
+from clx.jobtypes.notebook.execution.imports import heavy_imports, imports_differently, shadows
 
 ALLOWED = ("numpy", "pandas", "matplotlib")
 

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.workers.notebook.execution.conftest import Run
+from tests.jobtypes.notebook.execution.conftest import Run
 
-from clx.workers.notebook.execution import CellResult, KernelPool
-from clx.workers.notebook.execution.forkserver import scan_for_children
+from clx.jobtypes.notebook.execution import CellResult, KernelPool
+from clx.jobtypes.notebook.execution.forkserver import scan_for_children
 
 
 def printed(result: CellResult) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.workers.notebook.execution import CellFailed, KernelPool
+from clx.jobtypes.notebook.execution import CellFailed, KernelPool
 
 PATIENCE = 10.0
 """Seconds within which processes must be gone that would go on for ten minutes."""
@@ -20,7 +20,7 @@ PATIENCE = 10.0
 WORKER = """
 import sys
 from pathlib import Path
-from clx.workers.notebook.execution import KernelPool
+from clx.jobtypes.notebook.execution import KernelPool
 pool = KernelPool()
 cells = sys.argv[2:]
 try:
@@ -169,6 +169,6 @@ def test_open_descriptors_do_not_grow(tmp_path: Path) -> None:
 
 def test_importing_the_room_is_cheap() -> None:
     heavy = ("zmq", "jupyter_client", "IPython")
-    code = f"import sys, clx.workers.notebook.execution\nprint([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, clx.jobtypes.notebook.execution\nprint([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"

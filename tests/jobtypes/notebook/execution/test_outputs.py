@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clx.workers.notebook.execution.outputs import CellOutputs
+from clx.jobtypes.notebook.execution.outputs import CellOutputs
 
 
 def stream(name: str, text: str) -> tuple[str, dict[str, Any]]:

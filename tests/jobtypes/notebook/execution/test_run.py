@@ -6,10 +6,10 @@ import base64
 from typing import Any
 
 import pytest
-from tests.workers.notebook.execution.conftest import Run
+from tests.jobtypes.notebook.execution.conftest import Run
 
-from clx.workers.notebook.execution import CellFailed
-from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.execution import CellFailed
+from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 
 
 def text_of(outputs: list[dict[str, Any]], name: str = "stdout") -> str:

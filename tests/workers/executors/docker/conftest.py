@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import Machine
+from tests.workers.executors.docker.machine import Machine
 
 
 @pytest.fixture

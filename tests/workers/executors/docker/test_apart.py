@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, Machine, deck, one_deck
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, deck, one_deck
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 HOSTILE = """

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from tests.course.courses import Course, clx, tree
-from tests.docker.machine import ONE, Machine, one_deck
 from tests.support import skip_or_fail
+from tests.workers.executors.docker.machine import ONE, Machine, one_deck
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "python-course" / "course.yaml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "python-course" / "course.yaml"
 
 
 def build_example(folder: Path, *options: str, **variables: str) -> dict[str, str]:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 from tests.course.courses import Course, clx, tree
-from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.errors import EngineError
 from clx.workers.container import DATABASE_VARIABLE
-from clx.workers.executors import docker_build
-from clx.workers.executors.docker import invoking_user
-from clx.workers.executors.docker_build import EXTRAS, Recipe, dockerfile, make_wheel
+from clx.workers.executors.docker import build as docker_build
+from clx.workers.executors.docker.build import EXTRAS, Recipe, dockerfile, make_wheel
+from clx.workers.executors.docker.worker import invoking_user
 
 
 @pytest.mark.parametrize("type_", sorted(EXTRAS))
@@ -102,7 +102,7 @@ def test_image_holds_what_it_needs_and_no_more(machine: Machine, type_: str) -> 
 def test_class_archive_is_in_the_image(machine: Machine) -> None:
     """No worker spends the end of a build writing one that is lost with its container."""
     look = (
-        "from clx.settings.schema import Settings; from clx.workers.plantuml.launch import Tools, unsaved_archive; "
+        "from clx.settings.schema import Settings; from clx.jobtypes.plantuml.launch import Tools, unsaved_archive; "
         "print(unsaved_archive(Tools.find(Settings())))"
     )
     image = f"clx-plantuml:{__version__}"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import ONE, Machine, one_deck
+from tests.workers.executors.docker.machine import ONE, Machine, one_deck
 
 from clx import __version__
 
 SHORT = {"CLX_JOBS__LEASE": 3.0, "CLX_JOBS__HEARTBEAT": 0.5}
-_FILE = Path(__file__).parents[2] / "docker-compose.yaml"
+_FILE = Path(__file__).parents[4] / "docker-compose.yaml"
 
 
 class Compose:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import ONE, SLOW, Machine, one_deck
-from tests.docker.test_services import ONLY_DECKS
+from tests.workers.executors.docker.machine import ONE, SLOW, Machine, one_deck
+from tests.workers.executors.docker.test_services import ONLY_DECKS
 
-from clx.workers.identity import is_gone, kill_group
-from clx.workers.service_state import read_state
+from clx.workers.supervision.identity import is_gone, kill_group
+from clx.workers.supervision.service_state import read_state
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.workers.scene import until
-
-import docker
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 

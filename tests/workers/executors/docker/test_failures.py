@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, Machine, one_deck
-from tests.docker.registry import registry
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.workers.executors.docker.registry import registry
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings, Settings
-from clx.workers.executors import docker
 from clx.workers.executors.base import Spawn
-from clx.workers.executors.docker_images import find, obtain
+from clx.workers.executors.docker import worker as docker
+from clx.workers.executors.docker.images import find, obtain
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_hanging_engine(machine: Machine, quick: Course, mute: socket.socket) ->
 def test_engine_that_may_not_be_used(machine: Machine, quick: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     from docker.errors import DockerException
 
-    from clx.workers.executors.docker_engine import engine_errors
+    from clx.workers.executors.docker.engine import engine_errors
 
     denied = DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")
     with pytest.raises(EngineError, match="may not use") as caught, engine_errors():
@@ -213,7 +213,7 @@ def spawn(machine: Machine, **changes: Any) -> Spawn:
 
 def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     names = itertools.chain(["same", "same"], map(str, itertools.count()))
-    monkeypatch.setattr("clx.workers.executors.docker.secrets.token_hex", lambda _n: next(names))
+    monkeypatch.setattr("clx.workers.executors.docker.worker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
     before = {each.name for each in machine.containers()}
     workers = [docker.start(spawn(machine), machine.state, number=number) for number in (1, 2)]

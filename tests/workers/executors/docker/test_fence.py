@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docker.machine import IMAGE, Machine
+from tests.workers.executors.docker.machine import IMAGE, Machine
 
 from clx.artifacts.store import ArtifactStore
-from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
-from clx.workers.reachable import look
+from clx.workers.supervision.reachable import look
 
 _DECK = """# %% tags=["keep"]
 from pathlib import Path

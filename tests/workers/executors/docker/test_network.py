@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.docker.machine import IMAGE, Machine
+from tests.workers.executors.docker.machine import IMAGE, Machine
 
 from clx.errors import EngineError
-from clx.workers.executors.docker_network import LABEL, drop_network, ensure_network
+from clx.workers.executors.docker.network import LABEL, drop_network, ensure_network
 
 NAME = "clx_test-network"
 COMES_AND_GOES = f"""
 import sys
 from contextlib import closing
-from clx.workers.executors.docker_engine import connect
-from clx.workers.executors.docker_network import drop_network, ensure_network
+from clx.workers.executors.docker.engine import connect
+from clx.workers.executors.docker.network import drop_network, ensure_network
 with closing(connect()) as client:
     for _ in range(15):
         ensure_network(client, {NAME!r})

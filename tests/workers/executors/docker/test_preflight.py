@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course, clx
-from tests.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.support import require
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
-from clx.workers.executors import docker_preflight
-from clx.workers.executors.docker_preflight import preflight
-from clx.workers.reachable import look
+from clx.workers.executors.docker import preflight as docker_preflight
+from clx.workers.executors.docker.preflight import preflight
+from clx.workers.supervision.reachable import look
 
 
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])

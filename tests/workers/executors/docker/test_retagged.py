@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.course.courses import Course
-from tests.docker.machine import IMAGE, ONE, Machine, one_deck
+from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 NAME = "clx-test:named"
 OTHER = "clx-test:other"

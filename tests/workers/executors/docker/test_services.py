@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tests.docker.machine import IMAGE, Machine
+from tests.workers.executors.docker.machine import IMAGE, Machine
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.errors import DatabaseError, EngineError
 from clx.settings.schema import Settings, WorkersSettings
-from clx.workers.executors import docker
-from clx.workers.executors.docker_reaper import database_label
-from clx.workers.identity import is_gone, kill_group
-from clx.workers.kept import KeptCrew, Wanted
-from clx.workers.service_state import ServiceState, read_state, update_state
-from clx.workers.supervisor import Supervisor
+from clx.workers.executors.docker import worker as docker
+from clx.workers.executors.docker.reaper import database_label
+from clx.workers.supervision.identity import is_gone, kill_group
+from clx.workers.supervision.kept import KeptCrew, Wanted
+from clx.workers.supervision.service_state import ServiceState, read_state, update_state
+from clx.workers.supervision.supervisor import Supervisor
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 

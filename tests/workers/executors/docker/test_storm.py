@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docker.machine import IMAGE, Machine
+from tests.workers.executors.docker.machine import IMAGE, Machine
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 
 _STORM = Path(__file__).with_name("storm.py")
 _JOBS = 100

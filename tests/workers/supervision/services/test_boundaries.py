@@ -9,13 +9,13 @@ import pytest
 from tests.workers.scene import Scene
 
 from clx.db.apart import apart
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
-from clx.workers.adoption import UNRESOLVED
 from clx.workers.container import inside
-from clx.workers.executors.docker import require_apart
+from clx.workers.executors.docker.worker import require_apart
 from clx.workers.platforms import Surroundings, choose_journal_mode, sharing_warning
+from clx.workers.supervision.adoption import UNRESOLVED
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_no_write_ahead_log_across_a_boundary(platform: str, file_system: str, c
 
 def test_the_directory_is_mounted(tmp_path: Path) -> None:
     """REQ-4.2: what a container gets is the directory that holds the database, under a name of its own."""
-    from clx.workers.executors.docker import bind
+    from clx.workers.executors.docker.worker import bind
 
     mount = bind(tmp_path / "jobs.db")
     assert (mount["Type"], mount["Source"]) == ("bind", str(tmp_path))

@@ -36,7 +36,7 @@ def test_limit_that_is_met_while_starting_is_named(scene: Scene, code: str) -> N
     scene.course.write(
         "sitecustomize.py",
         "import errno, os, sys\n"
-        "if 'clx.workers.supervisor' in ' '.join(sys.orig_argv):\n"
+        "if 'clx.workers.supervision.supervisor' in ' '.join(sys.orig_argv):\n"
         "    real, left = os.pidfd_open, [3]\n"
         "    def pidfd_open(*arguments):\n"
         "        left[0] -= 1\n"

@@ -18,8 +18,8 @@ import psutil
 import pytest
 from tests.workers.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
-from clx.db.database import Database
-from clx.workers import service_state
+from clx.db.sqlite.database import Database
+from clx.workers.supervision import service_state
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 

@@ -13,7 +13,7 @@ from tests.support import skip_or_fail
 from tests.workers.scene import Scene, is_alive
 
 from clx.db.identity import process_identity
-from clx.workers.identity import foreign_owner, send_signal
+from clx.workers.supervision.identity import foreign_owner, send_signal
 
 NOBODY = 65534
 

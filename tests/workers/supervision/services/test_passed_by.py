@@ -8,13 +8,14 @@ import msgspec
 import pytest
 from tests.workers.scene import ONLY_DECKS, Scene
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
-from clx.workers import contained, executors
-from clx.workers.kept import Wanted
-from clx.workers.needs import Need
-from clx.workers.roster import roster
-from clx.workers.service_state import ServiceState, read_state, update_state
+from clx.workers import executors
+from clx.workers.supervision import contained
+from clx.workers.supervision.kept import Wanted
+from clx.workers.supervision.needs import Need
+from clx.workers.supervision.roster import roster
+from clx.workers.supervision.service_state import ServiceState, read_state, update_state
 
 
 def make_old(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from tests.course.courses import Course
 from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.kept import CRASH_LIMIT
+from clx.workers.supervision.kept import CRASH_LIMIT
 
 
 def start(scene: Scene, *options: str) -> str:
@@ -391,7 +391,7 @@ def test_two_starts_at_once_start_what_was_asked_for_once(scene: Scene) -> None:
     both = [scene.begin("start-services", *ONLY_DECKS, "--notebook-workers", "2") for _ in range(2)]
     assert [process.wait(PATIENCE) for process in both] == [0, 0]
     assert len(scene.workers()) == 2
-    assert len(scene.pids_of("clx.workers.supervisor")) == 1
+    assert len(scene.pids_of("clx.workers.supervision.supervisor")) == 1
     scene.clx("stop-services")
     assert_nothing_left(scene)
 

@@ -35,7 +35,7 @@ def test_builds_come_out_right_whatever_is_killed(scene: Scene, seed: int) -> No
     for _ in range(3):
         until(lambda: build.poll() is not None or scene.running())
         workers = [row for row in scene.workers() if row.service and scene.lives(row)]
-        supervisors = scene.pids_of("clx.workers.supervisor")
+        supervisors = scene.pids_of("clx.workers.supervision.supervisor")
         if build.poll() is None and workers + supervisors:
             victims: list[WorkerRow | int] = [*workers, *supervisors]
             kill(scene, dice.choice(victims))

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clx.workers.notebook.execution.identity import interpreter_fingerprint
-    from clx.workers.notebook.execution.pool import KernelPool
-    from clx.workers.notebook.execution.results import CellFailed, CellResult
+    from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
+    from clx.jobtypes.notebook.execution.pool import KernelPool
+    from clx.jobtypes.notebook.execution.results import CellFailed, CellResult
 
 __all__ = ["CellFailed", "CellResult", "KernelPool", "interpreter_fingerprint"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import zmq
 from jupyter_client.session import Session
 
-from clx.workers.notebook.execution.outputs import CellOutputs
-from clx.workers.notebook.execution.results import CellFailed, CellResult, FailureKind, plain
-from clx.workers.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGone
-from clx.workers.oom import oom_kills
-from clx.workers.platforms import own_container_id
+from clx.jobtypes.notebook.execution.outputs import CellOutputs
+from clx.jobtypes.notebook.execution.results import CellFailed, CellResult, FailureKind, plain
+from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGone
+from clx.platforms.container import own_container_id
+from clx.platforms.oom import oom_kills
 
 INTERRUPT_GRACE = 2.0
 """Seconds a cell has after an interrupt to give back its traceback before the kernel is killed."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from clx.workers.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.execution.results import CellResult
 
 OUTPUT_LIMIT = 10_000_000
 """Bytes (characters, for text) of output kept per cell; what follows is cut, and a note is the last output."""

@@ -9,11 +9,11 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clx.workers.notebook.execution.identity import python_command
-from clx.workers.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
-from clx.workers.notebook.execution.outputs import OUTPUT_LIMIT
-from clx.workers.notebook.execution.results import CellFailed, CellResult
-from clx.workers.notebook.execution.server import Kernel, KernelParent, ParentGone, remove_directories
+from clx.jobtypes.notebook.execution.identity import python_command
+from clx.jobtypes.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
+from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.execution.results import CellFailed, CellResult
+from clx.jobtypes.notebook.execution.server import Kernel, KernelParent, ParentGone, remove_directories
 
 if TYPE_CHECKING:
     import zmq
@@ -167,7 +167,7 @@ class KernelPool:
         if language == "python":
             argv = [*python_command(self._python), "-c", _LAUNCH, "-f", "{connection_file}"]
             return parent.spawn(ipc_connection(), cwd, argv, {})
-        from clx.workers.notebook.execution.kernelspecs import kernel_command
+        from clx.jobtypes.notebook.execution.kernelspecs import kernel_command
 
         argv, environment = kernel_command(language)
         return parent.spawn(tcp_connection(), cwd, argv, environment)
@@ -182,7 +182,7 @@ class KernelPool:
     ) -> list[CellResult]:
         import zmq
 
-        from clx.workers.notebook.execution.client import Client
+        from clx.jobtypes.notebook.execution.client import Client
 
         self._context = self._context or zmq.Context()
         client = Client(self._context, parent, kernel)

@@ -27,13 +27,13 @@ from typing import Any
 import clx
 from clx import DISTRIBUTION, __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
-from clx.workers.executors.docker_engine import connect, engine_errors, where_possible
-from clx.workers.executors.docker_images import TYPE_LABEL, VERSION_LABEL, Image, find
-from clx.workers.executors.installed_wheel import wheel_of_installed
-from clx.workers.identity import is_gone, process_identity
-from clx.workers.tools.finding import cache_root
-from clx.workers.tools.install import install
-from clx.workers.tools.pins import PINS
+from clx.tools.finding import cache_root
+from clx.tools.install import install
+from clx.tools.pins import PINS
+from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
+from clx.workers.executors.docker.images import TYPE_LABEL, VERSION_LABEL, Image, find
+from clx.workers.executors.docker.installed_wheel import wheel_of_installed
+from clx.workers.supervision.identity import is_gone, process_identity
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"

@@ -11,7 +11,7 @@ from typing import Any
 from clx import __version__
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
-from clx.workers.executors.docker_engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
+from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
 
 log = logging.getLogger("clx.docker")
 

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from clx.errors import EngineError
-from clx.workers.executors.docker_engine import engine_errors, is_conflict
+from clx.workers.executors.docker.engine import engine_errors, is_conflict
 
 LABEL = "clx.network"
 _making = threading.Lock()

@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import Settings
-from clx.workers.executors.docker_engine import ANSWER_LIMIT, connect, engine_errors
-from clx.workers.executors.docker_network import drop_network
-from clx.workers.executors.docker_reaper import (
+from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors
+from clx.workers.executors.docker.network import drop_network
+from clx.workers.executors.docker.reaper import (
     DATABASE_LABEL,
     OWNER_LABEL,
     SERVICE_LABEL,
@@ -21,7 +21,7 @@ from clx.workers.executors.docker_reaper import (
     database_label,
     strike_off,
 )
-from clx.workers.identity import is_gone
+from clx.workers.supervision.identity import is_gone
 
 
 def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = False) -> list[str]:

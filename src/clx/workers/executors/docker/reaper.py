@@ -25,7 +25,7 @@ from clx.errors import ClxError
 from clx.regular import read_regular
 from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import is_gone, is_ours_to_judge, process_identity
+from clx.workers.supervision.identity import is_gone, is_ours_to_judge, process_identity
 
 TYPE_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
@@ -100,7 +100,7 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path = _note_path(database, note)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded)
-    command = [sys.executable, "-P", "-m", "clx.workers.executors.docker_reaper", encoded.decode()]
+    command = [sys.executable, "-P", "-m", "clx.workers.executors.docker.reaper", encoded.decode()]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -174,8 +174,8 @@ def reap(note: Note) -> list[str]:
     Raises:
         EngineError: the engine does not answer.
     """
-    from clx.workers.executors.docker_engine import connect, engine_errors
-    from clx.workers.executors.docker_network import drop_network
+    from clx.workers.executors.docker.engine import connect, engine_errors
+    from clx.workers.executors.docker.network import drop_network
 
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
@@ -189,7 +189,7 @@ def reap(note: Note) -> list[str]:
 def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
     """Remove every container, running or not, that carries all *labels*; returns them."""
     from clx.errors import EngineError
-    from clx.workers.executors.docker_engine import engine_errors
+    from clx.workers.executors.docker.engine import engine_errors
 
     wanted = [f"{name}={value}" for name, value in labels.items()]
     found = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
@@ -202,9 +202,9 @@ def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
 
 def strike_off(database: Path, containers: list[str]) -> list[int]:
     """Strike off the workers of containers that are gone, and give their jobs to others; returns their ids."""
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
     from clx.db.workers import WorkerTable
-    from clx.workers.crew import strike_off_worker
+    from clx.workers.supervision.crew import strike_off_worker
 
     if not containers or not database.exists():
         return []

@@ -23,11 +23,12 @@ import msgspec
 from clx.db.apart import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
+from clx.platforms.container import IMAGE_VARIABLE
 from clx.settings.schema import Settings
-from clx.workers.container import DATABASE_VARIABLE, IMAGE_VARIABLE, SHARED_AS, inside
+from clx.workers.container import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.adopted import log_of
 from clx.workers.executors.base import NOT_STARTED, Spawn
-from clx.workers.executors.docker_engine import (
+from clx.workers.executors.docker.engine import (
     connect,
     engine_errors,
     is_ambiguous,
@@ -36,9 +37,9 @@ from clx.workers.executors.docker_engine import (
     is_not_found,
     where_possible,
 )
-from clx.workers.executors.docker_images import find, obtain
-from clx.workers.executors.docker_network import drop_network, ensure_network
-from clx.workers.executors.docker_reaper import (
+from clx.workers.executors.docker.images import find, obtain
+from clx.workers.executors.docker.network import drop_network, ensure_network
+from clx.workers.executors.docker.reaper import (
     DATABASE_LABEL,
     TYPE_LABEL,
     database_label,
