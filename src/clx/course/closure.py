@@ -21,6 +21,7 @@ from clx.course.withheld import is_marked, is_named, may_be_marked
 from clx.errors import ConversionError, CourseError
 from clx.jobtypes.notebook.deck import is_deck
 from clx.jobtypes.notebook.reader import DeckReader
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
 from clx.regular import read_regular
 from clx.visible import visible_line
 
@@ -28,7 +29,7 @@ MAX_DECK = 20 << 20
 """Bytes a deck may have."""
 _TOLD = 20
 """Mistakes of one deck that are told in one go."""
-_SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
+_SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
@@ -285,19 +286,17 @@ class Closures:
     def diagram_closure(self, source: str, type_: str) -> list[tuple[str, str]]:
         """A diagram source and all it includes."""
         found = [(source, self._digest(source))]
-        if type_ != "plantuml":
+        if JOB_TYPES[type_].includes is None:
             return found
         known = self._known.get(source)
         if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
-            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source)}}
+            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source, type_)}}
             self.learned[source] = known
         return list(known["reads"].items())
 
-    def _includes(self, source: str) -> list[str]:
-        from clx.jobtypes.plantuml.includes import closure
-
+    def _includes(self, source: str, type_: str) -> list[str]:
         root = self._files.root
-        return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+        return [path.relative_to(root).as_posix() for path in JOB_TYPES[type_].read_by(root / source, root)]
 
 
 def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:

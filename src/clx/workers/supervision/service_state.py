@@ -20,7 +20,7 @@ from clx.db.apart import identity, state_directory
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
 from clx.workers.supervision.identity import is_gone, is_ours_to_judge
@@ -177,7 +177,7 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
 
 def start_command(state: ServiceState) -> str:
     """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
-    counts = dict.fromkeys(KINDS, 0)
+    counts = dict.fromkeys(JOB_TYPES, 0)
     for each in state.wanted:
         counts[each.type] = counts.get(each.type, 0) + each.count
     options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())

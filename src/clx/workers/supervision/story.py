@@ -11,7 +11,7 @@ from clx.db.jobs import Queue
 from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.supervision.roster import Member, roster
 
@@ -102,7 +102,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
         return [f"{since}: only a worker of its build would take it, and there is none.", "Build again."]
     whose = f"worker of its pool ({job.pool})" if job.pool else "program that takes it"
     none = f"no {whose} is alive{f': {named}' if named else ''}"
-    if job.type not in KINDS:
+    if job.type not in JOB_TYPES:
         return [f"{since}: {none}.", "Start the program that does them."]
     start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
