@@ -23,7 +23,7 @@ class JobType:
         converter: ``module:class`` of its converter, imported in the worker only.
         identity: ``module`` whose ``fingerprint(settings)`` names all a result depends on besides its inputs.
         sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
-        includes: ``module:function`` that names the files a source reads, by source and course root; None: it reads none.
+        includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
         options: settings that change a result, as options of its jobs.
         priority: of its jobs, 1 to 5; pictures come before the decks that show them.
         rank: its place where job types are listed.
