@@ -44,7 +44,7 @@ unit:                ## the quick tests: 40 s of processor time
 	$(BIN)/python -m pytest -q -m "not slow"
 
 soak:                ## the long forms of the fault tests
-	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/workers/lifecycle tests/workers/services
+	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/workers/supervision tests/workers/supervision/services
 
 bench:               ## the numbers the README quotes; nothing else should run meanwhile
 	$(BIN)/python -m benchmarks

@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.settings.schema import Settings
-from clx.workers.drawio.converter import DrawioConverter
 
 PAGES = 20
 AIM = 0.15

@@ -12,10 +12,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
+from clx.jobtypes.plantuml.renderer import prepare
 from clx.settings.schema import Settings
-from clx.workers.plantuml.converter import PlantUmlConverter
-from clx.workers.plantuml.renderer import prepare
-from clx.workers.tools import require
+from clx.tools import require
 
 KINDS = (
     "Alice{n} -> Bob : question\nBob --> Alice{n} : answer\nAlice{n} -> Carol : next",

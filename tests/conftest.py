@@ -14,7 +14,10 @@ from tests.containers import client, engine, images
 
 __all__ = ["client", "engine", "images"]
 
-TIERS = ("artifacts", "cli", "course", "db", "docker", "docs", "examples", "faults", "settings", "workers")
+TIERS = (
+    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "settings", "tools", "workers"),
+    "workers/executors/docker",
+)
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
 
 QUICK = (
@@ -23,9 +26,10 @@ QUICK = (
     "course/test_spec.py",
     "course/test_spec_errors.py",
     "db",
+    "docs/test_development.py",
     "docs/test_reference.py",
+    "jobtypes/notebook",
     "settings",
-    "workers/notebook",
     "workers/test_platforms.py",
     "workers/test_requirements.py",
 )
@@ -34,8 +38,8 @@ SLOW = (
     "db/test_consumer.py",
     "db/test_consumer_ending.py",
     "db/test_held_up.py",
-    "workers/notebook/execution",
-    "workers/notebook/test_converter.py",
+    "jobtypes/notebook/execution",
+    "jobtypes/notebook/test_converter.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 
@@ -84,7 +88,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.when == "call" and report.passed:
-        _passed[item.path.relative_to(_ROOT).parts[0]] += 1
+        _passed.update(tier for tier in TIERS if item.path.is_relative_to(_ROOT / tier))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

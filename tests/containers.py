@@ -38,7 +38,7 @@ def engine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three worker images, built from this tree on local bases; nothing is done for those that are current."""
-    from clx.workers.executors.docker_build import make_wheel
+    from clx.workers.executors.docker.build import make_wheel
 
     _run("bash", str(_ENGINE / "tools.sh"))
     _run("bash", str(_ENGINE / "mkbase.sh"))
@@ -55,7 +55,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def client(engine: None) -> Iterator[Any]:
     """A connection to the engine."""
-    from clx.workers.executors.docker_engine import connect
+    from clx.workers.executors.docker.engine import connect
 
     with closing(connect()) as found:
         yield found

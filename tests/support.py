@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from clx.settings.schema import Settings
-from clx.workers.tools import TOOL_NAMES, install_hint, locate
+from clx.tools import TOOL_NAMES, install_hint, locate
 
 _NEEDS = {
     "plantuml": ("java", "plantuml", "graphviz"),

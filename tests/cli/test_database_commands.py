@@ -14,9 +14,9 @@ import pytest
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
-from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.workers.upkeep import named_digests, prune_if_due
+from clx.db.sqlite.database import Database
+from clx.workers.supervision.upkeep import named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

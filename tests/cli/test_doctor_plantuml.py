@@ -8,7 +8,7 @@ import pytest
 from tests.support import require
 
 from clx.settings.schema import PlantUmlSettings, Settings
-from clx.workers.health import examine
+from clx.workers.supervision.health import examine
 
 
 def _detail(settings: Settings) -> str:

@@ -16,8 +16,8 @@ from tests.workers.scene import ONLY_DECKS, Scene, until
 from clx.artifacts.store import ArtifactStore
 from clx.cli.docker import _TYPES
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 SERVICES = (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
@@ -134,10 +134,10 @@ def test_services_that_are_stopped(scene: Scene) -> None:
 
 
 def test_containers_that_are_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
-    """With the answer of an engine; what engines answer is held in ``tests/docker``."""
+    """With the answer of an engine; what engines answer is held in ``tests/workers/executors/docker``."""
     from clx.cli.docker import check_containers
 
-    monkeypatch.setattr("clx.workers.executors.docker_preflight.preflight", lambda *_: ["slow disk"])
+    monkeypatch.setattr("clx.workers.executors.docker.preflight.preflight", lambda *_: ["slow disk"])
     monkeypatch.chdir(tmp_path)
     check_containers.main(["--format", "json"], standalone_mode=False)
     document = json.loads(capsys.readouterr().out)
@@ -162,7 +162,7 @@ def test_check_fails_when_the_supervisor_is_gone(scene: Scene) -> None:
     scene.decks("one")
     scene.clx("start-services", *ONLY_DECKS)
     scene.kill(scene.supervisor(), signal.SIGKILL)
-    until(lambda: scene.pids_of("clx.workers.supervisor") == [])
+    until(lambda: scene.pids_of("clx.workers.supervision.supervisor") == [])
     said = scene.clx("status", "--check", code=1).stdout
     assert "The supervisor of the services is gone" in said
     assert scene.clx("status").stdout  # without it the exit code says only whether it could be read

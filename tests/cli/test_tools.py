@@ -11,7 +11,7 @@ import pytest
 from tests.course.courses import Course
 from tests.support import require as require_tools
 
-from clx.workers.tools.finding import cache_root
+from clx.tools.finding import cache_root
 
 PINNED = ("plantuml", "drawio", "drawio-math")
 KEPT = cache_root() / "tools"

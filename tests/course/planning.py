@@ -13,9 +13,9 @@ from clx.course.plan import Plan, Planner
 from clx.course.source_files import SourceFiles
 from clx.course.spec import load_spec
 from clx.course.topics import resolve_topics
+from clx.jobtypes.notebook.deck_text import Asked, DeckText, read_deck
+from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
-from clx.workers.notebook.deck_text import Asked, DeckText, read_deck
-from clx.workers.notebook.reader import DeckReader
 
 TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio")}
 

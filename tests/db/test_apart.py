@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from clx.db.apart import apart, link, located, move_apart, name_of, shared_directory, state_directory
-from clx.db.database import Database
-from clx.db.driver import LONGEST_PATH
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.driver import LONGEST_PATH
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
 
@@ -71,7 +71,7 @@ def test_name_leads_to_a_database_that_a_container_made(name: Path) -> None:
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_database_in_use_is_not_moved(name: Path, mode: str) -> None:
     Database.open(name, journal_mode=mode).close()
-    code = "import sys; from pathlib import Path; from clx.db.database import Database as D; "
+    code = "import sys; from pathlib import Path; from clx.db.sqlite.database import Database as D; "
     code += "database = D.open(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code, str(name)], stdin=-1, stdout=-1) as other:
         assert other.stdout is not None

@@ -268,4 +268,5 @@ def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(
         assert queue.rescue() == []
         queue.heartbeat(claimed.id, claimed.run)
         found = queue.get(silent)
-        assert found is not None and found.state == "running"
+        assert found is not None
+        assert found.state == "running"

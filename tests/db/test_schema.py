@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import CheckConstraint, Integer
 
-from clx.db import database, schema
-from clx.db.driver import driver
+from clx.db import schema
+from clx.db.sqlite import database
+from clx.db.sqlite.driver import driver
 
 _SQL = (Path(database.__file__).parent / "schema.sql").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clx import Queue
-from clx.db.database import Database, prepare_state_directory
+from clx.db.sqlite.database import Database, prepare_state_directory
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o002])

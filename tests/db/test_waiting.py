@@ -19,7 +19,7 @@ from tests.workers.scene import until
 
 from clx.db import doorbell, waiting
 from clx.db.jobs import NewJob, Queue
-from clx.db.memory import MemoryDatabase
+from clx.db.sqlite.memory import MemoryDatabase
 from clx.db.waiting import Bells
 
 

@@ -12,10 +12,10 @@ import pytest
 from clx.course.spec import load_spec
 from clx.course.links import Bounds
 from clx.course.topics import resolve_topics
-from clx.workers.notebook.cells import Cell, read_cells
-from clx.workers.notebook.deck import deck_language
-from clx.workers.notebook.expand import Expanded, expand
-from clx.workers.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.cells import Cell, read_cells
+from clx.jobtypes.notebook.deck import deck_language
+from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.markers import KNOWN_TAGS
 
 COURSE = Path(__file__).parents[2] / "examples" / "python-course"
 TOPIC_DATA = COURSE / "slides" / "module_300_data" / "topic_300_bicycle_data"

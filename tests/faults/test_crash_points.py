@@ -13,8 +13,8 @@ import pytest
 from tests.faults.conftest import Script
 
 import clx.db
-from clx.db.database import Database
 from clx.db.jobs import Queue
+from clx.db.sqlite.database import Database
 
 _ROOM = Path(clx.db.__file__).parent
 

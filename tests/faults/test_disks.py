@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.faults.conftest import Script, need
 
-from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import Database
 from clx.errors import DatabaseCorruptError, DatabaseError, DatabaseFullError
 
 _SOAK = bool(os.environ.get("CLX_SOAK"))
@@ -84,7 +84,7 @@ def test_a_file_system_without_space_loses_nothing_acknowledged(tmp_path: Path) 
 
 _BACKUP = """
 from pathlib import Path
-from clx.db.backup import backup
+from clx.db.sqlite.backup import backup
 from clx.errors import DatabaseError
 queue = Queue.open(Path(path).parents[1] / "jobs.db")
 queue.enqueue(NewJob("t", {"text": "x" * 2_000_000}))
@@ -105,7 +105,7 @@ def test_a_backup_that_does_not_fit_says_so_and_leaves_nothing(tmp_path: Path) -
 _KILLED_BACKUP = """
 import resource, signal
 from pathlib import Path
-from clx.db.backup import backup
+from clx.db.sqlite.backup import backup
 queue = Queue.open(path)
 queue.enqueue(NewJob("t", {"text": "x" * 4_000_000}))
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # where a file grows beyond the limit the kernel kills
@@ -118,7 +118,7 @@ def test_a_backup_that_is_killed_in_the_middle_leaves_nothing_under_its_name(
     tmp_path: Path, script: Script, judge: Callable[[Path], str]
 ) -> None:
     """Half a copy must not pass for a backup; the next one is made in its place."""
-    from clx.db.backup import backup
+    from clx.db.sqlite.backup import backup
 
     assert script(_KILLED_BACKUP).returncode == -signal.SIGXFSZ
 
@@ -266,7 +266,7 @@ def _size(path: Path, end: str) -> int:
 
 
 def test_a_backup_beside_writers_is_whole(tmp_path: Path, judge: Callable[[Path], str]) -> None:
-    from clx.db.backup import backup
+    from clx.db.sqlite.backup import backup
 
     with Queue.open(tmp_path / "jobs.db") as queue:
         queue.enqueue_many([NewJob("t", {"n": n}) for n in range(5000)])

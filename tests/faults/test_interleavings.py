@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from clx.db import database as database_module
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
+from clx.db.sqlite import database as database_module
 from clx.errors import DatabaseBusyError, JobExistsError, LostRunError
 
 _STEPS: dict[str, Callable[[Queue], Any]] = {

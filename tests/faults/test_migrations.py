@@ -13,9 +13,9 @@ import pytest
 from tests.faults.conftest import Script
 
 import clx.db
-from clx.db.database import REVISION, Database
-from clx.db.driver import driver
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import REVISION, Database
+from clx.db.sqlite.driver import driver
 from clx.errors import DatabaseError
 
 _ROOM = Path(clx.db.__file__).parent
@@ -36,7 +36,8 @@ def upgrade() -> None:
 '''
 _AS_THE_NEXT = """
 from pathlib import Path
-from clx.db import database, migrate
+from clx.db import migrate
+from clx.db.sqlite import database
 database.REVISION = "9999"
 migrate._SCRIPTS = Path({scripts!r})
 queue = Queue.open(path)

@@ -19,10 +19,10 @@ from clx.db.jobs import NewJob, Queue
 _WORKER = """
 import subprocess, sys, time
 from pathlib import Path
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import register_this_process
 from clx.settings.schema import JobsSettings
-from clx.workers.loop import Post, Worker
+from clx.workers.process.loop import Post, Worker
 
 class Helped:
     def convert(self, payload, inputs, outputs, warn):

@@ -22,12 +22,12 @@ from tests.course.courses import SPEC, Course
 from clx import __version__
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.reachable import look
-from clx.workers.service_state import locked
+from clx.workers.supervision.reachable import look
+from clx.workers.supervision.service_state import locked
 
 T = TypeVar("T")
 
@@ -227,7 +227,7 @@ class Scene:
 
     def supervisor(self) -> int:
         """The pid of the supervisor."""
-        [pid] = self.pids_of("clx.workers.supervisor")
+        [pid] = self.pids_of("clx.workers.supervision.supervisor")
         return pid
 
     def log(self) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from clx.db.filesystem import NETWORK, Mount, file_system_of, kind_in, parse_mounts
+from clx.db.sqlite.filesystem import NETWORK, Mount, file_system_of, kind_in, parse_mounts
+from clx.platforms.container import container_id
 from clx.settings.schema import DatabaseSettings, Settings
 from clx.workers.container import database_inside
 from clx.workers.platforms import (
@@ -14,7 +15,6 @@ from clx.workers.platforms import (
     Platform,
     Surroundings,
     choose_journal_mode,
-    container_id,
     database_options,
     mount_name,
     mount_source,

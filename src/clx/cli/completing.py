@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from clx.course.spec import CourseSpec
-    from clx.db.database import Database
     from clx.db.records import JobState
+    from clx.db.sqlite.database import Database
 
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -61,7 +61,7 @@ def _database(context: click.Context) -> Iterator[Database]:
         ClxError: there is none, or it cannot be read as it is.
     """
     from clx.cli.project import database_path
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
     from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
 
@@ -113,9 +113,9 @@ def job_types(context: click.Context, _parameter: click.Parameter, incomplete: s
     """Offers CLX's own types, and those of the newest jobs."""
     from clx.db.jobs import Queue
     from clx.errors import ClxError
-    from clx.workers.kinds import KINDS
+    from clx.jobtypes.registry import JOB_TYPES
 
-    found = dict.fromkeys(KINDS)
+    found = dict.fromkeys(JOB_TYPES)
     try:
         with _database(context) as database:
             found |= dict.fromkeys(job.type for job in Queue(database).search(limit=_NEWEST))
@@ -177,7 +177,7 @@ def tools_or_courses(context: click.Context, parameter: click.Parameter, incompl
     """Offers the tools that CLX installs, else files."""
     from click.shell_completion import CompletionItem
 
-    from clx.workers.tools.pins import PINS
+    from clx.tools.pins import PINS
 
     found = _items(((name, "") for name in PINS), incomplete, _typed(context, parameter))
     return found or [CompletionItem(incomplete, type="file")]

@@ -188,7 +188,7 @@ def _ignore_state(directory: Path) -> None:
     Raises:
         UntrustedError: it is somebody else's: what is written there would not be read.
     """
-    from clx.db.database import prepare_state_directory
+    from clx.db.sqlite.database import prepare_state_directory
     from clx.errors import DatabaseError, SettingsError
     from clx.settings.owners import require_own
 

@@ -15,7 +15,7 @@ from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 if TYPE_CHECKING:
-    from clx.workers.upkeep import Upkeep
+    from clx.workers.supervision.upkeep import Upkeep
 
 
 @click.group("db")
@@ -112,7 +112,7 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
     Examples:
       clx db backup saved.db
     """
-    from clx.db.backup import backup
+    from clx.db.sqlite.backup import backup
 
     with _opened(open_to_look, context, db_path) as database:
         size = backup(database, target.absolute())
@@ -147,7 +147,7 @@ def prune_(
       clx db prune --format json
     """
     from clx.db import retention
-    from clx.workers.upkeep import prune_project
+    from clx.workers.supervision.upkeep import prune_project
 
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:

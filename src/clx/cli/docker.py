@@ -12,8 +12,9 @@ import click
 
 from clx.cli.options import format_option, verbose_option
 from clx.cli.terminal import echo
+from clx.jobtypes.registry import JOB_TYPES
 
-_TYPES = ("notebook", "plantuml", "drawio")
+_TYPES = tuple(JOB_TYPES)
 
 
 @click.group("docker")
@@ -59,7 +60,7 @@ def build_images(
       clx docker build
       clx docker build plantuml drawio --base-image my-base:1 --fetch
     """
-    from clx.workers.executors.docker_build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel, scratch
+    from clx.workers.executors.docker.build import DEFAULT_BASE, Recipe, build, default_tag, make_wheel, scratch
 
     with scratch() as folder:
         wheel = wheel or make_wheel(folder)
@@ -82,7 +83,7 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
     from contextlib import closing
 
     from clx.settings.resolve import resolve
-    from clx.workers.executors.docker_engine import connect
+    from clx.workers.executors.docker.engine import connect
 
     resolved = resolve(Path.cwd())
     with closing(connect()) as client:
@@ -96,8 +97,8 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
-    from clx.workers.executors.docker_build import default_tag
-    from clx.workers.executors.docker_images import find, misfit
+    from clx.workers.executors.docker.build import default_tag
+    from clx.workers.executors.docker.images import find, misfit
 
     name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
     found = find(client, name)
@@ -134,7 +135,7 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     from clx.errors import UntrustedError
     from clx.settings.programs import image_key
     from clx.settings.resolve import resolve
-    from clx.workers.executors.docker_build import default_tag
+    from clx.workers.executors.docker.build import default_tag
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types: tuple[str, ...] = _TYPES
@@ -191,8 +192,8 @@ def _database_at(path: Path) -> Iterator[Path]:
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> list[str]:
-    from clx.db.database import Database
-    from clx.workers.executors.docker_preflight import preflight
+    from clx.db.sqlite.database import Database
+    from clx.workers.executors.docker.preflight import preflight
     from clx.workers.platforms import database_options, with_journal_mode
 
     settings = with_journal_mode(resolved.settings, path, containers=True, keep=True)

@@ -15,7 +15,7 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
-    from clx.workers.health import Finding
+    from clx.workers.supervision.health import Finding
 
 
 @click.command("doctor")
@@ -45,12 +45,12 @@ def command(
     """
     if about_database:
         context.exit(_about_database(context, db_path, format_))
+    from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
-    from clx.workers.kinds import KINDS
-    from clx.workers.readiness import examine_workers
+    from clx.workers.supervision.readiness import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = list(KINDS)
+    types = list(JOB_TYPES)
     if course is not None:
         from clx.course.needs import needed_types
 
@@ -75,8 +75,8 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.db.state import require_own_state, require_sound_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
-    from clx.workers.health import Finding
-    from clx.workers.service_state import STATE_FILE
+    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"

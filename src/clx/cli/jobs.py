@@ -14,9 +14,9 @@ from clx.cli.terminal import echo
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.db.database import Database
     from clx.db.jobs import Queue
     from clx.db.records import Job, JobState
+    from clx.db.sqlite.database import Database
 
 _OVER = {
     "succeeded": "was over already: it succeeded",
@@ -158,7 +158,7 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
     log_to_terminal(verbose=verbose)
     from clx.db.jobs import Queue
     from clx.settings.resolve import resolve
-    from clx.workers.story import story
+    from clx.workers.supervision.story import story
 
     database = _look(db_path)
     if database is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clx.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
     from clx.settings.resolve import Resolved
 
 
@@ -32,7 +32,7 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
         DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
     from clx.db.apart import located
-    from clx.db.driver import require_reachable
+    from clx.db.sqlite.driver import require_reachable
     from clx.db.state import require_own_state, require_sound_state
 
     named = option or resolved.path("database.path")
@@ -46,7 +46,7 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
     """Other databases of this user that have services; none where the command was told which one it is about."""
-    from clx.workers.service_notes import databases_with_services
+    from clx.workers.supervision.service_notes import databases_with_services
 
     if option:
         return []
@@ -63,13 +63,13 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     """
     path = database_path(resolved, option)
     if not path.exists():
-        from clx.workers.service_stop import require_no_services
+        from clx.workers.supervision.service_stop import require_no_services
 
         require_no_services(path)
         if not _was_typed():
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
     from clx.workers.executors import remove_leftovers
 
     remove_leftovers(path)
@@ -109,10 +109,10 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     """
 
     from clx.db.apart import link
-    from clx.db.database import Database
-    from clx.db.lock_watch import tell_of_locks
+    from clx.db.sqlite.database import Database
+    from clx.db.sqlite.lock_watch import tell_of_locks
     from clx.workers.platforms import database_options
-    from clx.workers.readiness import place_database, settings_for
+    from clx.workers.supervision.readiness import place_database, settings_for
 
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
-    from clx.workers.kept import Wanted
-    from clx.workers.service_stop import Stopped
-    from clx.workers.services import Started
+    from clx.workers.supervision.kept import Wanted
+    from clx.workers.supervision.service_stop import Stopped
+    from clx.workers.supervision.services import Started
 
 _START_EPILOG = """\b
 Examples:
@@ -74,7 +74,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     """
     log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
-    from clx.workers.services import refuse_beside_another, start_services, wanted_workers
+    from clx.workers.supervision.services import refuse_beside_another, start_services, wanted_workers
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, options["db_path"])
@@ -89,7 +89,7 @@ def start(context: click.Context, /, **options: Any) -> None:
     with open_or_make(resolved, path, starting=True) as database, resolved.blamed():
         started = start_services(database, wanted, _note, foreground=foreground)
     if foreground:
-        from clx.workers.supervisor import supervise
+        from clx.workers.supervision.supervisor import supervise
 
         context.exit(supervise(path))
     _print(started, path, options["format_"], verbose=options["verbose"])
@@ -104,7 +104,7 @@ def _note(text: str) -> None:
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
     from clx.cli.roster import worker_document
-    from clx.workers.service_state import stop_command
+    from clx.workers.supervision.service_state import stop_command
 
     if format_ == "json":
         document = {
@@ -144,7 +144,7 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
 
 def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
-    from clx.workers.lifecycle import why_not
+    from clx.workers.supervision.lifecycle import why_not
 
     keys = {each.key for each in wanted}
     for each in wanted:
@@ -194,7 +194,7 @@ def stop(context: click.Context, /, db_path: Path | None, timeout: float | None,
     """
     log_to_terminal(verbose=verbose)
     from clx.cli.project import database_path, services_elsewhere
-    from clx.workers.service_state import stop_command
+    from clx.workers.supervision.service_state import stop_command
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, db_path)
@@ -237,7 +237,7 @@ def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[
 def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
     from clx.cli.project import open_to_change
     from clx.errors import DatabaseBusyError, DatabaseError
-    from clx.workers.service_stop import stop_services
+    from clx.workers.supervision.service_stop import stop_services
 
     try:
         database = open_to_change(resolved, db_path)
@@ -271,8 +271,8 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     """
     from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
-    from clx.workers.service_notes import forget_for_user
-    from clx.workers.service_stop import stop_without_database
+    from clx.workers.supervision.service_notes import forget_for_user
+    from clx.workers.supervision.service_stop import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

@@ -16,7 +16,7 @@ from clx.errors import EXIT_JOB_FAILED, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.db.database import Database
+    from clx.db.sqlite.database import Database
 
 _EVERY = 1.0
 
@@ -48,7 +48,7 @@ def command(
     from clx.cli.main import Interrupted
     from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.settings.resolve import resolve
-    from clx.workers.overview import overview
+    from clx.workers.supervision.overview import overview
 
     if follow and check:
         raise UsageError("--follow and --check do not go together.", "Leave one of them out.")

@@ -11,7 +11,7 @@ import click
 from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
-from clx.workers.tools import TOOL_NAMES
+from clx.tools import TOOL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,8 +44,8 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
       clx tools list --format json
     """
     from clx.settings.resolve import resolve
-    from clx.workers.tools import install_hint, locate
-    from clx.workers.tools.finding import SETTINGS
+    from clx.tools import install_hint, locate
+    from clx.tools.finding import SETTINGS
 
     resolved = resolve(Path.cwd())
     rows = []
@@ -120,7 +120,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
         ToolMissingError: something that it needs is still missing.
     """
     from clx.course.needs import needed_types
-    from clx.workers.health import require_tools, tools_of
+    from clx.workers.supervision.health import require_tools, tools_of
 
     types = needed_types(course)
     needed = tools_of(types)
@@ -133,7 +133,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
 
 def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) -> None:
     """Install those of *wanted* that CLX has, the browser only where it was *named* or there is none."""
-    from clx.workers.tools.pins import PINS
+    from clx.tools.pins import PINS
 
     for name in wanted:
         if name == "java":
@@ -145,7 +145,7 @@ def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) 
 
 
 def _install(name: str, resolved: Resolved) -> None:
-    from clx.workers.tools.install import install
+    from clx.tools.install import install
 
     install(name, echo)
     if name == "plantuml":
@@ -155,8 +155,8 @@ def _install(name: str, resolved: Resolved) -> None:
 def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
     from clx.errors import ToolMissingError
-    from clx.workers.tools import require
-    from clx.workers.tools.finding import SETTINGS
+    from clx.tools import require
+    from clx.tools.finding import SETTINGS
 
     if untrusted := resolved.untrusted().get(SETTINGS.get(name, "")):
         echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
@@ -169,8 +169,8 @@ def _name_missing(name: str, resolved: Resolved) -> None:
 
 def _leaves_browser(settings: Settings) -> bool:
     """Whether the browser is not to be fetched unless it is named, and a line that says why."""
-    from clx.workers.tools import install_hint, locate
-    from clx.workers.tools.pins import PINS
+    from clx.tools import install_hint, locate
+    from clx.tools.pins import PINS
 
     found = locate("browser", settings)
     if found is not None and found.origin != "cache":
@@ -185,7 +185,7 @@ def _leaves_browser(settings: Settings) -> bool:
 def _prepare_plantuml(resolved: Resolved) -> None:
     """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
     from clx.errors import ClxError
-    from clx.workers.plantuml.renderer import prepare
+    from clx.jobtypes.plantuml.renderer import prepare
 
     try:
         resolved.require_trusted("plantuml")

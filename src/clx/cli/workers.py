@@ -20,7 +20,7 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clx.workers.roster import Member
+    from clx.workers.supervision.roster import Member
 
 _LOOK = 0.2
 _LAST_WORDS = 2.0  # seconds that the line which tells of a worker's end may come after its row does
@@ -60,7 +60,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
-    from clx.workers.roster import roster
+    from clx.workers.supervision.roster import roster
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
@@ -119,7 +119,7 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
     from clx.cli.project import database_path, open_to_change
     from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
-    from clx.workers.roster import cleanup, cleanup_of_missing
+    from clx.workers.supervision.roster import cleanup, cleanup_of_missing
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
@@ -175,7 +175,7 @@ def stop_workers(
     from clx.cli.project import open_to_change
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.roster import stop_worker
+    from clx.workers.supervision.roster import stop_worker
 
     resolved = resolve(Path.cwd())
     grace = resolved.settings.workers.grace_period if timeout is None else timeout
@@ -226,7 +226,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
     from clx.cli.project import open_to_look
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.logs import entries_of, log_folders, log_path
+    from clx.workers.supervision.logs import entries_of, log_folders, log_path
 
     database = open_to_look(resolve(Path.cwd()), db_path)
     if database is None:
@@ -290,7 +290,7 @@ def _following(table: Any, worker_id: int, seen: Mapping[Path, int]) -> Iterator
     Args:
         seen: state directory → bytes of its log.
     """
-    from clx.workers.logs import log_path, matching, open_log
+    from clx.workers.supervision.logs import log_path, matching, open_log
 
     over, gives_up_at = False, float("inf")
     with contextlib.ExitStack() as stack:

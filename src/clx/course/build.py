@@ -23,18 +23,18 @@ from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import find_course_root, resolve_topics
 from clx.db.apart import link, shared_directory, state_directory
-from clx.db.database import Database, prepare_state_directory
-from clx.db.driver import require_reachable
 from clx.db.ledger import Ledger, Owner
-from clx.db.lock_watch import tell_of_locks
+from clx.db.sqlite.database import Database, prepare_state_directory
+from clx.db.sqlite.driver import require_reachable
+from clx.db.sqlite.lock_watch import tell_of_locks
 from clx.db.state import require_own_state, require_sound_state
 from clx.errors import ArtifactError, SettingsError, UsageError
+from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
-from clx.workers.needs import Fingerprints
-from clx.workers.notebook.reader import DeckReader
 from clx.workers.platforms import database_options
-from clx.workers.readiness import place_database, settings_for
+from clx.workers.supervision.needs import Fingerprints
+from clx.workers.supervision.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
     from clx.course.bygone import Withdrawn
@@ -206,7 +206,7 @@ class Build:
             self._run_jobs(missing, database, publisher, reasons)
         self._remove_stale(plan, publisher)
         if missing:
-            from clx.workers.upkeep import prune_if_due  # nothing to run, nothing to tidy up
+            from clx.workers.supervision.upkeep import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
 

@@ -19,16 +19,17 @@ from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.course.withheld import is_named
 from clx.errors import ConversionError, CourseError
+from clx.jobtypes.notebook.deck import is_deck
+from clx.jobtypes.notebook.reader import DeckReader
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
 from clx.regular import read_regular
 from clx.visible import visible_line
-from clx.workers.notebook.deck import is_deck
-from clx.workers.notebook.reader import DeckReader
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
 _TOLD = 20
 """Mistakes of one deck that are told in one go."""
-_SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
+_SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
@@ -50,7 +51,7 @@ class DeckFacts(msgspec.Struct, frozen=True):
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
-        hidden: what tells of its hidden cells (:class:`clx.workers.notebook.telltale.Telltale`).
+        hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
     """
 
@@ -137,7 +138,7 @@ class Closures:
         return facts
 
     def _expand(self, deck: str, problems: list[ConversionError]) -> DeckFacts:
-        from clx.workers.notebook.deck_text import Asked
+        from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
         found = self._reader.read(
@@ -298,19 +299,17 @@ class Closures:
     def diagram_closure(self, source: str, type_: str) -> list[tuple[str, str]]:
         """A diagram source and all it includes."""
         found = [(source, self._digest(source))]
-        if type_ != "plantuml":
+        if JOB_TYPES[type_].includes is None:
             return found
         known = self._known.get(source)
         if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
-            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source)}}
+            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source, type_)}}
             self.learned[source] = known
         return list(known["reads"].items())
 
-    def _includes(self, source: str) -> list[str]:
-        from clx.workers.plantuml.includes import closure
-
+    def _includes(self, source: str, type_: str) -> list[str]:
         root = self._files.root
-        return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+        return [path.relative_to(root).as_posix() for path in JOB_TYPES[type_].read_by(root / source, root)]
 
 
 def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:

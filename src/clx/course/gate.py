@@ -1,7 +1,7 @@
 """The last look before something is published: no public file may hold the text of a hidden cell.
 
 Whichever way it got there: by a template, by the output of a cell, in a file that is copied. What counts
-as the text of a cell is :mod:`clx.workers.notebook.telltale`'s to say.
+as the text of a cell is :mod:`clx.jobtypes.notebook.telltale`'s to say.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from clx.course.archives import ClosedArchiveError
 from clx.course.report import PRIVATE_TEXT
 from clx.course.texts import windows_of
-from clx.workers.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
+from clx.jobtypes.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
 
 _TOGETHER = 40
 """Characters that lines which say little must have together to tell of a cell."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from clx.course.names import safe_name
 from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
-from clx.workers.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.deck import PROG_LANG
 
 _KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speaker": "Speaker"}
 _SLIDES_DIRECTORIES = {"de": "Folien"}

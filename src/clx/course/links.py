@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clx.workers.notebook.deck import is_deck
+from clx.jobtypes.notebook.deck import is_deck
 
 OUTSIDE = "outside the course"
 

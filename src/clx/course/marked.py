@@ -12,7 +12,7 @@ import msgspec
 from clx.course.archives import ClosedArchiveError, Readable
 from clx.course.texts import WINDOW, encoding_of, plain, texts_of, windows
 from clx.course.withheld import is_like_deck
-from clx.workers.notebook.markers import HIDDEN_TAGS
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 
 _MOST_JSON = 64 << 20
 """Bytes up to which JSON is read as such."""

@@ -25,17 +25,15 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
+from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.reader import DeckReader
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
 from clx.settings.schema import Settings
 from clx.visible import visible_line
-from clx.workers.notebook.deck import deck_language, is_deck
-from clx.workers.notebook.reader import DeckReader
 
-DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
-"""Extension of a diagram source → job type."""
 _EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
-_PRIORITY = {"plantuml": 4, "drawio": 4, "notebook": 3}
 _encode = msgspec.json.encode
 
 
@@ -89,7 +87,7 @@ class PlannedJob:
     @property
     def priority(self) -> int:
         """Diagrams before the pages that show them, long work before short."""
-        return _PRIORITY[self.type]
+        return JOB_TYPES[self.type].priority
 
     def places_of(self, name: str) -> list[Place]:
         """Where the output *name* goes; further pages of a diagram are called ``<stem>-2.png``, …"""
@@ -218,7 +216,7 @@ class Planner:
         decks = [path for path in members if is_deck(path.rpartition("/")[2])]
         number = last_number
         linked: list[str] = []
-        pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
+        pictures = self._diagrams(place, [path for path in members if _suffix(path) in TYPE_OF_SOURCE])
         for deck in decks:
             number += 1
             try:
@@ -230,7 +228,7 @@ class Planner:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue
             linked += facts.links
-        others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
+        others = [path for path in members if path not in decks and _suffix(path) not in TYPE_OF_SOURCE]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
         self._copy_files(place, self._without_copies(place, others), pictures)
@@ -286,7 +284,7 @@ class Planner:
         for link in dict.fromkeys(links):
             if not link.startswith(f"{topic.base}/"):
                 self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link in known or _suffix(link) in DIAGRAMS or is_deck(link.rpartition("/")[2]):
+            elif link in known or _suffix(link) in TYPE_OF_SOURCE or is_deck(link.rpartition("/")[2]):
                 continue
             elif self._files.admits(link):
                 found.append(link)
@@ -411,10 +409,9 @@ class Planner:
         made: dict[str, str] = {}
         format_ = self._settings.diagrams.format
         for source in sources:
-            type_ = DIAGRAMS[_suffix(source)]
-            options: dict[str, Any] = {"source": source, "format": format_}
-            if type_ == "drawio":
-                options |= {"scale": self._settings.drawio.scale, "border": self._settings.drawio.border}
+            type_ = TYPE_OF_SOURCE[_suffix(source)]
+            own = JOB_TYPES[type_].options(self._settings)
+            options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:

@@ -367,7 +367,7 @@ class Publisher:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        from clx.workers.service_state import locked
+        from clx.workers.supervision.service_state import locked
 
         with contextlib.ExitStack() as stack:
             for target in sorted(set(self.targets)):

@@ -16,18 +16,18 @@ from clx.course.plan import PlannedJob
 from clx.course.report import Failure
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
-from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.sqlite.database import Database
+from clx.jobtypes.registry import pool_name
 from clx.settings.resolve import Resolved
-from clx.workers.contained import strike_off_ended
-from clx.workers.identity import is_gone, process_identity
-from clx.workers.kinds import pool_name
-from clx.workers.lifecycle import BuildWorkers, strike_off_dead
-from clx.workers.logs import logged
-from clx.workers.needs import Need, image_id
-from clx.workers.readiness import require_ready, settings_for
-from clx.workers.seal import sealed
+from clx.workers.process.seal import sealed
+from clx.workers.supervision.contained import strike_off_ended
+from clx.workers.supervision.identity import is_gone, process_identity
+from clx.workers.supervision.lifecycle import BuildWorkers, strike_off_dead
+from clx.workers.supervision.logs import logged
+from clx.workers.supervision.needs import Need, image_id
+from clx.workers.supervision.readiness import require_ready, settings_for
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1

@@ -15,10 +15,10 @@ from pathlib import Path
 from clx.course.links import OUTSIDE, Bounds
 from clx.course.spec import CourseSpec, TopicRef
 from clx.errors import CourseError
+from clx.jobtypes.notebook.deck import is_deck
 from clx.settings.owners import require_own
 from clx.settings.project import upwards
 from clx.visible import visible_line
-from clx.workers.notebook.deck import is_deck
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
-from clx.workers.notebook.deck import DECK_EXTENSIONS, is_deck
+from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, is_deck
 
 _BESIDE = frozenset(
     {

@@ -137,7 +137,7 @@ def move_apart(database: Path) -> Path:
         return place
     if not database.exists():
         return apart(database)
-    from clx.db.driver import BUSY, driver, error_name, translate
+    from clx.db.sqlite.driver import BUSY, driver, error_name, translate
 
     target = apart(database)
     connection = None
@@ -160,7 +160,7 @@ def move_apart(database: Path) -> Path:
 
 def _move(connection: Any, database: Path, target: Path) -> None:
     """Rename the file while nobody else has it open, which leaving the write-ahead log makes sure of."""
-    from clx.db.filesystem import users
+    from clx.db.sqlite.filesystem import users
 
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     connection.execute("PRAGMA journal_mode = delete")
@@ -174,7 +174,7 @@ def _move(connection: Any, database: Path, target: Path) -> None:
     database.rename(target)
     connection.execute("ROLLBACK")
     if mode == "wal":
-        from clx.db.driver import driver
+        from clx.db.sqlite.driver import driver
 
         moved = driver.connect(f"{target.as_uri()}?mode=rw", uri=True, timeout=1.0, isolation_level=None)
         try:
@@ -184,7 +184,7 @@ def _move(connection: Any, database: Path, target: Path) -> None:
 
 
 def _in_use(database: Path, target: Path) -> DatabaseError:
-    from clx.db.filesystem import holders
+    from clx.db.sqlite.filesystem import holders
 
     return DatabaseBusyError(
         f"{database} is used by {holders(database)}. Before containers use it for the first time it is moved to "

@@ -12,9 +12,9 @@ from typing import Any
 
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.odd import Reader
+from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
 
 _NAMES = (

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from clx.db.check import overdue
 from clx.db.clock import now_ms
-from clx.db.database import Database
-from clx.db.driver import GUARDS_RESETS, driver
-from clx.db.filesystem import NETWORK, holders, kind
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.driver import GUARDS_RESETS, driver
+from clx.db.sqlite.filesystem import NETWORK, holders, kind
 from clx.errors import DatabaseError
 
 _LITTLE = 200 << 20

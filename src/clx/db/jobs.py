@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.handling import refuse_endless_wait
 from clx.db.records import (
     Failure,
@@ -38,6 +37,7 @@ from clx.db.records import (
     new_jobs,
 )
 from clx.db.rescuing import SLICE, Rescuing
+from clx.db.sqlite.database import Database
 from clx.db.validation import (
     check_backoff,
     check_batch,
@@ -74,7 +74,7 @@ class Queue(Rescuing):
     system's clock. All durations are milliseconds. Usable from several threads at once.
 
     Args:
-        database: an open :class:`~clx.db.database.Database`; :meth:`open` makes one.
+        database: an open :class:`~clx.db.sqlite.database.Database`; :meth:`open` makes one.
     """
 
     def __init__(self, database: Database) -> None:
@@ -92,10 +92,10 @@ class Queue(Rescuing):
         Args:
             path_or_url: a path, ``sqlite:///PATH`` with ``?journal_mode=delete`` where wanted, or ``memory:``
                 for a queue that lives and ends with this object.
-            options: as :class:`~clx.db.database.Database` takes them.
+            options: as :class:`~clx.db.sqlite.database.Database` takes them.
 
         Raises:
-            DatabaseError: as :meth:`clx.db.database.Database.open` says.
+            DatabaseError: as :meth:`clx.db.sqlite.database.Database.open` says.
             UsageError: the URL names something else.
         """
         from clx.db.location import open_database
@@ -554,7 +554,7 @@ class Queue(Rescuing):
         Raises:
             QueueError: it is no SELECT, or SQLite does not understand it.
         """
-        from clx.db.looking import select
+        from clx.db.sqlite.looking import select
 
         return select(self.database, query, parameters)
 
@@ -564,7 +564,7 @@ class Queue(Rescuing):
         Raises:
             UsageError: *target* exists, or cannot be written.
         """
-        from clx.db.backup import backup
+        from clx.db.sqlite.backup import backup
 
         return backup(self.database, Path(target))
 

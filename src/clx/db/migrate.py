@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from clx.db.crashpoints import crash_point
-from clx.db.driver import driver, translate
+from clx.db.sqlite.driver import driver, translate
 from clx.errors import DatabaseError
 
 _SCRIPTS = Path(__file__).with_name("migrations")

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.database import Database
-from clx.db.driver import UNBOUND
 from clx.db.leases import HELD_UP, NOTICED, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
 from clx.db.odd import Reader, odd_live_jobs
+from clx.db.sqlite.database import Database
+from clx.db.sqlite.driver import UNBOUND
 from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError, QueueError
 
 log = logging.getLogger("clx.queue")
@@ -36,7 +36,7 @@ class Rescuing(Lookup):
     """What :class:`clx.db.jobs.Queue` does to the jobs of others.
 
     Args:
-        database: an open :class:`~clx.db.database.Database`.
+        database: an open :class:`~clx.db.sqlite.database.Database`.
     """
 
     def __init__(self, database: Database) -> None:

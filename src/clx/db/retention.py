@@ -12,8 +12,8 @@ from typing import Any
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.identity import is_gone
+from clx.db.sqlite.database import Database
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000

@@ -1,4 +1,4 @@
-"""The tables, drawn once. ``schema.sql`` beside this file is generated from here and tested to agree.
+"""The tables, drawn once. ``sqlite/schema.sql`` is generated from here and tested to agree.
 
 A fresh SQLite database is made from ``schema.sql``, so that no process of a build needs to import
 SQLAlchemy; migrations (``clx/db/migrations``) and other backends start from :data:`metadata`.
@@ -284,4 +284,4 @@ def ddl() -> str:
 if __name__ == "__main__":
     from pathlib import Path
 
-    Path(__file__).with_name("schema.sql").write_text(ddl(), encoding="utf-8")
+    (Path(__file__).parent / "sqlite" / "schema.sql").write_text(ddl(), encoding="utf-8")

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from clx.db.clock import now_ms
-from clx.db.database import Database
 from clx.db.identity import is_gone, is_of_an_earlier_boot
 from clx.db.odd import Reader
 from clx.db.records import told_or_shown
+from clx.db.sqlite.database import Database
 
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",

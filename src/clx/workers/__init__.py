@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clx.workers.loop import Worker
-    from clx.workers.pool import WorkerConfig, WorkerPoolManager
+    from clx.workers.process.loop import Worker
+    from clx.workers.supervision.pool import WorkerConfig, WorkerPoolManager
 
 __all__ = ["Worker", "WorkerConfig", "WorkerPoolManager"]
 
 _HOMES = {
-    "Worker": "clx.workers.loop",
-    "WorkerConfig": "clx.workers.pool",
-    "WorkerPoolManager": "clx.workers.pool",
+    "Worker": "clx.workers.process.loop",
+    "WorkerConfig": "clx.workers.supervision.pool",
+    "WorkerPoolManager": "clx.workers.supervision.pool",
 }
 
 

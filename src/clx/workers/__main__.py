@@ -16,25 +16,26 @@ from pathlib import Path
 import msgspec
 
 from clx import __version__
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
+from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
-from clx.workers.adoption import UNRESOLVED, await_pool
-from clx.workers.container import IMAGE_VARIABLE, database_inside
-from clx.workers.directories import work_directory
-from clx.workers.identity import process_identity
-from clx.workers.kinds import KINDS, pool_name
-from clx.workers.logs import logged
-from clx.workers.loop import Post, Worker, deregister, hold_back_signals
-from clx.workers.platforms import database_options, own_container_id, with_journal_mode
+from clx.workers.container import database_inside
+from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.process.directories import work_directory
+from clx.workers.process.loop import Post, Worker, deregister, hold_back_signals
+from clx.workers.supervision.adoption import UNRESOLVED, await_pool
+from clx.workers.supervision.identity import process_identity
+from clx.workers.supervision.logs import logged
 
 log = logging.getLogger("clx.worker")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m clx.workers", description=__doc__)
-    parser.add_argument("type", choices=sorted(KINDS))
+    parser.add_argument("type", choices=sorted(JOB_TYPES))
     database = database_inside()
     parser.add_argument("--db", required=database is None, default=database, type=Path, help="the job table")
     parser.add_argument("--pool", help="take this pool's jobs (default: those of this version and these tools)")
@@ -79,7 +80,7 @@ def serve(argv: list[str] | None = None) -> int:
 def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
     if arguments.mode == "docker":
         return UNRESOLVED
-    return pool_name(arguments.mode, KINDS[arguments.type].fingerprint(settings))
+    return pool_name(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings))
 
 
 def _post(
@@ -127,8 +128,8 @@ def _serve(database: Database, post: Post, arguments: argparse.Namespace, settin
         "worker %s started: %s, %s, settings from %s", post.worker_id, post.type, post.pool, arguments.config_source,
         extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
     )  # fmt: skip
-    kind, scratch = KINDS[post.type], work_directory(database, post.worker_id) / "scratch"
-    worker = Worker(database, post, lambda: kind.make_converter(settings, scratch), settings.jobs)
+    job_type, scratch = JOB_TYPES[post.type], work_directory(database, post.worker_id) / "scratch"
+    worker = Worker(database, post, lambda: job_type.make_converter(settings, scratch), settings.jobs)
     if arguments.lifeline:
         worker.hold(sys.stdin.fileno())
     reason = "it failed"

@@ -14,8 +14,6 @@ DIRECTORY_VARIABLE = "CLX_DATABASE_DIR"
 """The database's directory on the host, as it was mounted."""
 FILE_VARIABLE = "CLX_DATABASE_FILE"
 """The name of the database file in that directory."""
-IMAGE_VARIABLE = "CLX_IMAGE"
-"""What the container's image was asked for by."""
 
 
 SHARED_AS = ".clx"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from clx.db.filesystem import NETWORK, kind
+from clx.db.sqlite.filesystem import NETWORK, kind
 from clx.settings.schema import DatabaseSettings, Settings
 
 JournalMode = Literal["wal", "delete"]
@@ -25,7 +25,6 @@ Platform = Literal["linux", "wsl", "windows", "macos", "desktop"]
 _DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 _WSL_SHARE = re.compile(r"[\\/]{2}wsl(?:\$|\.localhost)[\\/]([^\\/]+)", re.IGNORECASE)
 _WSL_DRIVE = re.compile(r"/mnt/([a-z])(/|$)")
-_CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
 _NAMES = {"wsl": "WSL", "windows": "Windows", "macos": "macOS", "desktop": "the host of Docker Desktop"}
 BUSY_TIMEOUT_DELETE = 60.0
 """Seconds. Without WAL the lock is handed on unfairly: waits of 19 s were measured with four busy writers."""
@@ -112,24 +111,10 @@ def mount_source(path: str, platform: Platform) -> str:
     return "/".join(["", drive[1].lower(), *PureWindowsPath(path).parts[1:]]) if drive else path.replace("\\", "/")
 
 
-def container_id(mountinfo: str) -> str | None:
-    """The id of the container that a process with this ``/proc/self/mountinfo`` runs in; None outside.
-
-    Docker and Podman bind files of ``…/containers/<id>/`` into every container (``/etc/hostname`` among them).
-    """
-    found = _CONTAINER_ID.search(mountinfo)
-    return found[1] if found else None
-
-
 def surroundings(database: Path) -> Surroundings:
     """Where *database* lies on this machine."""
     platform = platform_of(sys.platform, _text("/proc/version"))
     return Surroundings(platform, kind(_nearest(database)))
-
-
-def own_container_id() -> str | None:
-    """The id of the container this process runs in; None outside."""
-    return container_id(_text("/proc/self/mountinfo"))
 
 
 def _nearest(path: Path) -> Path:

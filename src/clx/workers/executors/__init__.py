@@ -9,12 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 from clx.db.apart import state_directory
-from clx.db.database import Database
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
-from clx.workers.limits import not_started
+from clx.workers.process.limits import not_started
 
 log = logging.getLogger("clx.workers")
 
@@ -48,7 +48,7 @@ def remove_leftovers(database: Path) -> list[str]:
     """
     if not any((state_directory(database) / "containers").glob("*.json")):
         return []
-    from clx.workers.executors.docker_reaper import sweep_abandoned
+    from clx.workers.executors.docker.reaper import sweep_abandoned
 
     return _where_possible(lambda: sweep_abandoned(database), "containers of an ended build may be left")
 
@@ -66,7 +66,7 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     """
     if not (database.state_dir / "containers").is_dir():
         return []
-    from clx.workers.executors import docker_orphans
+    from clx.workers.executors.docker import orphans as docker_orphans
 
     return _where_possible(
         lambda: docker_orphans.remove_orphans(database, settings, dry_run=dry_run), "containers may be left"
@@ -84,7 +84,7 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
     Returns:
         The names of the containers that were removed, or would be.
     """
-    from clx.workers.executors import docker_orphans
+    from clx.workers.executors.docker import orphans as docker_orphans
 
     try:
         return docker_orphans.remove_services(path, settings, dry_run=dry_run, timeout=_QUICK)
@@ -95,7 +95,7 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
 
 def container_states() -> tuple[str, Mapping[str, str]] | None:
     """Which engine it is, and the state of every container it has, by id; None when it does not answer at once."""
-    from clx.workers.executors import docker_orphans
+    from clx.workers.executors.docker import orphans as docker_orphans
 
     try:
         return docker_orphans.container_states(_QUICK)
@@ -115,7 +115,7 @@ def _where_possible(remove: Callable[[], list[str]], otherwise: str) -> list[str
 
 def let_helpers_go() -> None:
     """End what this process keeps beside its workers, where it has no workers any more."""
-    reaper = sys.modules.get("clx.workers.executors.docker_reaper")
+    reaper = sys.modules.get("clx.workers.executors.docker.reaper")
     if reaper is not None:
         reaper.dismiss_idle_reapers()
 
@@ -127,7 +127,7 @@ def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: flo
         silent_after: seconds without a heartbeat after which one that cannot be seen counts as ended.
     """
     if spawn.mode == "docker":
-        adopted: Handle = import_module("clx.workers.executors.docker").adopt(row, spawn, table)
+        adopted: Handle = import_module("clx.workers.executors.docker.worker").adopt(row, spawn, table)
         return adopted
     from clx.workers.executors.adopted import AdoptedWorker
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from clx.db.clock import now_ms
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
+from clx.workers.supervision.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
 
 _LOOK = 0.1
 _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from clx.db.workers import WorkerRow
+from clx.platforms.oom import OomWatch
 from clx.workers.executors.base import Spawn
-from clx.workers.identity import process_identity
-from clx.workers.oom import OomWatch
+from clx.workers.supervision.identity import process_identity
 
 _TAIL = 4000
 

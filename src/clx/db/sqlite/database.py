@@ -1,0 +1,479 @@
+"""Opening the file: one connection per thread, transactions, retries, the schema.
+
+Every writing transaction starts with BEGIN IMMEDIATE: a deferred one that reads first fails at once
+with BUSY_SNAPSHOT whatever the timeout. The COMMIT is the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import stat
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from clx.db.apart import is_apart, located, require_regular, shared_directory, state_directory
+from clx.db.crashpoints import crash_point
+from clx.db.doorbell import Doorbell
+from clx.db.sqlite.checkpoint import Checkpointer
+from clx.db.sqlite.connect import Connector
+from clx.db.sqlite.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.guard import File, file_number
+from clx.db.sqlite.held import Held, is_inherited
+from clx.db.sqlite.intact import Folder, Place
+from clx.db.state import make_state_directory
+from clx.errors import DatabaseCorruptError, DatabaseError, UsageError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any] | Sequence[Any]
+
+REVISION = "0003"
+"""The schema this code works with; ``schema.py`` and the newest migration name the same."""
+
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_WRITES_WAIT = 5
+"""So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
+
+
+def prepare_state_directory(database: Path) -> Path:
+    """Make the state directory with a ``.gitignore`` that spares ``config.toml``.
+
+    Raises:
+        DatabaseError: it cannot be made.
+    """
+    try:
+        state = make_state_directory(database)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    except OSError as error:
+        raise DatabaseError(
+            f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+            cure(error, "Make it writable, or name another file with --db-path."),
+        ) from error
+    return state
+
+
+class Database:
+    """One job table file.
+
+    Args:
+        path: the SQLite file.
+        journal_mode: ``wal`` or ``delete`` (REQ-4.1); ``keep`` leaves the file as it is; None does too, and makes a
+            new one ``wal``.
+        busy_timeout: seconds a read waits for somebody else's lock, a write five times as long;
+            None: 10, or 60 in DELETE mode, where waiting is not fair.
+        readonly: never create, migrate or write.
+
+    Not usable across a fork: every process opens its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        journal_mode: Literal["wal", "delete", "keep"] | None = None,
+        busy_timeout: float | None = None,
+        readonly: bool = False,
+    ) -> None:
+        if "\0" in str(path):
+            raise UsageError("The path of a database holds a NUL character.", "Name another file.")
+        self.path = _placed(path)
+        self.readonly = readonly
+        self.state_dir = state_directory(self.path)
+        self.shared_dir = shared_directory(self.path)
+        self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
+        self._local = threading.local()
+        self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+        self.waits_since = 0.0  # since when a write waits for the lock, on the monotonic clock; 0 when none does
+        self._file: File | None = None
+        self._folder: Folder | None = None
+        self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
+        self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells", self.path)
+
+    @classmethod
+    def open(cls, path: Path | str, **options: Any) -> Self:
+        """Open *path*, creating or migrating it where needed.
+
+        Raises:
+            DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
+        """
+        database = cls(Path(path), **options)
+        try:
+            database._refuse_other_files()
+            if not database.readonly:
+                if database.state_dir in database.path.parents:
+                    make_state_directory(database.path)
+                database.path.parent.mkdir(parents=True, exist_ok=True)
+            database._ensure_schema()
+            if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
+                prepare_state_directory(database.path)
+        except OSError as error:
+            database.close()
+            raise DatabaseError(
+                f"The database cannot be made: {error.filename}: {error.strerror}.",
+                cure(error, "Make its directory writable, or name another file with --db-path."),
+            ) from error
+        except BaseException:
+            database.close()
+            raise
+        database._file = file_number(database.path)
+        return database
+
+    def is_in_place(self) -> bool:
+        """Whether the files that were opened are still those of their names; what is written to others is lost."""
+        from clx.db.sqlite.filesystem import lost_log
+
+        return self._file is None or (self._is_kept() and not lost_log(self.path))
+
+    def require_in_place(self) -> None:
+        """See that what has just been committed is in the files of those names: the cheap half of :meth:`is_in_place`.
+
+        Raises:
+            DatabaseError: one was removed or replaced.
+        """
+        if self._file is not None and not self._is_kept():
+            raise self._removed()
+
+    def _removed(self) -> DatabaseError:
+        return DatabaseError(
+            f"{self.path} or its write-ahead log was removed or replaced while it was used; what is written to it now "
+            "is lost.",
+            "Start this program again: it makes or finds the file of that name.",
+        )
+
+    def _is_kept(self) -> bool:
+        held: Held | None = getattr(self._local, "held", None)
+        if held is None or held.place is None or self._folder is None:
+            return file_number(self.path) == self._file
+        return held.place.is_kept(self._folder)
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def connection(self) -> Any:
+        """This thread's connection."""
+        return self._hold().connection
+
+    def _hold(self) -> Held:
+        if os.getpid() != self._pid:
+            raise DatabaseError("The database was opened before a fork.", "Open it in each process for itself.")
+        held: Held | None = getattr(self._local, "held", None)
+        if held is None or held.closed:
+            if self._closed:
+                raise _closed(self.path)
+            held = self._new_connection()
+            self._local.held = held
+            with self._lock:
+                self._connections.add(held)
+        return held
+
+    def _new_connection(self) -> Held:
+        if is_inherited(file_number(self.path)):
+            raise DatabaseError(
+                f"{self.path} was open in the process that this one was forked from; no locks hold after that.",
+                "Fork before the database is opened, or start processes by spawn.",
+            )
+        if self._file is not None and file_number(self.path) != self._file:
+            raise self._removed()
+        try:
+            connection = self._patiently(
+                self._connector.patience, lambda: self._connector.connect(first=self._file is None)
+            )
+        except driver.Error as error:
+            raise translate(error, self.path, reading=self.readonly) from error
+        held = Held(connection, file_number(self.path))
+        if self._folder is None:
+            self._folder = Folder(self.path.parent)
+        held.watch(file_number(f"{self.path}-shm"))
+        held.place = Place(self.path, self._file or held.file, logs=self._connector.logs)
+        return held
+
+    def _connect_for_gate(self) -> Held:
+        return Held(self._connector.connect_for_gate(), file_number(self.path))
+
+    def _open(self, held: Held) -> Any:
+        """The connection, seen under its lock to be open and to stay so."""
+        if held.closed or self._closed:
+            raise _closed(self.path)
+        return held.connection
+
+    @property
+    def patience(self) -> float:
+        """Seconds a read waits for somebody else's lock; a write waits five times as long."""
+        return self._connector.patience
+
+    def journal_mode(self) -> str:
+        """The journal mode in force: ``wal`` or ``delete``."""
+        return str(self.read("PRAGMA journal_mode")[0][0])
+
+    def close(self) -> None:
+        """Close every connection of this object, which is of no more use."""
+        self._closed = True
+        with self._lock:
+            connections = list(self._connections)
+        self._local = threading.local()
+        for held in connections:
+            held.close()
+        self._checkpointer.close()
+        if self._folder is not None:
+            self._folder.close()
+        self.doorbell.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- statements -------------------------------------------------------------------------------
+
+    @contextmanager
+    def waiting_until(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Within it this thread waits for the locks of others only until *is_over*, asked now and again."""
+        self._local.is_over = is_over
+        try:
+            yield
+        finally:
+            self._local.is_over = None
+
+    def _patiently(self, seconds: float, attempt: Callable[[], T]) -> T:
+        """Try for *seconds*; SQLite waits only a slice of it at a time, so that signals are heard in between."""
+        ends = time.monotonic() + seconds
+        while True:
+            try:
+                return attempt()
+            except driver.OperationalError as error:
+                if error_name(error) in BUSY:
+                    is_over = getattr(self._local, "is_over", None)
+                    if time.monotonic() >= ends or (is_over is not None and is_over()):
+                        raise
+                    self.waits_since = self.waits_since or time.monotonic()
+                elif not self._reads_any_text(error):
+                    raise
+            time.sleep(random.uniform(0, 0.005))  # noqa: S311  (who waits must not do so in step)
+
+    def _reads_any_text(self, error: Any) -> bool:
+        held: Held | None = getattr(self._local, "held", None)
+        return held is not None and read_any_text(error, held.connection)
+
+    def read(self, sql: str, params: Params = ()) -> list[Row]:
+        """All rows of one query."""
+        try:
+            return self.look(lambda connection: connection.execute(sql, params).fetchall())
+        except UNBOUND as error:
+            raise not_taken(error) from error
+        except driver.Error as error:
+            raise translate(error, self.path, reading=True) from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._closed
+
+    def look(self, body: Callable[[Any], T]) -> T:
+        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+        held = self._hold()
+
+        def attempt() -> T:
+            with held.lock:
+                return body(self._open(held))
+
+        return self._patiently(self._connector.patience, attempt)
+
+    def write(self, name: str, body: Callable[[Any], T]) -> T:
+        """Run *body* in one writing transaction and return its value once it is committed.
+
+        *body* gets the connection and may run again when the database was busy, so it must have no
+        other effects. It begins when the lock is ours: a time that it compares or stores is taken in it.
+        *name* names the crash points around the COMMIT.
+
+        Raises:
+            DatabaseError: as :func:`clx.db.sqlite.driver.translate` names it; or this thread is in the middle of a
+                transaction, and a signal handler, say, wants another.
+        """
+        return self._commit(name, body, _WRITES_WAIT * self._connector.patience)
+
+    def require_writable(self) -> None:
+        """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
+
+        Raises:
+            DatabaseBusyError: another process keeps it locked.
+        """
+        self._commit("look", lambda _: None, self._connector.patience)
+
+    def _commit(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
+        if self.readonly:
+            raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
+        try:
+            return self._patiently(seconds, lambda: self._transaction(name, body))
+        except UNBOUND as error:
+            raise not_taken(error) from error
+        except driver.Error as error:
+            raise translate(error, self.path) from error
+        finally:
+            self.waits_since = 0.0
+
+    def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
+        held = self._hold()
+        with held.lock:
+            connection = self._open(held)
+            if connection.in_transaction or self._checkpointer.thread:
+                self._refuse_within(connection)
+            try:  # with BEGIN inside: an interruption may arrive when it has been executed
+                connection.execute("BEGIN IMMEDIATE")
+                value = body(connection)
+                crash_point(name, "before_commit")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._checkpointer.committed(held)
+        crash_point(name, "after_commit")
+        return value
+
+    def _refuse_within(self, connection: Any) -> None:
+        """A signal handler, a finalizer or a log handler came in the middle: undoing its work would undo ours too."""
+        if connection.in_transaction or self._checkpointer.thread == threading.get_ident():
+            raise DatabaseError(
+                f"This thread is in the middle of a transaction of {self.path}.",
+                "Let a signal handler or finalizer leave word, and use the queue afterwards.",
+            )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """Several reads that see one state of the file."""
+        held = self._hold()
+        with held.lock:
+            connection = self._open(held)
+            self._refuse_within(connection)
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")  # it only read
+
+    def checkpoint(self) -> bool | None:
+        """Copy the write-ahead log back into the database, as far as readers let it.
+
+        Returns:
+            Whether that was everything; None where somebody writes just now, or there is no log.
+        """
+        return self._checkpointer.run(self.connection()) if self._connector.logs else None
+
+    # -- schema -----------------------------------------------------------------------------------
+
+    def _refuse_other_files(self) -> None:
+        """See that a file that is there is a job table, or empty, before anything is written to it or beside it.
+
+        Raises:
+            DatabaseCorruptError: it is neither.
+        """
+        require_regular(self.path)
+        try:
+            found = self.path.stat()
+            mode, names = found.st_mode, found.st_nlink
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(mode):
+            raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
+        if names > 1:  # the log lies beside each name: two programs by two names overwrite each other (SQLite, 2.5)
+            raise DatabaseError(
+                f"{self.path} has {names} names (hard links); who comes by another does not see what this one writes.",
+                f"Remove the others: find / -xdev -samefile {shlex.quote(str(self.path))}",
+            )
+        if self.readonly:
+            return
+        connection = None
+        try:
+            connection = driver.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=0)
+            tables, ours = connection.execute(_TABLES).fetchone()
+        except driver.Error as error:
+            if error_name(error) in CORRUPT:
+                raise translate(error, self.path) from error
+            return  # in use, or not readable this way: opening it in earnest will tell
+        finally:
+            if connection is not None:
+                connection.close()
+        if tables and ours < _OWN_TABLES:
+            raise _of_something_else(self.path)
+
+    def revision(self) -> str | None:
+        """The schema revision of the file; None for a file without tables."""
+        tables, ours = self.read(_TABLES)[0]
+        if not tables:
+            return None
+        if ours < _OWN_TABLES:
+            raise _of_something_else(self.path)
+        rows = self.read("SELECT version_num FROM alembic_version")
+        return str(rows[0][0]) if rows else None
+
+    def _ensure_schema(self) -> None:
+        found = self.revision()
+        if found == REVISION:
+            return
+        if self.readonly:
+            raise DatabaseError(
+                f"{self.path} holds no job table of this version of CLX.",
+                "Run `clx build` once to make or upgrade it.",
+            )
+        if found is None:
+            self._create()
+        else:
+            from clx.db.migrate import upgrade
+
+            upgrade(self.path, found)
+
+    def _create(self) -> None:
+        statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
+
+        def body(connection: Any) -> None:
+            exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+            if exists:
+                return
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                raise _of_something_else(self.path)
+            for statement in statements:
+                connection.execute(statement)
+
+        self.write("create", body)
+
+
+_TABLES = (
+    "SELECT count(*), coalesce(sum(name IN ('alembic_version', 'jobs', 'runs', 'workers', 'batches')), 0) "
+    "FROM sqlite_master WHERE type = 'table'"
+)
+_OWN_TABLES = 5
+"""So many of those tables has a job table, of whichever version."""
+
+
+def _closed(path: Path) -> DatabaseError:
+    return DatabaseError(f"{path} has been closed by this program.", "Open it again.")
+
+
+def _of_something_else(path: Path) -> DatabaseCorruptError:
+    return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
+
+
+def _placed(path: Path) -> Path:
+    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them.
+
+    Where containers write, no link is followed: a job may have planted it.
+    """
+    found = located(path.absolute())
+    try:
+        # a linked directory is left as it is named: there its name says whether it is the state directory
+        return found.resolve() if found.is_symlink() and not is_apart(found) else found
+    except (OSError, RuntimeError):  # a ring of links: opening it tells
+        return found

@@ -1,0 +1,82 @@
+"""Plain ``open()`` of a database that this process uses is refused, and so is another SQLite library.
+
+POSIX drops every lock that a process holds on a file as soon as the process closes any descriptor of it: a program
+that hashes, copies or reads the file beside its queue lets others write in the middle of its own transactions, and
+acknowledged jobs are lost (sqlite.org/howtocorrupt.html, 2.2). SQLite itself knows, and keeps its descriptors for
+as long as it must; so whoever looks with the same library is safe, whichever module of Python he came by.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter
+from typing import Any
+
+from clx.db.sqlite import fence
+from clx.errors import DatabaseInUseError
+
+File = tuple[int, int]
+"""Device and inode: what a file is, whatever it is called."""
+
+_used: Counter[File] = Counter()
+"""How many connections of this process each file has."""
+_PATH_ONLY = getattr(os, "O_PATH", 0)
+"""A descriptor opened with it is closed without touching locks."""
+_installed = False
+_lock = threading.RLock()  # a connection may be freed in the middle of it
+
+
+def file_number(path: str | os.PathLike[str]) -> File | None:
+    """Which file *path* names; None where there is none, or none that can be looked at."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  (once a transaction: half the time)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def watch(file: File) -> None:
+    """From here on, one connection more of this process uses *file*."""
+    global _installed
+    with _lock:
+        if not _installed:
+            _installed = True
+            sys.addaudithook(_refuse)
+            fence.install(_refuse_used)
+        _used[file] += 1
+
+
+def unwatch(file: File) -> None:
+    """One connection less uses *file*."""
+    with _lock:
+        _used[file] -= 1
+        if _used[file] <= 0:
+            del _used[file]
+
+
+def forget() -> None:
+    """In a forked child: it holds none of its parent's locks, and may not use the file anyway."""
+    global _lock
+    _lock = threading.RLock()  # another thread of the parent may have held it
+    _used.clear()
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _used or event not in ("open", "sqlite3.connect"):
+        return
+    if not isinstance(arguments[0], str | bytes | os.PathLike):
+        return
+    name = os.fsdecode(arguments[0])
+    if event == "open":
+        if not arguments[2] & _PATH_ONLY:
+            _refuse_used(name)
+    elif name.startswith("file:") and "vfs=" in name and "vfs=unix-excl" not in name:
+        _refuse_used(fence.path_of(name))  # other ways of locking, or none
+
+
+def _refuse_used(path: str) -> None:
+    # the locks of a write-ahead log are held on -shm, which one connection of many may not have seen yet
+    if file_number(path) in _used or (path.endswith("-shm") and file_number(path.removesuffix("-shm")) in _used):
+        raise DatabaseInUseError(path)

@@ -1,0 +1,1 @@
+"""Kinds of work: a registry, and one room for each kind."""

@@ -1,0 +1,168 @@
+"""The draw.io converter: a file of pages in, one picture for each page out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.drawio import desktop
+from clx.jobtypes.drawio.browser import BrowserDiedError
+from clx.jobtypes.drawio.document import Document, Page, read_document
+from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
+from clx.jobtypes.drawio.identity import is_desktop
+from clx.jobtypes.drawio.site import Site
+from clx.settings.schema import Settings
+from clx.tools import install_hint, locate, require
+
+RECYCLE_AFTER = 300
+"""Pages after which the browser is replaced: its memory grows by about 1 MB with each."""
+DEFAULT_TIMEOUT = 60.0
+"""Seconds one page may take unless the payload says otherwise."""
+
+
+class DrawioConverter:
+    """Draws ``.drawio`` files; keeps one browser with the application warm between jobs.
+
+    Payload: ``source`` (path in the inputs), ``format`` (``png`` or ``svg``), ``scale`` (pixels per diagram
+    unit, PNG only), ``border`` (diagram units), ``timeout`` (seconds per page); the last three have the
+    settings' values, or 60 s, when they are absent. Outputs: ``1.png``, ``2.png``, … or ``.svg``.
+
+    Args:
+        settings: where the application and the browser are.
+        work_dir: directory for the browser's profile; its owner may delete it when the worker is gone.
+            ``None`` means the system's temporary directory.
+    """
+
+    def __init__(self, settings: Settings, work_dir: Path | None = None) -> None:
+        self._settings = settings
+        self._work_dir = work_dir
+        self._exporter: Exporter | None = None
+
+    def convert(
+        self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Draw every page of ``payload["source"]``; see :class:`clx.jobtypes.converter.Converter`.
+
+        Returns:
+            ``pages``: the pages' names in order.
+        """
+        options = self._options(payload)
+        document = read_document(inputs / str(payload["source"]))
+        browser = require("browser", self._settings).path
+        if is_desktop(browser):
+            desktop.export(browser, document, options, outputs, self._work_dir)
+        else:
+            self._check_math(document)
+            for page in document.pages:
+                picture = self._export(document, page, options)
+                _warn_about(page, picture, warn)
+                (outputs / f"{page.number}.{options.format}").write_bytes(picture.data)
+        return {"pages": [page.name for page in document.pages]}
+
+    def close(self) -> None:
+        """End the browser. Idempotent."""
+        exporter, self._exporter = self._exporter, None
+        if exporter is not None:
+            exporter.close()
+
+    def abandon(self) -> None:
+        """Nothing: all its files lie in the scratch directory."""
+
+    def _options(self, payload: Mapping[str, Any]) -> Options:
+        defaults = self._settings.drawio
+        return Options(
+            format="svg" if payload.get("format") == "svg" else "png",
+            scale=float(payload.get("scale", defaults.scale)),
+            border=int(payload.get("border", defaults.border)),
+            timeout=float(payload.get("timeout", DEFAULT_TIMEOUT)),
+        )
+
+    def _check_math(self, document: Document) -> None:
+        page = next((page for page in document.pages if page.needs_math), None)
+        if page is not None and locate("drawio-math", self._settings) is None:
+            raise ConversionError(
+                f"Page {page.number} holds formulas, and MathJax, which typesets them, is not installed.",
+                f"Type: {install_hint('drawio-math')}",
+                line=page.line,
+            )
+
+    def _export(self, document: Document, page: Page, options: Options) -> Picture:
+        """Draw *page*, once more with a fresh browser when the first one died over it."""
+        try:
+            return self._export_once(document, page, options)
+        except BrowserDiedError:
+            pass
+        try:
+            return self._export_once(document, page, options)
+        except BrowserDiedError as error:
+            raise ConversionError(
+                f"The browser ended twice while it drew page {page.number}: {error}",
+                "Look whether memory is short; otherwise make the page simpler.",
+                line=page.line,
+                retryable=True,
+            ) from error
+
+    def _export_once(self, document: Document, page: Page, options: Options) -> Picture:
+        exporter = self._warm()
+        try:
+            picture = exporter.export(document, page, options)
+        except ConversionError:
+            raise
+        except TimeoutError:
+            self._discard()
+            # Not retryable: drawing is computation alone, the same page would take as long again.
+            raise ConversionError(
+                f"Page {page.number} was not drawn within {options.timeout:g} s.",
+                "Make the page simpler, or split it.",
+                line=page.line,
+            ) from None
+        except BaseException:
+            self._discard()
+            raise
+        if exporter.drawn >= RECYCLE_AFTER:
+            self.close()
+        return picture
+
+    def _warm(self) -> Exporter:
+        """The browser, started when there is none.
+
+        Raises:
+            BrowserDiedError: it was killed while it started; another one may live.
+            ToolMissingError: it ended by itself, as it would every time.
+        """
+        if self._exporter is None:
+            math = locate("drawio-math", self._settings)
+            site = Site(require("drawio", self._settings).path, math.path if math else None)
+            browser = require("browser", self._settings).path
+            try:
+                self._exporter = Exporter(browser, site, self._work_dir)
+            except BrowserDiedError as error:
+                if error.killed:
+                    raise BrowserDiedError(f"killed while it started: {error}", killed=True) from error
+                raise ToolMissingError(
+                    f"The browser {browser} does not start: {error}",
+                    f"Type: {browser} --version, or choose another one with drawio.executable.",
+                ) from error
+            except TimeoutError:
+                raise ConversionError(
+                    f"The browser {browser} did not start within 30 s.", "Try again.", retryable=True
+                ) from None
+        return self._exporter
+
+    def _discard(self) -> None:
+        exporter, self._exporter = self._exporter, None
+        if exporter is not None:
+            exporter.browser.kill()
+
+
+def _warn_about(page: Page, picture: Picture, warn: Callable[[str], None]) -> None:
+    if page.is_empty:
+        warn(f"Page {page.number} ({page.name}) is empty; its picture is blank.")
+    if picture.unknown_shapes:
+        names = ", ".join(picture.unknown_shapes)
+        warn(f"Page {page.number}: drawn as plain rectangles, because draw.io here does not know them: {names}.")
+    for address in picture.missing:
+        short = address if len(address) <= 100 else f"{address[:99]}…"
+        warn(f"Page {page.number}: {short} is not part of the file and was left out; embed it in draw.io.")

@@ -1,0 +1,90 @@
+"""draw.io desktop by its command line, for those who name it in ``[drawio] executable``.
+
+It starts anew for each page (about a second) and, unlike the browser, may open what a diagram refers to;
+in return it is always as new as the user's own draw.io.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.drawio.document import Document, Page
+from clx.jobtypes.drawio.exporter import Options
+
+
+def export(executable: Path, document: Document, options: Options, outputs: Path, work_dir: Path | None) -> None:
+    """Draw every page of *document* into *outputs* as ``1.png``, ``2.png``, ….
+
+    Raises:
+        ConversionError: draw.io wrote no picture, or took too long.
+        ToolMissingError: it cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="drawio-", dir=work_dir) as directory:
+        for page in document.pages:
+            single = Document((page,), document.variables)
+            # One file for each page, because ``--page-index`` counts from 0 in older versions, from 1 in newer.
+            source = Path(directory) / f"{page.number}.drawio"
+            source.write_text(single.xml_for(page), "utf-8")
+            _export_page(executable, page, source, outputs / f"{page.number}.{options.format}", options)
+
+
+def _export_page(executable: Path, page: Page, source: Path, output: Path, options: Options) -> None:
+    code, said = _run(_command(executable, source, output, options), source.parent, page, options.timeout)
+    if not output.is_file():
+        raise ConversionError(
+            f"draw.io desktop wrote no picture of page {page.number} (exit code {code}).",
+            said or "It gave no reason; try to export the page by hand.",
+            line=page.line,
+            retryable=code < 0,
+        )
+
+
+def _command(executable: Path, source: Path, output: Path, options: Options) -> list[str]:
+    command = [os.fspath(executable), "-x", "-f", options.format, "-b", str(options.border)]
+    if options.format == "png":
+        command += ["-s", f"{options.scale:g}"]
+    command += ["-o", os.fspath(output), os.fspath(source)]
+    # Electron refuses to run as root with its sandbox; it wants this option last.
+    return [*command, "--no-sandbox"] if os.geteuid() == 0 else command
+
+
+def _run(command: list[str], directory: Path, page: Page, timeout: float) -> tuple[int, str]:
+    """Exit code and last line of what it said; its whole process group is ended after *timeout* seconds."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolMissingError(
+            f"{command[0]} cannot be started: {error.strerror}.", "Correct the setting drawio.executable."
+        ) from None
+    with process:
+        try:
+            said, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise ConversionError(
+                f"draw.io desktop did not draw page {page.number} within {timeout:g} s.",
+                "Make the page simpler, or look whether draw.io waits for a display.",
+                line=page.line,
+            ) from None
+        finally:
+            _end_group(process)
+    lines = said.strip().splitlines()
+    return process.returncode, lines[-1] if lines else ""
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,257 @@
+"""From a deck to the files of its kinds and formats: expand, read, choose cells, write."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from clx.errors import ConversionError
+from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
+from clx.jobtypes.notebook.code_format import code_bytes
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
+from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.job import NotebookJob
+from clx.jobtypes.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.notebook_format import notebook_bytes
+from clx.jobtypes.notebook.output_html import CellRun
+from clx.jobtypes.notebook.page import PageFrame, PageMaker
+from clx.jobtypes.notebook.variants import (
+    KINDS,
+    DeckCell,
+    Kind,
+    has_secret_code,
+    in_language,
+    unknown_tags,
+    variant,
+)
+
+RunCells = Callable[[Sequence[DeckCell], Path], Mapping[str, CellRun]]
+"""Executes the code among some cells below a directory of inputs; what each left behind, by cell id."""
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Deck:
+    """A deck as one format sees it."""
+
+    expanded: Expanded
+    title: str
+    written: list[Cell]
+    """The cells of all languages."""
+    cells: list[DeckCell]
+
+
+class DeckFiles:
+    """Writes the files of one deck after the other; keeps its renderers warm."""
+
+    def __init__(self) -> None:
+        self._pages = PageMaker()
+
+    def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
+        """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds.
+
+        Raises:
+            ConversionError: the deck cannot be read.
+        """
+        page, notebook, code = self._decks(job, inputs)
+        _warn_of_tags(page, warn)
+        for kind in KINDS:
+            cells = variant(notebook.cells, kind, job.lang)
+            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
+            cells = variant(code.cells, kind, job.lang)
+            (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
+        kinds: Iterable[Kind] = ("code-along",) if job.evaluate else KINDS
+        self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
+        return _facts(page, executions=0)
+
+    def execute(
+        self,
+        job: NotebookJob,
+        inputs: Path,
+        outputs: Path,
+        run: RunCells,
+        warn: Warn,
+    ) -> dict[str, Any]:
+        """The pages with outputs: ``completed.html`` and ``speaker.html``.
+
+        The deck is executed once, as the speaker has it; students get the outputs of the cells they
+        have. Only where code is the speaker's alone it is executed again without that code, in a fresh
+        copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
+
+        Raises:
+            ConversionError: the deck cannot be read, or *run* says so.
+        """
+        page = self._read(job, inputs, is_html=True, is_notebook=False)
+        speaker, completed = (variant(page.cells, kind, job.lang) for kind in ("speaker", "completed"))
+        warn = _once(warn)
+
+        def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellRun]:
+            return _run(job, page, run, cells, place, warn)
+
+        if has_secret_code(page.cells):
+            with _fresh_copy(inputs) as copy:
+                runs, public = outputs_of(speaker, inputs), _without_secrets(outputs_of, completed, copy)
+            executions = 1 + any(cell.runs for cell in completed)
+        else:
+            runs = public = outputs_of(speaker, inputs)
+            executions = int(any(cell.runs for cell in speaker))
+        self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
+        return _facts(page, executions)
+
+    def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
+        """The deck for the formats html, notebook and code; they differ only when it asks for its format."""
+        page = self._read(job, inputs, is_html=True, is_notebook=False)
+        notebook = self._read(job, inputs, is_html=False, is_notebook=True, known=page)
+        code = self._read(job, inputs, is_html=False, is_notebook=False, known=page)
+        return page, notebook, code
+
+    def _read(
+        self, job: NotebookJob, inputs: Path, *, is_html: bool, is_notebook: bool, known: _Deck | None = None
+    ) -> _Deck:
+        expanded = expand(
+            job.deck,
+            inputs,
+            lang=job.lang,
+            is_html=is_html,
+            is_notebook=is_notebook,
+            variables=job.variables,
+            prog_lang=job.prog_lang,
+        )
+        if known is not None and expanded.text == known.expanded.text:
+            return known
+        written = cells_of(expanded, job.language, is_markdown=_is_markdown(job))
+        cells = in_language(written, job.lang)
+        if job.pictures:
+            cells = [_relinked(cell, job.pictures) for cell in cells]
+        return _Deck(expanded, expanded.title or job.deck.stem, written, cells)
+
+    def _write_pages(
+        self,
+        job: NotebookJob,
+        deck: _Deck,
+        outputs: Path,
+        runs: Mapping[Kind, Mapping[str, CellRun]],
+        warn: Warn,
+    ) -> None:
+        warn = _once(warn)
+        for kind, found in runs.items():
+            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind)
+            cells = variant(deck.cells, kind, job.lang)
+            page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn)
+            (outputs / f"{kind}.html").write_bytes(page)
+
+
+def _is_markdown(job: NotebookJob) -> bool:
+    return job.deck.suffix == MARKDOWN_EXTENSION
+
+
+def _relinked(cell: DeckCell, pictures: Mapping[str, str]) -> DeckCell:
+    return replace(cell, source=relinked(cell.source, pictures)) if cell.kind == "markdown" else cell
+
+
+def _once(warn: Warn) -> Warn:
+    """*warn* that says nothing twice."""
+    warned: set[str] = set()
+
+    def warn_once(line: str) -> None:
+        if line not in warned:
+            warned.add(line)
+            warn(line)
+
+    return warn_once
+
+
+def _warn_of_tags(deck: _Deck, warn: Warn) -> None:
+    """Warn once for each unknown tag of the deck, in the same words whichever language is made."""
+    unknown = unknown_tags(deck.written)
+    if not unknown:
+        return
+    lines = deck.expanded.deck_lines()
+    for tag, line in unknown.items():
+        close = get_close_matches(tag.lower(), KNOWN_TAGS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        place = f"line {lines[line - 1]}: " if lines[line - 1] else ""
+        warn(f"{place}the tag {tag!r} means nothing to CLX{hint}")
+
+
+@contextlib.contextmanager
+def _fresh_copy(inputs: Path) -> Iterator[Path]:
+    """A copy of the inputs as they are now, so that one run does not see the files that another writes."""
+    with tempfile.TemporaryDirectory(prefix="fresh-", dir=inputs.parent, ignore_cleanup_errors=True) as directory:
+        copy = Path(directory, inputs.name)
+        shutil.copytree(inputs, copy, symlinks=True, copy_function=_copy_or_link)
+        yield copy
+
+
+def _copy_or_link(source: str, target: str) -> None:
+    """Copy, except for what the artifact store has linked read-only because it is large."""
+    found = Path(source).stat()
+    if found.st_nlink > 1 and not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        with contextlib.suppress(OSError):
+            Path(target).hardlink_to(source)
+            return
+    shutil.copy2(source, target)
+
+
+def _run(
+    job: NotebookJob, deck: _Deck, run: RunCells, cells: Sequence[DeckCell], place: Path, warn: Warn
+) -> Mapping[str, CellRun]:
+    """Execute one kind's cells, if any is code; errors say where in the deck's file they happened."""
+    if not any(cell.runs for cell in cells):
+        return {}
+    try:
+        found = run(cells, place)
+    except ConversionError as error:
+        error.source_line = _source_line(job, deck, error)
+        raise
+    for cell in cells:
+        if cell.id in found and found[cell.id].is_cut:
+            warn(f"cell {cell.number} writes more than {OUTPUT_LIMIT // 1_000_000} MB: its output is cut")
+    return found
+
+
+def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int | None:
+    """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
+    if error.cell is None:
+        return None
+    cell = [cell for cell in deck.written if cell.lang in (None, job.lang)][error.cell - 1]
+    known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
+    start = known[cell.line - 1]
+    if error.line is None:
+        return start
+    line = first_line_of(cell, texts, job.language, is_markdown=_is_markdown(job)) + error.line - 1
+    return (known[line - 1] if line <= len(known) else None) or start
+
+
+def _without_secrets(run: RunCells, cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellRun]:
+    try:
+        return run(cells, place)
+    except ConversionError as error:
+        error.next_step = (
+            "This happens without the deck's `private` and `notes` code cells, which students do not have: "
+            "the cell must not depend on them, nor on files that they write."
+        )
+        raise
+
+
+def _renumbered(cells: Sequence[DeckCell], runs: Mapping[str, CellRun]) -> dict[str, CellRun]:
+    """Outputs of one kind's own cells, numbered as if only these had been executed."""
+    own = [cell.id for cell in cells if cell.id in runs and runs[cell.id].number is not None]
+    return {identity: CellRun(runs[identity].outputs, number) for number, identity in enumerate(own, 1)}
+
+
+def _facts(deck: _Deck, executions: int) -> dict[str, Any]:
+    return {
+        "title": deck.title,
+        "cells": len(deck.cells),
+        "executions": executions,
+        "templates": list(deck.expanded.templates),
+    }

@@ -1,0 +1,125 @@
+"""The notebook worker's converter: decks in, pages, notebooks and code out.
+
+Payload: see :class:`clx.jobtypes.notebook.job.NotebookJob`. Outputs: ``<kind>.html``, ``<kind>.ipynb``
+and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, ``completed`` and
+``speaker``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clx import DISTRIBUTION
+from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.failures import failure, shortened
+from clx.jobtypes.notebook.job import NotebookJob, read_job
+from clx.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from clx.jobtypes.notebook.conversion import DeckFiles
+    from clx.jobtypes.notebook.execution import KernelPool
+    from clx.jobtypes.notebook.output_html import CellRun
+    from clx.jobtypes.notebook.variants import DeckCell
+
+_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
+
+
+class NotebookConverter:
+    """Converts decks; implements :class:`clx.jobtypes.converter.Converter`.
+
+    It keeps nothing in a scratch directory: the addresses of kernels' sockets need shorter paths.
+    """
+
+    def __init__(self, settings: Settings, _scratch: Path | None = None) -> None:
+        self._settings = settings.notebook
+        self._loaded: DeckFiles | None = None
+        self._pool: KernelPool | None = None
+
+    def convert(
+        self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Convert one deck in one language.
+
+        Returns:
+            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, and the
+            course's ``templates`` that it used.
+
+        Raises:
+            ConversionError: the deck is wrong or one of its cells fails; ``retryable`` when its kernel died.
+            ToolMissingError: there is no kernel for the deck's language, or the packages of the extra ``notebook`` are
+                not installed.
+        """
+        job = read_job(payload)
+        if job.evaluate and job.language.name == "python":
+            self._kernels().warm()  # the kernels' parent starts while this process imports what it needs
+        files = self._loaded = self._loaded or _deck_files()
+        if job.task == "render":
+            return files.render(job, inputs, outputs, warn)
+        return files.execute(job, inputs, outputs, lambda cells, place: self._run(job, place, cells), warn)
+
+    def close(self) -> None:
+        """End the kernels and their parent. Idempotent."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def abandon(self) -> None:
+        """Remove what kernels that were killed have left."""
+        if self._pool is not None:
+            self._pool.abandon()
+
+    def _kernels(self) -> KernelPool:
+        from clx.jobtypes.notebook.execution import KernelPool
+
+        self._pool = self._pool or KernelPool(self._settings.python)
+        return self._pool
+
+    def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
+        from clx.jobtypes.notebook.execution import CellFailed
+        from clx.jobtypes.notebook.output_html import CellRun
+
+        code = [cell for cell in cells if cell.runs]
+        try:
+            results = self._kernels().run(
+                [cell.source for cell in code],
+                cwd=(place / job.deck).parent,
+                language=job.language.name,
+                cell_timeout=job.cell_timeout or self._settings.cell_timeout,
+                allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
+            )
+        except CellFailed as failed:
+            raise failure(failed, code, place) from failed
+        return {
+            cell.id: CellRun(_without_place(result.outputs, place), result.execution_count, result.is_cut)
+            for cell, result in zip(code, results, strict=True)
+        }
+
+
+def _deck_files() -> DeckFiles:
+    try:
+        from clx.jobtypes.notebook.conversion import DeckFiles
+    except ModuleNotFoundError as error:
+        raise ToolMissingError(
+            f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
+        ) from error
+    return DeckFiles()
+
+
+def _without_place(outputs: Sequence[Mapping[str, Any]], place: Path) -> list[dict[str, Any]]:
+    """Outputs that do not show in which directory the job happened to run."""
+    return [{key: _cleaned(key, value, place) for key, value in output.items()} for output in outputs]
+
+
+def _cleaned(key: str, value: Any, place: Path) -> Any:
+    if key in ("text", "evalue") and isinstance(value, str):
+        return shortened(value, place)
+    if key == "traceback":
+        return [shortened(line, place) for line in value]
+    if key == "data":
+        return {
+            mime: shortened(data, place) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
+            for mime, data in value.items()
+        }
+    return value

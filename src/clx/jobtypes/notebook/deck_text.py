@@ -1,0 +1,183 @@
+"""What planning needs to know of a deck: what its expansions load, are called, link to and mention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clx.errors import ConversionError
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+
+if TYPE_CHECKING:
+    from clx.jobtypes.notebook.cells import Cell
+    from clx.jobtypes.notebook.expand import Expanded
+
+_encode = msgspec.json.encode
+_SOURCES = frozenset({"pu", "puml", "plantuml", "drawio", "py", "cpp", "cs", "java", "ts", "rs", "c", "md"})
+_NAME = re.compile(r"[\w.\-]+")
+_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which deck to read, and how.
+
+    Attributes:
+        root: the course root.
+        deck: the deck's path below it.
+        languages: natural languages to expand it for.
+        variants: values of ``is_html`` and ``is_notebook``.
+        variables: the course's own.
+        prog_lang: the course's programming language.
+        shared: a directory outside of the root into which links may lead.
+    """
+
+    root: str
+    deck: str
+    languages: list[str]
+    variants: list[tuple[bool, bool]]
+    variables: dict[str, Any]
+    prog_lang: str
+    shared: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong in a deck, as :class:`~clx.errors.ConversionError` tells it."""
+
+    fact: str
+    next_step: str
+    line: int | None
+
+
+class DeckText(msgspec.Struct, frozen=True):
+    """What a deck's expansions say together.
+
+    Attributes:
+        templates: what they load, below the course root.
+        titles: by language, where ``header`` was called.
+        links: local files they link to, as written.
+        mentions: names of sources, and of decks that are imported.
+        hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
+        respelt: warnings of markers that were only understood.
+        problems: what is wrong with its markers, all of it; the rest is of no use then.
+    """
+
+    templates: list[str]
+    titles: dict[str, str]
+    links: list[str]
+    mentions: list[str]
+    hidden: list[Any] = []
+    respelt: list[str] = []
+    problems: list[Problem] = []
+
+
+def read_deck(asked: Asked) -> DeckText:
+    """Expand a deck for every language and variant, and look at its cells.
+
+    Raises:
+        ConversionError: it cannot be read, expanded or parsed, and nothing is known of its markers yet.
+    """
+    problems: list[ConversionError] = []
+    reading = _Reading(asked, problems)
+    try:
+        for language in asked.languages:
+            for is_html, is_notebook in asked.variants:
+                reading.look_at(language, is_html=is_html, is_notebook=is_notebook)
+    except ConversionError as error:
+        if not problems:
+            raise
+        problems.append(error)
+    return reading.found()
+
+
+class _Reading:
+    """What has been found in the expansions of a deck so far."""
+
+    def __init__(self, asked: Asked, problems: list[ConversionError]) -> None:
+        self._asked = asked
+        self._problems = problems
+        self._language = deck_language(asked.deck, asked.prog_lang)
+        self._is_markdown = asked.deck.endswith(MARKDOWN_EXTENSION)
+        self._templates = set[str]()
+        self._titles: dict[str, str] = {}
+        self._links: dict[str, None] = {}
+        self._mentions = set[str]()
+        self._hidden: dict[bytes, Any] = {}
+        self._respelt: dict[str, None] = {}
+        self._texts = set[str]()
+
+    def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
+        from clx.jobtypes.notebook.cells import cells_of
+        from clx.jobtypes.notebook.expand import expand
+
+        asked = self._asked
+        found = expand(
+            PurePosixPath(asked.deck),
+            Path(asked.root),
+            lang=language,
+            is_html=is_html,
+            is_notebook=is_notebook,
+            variables=asked.variables,
+            prog_lang=asked.prog_lang,
+            shared=None if asked.shared is None else Path(asked.shared),
+        )
+        self._templates |= set(found.templates)
+        if is_html and found.title:
+            self._titles[language] = found.title
+        if found.text in self._texts:
+            return
+        self._texts.add(found.text)
+        cells = cells_of(found, self._language, is_markdown=self._is_markdown, problems=self._problems)
+        if not self._problems:
+            self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
+            self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
+        self._links |= dict.fromkeys(linked_files(found.text))
+        self._mentions |= set(mentioned(found.text))
+
+    def found(self) -> DeckText:
+        return DeckText(
+            sorted(self._templates),
+            self._titles,
+            list(self._links),
+            sorted(self._mentions),
+            list(self._hidden.values()),
+            list(self._respelt),
+            [Problem(error.fact, error.next_step, error.line) for error in self._problems],
+        )
+
+
+def mentioned(text: str) -> Iterable[str]:
+    """Names of decks and diagram sources that occur in a text, and modules called like decks that it imports."""
+    for match in _NAME.finditer(text):
+        words = match[0].split(".")
+        last = max((at for at, word in enumerate(words) if at and word.partition("-")[0] in _SOURCES), default=0)
+        if last:
+            yield ".".join([*words[:last], words[last].partition("-")[0]])
+    yield from _IMPORT.findall(text)
+
+
+def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
+    """What tells of the hidden cells of an expanded deck, with the deck's own lines."""
+    from clx.jobtypes.notebook.hidden import places_in_deck
+    from clx.jobtypes.notebook.telltale import telltales
+
+    told = telltales(cells, comment)
+    lines = places_in_deck(found, [each.line for each in told])
+    return [
+        msgspec.to_builtins(msgspec.structs.replace(each, line=line)) for each, line in zip(told, lines, strict=True)
+    ]
+
+
+def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
+    """Warnings of markers that are not written as they should be but can be understood."""
+    from clx.jobtypes.notebook.hidden import places_in_deck
+
+    odd = [cell for cell in cells if cell.respelt]
+    lines = places_in_deck(found, [cell.line for cell in odd])
+    return [
+        f"{deck}:{line or '?'}: the tags of this marker are read as {cell.respelt}; write them so."
+        for cell, line in zip(odd, lines, strict=True)
+    ]

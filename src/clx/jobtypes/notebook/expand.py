@@ -1,0 +1,251 @@
+"""A deck's Jinja statements become text.
+
+Line statements start with the comment sign of the deck's language and ``j2`` (``# j2 from 'macros.j2'
+import header``, ``// j2 …``). Markdown decks use ``# j2`` too, or plain ``{% … %}`` blocks: nothing
+compiles them, so nothing has to be hidden in a comment, and Jinja would not end a line statement
+at ``-->``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError
+
+from clx.errors import ConversionError
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language
+from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
+from clx.jobtypes.notebook.sandbox import (
+    EXPANSION_LIMIT,
+    CourseLoader,
+    DeckEnvironment,
+    ExpansionLimitError,
+    template_from,
+)
+from clx.jobtypes.notebook.trace import deck_lines
+from clx.regular import read_regular
+
+_TITLE_POSITIONS = {"de": 0, "en": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A deck after Jinja."""
+
+    text: str
+    """Line ends are ``\\n``; no byte order mark."""
+    title: str | None
+    """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
+    templates: tuple[str, ...]
+    """Course-root-relative paths of the templates that were loaded, sorted."""
+    source: str
+    """The deck as it is written; line ends are ``\\n``."""
+    _expand_marked: Callable[[], str] = field(repr=False, compare=False)
+
+    def deck_lines(self) -> list[int | None]:
+        """The deck's line, counted from 1, for each line of :attr:`text`; ``None`` where it has none.
+
+        The deck is expanded once more for it, from its file as it is now.
+        """
+        try:
+            marked = self._expand_marked()
+        except Exception:  # templates can raise anything, also the second time only
+            marked = ""
+        return deck_lines(self.text, marked)
+
+
+def expand(
+    deck: PurePosixPath,
+    root: Path,
+    *,
+    lang: str,
+    is_html: bool,
+    is_notebook: bool,
+    variables: Mapping[str, Any],
+    prog_lang: str,
+    shared: Path | None = None,
+) -> Expanded:
+    """Expand a deck for one language and format.
+
+    Args:
+        deck: the deck's path relative to *root*.
+        root: the course root.
+        lang: the natural language, e.g. ``de``.
+        is_html: true for the format ``html``.
+        is_notebook: true for the format ``notebook``.
+        variables: the course's own variables.
+        prog_lang: the course's programming language, for Markdown decks.
+        shared: a directory outside of the root into which links may lead.
+
+    Raises:
+        ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the
+            deck's.
+    """
+    source = _read(root / deck)
+    names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
+    template = _template(deck, root, prog_lang, names, shared)
+    titles: list[str] = []
+
+    def note_title(arguments: dict[str, Any]) -> None:
+        title = _title_among(arguments, lang)
+        if title:
+            titles.append(title)
+
+    text, templates = template.expand(source, note_title)
+    written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
+    title = titles[0] if titles else None
+    return Expanded(text, title, templates, written, lambda: template.expand_marked(_read(root / deck)))
+
+
+def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
+    """The line of a deck that a line of its compiled template comes from.
+
+    Args:
+        deck: the deck's path relative to *root*.
+        root: the course root.
+        prog_lang: the course's programming language, for Markdown decks.
+        code_line: as a traceback has it that Jinja has not rewritten.
+
+    Raises:
+        ConversionError: the deck cannot be read.
+    """
+    return _template(deck, root, prog_lang, {}).line_of(_read(root / deck), code_line)
+
+
+def _template(
+    deck: PurePosixPath, root: Path, prog_lang: str, names: dict[str, Any], shared: Path | None = None
+) -> _DeckTemplate:
+    comment = deck_language(deck.name, prog_lang).comment
+    is_markdown = deck.suffix == MARKDOWN_EXTENSION
+    names |= {"is_markdown": is_markdown, "comment_prefix": comment}
+    return _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names, shared)
+
+
+@dataclass(frozen=True, slots=True)
+class _DeckTemplate:
+    """A deck as the template engine sees it."""
+
+    deck: PurePosixPath
+    root: Path
+    prefix: str
+    names: dict[str, Any]
+    shared: Path | None
+
+    def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
+        """The expansion of *source*, and the templates that were loaded for it."""
+        label, loader = self.deck.as_posix(), self._loader()
+        environment = DeckEnvironment(loader, self.prefix, self.names, on_header)
+        try:
+            with bounded(len(source)):
+                text = _render(template_from(environment, source, label, self.prefix))
+        except Exception as error:  # templates can raise anything
+            raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
+        return text, tuple(sorted(loader.loaded))
+
+    def expand_marked(self, source: str) -> str:
+        """The expansion of *source* in which its own lines carry their numbers."""
+        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+        with bounded(len(source)):
+            return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+
+    def line_of(self, source: str, code_line: int) -> int:
+        """The line of *source* that a line of its compiled template comes from."""
+        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+        return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
+
+    def _loader(self) -> CourseLoader:
+        return CourseLoader(
+            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        data = read_regular(path)
+    except FileNotFoundError as error:
+        raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConversionError("the deck is not UTF-8 text", "Save it as UTF-8.", line=line) from error
+
+
+def _render(template: Template) -> str:
+    chunks, size = [], 0
+    for chunk in template.generate():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > EXPANSION_LIMIT:
+            raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
+    return "".join(chunks)
+
+
+def _title_among(arguments: dict[str, Any], lang: str) -> str | None:
+    """The argument of ``header`` for a language: by its name (``title_de``, ``de``), else by its place."""
+    for name, value in arguments.items():
+        if name == lang or name.endswith(f"_{lang}"):
+            return _plain(value)
+    place = _TITLE_POSITIONS.get(lang, len(arguments))
+    values = list(arguments.values())
+    return _plain(values[place]) if place < len(values) else None
+
+
+def _plain(value: Any) -> str | None:
+    return " ".join(value.split()) if isinstance(value, str) else None
+
+
+def _as_conversion_error(error: Exception, deck: str, labels: set[str]) -> ConversionError:
+    if isinstance(error, TemplateSyntaxError):
+        template, line = error.filename or deck, error.lineno
+        deck_line = line if template == deck else _line_in(deck, error)
+    else:
+        places = _template_places(error.__traceback__, labels)
+        template, line = places[-1] if places else (deck, 0)
+        deck_line = _line_in(deck, error)
+    message, next_step = _explain(error)
+    fact = message if template == deck else f"{template}, line {line}: {message}"
+    return ConversionError(fact, next_step, line=deck_line)
+
+
+def _line_in(deck: str, error: Exception) -> int | None:
+    """The innermost line of the deck itself that an error passed through."""
+    places = _template_places(error.__traceback__, {deck})
+    return next((line for name, line in reversed(places) if name == deck), None)
+
+
+def _template_places(traceback: TracebackType | None, labels: set[str]) -> list[tuple[str, int]]:
+    """Where in which templates an error passed through, outermost first (Jinja rewrites the traceback)."""
+    places: list[tuple[str, int]] = []
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if name in labels or name.startswith("CLX's "):
+            places.append((name, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return places
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """The fact and the next step for an error of the template engine."""
+    message = " ".join(str(error).split())
+    if isinstance(error, UndefinedError):
+        return message, "Define it in the deck or under `variables:` in course.yaml."
+    if isinstance(error, TemplateSyntaxError):
+        text = " ".join((error.message or message).split())
+        return text, "Correct the statement; braces that are not Jinja go between {% raw %} and {% endraw %}."
+    if isinstance(error, TemplateNotFound):
+        return message, "Templates are looked up beside the deck, then in the course's templates/."
+    if isinstance(error, SecurityError):
+        return message, "Decks may use plain values and files of their own course."
+    if isinstance(error, MemoryError):
+        return MEMORY_FACT, "Look for an expression that makes much of little."
+    if isinstance(error, LimitError):
+        return message, "Look for a loop or a macro that repeats itself."
+    if isinstance(error, RecursionError):
+        return "the deck's templates call each other without end", "Look for a macro that calls itself."
+    return f"{type(error).__name__}: {message}", "Correct the expression in the deck or template."

@@ -1,0 +1,64 @@
+"""The payload of a notebook job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from clx.errors import ConversionError
+from clx.jobtypes.notebook.deck import ProgLang, deck_language
+
+
+class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
+    """What to make of one deck in one language."""
+
+    task: Literal["render", "execute"]
+    """``render``: what needs no kernel; ``execute``: the pages with outputs."""
+    source: str
+    """The deck, relative to the course root."""
+    topic: str
+    """The deck's topic, relative to the course root."""
+    lang: str
+    prog_lang: str
+    """Language of the course: what a Markdown deck's code is written in."""
+    course: str
+    """Name of the course in this language; so are the next two."""
+    section: str
+    number: int | None = None
+    """Place of the deck in its section."""
+    evaluate: bool = True
+    """If false, ``render`` makes all pages and ``execute`` is not asked for."""
+    variables: dict[str, Any] = {}
+    """The course's own Jinja variables."""
+    pictures: dict[str, str] = {}
+    """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    cell_timeout: float | None = None
+    """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
+
+    @property
+    def deck(self) -> PurePosixPath:
+        """The deck's path relative to the course root."""
+        return PurePosixPath(self.source)
+
+    @property
+    def language(self) -> ProgLang:
+        """What the deck's code is written in."""
+        return deck_language(self.deck.name, self.prog_lang)
+
+
+def read_job(payload: Mapping[str, Any]) -> NotebookJob:
+    """The job a payload describes.
+
+    Raises:
+        ConversionError: a key is missing or has the wrong type, or the deck lies outside the course.
+    """
+    try:
+        job = msgspec.convert(dict(payload), NotebookJob)
+    except msgspec.ValidationError as error:
+        raise ConversionError(f"not a notebook job: {error}", "Rebuild with one version of CLX.") from error
+    if job.deck.is_absolute() or ".." in job.deck.parts:
+        raise ConversionError(f"{job.source} lies outside the course")
+    return job

@@ -1,0 +1,240 @@
+"""Cell markers of the percent format: ``# %% [markdown] lang="de" tags=["slide"]``.
+
+Decks in the wild have odd blanks, swapped attributes and titles in their markers; all of them are read.
+What would silently lose a tag, and with it perhaps a secret, is an error: a misspelt attribute, a tag
+outside of ``tags=[…]``, a tag that is nearly one that CLX knows.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from clx.errors import ConversionError
+
+CellKind = Literal["code", "markdown", "raw"]
+
+KNOWN_TAGS = frozenset(
+    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
+)
+"""The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and Jupyter's own for a cell that may fail."""
+HIDDEN_TAGS = frozenset({"notes", "private", "del"})
+"""Tags of cells that no student gets."""
+
+_KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
+KIND_WORDS = frozenset(_KINDS)
+"""What a marker calls the kinds of cells."""
+_KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"""(?<![\w.@/-])(?P<key>[\w.@/-]+)\s*=\s*
+    (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{[^{}]*\} | [^\s\[]+)""",
+    re.VERBOSE,
+)
+_MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
+_WORD = re.compile(r"[\w-]+")
+_MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
+_HIDING = re.compile(r"\b(notes|skip|private|del)\b")
+_NEAR = 0.8
+"""How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
+_PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
+_PLAIN_LIST = re.compile(
+    r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*(?:\s*,?\s*\])?\s*"""
+)
+"""A list of which only the bracket at the end, or quotes, are missing."""
+_NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
+_TAGS_STEP = 'Write tags=["slide", "keep"].'
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the first line of a cell says about it."""
+
+    kind: CellKind
+    tags: tuple[str, ...] = ()
+    lang: str | None = None
+    respelt: str = ""
+    """How its tags ought to be written, where they were only understood; else empty."""
+
+
+@functools.lru_cache(maxsize=4)
+def marker_pattern(comment: str) -> re.Pattern[str]:
+    """Pattern of marker lines for a comment sign; its group is what follows ``%%`` (absent: nothing).
+
+    As jupytext has it, but ``%%[markdown]`` and ``%%tags=`` without a blank count too.
+    """
+    sign = re.escape(comment)
+    return re.compile(
+        rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|((?:\[|(?:tags|lang)\s*[=:\[]).*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$"
+    )
+
+
+def read_marker(options: str, line: int) -> Marker:
+    """Read what follows ``%%`` in a marker.
+
+    Args:
+        options: the text behind the percent signs.
+        line: where it stands, for errors.
+
+    Raises:
+        ConversionError: a ``tags`` or ``lang`` attribute cannot be understood, or what is not an
+            attribute looks like one.
+    """
+    if not options:
+        return Marker("code")
+    attributes, rest = _attributes(options, line)
+    kind = _KIND.search(rest)
+    check_title(_KIND.sub("", rest, count=1), line)
+    written = attributes.get("tags")
+    plain = _plain_list(written) if isinstance(written, str) else None
+    return Marker(
+        _KINDS[kind[1].lower()] if kind else "code",
+        tags_from(written if plain is None else plain, line),
+        lang_from(attributes.get("lang"), line),
+        "" if plain is None else f"tags={json.dumps(plain)}",
+    )
+
+
+def _plain_list(text: str) -> list[str] | None:
+    """The tags of a list that is no literal but cannot be misread: ``["slide"`` or ``["subslide", alt]``.
+
+    ``None`` for a literal, for anything else, and where a tag that hides the cell is among them: nobody
+    should have to trust that it was understood.
+    """
+    if not isinstance(_literal(text), _Unreadable) or not _PLAIN_LIST.fullmatch(text):
+        return None
+    items = [(quoted[1:-1], bare) for quoted, bare in _PLAIN_ITEM.findall(text)]
+    if any(bare and bare not in KNOWN_TAGS for _, bare in items):
+        return None
+    tags = [quoted or bare for quoted, bare in items]
+    words = [word for tag in tags for word in _WORD.findall(tag.lower())]
+    is_secret = any(get_close_matches(word, HIDDEN_TAGS, n=1, cutoff=_NEAR) for word in words)
+    return None if is_secret else tags
+
+
+def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
+    """The attributes, still unread, and the options without them."""
+    brace, equal = options.find("{"), options.find("=")
+    if brace >= 0 and (equal < 0 or brace < equal):
+        try:
+            found = dict(json.loads(options[brace:]))
+        except ValueError as error:
+            raise ConversionError("the marker's JSON cannot be read", _TAGS_STEP, line=line) from error
+        check_names(found, line)
+        return found, options[:brace]
+    matches = list(_ATTRIBUTE.finditer(options))
+    attributes = {match["key"]: match["value"] for match in matches}
+    if len(attributes) < len(matches):
+        raise ConversionError("the marker has an attribute twice", _TAGS_STEP, line=line)
+    check_names(attributes, line)
+    return attributes, _ATTRIBUTE.sub("", options)
+
+
+def check_names(attributes: Mapping[str, Any], line: int) -> None:
+    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
+
+    Raises:
+        ConversionError: one is.
+    """
+    for key, value in attributes.items():
+        name = key.lower()
+        if name in {"slideshow", "slide_type", "metadata", "jupyter"} and (hides := _HIDING.search(str(value))):
+            tag = "del" if hides[1] == "skip" else hides[1]
+            fact = f'"{hides[1]}" in {key} hides no cell here'
+            raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
+        meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
+        if meant == key and ("tag" in name or get_close_matches(name, ["tags"], cutoff=0.7)):
+            meant = "tags" if name == "tags" or KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
+        if meant != key:
+            raise ConversionError(f"unknown cell attribute {key!r}", f"Write {meant}=….", line=line)
+
+
+def check_title(title: str, line: int) -> None:
+    """Make sure that what a marker says besides its kind and attributes is a title and no tag.
+
+    Raises:
+        ConversionError: it mentions ``tags`` or ``lang``, or consists of tags.
+    """
+    words = [word.lower() for word in _WORD.findall(title)]
+    named = [word for word in words if word in KNOWN_TAGS]
+    if named and all(word in KNOWN_TAGS or word in _KINDS for word in words):
+        step = f"Write tags={json.dumps(named)}."
+    elif _MENTION.search(title):
+        is_lang = "lang" in words and "tags" not in words
+        step = 'Write lang="de".' if is_lang else f"Write tags={json.dumps(named)}." if named else _TAGS_STEP
+    else:
+        return
+    raise ConversionError(f"the cell marker has {title.strip()!r}, which is no attribute", step, line=line)
+
+
+def tags_from(value: Any, line: int) -> tuple[str, ...]:
+    """The tags that an attribute's value names.
+
+    Args:
+        value: a list, or text as it stands in the marker: a list or one name; ``None``: no tags.
+        line: where it stands, for errors.
+
+    Raises:
+        ConversionError: it is neither, or a tag is nearly one that CLX knows.
+    """
+    if isinstance(value, str):
+        value = _literal(value)
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = re.split(r"[\s,]+", value.strip())
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise ConversionError("the cell's tags cannot be read", _TAGS_STEP, line=line)
+    tags = tuple(dict.fromkeys(tag.strip() for tag in value if tag.strip()))
+    for tag in tags:
+        if tag not in KNOWN_TAGS:
+            _check_tag(tag, line)
+    return tags
+
+
+def _check_tag(tag: str, line: int) -> None:
+    words = _WORD.findall(tag.lower())
+    words += [part for word in words for part in re.split("[-_]", word) if part in HIDDEN_TAGS]
+    near = [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
+    if near:
+        raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{near[0]}"?', line=line)
+
+
+def lang_from(value: Any, line: int) -> str | None:
+    """The language that an attribute's value names, in lower case; ``None`` when there is none.
+
+    Raises:
+        ConversionError: it is not text.
+    """
+    if isinstance(value, str):
+        value = _literal(value)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ConversionError("the cell's language cannot be read", 'Write lang="de".', line=line)
+    return value.strip().lower()
+
+
+def _literal(text: str) -> Any:
+    """A JSON or Python literal; a bare word stands for itself; anything else is what nobody accepts."""
+    if re.fullmatch(r"[\w-]+", text):
+        return text
+    if _NO_COMMA.search(text):
+        return _Unreadable()  # Python would make one tag of two
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return _Unreadable()
+
+
+class _Unreadable:
+    """What a value is that cannot be read."""

@@ -1,0 +1,142 @@
+"""Markdown cells as HTML: CommonMark with tables, formulas, footnotes and raw HTML, as Jupyter shows them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.amsmath import amsmath_plugin
+from mdit_py_plugins.attrs import attrs_plugin
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+from mdit_py_plugins.tasklists import tasklists_plugin
+
+from clx.jobtypes.notebook.formulas import as_source, mathml
+from clx.jobtypes.notebook.highlight import highlight, lexer_named
+
+_IMAGE = re.compile(r"(<img\b)((?:(?!<img\b)[^>])*)", re.IGNORECASE)
+_ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
+_NOT_IN_SLUG = re.compile(r"[^\w\s-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One entry of the table of contents."""
+
+    level: int
+    text: str
+    anchor: str
+
+
+class Markup:
+    """Renders the Markdown cells of one page; anchors are unique in it.
+
+    Renderers are costly to make: :meth:`clear` makes one ready for the next page.
+    """
+
+    def __init__(self) -> None:
+        self.headings: list[Heading] = []
+        self.unread_formulas: dict[str, None] = {}
+        self._anchors: dict[str, int] = {}
+        self._md = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False, "highlight": _highlight})
+        self._md.enable(["table", "strikethrough"])
+        self._md.use(
+            dollarmath_plugin,
+            allow_space=False,
+            allow_digits=False,
+            double_inline=True,
+            renderer=lambda tex, options: self._formula(tex, display=bool(options["display_mode"])),
+        )
+        self._md.use(amsmath_plugin, renderer=lambda tex: self._formula(tex, display=True))
+        self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
+        self._md.use(attrs_plugin, after=("image",))
+        self._md.add_render_rule("html_inline", _render_html)
+        self._md.add_render_rule("html_block", _render_html)
+        self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
+        self._md.add_render_rule("table_close", lambda *_: "</table></div>\n")
+
+    def clear(self) -> None:
+        """Forget what the last page contained."""
+        self.headings = []
+        self.unread_formulas = {}
+        self._anchors = {}
+
+    def html(self, source: str, *, doc: str, in_contents: bool = True) -> str:
+        """Render one cell.
+
+        Args:
+            source: its Markdown.
+            doc: what makes the ids of its footnotes unique in the page.
+            in_contents: whether its headings belong into the table of contents.
+        """
+        env: dict[str, Any] = {"docId": doc}
+        tokens = self._md.parse(source, env)
+        for token, following in pairwise(tokens):
+            if token.type == "heading_open":
+                self._note_heading(token, following, in_contents=in_contents)
+        return str(self._md.renderer.render(tokens, self._md.options, env))
+
+    def latex(self, source: str) -> str:
+        """A ``text/latex`` output: a formula with or without its dollar signs."""
+        bare = source.strip()
+        display = bare.startswith(("$$", "\\[", "\\begin"))
+        for left, right in (("$$", "$$"), ("$", "$"), ("\\[", "\\]"), ("\\(", "\\)")):
+            if bare.startswith(left) and bare.endswith(right) and len(bare) > len(left):
+                bare = bare[len(left) : -len(right)]
+                break
+        return self._formula(bare, display=display)
+
+    def _formula(self, tex: str, *, display: bool) -> str:
+        found = mathml(tex, display=display)
+        if found is None:
+            self.unread_formulas[" ".join(tex.split())] = None
+            return as_source(tex)
+        return found
+
+    def _note_heading(self, opening: Token, inline: Token, *, in_contents: bool) -> None:
+        text = _plain(inline.children or [])
+        anchor = self._anchor(text)
+        opening.attrSet("id", anchor)
+        level = int(opening.tag[1:])
+        last = self.headings[-1] if self.headings else None
+        if in_contents and text and not (last and (last.level, last.text) == (level, text)):
+            self.headings.append(Heading(level, text, anchor))
+
+    def _anchor(self, text: str) -> str:
+        slug = _NOT_IN_SLUG.sub("", unicodedata.normalize("NFC", text).lower()).strip()
+        slug = "-".join(slug.split()) or "section"
+        anchor, number = slug, self._anchors.get(slug, 0)
+        while anchor in self._anchors:
+            number += 1
+            anchor = f"{slug}-{number}"
+        self._anchors[slug] = max(number, 1)
+        self._anchors.setdefault(anchor, 1)
+        return anchor
+
+
+def _plain(children: Sequence[Token]) -> str:
+    """The text of a heading without its markup."""
+    parts = []
+    for child in children:
+        if child.type in {"softbreak", "hardbreak"}:
+            parts.append(" ")
+        elif child.type == "image":
+            parts.append(_plain(child.children or []))
+        elif child.type not in {"html_inline", "footnote_ref"}:
+            parts.append(child.content)
+    return " ".join("".join(parts).split())
+
+
+def _highlight(code: str, name: str, _attributes: str) -> str:
+    return highlight(code.rstrip("\n"), lexer_named(name) if name else None)
+
+
+def _render_html(_renderer: object, tokens: Sequence[Token], index: int, *_: Any) -> str:
+    return _IMAGE.sub(lambda tag: tag[0] if _ALT.search(tag[2]) else f'<img alt=""{tag[2]}', tokens[index].content)

@@ -1,0 +1,141 @@
+"""Decks are read in a process of their own that can be ended, whatever they make of it.
+
+A template is a program. Its loops and expressions are bounded where they run (:mod:`~clx.jobtypes.notebook.limits`);
+what cannot be interrupted there is ended by the kernel, and the traceback that was written then says in which line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import sys
+from typing import IO, TYPE_CHECKING
+
+from clx.errors import ConversionError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from clx.jobtypes.notebook.deck_text import Asked, DeckText
+    from clx.jobtypes.notebook.reading import Answer, Question
+
+_PATIENCE = 10
+"""How many times the computing time it may take an answer is waited for: a busy machine has little to give."""
+
+
+class DeckReader:
+    """Reads decks, one after the other, in a process that is started for the first and again when it was ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._told: IO[bytes] | None = None
+
+    def read(self, asked: Asked) -> DeckText:
+        """What a deck says.
+
+        Raises:
+            ConversionError: it cannot be read, or reading it takes too much time or memory; ``line`` is the deck's.
+        """
+        from clx.jobtypes.notebook.reading import Question  # a build that has nothing to read needs none of it
+
+        answer = self._ask(Question(asked))
+        if answer is None:
+            raise self._ended(asked)
+        if answer.error is not None:
+            message, step = answer.error["message"], answer.error.get("next_step", "")
+            raise ConversionError(message, step, line=answer.error.get("line"))
+        assert answer.found is not None
+        return answer.found
+
+    def _ask(self, question: Question) -> Answer | None:
+        """The answer; None when the process has ended without one."""
+        import msgspec
+
+        from clx.jobtypes.notebook.reading import Answer, receive, seconds_of, send
+
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            send(process.stdin, msgspec.json.encode(question))
+            is_there, _, _ = select.select([process.stdout], [], [], _PATIENCE * seconds_of(question))
+            answer = receive(process.stdout) if is_there else b""
+        except BrokenPipeError:
+            return None
+        if not answer:
+            return None
+        found = msgspec.json.decode(answer, type=Answer)
+        if found.is_last:
+            self.close()
+        return found
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        import subprocess
+        import tempfile
+
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "clx.jobtypes.notebook.reading"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._told,
+        )
+        return self._process
+
+    def _ended(self, asked: Asked) -> ConversionError:
+        """Why there was no answer, as far as can be known."""
+        import subprocess
+
+        from clx.jobtypes.notebook.reading import GRACE, STEP, Question
+
+        process, told = self._process, self._told
+        assert process is not None
+        assert told is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if process.poll() is None and hasattr(signal, "SIGXCPU"):
+                process.send_signal(signal.SIGXCPU)  # it says where it is
+            process.wait(GRACE)
+        fact = _fact(process.poll())
+        told.seek(0)
+        said = told.read()
+        self.close()
+        code_line = _innermost(said, asked.deck)
+        answer = self._ask(Question(asked, code_line)) if code_line is not None else None
+        line = answer.line if answer is not None else None
+        return ConversionError(fact, STEP, line=line)
+
+    def close(self) -> None:
+        """End the process; the next deck starts another. Idempotent."""
+        process, told = self._process, self._told
+        self._process = self._told = None
+        if process is not None:
+            process.kill()
+            with contextlib.suppress(OSError):
+                process.communicate()
+        if told is not None:
+            told.close()
+
+    def __enter__(self) -> DeckReader:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _fact(code: int | None) -> str:
+    """What happened to a process that ended without an answer, or did not end."""
+    from clx.jobtypes.notebook.limits import MEMORY_FACT, TIME_FACT
+
+    if code in (None, -getattr(signal, "SIGXCPU", 0)):
+        return TIME_FACT
+    return MEMORY_FACT if code == -9 else f"reading the deck ended the process that read it (exit code {code})"
+
+
+def _innermost(traceback: bytes, deck: str) -> int | None:
+    """The line of a deck's compiled template in which a process was ended."""
+    import re
+
+    name = re.escape(deck.encode("ascii", "backslashreplace"))
+    found = re.search(rb'^  File "%s", line (\d+) in ' % name, traceback, re.MULTILINE)
+    return int(found[1]) if found else None

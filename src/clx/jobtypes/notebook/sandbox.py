@@ -1,0 +1,211 @@
+"""The Jinja environment in which decks are expanded: sandboxed, bounded, and confined to the course."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from types import CodeType
+from typing import Any, NoReturn
+
+from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from clx.jobtypes.notebook.limits import LimitError, lift_memory
+from clx.jobtypes.notebook.trace import mark_lines
+from clx.regular import read_regular
+
+EXPANSION_LIMIT = 20_000_000
+"""Characters that loops and expressions of one deck may produce; no real deck comes near."""
+_LOOP_COST = 20
+_CALL_COST = 100
+"""Least cost of one turn of a loop, and of one call, in characters: bounds the time of what writes nothing."""
+_STRING_LIMIT = 1_000_000
+_POWER_BITS = 10_000
+
+BUILTIN_TEMPLATES = Path(__file__).with_name("assets")
+
+
+class ExpansionLimitError(LimitError):
+    """The templates of a deck produce more than any deck can need."""
+
+
+class _BoundedGenerator(CodeGenerator):
+    """Charges every turn of a loop for the text in its body, and leaves all evaluation to the expansion."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
+        cost = _LOOP_COST + sum(len(data.data) for data in node.find_all(nodes.TemplateData))
+        charged = nodes.EnvironmentAttribute("charged", lineno=node.lineno)
+        node.iter = nodes.Call(charged, [node.iter, nodes.Const(cost)], [], None, None, lineno=node.lineno)
+        super().visit_For(node, frame)
+
+
+class DeckEnvironment(ImmutableSandboxedEnvironment):
+    """One environment per expansion; compiled templates are shared between environments.
+
+    Args:
+        loader: finds templates.
+        line_prefix: what starts a line statement, e.g. ``# j2``.
+        variables: globals of all templates, so that imported macros see them too.
+        on_header: called with the arguments of each macro named ``header``, by parameter name.
+    """
+
+    code_generator_class = _BoundedGenerator
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(
+        self,
+        loader: BaseLoader,
+        line_prefix: str,
+        variables: Mapping[str, Any],
+        on_header: Callable[[dict[str, Any]], None],
+    ) -> None:
+        super().__init__(
+            line_statement_prefix=line_prefix,
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,
+            loader=loader,
+            finalize=self._charge_text,
+            auto_reload=False,
+            optimized=False,  # what is evaluated while compiling has no line
+        )
+        self.globals.update(variables)
+        self._on_header = on_header
+        self._budget = EXPANSION_LIMIT
+
+    def charge(self, cost: int) -> None:
+        """Count *cost* characters.
+
+        Raises:
+            ExpansionLimitError: the deck has used up what it is given.
+        """
+        self._budget -= cost
+        if self._budget < 0:
+            raise ExpansionLimitError(
+                f"the deck's templates produce more than {EXPANSION_LIMIT // 1_000_000} MB or never end"
+            )
+
+    def charged(self, iterable: Iterable[Any], cost: int) -> Iterator[Any]:
+        """Iterate, paying *cost* per item."""
+        for item in iterable:
+            self.charge(cost)
+            yield item
+
+    def _charge_text(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self.charge(len(value))
+        return value
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """As Jinja has it; saying in which line memory ran out takes some."""
+        if isinstance(sys.exc_info()[1], MemoryError):
+            lift_memory()
+        super().handle_exception(source)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        # The odd names are Jinja's: macros may have parameters called "self" or "context".
+        __self.charge(_CALL_COST)
+        if isinstance(__obj, Macro) and __obj.name == "header":
+            __self._on_header({**dict(zip(__obj.arguments, args, strict=False)), **kwargs})
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """``*`` and ``**`` with bounded results.
+
+        Raises:
+            ExpansionLimitError: the result would be huge.
+        """
+        if operator == "*":
+            for sequence, factor in ((left, right), (right, left)):
+                if isinstance(sequence, str | bytes | list | tuple) and isinstance(factor, int):
+                    self._bound(len(sequence) * factor, _STRING_LIMIT)
+        elif isinstance(left, int) and isinstance(right, int):
+            self._bound(left.bit_length() * right, _POWER_BITS)
+        return super().call_binop(context, operator, left, right)
+
+    @staticmethod
+    def _bound(size: int, limit: int) -> None:
+        if size > limit:
+            raise ExpansionLimitError("an expression in the deck's templates has a huge result")
+
+
+class CourseLoader(BaseLoader):
+    """Templates from the deck's directory, the course's ``templates/`` and CLX itself, in this order.
+
+    Args:
+        root: the course root; nothing outside it is read.
+        directories: where to look, inside *root*.
+        line_prefix: as in :class:`DeckEnvironment`; part of what compiled code depends on.
+        shared: a directory outside of *root* into which links may lead.
+    """
+
+    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str, shared: Path | None = None) -> None:
+        self._root = root.absolute()
+        self._inside = [folder.resolve() for folder in (root, shared) if folder is not None]
+        self._directories = tuple(directories)
+        self._line_prefix = line_prefix
+        self.loaded: dict[str, None] = {}
+
+    def load(
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002
+    ) -> Template:
+        """Find, compile (or reuse what was compiled from the same text) and return a template."""
+        label, source = self._find(name)
+        return template_from(environment, source, label, self._line_prefix, globals)
+
+    def _find(self, name: str) -> tuple[str, str]:
+        for directory in self._directories:
+            path = Path(os.path.normpath(directory.absolute() / name))
+            if not path.is_relative_to(self._root):
+                raise SecurityError(f"template {name!r} lies outside the course")
+            if path.is_file():
+                if not any(path.resolve().is_relative_to(folder) for folder in self._inside):
+                    raise SecurityError(f"template {name!r} lies outside the course")
+                label = path.relative_to(self._root).as_posix()
+                self.loaded[label] = None
+                return label, read_regular(path).decode("utf-8-sig")
+        path = BUILTIN_TEMPLATES / name
+        if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
+            return f"CLX's {name}", path.read_text(encoding="utf-8")
+        raise TemplateNotFound(name, f"there is no template {name!r}")
+
+
+def template_from(
+    environment: Environment,
+    source: str,
+    label: str,
+    line_prefix: str,
+    variables: MutableMapping[str, Any] | None = None,
+    *,
+    is_marked: bool = False,
+) -> Template:
+    """A template of *environment* from *source*; *label* names it in errors.
+
+    *is_marked*: its text carries its line numbers (:mod:`clx.jobtypes.notebook.trace`).
+    """
+    code = _compiled(source, label, line_prefix, is_marked)
+    return Template.from_code(environment, code, environment.make_globals(variables))
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:
+    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
+    compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
+    template = compiler.parse(source, label, label)
+    if is_marked:
+        mark_lines(template)
+    return compiler.compile(template, name=label, filename=label)

@@ -1,0 +1,153 @@
+"""Container images: which one a worker type runs in, whether it is there, and whether it fits this CLX."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from clx import __version__
+from clx.errors import EngineError
+from clx.settings.schema import DockerSettings
+from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
+
+log = logging.getLogger("clx.docker")
+
+VERSION_LABEL = "clx.version"
+TYPE_LABEL = "clx.type"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is there.
+
+    Attributes:
+        name: what it was asked for by.
+        id: ``sha256:…`` of its configuration; two images with one id are the same.
+        type: the worker type it says it is for; empty when it says nothing.
+        version: the version of CLX inside; empty when it says nothing.
+        size: bytes.
+    """
+
+    name: str
+    id: str
+    type: str
+    version: str
+    size: int
+
+
+def find(client: Any, name: str) -> Image | None:
+    """The image called *name*, or None when it is not there."""
+    try:
+        with engine_errors(f"look up the image {name}"):
+            found = client.images.get(name)
+    except EngineError as error:
+        if is_not_found(error):
+            return None
+        if "invalid reference format" in error.fact:
+            raise EngineError(
+                f"{name} is no name of an image: {error.fact.rpartition('invalid reference format')[2].lstrip(': ')}",
+                "Correct it where it is named (--base-image, workers.<type>.image): lower case, NAME:TAG.",
+            ) from error
+        raise
+    labels = found.attrs["Config"].get("Labels") or {}
+    return Image(name, found.id, labels.get(TYPE_LABEL, ""), labels.get(VERSION_LABEL, ""), found.attrs["Size"])
+
+
+def obtain(client: Any, type_: str, name: str, settings: DockerSettings) -> Image:
+    """The image that *type_* workers are to run in, pulled where that is needed and allowed.
+
+    Raises:
+        EngineError: it is not there and cannot be had, or it holds another version of CLX.
+    """
+    image = find(client, name)
+    if image is None:
+        if not settings.auto_pull or not _may_be_elsewhere(name):
+            raise _missing(type_, name)
+        _pull(type_, name, settings.pull_timeout)
+        image = find(client, name)
+    if image is None:
+        raise _missing(type_, name)
+    if wrong := misfit(image, type_):
+        raise wrong
+    return image
+
+
+def image_fingerprint(type_: str, name: str, settings: DockerSettings, *, fetch: bool = True) -> dict[str, str]:
+    """What results made in a container depend on: this CLX and the image, by its id.
+
+    Args:
+        fetch: pull one that is not here; else its name stands for it.
+
+    Raises:
+        EngineError: as :func:`obtain`, or the engine does not answer.
+    """
+    with closing(connect()) as client:
+        if not fetch and settings.auto_pull and _may_be_elsewhere(name) and find(client, name) is None:
+            return {"clx": __version__, "image": name}
+        return {"clx": __version__, "image": obtain(client, type_, name, settings).id}
+
+
+def _may_be_elsewhere(name: str) -> bool:
+    """Whether a registry could have it: plain names such as ``clx-notebook:0.1.0`` are built here, not published."""
+    return "/" in name
+
+
+def _missing(type_: str, name: str) -> EngineError:
+    return EngineError(
+        f"The image {name} for {type_} workers is not there.",
+        f"Type: clx docker build {type_} (or name another in workers.{type_}.image, or use --workers direct)",
+    )
+
+
+def misfit(image: Image, type_: str) -> EngineError | None:
+    """Why *image* is none that *type_* workers of this CLX can run in; None where it is one."""
+    if not image.version:
+        return EngineError(
+            f"The image {image.name} is no CLX worker image: it has no label {VERSION_LABEL}.",
+            f"Type: clx docker build {type_}, or correct workers.{type_}.image.",
+        )
+    if image.type != type_:
+        return EngineError(
+            f"The image {image.name} is for {image.type or 'unknown'} workers, not for {type_}.",
+            f"Correct workers.{type_}.image.",
+        )
+    if image.version != __version__:
+        return EngineError(
+            f"The image {image.name} holds CLX {image.version}; this is CLX {__version__}.",
+            f"Type: clx docker build {type_}, or name an image of version {__version__} in workers.{type_}.image.",
+        )
+    return None
+
+
+def _pull(type_: str, name: str, limit: float) -> None:
+    """Fetch an image within *limit* seconds; the engine itself knows no such bound."""
+    log.info("pulling %s", name)
+    failure: list[EngineError] = []
+    thread = threading.Thread(target=_pull_now, args=(name, limit, failure), name=f"pull {name}", daemon=True)
+    thread.start()
+    thread.join(limit)
+    if thread.is_alive():
+        raise EngineError(
+            f"The image {name} for {type_} workers was not pulled within {limit:g} seconds.",
+            f"Type: docker pull {name} (or raise docker.pull_timeout, or: clx docker build {type_})",
+        )
+    if failure:
+        raise failure[0]
+
+
+def _pull_now(name: str, limit: float, failure: list[EngineError]) -> None:
+    from docker.utils import parse_repository_tag
+
+    repository, tag = parse_repository_tag(name)
+    try:
+        with engine_errors(f"pull the image {name}"), closing(connect(limit + ANSWER_LIMIT)) as client:
+            lines = client.api.pull(repository, tag=tag or "latest", stream=True, decode=True)
+            said = next((line["error"] for line in lines if "error" in line), None)
+        fact = f"The image {name} cannot be pulled: {said}" if said else ""
+    except EngineError as error:
+        fact = error.fact
+    if fact:
+        failure.append(EngineError(fact, f"Check the name, or type: docker pull {name}"))

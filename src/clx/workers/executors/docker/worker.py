@@ -1,0 +1,430 @@
+"""Workers as containers: one bind mount (the database's directory), labels, limits, logs, a reaper.
+
+See :mod:`clx.workers.executors.base` for what a handle gives. Each handle has two connections to the engine:
+one to ask and to order, one on which a thread copies the container's output until it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import select
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clx.db.apart import apart, is_apart
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import EngineError
+from clx.platforms.container import IMAGE_VARIABLE
+from clx.settings.schema import Settings
+from clx.workers.container import DATABASE_VARIABLE, SHARED_AS, inside
+from clx.workers.executors.adopted import log_of
+from clx.workers.executors.base import NOT_STARTED, Spawn
+from clx.workers.executors.docker.engine import (
+    connect,
+    engine_errors,
+    is_ambiguous,
+    is_conflict,
+    is_known_to_hang,
+    is_not_found,
+    where_possible,
+)
+from clx.workers.executors.docker.images import find, obtain
+from clx.workers.executors.docker.network import drop_network, ensure_network
+from clx.workers.executors.docker.reaper import (
+    DATABASE_LABEL,
+    TYPE_LABEL,
+    database_label,
+    labels_of,
+    start_reaper,
+    worker_closed,
+)
+from clx.workers.platforms import mount_source, surroundings
+
+log = logging.getLogger("clx.docker")
+
+_TAIL = 4000
+_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+_ATTEMPTS = 3
+_CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
+_SHARED_MEMORY = "256m"
+_HOME = "/home/clx"
+
+
+class DockerWorker:
+    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`.
+
+    A thread starts the container, so that several start at once, and then follows it.
+
+    Args:
+        spawn: what it was started with.
+        client: a connection to the engine, closed with the handle.
+        file: where its output is copied to; an empty path when nowhere.
+        container: the container, when it is there already.
+        run: makes and starts the container, given a connection of the thread's own.
+    """
+
+    def __init__(
+        self,
+        spawn: Spawn,
+        client: Any,
+        file: Path,
+        *,
+        container: Any = None,
+        run: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.spawn = spawn
+        self.worker_id: int | None = None
+        self.started = time.monotonic()
+        self.log = file
+        self.identity = ""
+        self._client = client
+        self._container = container
+        self._run = run
+        self._unwanted = False
+        self._starting = threading.Lock()
+        self._failure: EngineError | None = None
+        self._state: dict[str, Any] = {}
+        self._ended, self._ending = os.pipe()
+        self._watch = threading.Thread(target=self._follow, name="container watch", daemon=True)
+        self._watch.start()
+
+    def _follow(self) -> None:
+        """Start the container where that is to be done, and copy its output until it, or the engine, is gone."""
+        try:
+            with engine_errors(), closing(connect()) as client:
+                self._begin(client)
+                if self._container is not None:
+                    self._copy(client)
+                    client.api.wait(self._container.id, timeout=None)
+        except EngineError as error:
+            if self._container is None:
+                self._failure = error
+        finally:
+            os.close(self._ending)
+
+    def _begin(self, client: Any) -> None:
+        with self._starting:
+            if self._run is not None and not self._unwanted:
+                self._container = self._client.containers.get(self._run(client).id)
+
+    def _copy(self, client: Any) -> None:
+        """Its output into the log; that of a container which another tool started stays with that tool."""
+        from requests.exceptions import RequestException
+
+        if not self.log.name:
+            return
+        try:
+            with self.log.open("wb") as stream:
+                for chunk in client.api.logs(self._container.id, stream=True, follow=True):
+                    stream.write(chunk)
+                    stream.flush()
+        except RequestException:  # an OSError as well
+            raise
+        except OSError as error:  # the log cannot be written; the worker goes on without one
+            log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
+
+    def descriptor(self) -> int:
+        """A pipe that reaches its end when the container has ended."""
+        return self._ended
+
+    def is_alive(self) -> bool:
+        """Whether the container runs, paused or not."""
+        return not self.wait(0.0)
+
+    def ended_well(self) -> bool:
+        """Whether it ended with code 0."""
+        return not self.is_alive() and self.cause() == {"kind": "exit", "code": 0}
+
+    def is_row(self, row: WorkerRow) -> bool:
+        """Whether *row* was made in this container."""
+        return self._container is not None and bool(row.container_id == self._container.id)
+
+    def tail(self) -> str:
+        """The last lines of its output; where it was not started, the reason and the next step."""
+        if self._failure is not None:
+            return f"{self._failure.fact}\n{self._failure.next_step}"
+        with contextlib.suppress(OSError), self.log.open("rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - _TAIL))
+            return stream.read().decode("utf-8", "replace").strip()
+        return ""
+
+    def cause(self) -> dict[str, object]:
+        """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
+        state = self._inspect()
+        if not state:
+            return NOT_STARTED if self._failure else {"kind": "engine", "message": "the container is gone"}
+        code = state["ExitCode"]
+        if state["OOMKilled"]:
+            return {"kind": "oom", "code": code, "limit": self.spawn.settings.docker.memory}
+        if code in _SIGNALS:
+            return {"kind": "signal", "signal": _SIGNALS[code]}
+        return {"kind": "exit", "code": code}
+
+    def _inspect(self) -> dict[str, Any]:
+        if not self._state and self._container is not None:
+            where_possible(self._look)
+        return self._state
+
+    def _look(self) -> None:
+        self._container.reload()
+        self._state = self._container.attrs["State"]
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if self.is_alive():
+            self._signal("SIGTERM")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the container."""
+        return self._ended < 0 or bool(select.select([self._ended], [], [], max(0.0, seconds))[0])
+
+    def kill(self) -> None:
+        """SIGKILL to everything in the container; also when it is paused."""
+        if self.is_alive():
+            self._signal("SIGKILL")
+
+    def _signal(self, name: str) -> None:
+        with self._starting:
+            self._unwanted = True
+        if self._container is not None:
+            # gone, ended meanwhile, paused, or the engine is away: whoever waits sees which
+            where_possible(lambda: self._container.kill(name))
+
+    def close(self) -> None:
+        """Remove the container if CLX made it, and the network when it was the last one in it."""
+        if self._ended < 0:
+            return
+        well = self.ended_well()
+        if self._container is not None and TYPE_LABEL in self._container.labels:
+            _remove(self._container)
+        _drop_network(self._client, self.spawn)
+        self._watch.join(timeout=0 if is_known_to_hang() else 5)
+        os.close(self._ended)
+        self._ended = -1
+        self._client.close()
+        if self._run is not None:
+            _let_go(self.spawn)
+        if well and self.log.name:
+            self.log.unlink(missing_ok=True)
+
+
+def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
+    """Start one worker in a container.
+
+    Args:
+        number: tells apart the logs of workers that one process starts.
+
+    Raises:
+        EngineError: the engine does not answer, the image cannot be had, or the database lies where no container
+            may look. A container that does not start is told by the handle: it ends, and its tail says why.
+    """
+    require_apart(spawn.database)
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+    client = connect()
+    try:
+        image = _image_id(client, spawn)
+        if spawn.lifeline:
+            start_reaper(spawn.database, spawn.settings.docker.network)
+        try:
+            ensure_network(client, spawn.settings.docker.network)
+        except BaseException:
+            _let_go(spawn)
+            raise
+    except BaseException:
+        client.close()
+        raise
+    return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image, file.name))
+
+
+def _image_id(client: Any, spawn: Spawn) -> str:
+    """The image of which the results are to be: its name may mean another one by now.
+
+    Raises:
+        EngineError: it is not there any more, or cannot be had.
+    """
+    if spawn.image_id is None:
+        return obtain(client, spawn.type, spawn.image or "", spawn.settings.docker).id
+    if find(client, spawn.image_id) is None:
+        raise EngineError(
+            f"The image that {spawn.image} was when its {spawn.type} workers were asked for is not there any more.",
+            "Type the command again: it takes the image that has the name now.",
+        )
+    return spawn.image_id
+
+
+def _let_go(spawn: Spawn) -> None:
+    """Undo what was done for a worker that :func:`start` started or was about to start."""
+    if spawn.lifeline:
+        worker_closed(spawn.database, spawn.settings.docker.network)
+
+
+def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
+    """A handle on a living worker that another process, or another tool, started.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    client = connect()
+    try:
+        container = find_container(client, row.container_id)
+        if container is not None and not _serves(container, table.database.path):
+            log.warning("worker %s names a container that serves another purpose; it is left alone", row.id)
+            container = None
+    except BaseException:
+        client.close()
+        raise
+    worker = DockerWorker(spawn, client, log_of(row.id, table), container=container)
+    worker.worker_id = row.id
+    return worker
+
+
+def find_container(client: Any, container_id: str | None) -> Any:
+    """The container of that id, or None when it is gone."""
+    try:
+        with engine_errors(f"look up the container {container_id}"):
+            return client.containers.get(container_id) if container_id else None
+    except EngineError as error:
+        if is_not_found(error):
+            return None
+        raise
+
+
+def _serves(container: Any, database: Path) -> bool:
+    """Whether it is a worker's on *database*: a row that a job has written may name any container of the engine."""
+    if container.labels.get(DATABASE_LABEL) == database_label(database):
+        return True
+    sources = [each.get("Source", "") for each in container.attrs["Mounts"] if each.get("Destination") == "/clx/data"]
+    here = surroundings(database).platform == "linux"  # elsewhere the engine names directories in its own way
+    return bool(sources) and (not here or os.path.realpath(sources[0]) == os.path.realpath(database.parent))
+
+
+def _run(client: Any, spawn: Spawn, image: str, log_name: str) -> Any:
+    """A running container. Names that are taken and networks that somebody removed in between are met."""
+    options = _options(client, spawn, log_name)
+    for attempt in range(1, _ATTEMPTS + 1):
+        name = f"clx-{spawn.type}-{secrets.token_hex(4)}"
+        container = None
+        try:
+            with engine_errors(f"start the container {name} from {spawn.image}"):
+                container = client.containers.create(image, name=name, **options)
+                container.start()
+            return container
+        except EngineError as error:
+            if container is not None:
+                _remove(container)
+            if attempt == _ATTEMPTS or not (is_not_found(error) or is_conflict(error) or is_ambiguous(error)):
+                _drop_network(client, spawn)
+                raise EngineError(error.fact, error.next_step or _CHECK_IT) from error
+            ensure_network(client, spawn.settings.docker.network)
+    raise AssertionError
+
+
+def _drop_network(client: Any, spawn: Spawn) -> None:
+    where_possible(lambda: drop_network(client, spawn.settings.docker.network))
+
+
+def _remove(container: Any) -> None:
+    where_possible(lambda: container.remove(force=True, v=True))
+
+
+def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
+    docker = spawn.settings.docker
+    user = invoking_user(client)
+    return {
+        "command": _command(spawn, log_name),
+        "labels": labels_of(spawn),
+        "environment": {
+            DATABASE_VARIABLE: database_inside_of(spawn.database),
+            IMAGE_VARIABLE: spawn.image or "",
+            "HOME": _HOME,
+            "USER": "clx",
+        },
+        "mounts": [bind(spawn.database)],
+        "tmpfs": {_HOME: "rw,exec,mode=1777"},
+        "network": docker.network,
+        "init": True,
+        "user": user,
+        "mem_limit": docker.memory,
+        "memswap_limit": docker.memory,
+        "nano_cpus": int(docker.cpus * 1e9) if docker.cpus else None,
+        "shm_size": _SHARED_MEMORY,
+        "security_opt": ["no-new-privileges"],
+        # root needs its capabilities to write where another user owns the directory
+        "cap_drop": None if user in {"0:0", ""} else ["ALL"],
+    }  # fmt: skip
+
+
+def _command(spawn: Spawn, log_name: str) -> list[str]:
+    command = [
+        spawn.type, "--db", database_inside_of(spawn.database), "--pool", spawn.pool,
+        f"--config-source={spawn.config_source}", "--log", log_name,
+        "--settings", msgspec.json.encode(settings_inside(spawn.settings)).decode(),
+    ]  # fmt: skip
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        if value is not None:
+            command += [option, str(value)]
+    return command
+
+
+def settings_inside(settings: Settings) -> Settings:
+    """*settings* as they hold inside a container: an image brings its own tools, so no path of this machine."""
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        notebook=replace(settings.notebook, python=None),
+        plantuml=replace(settings.plantuml, jar=None, java=None),
+        drawio=replace(settings.drawio, executable=None),
+    )
+
+
+def database_inside_of(database: Path) -> str:
+    """Where a container sees *database*."""
+    return inside(SHARED_AS, database.name)
+
+
+def require_apart(database: Path) -> None:
+    """See that a container which gets the directory of *database* sees nothing else there.
+
+    Raises:
+        EngineError: beside it lies what no job may write: settings, or the state of services.
+    """
+    if not is_apart(database):
+        raise EngineError(
+            f"{database} lies beside settings and the state of services, which no container may write.",
+            f"Type the command again: it moves the database to {apart(database)}.",
+        )
+
+
+def bind(database: Path) -> Any:
+    """The bind mount of the directory that holds *database* and nothing else of this machine.
+
+    The directory and never the file: in WAL mode a file mount reads silently empty. As a mount and not as a
+    volume string, because the engine silently makes a missing directory for the latter.
+    """
+    from docker.types import Mount
+
+    source = mount_source(str(database.parent), surroundings(database).platform)
+    return Mount("/clx/data", source, type="bind")
+
+
+def invoking_user(client: Any) -> str:
+    """``uid:gid`` a container runs as, so that its files are this user's; empty: the image's own.
+
+    Under a rootless engine the container's root is this user.
+    """
+    if not hasattr(os, "getuid"):
+        return ""
+    with engine_errors():
+        rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

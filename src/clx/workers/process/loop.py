@@ -1,0 +1,432 @@
+"""A worker's life: register, claim, run, report, and end when it is time.
+
+Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The keeper beats
+for worker and job on a connection of its own and ends the process when a job overruns its time, is
+cancelled, outlives the grace period after SIGTERM, or when the process that started this one is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from clx.artifacts.store import ArtifactStore
+from clx.db.batches import BatchTable
+from clx.db.clock import now_ms
+from clx.db.doorbell import Bell
+from clx.db.jobs import Failure, Job, Queue, Success
+from clx.db.leases import can_explain
+from clx.db.records import Report
+from clx.db.sqlite.database import Database
+from clx.db.transitions import UNWANTED
+from clx.db.waiting import SLOW_BEAT, rest
+from clx.db.workers import WorkerTable
+from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
+from clx.jobtypes.converter import Converter
+from clx.settings.schema import JobsSettings
+from clx.workers.process.directories import work_directory
+from clx.workers.process.job_run import describe_failure, peak_memory, run_job
+from clx.workers.process.seal import require_sealed
+
+log = logging.getLogger("clx.worker")
+
+_DIE_IN = 0.5  # seconds that killed helpers may take to be gone
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a worker serves.
+
+    Attributes:
+        worker_id: its row.
+        type: its job type.
+        pool: whose jobs it takes.
+        grace: seconds it has on SIGTERM to finish its job.
+        batch: the batch whose owner's lease it lives by; None where a lifeline or nothing tells its end.
+    """
+
+    worker_id: int
+    type: str
+    pool: str
+    grace: float
+    batch: int | None = None
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        database: the job table, opened in this process.
+        post: where it serves.
+        converter: makes the converter; called with the first job, so that an idle worker costs little.
+        jobs: leases and heartbeats.
+    """
+
+    def __init__(self, database: Database, post: Post, converter: Callable[[], Converter], jobs: JobsSettings) -> None:
+        self.database = database
+        self.post = post
+        self._make_converter = converter
+        self._converter: Converter | None = None
+        self._lease = int(jobs.lease * 1000)
+        self._queue = Queue(database)
+        self._store = ArtifactStore(database.shared_dir / "artifacts")
+        self._directory = work_directory(database, post.worker_id)
+        self._stop_reason = ""
+        self._keeper = Keeper(self._queue, post, jobs, self._clear)
+
+    def hold(self, lifeline: int) -> None:
+        """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
+        self._keeper.hold(lifeline)
+
+    def run(self) -> str:
+        """Serve until told to stop; returns the reason."""
+        wake, woken = socket.socketpair()
+        wake.setblocking(False)
+        woken.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        hold_back_signals(hold=False)
+        self._keeper.start()
+        try:
+            with self.database.doorbell.listen(self.post.type) as bell:
+                self._serve(bell.fileno(), wake, bell.silence)
+        finally:
+            self._keeper.finish()
+            if self._converter is not None:
+                self._converter.close()
+            signal.set_wakeup_fd(-1)
+            wake.close()
+            woken.close()
+            shutil.rmtree(self._directory, ignore_errors=True)
+        return self._keeper.reason or self._stop_reason
+
+    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
+        waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
+        while not self._stop_reason:
+            silence()
+            if self._run_once_or_wait():
+                continue
+            asked, asked_at = rest(self._queue), time.monotonic()
+            ready = select.select(waiting, [], [], asked)[0]
+            self._queue.doubt_leases(time.monotonic() - asked_at - asked)
+            if wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    wake.recv(4096)
+            if not ready:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
+            self._queue.rescue()
+
+    def _run_once_or_wait(self) -> bool:
+        try:
+            return self.run_once()
+        except DatabaseFullError as error:  # claiming stops, the keeper goes on; it resumes by itself
+            log.warning("%s", error.fact)
+            time.sleep(SLOW_BEAT)
+        except DatabaseBusyError as error:
+            log.warning("%s", error.fact)
+        return False
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._stop_reason = signal.Signals(number).name
+        self._keeper.drain()
+
+    def _clear(self) -> None:
+        """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
+        if self._converter is not None:
+            self._converter.abandon()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def run_once(self) -> bool:
+        """Do jobs, one at a time, for as long as each report finds another to claim; false when there was none."""
+        claimed = self._queue.claim(
+            [self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=self._lease
+        )
+        if not claimed:
+            return False
+        while claimed:
+            job = claimed[0]
+            if self._stop_reason:  # told to end between the claim and now: not begun, so another may have it
+                with contextlib.suppress(LostRunError):
+                    self._queue.release(job.id, job.run)
+                break
+            self._keeper.watch(job)
+            try:
+                claimed = self._settle(job, self._do(job))
+            finally:
+                self._keeper.unwatch()
+        return True
+
+    def _do(self, job: Job) -> Report:
+        directory = self._directory / f"{job.id}-{job.run}"
+        try:
+            require_sealed(self.database, job)
+            if self._converter is None:
+                self._converter = self._make_converter()
+            result = run_job(job, self._converter, self._store, directory)
+        except Exception as error:
+            log.warning("job %s (%s) failed in run %s", job.id, job.type, job.run, exc_info=True)
+            described, retry = describe_failure(error)
+            return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
+        return Success(job.id, job.run, result, peak_memory=peak_memory())
+
+    def _settle(self, job: Job, report: Report) -> list[Job]:
+        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
+
+        Returns:
+            The next job, if there is one and this worker is not about to end.
+        """
+        while self._keeper.settle():
+            try:
+                settled = self._queue.settle(
+                    [report],
+                    [self.post.type],
+                    0 if self._stop_reason else 1,
+                    worker=self.post.worker_id,
+                    pool=self.post.pool,
+                    lease=self._lease,
+                )
+            except (DatabaseBusyError, DatabaseFullError) as error:
+                log.warning("%s", error.fact)
+                self._keeper.watch(job)
+                time.sleep(SLOW_BEAT)
+                continue
+            for lost in settled.lost:
+                log.warning("run %s of job %s is no longer this worker's", lost.run, lost.job_id)
+            return settled.claimed
+        return []
+
+
+class Keeper(threading.Thread):
+    """Beats for a worker and its job, and ends the process when it must end in the middle of a job.
+
+    Args:
+        clear: removes the worker's files; called when it ends the process, once all helpers are dead.
+    """
+
+    def __init__(self, queue: Queue, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._queue = queue
+        self._table = WorkerTable(queue.database)
+        self._batches = BatchTable(queue.database)
+        self._post = post
+        self._jobs = jobs
+        self._clear = clear
+        self._wake, self._woken = os.pipe()
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self._ends_at: float | None = None
+        self._drain_at: float | None = None
+        self._done = False
+        self._lifeline: int | None = None
+        self._lost: tuple[int, int] | None = None
+        self.reason = ""
+
+    def hold(self, lifeline: int) -> None:
+        """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
+        self._lifeline = lifeline
+
+    # -- called by the main thread ----------------------------------------------------------------
+
+    def watch(self, job: Job) -> None:
+        """Beat for *job* too, and hold it to its time."""
+        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        with self._lock:
+            self._job, self._ends_at = job, time.monotonic() + limit
+        if limit < self._jobs.heartbeat:  # the thread would sleep past it
+            os.write(self._woken, b"!")
+
+    def settle(self) -> bool:
+        """Stop watching because the job is about to be reported; false when the keeper has reported it."""
+        with self._lock:
+            mine, self._job = self._job, None
+        return mine is not None
+
+    def unwatch(self) -> None:
+        """Forget the job."""
+        with self._lock:
+            self._job = self._ends_at = None
+
+    def drain(self) -> None:
+        """Start the grace period. Called from a signal handler: takes no lock."""
+        self._drain_at = time.monotonic() + self._post.grace
+        os.write(self._woken, b"!")
+
+    def finish(self) -> None:
+        """End the thread."""
+        self._done = True
+        os.write(self._woken, b"!")
+        self.join(timeout=10)
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Wait for whatever comes first: a beat, a deadline, a cancellation, the end of the lifeline."""
+        with self._queue.database.doorbell.listen(UNWANTED) as bell:
+            self._keep(bell)
+
+    def _keep(self, bell: Bell) -> None:
+        watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        watched += [bell.fileno()] if bell.fileno() >= 0 else []
+        next_beat = time.monotonic() + self._jobs.heartbeat
+        while not self._done:
+            now = time.monotonic()
+            moments = [next_beat, self._ends_at, self._drain_at]
+            asked = max(0.0, min(m for m in moments if m is not None) - now)
+            ready = select.select(watched, [], [], asked)[0]
+            away = time.monotonic() - now - asked
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._heed_request()
+            if self._lifeline in ready and not os.read(self._lifeline, 4096):
+                self._end("the process that started it is gone", release=True)
+            now = time.monotonic()
+            if now >= next_beat or (bell.fileno() in ready and self._job is not None):
+                next_beat = now + self._jobs.heartbeat
+                self._beat(away)
+            bell.silence()
+            self._check_deadlines(now)
+
+    def _beat(self, away: float) -> None:
+        """Say that worker and job live.
+
+        Args:
+            away: for how many seconds this process stood still; those that it asks about may have, too.
+        """
+        with self._lock:
+            job = self._job
+        begun = time.monotonic()
+        try:
+            if not self._queue.database.is_in_place():
+                self._end("its database is gone", release=False)
+            state = self._table.beat(self._post.worker_id)
+            if state is None:
+                self._end("struck off: somebody took it for dead", release=False)
+            waited = max(away, time.monotonic() - begun)
+            self._queue.doubt_leases(waited)
+            if self._has_lost_its_build(waited):
+                self._end("its build is gone", release=True)
+            if state == "stopping" and self._drain_at is None:
+                os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
+            if job is None:
+                return
+            if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
+                self._cancel(job)
+        except LostRunError as error:
+            self._note_lost(job, error)
+        except (DatabaseBusyError, DatabaseFullError) as error:
+            log.warning("%s", error.fact)
+
+    def _has_lost_its_build(self, waited: float) -> bool:
+        """Whether the owner of its batch let its lease end, and not because nobody could renew."""
+        if self._post.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
+            return False
+        return not self._batches.is_owned(self._post.batch)
+
+    def _note_lost(self, job: Job | None, error: LostRunError) -> None:
+        """Told once; where nobody begins the job anew, its result may yet count."""
+        if job is not None and self._lost != (job.id, job.run):
+            self._lost = (job.id, job.run)
+            log.warning("%s", error.fact)
+
+    def _check_deadlines(self, now: float) -> None:
+        if self._ends_at is not None and now >= self._ends_at:
+            self._time_out()
+        if self._drain_at is not None and now >= self._drain_at:
+            self._end(f"{self.reason or 'SIGTERM'}, time for its job is over", release=True)
+
+    def _heed_request(self) -> None:
+        """Where somebody asked for the end through the table, their time counts, not the grace period."""
+        if self._drain_at is None:
+            return
+        with contextlib.suppress(DatabaseError):
+            request = self._table.stop_request(self._post.worker_id)
+            if request is not None:
+                self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
+                self.reason = request["reason"]
+
+    def _take(self) -> Job | None:
+        """The running job, now the keeper's to report; None when the main thread reports it."""
+        with self._lock:
+            job, self._job = self._job, None
+            self._ends_at = None
+        return job
+
+    def _time_out(self) -> None:
+        job = self._take()
+        if job is None:
+            return
+        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        error = {
+            "type": "Timeout",
+            "message": f"The job was killed: it ran longer than {limit:g} seconds.",
+            "next_step": "Raise jobs.timeout, or make the source do less.",
+        }
+        with contextlib.suppress(LostRunError, DatabaseError):  # unreported, its lease tells
+            self._queue.fail(job.id, job.run, error)
+        self._end("a job overran its time", release=False)
+
+    def _cancel(self, job: Job) -> None:
+        if self._take() is None:
+            return
+        with contextlib.suppress(LostRunError, DatabaseError):
+            self._queue.end_cancelled(job.id, job.run)
+        self._end("its job was cancelled", release=False)
+
+    def _end(self, reason: str, *, release: bool) -> None:
+        """End the process in the middle of whatever it does, and every process it started."""
+        job = self._take()
+        if job is not None and release:
+            with contextlib.suppress(Exception):
+                self._queue.release(job.id, job.run)
+        with contextlib.suppress(Exception):
+            deregister(self._table, self._post.worker_id, reason)
+        _kill_children()
+        with contextlib.suppress(Exception):
+            self._clear()
+        logging.shutdown()
+        os._exit(0)
+
+
+def _kill_children() -> None:
+    """Kill every process that came from this one, and wait until they are dead."""
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=_DIE_IN)
+
+
+def hold_back_signals(*, hold: bool) -> None:
+    """Keep SIGTERM and SIGINT pending, or let them through."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
+def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:
+    """Strike the worker off and log why it ended, what it did and for how long (REQ-8.2)."""
+    table.end(worker_id, reason)
+    row = table.get(worker_id)
+    if row is None:
+        return
+    uptime = ((row.ended_at or row.heartbeat_at) - row.started_at) / 1000
+    jobs = row.jobs_succeeded + row.jobs_failed
+    log.info(
+        "worker %s ended: %s; %s jobs in %.1f s", worker_id, row.reason, jobs, uptime,
+        extra={"action": "worker_stopped", "reason": row.reason, "jobs": jobs, "uptime": uptime},
+    )  # fmt: skip

@@ -1,0 +1,240 @@
+"""Workers that are kept up: replaced at once when one dies, after growing pauses when it goes on dying.
+
+When one kind of worker dies :data:`CRASH_LIMIT` times within :data:`CRASH_WINDOW` seconds, or does not start
+``workers.startup_retries`` times in a row, no more of it is started until somebody asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow
+from clx.errors import StartupError
+from clx.settings.schema import Settings
+from clx.workers import executors
+from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
+from clx.workers.supervision.crew import Crew, last_line, start_failure, tell
+from clx.workers.supervision.needs import Need
+
+log = logging.getLogger("clx.workers")
+
+CRASH_WINDOW = 60.0
+"""Seconds over which crashes of one kind of worker are counted."""
+CRASH_LIMIT = 6
+"""Crashes in that time after which no more workers of that kind are started."""
+_LONGEST_PAUSE = 30.0
+
+Key = tuple[str, str]
+"""Type and pool: what tells one kind of worker from another."""
+
+
+class Wanted(msgspec.Struct):
+    """Workers of one type and pool that are to be there, and what they are started with."""
+
+    type: str
+    count: int
+    pool: str
+    config_source: str
+    mode: str
+    image: str | None
+    settings: Settings
+    image_id: str | None = None
+    mode_source: str = "default"
+    image_source: str = "default"
+
+    @property
+    def key(self) -> Key:
+        """What tells one kind of worker from another."""
+        return (self.type, self.pool)
+
+    @property
+    def need(self) -> Need:
+        """The same for an executor."""
+        return Need(
+            self.type,
+            self.count,
+            self.pool,
+            self.config_source,
+            self.mode,
+            self.image,
+            mode_source=self.mode_source,
+            image_id=self.image_id,
+            image_source=self.image_source,
+        )
+
+
+def pause(first: float, failures: int) -> float:
+    """Seconds until the next start: doubled for each failure, of which there is no end while an engine is away."""
+    return min(_LONGEST_PAUSE, first * 2.0 ** min(failures, 10))
+
+
+def wanted_of(needs: Sequence[Need], settings: Settings) -> list[Wanted]:
+    """*needs* with the settings that their workers are started with."""
+    return [
+        Wanted(
+            need.type,
+            need.count,
+            need.pool,
+            need.config_source,
+            need.mode,
+            need.image,
+            settings,
+            need.image_id,
+            need.mode_source,
+            need.image_source,
+        )
+        for need in needs
+    ]
+
+
+class KeptCrew(Crew):
+    """Workers that are kept: as many of each kind as are wanted.
+
+    Attributes:
+        wanted: what is to be there.
+        given_up: kinds that are not started any more: the fact and the next step.
+        lowered: kinds of which somebody stopped a worker on purpose, and how many.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        note: Callable[[str], None],
+        *,
+        service: str | None = None,
+        lifeline: bool = True,
+    ) -> None:
+        super().__init__(database, settings, note, service=service, lifeline=lifeline)
+        self.wanted: dict[Key, Wanted] = {}
+        self.given_up: dict[Key, tuple[str, str]] = {}
+        self.lowered: dict[Key, int] = {}
+        self._crashes: dict[Key, deque[float]] = {}
+        self._failures: dict[Key, int] = {}
+        self._not_before: dict[Key, float] = {}
+        self._surplus: set[int] = set()
+        self._served: set[Key] = set()
+        self._engine_was_away = False
+
+    def adopt(self, rows: Sequence[WorkerRow]) -> None:
+        """Answer for workers that another process started."""
+        mine = {worker.worker_id for worker in self.members}
+        for row in rows:
+            if row.id not in mine:
+                spawn = Spawn(
+                    row.type, row.mode, self.database.path, row.pool, self.settings, row.image, service=row.service
+                )
+                lease = self.settings.jobs.lease
+                self.members.append(executors.adopt(row, spawn, self.table, silent_after=lease))
+
+    def want(self, wanted: Sequence[Wanted]) -> None:
+        """Have these from now on. Asking again lifts the pause after crashes."""
+        self.wanted = {each.key: each for each in wanted}
+        self.given_up.clear()
+        self._not_before.clear()
+        self._failures.clear()
+
+    def reconcile(self) -> None:
+        """Start what is missing and may be started now; ask surplus workers to end, the newest first."""
+        for key, each in self.wanted.items():
+            there = [worker for worker in self.of(*key) if worker.worker_id not in self._surplus]
+            if time.monotonic() >= self._not_before.get(key, 0.0):
+                self._start_missing(each, each.count - len(there))
+            for worker in there[each.count :] if each.count < len(there) else ():
+                self._end_surplus(worker, each.settings.workers.grace_period)
+
+    def _start_missing(self, each: Wanted, count: int) -> None:
+        """Start *count* workers; an executor that cannot (its engine is away) is tried again later."""
+        try:
+            for _ in range(count):
+                self.start(each.need, each.settings)
+                self._look_after_engine(each)
+        except StartupError as error:
+            self._engine_was_away = True
+            failures = self._failures[each.key] = self._failures.get(each.key, 0) + 1
+            log.warning("%s", error.fact, extra={"action": "worker_not_started", "type": each.type})
+            if failures > self.settings.workers.startup_retries and each.key not in self._served:
+                self._give_up(each.key, error.fact, error.next_step)
+            else:
+                self._not_before[each.key] = time.monotonic() + pause(0.25, failures)
+
+    def _look_after_engine(self, each: Wanted) -> None:
+        """Remove what could not be removed while the container engine was away."""
+        if self._engine_was_away:
+            self._engine_was_away = False
+            executors.remove_orphans(self.database, each.settings)
+
+    def _end_surplus(self, worker: Handle, grace: float) -> None:
+        if worker.worker_id is None:
+            return
+        self._surplus.add(worker.worker_id)
+        self.table.request_stop(worker.worker_id, "no longer wanted", grace=grace)
+        worker.terminate()
+
+    def next_start(self) -> float | None:
+        """When a pause ends, on the monotonic clock; None while there is none."""
+        now = time.monotonic()
+        return min((moment for moment in self._not_before.values() if moment > now), default=None)
+
+    def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+        """Decide when it is replaced, if at all."""
+        key = (worker.spawn.type, worker.spawn.pool)
+        if worker.worker_id is not None:
+            self._served.add(key)
+            self._failures.pop(key, None)  # it had started: what fails from now on is another row of failures
+        if worker.worker_id in self._surplus:
+            self._surplus.discard(worker.worker_id)
+        elif worker.worker_id is None:
+            self._failed_to_start(key, worker, cause, tail)
+        elif self.table.stop_request(worker.worker_id) is not None:
+            self._lower(key)
+        elif not well:
+            self._crashed(key, worker, cause, tail)
+
+    def _lower(self, key: Key) -> None:
+        """Somebody stopped a worker on purpose: one less is wanted."""
+        self.lowered[key] = self.lowered.get(key, 0) + 1
+        each = self.wanted.get(key)
+        if each is not None:
+            self.wanted[key] = msgspec.structs.replace(each, count=max(0, each.count - 1))
+
+    def _failed_to_start(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+        self._failures[key] = self._failures.get(key, 0) + 1
+        retries = self.settings.workers.startup_retries
+        fact, next_step = start_failure(worker, tail)
+        log.warning("%s", fact, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
+        # an engine that is away or just coming up refuses what it has done before, and will do again
+        refused = cause == NOT_STARTED and key in self._served
+        if self._failures[key] > retries and not refused:
+            self._give_up(key, fact, next_step)
+        else:
+            self._not_before[key] = time.monotonic() + pause(0.1, self._failures[key])
+
+    def _crashed(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+        now = time.monotonic()
+        crashes = self._crashes.setdefault(key, deque())
+        crashes.append(now)
+        while crashes[0] < now - CRASH_WINDOW:
+            crashes.popleft()
+        if key in self.given_up:  # the last of them, told already
+            return
+        if len(crashes) >= CRASH_LIMIT:
+            often = f"The {key[0]} workers died {len(crashes)} times in {CRASH_WINDOW:g} s"
+            fact = f"{often}, the last one: {tell(cause)}. Its last line: {last_line(tail)}"
+            self._give_up(key, fact, f"See `clx workers logs {worker.worker_id}`; then start the services again.")
+        elif len(crashes) > 1:
+            self._not_before[key] = now + pause(0.25, len(crashes) - 1)
+
+    def _give_up(self, key: Key, fact: str, next_step: str) -> None:
+        """Start no more of this kind until somebody asks again."""
+        log.error("%s", fact, extra={"action": "gave_up", "type": key[0]})
+        if self._service is not None:  # the command that started the services waits for this
+            self.table.note(0, "startup_failed", {"type": key[0], "fact": fact, "next_step": next_step})
+        self.given_up[key] = (fact, next_step)
+        self._not_before[key] = float("inf")

@@ -1,0 +1,220 @@
+"""The workers of one build: which are needed, which are there, start the difference, watch, stop."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from clx import __version__
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow
+from clx.errors import NoWorkersError, WorkerStartupError
+from clx.settings.schema import Settings
+from clx.workers.executors.base import Handle
+from clx.workers.supervision.crew import Crew, start_failure, strike_off_dead
+from clx.workers.supervision.needs import Need
+from clx.workers.supervision.service_state import state_of, supervisor_lives
+
+_REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
+__all__ = ["BuildWorkers", "Need", "strike_off_dead"]
+
+
+class BuildWorkers(Crew):
+    """Workers that live as long as a build does, or a session of several.
+
+    Args:
+        database: the job table.
+        settings: what workers are started with.
+        batch: the build's batch; None for a session.
+        note: called with one line for each thing worth telling the user.
+    """
+
+    def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
+        super().__init__(database, settings, note, batch=batch)
+        self._needs: dict[str, Need] = {}
+        self._failures: dict[str, int] = {}
+        self._queued: Mapping[str, int] = {}
+        self._missing_since: dict[str, float] = {}
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def require(self, needs: Iterable[Need]) -> None:
+        """Have at least these workers, counting healthy services of the same pool.
+
+        Raises:
+            NoWorkersError: a type has none and none may be started.
+        """
+        self._needs, self._failures = {need.type: need for need in needs}, {}
+        if told := passed_by(self.table.list(), self._needs.values(), self._fresh(), self.database.path):
+            self.note(told)
+        for need in self._needs.values():
+            serving = self._serving(need)
+            if serving:
+                names = ", ".join(f"#{row.id}" for row in serving)
+                self.note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
+            self._start_missing(need, len(serving))
+
+    def _start_missing(self, need: Need, serving: int) -> None:
+        """Start what *serving* and the build's own workers leave to be wanted.
+
+        Raises:
+            NoWorkersError: there would be none at all.
+        """
+        there = serving + len(self.of(need.type, need.pool))
+        if there == 0 and need.count == 0:
+            raise NoWorkersError(
+                f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
+                f"and none is running{self._others(need)}.",
+                f"Raise it: --{need.type}-workers 1; or start one: {self._by_hand(need)}",
+            )
+        if not self.settings.workers.auto_start:
+            if there == 0:
+                raise NoWorkersError(
+                    f"No {need.type} worker is running{self._others(need)}, and none may be started "
+                    f"(workers.auto_start is off: {need.auto_start_source}).",
+                    f"Start one: {self._by_hand(need)}",
+                )
+            return
+        for _ in range(need.count - there):
+            self.start(need)
+
+    def _by_hand(self, need: Need) -> str:
+        mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
+        path = shlex.quote(str(self.database.path))
+        return f"clx start-services --db-path {path} --{need.type}-workers {max(1, need.count)}{mode}"
+
+    def _others(self, need: Need) -> str:
+        """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
+        fresh = self._fresh()
+        reasons: dict[str, list[str]] = {}
+        for row in self.table.list():
+            if row.type == need.type and not row.is_gone():
+                reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id}")
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+        return f" that this build can use ({told})" if told else ""
+
+    def _fresh(self) -> float:
+        """The moment since which a worker must have been heard of, milliseconds UTC."""
+        return time.time() * 1000 - self.settings.jobs.lease * 1000
+
+    def _serving(self, need: Need) -> list[WorkerRow]:
+        """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
+        fresh = self._fresh()
+        mine = {worker.worker_id for worker in self.members}
+        return [
+            row
+            for row in self.table.list()
+            if row.type == need.type
+            and row.pool == need.pool
+            and row.batch_id is None
+            and row.id not in mine
+            and row.state in {"idle", "busy"}
+            and row.heartbeat_at >= fresh
+            and not row.is_gone()
+        ]
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def watch(self, queued: Mapping[str, int]) -> None:
+        """Tend the workers; replace those that ended where jobs are *queued* (per type).
+
+        Raises:
+            WorkerStartupError: a worker did not start, ``startup_retries`` times in a row.
+            NoWorkersError: the services that the build relied on are gone and it may start none.
+        """
+        self._queued = queued
+        self.tend()
+
+    def ended(self, worker: Handle, _cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+        """Replace it while there is work for it; give up on a type whose workers end before their first job."""
+        type_ = worker.spawn.type
+        if self.had_jobs(worker):
+            self._failures.pop(type_, None)
+        elif not well:
+            self._failures[type_] = self._failures.get(type_, 0) + 1
+        if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
+            raise WorkerStartupError(*start_failure(worker, tail))
+        if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
+            self.start(self._needs[type_])
+
+    def sweep(self) -> None:
+        """Look after everybody; take over where services have ended in the middle of the build."""
+        super().sweep()
+        for need in self._needs.values():
+            if self.of(need.type, need.pool) or self._serving(need):
+                self._missing_since.pop(need.type, None)
+            elif self._queued.get(need.type, 0) and not self._is_being_replaced(need):
+                self._start_missing(need, 0)
+
+    def _is_being_replaced(self, need: Need) -> bool:
+        """Whether the services' supervisor is about to start another worker; it is given a moment for that."""
+        since = self._missing_since.setdefault(need.type, time.monotonic())
+        if time.monotonic() - since > _REPLACED_IN:
+            return False
+        state = state_of(self.database.path)
+        return (
+            state is not None
+            and state.grace is None  # nobody has asked for the end of the services
+            and any(each.pool == need.pool and each.count for each in state.wanted)
+            and supervisor_lives(state)
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Live workers per type that serve this build."""
+        pools = {need.pool for need in self._needs.values()}
+        found = dict.fromkeys(self._needs, 0)
+        for row in self.table.list():
+            if row.pool in pools and row.type in found:
+                found[row.type] += 1
+        return found
+
+
+def passed_by(rows: Iterable[WorkerRow], needs: Iterable[Need], fresh: float, database: Path) -> str:
+    """One line on services that were started for such builds and are not used any more; empty when there are none.
+
+    Args:
+        fresh: the moment since which they must have been heard of, milliseconds UTC.
+    """
+    wanted = {need.type: need for need in needs if not need.pool.startswith("batch:")}
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        need = wanted.get(row.type)
+        if need is None or row.service is None or row.pool == need.pool or row.is_gone():
+            continue
+        if row.mode == need.mode and (row.image == need.image or row.version != __version__):
+            reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id} ({row.type})")
+    if not reasons:
+        return ""
+    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    path = shlex.quote(str(database))
+    return f"Running services are not used: {told}. For new ones type: {anew(path)}"
+
+
+def anew(path: str) -> str:
+    """What to type to have the services of a database, quoted for a shell, started anew."""
+    return f"clx stop-services --db-path {path} && clx start-services --db-path {path}"
+
+
+def why_not(row: WorkerRow, need: Need, fresh: float) -> str:
+    """Why a worker that runs would not take the jobs that *need* is for.
+
+    Args:
+        fresh: the moment since which it must have been heard of, milliseconds UTC.
+    """
+    if need.pool.startswith("batch:"):
+        return "the build wants new ones (--force-new-workers)"
+    if row.batch_id is not None:
+        return f"it ends with build {row.batch_id}"
+    if row.mode != need.mode:
+        return f"it runs in {row.mode} mode, the build wants {need.mode}"
+    if row.image != need.image:
+        return f"its image is {row.image}, the build wants {need.image}"
+    if row.version != __version__:
+        return f"it is of version {row.version}, the build of {__version__}"
+    if row.pool != need.pool:
+        return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
+    if row.heartbeat_at < fresh:
+        return "it is silent"
+    return f"it is {row.state}"

@@ -1,0 +1,234 @@
+"""Who is there and how they are: what ``clx workers`` and ``clx status`` show.
+
+*Hung* means alive but silent, or over its job's time; *dead* means gone. Both come with the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from clx.db.clock import now_ms
+from clx.db.jobs import Queue
+from clx.db.records import Job
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import UsageError
+from clx.settings.schema import JobsSettings, Settings
+from clx.workers import executors
+from clx.workers.executors.base import Spawn
+from clx.workers.process.directories import remove_work
+from clx.workers.supervision.contained import BEATS_MISSED, container_states, fate, strike_off_ended
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
+from clx.workers.supervision.service_state import unkept_workers
+
+log = logging.getLogger("clx.workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker as it is now.
+
+    Attributes:
+        row: what the table says.
+        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
+        reason: why it is hung, dead or stopped; empty otherwise.
+        job: what it works on.
+        uptime: seconds.
+        memory: bytes it and its helpers hold; None when it cannot be seen from here.
+    """
+
+    row: WorkerRow
+    status: str
+    reason: str
+    job: Job | None
+    uptime: float
+    memory: int | None
+
+
+def roster(
+    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
+) -> list[Member]:
+    """The workers of a database, by id.
+
+    Args:
+        everybody: also those that have ended.
+    """
+    at = now_ms() if now is None else now
+    rows = WorkerTable(database).list(live=not everybody)
+    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
+    containers = container_states(database, rows)
+    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
+
+
+def _member(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
+) -> Member:
+    status, reason = judge(row, job, settings, now, containers)
+    uptime = ((row.ended_at or now) - row.started_at) / 1000
+    alive = row.ended_at is None and status != "dead"
+    return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+
+
+def judge(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """The status of a worker and, where it is not simply idle or busy, the reason.
+
+    Args:
+        containers: state per container, where the engine was asked.
+    """
+    if row.ended_at is not None:
+        return row.state, row.reason or ""
+    if row.is_gone():
+        ours = is_ours_to_judge(row.identity)
+        return "dead", f"process {row.pid} is gone" if ours else "it was of an earlier boot of this machine"
+    if told := fate(row, containers, settings, now):
+        return told
+    silent = (now - row.heartbeat_at) / 1000
+    if silent > settings.lease and not is_ours_to_judge(row.identity):
+        where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
+        return "dead", f"silent for {silent:.0f} s and {where}"
+    if silent > BEATS_MISSED * settings.heartbeat:
+        alive = "alive, but " if is_ours_to_judge(row.identity) else ""
+        return "hung", f"{alive}silent for {silent:.0f} s"
+    if job is not None and job.state == "running" and job.worker_id == row.id:
+        limit = settings.timeout if job.timeout is None else job.timeout / 1000
+        runs = (now - (job.started_at or now)) / 1000
+        if runs > limit:
+            return "hung", f"job {job.id} has run for {runs:.0f} s; {limit:g} s are allowed"
+    return row.state, ""
+
+
+def _memory(row: WorkerRow) -> int | None:
+    """Bytes that the worker's process and its helpers hold."""
+    if row.mode != "direct" or not is_ours_to_judge(row.identity):
+        return None
+    try:
+        process = psutil.Process(row.pid)
+        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One thing that was cleaned up, or would be.
+
+    Attributes:
+        kind: ``worker``, ``process`` or ``container``.
+        name: which: the worker's id, the pid or the container's id.
+        what: what was wrong and what is done.
+    """
+
+    kind: str
+    name: str
+    what: str
+
+
+def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
+
+    An orphan is a worker whose build is over, or whose row was struck off while its process lives on, or that was
+    started as a service and is unknown to any supervisor and state file.
+    """
+    table, found, hung = WorkerTable(database), [], set()
+    rows = table.list()
+    containers = container_states(database, rows)
+    for row in rows:
+        status, reason = judge(row, None, settings.jobs, now_ms(), containers)
+        if status == "dead":
+            found.append(Cleaned("worker", str(row.id), f"{row.type}: {reason}; struck off"))
+        elif status == "hung":
+            hung.add(row.id)
+    if not dry_run:
+        strike_off_dead(database, spare=hung, lease=settings.jobs.lease)
+        strike_off_ended(database, settings.jobs)
+    kept = unkept_workers(database)
+    found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in [*orphans(database), *kept]]
+    return found + _containers(database, settings, dry_run=dry_run)
+
+
+def orphans(database: Database) -> list[WorkerRow]:
+    """Living processes of this user here that nobody keeps: their build is over, or their row has ended."""
+    from clx.db.batches import BatchTable
+
+    live_batches = {batch.id for batch in BatchTable(database).live() if not is_gone(batch.identity)}
+    return [
+        row
+        for row in WorkerTable(database).list(live=False)
+        if row.mode == "direct"
+        and is_ours_to_judge(row.identity)
+        and not is_gone(row.identity)
+        and not foreign_owner(row.identity)
+        and may_be_ended(row.identity, database.path)
+        and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
+    ]
+
+
+def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_run: bool) -> Cleaned:
+    if row.ended_at is not None:
+        why = "its row has ended"
+    elif row.batch_id is not None:
+        why = f"its build (batch {row.batch_id}) is over"
+    else:
+        why = "the supervisor of its services is gone, and the state file"
+    if not dry_run:
+        stop_worker(row, table, settings, grace=1.0, reason="clx workers cleanup")
+    kind, name = ("container", (row.container_id or "")[:12]) if row.mode == "docker" else ("process", str(row.pid))
+    return Cleaned(kind, name, f"{row.type} worker #{row.id}: {why}; ended")
+
+
+def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    """Remove the containers that served the database *path*, which is not there any more."""
+    names = executors.remove_of_missing(path, settings, dry_run=dry_run)
+    return [Cleaned("container", name, "its database is gone; removed") for name in names]
+
+
+def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
+    names = executors.remove_orphans(database, settings, dry_run=dry_run)
+    return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
+
+
+def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace: float, reason: str) -> bool:
+    """End one worker: asked to finish within *grace* seconds, then its job is handed back, then killed.
+
+    Returns:
+        False when it had ended already.
+
+    Raises:
+        UsageError: it is another user's.
+    """
+    if owner := foreign_owner(row.identity):
+        raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
+    alive = table.request_stop(row.id, reason, grace=grace)
+    spawn = Spawn(row.type, row.mode, table.database.path, row.pool, settings, row.image, service=row.service)
+    worker = executors.adopt(row, spawn, table, silent_after=settings.jobs.lease)
+    try:
+        alive = worker.is_alive() or alive
+        worker.terminate()
+        if not worker.wait(grace + 1.0):
+            worker.kill()
+            worker.wait(5.0)
+    finally:
+        worker.close()
+    queue = Queue(table.database)
+    queue.release_worker(row.id)
+    remove_work(table.database, row.id)
+    table.end(row.id, reason)
+    return alive

@@ -1,0 +1,191 @@
+"""``worker-state.json``: which service workers are wanted, who supervises them, and which processes they are.
+
+With it services can be ended though their database is gone. A state directory serves one database's services at a
+time; the file says whose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from clx.db.apart import identity, state_directory
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow, WorkerTable
+from clx.errors import DatabaseError
+from clx.jobtypes.registry import JOB_TYPES
+from clx.regular import read_regular
+from clx.settings.owners import is_own, require_own
+from clx.workers.supervision.identity import is_gone, is_ours_to_judge
+from clx.workers.supervision.kept import Wanted
+
+STATE_FILE = "worker-state.json"
+SERVICE = "services"
+"""What service workers name as the service they belong to, and the doorbell of their supervisor."""
+
+
+class ServiceState(msgspec.Struct):
+    """What ``worker-state.json`` holds."""
+
+    database: str
+    supervisor: str = ""
+    """Identity of the supervisor; empty before it has started."""
+    wanted: list[Wanted] = msgspec.field(default_factory=list)
+    workers: list[str] = msgspec.field(default_factory=list)
+    """Identities of the worker processes of this machine that the supervisor keeps."""
+    grace: float | None = None
+    """Seconds that workers have to finish, once somebody has asked for the end."""
+    started_at: int = 0
+    """When somebody last asked for services; milliseconds UTC."""
+    answered: int = 0
+    """The ``started_at`` that the supervisor has taken notice of."""
+    version: int = 1
+
+
+def read_state(state_dir: Path) -> ServiceState | None:
+    """What the file says; None when there is none, or it is damaged or not to be believed, and so of no use.
+
+    It names processes that are ended: what others can write must not. A supervisor then writes what it knows.
+    """
+    path = state_dir / STATE_FILE
+    if not is_own(path):
+        return None
+    try:
+        return msgspec.json.decode(read_regular(path), type=ServiceState)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def update_state(state_dir: Path, change: Callable[[ServiceState | None], ServiceState | None]) -> ServiceState | None:
+    """Replace the file by what *change* makes of it, None for none; readers never see half of it."""
+    path = state_dir / STATE_FILE
+    with locked(state_dir, "services-state"):
+        state = change(read_state(state_dir))
+        if state is None:
+            path.unlink(missing_ok=True)
+            return None
+        with _open_own(temporary := path.with_suffix(".tmp"), os.O_TRUNC) as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return state
+
+
+def _open_own(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that ends with this process; gives false when it is held and *wait* is false.
+
+    Raises:
+        DatabaseError: the state directory cannot be written.
+    """
+    folder = state_dir / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _open_own(folder / name)
+    except OSError as error:
+        raise DatabaseError(
+            f"The state directory of the database cannot be written: {error.filename}: {error.strerror}.",
+            "Make it writable, or work as the user whose it is.",
+        ) from error
+    with file as stream:
+        if sys.platform == "win32":
+            yield True
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_of(state: ServiceState | None, database: Path) -> bool:
+    """Whether the file was written for *database*, by whatever path it was named."""
+    return state is not None and identity(state.database) == identity(database)
+
+
+def state_of(database: Path) -> ServiceState | None:
+    """The state of the services of *database*; None when it has none.
+
+    Raises:
+        UntrustedError: the file is somebody else's, or others may write it.
+    """
+    state_dir = state_directory(database)
+    require_own(state_dir / STATE_FILE)
+    state = read_state(state_dir)
+    return state if is_of(state, database) else None
+
+
+def lives(identity: str) -> bool:
+    """Whether a process of this machine runs; one that cannot be judged from here does not count."""
+    return is_ours_to_judge(identity) and not is_gone(identity)
+
+
+def supervisor_lives(state: ServiceState | None) -> bool:
+    """Whether the supervisor named in the state runs on this machine; false after a reboot."""
+    return state is not None and lives(state.supervisor)
+
+
+def supervisor_log(state_dir: Path) -> Path:
+    """Where a supervisor's own output goes."""
+    return state_dir / "logs" / "supervisor.log"
+
+
+def service_workers(database: Database) -> list[WorkerRow]:
+    """The live service workers that take jobs."""
+    return [
+        row
+        for row in WorkerTable(database).list()
+        if row.service is not None and row.state != "stopping" and not row.is_gone()
+    ]
+
+
+def unkept_workers(database: Database) -> list[WorkerRow]:
+    """Service workers that nobody keeps or knows how to end: no supervisor lives, and no state file tells of them.
+
+    None while a command starts or stops services.
+    """
+    if state_of(database.path) is not None:
+        return []
+    rows = [row for row in service_workers(database) if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    if not rows:
+        return []
+    with (
+        contextlib.suppress(DatabaseError),  # where nobody may write they are another user's to end
+        locked(database.state_dir, "services", wait=False) as free,
+        locked(database.state_dir, "supervisor", wait=False) as alone,
+    ):
+        return rows if free and alone else []
+    return []
+
+
+def start_command(state: ServiceState) -> str:
+    """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
+    counts = dict.fromkeys(JOB_TYPES, 0)
+    for each in state.wanted:
+        counts[each.type] = counts.get(each.type, 0) + each.count
+    options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
+    contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
+    mode = " --workers docker" if contained else ""
+    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
+
+
+def stop_command(path: Path) -> str:
+    """What to type to stop the services of a database."""
+    return f"clx stop-services --db-path {shlex.quote(str(path))}"

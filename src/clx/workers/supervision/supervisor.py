@@ -1,0 +1,227 @@
+"""The process that keeps persistent workers: starts what is wanted, replaces what dies, ends them all on SIGTERM.
+
+``python -m clx.workers.supervision.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
+its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.supervision.kept`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow
+from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
+from clx.settings.schema import Settings
+from clx.workers import executors
+from clx.workers.process.directories import remove_work_of_services
+from clx.workers.supervision.crew import strike_off_dead
+from clx.workers.supervision.identity import is_ours_to_judge, process_identity
+from clx.workers.supervision.kept import KeptCrew
+from clx.workers.supervision.logs import logged
+from clx.workers.supervision.service_notes import forget_for_user
+from clx.workers.supervision.service_state import (
+    SERVICE,
+    ServiceState,
+    locked,
+    read_state,
+    service_workers,
+    stop_command,
+    supervisor_lives,
+    update_state,
+)
+
+log = logging.getLogger("clx.supervisor")
+
+_BEAT = 1.0
+
+
+class Supervisor:
+    """One supervisor process.
+
+    Args:
+        database: the job table.
+        state: what is wanted.
+    """
+
+    def __init__(self, database: Database, state: ServiceState) -> None:
+        self._database = database
+        self._settings = state.wanted[0].settings
+        self._crew = KeptCrew(database, self._settings, log.warning, service=SERVICE, lifeline=False)
+        self._crew.adopt(service_workers(database))
+        self._state = state
+        self._crew.want(state.wanted)
+        self._asked_to_end = ""
+
+    def run(self) -> None:
+        """Keep the workers until SIGTERM or SIGINT, then end them."""
+        with _signals(self._end) as wake, self._database.doorbell.listen(SERVICE) as bell:
+            log.info("supervisor started for %s", self._database.path, extra={"action": "supervisor_started"})
+            while not self._asked_to_end and self._database.is_in_place():
+                bell.silence()
+                try:
+                    self.run_once()
+                except (DatabaseBusyError, DatabaseFullError) as error:
+                    log.warning("%s", error.fact)
+                except (DatabaseError, OSError):  # its files are removed at this moment, one after the other
+                    if self._database.is_in_place():
+                        raise
+                self._wait(wake, bell.fileno())
+            self._finish()
+
+    def _end(self, number: int, _frame: object) -> None:
+        self._asked_to_end = signal.Signals(number).name
+
+    def run_once(self) -> None:
+        """Look once: what is wanted, who lives, what is to be started."""
+        state = read_state(self._database.state_dir)
+        if state is None:  # somebody removed the file; without it nobody finds this process
+            state = update_state(self._database.state_dir, lambda now: now or self._state)
+        if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
+            self._state = state
+            self._crew.want(state.wanted)
+            self._answer()
+        self._crew.tend()
+        self._crew.reconcile()
+        self._save_lowered()
+        self._save_workers()
+
+    def _answer(self) -> None:
+        """Let the command that asked know that somebody listens, before anything that may take long."""
+        asked = self._state.started_at
+        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
+
+    def _save_lowered(self) -> None:
+        """Write down that less is wanted because somebody stopped workers on purpose."""
+        lowered, self._crew.lowered = self._crew.lowered, {}
+        if not lowered:
+            return
+
+        def lower(state: ServiceState | None) -> ServiceState:
+            found = state or self._state
+            wanted = [
+                msgspec.structs.replace(each, count=max(0, each.count - lowered.get(each.key, 0)))
+                for each in found.wanted
+            ]
+            return msgspec.structs.replace(found, wanted=wanted)
+
+        self._state = update_state(self._database.state_dir, lower) or self._state
+
+    def _save_workers(self) -> None:
+        """Write down which processes there are, so that they are found without the database too."""
+        there = [worker.identity for worker in self._crew.members if worker.identity]
+        if there != self._state.workers:
+            saved = update_state(
+                self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
+            )
+            self._state = saved or self._state
+
+    def _wait(self, wake: socket.socket, bell: int) -> None:
+        pause_ends = self._crew.next_start()
+        seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
+        waiting = [wake.fileno(), *self._crew.descriptors(), *([bell] if bell >= 0 else [])]
+        if wake.fileno() in select.select(waiting, [], [], seconds)[0]:
+            with contextlib.suppress(BlockingIOError):
+                wake.recv(64)
+
+    def _finish(self) -> None:
+        """End every worker within the time asked for, and leave nothing behind."""
+        state = read_state(self._database.state_dir)
+        grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
+        reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
+        try:
+            self._crew.stop(grace=grace, reason=reason)
+        except (DatabaseError, OSError) as error:
+            if self._database.is_in_place():
+                raise
+            log.warning("workers could not be ended in order: %s", error)
+        if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
+            executors.remove_of_missing(self._database.path, self._settings)
+        if read_state(self._database.state_dir) is not None:  # else its directory is gone too
+            update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
+        forget_for_user(self._database.path)
+        log.info("supervisor ended", extra={"action": "supervisor_stopped"})
+
+
+def _names_me(state: ServiceState) -> bool:
+    return state.supervisor == process_identity()
+
+
+@contextlib.contextmanager
+def _signals(handler: object) -> Iterator[socket.socket]:
+    """Call *handler* on SIGTERM and SIGINT; the socket becomes readable then, so that a wait ends at once."""
+    wake, woken = socket.socketpair()
+    wake.setblocking(False)
+    woken.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}  # type: ignore[arg-type]
+    try:
+        yield wake
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, old in before.items():
+            signal.signal(number, old)
+        wake.close()
+        woken.close()
+
+
+def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
+    """End every service worker that no supervisor has ended; returns those that are another machine's."""
+    strike_off_dead(database, lease=settings.jobs.lease)
+    crew = KeptCrew(database, settings, log.warning, service=SERVICE, lifeline=False)
+    rows = [row for row in crew.table.list() if row.service is not None]
+    mine = [row for row in rows if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    crew.adopt(mine)
+    crew.stop(grace=grace, reason="services were stopped")
+    for row in mine:
+        crew.table.end(row.id, "services were stopped")
+    executors.remove_orphans(database, settings)
+    remove_work_of_services(database)
+    return [row for row in rows if row not in mine]
+
+
+def supervise(path: Path) -> int:
+    """Be the supervisor of a database until told to end; returns the exit code."""
+    with (
+        Database.open(path, journal_mode="keep") as database,
+        locked(database.state_dir, "supervisor", wait=False) as alone,
+    ):
+        if not alone:
+            raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
+        state = update_state(database.state_dir, _sign)
+        if state is not None and state.wanted:
+            with logged(database.state_dir, state.wanted[0].settings.logging.level):
+                Supervisor(database, state).run()
+    return EXIT_DONE
+
+
+def _sign(state: ServiceState | None) -> ServiceState | None:
+    """Enter this process as the supervisor, unless another lives."""
+    if state is None or supervisor_lives(state):
+        return state
+    return msgspec.structs.replace(state, supervisor=process_identity())
+
+
+def main() -> None:
+    """Entry point of ``python -m clx.workers.supervision.supervisor DATABASE``."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        code = supervise(Path(sys.argv[1]))
+    except ClxError as error:
+        os.write(2, f"{error}\n".encode())
+        code = error.exit_code
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The fingerprint: complete, cheap, and about tools only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clx.jobtypes.drawio.identity import fingerprint, is_desktop
+from clx.settings.schema import DrawioSettings, Settings
+
+
+def executable(path: Path, content: str) -> Settings:
+    path.write_text(content)
+    path.chmod(0o755)
+    return Settings(drawio=DrawioSettings(executable=str(path)))
+
+
+def test_the_browser_is_told_by_path_size_and_time(tmp_path: Path) -> None:
+    settings = executable(tmp_path / "chromium", "one")
+    before = fingerprint(settings)
+    assert set(before) == {"converter", "browser", "drawio", "math"}
+    assert before["browser"].startswith(str((tmp_path / "chromium").resolve()))
+    executable(tmp_path / "chromium", "another")
+    longer = fingerprint(settings)
+    os.utime(tmp_path / "chromium", (1, 1))
+    later = fingerprint(settings)
+    assert len({before["browser"], longer["browser"], later["browser"]}) == 3
+
+
+def test_an_application_of_ones_own_is_told_by_its_main_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "export3.html").touch()
+    main = tmp_path / "js" / "app.min.js"
+    main.write_text("1")
+    monkeypatch.setenv("DRAWIO_APP", str(tmp_path))
+    before = fingerprint(Settings())["drawio"]
+    main.write_text("12")
+    assert fingerprint(Settings())["drawio"] != before
+
+
+def test_scale_and_border_are_not_part_of_it() -> None:
+    assert fingerprint(Settings()) == fingerprint(Settings(drawio=DrawioSettings(scale=1.0, border=0)))
+
+
+def test_desktop_has_no_web_application(tmp_path: Path) -> None:
+    settings = executable(tmp_path / "drawio", "")
+    assert set(fingerprint(settings)) == {"converter", "browser"}
+
+
+@pytest.mark.parametrize(
+    ("name", "desktop"),
+    [("drawio", True), ("draw.io", True), ("drawio-x86_64-24.7.AppImage", True), ("chromium", False)],
+)
+def test_desktop_is_told_by_its_name(name: str, desktop: bool) -> None:
+    assert is_desktop(Path("/opt/tools") / name) is desktop
+
+
+def test_it_is_cheap() -> None:
+    fingerprint(Settings())
+    best = float("inf")
+    for _ in range(20):
+        started = time.perf_counter()
+        fingerprint(Settings())
+        best = min(best, time.perf_counter() - started)
+    assert best < 0.02, "a browser that is asked for its version takes far longer"
+
+
+def test_it_imports_nothing_heavy() -> None:
+    heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.jobtypes.drawio.browser'}"
+    code = f"import sys, clx.jobtypes.drawio.identity; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

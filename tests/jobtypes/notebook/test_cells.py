@@ -1,0 +1,509 @@
+"""Reading cells; jupytext says what is right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jupytext
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clx.errors import ConversionError
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
+
+PYTHON = PROG_LANG["python"]
+
+
+def as_read(text: str, language: str = "python") -> list[tuple[str, str, tuple[str, ...], str | None]]:
+    cells = read_cells(text, PROG_LANG[language], problems=[])  # jupytext has none
+    return [(cell.kind, cell.source, cell.tags, cell.lang) for cell in cells]
+
+
+def as_jupytext_reads(text: str, language: str) -> list[tuple[str, str, tuple[str, ...], str | None]]:
+    fmt = {"extension": PROG_LANG[language].extension, "format_name": "percent"}
+    cells = jupytext.reads(text, fmt).cells
+    return [
+        (
+            cell.cell_type,
+            without_outer_blank_lines(str(cell.source)),
+            tuple(cell.metadata.get("tags", ())),
+            cell.metadata.get("lang"),
+        )
+        for cell in cells
+    ]
+
+
+def without_outer_blank_lines(text: str) -> str:
+    lines = text.split("\n")
+    while lines and not lines[0].strip():
+        del lines[0]
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    return "\n".join(lines)
+
+
+CODE_LINES = (
+    "x = 1",
+    "    y = f(x)  # comment",
+    "",
+    "# a comment",
+    "// another",
+    '"""',
+    "'''",
+    's = \'"""\'  # quotes in quotes',
+    "r'''a''' + \"\"\"b\"\"\"",
+    "# %matplotlib inline",
+    "%time f()",
+    "# %%timeit",
+    "# !ls -l",
+    "!pip list",
+    "files = !ls",
+    "# x = %sql select",
+    "# ls -l",
+    "# cd = 3",
+    "# Why?",
+    "print?",
+    "# %load noescape  # noescape",
+    "// %magic on",
+    "// :dep rand",
+    "// #!csharp",
+    "# wget a \\",
+    "#   --flag",
+    "# !wget a \\",
+    "print('it''s')",
+    "\ttabbed\t",
+)
+TEXT_LINES = (
+    "# Title",
+    "",
+    "- item",
+    "  - nested",
+    "plain `code` with ''' and \"\"\"",
+    "```",
+    "```mermaid",
+    "%% in a diagram",
+    "~~~~",
+    "~~~",
+    "    indented",
+    "$$x$$",
+    "Umlaute: äöü",
+)
+MARKERS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["", "[markdown]", "[md]", "[raw]"]),
+        "title": st.sampled_from(["", "A title", "Part 2:"]),
+        "lang": st.sampled_from([None, "de", "en"]),
+        "tags": st.lists(st.sampled_from(["slide", "keep", "notes", "my-tag"]), unique=True, max_size=3),
+        "swapped": st.booleans(),
+        "blanks": st.sampled_from([" ", "  ", "   "]),
+    }
+)
+CELLS = st.tuples(
+    MARKERS,
+    st.lists(st.sampled_from(CODE_LINES), max_size=6),
+    st.lists(st.sampled_from(TEXT_LINES), max_size=6),
+    st.integers(0, 3),
+)
+
+
+def marker(comment: str, options: dict[str, Any]) -> str:
+    attributes = []
+    if options["lang"]:
+        attributes.append(f'lang="{options["lang"]}"')
+    if options["tags"]:
+        attributes.append(f"tags={json.dumps(options['tags'])}")
+    if options["swapped"]:
+        attributes.reverse()
+    words = [comment, "%%", options["title"], options["kind"], *attributes]
+    return str(options["blanks"].join(word for word in words if word))
+
+
+def deck_of(cells: list[Any], comment: str) -> str:
+    lines = []
+    for options, code, text, blanks in cells:
+        lines.append(marker(comment, options))
+        lines += [f"{comment} {line}".rstrip() for line in text] if options["kind"] else code
+        lines += [""] * blanks
+    return "\n".join(lines) + "\n"
+
+
+@settings(max_examples=150)
+@given(cells=st.lists(CELLS, min_size=1, max_size=5), language=st.sampled_from(sorted(set(PROG_LANG) - {"c"})))
+def test_cells_are_those_jupytext_reads(cells: list[Any], language: str) -> None:
+    text = deck_of(cells, PROG_LANG[language].comment)
+    assert as_read(text, language) == as_jupytext_reads(text, language)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\n\n# %%\nx\n",
+        "# -*- coding: utf-8 -*-\n# %%\nx\n",
+        "#!/usr/bin/env python\n# %%\nx\n",
+        "# ---\n# jupyter:\n#   jupytext:\n#     main_language: python\n# ---\n\n# %%\nx\n",
+        '# %% [markdown]\n"""\nA $x$ text\n# %% no marker\n"""\n\n# %%\n1\n',
+        "# %% [markdown]\nr'''raw\ntext'''\n",
+        '# %% [markdown]\n"""one line"""\n',
+        "# %%\n\n\n\nx\n\n\n",
+        "# In[1]:\nx\n# <codecell>\ny\n",
+        "    # %%\nx\n",
+        "# %%%% deeper [markdown]\n# a\n",
+        "x = 1\n",
+    ],
+)
+def test_odd_decks_are_read_as_jupytext_reads_them(text: str) -> None:
+    assert as_read(text) == as_jupytext_reads(text, "python")
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        '# %% [markdown] lang="de" tags=["slide", "notes"]',
+        '#%%   [markdown]lang = "de"   tags = [ "slide","notes" ]',
+        '# %% tags=["slide", "notes"] lang="de" [markdown]',
+        '# %% lang="de" [markdown] tags=["slide", "notes"]',
+        "# %%[markdown] lang='de' tags=['slide', 'notes']",
+        '# %% A title [md] lang=de tags="slide notes"',
+        '# %% [Markdown] {"lang": "de", "tags": ["slide", "notes"]}',
+        '   #  %%  [ markdown ]  lang="DE"  tags=["slide", "notes",]  ',
+    ],
+)
+def test_markers_in_the_wild(marker: str) -> None:
+    assert as_read(f"{marker}\n# text\n") == [("markdown", "text", ("slide", "notes"), "de")]
+
+
+@pytest.mark.parametrize(
+    ("marker", "tags"),
+    [
+        ('# %% [markdown] lang="de" tags=["slide"', ("slide",)),
+        ('# %% [markdown] lang="de" tags=["slide", "keep"  ', ("slide", "keep")),
+        ('# %% [markdown] lang="de" tags=["subslide", alt]', ("subslide", "alt")),
+        ("# %% [markdown] tags=[subslide, alt] lang='de'", ("subslide", "alt")),
+        ('# %% [markdown] lang="de" tags=[slide', ("slide",)),
+        ("# %% [markdown] lang='de' tags=['demo', answer", ("demo", "answer")),
+    ],
+)
+def test_tags_whose_meaning_is_plain_are_read_and_told(marker: str, tags: tuple[str, ...]) -> None:
+    [cell] = read_cells(f"{marker}\n# text\n", PYTHON)
+    assert (cell.kind, cell.tags, cell.lang) == ("markdown", tags, "de")
+    assert cell.respelt == f"tags={json.dumps(tags)}"
+    [right] = read_cells(f'# %% [markdown] lang="de" {cell.respelt}\n# text\n', PYTHON)
+    assert (right.tags, right.respelt) == (tags, "")
+
+
+def test_all_mistakes_of_a_deck_are_noted() -> None:
+    problems: list[ConversionError] = []
+    text = '# %% tag=["private"]\nx\n\n# %% tags=["keep"]\ny\n\n# %% notes\n# %% tags=["Private"]\n'
+    read_cells(text, PYTHON, problems=problems)
+    assert [problem.line for problem in problems] == [1, 7, 8]
+    problems.clear()
+    markdown = '# T\n\n```python tag=["private"]\nx\n```\n\n```python tags=["Private"]\ny\n```\n'
+    read_cells(markdown, PYTHON, is_markdown=True, problems=problems)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        '# %% tags=["private"',
+        '# %% tags=["slide", private]',
+        '# %% tags=["slide",\n# "private"]',
+        '# %% tags=["slide", notes',
+        '# %% tags=["slide", del]',
+        '# %% tags=["slide", "privat"',
+        '# %% tags=["slide", Notes]',
+        '# %% tags=["slide" lang="de"',
+        '# %% tags=["slide", lang="de"',
+        '# %% tags=["slide", Title of it',
+        '# %% tags=["slide" "keep"]',
+        '# %% tags=["slide""private"]',
+        "# %% tags=['slide'  'private', 'keep']",
+        '# %% tags="slide" "private"',
+        '# %% tags=["slide", demo]',
+        '# %% tags=["slide, "keep"]',
+        "# %% tags=[private]",
+        '# %% tag=["private"]',
+        '# %% Tags=["private"]',
+        '# %% tags="private',
+        "# %% tags={1: 2}",
+        '# %% language="de"',
+        '# %% lang=["de"]',
+        '# %% {"tags": ["private"]',
+    ],
+)
+def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# %%\nx\n\n{marker}\nsecret\n", PYTHON)
+    assert caught.value.line == 4
+
+
+@pytest.mark.parametrize(
+    ("marker", "next_step"),
+    [
+        ("# %% [markdown] private", 'Write tags=["private"].'),
+        ("# %% private", 'Write tags=["private"].'),
+        ("# %% [markdown, private]", 'Write tags=["private"].'),
+        ("# %% [markdown] Private, notes", 'Write tags=["private", "notes"].'),
+        ('# %% [markdown] tags: ["private"]', 'Write tags=["private"].'),
+        ('# %% [markdown] tags["private"]', 'Write tags=["private"].'),
+        ('# %% [markdown] tag["private"]', 'Write tags=["private"].'),
+        ('# %% A title tags ["private"]', 'Write tags=["private"].'),
+        ('# %% tags=["slide"], "private"', 'Write tags=["private"].'),
+        ('# %% tags=["slide"] ["private"]', 'Write tags=["private"].'),
+        ('# %% tags=["private"] tags=["slide"]', 'Write tags=["slide", "keep"].'),
+        ('# %% [markdown] lang: "de"', 'Write lang="de".'),
+        ('# %% tgas=["private"]', "Write tags=…."),
+        ('# %% {"tag": ["private"]}', "Write tags=…."),
+        ('# %% tags=["Private"]', 'Did you mean "private"?'),
+        ('# %% tags=["note"]', 'Did you mean "notes"?'),
+        ('# %% tags=["slide;private"]', 'Did you mean "slide"?'),
+        ('# %%tags=["privat"]', 'Did you mean "private"?'),
+        ('# %% {"tags": ["NOTES"]}', 'Did you mean "notes"?'),
+        ('# %% tags=["private-cell"]', 'Did you mean "private"?'),
+        ('# %% tags=["lecture_notes"]', 'Did you mean "notes"?'),
+        ('# %% cell_tags=["private"]', "Write tags=…."),
+        ('# %% {"cell-tags": ["private"]}', "Write tags=…."),
+        ('# %% slide_type="notes"', 'Write tags=["notes"].'),
+        ('# %% {"metadata": {"tags": ["private"]}}', 'Write tags=["private"].'),
+        ('# %% jupyter={"tags": ["del"]}', 'Write tags=["del"].'),
+    ],
+)
+def test_a_misspelt_marker_is_an_error_that_says_how_it_is_written(marker: str, next_step: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# %%\nx\n\n{marker}\n# secret\n", PYTHON)
+    assert (caught.value.line, caught.value.next_step) == (4, next_step)
+
+
+@pytest.mark.parametrize(
+    "opens", ['# %%\ntext = """', "# %% tags=['keep']\nf('a', \"\"\"b", "# %% [markdown]\n# ```python\n# x = 1"]
+)
+@pytest.mark.parametrize("tag", ["private", "notes", "del"])
+def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, tag: str) -> None:
+    text = f'{opens}\n\n# %% tags=["slide", "{tag}"]\n"""Zebra"""\n\n# ```\nx = 1\n'
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == text.split("\n").index(f'# %% tags=["slide", "{tag}"]') + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_markdown"),
+    [
+        ("# # Title\n\n# + tags=['private']\nx = 1\n# -\n", False),
+        ("# %%\ny\n# + {'tags': ['notes']}\nx = 1\n", False),
+        ("# T\n\n```{python tags=['private']}\nx = 1\n```\n", True),
+        ("# T\n\n# %% tags=['private']\nx = 1\n", True),
+    ],
+)
+def test_what_hides_a_cell_in_other_formats_is_never_text(text: str, is_markdown: bool) -> None:
+    with pytest.raises(ConversionError, match="looks like the marker of a hidden cell") as caught:
+        read_cells(text, PYTHON, is_markdown=is_markdown)
+    assert caught.value.line == 3
+
+
+LOOKALIKES = [
+    '# %%{"tags": ["private"]}',
+    '# %%markdown tags=["private"]',
+    '# %%, tags=["private"]',
+    '# % % tags=["private"]',
+    '# % tags=["private"]',
+    '%% tags=["private"]',
+    '\u200b# %% tags=["private"]',
+    '#\u200b %% tags=["private"]',
+    '\ufeff# %% [markdown] tags=["notes"]',
+    '# \u2060%% tags=["del"]',
+    "# %private",
+    "# % % private",
+    '// %% tags=["private"]',
+    '-- %% tags=["private"]',
+    "# + slideshow={'slide_type': 'skip'}",
+    "# +tags=['private']",
+    "# region tags=['private']",
+    '#region {"tags": ["private"]}',
+    "#| tags: [private]",
+    "#| tags:\n#|   - keep\n#|   - private",
+    "//| tags: [private]",
+    "# <codecell> tags=['private']",
+    "# <markdowncell> {'tags': ['private']}",
+    "# In[3]: tags=['private']",
+    '+++ {"tags": ["private"]}',
+    '+++ {"slideshow": {"slide_type": "notes"}}',
+    '<!-- #region tags=["private"] -->',
+    '<!-- %% tags=["private"] -->',
+    "```{code-cell} tags=['private']",
+    "``` {.python .private}",
+    ":tags: [private, keep]",
+]
+
+
+@pytest.mark.parametrize("marker", LOOKALIKES)
+def test_what_looks_like_the_marker_of_a_hidden_cell_is_one_or_an_error(marker: str) -> None:
+    with pytest.raises(ConversionError, match="its cell would be published") as caught:
+        read_cells(f"# %%\nx = 1\n{marker}\nZebra\n", PYTHON)
+    assert caught.value.line == 3
+
+
+_REGION = '<!-- #region tags=["private"] -->'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"Public\n\n{_REGION}\nA\n<!-- #region -->\nB\n<!-- #endregion -->\nZebra\n<!-- #endregion -->\n", 5),
+        (f"Public\n\n{_REGION}\nA\n<!-- #region Title -->\nB\n<!-- #endregion -->\nZebra\n", 5),
+        (f"Public\n\n{_REGION}\nA\n<!-- #endregion -->\nZebra\n<!-- #endregion -->\nB\n", 7),
+        (f"Public\n\n{_REGION}\nA\n<!-- #md -->\nB\n<!-- #endmd -->\nZebra\n<!-- #endregion -->\n", 5),
+        ('Public\n\nwords <!-- #region tags=["private"] -->\nZebra\n<!-- #endregion -->\n', 3),
+    ],
+)
+def test_a_hidden_region_that_ends_too_early_is_an_error(text: str, line: int) -> None:
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        read_cells(text, PYTHON, is_markdown=True)
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%%timeit -n 3",
+        "%%writefile private.py",
+        "%cd notes",
+        "# % of all notes",
+        "# + notes",
+        "# - private",
+        "#region Private",
+        "# region private methods",
+        "# | name | tags |",
+        "# the tags: private, notes and del hide a cell",
+        'print("# % tags=[1]")',
+        "d = {'tags': ['private']}",
+        "x = a % tags",
+        "# `% tags` are for private use",
+        "del tags[0]",
+        "# In [the] notes",
+    ],
+)
+def test_ordinary_lines_look_like_no_marker(line: str) -> None:
+    assert len(read_cells(f"# %%\nx = 1\n{line}\ny = 2\n", PYTHON)) == 1
+
+
+@pytest.mark.parametrize(("slide", "tag"), [("notes", "notes"), ("skip", "del")])
+def test_slide_types_that_hide_a_cell_elsewhere_are_errors(slide: str, tag: str) -> None:
+    for marker in (f'# %% slideshow={{"slide_type": "{slide}"}}', f'# %% {{"slideshow": {{"slide_type": "{slide}"}}}}'):
+        with pytest.raises(ConversionError, match="hides no cell") as caught:
+            read_cells(f"{marker}\nx\n", PYTHON)
+        assert caught.value.next_step == f'Write tags=["{tag}"].'
+
+
+def test_other_markers_may_be_text() -> None:
+    text = 'deck = """\n# %% tags=["keep"]\nsee # % tags=["private"]\n"""'
+    assert [cell.source for cell in read_cells(text, PYTHON)] == [text]
+    hidden = f"# %% tags=['notes']\n{text.replace('see # % ', '# %% ')}"
+    assert [cell.tags for cell in read_cells(hidden, PYTHON)] == [("notes",)]
+
+
+def test_an_unknown_tag_is_quoted() -> None:
+    with pytest.raises(ConversionError, match='unknown tag "Private"'):
+        read_cells('# %% tags=["Private"]\n', PYTHON)
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "# %% My title",
+        "# %% Private attributes [markdown]",
+        "# %% How to start",
+        "# %% Notes on slicing",
+        "# %% A new language: Rust",
+        '# %% Vantage points tags=["demo", "model", "hide-input", "remove_cell", "exercise"]',
+        '# %% name="start" id="answer" slideshow={"slide_type": "slide"}',
+    ],
+)
+def test_titles_other_tags_and_other_attributes_are_left_alone(marker: str) -> None:
+    assert [source for _, source, _, _ in as_read(f"{marker}\nx\n")] == ["x"]
+
+
+def test_a_marker_without_a_blank_is_one() -> None:
+    assert as_read('# %%\na\n# %%tags=["private"]\nb\n')[1] == ("code", "b", ("private",), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python private\nx\n```\n",
+        '```python tags: ["private"]\nx\n```\n',
+        '```python tags=["private"\nx\n```\n',
+        '```python Tags=["private"]\nx\n```\n',
+        '```python tags=["Private"]\nx\n```\n',
+        "<!-- #region private -->\nx\n<!-- #endregion -->\n",
+        '<!-- #region tags["private"] -->\nx\n<!-- #endregion -->\n',
+        '<!-- #region tags=["private" -->\nx\n<!-- #endregion -->\n',
+        '<!-- #region tag=["private"] -->\nx\n<!-- #endregion -->\n',
+    ],
+)
+def test_misspelt_markers_of_markdown_decks_are_errors_too(text: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_cells(f"# T\n\n{text}", PYTHON, is_markdown=True)
+    assert "tag" in caught.value.next_step or "private" in caught.value.next_step
+
+
+def test_only_line_ends_end_lines() -> None:
+    text = "# %%\nx = 1\n\x0cy = '\u2028'\n\n# %% tags=[1]\n"
+    assert as_read(text.partition("\n\n")[0]) == [("code", "x = 1\n\x0cy = '\u2028'", (), None)]
+    with pytest.raises(ConversionError) as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == 5
+
+
+def test_cells_know_their_lines() -> None:
+    cells = read_cells("import a\n\n# %%\nx\n\n# %% [markdown]\n# b\n", PYTHON)
+    assert [cell.line for cell in cells] == [1, 3, 6]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# ---\n# title: x\n# ---\n"])
+def test_a_deck_without_cells_is_an_error(text: str) -> None:
+    with pytest.raises(ConversionError, match="no cells"):
+        read_cells(text, PYTHON)
+
+
+def test_markdown_decks() -> None:
+    text = """---
+jupyter:
+  kernelspec: {name: python3, display_name: Python, language: python}
+---
+
+# Title
+
+```python tags=["keep"] lang="de"
+x = 1
+```
+
+<!-- #region lang="de" tags=["slide"] -->
+Text
+<!-- #endregion -->
+
+```
+not code
+```
+"""
+    found = read_cells(text, PYTHON, is_markdown=True)
+    assert [(cell.kind, cell.source, cell.tags, cell.lang) for cell in found] == [
+        ("markdown", "# Title", (), None),
+        ("code", "x = 1", ("keep",), "de"),
+        ("markdown", "Text", ("slide",), "de"),
+        ("markdown", "```\nnot code\n```", (), None),
+    ]
+    with pytest.raises(ConversionError, match="jupytext"):
+        read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
+
+
+@pytest.mark.parametrize(
+    "line", ['# # %% tags=["private"]', 'x = 1  # %% tags=["private"]', '## %% tags=["notes"]', '%% tags=["del"]']
+)
+def test_a_hidden_marker_behind_text_is_an_error(line: str) -> None:
+    """As a template leaves it that takes the end of the line before away."""
+    with pytest.raises(ConversionError, match="behind text") as caught:
+        read_cells(f"# %%\nx = 0\n{line}\nsecret = 1\n", PYTHON)
+    assert caught.value.line == 3
