@@ -17,7 +17,7 @@ import msgspec
 
 from clx.settings.problems import shortened
 
-_SCHEMA = Path(__file__).with_name("schema.sql")
+_SCHEMA = Path(__file__).with_name("sqlite") / "schema.sql"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\)", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"^  \"?(\w+)\"? (INTEGER|TEXT)(?: DEFAULT (\S+))?( NOT NULL)?( PRIMARY KEY)?", re.MULTILINE)
 _CHECK = re.compile(r"^  CONSTRAINT (\w+) CHECK \((.*)\),?$", re.MULTILINE)
