@@ -263,6 +263,8 @@ def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
         ('# %%tags=["privat"]', 'Did you mean "private"?'),
         ('# %% {"tags": ["NOTES"]}', 'Did you mean "notes"?'),
         ('# %% tags=["private-cell"]', 'Did you mean "private"?'),
+        ('# %% tags=["delete"]', 'Did you mean "del"?'),
+        ('# %% tags=["priv"]', 'Did you mean "private"?'),
         ('# %% tags=["lecture_notes"]', 'Did you mean "notes"?'),
         ('# %% cell_tags=["private"]', "Write tags=…."),
         ('# %% {"cell-tags": ["private"]}', "Write tags=…."),
@@ -335,6 +337,10 @@ LOOKALIKES = [
     "```{code-cell} tags=['private']",
     "``` {.python .private}",
     ":tags: [private, keep]",
+    "~~~python tags=['private']",
+    "  ```python tags=['private']",
+    "> ```python tags=['private']",
+    '# \uff05\uff05 tags=["private"]',
 ]
 
 

@@ -162,8 +162,10 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         body = start + (first is not None)
         end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         if HIDDEN_TAGS.isdisjoint(marker.tags):
-            problems += _swallowed(lines, range(body, end), pattern)
-            problems += lookalikes(lines, range(body, end))
+            swallowed = _swallowed(lines, range(body, end), pattern)
+            told = {each.line for each in swallowed}
+            problems += swallowed
+            problems += (each for each in lookalikes(lines, range(body, end)) if each.line not in told)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))

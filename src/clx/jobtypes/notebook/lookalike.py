@@ -23,13 +23,13 @@ _OPENS = re.compile(
     | {_COMMENT}\s*(?:\+|\#?region\b|\#(?:md|markdown|raw)\b|\||-\s)    # light, regions, Quarto
     | \#?region\b
     | .*<!--\s*\#?(?:region|markdown|md|raw)\b
-    | (?:`{{3,}}|~{{3,}})[^`]*\{{                                # a fence with braces
+    | (?:{_COMMENT}\s*)?[\s>*+\-\d.)]*(?:`{{3,}}|~{{3,}})    # a fence, of tildes or in a list, that is no cell
     | :tags:                                              # MyST, inside a fence
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
 """What a marker begins with, in any format of decks that is about."""
-_MAY_OPEN = re.compile(r"[%+|{]|cell>|In\s*\[|region|:tags:|#(?:md|markdown|raw)\b", re.IGNORECASE)
+_MAY_OPEN = re.compile(r"[%+|{]|```|~~~|cell>|In\s*\[|region|:tags:|#(?:md|markdown|raw)\b", re.IGNORECASE)
 _TAGGED = re.compile(
     rf"""(?:tags?|slide_?type|slideshow|metadata|jupyter)["']?\s*[:=(\[{{].*(?<![\w-])(?:{_HIDES})(?![\w-])""",
     re.IGNORECASE,
@@ -77,9 +77,9 @@ def lookalikes(lines: Sequence[str], inside: range) -> list[ConversionError]:
 
 def _is_lookalike(lines: Sequence[str], index: int) -> bool:
     line = lines[index]
+    line = visible_only(line)
     if not _MAY_OPEN.search(line):  # nearly every line: this is asked of all lines of every deck that changed
         return False
-    line = visible_only(line)
     if _OPENS.match(line) and (_TAGGED.search(line) or _IN_BRACES.search(line)):
         return True
     if _LIST_BEGINS.match(line):
@@ -100,5 +100,7 @@ def _lists_hidden(lines: Sequence[str], start: int) -> bool:
 
 
 def visible_only(line: str) -> str:
-    """A line without what cannot be seen: marks of byte order, blanks of no width, and others of their kind."""
-    return line if line.isascii() else "".join(each for each in line if unicodedata.category(each) != "Cf")
+    """A line without what cannot be seen (marks of byte order, blanks of no width), its signs in their usual width."""
+    if line.isascii():
+        return line
+    return unicodedata.normalize("NFKC", "".join(each for each in line if unicodedata.category(each) != "Cf"))

@@ -37,6 +37,8 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
+_SYNONYMS = {"delete": "del", "deleted": "del", "priv": "private"}
+"""What is not near enough to a tag that hides to be a slip of the pen, but can only mean that one."""
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _HIDING = re.compile(r"\b(notes|skip|private|del)\b")
@@ -200,7 +202,8 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
 def _check_tag(tag: str, line: int) -> None:
     words = _WORD.findall(tag.lower())
     words += [part for word in words for part in re.split("[-_]", word) if part in HIDDEN_TAGS]
-    near = [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
+    near = [_SYNONYMS[word] for word in words if word in _SYNONYMS]
+    near += [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
     if near:
         raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{near[0]}"?', line=line)
 
