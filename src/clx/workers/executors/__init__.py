@@ -30,7 +30,7 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     Raises:
         StartupError: it cannot be started at all.
     """
-    name = "docker" if spawn.mode == "docker" else "direct"
+    name = "docker.worker" if spawn.mode == "docker" else "direct"
     try:
         started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
     except OSError as error:
