@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
-    from clx.workers.supervision.kept import Wanted
-    from clx.workers.supervision.service_stop import Stopped
-    from clx.workers.supervision.services import Started
+    from clx.workers.supervision.services import Started, Stopped
+    from clx.workers.supervision.spec import WorkerSpec
 
 _START_EPILOG = """\b
 Examples:
@@ -130,7 +129,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
     echo(f"Stop them: {stop_command(path)}")
 
 
-def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
+def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Starting stops nobody: where fewer were asked for than run, say so."""
     for each in wanted:
         there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
@@ -142,7 +141,7 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
             )
 
 
-def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
+def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
     from clx.workers.supervision.lifecycle import why_not
 
@@ -152,7 +151,7 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
             if alike and (row.type, row.pool) not in keys:
                 echo(
-                    f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each.need, 0.0)}. "
+                    f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
                     f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
                 )
 
@@ -237,7 +236,7 @@ def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[
 def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
     from clx.cli.project import open_to_change
     from clx.errors import DatabaseBusyError, DatabaseError
-    from clx.workers.supervision.service_stop import stop_services
+    from clx.workers.supervision.services import stop_services
 
     try:
         database = open_to_change(resolved, db_path)
@@ -271,8 +270,8 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     """
     from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
-    from clx.workers.supervision.service_notes import forget_for_user
-    from clx.workers.supervision.service_stop import stop_without_database
+    from clx.workers.supervision.service_state import forget_for_user
+    from clx.workers.supervision.services import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

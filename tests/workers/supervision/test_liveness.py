@@ -6,7 +6,7 @@ import os
 import platform
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,13 +14,10 @@ from clx.db.clock import now_ms
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.supervision import lifecycle
-from clx.workers.supervision.crew import _is_lost, _loss
-from clx.workers.supervision.needs import Need
-from clx.workers.supervision.roster import judge
-from clx.workers.supervision.service_state import lives
+from clx.workers.supervision.identity import lives
+from clx.workers.supervision.liveness import is_serving, judge
 
-JOBS = JobsSettings(lease=30.0, heartbeat=5.0)
+JOBS = JobsSettings(lease=30.0, heartbeat=5.0, timeout=50.0)
 MINE = process_identity()
 ENDED = f"{MINE.rsplit('/', 1)[0]}/1"
 """One of this machine that had this process's pid before."""
@@ -44,22 +41,12 @@ def row_of(whose: str, silent: float, **changes: Any) -> WorkerRow:
 
 def shown(row: WorkerRow, job: Any = None, containers: dict[str, str] | None = None) -> tuple[str, str]:
     """What ``clx workers list`` says of it."""
-    return judge(row, job, JOBS, NOW, containers)
+    return judge(row, NOW, JOBS, containers=containers, job=job)[:2]
 
 
 def lost(row: WorkerRow, *, by_lease: bool) -> str:
     """The cause for which a sweep takes it for dead; empty when it does not."""
-    silent_since = NOW - int(JOBS.lease * 1000) if by_lease else None
-    return _loss(row)[0] if _is_lost(row, silent_since) else ""
-
-
-def serves(row: WorkerRow) -> bool:
-    """Whether a build counts on it."""
-    build = SimpleNamespace(
-        members=[], table=SimpleNamespace(list=lambda: [row]), _fresh=lambda: NOW - JOBS.lease * 1000
-    )
-    need = Need("notebook", 1, "p", "default")
-    return bool(lifecycle.BuildWorkers._serving(cast(Any, build), need))
+    return judge(row, NOW, JOBS if by_lease else None).cause
 
 
 GONE = f"process {os.getpid()} is gone"
@@ -95,7 +82,7 @@ def test_whose_it_is_and_how_long_it_is_silent(
     assert shown(row) == verdict
     assert lost(row, by_lease=False) == at_once, "while the silent are not judged"
     assert lost(row, by_lease=True) == by_lease
-    assert serves(row) is serving
+    assert is_serving(row, NOW, JOBS) is serving, "a build counts on it"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +118,7 @@ def test_one_that_has_ended_is_what_its_row_says(whose: str) -> None:
     [
         ("running", 1, 10_000, 11, ("hung", "job 7 has run for 11 s; 10 s are allowed")),
         ("running", 1, 10_000, 10, ("busy", "")),
-        ("running", 1, None, JOBS.timeout + 1, ("hung", f"job 7 has run for {JOBS.timeout + 1:.0f} s; {JOBS.timeout:g} s are allowed")),
+        ("running", 1, None, 51, ("hung", "job 7 has run for 51 s; 50 s are allowed")),
         ("running", 2, 10_000, 11, ("busy", "")),
         ("succeeded", 1, 10_000, 11, ("busy", "")),
     ],

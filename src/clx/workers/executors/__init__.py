@@ -120,15 +120,22 @@ def let_helpers_go() -> None:
         reaper.dismiss_idle_reapers()
 
 
-def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: float) -> Handle:
-    """A handle on a living worker that another process started.
-
-    Args:
-        silent_after: seconds without a heartbeat after which one that cannot be seen counts as ended.
-    """
+def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
+    """A handle on a living worker that another process started; what it was started with is taken from its row."""
+    spawn = Spawn(
+        row.type,
+        1,
+        row.pool,
+        "default",
+        row.mode,
+        row.image,
+        settings,
+        database=table.database.path,
+        service=row.service,
+    )
     if spawn.mode == "docker":
         adopted: Handle = import_module("clx.workers.executors.docker.worker").adopt(row, spawn, table)
         return adopted
     from clx.workers.executors.adopted import AdoptedWorker
 
-    return AdoptedWorker(row, spawn, table, silent_after)
+    return AdoptedWorker(row, spawn, table)

@@ -109,7 +109,7 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
     log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
     command = [
         sys.executable, "-P", "-m", "clx.workers", spawn.type, "--db", str(spawn.database), "--pool", spawn.pool,
-        f"--config-source={spawn.config_source}", "--settings", msgspec.json.encode(spawn.settings).decode(),
+        f"--config-source={spawn.source}", "--settings", msgspec.json.encode(spawn.settings).decode(),
         "--log", log.name,
     ]  # fmt: skip
     if spawn.lifeline:

@@ -19,7 +19,7 @@ from clx.workers.executors.docker.reaper import (
     SERVICE_LABEL,
     STARTER_LABEL,
     database_label,
-    strike_off,
+    mark_removed,
 )
 from clx.workers.supervision.identity import is_gone
 
@@ -41,7 +41,7 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
         if dry_run:
             return [each.name for each in found]
         _remove(client, found, settings)
-    strike_off(database.path, [each.id for each in found])
+    mark_removed(database.path, [each.id for each in found])
     return [each.name for each in found]
 
 

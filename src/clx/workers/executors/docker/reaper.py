@@ -180,7 +180,7 @@ def reap(note: Note) -> list[str]:
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)
-    strike_off(Path(note.database), [container.id for container in found])
+    mark_removed(Path(note.database), [container.id for container in found])
     if not found:  # else one may be left that could not be removed: there is another look
         _note_path(Path(note.database), note).unlink(missing_ok=True)
     return [container.name for container in found]
@@ -200,19 +200,16 @@ def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
     return list(found)
 
 
-def strike_off(database: Path, containers: list[str]) -> list[int]:
-    """Strike off the workers of containers that are gone, and give their jobs to others; returns their ids."""
+def mark_removed(database: Path, containers: list[str]) -> None:
+    """Mark dead the workers of containers that were removed, and give their jobs to others."""
     from clx.db.sqlite.database import Database
     from clx.db.workers import WorkerTable
-    from clx.workers.supervision.crew import strike_off_worker
+    from clx.workers.supervision.liveness import CONTAINER_REMOVED, mark_dead
 
-    if not containers or not database.exists():
-        return []
-    with Database.open(database, journal_mode="keep") as opened:
-        gone = [row.id for row in WorkerTable(opened).list() if row.container_id in containers]
-        for worker_id in gone:
-            strike_off_worker(opened, worker_id, {"kind": "container removed"}, "its container is gone")
-    return gone
+    if containers and database.exists():
+        with Database.open(database, journal_mode="keep") as opened:
+            rows = WorkerTable(opened).list()
+            mark_dead(opened, [(row, CONTAINER_REMOVED) for row in rows if row.container_id in containers])
 
 
 def _notes(database: Path) -> Path:

@@ -368,7 +368,7 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
 def _command(spawn: Spawn, log_name: str) -> list[str]:
     command = [
         spawn.type, "--db", database_inside_of(spawn.database), "--pool", spawn.pool,
-        f"--config-source={spawn.config_source}", "--log", log_name,
+        f"--config-source={spawn.source}", "--log", log_name,
         "--settings", msgspec.json.encode(settings_inside(spawn.settings)).decode(),
     ]  # fmt: skip
     for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
