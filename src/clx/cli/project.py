@@ -62,7 +62,7 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     """
     path = database_path(resolved, option)
     if not path.exists():
-        from clx.workers.supervision.services import require_no_services
+        from clx.workers.supervision.service_state import require_no_services
 
         require_no_services(path)
         if not _was_typed():

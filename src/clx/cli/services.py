@@ -73,7 +73,8 @@ def start(context: click.Context, /, **options: Any) -> None:
     """
     log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
-    from clx.workers.supervision.services import refuse_beside_another, start_services, wanted_workers
+    from clx.workers.supervision.service_state import refuse_beside_another
+    from clx.workers.supervision.services import start_services, wanted_workers
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, options["db_path"])
@@ -132,7 +133,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
 def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Starting stops nobody: where fewer were asked for than run, say so."""
     for each in wanted:
-        there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
+        there = [row.id for row in started.workers if row.key == each.key]
         if len(there) > each.count:
             echo(
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
@@ -149,7 +150,7 @@ def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> No
     for each in wanted:
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
-            if alike and (row.type, row.pool) not in keys:
+            if alike and row.key not in keys:
                 echo(
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
                     f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"

@@ -113,7 +113,7 @@ class JobRunner:
         try:
             with self._database.doorbell.listen("build") as bell:
                 pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
-                workers.require(self._needs(jobs, pools))
+                workers.require(self._needs(jobs, pools), str(self._resolved.origin("workers.auto_start")))
                 outstanding = self._enqueue(batch, jobs, pools)
                 self._batches.sweep(
                     is_gone, spare=[batch]
@@ -164,13 +164,13 @@ class JobRunner:
 
     def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[WorkerSpec]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
-        needs, auto_start = [], self._resolved.origin("workers.auto_start")
+        needs = []
         tools = {job.type: job.tools for job in jobs}
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
             spec = spec_of(worker, self._settings, tools[type_])
-            needs.append(msgspec.structs.replace(spec, count=count, pool=pool, auto_start_source=str(auto_start)))
+            needs.append(msgspec.structs.replace(spec, count=count, pool=pool))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clx.db import schema, statements, workers
 from clx.db.clock import now_ms
 from clx.db.identity import process_identity
-from clx.db.workers import WorkerRow
+from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import Database
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings, Settings
+from clx.workers.process.directories import work_directory
 from clx.workers.supervision.identity import lives
-from clx.workers.supervision.liveness import is_serving, judge
+from clx.workers.supervision.liveness import is_serving, judge, mark_dead
 
 JOBS = JobsSettings(lease=30.0, heartbeat=5.0, timeout=50.0)
 MINE = process_identity()
@@ -140,3 +145,35 @@ def test_owner_that_is_a_process_of_this_machine(identity: str, verdict: bool) -
 
 def test_defaults_are_those_of_the_table() -> None:
     assert (Settings().jobs.lease, Settings().jobs.heartbeat) == (JOBS.lease, JOBS.heartbeat)
+
+
+def test_live_states_are_the_same_wherever_they_are_written() -> None:
+    """In the table's index, in the statement that claims, and in those of the workers' table."""
+    assert workers._LIVE == schema.LIVE_WORKER
+    assert schema.LIVE_WORKER in statements.MAY_CLAIM
+
+
+@pytest.mark.parametrize("spoken_up", [False, True])
+def test_dead_are_marked_their_jobs_given_to_others_and_their_directories_removed(
+    tmp_path: Path, spoken_up: bool
+) -> None:
+    """One that was only silent, and has spoken up since it was judged, is left alone."""
+    with Database.open(tmp_path / "jobs.db") as database:
+        table, queue = WorkerTable(database), Queue(database)
+        worker = table.register(
+            type="notebook", pool="p", mode="direct", host="another", pid=7, version="1", identity=ELSEWHERE,
+            now=NOW - 60_000,
+        )  # fmt: skip
+        job = queue.enqueue(NewJob("notebook", {}, pool="p"))
+        assert queue.claim(["notebook"], worker=worker, pool="p")
+        work_directory(database, worker).mkdir(parents=True)
+        judged = [(row, judge(row, NOW, JOBS)) for row in table.list()]
+        if spoken_up:
+            table.beat(worker)
+        assert mark_dead(database, judged) == ([] if spoken_up else [worker])
+        row, found = table.get(worker), queue.get(job)
+        assert row is not None
+        assert found is not None
+        assert (row.state, row.reason) == (("busy", None) if spoken_up else ("dead", "it was silent for 60 s"))
+        assert found.state == ("running" if spoken_up else "queued")
+        assert work_directory(database, worker).exists() is spoken_up

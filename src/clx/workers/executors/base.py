@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from clx.db.workers import WorkerRow
+from clx.settings.schema import Settings
 from clx.workers.supervision.spec import WorkerSpec
 
 NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
 """The cause of the end of a worker that never ran."""
+_TAIL = 4000
+"""Bytes that are shown of what a worker said last."""
 
 
 class Spawn(WorkerSpec, frozen=True, kw_only=True):
@@ -33,6 +37,31 @@ class Spawn(WorkerSpec, frozen=True, kw_only=True):
 def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
     """One worker as *spec* says, and whose it is."""
     return Spawn(**msgspec.structs.asdict(spec), database=database, **whose)
+
+
+def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) -> list[str]:
+    """What a worker's process is told on its command line.
+
+    Args:
+        database: the job table as it is named where the worker runs.
+        settings: what holds there.
+        log_name: the file that takes its output.
+    """
+    words = [
+        spawn.type, "--db", database, "--pool", spawn.pool, f"--config-source={spawn.source}", "--log", log_name,
+        "--settings", msgspec.json.encode(settings).decode(),
+    ]  # fmt: skip
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        words += [] if value is None else [option, str(value)]
+    return words
+
+
+def tail_of(log: Path) -> str:
+    """The last lines of a worker's output; empty where it cannot be read."""
+    with contextlib.suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL))
+        return stream.read().decode("utf-8", "replace").strip()
+    return ""
 
 
 class Handle(Protocol):

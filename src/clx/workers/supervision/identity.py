@@ -112,24 +112,18 @@ def open_process(identity: str) -> int:
 def send_signal(identity: str, number: int) -> bool:
     """Send a signal to exactly the process *identity* names; false when it is gone, not of here or another user's."""
     descriptor = open_process(identity)
-    if descriptor < 0:
-        return _send_without_pidfd(identity, number)
     try:
-        signal.pidfd_send_signal(descriptor, number)
+        if descriptor >= 0:
+            signal.pidfd_send_signal(descriptor, number)
+        elif hasattr(os, "pidfd_open") or not lives(identity):
+            return False
+        else:
+            os.kill(pid_of(identity), number)
     except (ProcessLookupError, PermissionError):
         return False
     finally:
-        os.close(descriptor)
-    return True
-
-
-def _send_without_pidfd(identity: str, number: int) -> bool:
-    if hasattr(os, "pidfd_open") or not lives(identity):
-        return False
-    try:
-        os.kill(pid_of(identity), number)
-    except (ProcessLookupError, PermissionError):
-        return False
+        if descriptor >= 0:
+            os.close(descriptor)
     return True
 
 

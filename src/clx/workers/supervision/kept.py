@@ -121,7 +121,7 @@ class KeptCrew(Crew):
 
     def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Decide when it is replaced, if at all."""
-        key = (worker.spawn.type, worker.spawn.pool)
+        key = worker.spawn.key
         if worker.worker_id is not None:
             self._served.add(key)
             self._failures.pop(key, None)  # it had started: what fails from now on is another row of failures

@@ -35,19 +35,24 @@ class BuildWorkers(Crew):
     def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
         super().__init__(database, settings, note, batch=batch)
         self._needs: dict[str, WorkerSpec] = {}
+        self._auto_start_source = "default"
         self._failures: dict[str, int] = {}
         self._queued: Mapping[str, int] = {}
         self._missing_since: dict[str, float] = {}
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def require(self, needs: Iterable[WorkerSpec]) -> None:
+    def require(self, needs: Iterable[WorkerSpec], auto_start_source: str) -> None:
         """Have at least these workers, counting healthy services of the same pool.
+
+        Args:
+            auto_start_source: where it was set whether a build may start workers.
 
         Raises:
             NoWorkersError: a type has none and none may be started.
         """
         self._needs, self._failures = {need.type: need for need in needs}, {}
+        self._auto_start_source = auto_start_source
         if told := passed_by(self.table.list(), self._needs.values(), self.settings.jobs, self.database.path):
             self.note(told)
         for need in self._needs.values():
@@ -74,7 +79,7 @@ class BuildWorkers(Crew):
             if there == 0:
                 raise NoWorkersError(
                     f"No {need.type} worker is running{self._others(need)}, and none may be started "
-                    f"(workers.auto_start is off: {need.auto_start_source}).",
+                    f"(workers.auto_start is off: {self._auto_start_source}).",
                     f"Start one: {self._by_hand(need)}",
                 )
             return
@@ -98,10 +103,7 @@ class BuildWorkers(Crew):
         return [
             row
             for row in self.table.list()
-            if (row.type, row.pool) == need.key
-            and row.batch_id is None
-            and row.id not in mine
-            and is_serving(row, now, jobs)
+            if row.key == need.key and row.batch_id is None and row.id not in mine and is_serving(row, now, jobs)
         ]
 
     # -- watching ---------------------------------------------------------------------------------

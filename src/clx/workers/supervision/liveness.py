@@ -27,7 +27,7 @@ BEATS_OVERDUE = 1.5
 """Heartbeats after which one is late, so that whoever sweeps tries whether the table is locked."""
 REMOVED = "removed"
 """The state of a container that the engine has had and does not have any more."""
-_ENDED = frozenset({"exited", "dead", "removing"})
+_ENDS = {REMOVED: "was removed", "exited": "has ended", "dead": "has ended", "removing": "has ended"}
 
 
 class Verdict(NamedTuple):
@@ -93,8 +93,9 @@ def by_engine(row: WorkerRow, now: int, jobs: JobsSettings, containers: Mapping[
     state, name = containers.get(row.container_id), row.container_id[:12]
     if state == "paused":
         return Verdict("hung", f"its container is paused; type: docker unpause {name}")
-    silent = now - row.heartbeat_at > BEATS_MISSED * jobs.heartbeat * 1000
-    how = {REMOVED: "was removed", None: "is gone" if silent else ""}.get(state, "has ended" if state in _ENDED else "")
+    how = _ENDS.get(state or "", "")
+    if state is None and now - row.heartbeat_at > BEATS_MISSED * jobs.heartbeat * 1000:
+        how = "is gone"
     reason = f"its container {name} {how}"
     return Verdict("dead", reason, "gone", reason) if how else None
 
@@ -127,6 +128,11 @@ def is_heard(row: WorkerRow, now: int, jobs: JobsSettings) -> bool:
     return row.heartbeat_at >= now - int(jobs.lease * 1000)
 
 
+def is_within_reach(row: WorkerRow) -> bool:
+    """Whether a worker can be ended from here: by the container engine, or as a process of this machine."""
+    return row.mode == "docker" or is_ours_to_judge(row.identity)
+
+
 def is_serving(row: WorkerRow, now: int, jobs: JobsSettings) -> bool:
     """Whether a worker takes jobs now, as far as can be seen from here."""
     return row.state in {"idle", "busy"} and is_heard(row, now, jobs) and not row.is_gone()
@@ -136,7 +142,7 @@ def mark_dead(database: Database, judged: Iterable[tuple[WorkerRow, Verdict]]) -
     """End the rows of those that were judged dead: their jobs go to others, their job directories are removed.
 
     Returns:
-        The ids of those that are ended by this call: one that was only silent may have spoken up.
+        Their ids, without those that were only silent and have spoken up since.
     """
     marked = []
     for row, verdict in judged:

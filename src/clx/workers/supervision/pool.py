@@ -38,12 +38,10 @@ from clx.workers.supervision.liveness import mark_lost
 from clx.workers.supervision.needs import configured_workers
 from clx.workers.supervision.readiness import place_database, require_ready, settings_for
 from clx.workers.supervision.roster import roster
-from clx.workers.supervision.spec import images_of
+from clx.workers.supervision.spec import are_there, images_of
 from clx.workers.supervision.waiting import await_registration
 
 log = logging.getLogger("clx.workers")
-
-_LOOK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ class WorkerPoolManager:
         with self._lock:
             self._crew.want(self._wanted)
         try:
-            await_registration(self.database, self._settings.workers, self._have_registered, every=_LOOK)
+            await_registration(self.database, self._settings.workers, self._have_registered)
         except BaseException:
             self.stop_pools(timeout=1.0)
             raise
@@ -145,10 +143,8 @@ class WorkerPoolManager:
         with self._lock:
             self._crew.tend()
             self._crew.reconcile()
-            return all(
-                sum(1 for member in self._crew.of(*each.key) if member.worker_id is not None) >= each.count
-                for each in self._wanted
-            )
+            registered = (member.spawn.key for member in self._crew.members if member.worker_id is not None)
+            return are_there(self._wanted, registered)
 
     def start_monitoring(self, check_interval: float = 1.0) -> None:
         """Keep the workers up from a thread of its own: one that ends is noticed at once and replaced.

@@ -21,11 +21,12 @@ import msgspec
 from clx.db.apart import identity, name_of, state_directory
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import DatabaseError, UntrustedError
+from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import KINDS
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.supervision.identity import is_ours_to_judge, lives
+from clx.workers.supervision.identity import lives, pid_of
+from clx.workers.supervision.liveness import is_within_reach
 from clx.workers.supervision.spec import WorkerSpec
 
 STATE_FILE = "worker-state.json"
@@ -160,7 +161,7 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
     """
     if state_of(database.path) is not None:
         return []
-    rows = [row for row in service_workers(database) if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    rows = [row for row in service_workers(database) if is_within_reach(row)]
     if not rows:
         return []
     with (
@@ -170,6 +171,39 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
     ):
         return rows if free and alone else []
     return []
+
+
+def refuse_beside_another(database: Path) -> None:
+    """One state directory serves one database's services: its files and locks are theirs.
+
+    Raises:
+        UsageError: services of another database run from this one's state directory.
+    """
+    state_dir = state_directory(database)
+    state = read_state(state_dir)
+    if state is None or is_of(state, database):
+        return
+    if supervisor_lives(state) or any(lives(each) for each in state.workers):
+        raise UsageError(
+            f"Services of another database run from {state_dir}: {state.database}.",
+            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
+        )
+
+
+def require_no_services(database: Path) -> None:
+    """See that a job table that is not there has no services that still run.
+
+    Raises:
+        DatabaseError: it was removed under them; names them and how to end them.
+    """
+    state = state_of(database)
+    living = [each for each in (state.supervisor, *state.workers) if lives(each)] if state else []
+    if living:
+        pids = ", ".join(str(pid_of(each)) for each in living)
+        raise DatabaseError(
+            f"The database {database} was removed, but its services still run: pid {pids}.",
+            f"End them: {stop_command(database)}",
+        )
 
 
 def start_command(state: ServiceState) -> str:

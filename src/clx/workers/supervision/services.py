@@ -13,17 +13,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseError, EngineError, StartupError, UsageError, WorkerStartupError
+from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.process.limits import not_started, require_files
@@ -54,6 +55,7 @@ from clx.workers.supervision.service_state import (
     locked,
     note_for_user,
     read_state,
+    refuse_beside_another,
     service_workers,
     state_of,
     stop_command,
@@ -61,9 +63,9 @@ from clx.workers.supervision.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.supervision.spec import WorkerSpec, images_of
+from clx.workers.supervision.spec import WorkerSpec, are_there, images_of
 from clx.workers.supervision.supervisor import end_services
-from clx.workers.supervision.waiting import await_registration, wait_for
+from clx.workers.supervision.waiting import LOOK, await_registration, wait_for
 
 SUPERVISOR_STOPS_IN = 5.0
 """Seconds beyond the workers' time before the supervisor counts as hung."""
@@ -71,8 +73,6 @@ _ANSWERS_IN = 15.0
 """Seconds a supervisor has to take notice: starting containers can keep it that long."""
 _PROBE = 3.0
 """Seconds between two looks whether the database can be written while workers are awaited."""
-_LOOK = 0.2
-"""Seconds between two looks at what nothing tells of."""
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
 
 
@@ -180,39 +180,16 @@ def _with(
     )
 
 
-def refuse_beside_another(database: Path) -> None:
-    """One state directory serves one database's services: its files and locks are theirs.
-
-    Raises:
-        UsageError: services of another database run from this one's state directory.
-    """
-    state_dir = state_directory(database)
-    state = read_state(state_dir)
-    if state is None or is_of(state, database):
-        return
-    if supervisor_lives(state) or any(lives(each) for each in state.workers):
-        raise UsageError(
-            f"Services of another database run from {state_dir}: {state.database}.",
-            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
-        )
-
-
 def _of_living(old: ServiceState | None, living: Sequence[WorkerRow]) -> list[WorkerSpec]:
     """What workers whose supervisor is gone still are; a count from before a reboot means nothing."""
-    found = []
-    for each in old.wanted if old else ():
-        count = sum(1 for row in living if (row.type, row.pool) == each.key)
-        if count:
-            found.append(msgspec.structs.replace(each, count=count))
-    return found
+    there = Counter(row.key for row in living)
+    return [replace(each, count=there[each.key]) for each in (old.wanted if old else ()) if there[each.key]]
 
 
 def _merged(known: Sequence[WorkerSpec], wanted: Sequence[WorkerSpec]) -> list[WorkerSpec]:
     """Both, where they are of one kind the larger number."""
     found = {each.key: each for each in known}
-    for each in wanted:
-        have = found.get(each.key)
-        found[each.key] = each if have is None or have.count < each.count else have
+    found |= {each.key: max(found.get(each.key, each), each, key=lambda spec: spec.count) for each in wanted}
     return list(found.values())
 
 
@@ -228,13 +205,9 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
             child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
                 cwd=database.state_dir,
-            )
+            )  # fmt: skip
     except OSError as error:
         raise not_started(error, "supervisor") from error
     _launched[:] = [each for each in _launched if each.poll() is None] + [child]
@@ -247,7 +220,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
 
     def look(waited: float) -> bool:
         nonlocal probed
-        if _complete(state.wanted, service_workers(database)) and (
+        if are_there(state.wanted, (row.key for row in service_workers(database))) and (
             child is None or supervisor_lives(read_state(database.state_dir))
         ):
             return True
@@ -260,14 +233,8 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
         return False
 
     database.doorbell.ring(SERVICE)
-    await_registration(
-        database,
-        state.wanted[0].settings.workers,
-        look,
-        every=_LOOK,
-        longer=SUPERVISOR_STOPS_IN,
-        advice=" Check the tools with `clx doctor`.",
-    )
+    workers, advice = state.wanted[0].settings.workers, " Check the tools with `clx doctor`."
+    await_registration(database, workers, look, longer=SUPERVISOR_STOPS_IN, advice=advice)
 
 
 def _require_supervisor(
@@ -306,10 +273,6 @@ def _last_words(state_dir: Path) -> str:
     return "it said nothing"
 
 
-def _complete(wanted: Sequence[WorkerSpec], there: Sequence[WorkerRow]) -> bool:
-    return all(sum(1 for row in there if (row.type, row.pool) == each.key) >= each.count for each in wanted)
-
-
 def _undo(database: Database, old: ServiceState | None) -> None:
     """Leave what was there before: nothing, or the workers of *old*."""
     if old is None:
@@ -319,7 +282,7 @@ def _undo(database: Database, old: ServiceState | None) -> None:
 
     def undone(state: ServiceState | None) -> ServiceState:
         now = state or old
-        return msgspec.structs.replace(old, supervisor=now.supervisor, workers=now.workers)
+        return replace(old, supervisor=now.supervisor, workers=now.workers)
 
     update_state(database.state_dir, undone)
     database.doorbell.ring(SERVICE)
@@ -391,14 +354,11 @@ def _remove_containers(database: Path, state: ServiceState | None, settings: Set
     Raises:
         EngineError: the engine does not answer.
     """
-    if state is None or all(each.mode != "docker" for each in state.wanted):
-        return []
-    from clx.workers.executors.docker.orphans import remove_services
-
     try:
-        return remove_services(database, settings)
+        return _remove_named(database, state, settings)
     except StartupError as error:
-        known = msgspec.structs.replace(state, supervisor="", workers=[], grace=None)
+        assert state is not None
+        known = replace(state, supervisor="", workers=[], grace=None)
         update_state(state_directory(database), lambda now: now or known)  # by which the next call knows of them
         raise EngineError(
             f"The supervisor has ended, but whether containers of its workers are left cannot be seen: {error.fact}",
@@ -449,27 +409,16 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
 def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
     """End the workers that the state file leads to, without the job table; returns the containers among them."""
     _end_processes([*state.workers, *unregistered(database)], grace)
-    if all(each.mode != "docker" for each in state.wanted):
+    return _remove_named(database, state, settings)
+
+
+def _remove_named(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
+    """Remove the containers of services, where the state file tells of any."""
+    if state is None or all(each.mode != "docker" for each in state.wanted):
         return []
     from clx.workers.executors.docker.orphans import remove_services
 
     return remove_services(database, settings)
-
-
-def require_no_services(database: Path) -> None:
-    """See that a job table that is not there has no services that still run.
-
-    Raises:
-        DatabaseError: it was removed under them; names them and how to end them.
-    """
-    state = state_of(database)
-    living = [each for each in (state.supervisor, *state.workers) if lives(each)] if state else []
-    if living:
-        pids = ", ".join(str(pid_of(each)) for each in living)
-        raise DatabaseError(
-            f"The database {database} was removed, but its services still run: pid {pids}.",
-            f"End them: {stop_command(database)}",
-        )
 
 
 def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
@@ -494,7 +443,7 @@ def _end_processes(identities: Sequence[str], grace: float) -> None:
         send_signal(each, signal.SIGTERM)
     deadline = time.monotonic() + grace + 1.0
     while any(lives(each) for each in living) and time.monotonic() < deadline:
-        time.sleep(_LOOK)
+        time.sleep(LOOK)
     for each in living:
         kill_group(each)
 
@@ -517,12 +466,12 @@ def _end_supervisors(database: Path, grace: float) -> Settings:
             return settings
         settings = state.wanted[0].settings if state and state.wanted else settings
         if state is not None and supervisor_lives(state):
-            update_state(state_dir, lambda now: now and msgspec.structs.replace(now, grace=grace))
+            update_state(state_dir, lambda now: now and replace(now, grace=grace))
             _end_supervisor(state.supervisor, grace + SUPERVISOR_STOPS_IN)
         with locked(state_dir, "supervisor", wait=False) as nobody:
             if nobody or time.monotonic() > deadline:
                 return settings
-        time.sleep(_LOOK)
+        time.sleep(LOOK)
 
 
 def _end_supervisor(identity: str, seconds: float) -> None:
@@ -533,7 +482,7 @@ def _end_supervisor(identity: str, seconds: float) -> None:
     try:
         deadline = time.monotonic() + seconds
         while not is_gone(identity) and time.monotonic() < deadline:
-            wait_for(descriptor, _LOOK)
+            wait_for(descriptor, LOOK)
         if not is_gone(identity):
             send_signal(identity, signal.SIGKILL)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -28,7 +29,6 @@ class WorkerSpec(msgspec.Struct, frozen=True):
         image_id: what *image* was when *pool* was named after it, whatever it is called by then.
         mode_source: where *mode* came from, as with *config_source*.
         image_source: where *image* came from.
-        auto_start_source: where it came from whether a build may start workers.
     """
 
     type: str
@@ -41,7 +41,6 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     image_id: str | None = None
     mode_source: str = "default"
     image_source: str = "default"
-    auto_start_source: str = "default"
 
     @property
     def key(self) -> Key:
@@ -62,3 +61,9 @@ class WorkerSpec(msgspec.Struct, frozen=True):
 def images_of(specs: Iterable[WorkerSpec]) -> dict[str, str | None]:
     """Worker type → container image; None for a worker that is a subprocess."""
     return {each.type: each.image if each.mode == "docker" else None for each in specs}
+
+
+def are_there(specs: Iterable[WorkerSpec], keys: Iterable[Key]) -> bool:
+    """Whether workers of *keys* are all that *specs* ask for."""
+    there = Counter(keys)
+    return all(there[each.key] >= each.count for each in specs)

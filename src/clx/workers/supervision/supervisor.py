@@ -25,9 +25,9 @@ from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, Da
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.supervision.identity import is_ours_to_judge, process_identity
+from clx.workers.supervision.identity import process_identity
 from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import mark_lost
+from clx.workers.supervision.liveness import is_within_reach, mark_lost
 from clx.workers.supervision.logs import logged
 from clx.workers.supervision.service_state import (
     SERVICE,
@@ -180,7 +180,7 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     mark_lost(database, settings.jobs)
     crew = KeptCrew(database, settings, log.warning, service=SERVICE, lifeline=False)
     rows = [row for row in crew.table.list() if row.service is not None]
-    mine = [row for row in rows if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    mine = [row for row in rows if is_within_reach(row)]
     crew.adopt(mine)
     crew.stop(grace=grace, reason="services were stopped")
     for row in mine:

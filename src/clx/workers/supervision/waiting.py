@@ -11,6 +11,9 @@ from clx.db.transitions import ENDED
 from clx.errors import WorkerStartupError
 from clx.settings.schema import WorkersSettings
 
+LOOK = 0.1
+"""Seconds between two looks at what may end or begin without a word."""
+
 
 def wait_for(descriptor: int, seconds: float) -> None:
     """Until *descriptor* becomes readable, or for *seconds*; -1: there is nothing that could."""
@@ -22,7 +25,6 @@ def await_registration(
     workers: WorkersSettings,
     look: Callable[[float], bool],
     *,
-    every: float,
     longer: float = 0.0,
     advice: str = "",
 ) -> None:
@@ -31,7 +33,6 @@ def await_registration(
     Args:
         workers: how long one has, and how often it is tried.
         look: whether they have; called with the seconds waited so far, and raises where it is pointless to wait on.
-        every: seconds between two looks at most; a worker that registers rings.
         longer: seconds that something else than a worker may take besides.
         advice: what to do beside reading the logs.
 
@@ -46,5 +47,5 @@ def await_registration(
                     f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state_dir / 'logs'}.{advice}",
                 )
-            wait_for(bell.fileno(), every)
+            wait_for(bell.fileno(), LOOK)
             bell.silence()

@@ -64,6 +64,10 @@ def test_source_of_containers_is_kept_with_services() -> None:
     kept = msgspec.json.decode(msgspec.json.encode(ServiceState("jobs.db", wanted=[wanted])), type=ServiceState)
     assert kept.wanted == [wanted]
     assert kept.wanted[0].source == "--workers, v"
+    assert list(msgspec.to_builtins(wanted)) == [
+        *("type", "count", "pool", "config_source", "mode", "image", "settings"),
+        *("image_id", "mode_source", "image_source"),
+    ], "the file of another version is understood"
 
 
 def docker_state(scene: Scene) -> ServiceState:
