@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clx.db.apart import state_directory
 from clx.db.sqlite.database import Database
@@ -33,12 +33,16 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     Raises:
         StartupError: it cannot be started at all.
     """
-    name = "docker" if spawn.mode == "docker" else "direct"
     try:
-        started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
+        started: Handle = _executor(spawn.mode).start(spawn, state_dir, number=number)
     except OSError as error:
         raise not_started(error, f"{spawn.type} worker") from error
     return started
+
+
+def _executor(mode: str) -> Any:
+    """The module that starts workers of that mode; a build in direct mode imports no SDK."""
+    return import_module(f"clx.workers.executors.{'docker.worker' if mode == 'docker' else 'direct'}")
 
 
 def remove_leftovers(database: Path) -> list[str]:
@@ -128,7 +132,7 @@ def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
         service=row.service,
     )
     if spawn.mode == "docker":
-        adopted: Handle = import_module("clx.workers.executors.docker.worker").adopt(row, spawn, table)
+        adopted: Handle = _executor(spawn.mode).adopt(row, spawn, table)
         return adopted
     from clx.workers.executors.adopted import AdoptedWorker
 
