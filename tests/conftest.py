@@ -26,6 +26,7 @@ QUICK = (
     "course/test_spec.py",
     "course/test_spec_errors.py",
     "db",
+    "docs/test_development.py",
     "docs/test_reference.py",
     "jobtypes/notebook",
     "settings",

@@ -16,6 +16,7 @@
     │   ├── DatabaseBusyError    locked beyond the retry limit
     │   ├── DatabaseFullError    no space left
     │   │   └── DatabaseWriteError   … or a quota, a limit, a fault of the disk
+    │   ├── OddRowError          a row that another program wrote is in the way
     │   ├── DatabaseInUseError   opened by open() in a program that uses it
     │   └── DatabaseCorruptError damaged, or not a CLX database
     ├── ArtifactError       1    an artifact is missing or damaged
@@ -84,7 +85,7 @@ class SettingsError(UsageError):
 
 
 class UntrustedError(UsageError):
-    """A file is somebody else's or may be written by others, or a project names programs that nobody trusted."""
+    """A file is somebody else's, may be written by others or is not what it should be, or programs are not trusted."""
 
 
 class CourseError(UsageError):
@@ -139,6 +140,10 @@ class DatabaseFullError(DatabaseError):
 
 class DatabaseWriteError(DatabaseFullError):
     """The file system refuses to write: a quota, a limit on the size of files, or a fault of the disk."""
+
+
+class OddRowError(DatabaseError):
+    """A row that another program wrote, against the rules of the table, is in the way of a change."""
 
 
 class DatabaseInUseError(DatabaseError, PermissionError):

@@ -20,12 +20,18 @@ class NotRegularError(OSError):
     """Something is no regular file; ``strerror`` says what it is."""
 
 
+def kind_of(mode: int) -> str:
+    """What something is by its ``st_mode``, in words."""
+    if stat.S_ISREG(mode):
+        return "a file"
+    return "a directory" if stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
 def not_regular(mode: int, path: str | os.PathLike[str] = "") -> OSError:
     """The error for something that is no regular file, by its ``st_mode``."""
-    kind = stat.S_IFMT(mode)
-    if kind == stat.S_IFDIR:
+    if stat.S_ISDIR(mode):
         return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    told = f"it is {_KINDS.get(kind, 'something else')}, not a regular file"
+    told = f"it is {kind_of(mode)}, not a regular file"
     return NotRegularError(errno.EINVAL, told, os.fspath(path))
 
 

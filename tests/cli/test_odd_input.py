@@ -216,8 +216,8 @@ def test_state_directory_that_is_a_file(scene: Scene) -> None:
     (scene.course.root / ".clx").write_text("")
     assert "cannot be made" in scene.clx("config", "set", "workers.notebook.count", "2", code=2).stderr
     assert "cannot be made" in scene.clx("config", "init", code=2).stderr
-    assert "cannot be made" in scene.clx("start-services", code=4).stderr
-    assert "cannot be made" in scene.build(code=4).stderr
+    assert ".clx is a file, which CLX has not made" in scene.clx("start-services", code=2).stderr
+    assert ".clx is a file, which CLX has not made" in scene.build(code=2).stderr
 
 
 def test_damaged_state_file(scene: Scene) -> None:

@@ -34,8 +34,9 @@ def planner_of(course: Course, known: Mapping[str, Any] | None = None) -> Planne
         os.path.realpath(course.output): "the output directory",
         os.path.realpath(course.root / ".clx"): "CLX's own directory .clx",
     }
-    files, topics = SourceFiles(course.root, {}), resolve_topics(spec, course.root)
-    return Planner(Layout(spec, Selection()), topics, files, Settings(), TOOLS, known or {}, _Here(), own)
+    files = SourceFiles(course.root, {}, own=own)
+    topics = resolve_topics(spec, files.bounds)
+    return Planner(Layout(spec, Selection()), topics, files, Settings(), TOOLS, known or {}, _Here())
 
 
 def plan_of(course: Course) -> Plan:

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,3 +231,116 @@ def test_links_within_the_course_are_followed(course: Course) -> None:
     done = course.build(*SLICE)
     assert {Path(name).name for name in tree(course.output)} == {"01 a en.py", "02 slides_b.py"}
     assert "Warning" not in done.stderr
+
+
+def _file(path: Path) -> None:
+    path.write_text("x")
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.parent / "slides" if path.name == ".clx" else "../slides")
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+STATE = ("", "/artifacts", "/bells", "/locks", "/logs", "/replaced", "/tmp", "/work", "/jobs.db", "/.gitignore")
+
+
+@pytest.mark.parametrize("make", [_pipe, _socket, _file, _link, _dangling, Path.mkdir])
+@pytest.mark.parametrize("name", STATE)
+def test_nothing_in_the_place_of_what_clx_has_is_used(course: Course, name: str, make: Callable[[Path], None]) -> None:
+    if make is (_file if name in ("/jobs.db", "/.gitignore") else Path.mkdir):
+        return  # that is what it should be
+    course.deck("names")
+    course.spec("names")
+    path = Path(f"{course.root}/.clx{name}")
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    before = sorted(course.root.rglob("*"))
+    for command in (
+        ("build", str(course.root / "course.yaml"), *SLICE),
+        ("start-services", "--db-path", str(course.root / ".clx/jobs.db")),
+    ):
+        done = clx(*command, timeout=60)
+        assert done.returncode == 2, done.stderr
+        assert f"{path} is a" in done.stderr or f"'{path}' is a directory" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(course.root.rglob("*")) == before
+
+
+def test_settings_may_be_kept_elsewhere(course: Course, tmp_path: Path) -> None:
+    course.deck("names")
+    course.spec("names")
+    (tmp_path / "mine.toml").write_text("")
+    (course.root / ".clx").mkdir(mode=0o700)
+    (course.root / ".clx/config.toml").symlink_to(tmp_path / "mine.toml")
+    course.build(*SLICE)
+
+
+@pytest.mark.parametrize("name", ["logs/clx.jsonl", "locks/{lock}"])
+@pytest.mark.parametrize("make", [_pipe, None])
+def test_no_log_or_lock_is_written_elsewhere_or_waited_for(
+    course: Course, tmp_path: Path, name: str, make: Callable[[Path], None] | None
+) -> None:
+    course.deck("names", "# %%\n1 / 0\n")
+    course.spec("names")
+    target = os.path.realpath(course.output / "public")
+    path = course.root / ".clx" / name.format(lock=hashlib.sha256(target.encode()).hexdigest()[:16])
+    path.parent.mkdir(parents=True, mode=0o700)
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    if make is None:
+        path.symlink_to(precious)
+    else:
+        make(path)
+    done = clx("build", str(course.root / "course.yaml"), timeout=60)
+    assert "Traceback (most" not in done.stderr
+    assert done.returncode in (1, 4)
+    assert precious.read_text() == "precious"
+
+
+def test_an_output_that_is_a_link_is_only_followed_for_who_names_it(course: Course, tmp_path: Path) -> None:
+    course.deck("names")
+    course.spec("names")
+    (tmp_path / "elsewhere").mkdir()
+    course.output.symlink_to(tmp_path / "elsewhere")
+    refused = course.build(*SLICE, code=2)
+    assert f"{course.output} is a link to {tmp_path / 'elsewhere'}" in refused.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    course.build(*SLICE, "-o", str(course.output))
+    assert (tmp_path / "elsewhere/public").is_dir()
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_target_that_is_a_link_is_refused(course: Course, tmp_path: Path, given: bool) -> None:
+    course.deck("names")
+    course.spec("names")
+    (tmp_path / "elsewhere").mkdir()
+    course.output.mkdir()
+    (course.output / "public").symlink_to(tmp_path / "elsewhere")
+    options = ("-o", str(course.output)) if given else ()
+    assert "links in the output are not followed" in course.build(*SLICE, *options, code=2).stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["slides/module_1/topic_100_names", "templates", "div"])
+@pytest.mark.parametrize("depth", [102, 1300])
+def test_directories_nested_too_deep_are_named(course: Course, place: str, depth: int) -> None:
+    course.deck("names")
+    groups = "dir_groups:\n  - {name: D, path: div}\n" if place == "div" else ""
+    course.write("course.yaml", SPEC % "      - names" + groups)
+    (course.root / place).mkdir(exist_ok=True)
+    before = Path.cwd()
+    try:
+        os.chdir(course.root / place)
+        for _ in range(depth):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(before)
+    try:
+        assert f"{place}: directories are nested more than 100 deep" in course.build(*SLICE, code=2).stderr
+    finally:
+        subprocess.run(["rm", "-rf", str(course.root / place)], check=True)  # Python's own would recurse

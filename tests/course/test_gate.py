@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "a notebook": lambda text: json.dumps({"cells": [{"source": text.splitlines(keepends=True)}]}, indent=1),
     "ASCII JSON": lambda text: json.dumps({"text": [f"in {text}"]}, ensure_ascii=True),
     "far behind": lambda text: "filler words\n" * 800_000 + text,
+    "among NUL bytes": lambda text: "\0\1" + "\0".join(text.split(" ")) if text.isascii() else text,
     "as comments": lambda text: "".join(f"# {line}\n" for line in text.split("\n")),
 }
 
@@ -92,6 +94,23 @@ def test_a_hidden_cell_is_found_in_whatever_form(course: Course, tmp_path: Path,
     assert hit.deck == f"{TOPIC}/slides_values.py"
     assert "public/x.html" in hit.error["message"]
     assert (hit.error["cell"], hit.error["source_line"]) == (2, 4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_hidden_cell_is_found_in_wide_texts(course: Course, tmp_path: Path, encoding: str) -> None:
+    gate = gate_of(course, DECK)
+    (tmp_path / "x").write_bytes('password = "Zebra"'.encode(encoding))
+    assert gate.look(tmp_path / "x", "x") is not None
+
+
+def test_a_hidden_cell_is_found_in_archives(course: Course, tmp_path: Path) -> None:
+    gate = gate_of(course, DECK)
+    with zipfile.ZipFile(tmp_path / "x", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "nothing")
+        archive.writestr("b.xml", "<t>password = &quot;Zebra&quot;</t>")
+    assert gate.look(tmp_path / "x", "x") is not None
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-9])
+    assert gate.look(tmp_path / "x", "x") is None
 
 
 def test_many_hidden_cells_are_looked_for_by_words(course: Course, tmp_path: Path) -> None:
@@ -115,7 +134,6 @@ def test_many_hidden_cells_are_looked_for_by_words(course: Course, tmp_path: Pat
         "A common heading of this deck",
         "Zebra",
         "",
-        '\0password = "Zebra"',
     ],
 )
 def test_what_is_common_or_public_too_is_no_secret(course: Course, tmp_path: Path, text: str) -> None:

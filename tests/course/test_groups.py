@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,28 @@ def test_other_groups_are_copied(values: Course, group: str, names: set[str]) ->
     values.write("handouts/slides_of_last_year.md", "x")
     with_group(values, group)
     assert copied(plan_of(values)) == names
+
+
+@pytest.mark.parametrize("group", ["path: dist", "path: dist/speaker", "path: ., subdirs: [dist]"])
+def test_the_output_of_an_earlier_build_is_not_copied_until_it_is_gone(course: Course, group: str) -> None:
+    course.deck("values")
+    course.spec("values")
+    course.build("-o", str(course.root / "dist"), "--format", "code")
+    with_group(course, group)
+    built = course.build("--format", "code", code=2)
+    assert "course.yaml:8:5: the directory group dist" in built.stderr
+    assert "the output of an earlier build" in built.stderr
+    shutil.rmtree(course.root / "dist")
+    course.write("dist/speaker/a.txt", "x")
+    course.build("--format", "code")
+
+
+def test_a_deck_behind_a_link_in_a_group_is_a_deck(values: Course) -> None:
+    deck = values.root / "slides/module_1/topic_100_values/slides_values.py"
+    (values.root / "div/slides_values.py").symlink_to(deck)
+    with_group(values, "path: div")
+    with pytest.raises(CourseError, match=r"contains the deck div/slides_values\.py"):
+        plan_of(values)
 
 
 def test_an_output_inside_a_group_is_refused_before_anything_is_written(values: Course, tmp_path: Path) -> None:

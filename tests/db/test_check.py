@@ -37,11 +37,24 @@ _BROKEN = {
         "UPDATE jobs SET state = 'failed', error = '{}', lease_until = NULL, finished_at = 1 WHERE id = 2"
     ),
     "a batch counts other jobs than those it waits for": "UPDATE batches SET pending = 2",
-    "a job waits behind one that has ended": "UPDATE jobs SET after_id = 1, waits_for = 2 WHERE id = 3",
-    "the payload of a job is no JSON object": "UPDATE jobs SET payload = '[1]' WHERE id = 3",
-    "what a job left is no JSON": "UPDATE jobs SET progress = '{' WHERE id = 2",
-    "what a run left is no JSON": "UPDATE runs SET cause = '{'",
-    "a kept result is no JSON": "INSERT INTO results VALUES ('k', 't', 'NaN', 1, 1)",
+    "a job waits behind one that is over or of another key": "UPDATE jobs SET after_id = 1, waits_for = 2 WHERE id = 3",
+    "a job runs that was never begun": "UPDATE jobs SET started_at = NULL WHERE id = 2",
+    'another program wrote what cannot be in jobs.payload: 3 is no JSON object: "[1]"': (
+        "UPDATE jobs SET payload = '[1]' WHERE id = 3"
+    ),
+    'another program wrote what cannot be in jobs.progress: 2 is no JSON: "{"': (
+        "UPDATE jobs SET progress = '{' WHERE id = 2"
+    ),
+    'another program wrote what cannot be in runs.cause: (1, 1) is no JSON: "{"': "UPDATE runs SET cause = '{'",
+    'another program wrote what cannot be in results.result: ("k", "t") is no JSON: "NaN"': (
+        "INSERT INTO results VALUES ('k', 't', 'NaN', 1, 1)"
+    ),
+    "another program wrote what cannot be in workers.pid: 1 is no whole number: x'ff'": (
+        "UPDATE workers SET pid = x'ff'"
+    ),
+    "another program wrote what breaks jobs: job_priority (priority BETWEEN 1 AND 5): 3": (
+        "UPDATE jobs SET priority = 9 WHERE id = 3"
+    ),
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",

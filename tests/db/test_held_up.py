@@ -18,6 +18,7 @@ import pytest
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.clock import now_ms
+from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
 from clx.db.strike_off import strike_off
@@ -252,3 +253,20 @@ def test_very_many_jobs_due_at_once_are_let_in_by_slices(tmp_path: Path) -> None
 
         assert max(after - before for before, after in zip([0, *seen], seen, strict=False)) <= 1000
         assert queue.stats() == {"t": {"running": 2500}}
+
+
+def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause was to be short and took long: whoever was to renew a lease meanwhile may have stood still too."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        silent = queue.enqueue(NewJob("a"))
+        claimed = queue.claim(["a"], lease=100)[0]
+        consumer = Consumer(queue, {"b": lambda _job: None})
+        monkeypatch.setattr(consumer._holding, "wait", lambda _seconds: time.sleep(0.2))
+        consumer._rest(0.0)
+        assert queue.rescue() == []
+        queue.heartbeat(claimed.id, claimed.run)
+        found = queue.get(silent)
+        assert found is not None
+        assert found.state == "running"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import CheckConstraint, Integer
 
 from clx.db import schema
 from clx.db.sqlite import database
@@ -68,3 +69,20 @@ def test_a_run_is_recorded_once(connection: sqlite3.Connection) -> None:
     connection.execute(insert, ("succeeded",))
     with pytest.raises(driver.IntegrityError, match="UNIQUE"):
         connection.execute(insert, ("failed",))
+
+
+def test_what_is_odd_is_read_from_every_column() -> None:
+    """Kinds, NULL, defaults, keys and rules, as the tables are drawn; what goes by a name names a column."""
+    from clx.db import odd
+
+    drawn = {table.name: table for table in schema.metadata.sorted_tables}
+    assert set(odd.tables()) == set(drawn)
+    for name, facts in odd.tables().items():
+        table = drawn[name]
+        kinds = [(column.name, isinstance(column.type, Integer), not column.nullable) for column in table.columns]
+        assert [(each.name, each.is_number, each.required) for each in facts.columns.values()] == kinds
+        assert facts.key == tuple(column.name for column in table.primary_key.columns)
+        rules = {str(rule.name) for rule in table.constraints if isinstance(rule, CheckConstraint)}
+        assert set(facts.checks) == rules
+    names = {column.name for table in drawn.values() for column in table.columns}
+    assert names >= {*odd._LOWEST, *odd._HIGHEST, *odd._JSON, *odd._OBJECTS}

@@ -22,7 +22,7 @@ from clx import DISTRIBUTION
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.build import make_wheel
 from clx.workers.supervision.health import examine
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -104,7 +104,7 @@ def test_hints_install_into_what_is_there_and_reach_nobody_elses_package(install
 def test_hints_name_extras_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    hints = {each.hint for each in examine(list(KINDS), Settings()) if "pip install" in each.hint}
+    hints = {each.hint for each in examine(list(JOB_TYPES), Settings()) if "pip install" in each.hint}
     assert hints == {f'Type: pip install "{DISTRIBUTION}[{extra}]"' for extra in ("notebook", "diagrams")}
     assert {"notebook", "diagrams", "docker"} <= set(extras)
 

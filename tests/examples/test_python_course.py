@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from clx.course.spec import load_spec
+from clx.course.links import Bounds
 from clx.course.topics import resolve_topics
 from clx.jobtypes.notebook.cells import Cell, read_cells
 from clx.jobtypes.notebook.deck import deck_language
@@ -59,7 +60,7 @@ def pictures_beside(deck: str) -> set[str]:
 
 
 def test_course_names_every_topic_once() -> None:
-    topics = resolve_topics(load_spec(COURSE / "course.yaml"), COURSE)
+    topics = resolve_topics(load_spec(COURSE / "course.yaml"), Bounds(COURSE))
     named = [each.topic.path for each in topics]
     on_disk = sorted(path.relative_to(COURSE).as_posix() for path in COURSE.glob("slides/*/topic_*"))
     assert sorted(named) == on_disk

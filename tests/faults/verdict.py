@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 Spans = list[tuple[int, int]]
+_AT_ONCE = 1000
+"""Milliseconds within which a process dies of a SIGTERM that it does not handle."""
 
 
 class Took(NamedTuple):
@@ -115,7 +117,9 @@ def _unfounded(process: Took | None, at: int, kind: str, weather: Spans, lease: 
     if process.killed or process.starves:
         return None
     # told to end it hands its jobs back, unless the table takes nothing until it has to go
-    in_order = process.termed is not None and process.code != -signal.SIGTERM
+    # one that lived on after SIGTERM was ending in order; another one may have come when it could wait no longer
+    heeded = process.code != -signal.SIGTERM or process.seen_alive - (process.termed or 0) > _AT_ONCE
+    in_order = process.termed is not None and heeded
     kept = in_order and any(since <= at and until >= (process.termed or 0) for since, until in weather)
     return None if kept else f"which was not killed: {process}"
 

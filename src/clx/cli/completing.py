@@ -113,9 +113,9 @@ def job_types(context: click.Context, _parameter: click.Parameter, incomplete: s
     """Offers CLX's own types, and those of the newest jobs."""
     from clx.db.jobs import Queue
     from clx.errors import ClxError
-    from clx.jobtypes.registry import KINDS
+    from clx.jobtypes.registry import JOB_TYPES
 
-    found = dict.fromkeys(KINDS)
+    found = dict.fromkeys(JOB_TYPES)
     try:
         with _database(context) as database:
             found |= dict.fromkeys(job.type for job in Queue(database).search(limit=_NEWEST))

@@ -81,12 +81,21 @@ def _problems(database: Any) -> list[str]:
     missing = [
         digest
         for _, result in Ledger(database).all_results()
-        if isinstance(result, dict)
-        for _name, digest, size in result.get("outputs", ())
+        for _name, digest, size in _outputs(result)
         if not store.has(digest, size)
     ]
     lost = [f"{len(missing)} artifacts that results name are missing; the next build makes them anew"]
     return check(database) + (lost if missing else [])
+
+
+def _outputs(result: Any) -> list[Any]:
+    """The outputs that a kept result names, as builds write them: programs of one's own leave results of any form."""
+    found = result.get("outputs") if isinstance(result, dict) else None
+    return [each for each in found if isinstance(each, list) and _is_output(each)] if isinstance(found, list) else []
+
+
+def _is_output(each: list[Any]) -> bool:
+    return [type(part) for part in each] == [str, str, int]
 
 
 @command.command("backup")

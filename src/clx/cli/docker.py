@@ -12,8 +12,9 @@ import click
 
 from clx.cli.options import format_option, verbose_option
 from clx.cli.terminal import echo
+from clx.jobtypes.registry import JOB_TYPES
 
-_TYPES = ("notebook", "plantuml", "drawio")
+_TYPES = tuple(JOB_TYPES)
 
 
 @click.group("docker")

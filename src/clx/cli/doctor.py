@@ -45,12 +45,12 @@ def command(
     """
     if about_database:
         context.exit(_about_database(context, db_path, format_))
-    from clx.jobtypes.registry import KINDS
+    from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
     from clx.workers.supervision.readiness import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = list(KINDS)
+    types = list(JOB_TYPES)
     if course is not None:
         from clx.course.needs import needed_types
 
@@ -72,7 +72,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory is not used because it is somebody else's, or others may write it."""
     from clx.cli.project import project_root
     from clx.db.apart import state_directory
-    from clx.db.state import require_own_state
+    from clx.db.state import require_own_state, require_sound_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
     from clx.workers.supervision.health import Finding
@@ -82,6 +82,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
     state = state_directory(database)
     try:
+        require_sound_state(database)
         require_own_state(database, resolved)
         require_own(state / STATE_FILE)
     except UntrustedError as error:

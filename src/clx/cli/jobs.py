@@ -125,6 +125,7 @@ def _document(job: Job) -> dict[str, Any]:
         "started_at": seconds(job.started_at),
         "finished_at": seconds(job.finished_at),
         "error": job.error,
+        "odd": list(job.odd),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
 from clx.visible import visible
@@ -20,9 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SETTING_OPTIONS = {
     "workers": ("workers.default_execution_mode", "--workers"),
     "worker_count": ("workers.default_worker_count", "--worker-count"),
-    "notebook_workers": ("workers.notebook.count", "--notebook-workers"),
-    "plantuml_workers": ("workers.plantuml.count", "--plantuml-workers"),
-    "drawio_workers": ("workers.drawio.count", "--drawio-workers"),
+    **{f"{type_}_workers": (f"workers.{type_}.count", f"--{type_}-workers") for type_ in JOB_TYPES},
 }
 """Parameter → the setting it overrides and how it is spelled."""
 
@@ -34,9 +33,10 @@ def worker_options(command: F) -> F:
         [
             click.option("--workers", type=click.Choice(["direct", "docker"]), help="How workers run."),
             click.option("--worker-count", type=count, metavar="N", help="Workers per type."),
-            click.option("--notebook-workers", type=count, metavar="N", help="Workers for decks."),
-            click.option("--plantuml-workers", type=count, metavar="N", help="Workers for PlantUML."),
-            click.option("--drawio-workers", type=count, metavar="N", help="Workers for draw.io."),
+            *(
+                click.option(f"--{type_}-workers", type=count, metavar="N", help=f"Workers for {job_type.title}.")
+                for type_, job_type in JOB_TYPES.items()
+            ),
         ]
     ):
         command = option(command)

@@ -28,16 +28,17 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
     Raises:
         UsageError: its path is no text.
-        UntrustedError: its directory is somebody else's, and nobody named it.
+        UntrustedError: its directory is somebody else's, and nobody named it; or something stands in its place.
         DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
     from clx.db.apart import located
     from clx.db.sqlite.driver import require_reachable
-    from clx.db.state import require_own_state
+    from clx.db.state import require_own_state, require_sound_state
 
     named = option or resolved.path("database.path")
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
+    require_sound_state(path)
     if option is None:
         require_own_state(path, resolved)
     return located(path)

@@ -33,6 +33,7 @@ def worker_document(row: WorkerRow) -> dict[str, Any]:
         "batch": row.batch_id,
         "service": row.service,
         "config_source": row.config_source,
+        "odd": list(row.odd),
     }
 
 

@@ -90,7 +90,8 @@ def _table(members: list[Member]) -> str:
     rows = []
     for member in members:
         row, job = member.row, member.job
-        doing = member.reason or (f"job {job.id}: {job_words(job.payload)}" if job is not None else "")
+        odd = f"odd row: {'; '.join(row.odd)}" if row.odd else ""
+        doing = odd or member.reason or (f"job {job.id}: {job_words(job.payload)}" if job is not None else "")
         memory = "–" if member.memory is None else f"{member.memory >> 20} MiB"
         unknown = "Compose or a program" if row.mode == "docker" else "a program"
         keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else unknown

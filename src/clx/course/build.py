@@ -16,18 +16,18 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, target_directories
-from clx.course.publish import Item, Publisher
-from clx.course.report import Failure, Report
+from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
+from clx.course.publish import Item, Publisher, usual_output
+from clx.course.report import PRIVATE_TEXT, Failure, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
-from clx.course.topics import CourseTopic, find_course_root, resolve_topics
+from clx.course.topics import find_course_root, resolve_topics
 from clx.db.apart import link, shared_directory, state_directory
 from clx.db.ledger import Ledger, Owner
 from clx.db.sqlite.database import Database, prepare_state_directory
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
-from clx.db.state import require_own_state
+from clx.db.state import require_own_state, require_sound_state
 from clx.errors import ArtifactError, SettingsError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
@@ -37,6 +37,7 @@ from clx.workers.supervision.needs import Fingerprints
 from clx.workers.supervision.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
+    from clx.course.bygone import Withdrawn
     from clx.course.gate import Gate, Hit
     from clx.course.session import Session
 
@@ -88,6 +89,8 @@ class Build:
         self._hidden: dict[str, list[Any]] = {}
         self._further: set[tuple[int, str]] = set()
         self._done: dict[str, Any] = {}
+        self._unchecked: list[str] = []
+        self._withdrawn: Withdrawn | None = None
 
     def run(self) -> Report:
         """Do it.
@@ -103,10 +106,9 @@ class Build:
         try:
             spec = load_spec(self.options.spec)
             self._locate(spec)
-            topics = resolve_topics(spec, self._root, shared=self._shared, warn=self._left_out.append)
             Publisher(self._targets, self._owner, None, self._store, self._state_dir).check()
             database = self._open_existing()
-            return self._run(topics, database)
+            return self._run(spec, database)
         finally:
             gc.enable()
             if database is not None:
@@ -117,7 +119,7 @@ class Build:
         self._root = find_course_root(self.options.spec)
         self._shared = _shared_modules(self.resolved)
         # real paths, so that one place spelled in two ways is still one place
-        self._output = Path(os.path.realpath(self.options.output or self._root / "output"))
+        self._output = Path(os.path.realpath(self.options.output or usual_output(self._root)))
         check_name(str(self._root))
         check_name(str(self._output))
         if self._output.is_relative_to(os.path.realpath(self._root / "slides")):
@@ -127,6 +129,7 @@ class Build:
         self._targets = target_directories(self._layout, self._output)
         self._database_name = (self.options.database or self._root / ".clx" / "jobs.db").absolute()
         require_reachable(self._database_name)
+        require_sound_state(self._database_name)
         if self.options.database in (None, self.resolved.path("database.path")):
             require_own_state(self._database_name, self.resolved)
         self._database_path = place_database(self.resolved, self._database_name, move=not self.options.dry_run)
@@ -147,20 +150,17 @@ class Build:
         tell_of_locks(opened, self.display.note)
         return opened
 
-    def _run(self, topics: list[CourseTopic], database: Database | None) -> Report:
+    def _run(self, spec: CourseSpec, database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
-        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared)
+        own = self._own_directories(ledger)
+        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared, own=own)
+        topics = resolve_topics(spec, files.bounds, warn=self._left_out.append)
         settings = self.resolved.settings
         known = ledger.sources(root) if ledger else {}
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
-        own = {
-            str(self._output): "the output directory",
-            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
-            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
-        }
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            planner = Planner(self._layout, topics, files, settings, tools, known, reader, own)
+            planner = Planner(self._layout, topics, files, settings, tools, known, reader)
             plan = planner.plan()
         self._hidden = {deck: each for deck, each in plan.hidden.items() if each}
         publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
@@ -172,13 +172,14 @@ class Build:
             self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
             self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
             if not self.options.dry_run:
-                copies = self._checked_copies(plan, planner, publisher)
                 with _owned(database) or self._open_new() as writable:
                     ledger = Ledger(writable)
                     publisher.attach(ledger)
                     reasons.attach(ledger)
-                    ledger.remember(root, files.learned, planner.closures.learned)
+                    ledger.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
+                    copies = self._checked(plan, publisher, ledger)
                     self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
+                    self._tell_unchecked(ledger)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
@@ -208,6 +209,17 @@ class Build:
             from clx.workers.supervision.upkeep import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
+
+    def _own_directories(self, ledger: Ledger | None) -> dict[str, str]:
+        """The directories that CLX writes into, as real paths, each with what it is."""
+        own = {
+            str(self._output): "the output directory",
+            os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
+            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
+        }
+        for target in ledger.written_to(str(self._output)) if ledger else ():
+            own.setdefault(target, f"the output of an earlier build in {target}")
+        return own
 
     def _open_new(self) -> Database:
         prepare_state_directory(self._database_path)
@@ -291,22 +303,47 @@ class Build:
         names = [text.in_language(language) for text in texts for language in spec.languages]
         return Gate(self._hidden, names)
 
-    def _checked_copies(self, plan: Plan, planner: Planner, publisher: Publisher) -> list[Item]:
+    def _checked(self, plan: Plan, publisher: Publisher, ledger: Ledger) -> list[Item]:
+        """The copies to write, after a look at what was published before some cells were hidden."""
+        self._unchecked = [deck for deck in ledger.unchecked(self._owner) if deck in plan.hidden]
+        fresh = [deck for deck in self._unchecked if deck in self._hidden]
+        copies = self._checked_copies(plan, publisher, fresh)
+        if fresh:
+            from clx.course.bygone import withdraw
+
+            self._withdrawn = withdraw(self._gate, publisher, plan, fresh, str(self._output))
+        return copies
+
+    def _tell_unchecked(self, ledger: Ledger) -> None:
+        """Tell of files with private text: those that are gone, and those that have stayed, which fail their decks.
+
+        For these decks all is looked at again next time.
+        """
+        if self._withdrawn is not None:
+            self.report.removed += self._withdrawn.gone()
+            self._warn(list(filter(None, [self._withdrawn.warning()])))
+            for failure in self._withdrawn.failures(self._gate):
+                self._fail(failure)
+        refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
+        ledger.checked(self._owner, [deck for deck in self._unchecked if deck not in refused])
+
+    def _checked_copies(self, plan: Plan, publisher: Publisher, fresh: list[str]) -> list[Item]:
         """The copies to write.
 
         One that holds the text of a hidden cell fails that cell's deck, and goes where it was published before.
+
+        Args:
+            fresh: decks whose hidden cells say something else than when the files that are there were written.
         """
-        fresh = planner.closures.newly_hidden()
         items = []
         for copy in plan.copies:
             outdated = [place for place in copy.places if not publisher.is_current(place, copy.digest)]
-            hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if _is_near(copy.source, deck)])
+            hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if is_near(copy.source, deck)])
             if hit is None:
                 path = self._root / copy.source
                 items += [Item(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
                 continue
             self._fail(Failure("notebook", hit.deck, "", hit.error))
-            planner.closures.learned.pop(hit.deck, None)  # so that the next build looks again
             for place in copy.places:
                 plan.places.pop((place.target, place.path), None)
         publisher.forget_directories()
@@ -402,9 +439,9 @@ class Build:
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        self.report.removed, self.report.kept = publisher.remove_stale(
-            wanted, self.options.selection, failed, within=str(self._output)
-        )
+        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed, within=str(self._output))
+        self.report.removed += removed
+        self.report.kept += kept
 
     def _tell_replaced(self, publisher: Publisher) -> None:
         if not publisher.replaced:
@@ -428,11 +465,6 @@ def _shared_modules(resolved: Resolved) -> Path | None:
             f"Remove it there; if you trust what is there, type: clx config set --user {key} DIR",
         )
     return resolved.path(key)
-
-
-def _is_near(source: str, deck: str) -> bool:
-    """Whether a file that is copied lies beside a deck, or outside of all topics."""
-    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
 
 
 class _Borrowed:

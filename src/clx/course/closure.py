@@ -17,10 +17,11 @@ import msgspec
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
-from clx.course.withheld import is_marked, is_named, may_be_marked
+from clx.course.withheld import is_named
 from clx.errors import ConversionError, CourseError
 from clx.jobtypes.notebook.deck import is_deck
 from clx.jobtypes.notebook.reader import DeckReader
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
 from clx.regular import read_regular
 from clx.visible import visible_line
 
@@ -28,12 +29,14 @@ MAX_DECK = 20 << 20
 """Bytes a deck may have."""
 _TOLD = 20
 """Mistakes of one deck that are told in one go."""
-_SOURCES = (".pu", ".puml", ".plantuml", ".drawio")
+_SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _FORM = 2
 """Which form :class:`DeckFacts` have; facts of another one are not used."""
+_MARKED_BY = 2
+"""Which rules :func:`clx.course.marked.is_marked` has; what was found out by others is not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -244,7 +247,14 @@ class Closures:
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
         root = self._files.root
-        found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        try:
+            found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
+        except (OSError, RecursionError) as error:
+            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
+            why = error.strerror if isinstance(error, OSError) else "directories are nested too deep"
+            raise CourseError(
+                f'{where}: the input "{pattern}" cannot be looked for: {why}.', "Write a narrower pattern."
+            ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
             where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
@@ -264,12 +274,16 @@ class Closures:
 
     def is_marked(self, path: str) -> bool:
         """Whether a file has a cell that no student gets, from memory where it has not changed."""
-        digest = self._files.digest(path) if may_be_marked(path) else None
+        digest = self._files.digest(path)
         if digest is None:
             return False
+        looked_into = f"{_MARKED_BY} {digest}"
         known = self._known.get(path)
-        if known is None or known.get("looked_into") != digest:
-            known = self.learned[path] = {"looked_into": digest, "is_marked": is_marked(self._files.root / path)}
+        if known is None or known.get("looked_into") != looked_into:
+            from clx.course.marked import is_marked  # most builds need not look into any file
+
+            known = {"looked_into": looked_into, "is_marked": is_marked(self._files.root / path)}
+            self.learned[path] = known
         return bool(known["is_marked"])
 
     def newly_hidden(self) -> list[str]:
@@ -285,19 +299,17 @@ class Closures:
     def diagram_closure(self, source: str, type_: str) -> list[tuple[str, str]]:
         """A diagram source and all it includes."""
         found = [(source, self._digest(source))]
-        if type_ != "plantuml":
+        if JOB_TYPES[type_].includes is None:
             return found
         known = self._known.get(source)
         if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
-            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source)}}
+            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source, type_)}}
             self.learned[source] = known
         return list(known["reads"].items())
 
-    def _includes(self, source: str) -> list[str]:
-        from clx.jobtypes.plantuml.includes import closure
-
+    def _includes(self, source: str, type_: str) -> list[str]:
         root = self._files.root
-        return [path.relative_to(root).as_posix() for path in closure(root / source, root)]
+        return [path.relative_to(root).as_posix() for path in JOB_TYPES[type_].read_by(root / source, root)]
 
 
 def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:

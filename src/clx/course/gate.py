@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from clx.course.archives import ClosedArchiveError
+from clx.course.report import PRIVATE_TEXT
 from clx.course.texts import windows_of
 from clx.jobtypes.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
 
@@ -24,6 +26,7 @@ _TOGETHER = 40
 _FEW = 60
 """Lines up to which looking for each is faster than splitting a file into words."""
 _RUN = re.compile(rb"[A-Za-z]{3,}|[0-9]{3,}")
+_UNICODE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _SHORT_ESCAPE = re.compile(rb"\\[bfnrt]")
 _TAG = re.compile(r"<[^>]{0,9999}>")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
@@ -63,10 +66,12 @@ class Hit:
 
     Attributes:
         deck: its deck.
+        tag: what hides it.
         error: as a job's error is stored.
     """
 
     deck: str
+    tag: str
     error: dict[str, Any]
 
 
@@ -112,8 +117,8 @@ class Gate:
             return None
         try:
             found = next((secret for window in windows_of(path) for secret in _held(window, secrets)), None)
-        except OSError:
-            return None  # whoever publishes it will say why it cannot be read
+        except (OSError, ClosedArchiveError):
+            return None  # whoever publishes it will say why it cannot be read; an archive, what is known of it
         return _hit(found, shown) if found is not None else None
 
 
@@ -127,7 +132,7 @@ def _line(text: str) -> _Line:
 
 def _suspects(data: bytes, secrets: list[_Secret]) -> Iterator[_Secret]:
     """The cells of which a line may be in *data*: all its words are."""
-    is_escaped = b"\\u" in data
+    is_escaped = bool(_UNICODE.search(data))
     if not is_escaped and sum(len(secret.lines) for secret in secrets) > _FEW:
         words = set(_RUN.findall(_SHORT_ESCAPE.sub(b" ", data)))
         secrets = [each for each in secrets if any(words.issuperset(line.runs[:1]) for line in each.lines)]
@@ -186,9 +191,9 @@ def _unescaped(match: re.Match[str]) -> str:
 def _hit(secret: _Secret, shown: str) -> Hit:
     told = secret.telltale
     error: dict[str, Any] = {
-        "type": "PrivateTextError",
+        "type": PRIVATE_TEXT,
         "message": f"the text of this {told.tag} cell would be published in {shown}",
         "next_step": _STEP,
         "cell": told.cell,
     }
-    return Hit(secret.deck, error | ({"source_line": told.line} if told.line else {}))
+    return Hit(secret.deck, told.tag, error | ({"source_line": told.line} if told.line else {}))

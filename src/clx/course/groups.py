@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from clx.course.links import is_below
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.jobtypes.notebook.deck import is_deck
@@ -23,16 +24,15 @@ def group_files(group: DirGroup, files: SourceFiles) -> Iterator[tuple[str, list
 
 
 def _is_inside(folder: str, files: SourceFiles) -> bool:
-    return folder in ("", ".") or files.is_inside(folder)
+    return folder in ("", ".") or not files.bounds.misled(str(files.root / folder))
 
 
-def group_problem(group: DirGroup, files: SourceFiles, own: Mapping[str, str]) -> str:
+def group_problem(group: DirGroup, files: SourceFiles) -> str:
     """Why a group cannot be copied, with the next step in a second line; empty if it can.
 
     Args:
         group: the group.
         files: the course's files.
-        own: directories that CLX writes into, as real paths, each with what it is.
     """
     if not (files.root / group.path).is_dir():
         return f"the dir_groups path {group.path} is not a directory.\nCorrect the path."
@@ -41,7 +41,7 @@ def group_problem(group: DirGroup, files: SourceFiles, own: Mapping[str, str]) -
             return f"the dir_groups directory {folder} does not exist.\nCorrect subdirs."
     deep = [(folder, group.recursive) for folder in group.directories()]
     for folder, recursive in [*deep, *([(group.path, False)] if group.include_root_files else [])]:
-        found = _own_in(os.path.realpath(files.root / folder), own, recursive=recursive)
+        found = _own_in(os.path.realpath(files.root / folder), files.own, recursive=recursive)
         if found:
             return f"the directory group {_shown(folder)} contains {found}.\n{_NEXT_STEP}"
     deck = _deck_in(group, files)
@@ -59,23 +59,16 @@ def _shown(folder: str) -> str:
 def _own_in(folder: str, own: Mapping[str, str], *, recursive: bool) -> str:
     """What of CLX's own a directory holds, or lies in."""
     for place, what in own.items():
-        if _is_below(folder, place) or (recursive and _is_below(place, folder)):
+        if is_below(folder, place) or (recursive and is_below(place, folder)):
             return what
     return ""
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
 def _deck_in(group: DirGroup, files: SourceFiles) -> tuple[str, str] | None:
-    """The first deck below ``slides/`` that a group would copy, behind its directory."""
+    """The first deck below ``slides/`` that a group would copy, also by a link to it, behind its directory."""
     slides = os.path.realpath(files.root / "slides")
     for folder, found in group_files(group, files):
-        real = os.path.realpath(files.root / folder)
-        if _is_below(real, slides) or _is_below(slides, real):
-            for path in found:
-                inside = os.path.join(real, os.path.relpath(path, folder or "."))  # noqa: PTH118
-                if is_deck(path.rpartition("/")[2]) and _is_below(inside, slides):
-                    return folder, path
+        for path in found:
+            if is_deck(path.rpartition("/")[2]) and is_below(files.real(path), slides):
+                return folder, path
     return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from clx.course.plan import DIAGRAMS
 from clx.course.source_files import SourceFiles
 from clx.course.spec import load_spec
 from clx.course.topics import find_course_root, resolve_topics
+from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 
 def needed_types(spec_path: Path) -> list[str]:
@@ -20,8 +20,12 @@ def needed_types(spec_path: Path) -> list[str]:
     root = find_course_root(spec_path)
     files = SourceFiles(root, {})
     found = {"notebook"}
-    for place in resolve_topics(spec, root):
+    for place in resolve_topics(spec, files.bounds):
         topic = place.topic
         members = files.tree(topic.path) if topic.is_directory else files.listing(topic.base)
-        found |= {DIAGRAMS[suffix] for path in members if (suffix := PurePosixPath(path).suffix.lower()) in DIAGRAMS}
+        found |= {
+            TYPE_OF_SOURCE[suffix]
+            for path in members
+            if (suffix := PurePosixPath(path).suffix.lower()) in TYPE_OF_SOURCE
+        }
     return sorted(found)

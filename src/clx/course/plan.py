@@ -27,15 +27,13 @@ from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, is_deck
 from clx.jobtypes.notebook.reader import DeckReader
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
-DIAGRAMS = {".pu": "plantuml", ".puml": "plantuml", ".plantuml": "plantuml", ".drawio": "drawio"}
-"""Extension of a diagram source → job type."""
 _EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
-_PRIORITY = {"plantuml": 4, "drawio": 4, "notebook": 3}
 _encode = msgspec.json.encode
 
 
@@ -89,7 +87,7 @@ class PlannedJob:
     @property
     def priority(self) -> int:
         """Diagrams before the pages that show them, long work before short."""
-        return _PRIORITY[self.type]
+        return JOB_TYPES[self.type].priority
 
     def places_of(self, name: str) -> list[Place]:
         """Where the output *name* goes; further pages of a diagram are called ``<stem>-2.png``, …"""
@@ -146,7 +144,6 @@ class Planner:
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: facts about sources from earlier builds.
         reader: reads decks.
-        own: directories that CLX writes into, as real paths, each with what it is; nothing is copied from them.
     """
 
     def __init__(
@@ -158,9 +155,7 @@ class Planner:
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
         reader: DeckReader,
-        own: Mapping[str, str] | None = None,
     ) -> None:
-        self._own = own or {}
         self._layout = layout
         self._spec = layout.spec
         self._topics = topics
@@ -221,7 +216,7 @@ class Planner:
         decks = [path for path in members if is_deck(path.rpartition("/")[2])]
         number = last_number
         linked: list[str] = []
-        pictures = self._diagrams(place, [path for path in members if _suffix(path) in DIAGRAMS])
+        pictures = self._diagrams(place, [path for path in members if _suffix(path) in TYPE_OF_SOURCE])
         for deck in decks:
             number += 1
             try:
@@ -233,7 +228,7 @@ class Planner:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue
             linked += facts.links
-        others = [path for path in members if path not in decks and _suffix(path) not in DIAGRAMS]
+        others = [path for path in members if path not in decks and _suffix(path) not in TYPE_OF_SOURCE]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
         self._copy_files(place, self._without_copies(place, others), pictures)
@@ -264,13 +259,19 @@ class Planner:
         paths = self._undotted(paths, place.topic.base)
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
-        suspect = [path for path in paths if withheld.is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
+        suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
         if not suspect:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
         left_out = [path for path in suspect if path not in asked]
         self._withheld |= dict.fromkeys(left_out)
         return [path for path in paths if path not in left_out]
+
+    def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
+        if path in self._files.links:
+            there = Path(self._files.real(path)).parent
+            decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
+        return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
 
     @cached_property
     def _grouped(self) -> set[str]:
@@ -283,7 +284,9 @@ class Planner:
         for link in dict.fromkeys(links):
             if not link.startswith(f"{topic.base}/"):
                 self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link not in known and _suffix(link) not in DIAGRAMS and not is_deck(link.rpartition("/")[2]):
+            elif link in known or _suffix(link) in TYPE_OF_SOURCE or is_deck(link.rpartition("/")[2]):
+                continue
+            elif self._files.admits(link):
                 found.append(link)
         return found
 
@@ -406,10 +409,9 @@ class Planner:
         made: dict[str, str] = {}
         format_ = self._settings.diagrams.format
         for source in sources:
-            type_ = DIAGRAMS[_suffix(source)]
-            options: dict[str, Any] = {"source": source, "format": format_}
-            if type_ == "drawio":
-                options |= {"scale": self._settings.drawio.scale, "border": self._settings.drawio.border}
+            type_ = TYPE_OF_SOURCE[_suffix(source)]
+            own = JOB_TYPES[type_].options(self._settings)
+            options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
@@ -457,7 +459,7 @@ class Planner:
         """See that every directory group may be copied; what may not is told and left out."""
         groups = [*self._spec.dir_groups, *(group for place in self._topics for group in place.ref.dir_groups)]
         for (line, column), group in {(group.line, group.column): group for group in groups}.items():
-            if problem := group_problem(group, self._files, self._own):
+            if problem := group_problem(group, self._files):
                 self._problem(f"{self._spec.path}:{line}:{column}: {problem}")
                 continue
             for folder in group.directories():
@@ -478,6 +480,11 @@ class Planner:
                     kind = "speaker" if target.kinds == ("speaker",) else ""
                     places.append(Place(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
+
+
+def is_near(source: str, deck: str) -> bool:
+    """Whether a file that is copied lies beside a deck, or outside of all topics."""
+    return source.startswith(f"{deck.rpartition('/')[0]}/") or not source.startswith("slides/")
 
 
 def _suffix(path: str) -> str:

@@ -10,9 +10,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import shlex
 import shutil
 import stat
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +88,16 @@ class Publisher:
         """See that the targets can be directories.
 
         Raises:
-            UsageError: one is a file or lies below one.
+            UsageError: one is a file or lies below one, or a link stands between it and the output directory.
         """
         for target in self.targets:
             folder = Path(target)
+            if os.path.realpath(target) != target:
+                real = os.path.realpath(target)
+                raise UsageError(
+                    f"The output path {target} leads to {real}: links in the output are not followed.",
+                    "Remove the link, or choose another directory with -o.",
+                )
             for each in (folder, *folder.parents):
                 if each.is_dir():
                     break
@@ -281,27 +287,54 @@ class Publisher:
         Raises:
             OutputError: a file cannot be removed.
         """
-        removed: list[PublishedFile] = []
-        kept: list[str] = []
-        forgotten: list[tuple[str, str]] = []
         if not self._has_unwanted(wanted, selection, within):
             return [], []
         numbers = {target: number for number, target in enumerate(self.targets)}
-        for target, rows in self.owned().items():
-            if target not in numbers and (selection.targets is not None or not _is_below(target, within)):
+        return self.remove(
+            (
+                row
+                for target, rows in self.owned().items()
+                if target in numbers or selection.targets is None
+                for row in rows.values()
+                if not (target in numbers and (numbers[target], row.path) in wanted)
+                and (row.source, row.task) not in failed
+                and selection.covers(row.slice)
+            ),
+            within=within,
+        )
+
+    def remove(
+        self, rows: Iterable[PublishedFile], *, within: str, forget_kept: bool = True
+    ) -> tuple[list[str], list[str]]:
+        """Remove files of the owner, and forget them; those in other targets only where they lie below *within*.
+
+        Args:
+            rows: the files.
+            within: the output directory.
+            forget_kept: whether those that stay are forgotten too: what was changed is somebody else's from then on.
+
+        Returns:
+            Paths removed, and paths kept because they are not there as CLX wrote them.
+
+        Raises:
+            OutputError: a file cannot be removed.
+        """
+        removed: list[str] = []
+        kept: list[str] = []
+        forgotten: list[tuple[str, str]] = []
+        for row in rows:
+            is_target = row.target in self.targets
+            if not is_target and not _is_below(row.target, within):
                 continue
-            for row in rows.values():
-                is_wanted = target in numbers and (numbers[target], row.path) in wanted
-                if is_wanted or (row.source, row.task) in failed or not selection.covers(row.slice):
-                    continue
-                left = self._remove(row, gone_from=None if target in numbers else within)
-                kept += left
-                removed += [] if left else [row]
+            left = self._remove(row, gone_from=None if is_target else within)
+            kept += left
+            removed += [] if left else [f"{row.target}/{row.path}"]
+            if forget_kept or not left:
                 forgotten.append((row.target, row.path))
         if forgotten and self._ledger is not None:
             with self._locked():
                 self._ledger.published(self._owner, [], forgotten)
-        return [f"{row.target}/{row.path}" for row in removed], kept
+        return removed, kept
 
     def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
         """Whether there may be anything to remove: a look at the stamps, before all that is known is read."""
@@ -334,18 +367,11 @@ class Publisher:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
+        from clx.workers.supervision.service_state import locked
 
-        locks = self._state_dir / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             for target in sorted(set(self.targets)):
-                name = hashlib.sha256(target.encode()).hexdigest()[:16]
-                stream = stack.enter_context((locks / name).open("w"))
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                stack.enter_context(locked(self._state_dir, hashlib.sha256(target.encode()).hexdigest()[:16]))
             yield
 
     def close(self) -> None:
@@ -354,6 +380,21 @@ class Publisher:
         for folder in self._temporary.values():
             if folder.name == _TEMPORARY:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def usual_output(root: Path) -> Path:
+    """The output directory of who names none.
+
+    Raises:
+        UsageError: it is a link: who wrote the course chose where it leads, and not who builds it.
+    """
+    output = root / "output"
+    if output.is_symlink():
+        raise UsageError(
+            f"The output path {output} is a link to {os.path.realpath(output)}: it is not followed unless you name it.",
+            f"Remove it, or type: clx build … -o {shlex.quote(str(output))}",
+        )
+    return output
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

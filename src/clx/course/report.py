@@ -9,6 +9,9 @@ from clx.course.names import job_label
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
 from clx.visible import visible_line
 
+PRIVATE_TEXT = "PrivateTextError"
+"""The type of the error of a deck whose hidden text a public file has, or would have."""
+
 
 @dataclass(slots=True)
 class Failure:

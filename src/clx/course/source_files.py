@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clx.course.links import Bounds
 from clx.db.ledger import FileFacts
 from clx.errors import CourseError
 from clx.regular import NotRegularError, not_regular, open_regular
@@ -28,6 +29,8 @@ JUNK_DIRECTORIES = frozenset(
 """Directories below a topic that are never part of it."""
 _JUNK_SUFFIXES = (".pyc", ".pyo", "~", ".swp", ".tmp", ".bkp", ".dtmp")
 _JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_DEEPEST = 100
+"""Directories in one another that are looked into: no course needs more, and the paths of the output have an end."""
 _SETTLED_NS = 2_000_000_000
 
 
@@ -40,19 +43,25 @@ class SourceFiles:
         known: what the ledger knew of files.
         learned: what it should be told.
         left_out: what was not taken, and why.
+        links: which of the files that were found are links.
         shared: a directory outside of the root into which links may lead.
+        own: directories that CLX writes into, as real paths, each with what it is: nothing is taken from them.
     """
 
     root: Path
     known: Mapping[str, FileFacts]
     learned: dict[str, FileFacts] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    links: set[str] = field(default_factory=set)
     shared: Path | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
     _digests: dict[str, str | None] = field(default_factory=dict)
     _trees: dict[str, list[str]] = field(default_factory=dict)
     _prefix: str = ""
+    bounds: Bounds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.bounds = Bounds(self.root, self.shared, self.own)
         self._prefix = f"{self.root}/"
 
     def digest(self, path: str) -> str | None:
@@ -92,31 +101,46 @@ class SourceFiles:
         return digest
 
     def tree(self, directory: str) -> list[str]:
-        """Every file below *directory* but junk, as sorted POSIX paths below the root."""
+        """Every file below *directory* but junk, as sorted POSIX paths below the root.
+
+        Raises:
+            CourseError: a directory cannot be read, or directories are nested too deep.
+        """
         if directory not in self._trees:
             found: list[str] = []
-            self._walk(directory, found, deep=True)
+            waiting = [directory]
+            while waiting:
+                folder = waiting.pop()
+                waiting += self._look_into(folder, found)
+                if folder.count("/") - directory.count("/") > _DEEPEST:
+                    raise CourseError(
+                        f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
+                        "Move what is needed further up, or remove it.",
+                    )
             self._trees[directory] = sorted(found)
         return self._trees[directory]
 
     def listing(self, directory: str) -> list[str]:
         """The files directly in *directory* but junk, as sorted POSIX paths below the root."""
         found: list[str] = []
-        self._walk(directory, found, deep=False)
+        self._look_into(directory, found)
         return sorted(found)
 
-    def _walk(self, directory: str, found: list[str], *, deep: bool) -> None:
+    def _look_into(self, directory: str, found: list[str]) -> list[str]:
+        """Add the files of one directory to *found*; returns the directories in it."""
+        folders = []
         try:
             with os.scandir(self._prefix + directory) as entries:
                 for entry in entries:
                     path = f"{directory}/{entry.name}" if directory not in ("", ".") else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if deep and entry.name not in JUNK_DIRECTORIES:
-                            self._walk(path, found, deep=True)
+                        if entry.name not in JUNK_DIRECTORIES:
+                            folders.append(path)
                     elif not is_junk(entry.name) and self._counts(entry, path):
                         found.append(path)
         except OSError as error:
             raise unreadable(directory, error) from error
+        return folders
 
     def _counts(self, entry: os.DirEntry[str], path: str) -> bool:
         """Whether something that is no directory is a file of the course; notes what is left out.
@@ -134,28 +158,27 @@ class SourceFiles:
             kind = "a directory" if entry.is_dir() else "nothing"
             self.left_out.append(f"{path} is a link to {kind}")
             return False
-        if not self.is_inside(path):
-            self.left_out.append(f"{path} is a link to outside the course")
-            return False
-        return True
+        self.links.add(path)
+        return self.admits(path)
 
     def is_inside(self, path: str) -> bool:
         """Whether a path below the root stays there, or in the shared directory, when links are followed."""
-        return stays_inside(self._prefix + path, self.root, self.shared)
+        return self.bounds.holds(self._prefix + path)
 
-    def admits(self, directory: str) -> bool:
-        """Whether a directory of the course may be read; notes that it is left out."""
-        if directory in ("", ".") or self.is_inside(directory):
-            return True
-        self.left_out.append(f"{directory} is a link to outside the course")
-        return False
+    def admits(self, path: str) -> bool:
+        """Whether a file or directory of the course may be read wherever links lead; notes that it is left out."""
+        where = self.bounds.misled(self._prefix + path) if path not in ("", ".") else ""
+        if where:
+            self.left_out.append(f"{path} is a link to {where}")
+        return not where
 
+    def real(self, path: str) -> str:
+        """The absolute path of a file of the course once links are followed."""
+        return os.path.realpath(self._prefix + path)
 
-def stays_inside(path: str, root: Path, shared: Path | None) -> bool:
-    """Whether *path* lies below *root* or in *shared* once links are followed."""
-    found = os.path.realpath(path)
-    within = [os.path.realpath(folder) for folder in (root, shared) if folder is not None]
-    return any(found == folder or found.startswith(folder.rstrip(os.sep) + os.sep) for folder in within)
+    def names(self, path: str) -> list[str]:
+        """By what a file is judged: its path and, if it is a link, that of what it leads to."""
+        return [path, self.real(path)] if path in self.links else [path]
 
 
 def check_name(path: str) -> None:

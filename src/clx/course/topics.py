@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.course.source_files import stays_inside
+from clx.course.links import OUTSIDE, Bounds
 from clx.course.spec import CourseSpec, TopicRef
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import is_deck
@@ -77,35 +77,35 @@ def find_course_root(spec_path: Path) -> Path:
 class _Found:
     """Every topic of a course, by id, in the order of their paths."""
 
-    def __init__(self, root: Path, shared: Path | None) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.topics: dict[str, list[Topic]] = {}
-        self.left_out: dict[str, list[str]] = {}
-        """By the id of a topic: links to outside the course behind which it would be."""
-        self._root = root
-        self._shared = shared
-        slides = root / "slides"
-        self._is_inside = stays_inside(str(slides), root, shared)
+        self.left_out: dict[str, list[tuple[str, str]]] = {}
+        """By the id of a topic: links behind which it would be, each with where it leads."""
+        self._bounds = bounds
+        slides = bounds.root / "slides"
+        self._slides = bounds.misled(str(slides))
         for module in _listed(slides):
             if module.is_dir() and not module.name.startswith("."):
                 self._module(module)
 
     def _module(self, module: os.DirEntry[str]) -> None:
-        outside = self._outside(module, f"slides/{module.name}")
-        for entry in _listed(Path(module.path), is_ours=not outside):
+        behind = self._misled(module, f"slides/{module.name}")
+        for entry in _listed(Path(module.path), is_ours=behind is None):
             topic = _topic(module.name, entry.name, entry.is_dir())
             if topic is None:
                 continue
-            link = outside or self._outside(entry, topic.path)
+            link = behind or self._misled(entry, topic.path)
             if link:
                 self.left_out.setdefault(topic.id, []).append(link)
             else:
                 self.topics.setdefault(topic.id, []).append(topic)
 
-    def _outside(self, entry: os.DirEntry[str], path: str) -> str:
-        """The path of a link to outside the course; empty when it is none."""
-        if not self._is_inside:
-            return "slides"
-        return path if entry.is_symlink() and not stays_inside(entry.path, self._root, self._shared) else ""
+    def _misled(self, entry: os.DirEntry[str], path: str) -> tuple[str, str] | None:
+        """The path of a link, and where it leads that it must not; None when it is no such link."""
+        if self._slides:
+            return "slides", self._slides
+        where = self._bounds.misled(entry.path) if entry.is_symlink() else ""
+        return (path, where) if where else None
 
 
 def _listed(folder: Path, *, is_ours: bool = True) -> list[os.DirEntry[str]]:
@@ -132,20 +132,19 @@ def _topic(module: str, name: str, is_directory: bool) -> Topic | None:
 
 
 def resolve_topics(
-    spec: CourseSpec, root: Path, *, shared: Path | None = None, warn: Callable[[str], None] = lambda _text: None
+    spec: CourseSpec, bounds: Bounds, *, warn: Callable[[str], None] = lambda _text: None
 ) -> list[CourseTopic]:
     """The topics the spec names, in order.
 
     Args:
         spec: the course.
-        root: its root.
-        shared: a directory outside of the root into which links may lead.
-        warn: is told of topics that are left out because they lie behind other links to outside.
+        bounds: what belongs to it.
+        warn: is told of topics that are left out because they lie behind links to what does not.
 
     Raises:
         CourseError: ids are unknown or occur in two places, or a directory may not be read; all of them at once.
     """
-    known = _Found(root, shared)
+    known = _Found(bounds)
     found, problems = [], []
     for number, section in enumerate(spec.sections):
         for index, ref in enumerate(section.topics):
@@ -156,17 +155,20 @@ def resolve_topics(
             elif candidates:
                 problems.append((spec.where(number, index), _ambiguous(ref, candidates)))
             elif ref.bare_id in known.left_out:
-                links = ", ".join(dict.fromkeys(known.left_out[ref.bare_id]))
-                warn(
-                    f'the topic "{ref.id}" was left out: {links} is a link to outside the course. '
-                    "If you trust what is there: clx config set --user course.shared_modules DIR"
-                )
+                warn(_left_out(ref, known.left_out[ref.bare_id]))
             else:
                 problems.append((spec.where(number, index), _unknown(ref, known.topics)))
     if problems:
         lines = [visible_line(f"{where}: {fact}") for where, (fact, _) in problems]
         raise CourseError("\n".join(lines[:20]), problems[0][1][1])
     return found
+
+
+def _left_out(ref: TopicRef, links: list[tuple[str, str]]) -> str:
+    told = ", ".join(f"{path} is a link to {where}" for path, where in dict.fromkeys(links))
+    outside = any(where == OUTSIDE for _, where in links)
+    step = " If you trust what is there: clx config set --user course.shared_modules DIR" if outside else ""
+    return f'the topic "{ref.id}" was left out: {told}.{step}'
 
 
 def _ambiguous(ref: TopicRef, candidates: list[Topic]) -> tuple[str, str]:

@@ -91,6 +91,11 @@ def _leads_to(link: Path, place: Path) -> bool:
         return False
 
 
+def leads_apart(link: Path) -> bool:
+    """Whether a link in a state directory is the one that :func:`link` makes."""
+    return _leads_to(link, link.parent / SHARED / link.name)
+
+
 def require_regular(database: Path) -> None:
     """See that what lies where containers may write is a file, and no link by which a job names another.
 

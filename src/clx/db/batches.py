@@ -6,20 +6,25 @@ Two builds may want the same job: it is cancelled only when no live batch wants 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.identity import is_ours_to_judge
+from clx.db.odd import Reader
 from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
 
-_SELECT = "SELECT id, name, state, host, pid, identity, lease_until, created_at, finished_at, callback_job FROM batches"
+_NAMES = (
+    "id", "name", "state", "host", "pid", "identity", "lease_until", "created_at", "finished_at", "callback_job",
+)  # fmt: skip
+_READER = Reader.of("batches", _NAMES)
+_SELECT = f"SELECT {', '.join(_NAMES)} FROM batches"
 _PROMPT = 0.1
 """Seconds within which the lock must have been got for owners to be judged by their leases."""
-_OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ?"
+_OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ? AND typeof(lease_until) = 'integer'"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
 WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
@@ -34,7 +39,11 @@ _LIVE_DEPENDENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch; times in milliseconds UTC."""
+    """One batch; times in milliseconds UTC.
+
+    Attributes:
+        odd: what is odd in its row, in words (:mod:`clx.db.odd`); only other programs write such.
+    """
 
     id: int
     name: str
@@ -46,6 +55,7 @@ class Batch:
     created_at: int
     finished_at: int | None
     callback_job: int | None
+    odd: tuple[str, ...] = ()
 
 
 class BatchTable:
@@ -118,12 +128,12 @@ class BatchTable:
 
     def live(self) -> list[Batch]:
         """Batches that have not ended, by id."""
-        return [Batch(*row) for row in self.database.read(f"{_SELECT} WHERE state = 'live' ORDER BY id")]
+        return [_from_row(row) for row in self.database.read(f"{_SELECT} WHERE state = 'live' ORDER BY id")]
 
     def get(self, batch_id: int) -> Batch | None:
         """One batch, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (batch_id,))
-        return Batch(*rows[0]) if rows else None
+        return _from_row(rows[0]) if rows else None
 
     def sweep(
         self, is_gone: Callable[[str], bool], *, spare: Collection[int] = (), now: int | None = None
@@ -159,6 +169,12 @@ class BatchTable:
             ]
 
         return self._write("sweep_batches", body, now) if lost else []
+
+
+def _from_row(row: Sequence[Any]) -> Batch:
+    values, odd = _READER.read(row)
+    values.append(odd)
+    return Batch(*values)
 
 
 def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set[str]) -> list[int] | None:

@@ -5,6 +5,10 @@ Each rule is one query that finds the rows that break it; a healthy table answer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from clx.db.odd import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
 from clx.db.sqlite.database import Database
 
 _RULES = {
@@ -22,19 +26,9 @@ _RULES = {
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id
            WHERE d.job_id = j.id AND n.state <> 'succeeded') + (j.after_id IS NOT NULL)""",
-    "a job waits behind one that has ended": """
-        SELECT j.id FROM jobs j LEFT JOIN jobs first ON first.id = j.after_id
-        WHERE j.state = 'queued' AND j.after_id IS NOT NULL
-          AND coalesce(first.state, '') NOT IN ('queued', 'running')""",
-    "the payload of a job is no JSON object": """
-        SELECT id FROM jobs WHERE NOT json_valid(payload) OR json_type(payload) <> 'object'""",
-    "what a job left is no JSON": """
-        SELECT id FROM jobs WHERE NOT (json_valid(coalesce(progress, '0')) AND json_valid(coalesce(result, '0'))
-          AND json_valid(coalesce(error, '0')))""",
-    "what a run left is no JSON": """
-        SELECT job_id FROM runs WHERE NOT (json_valid(coalesce(error, '0')) AND json_valid(coalesce(cause, '0')))""",
-    "a kept result is no JSON": """
-        SELECT key FROM results WHERE NOT json_valid(result)""",
+    "a job waits behind one that is over or of another key": WRONGLY_BEHIND,
+    "a job runs that was never begun": """
+        SELECT id FROM jobs WHERE state = 'running' AND started_at IS NULL""",
     "a job waits for one that will never succeed": """
         SELECT j.id FROM jobs j JOIN dependencies d ON d.job_id = j.id JOIN jobs n ON n.id = d.needs_id
         WHERE j.state = 'queued' AND n.state IN ('failed', 'cancelled')""",
@@ -55,16 +49,50 @@ def check(database: Database) -> list[str]:
         DatabaseCorruptError: the file is too damaged to be asked.
     """
     problems = [f"SQLite: {row[0]}" for row in database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    found = database.look(_odd_rows) | (database.look(_broken_checks) if problems else {})
+    problems += [f"another program wrote {what}: {_few(rows)}" for what, rows in found.items()]
     problems += [
         f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there"
         for row in database.read("PRAGMA foreign_key_check")
     ]
     for rule, query in _RULES.items():
-        found = [str(row[0]) for row in database.read(query)]
-        if found:
-            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-            problems.append(f"{rule}: {', '.join(found[:_SHOWN])}{more}")
+        rows = [as_text(row[0]) for row in database.read(query)]
+        if rows:
+            problems.append(f"{rule}: {_few(rows)}")
     return problems
+
+
+def _few(rows: Sequence[str]) -> str:
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"{', '.join(rows[:_SHOWN])}{more}"
+
+
+def _odd_rows(connection: Any) -> dict[str, list[str]]:
+    """Rows that no queue would write: what is odd → each row with the value."""
+    found: dict[str, list[str]] = {}
+    for table in tables():
+        reader = Reader.of(table, json=True)
+        for row in rows_of(connection, table):
+            for column, why in reader.judge(row).items():
+                found.setdefault(f"what cannot be in {table}.{column}", []).append(f"{_name(table, row)} {why}")
+    return found
+
+
+def _broken_checks(connection: Any) -> dict[str, list[str]]:
+    """Rows that were written while CHECK was switched off: which rule they break → each row."""
+    found = {}
+    for table, facts in tables().items():
+        for name, rule in facts.checks.items():
+            if rows := [_name(table, row) for row in rows_of(connection, table, f"NOT ({rule})")]:
+                found[f"what breaks {table}: {name} ({rule})"] = rows
+    return found
+
+
+def _name(table: str, row: Sequence[Any]) -> str:
+    """A row by its key."""
+    facts = tables()[table]
+    values = dict(zip(facts.columns, row, strict=True))
+    return f"({', '.join(shown(values[name]) for name in facts.key)})" if len(facts.key) > 1 else shown(values["id"])
 
 
 def overdue(database: Database, now: int) -> int:

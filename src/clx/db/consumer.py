@@ -42,6 +42,7 @@ from clx.errors import (
     DatabaseFullError,
     DatabaseWriteError,
     LostRunError,
+    OddRowError,
     QueueError,
 )
 
@@ -357,9 +358,12 @@ class Consumer:
 
     def _sweep(self) -> None:
         """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
-        for row in strike_off_gone(self.queue.database):
-            log.warning("worker %s is gone; its jobs were given to others", row.id)
-        self.queue.rescue()
+        try:
+            for row in strike_off_gone(self.queue.database):
+                log.warning("worker %s is gone; its jobs were given to others", row.id)
+            self.queue.rescue()
+        except OddRowError as error:  # it is in the way of others, not of this consumer's own jobs
+            log.warning("%s", error.fact)
 
     def _relieve(self) -> None:
         """Report what was done before the long job, and hand back what waits behind it."""

@@ -15,7 +15,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -57,17 +57,17 @@ def with_blocks(names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for name in names:
         if name.startswith(_END):
-            job_id = int(name.rpartition(".")[2])
-            found.update(f"{_END}{level}.{job_id >> level}" for level in _LEVELS)
+            with contextlib.suppress(ValueError):  # a type that another program wrote, with a NUL
+                job_id = int(name.rpartition(".")[2])
+                found.update(f"{_END}{level}.{job_id >> level}" for level in _LEVELS)
         else:
             found.add(name)
     return found
 
 
 @cache
-@lru_cache(1024)
 def _file_name(type_: str) -> str:
-    return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode()).hexdigest()[:16]
+    return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _folder(name: str) -> str:
@@ -205,14 +205,18 @@ class Doorbell:
 
     # -- ringing ------------------------------------------------------------------------------------
 
-    def ring(self, *names: str) -> None:
-        """Wake everybody who listens for one of *names*; sockets of the dead among them are removed."""
+    def ring(self, *names: object) -> None:
+        """Wake everybody who listens for one of *names*; sockets of the dead among them are removed.
+
+        What is no text, the type of a job that another program wrote, nobody listens for.
+        """
         if not SUPPORTED or not names:
             return
-        folders = {_file_name(name) for name in names if name[:1] != _END}
+        known = [name for name in names if isinstance(name, str)]
+        folders = {_file_name(name) for name in known if name[:1] != _END}
         # access(): in most cases nobody listens, and an exception for each of those costs more than all the rest
-        if len(folders) < len(names) and os.access(self._ends, os.F_OK):
-            folders |= self._awaited([name for name in names if name[:1] == _END])
+        if len(folders) < len(known) and os.access(self._ends, os.F_OK):
+            folders |= self._awaited([name for name in known if name[:1] == _END])
         for folder in folders:
             path = f"{self._plain}/{folder}"
             if os.access(path, os.F_OK):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from clx.db.clock import now_ms
+from clx.db.odd import Reader
 from clx.db.records import Unreadable, decode_or_show
 from clx.db.sqlite.database import Database
 from clx.errors import QueueError
 
-_decode = msgspec.json.decode
 _encode = msgspec.json.encode
 _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
@@ -55,6 +56,11 @@ class Owner(NamedTuple):
     output: str
 
 
+def _checks_of(owner: Owner) -> str:
+    """What stands in place of a root for the sources that an owner has to look for: no path has a line break."""
+    return f"{owner.course}\n{owner.output}"
+
+
 class FileFacts(NamedTuple):
     """What tells whether a source file has changed, and its digest."""
 
@@ -70,6 +76,19 @@ _RESULTS = (
     "AND (:type IS NULL OR type = :type)"
 )
 
+_TARGETS = """
+WITH RECURSIVE each(target) AS (
+  SELECT min(target) FROM outputs
+  UNION ALL SELECT (SELECT min(target) FROM outputs WHERE target > each.target) FROM each WHERE target IS NOT NULL
+) SELECT target FROM each WHERE target IS NOT NULL
+"""
+"""Every target by one look into the index for each, however many files it has."""
+_LOOKED_FOR = 200
+
+
+_FILE = Reader.of("files", ("path", *FileFacts._fields))
+_OUTPUT = Reader.of("outputs", PublishedFile._fields)
+
 
 class Ledger:
     """What one database remembers between builds."""
@@ -82,19 +101,32 @@ class Ledger:
         rows = self.database.read(
             "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
         )
-        return {row[0]: FileFacts._make(row[1:]) for row in rows}
+        return {row[0]: FileFacts._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
         rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
-        return {path: _decode(facts) for path, facts in rows}
+        found = {path: decode_or_show(facts) for path, facts in rows if isinstance(path, str)}
+        return {path: facts for path, facts in found.items() if not isinstance(facts, Unreadable)}
 
-    def remember(self, root: str, files: Mapping[str, FileFacts], sources: Mapping[str, Any]) -> None:
-        """Store what changed about files and sources."""
+    def remember(
+        self,
+        root: str,
+        files: Mapping[str, FileFacts],
+        sources: Mapping[str, Any],
+        unchecked: Sequence[str] = (),
+    ) -> None:
+        """Store what changed about files and sources.
+
+        Args:
+            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`). Noted with
+                what is known of them by now: a build that is killed in between leaves nobody believing it was done.
+        """
         if not files and not sources:
             return
 
         def body(connection: Any) -> None:
+            owners = connection.execute("SELECT DISTINCT course, output FROM outputs").fetchall() if unchecked else ()
             connection.executemany(
                 "INSERT OR REPLACE INTO files (root, path, size, mtime_ns, ctime_ns, inode, digest) "
                 "VALUES (?,?,?,?,?,?,?)",
@@ -104,8 +136,25 @@ class Ledger:
                 "INSERT OR REPLACE INTO sources VALUES (?,?,?)",
                 [(root, path, _encode(facts).decode()) for path, facts in sources.items()],
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO sources VALUES (?,?,'{}')",
+                [(_checks_of(Owner._make(owner)), path) for owner in owners for path in unchecked],
+            )
 
         self.database.write("remember", body)
+
+    def unchecked(self, owner: Owner) -> list[str]:
+        """The sources for which *owner* has yet to look at its files."""
+        return [row[0] for row in self.database.read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
+
+    def checked(self, owner: Owner, sources: Iterable[str]) -> None:
+        """Note that *owner* has looked at its files for these sources."""
+        rows = [(_checks_of(owner), path) for path in sources]
+        if rows:
+            self.database.write(
+                "checked",
+                lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
+            )
 
     def results(self, keys: Sequence[str], type: str | None = None, *, now: int | None = None) -> dict[str, Any]:  # noqa: A002
         """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned.
@@ -126,7 +175,12 @@ class Ledger:
                     f'Say whose it should be: results([…], type="{type_}").',
                 )
             found[key] = decode_or_show(result)
-        stale = [(at, key, type_) for key, type_, _, used_at in rows if at - used_at > _USE_NOTED_EVERY]
+        # what is no number another program wrote
+        stale = [
+            (at, key, type_)
+            for key, type_, _, used_at in rows
+            if not isinstance(used_at, int) or at - used_at > _USE_NOTED_EVERY
+        ]
         if stale and not self.database.readonly:
             sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
             self.database.write("use_results", lambda connection: connection.executemany(sql, stale))
@@ -152,12 +206,26 @@ class Ledger:
             "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
             (*owner, target),
         )
-        return {row[0]: row for row in rows}
+        return {row[0]: row for row in rows if isinstance(row[0], str)}
 
     def targets(self, owner: Owner) -> list[str]:
         """Directories of all targets in which *owner* has files."""
         rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
-        return [row[0] for row in rows]
+        return [row[0] for row in rows if isinstance(row[0], str)]
+
+    def written_to(self, but: str) -> list[str]:
+        """Directories of all targets of all owners in which files are still there that CLX has written.
+
+        Args:
+            but: a directory below which they are not looked for.
+        """
+        targets = [target for (target,) in self.database.read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
+        return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
+
+    def _has_any(self, target: str) -> bool:
+        """Whether any of a target's files is there: who has removed them may use the directory for something else."""
+        rows = self.database.read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
+        return any(os.path.lexists(f"{target}/{path}") for (path,) in rows)
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""
@@ -168,6 +236,8 @@ class Ledger:
         )
         found: dict[str, dict[str, PublishedFile]] = {}
         for row in rows:
+            if _OUTPUT.read_quickly(row)[1]:  # of another program: nothing is removed because of it
+                continue
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
 from clx.db import statements as sql
+from clx.db.odd import Reader
 from clx.db.records import Job, JobState, encode, job_from_row, told_or_shown
 from clx.db.sqlite.database import Database
 from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
@@ -13,6 +14,8 @@ from clx.db.validation import check_choice, check_id, check_ids, check_keys, che
 _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
 )  # fmt: skip
+_RUN = Reader.of("runs", _RUN_NAMES)
+_COUNTED = Reader("jobs.type", "jobs.state", "jobs.run")
 _RUNS = f"SELECT {', '.join(_RUN_NAMES)} FROM runs WHERE job_id = ? ORDER BY run"
 _BY_IDS = f"{sql.SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _LIVE_AMONG = (
@@ -93,7 +96,7 @@ class Lookup:
     def next_due(self) -> int | None:
         """When the next delayed job can be claimed, milliseconds UTC; None where none is delayed."""
         due = self.database.read(sql.NEXT_DUE)[0][0]
-        return None if due is None else int(due)
+        return due if isinstance(due, int) else None  # else another program wrote it
 
     def search(
         self,
@@ -168,7 +171,8 @@ class Lookup:
 
     def runs(self, job_id: int) -> list[dict[str, Any]]:
         """Every ended run of a job, oldest first; times in milliseconds UTC, memory in bytes."""
-        found = [dict(zip(_RUN_NAMES, row, strict=True)) for row in self.database.read(_RUNS, (job_id,))]
+        rows = self.database.read(_RUNS, (job_id,))
+        found = [dict(zip(_RUN_NAMES, _RUN.read(row)[0], strict=True)) for row in rows]
         for run in found:
             for name in ("error", "cause"):
                 run[name] = told_or_shown(run[name])
@@ -197,7 +201,7 @@ class Lookup:
         """Number of jobs per type and state."""
         rows = self.database.read("SELECT type, state, count(*) FROM jobs GROUP BY type, state")
         found: dict[str, dict[str, int]] = {type_: {} for type_ in types or ()}
-        for type_, state, count in rows:
+        for type_, state, count in (_COUNTED.read(row)[0] for row in rows):
             found.setdefault(type_, {})[state] = count
         return found
 

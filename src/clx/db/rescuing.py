@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,20 @@ from clx.db import transitions
 from clx.db.clock import now_ms
 from clx.db.leases import HELD_UP, NOTICED, SLACK, Lease, LeaseWatch, can_explain
 from clx.db.lookup import Lookup
+from clx.db.odd import Reader, odd_live_jobs
 from clx.db.sqlite.database import Database
-from clx.errors import DatabaseBusyError, DatabaseFullError
+from clx.db.sqlite.driver import UNBOUND
+from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError, QueueError
+
+log = logging.getLogger("clx.queue")
 
 T = TypeVar("T")
 
+_LEASE = Reader.of("jobs", ("id", "run", "lease_until", "lease", "worker_id"))
 SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
+_IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
+"""What a transaction ends in where a value is not what its column should hold."""
 _ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
 """What its caller relies on once it has returned."""
 
@@ -49,7 +57,7 @@ class Rescuing(Lookup):
 
         begun = time.monotonic()
         try:
-            value = self.database.write(name, whole)
+            value = self._write_past_odd_rows(name, whole)
         except (DatabaseBusyError, DatabaseFullError):
             self.doubt_leases()
             raise
@@ -60,6 +68,32 @@ class Rescuing(Lookup):
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)
         return value
+
+    def _write_past_odd_rows(self, name: str, body: Callable[[Any], T]) -> T:
+        """One transaction; again once the jobs whose odd rows it failed at have been failed."""
+        try:
+            return self.database.write(name, body)
+        except _IN_THE_WAY as error:
+            asked_wrongly = isinstance(error, QueueError) and not isinstance(error.__cause__, UNBOUND)
+            if asked_wrongly or not self._put_odd_aside():
+                raise
+            return self.database.write(name, body)
+
+    def _put_odd_aside(self) -> list[int]:
+        """Fail every live job whose row is odd, with the reason; returns their ids."""
+        bells: set[str] = set()
+
+        def body(connection: Any) -> list[int]:
+            bells.clear()
+            odd = odd_live_jobs(connection)
+            transitions.put_aside(connection, odd, now_ms(), bells)
+            return list(odd)
+
+        found = self.database.write("put_aside", body)
+        if found:
+            log.warning("jobs %s were failed: another program wrote their rows", ", ".join(map(str, found)))
+        self.database.doorbell.ring(*bells)
+        return found
 
     def _write_in_slices(
         self,
@@ -126,11 +160,18 @@ class Rescuing(Lookup):
         """The leases that are over, by a look without the write lock."""
         read = self.database.read
         at = now_ms() if now is None else now
-        overdue = [Lease(*row) for row in read(sql.OVERDUE, {"now": at})]
+        overdue = self._leases(read(sql.OVERDUE, {"now": at}))
         if now is not None and monotonic is None:
             return overdue
-        implausible = [Lease(*row) for row in read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK})]
+        implausible = self._leases(read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK}))
         return self._watch.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)
+
+    def _leases(self, rows: Sequence[Sequence[Any]]) -> list[Lease]:
+        """The leases of *rows*; a job whose lease cannot be told is failed, for nothing would ever end it."""
+        found = [(*_LEASE.read_quickly(row), row) for row in rows]
+        if any(odd for _, odd, _ in found):
+            self._put_odd_aside()
+        return [Lease(*row) for _, odd, row in found if not odd]
 
     def doubt_leases(self, waited: float = math.inf) -> None:
         """After the table took nothing for a while, or this program was away: leave others the time to renew.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -66,6 +67,7 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
                   WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
 """One that did not succeed stays as long as what it took down with it, which may be tried again."""
+_NEXT_IDS = "SELECT max(id) FROM (SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?)"
 _OLD_WORKERS = """
 DELETE FROM workers WHERE id IN (SELECT id FROM workers WHERE ended_at < :cutoff
   AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id) LIMIT :stride)"""
@@ -108,10 +110,11 @@ def _prune_all(database: Database, delete: str, cutoff: int) -> int:
 
 def _prune_jobs(database: Database, policy: Policy, now: int) -> int:
     limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
-    first, last = database.read("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM jobs")[0]
-    removed = 0
-    for after in range(first - 1, last, _STRIDE):
-        removed += _prune_window(database, {**limits, "after": after, "upto": after + _STRIDE})
+    removed, after = 0, -(2**63)
+    # by the ids there are: one that another program chose may lie 2^62 ahead of the others
+    while (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
+        removed += _prune_window(database, {**limits, "after": after, "upto": upto})
+        after = upto
     return removed
 
 
@@ -130,7 +133,12 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
     )
-    return [row[0] for query in queries for row in database.read(query)]
+    return [_text(row[0]) for query in queries for row in database.read(query)]
+
+
+def _text(value: Any) -> str:
+    """What other programs wrote may name one too."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def vacuum(database: Database) -> int:

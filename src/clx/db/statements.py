@@ -162,13 +162,24 @@ AWAIT_NEEDS = (
 STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+RECORD_ODD = (
+    "INSERT OR IGNORE INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
+    "SELECT id, CAST(run AS INTEGER), CAST(coalesce(worker_id, 0) AS INTEGER), "
+    "CAST(coalesce(started_at, :now) AS INTEGER), :now, 'failed', :error FROM jobs WHERE id = :id AND state = 'running'"
+)
+FAIL_ODD = (
+    "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
+    "WHERE id = :id AND state IN ('queued', 'running')"
+)
+"""For a row that another program wrote: whatever its other values are."""
 COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
 SILENCES = """SELECT count(*) FROM runs WHERE job_id = ? AND outcome = 'rescued' AND cause = '{"kind":"silent"}'"""
 REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
 RECORD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+    "VALUES (?1,?2,?3,coalesce(?4,?5),?5,?6,?7,?8,?9,?10)"
 )
+"""When it began may be missing, where another program wrote the job's row."""
 KEEP_RESULT = (
     "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, type) "
     "DO UPDATE SET result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
@@ -186,8 +197,12 @@ ACCOUNT = (
 # -- what follows from an end -------------------------------------------------------------------------
 
 _DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?) RETURNING id"
-FAIL_DEPENDENTS = f"UPDATE jobs SET state = 'failed', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-CANCEL_DEPENDENTS = f"UPDATE jobs SET state = 'cancelled', finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+FAIL_DEPENDENTS = (
+    f"UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+)
+CANCEL_DEPENDENTS = (
+    f"UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
+)
 LET_GO = (
     "UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"

@@ -28,7 +28,8 @@ def strike_off(
 
     def is_lost(connection: Any) -> bool:
         found = connection.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
-        return heard is None or found is None or found[0] <= heard
+        # what is no number another program wrote: nobody has spoken up
+        return heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
 
     def end(connection: Any, at: int) -> None:
         end_worker(connection, worker_id, reason, at, dead=True)

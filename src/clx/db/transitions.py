@@ -231,13 +231,13 @@ def _take_readable(
         found = _take(connection, types, params, harmless=harmless and not alone)
         if not found:
             break
-        unreadable = [job for job in found if not job.is_readable]
-        for job in unreadable:
-            _fail_unreadable(connection, job, params["now"], bells)
-        taken += [job for job in found if job not in unreadable] if unreadable else found
-        if harmless and alone and not unreadable and (taken[0].rescues or taken[0].max_runs == 1):
+        readable = [job for job in found if not job.odd]
+        if len(readable) < len(found):
+            put_aside(connection, {job.id: job.odd for job in found if job.odd}, params["now"], bells)
+        taken += readable
+        if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
             break
-        if not unreadable and not alone:
+        if len(readable) == len(found) and not alone:
             break  # there are no more
     return taken
 
@@ -248,17 +248,18 @@ def _take(connection: Any, types: Sequence[str], params: dict[str, Any], *, harm
     if len(types) == 1:
         one = sql.CLAIM_ONE if n == 1 and not harmless else sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
         params["type"] = types[0]
-        found = [*map(job_from_row, connection.execute(one, params).fetchall())]
-        return sorted(found, key=_claim_order) if n > 1 else found
+        rows = connection.execute(one, params).fetchall()
+        jobs = [job_from_row(row, quickly=True) for row in rows]
+        return sorted(jobs, key=_claim_order) if n > 1 else jobs
     first = sql.NEXT_HARMLESS if harmless else sql.NEXT
     queued = [
         row for type_ in dict.fromkeys(types) for row in connection.execute(first, {**params, "type": type_}).fetchall()
     ]
-    ids = [row[2] for row in sorted(queued)[:n]]
+    ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
     if not ids:
         return []
     rows = connection.execute(sql.CLAIM_THESE, {**params, "ids": encode(ids)}).fetchall()
-    by_id = {row[0]: job_from_row(row) for row in rows}
+    by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
     return [by_id[id_] for id_ in ids]
 
 
@@ -267,14 +268,25 @@ def _claim_order(job: Job) -> tuple[int, int, int, int]:
     return (int(job.rescues >= 2), -job.priority, deadline, job.id)
 
 
-def _fail_unreadable(connection: Any, job: Job, now: int, bells: set[str]) -> None:
-    error = {
-        "type": "Unreadable",
-        "message": "Its payload is no JSON object, or its key or timeout is none; another program wrote it.",
-        "next_step": f"See `clx jobs show {job.id}`.",
-    }
-    fail(connection, Failure(job.id, job.run, error), now, bells)
-    bells.add(ENDED)
+def _numbers_first(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+    """A sort key as SQLite orders: what is no number, which only other programs write, comes last."""
+    return [(False, value) if isinstance(value, int | float) else (True, 0) for value in row]
+
+
+def put_aside(connection: Any, odd: Mapping[int, Sequence[str]], now: int, bells: set[str]) -> None:
+    """Fail live jobs whose rows another program wrote, each with what is odd; nothing is asked of their odd values."""
+    for job_id, why in odd.items():
+        error = {
+            "type": "Unreadable",
+            "message": f"Another program wrote its row: {'; '.join(why)}",
+            "next_step": f"See `clx jobs show {job_id}`.",
+        }
+        params = {"id": job_id, "now": now, "error": encode_error(error)}
+        connection.execute(sql.RECORD_ODD, params)
+        connection.execute(sql.FAIL_ODD, params)
+    for job_id in odd:  # not before: one of them may need another, and SQLite would refuse to change it as usual
+        _end_dependents(connection, job_id, "failed", now, bells)
+        bells.add(ENDED)
 
 
 def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0) -> None:

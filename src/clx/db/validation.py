@@ -321,15 +321,6 @@ def check_syntax(encoded: bytes) -> None:
     _check(encoded)
 
 
-def is_unicode(text: str) -> bool:
-    """Whether *text* has no half characters, as bytes that are no UTF-8 become."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def check_text(encoded: bytes) -> None:
     """Hold a JSON text of more than :data:`SMALL` bytes to what everybody can read and every row can take.
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from clx.db.clock import now_ms
 from clx.db.identity import is_gone, is_ours_to_judge
+from clx.db.odd import Reader
 from clx.db.sqlite.database import Database
+
+_WAITING = Reader("jobs.type", "jobs.pool", "jobs.run", "jobs.run", "jobs.created_at")
+_PROGRESS = Reader(
+    *(f"batches.{name}" for name in ("id", "name", "host", "pid", "created_at", "identity", "lease_until")),
+    "workers.reason",  # the state of its jobs; NULL where there are none
+    "jobs.run",
+)
+_WANTED = Reader.of("batches", ("id", "name", "state", "identity", "lease_until"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def waiting(database: Database, *, now: int | None = None) -> list[Waiting]:
         "WHERE state = 'queued' GROUP BY type, pool ORDER BY type, pool",
         {"now": now_ms() if now is None else now},
     )
-    return [Waiting(*row) for row in rows]
+    return [Waiting(*_WAITING.read(row)[0]) for row in rows]
 
 
 def owner_lost(identity: str, lease_until: int, now: int) -> str:
@@ -75,7 +84,8 @@ def live_batches(database: Database, *, now: int | None = None) -> list[BatchPro
         "WHERE b.state = 'live' GROUP BY b.id, j.state ORDER BY b.id"
     )
     found: dict[int, BatchProgress] = {}
-    for id_, name, host, pid, created_at, identity, lease_until, state, count in rows:
+    for row in rows:
+        (id_, name, host, pid, created_at, identity, lease_until, state, count), _ = _PROGRESS.read(row)
         if id_ not in found:
             lost = owner_lost(identity, lease_until, at)
             found[id_] = BatchProgress(id_, name, host, pid, created_at, {}, "abandoned" if lost else "live", lost)
@@ -95,5 +105,5 @@ def wanted_by(database: Database, job_id: int, *, now: int | None = None) -> lis
     )
     return [
         (id_, name, "abandoned" if state == "live" and owner_lost(identity, lease_until, at) else state)
-        for id_, name, state, identity, lease_until in rows
+        for id_, name, state, identity, lease_until in (_WANTED.read(row)[0] for row in rows)
     ]

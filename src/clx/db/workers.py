@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import msgspec
 
 from clx.db.clock import now_ms
 from clx.db.identity import is_gone, is_of_an_earlier_boot
+from clx.db.odd import Reader
+from clx.db.records import told_or_shown
 from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 
@@ -26,12 +28,18 @@ _COMPUTED = {
 }
 """What a worker holds is asked of the jobs: kept in its row as well, it would cost every claim a page more."""
 _SELECT = f"SELECT {', '.join(_COMPUTED.get(name, name) for name in _NAMES)} FROM workers"
+_READER = Reader.of("workers", _NAMES, job_id="jobs.worker_id")
+_EVENT = Reader.of("worker_events", ("action", "detail"))
 _LIVE = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """One worker; times in milliseconds UTC."""
+    """One worker; times in milliseconds UTC.
+
+    Attributes:
+        odd: what is odd in its row, in words (:mod:`clx.db.odd`); only other programs write such.
+    """
 
     id: int
     type: str
@@ -54,6 +62,7 @@ class WorkerRow:
     batch_id: int | None
     service: str | None
     config_source: str | None
+    odd: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -146,7 +155,7 @@ class WorkerTable:
             f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY id",
             {"after": after} | ({} if batch is None else {"batch": batch}),
         )
-        return [WorkerRow(*row) for row in rows]
+        return [_from_row(row) for row in rows]
 
     def assign(self, worker_id: int, old: str, new: str) -> bool:
         """Move a live worker from pool *old* to pool *new*; false when it is not in *old* (any more)."""
@@ -199,18 +208,27 @@ class WorkerTable:
     def events(
         self, worker_id: int, *, action: str | None = None, after: int = 0
     ) -> builtins.list[tuple[str, dict[str, Any]]]:
-        """What happened to a worker since *after* (milliseconds UTC): action and detail, oldest first."""
+        """What happened to a worker since *after* (milliseconds UTC): action and detail, oldest first.
+
+        What another program wrote in place of a detail is its ``message``.
+        """
         rows = self.database.read(
             "SELECT action, detail FROM worker_events WHERE worker_id = :id AND at >= :after "
             "AND (:action IS NULL OR action = :action) ORDER BY id",
             {"id": worker_id, "after": after, "action": action},
         )
-        return [(row[0], msgspec.json.decode(row[1])) for row in rows]
+        return [(_EVENT.read(row)[0][0], told_or_shown(row[1]) or {}) for row in rows]
 
     def get(self, worker_id: int) -> WorkerRow | None:
         """One worker, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (worker_id,))
-        return WorkerRow(*rows[0]) if rows else None
+        return _from_row(rows[0]) if rows else None
+
+
+def _from_row(row: Sequence[Any]) -> WorkerRow:
+    values, odd = _READER.read(row)
+    values.append(odd)
+    return WorkerRow(*values)
 
 
 def end_worker(connection: Any, worker_id: int, reason: str, now: int, *, dead: bool) -> bool:

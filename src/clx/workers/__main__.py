@@ -19,7 +19,7 @@ from clx import __version__
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
-from clx.jobtypes.registry import KINDS, pool_name
+from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
 from clx.workers.container import database_inside
@@ -35,7 +35,7 @@ log = logging.getLogger("clx.worker")
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m clx.workers", description=__doc__)
-    parser.add_argument("type", choices=sorted(KINDS))
+    parser.add_argument("type", choices=sorted(JOB_TYPES))
     database = database_inside()
     parser.add_argument("--db", required=database is None, default=database, type=Path, help="the job table")
     parser.add_argument("--pool", help="take this pool's jobs (default: those of this version and these tools)")
@@ -80,7 +80,7 @@ def serve(argv: list[str] | None = None) -> int:
 def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
     if arguments.mode == "docker":
         return UNRESOLVED
-    return pool_name(arguments.mode, KINDS[arguments.type].fingerprint(settings))
+    return pool_name(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings))
 
 
 def _post(
@@ -128,8 +128,8 @@ def _serve(database: Database, post: Post, arguments: argparse.Namespace, settin
         "worker %s started: %s, %s, settings from %s", post.worker_id, post.type, post.pool, arguments.config_source,
         extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
     )  # fmt: skip
-    kind, scratch = KINDS[post.type], work_directory(database, post.worker_id) / "scratch"
-    worker = Worker(database, post, lambda: kind.make_converter(settings, scratch), settings.jobs)
+    job_type, scratch = JOB_TYPES[post.type], work_directory(database, post.worker_id) / "scratch"
+    worker = Worker(database, post, lambda: job_type.make_converter(settings, scratch), settings.jobs)
     if arguments.lifeline:
         worker.hold(sys.stdin.fileno())
     reason = "it failed"

@@ -137,3 +137,30 @@ def test_moments_and_durations_as_python_has_them(queue: Queue) -> None:
 def test_other_moments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(QueueError):
         NewJob("t", **options)
+
+
+def test_two_that_claim_to_wait_behind_the_same_job_stop_no_sweep(queue: Queue) -> None:
+    """Queued again both would be in one place, which the table has once."""
+    good, *odd = queue.enqueue_many([NewJob("t") for _ in range(3)])
+    queue.claim(["t"], 3, lease=1000, now=1_700_000_000_000)
+    _put(queue, "UPDATE jobs SET after_id = 99 WHERE id IN (?, ?)", (*odd,))
+
+    queue.rescue(now=1_700_000_100_000)
+
+    assert [job.state for job in queue.get_many([good, *odd])] == ["queued", "failed", "failed"]
+
+
+def test_a_job_behind_one_of_another_key_does_not_keep_that_from_ending(queue: Queue) -> None:
+    """Let go it would be the second live one of its key."""
+    first = queue.enqueue(NewJob("t", key="a"))
+    (job,) = queue.claim(["t"])
+    queue.enqueue(NewJob("t", key="b"))
+    odd = queue.enqueue(NewJob("t"))
+    _put(queue, "UPDATE jobs SET key = 'b', after_id = ?, waits_for = 1, ready = 0 WHERE id = ?", (first, odd))
+
+    queue.finish(job.id, job.run)
+
+    ended, behind = queue.get_many([first, odd])
+    assert (ended.state, behind.state) == ("succeeded", "failed")
+    assert behind.error is not None
+    assert "after_id" in behind.error["message"]

@@ -126,3 +126,36 @@ def test_markdown_decks_may_use_templates_elsewhere(decks: Course) -> None:
     outputs: Path = decks.convert("# j2 from 'macros.j2' import header\n" + text, name="slides_x.md")
     assert b"Zebra" not in (outputs / "completed.ipynb").read_bytes()
     assert b"Behind" in (outputs / "completed.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('# %%\nx = 1\n{#\n# %% tags=["private"]\n#}\npassword = "Zebra"\n', 6),
+        ('# %%\nx = 1\n{% if 0 %}\n# %% tags=["private"]\n{% endif %}\npassword = "Zebra"\n', 6),
+        ('# %%\nx = 1\n{% set a %}\n# %% tags=["private"]\n{% endset %}\npassword = "Zebra"\n', 6),
+        ('# %%\nx = 1\n{% filter replace("private", "keep") %}\n# %% tags=["private"]\n{% endfilter %}\n"Zebra"\n', 4),
+        ('# %%\nx = 1\n{%- macro a() -%}\n# %% tags=["notes"]\n{%- endmacro %}\n# Zebra, the secret\n', 6),
+        ('# %%\nx = 1\n# j2 if lang == "xx"\n# %% tags=["del"]\n# j2 endif\npassword = "Zebra"\n', 6),
+        ('# %%\n{% set a %}\n# %% tags=["private"]\n# Zebra!\n{% endset %}\n# %%\n{{ a | replace("# %%", "#") }}\n', 3),
+        ('# %%\n# {{ [1] | random }}\n{#\n# %% tags=["private"]\n#}\npassword = "Zebra"\n', 6),
+    ],
+)
+def test_a_template_that_swallows_the_marker_of_a_hidden_cell_is_an_error(decks: Course, text: str, line: int) -> None:
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        decks.convert(text)
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# %%\nx = 1\n{# # %% tags=["private"]\npassword = "Zebra"\n#}\n# %%\ny = 1\n',
+        '# %%\nx = 1\n{% if 0 %}\n# %% tags=["private"]\npassword = "Zebra"\n{% endif %}\n',
+        '# %% tags=["private"]\n"Zebra"\n{{ box("a") }}\n\n# %%\ny = 1\n',
+        '# %% tags=["private"]\n"Zebra"\n# {{ line("a") }}\n\n# %%\ny = {{ 1 }}\n',
+    ],
+)
+def test_what_goes_with_its_marker_is_no_error(decks: Course, text: str) -> None:
+    outputs = decks.convert(START + text)
+    assert b"Zebra" not in (outputs / "completed.py").read_bytes()

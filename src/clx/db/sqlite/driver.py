@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -21,6 +22,7 @@ from clx.errors import (
     DatabaseError,
     DatabaseFullError,
     DatabaseWriteError,
+    OddRowError,
     QueueError,
     UsageError,
 )
@@ -160,6 +162,11 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
         return DatabaseFullError(f"The database cannot be opened: {used_up.strerror}: {path}.", cure(used_up, ""))
     if name == "SQLITE_PERM" or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return _closed_to_us(path, reading=reading)
+    if name.startswith("SQLITE_CONSTRAINT"):
+        return OddRowError(
+            f"A row of the database is not as CLX writes it, and cannot be changed ({error}): {path}.",
+            f"See which: clx db check --db-path {shlex.quote(str(path))}",
+        )
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
 
 

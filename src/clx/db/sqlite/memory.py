@@ -101,9 +101,9 @@ class _MemoryDoorbell(Doorbell):
         self.hung.add(bell)
         return bell
 
-    def ring(self, *names: str) -> None:
+    def ring(self, *names: object) -> None:
         """Wake everybody who listens for one of *names*."""
-        rung = with_blocks(names)
+        rung = with_blocks(name for name in names if isinstance(name, str))
         for bell in [bell for bell in list(self.hung) if bell.name in rung]:
             try:
                 bell.ringer.send(b"!")

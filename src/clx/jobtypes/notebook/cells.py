@@ -19,6 +19,7 @@ from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.header import check_header
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.limits import LimitError
+from clx.jobtypes.notebook.lookalike import lookalikes, lost_regions
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
     HIDDEN_TAGS,
@@ -40,7 +41,6 @@ _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
 _ANYWHERE = re.compile(r"%%[^%]*\btags\b.*")
 """A marker with tags that does not begin its line: a template may have glued it to the one before."""
 _HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
-_MARKDOWN_MARKER = re.compile(r"\s*(?:`{3,}|~{3,}|<!--\s*#|#\s*(?:%%|\+)(?:\s|$))")
 _RULE = re.compile(r"^---\s*$")
 _DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
 
@@ -83,15 +83,29 @@ def cells_of(
         lines = expanded.deck_lines()
         for each in noted:
             each.line = lines[each.line - 1] if each.line is not None else None
+        if is_markdown:
+            noted[:0] = _moved_in_markdown(expanded, cells)  # of a region that a template ends it knows the line
         if problems is None:
             raise noted[0]
         problems += noted
         return cells
     if is_markdown:
-        check_hidden_markdown(expanded, cells, lambda text: _read_markdown(text, []))
+        check_hidden_markdown(expanded, cells, _cells_of_markdown)
     else:
-        check_hidden(expanded, cells, language.comment)
+        check_hidden(expanded, cells, language.comment, lambda text: _read_percent(text.split("\n"), language, []))
     return cells
+
+
+def _moved_in_markdown(expanded: Expanded, cells: list[Cell]) -> list[ConversionError]:
+    try:
+        check_hidden_markdown(expanded, cells, _cells_of_markdown)
+    except ConversionError as error:
+        return [error]
+    return []
+
+
+def _cells_of_markdown(text: str) -> list[Cell]:
+    return _read_markdown(text, [])
 
 
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
@@ -148,8 +162,10 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         body = start + (first is not None)
         end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         if HIDDEN_TAGS.isdisjoint(marker.tags):
-            problems += _swallowed(lines, range(body, end), pattern)
-            problems += _of_another_format(lines, range(body, end), _light_marker(comment))
+            swallowed = _swallowed(lines, range(body, end), pattern)
+            told = {each.line for each in swallowed}
+            problems += swallowed
+            problems += (each for each in lookalikes(lines, range(body, end)) if each.line not in told)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
@@ -166,26 +182,10 @@ def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> lis
             fact = "this marker stands behind text, or in a string or fenced block, so that its cell would be published"
             step = (
                 "Let it begin its line, and close what is open there; "
-                "to show a marker as text, write it without one of its percent signs."
+                "to show a marker as text, put a word in front of it and leave out one of its percent signs."
             )
             found.append(ConversionError(fact, step, line=i + 1))
     return found
-
-
-def _of_another_format(lines: list[str], inside: range, marker: re.Pattern[str]) -> list[ConversionError]:
-    """Markers of hidden cells that are none in a deck of this format."""
-    fact = "this marks a cell as hidden in another format of decks; here it would be published as text"
-    step = "Convert the deck (`jupytext --to py:percent`), or write the marker as the guide has it."
-    return [
-        ConversionError(fact, step, line=i + 1)
-        for i in inside
-        if marker.match(lines[i]) and _HIDDEN_WORD.search(lines[i])
-    ]
-
-
-@functools.lru_cache(maxsize=4)
-def _light_marker(comment: str) -> re.Pattern[str]:
-    return re.compile(rf"\s*{re.escape(comment)}\s*\+(?:\s|$)")
 
 
 def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
@@ -337,9 +337,12 @@ def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
         except ConversionError as error:
             problems.append(error)
             continue
-        if HIDDEN_TAGS.isdisjoint(tags):
-            inside = range(position, position + source.count("\n") + 1)
-            problems += _of_another_format(lines, inside, _MARKDOWN_MARKER)
+        inside = range(position, min(position + source.count("\n") + 1, len(lines)))
+        is_hidden = not HIDDEN_TAGS.isdisjoint(tags)
+        behind = any(not HIDDEN_TAGS.isdisjoint(each.tags) for each in cells)
+        problems += lost_regions(lines, inside, hidden=is_hidden, behind_hidden=behind)
+        if not is_hidden:
+            problems += lookalikes(lines, inside)
         if source or cell.cell_type == "code":
             cells.append(Cell(cell.cell_type, source, tags, lang, line))
     return cells

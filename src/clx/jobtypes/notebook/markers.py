@@ -28,6 +28,8 @@ HIDDEN_TAGS = frozenset({"notes", "private", "del"})
 """Tags of cells that no student gets."""
 
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
+KIND_WORDS = frozenset(_KINDS)
+"""What a marker calls the kinds of cells."""
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"""(?<![\w.@/-])(?P<key>[\w.@/-]+)\s*=\s*
@@ -35,9 +37,11 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
+_SYNONYMS = {"delete": "del", "deleted": "del", "priv": "private"}
+"""What is not near enough to a tag that hides to be a slip of the pen, but can only mean that one."""
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
-_HIDING_SLIDE = re.compile(r"\b(notes|skip)\b")
+_HIDING = re.compile(r"\b(notes|skip|private|del)\b")
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
 _PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
@@ -141,13 +145,13 @@ def check_names(attributes: Mapping[str, Any], line: int) -> None:
     """
     for key, value in attributes.items():
         name = key.lower()
-        if name == "slideshow" and (hides := _HIDING_SLIDE.search(str(value))):
-            tag = "notes" if hides[1] == "notes" else "del"
-            fact = f'the slide type "{hides[1]}" hides no cell here'
+        if name in {"slideshow", "slide_type", "metadata", "jupyter"} and (hides := _HIDING.search(str(value))):
+            tag = "del" if hides[1] == "skip" else hides[1]
+            fact = f'"{hides[1]}" in {key} hides no cell here'
             raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
         meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
-        if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
-            meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
+        if meant == key and ("tag" in name or get_close_matches(name, ["tags"], cutoff=0.7)):
+            meant = "tags" if name == "tags" or KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
         if meant != key:
             raise ConversionError(f"unknown cell attribute {key!r}", f"Write {meant}=….", line=line)
 
@@ -197,7 +201,9 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
 
 def _check_tag(tag: str, line: int) -> None:
     words = _WORD.findall(tag.lower())
-    near = [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
+    words += [part for word in words for part in re.split("[-_]", word) if part in HIDDEN_TAGS]
+    near = [_SYNONYMS[word] for word in words if word in _SYNONYMS]
+    near += [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
     if near:
         raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{near[0]}"?', line=line)
 

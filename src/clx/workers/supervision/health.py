@@ -9,22 +9,10 @@ from pathlib import Path
 
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.tools import TOOL_NAMES, Tool, install_hint, locate, require
 from clx.tools.finding import SETTINGS
-
-_TOOLS = {"plantuml": ("java", "plantuml"), "drawio": ("browser", "drawio")}
-_OPTIONAL = {"plantuml": ("graphviz",), "drawio": ("drawio-math",)}
-_PACKAGES = {
-    "notebook": {
-        "ipykernel": "notebook",
-        "jupyter_client": "notebook",
-        "jinja2": "notebook",
-        "markdown_it": "notebook",
-        "pygments": "notebook",
-    },
-    "drawio": {"defusedxml": "diagrams"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +48,12 @@ def examine(types: Collection[str], settings: Settings, without: Collection[str]
 
     found = []
     for type_ in types:
-        for package, extra in _PACKAGES.get(type_, {}).items():
+        for package, extra in JOB_TYPES[type_].packages.items():
             hint = f'Type: pip install "{DISTRIBUTION}[{extra}]"'
             there = importlib.util.find_spec(package) is not None
             detail = "installed" if there else "not installed"
             found.append(Finding(package, type_, there, True, detail, hint))
-        for required, names in ((True, _TOOLS.get(type_, ())), (False, _OPTIONAL.get(type_, ()))):
+        for required, names in ((True, JOB_TYPES[type_].tools), (False, JOB_TYPES[type_].optional_tools)):
             looked_at = [name for name in names if SETTINGS.get(name) not in without]
             found += [_tool(name, type_, settings, required=required) for name in looked_at]
     return found
@@ -73,7 +61,7 @@ def examine(types: Collection[str], settings: Settings, without: Collection[str]
 
 def tools_of(types: Collection[str]) -> list[str]:
     """The tools that the worker *types* need or can make use of, in the order in which tools are shown."""
-    used = {name for type_ in types for name in (*_TOOLS.get(type_, ()), *_OPTIONAL.get(type_, ()))}
+    used = {name for type_ in types for name in (*JOB_TYPES[type_].tools, *JOB_TYPES[type_].optional_tools)}
     return [name for name in TOOL_NAMES if name in used]
 
 
@@ -118,8 +106,6 @@ def require_tools(types: Collection[str], settings: Settings) -> None:
         raise ToolMissingError("\n".join(facts), "\n".join(hints), settings=blamed)
 
 
-_MEMORY = {"notebook": 250 << 20, "plantuml": 250 << 20, "drawio": 700 << 20}
-"""Bytes that a busy worker with its helpers takes (measured on the example course)."""
 _DISK = 200 << 20
 """Free bytes below which a build is likely to end in the middle."""
 
@@ -129,7 +115,7 @@ def resource_warnings(types: Collection[str], state_dir: Path) -> list[str]:
     found = []
     import psutil  # takes longer to import than all the rest that a build with nothing to do needs
 
-    needed, free = sum(_MEMORY.get(type_, 0) for type_ in types), psutil.virtual_memory().available
+    needed, free = sum(JOB_TYPES[type_].memory for type_ in types), psutil.virtual_memory().available
     if free < needed:
         found.append(
             f"Only {free >> 20} MiB of memory are free; workers for {', '.join(sorted(types))} take about "

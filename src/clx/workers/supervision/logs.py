@@ -73,7 +73,9 @@ class JsonLines(logging.Handler):
         if self._descriptor >= 0 and self._is_current():
             return self._descriptor
         self._forget()
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # no link to another file, no pipe that would be waited for
+        own = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | own, 0o644)
         return self._descriptor
 
     def _is_current(self) -> bool:

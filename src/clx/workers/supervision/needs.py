@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from clx.jobtypes.registry import KINDS, pool_name
+from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
 from clx.workers.supervision.spec import WorkerSpec
 
 
-def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[str] = tuple(KINDS)) -> list[WorkerSpec]:
+def configured_workers(
+    resolved: Resolved, settings: Settings, types: Iterable[str] = tuple(JOB_TYPES)
+) -> list[WorkerSpec]:
     """The workers that the settings ask for, types with a count of 0 left out.
 
     Args:
@@ -58,7 +60,7 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
 
         return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():
-        return KINDS[type_].fingerprint(resolved.settings)
+        return JOB_TYPES[type_].fingerprint(resolved.settings)
 
 
 def image_id(mode: str, tools: Mapping[str, str]) -> str | None:
@@ -81,14 +83,14 @@ class Fingerprints(Mapping[str, dict[str, str]]):
         self._found: dict[str, dict[str, str]] = {}
 
     def __getitem__(self, type_: str) -> dict[str, str]:
-        if type_ not in KINDS:
+        if type_ not in JOB_TYPES:
             raise KeyError(type_)
         if type_ not in self._found:
             self._found[type_] = fingerprint(self._resolved, type_, fetch=self._fetch)
         return self._found[type_]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(KINDS)
+        return iter(JOB_TYPES)
 
     def __len__(self) -> int:
-        return len(KINDS)
+        return len(JOB_TYPES)

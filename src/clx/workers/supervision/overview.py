@@ -12,7 +12,7 @@ from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.views import Waiting, live_batches, waiting
 from clx.db.workers import WorkerTable
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.supervision.identity import is_stopped, pid_of
 from clx.workers.supervision.lifecycle import anew
@@ -46,12 +46,12 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
         "services": _services(database),
-        "warnings": [*_hung(members), *_unkept(database), *_outdated(members, database), *unserved],
+        "warnings": [*_hung(members), *_odd(members), *_unkept(database), *_outdated(members, database), *unserved],
     }
 
 
 def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
-    found = {type_: dict.fromkeys(_STATUSES, 0) for type_ in KINDS}
+    found = {type_: dict.fromkeys(_STATUSES, 0) for type_ in JOB_TYPES}
     for member in members:
         numbers = found.setdefault(member.row.type, dict.fromkeys(_STATUSES, 0))
         numbers[member.status] = numbers.get(member.status, 0) + 1
@@ -60,7 +60,7 @@ def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
 
 def _queue(database: Database, members: list[Member], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
     queue, found = Queue(database), {}
-    for type_, states in queue.stats(list(KINDS)).items():
+    for type_, states in queue.stats(list(JOB_TYPES)).items():
         mean = queue.mean_seconds(type_)
         able = sum(1 for each in members if each.row.type == type_ and each.status in {"idle", "busy"})
         left = states.get("queued", 0) + states.get("running", 0)
@@ -116,7 +116,7 @@ def _unkept(database: Database) -> list[str]:
         pid = pid_of(state.supervisor)
         return [f"The supervisor of the services is stopped: no worker is replaced. Type: kill -CONT {pid}, or: {end}"]
     given_up = {
-        detail["type"]: detail["fact"]
+        str(detail.get("type")): str(detail.get("fact"))
         for _, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at)
     }
     there = Counter(row.key for row in service_workers(database))
@@ -167,6 +167,14 @@ def _hung(members: list[Member]) -> list[str]:
     ]
 
 
+def _odd(members: list[Member]) -> list[str]:
+    return [
+        f"Another program wrote the row of worker #{each.row.id}: {'; '.join(each.row.odd)}. See: clx db check"
+        for each in members
+        if each.row.odd
+    ]
+
+
 def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
     """Jobs that no worker there is would ever take."""
     served = {each.row.key for each in members if each.status in {"idle", "busy", "hung"}}
@@ -174,7 +182,7 @@ def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
         f"{each.count + each.delayed} {each.type} job(s) wait and no worker takes them. "
         + (
             "Start some: clx start-services, or build again."
-            if each.type in KINDS
+            if each.type in JOB_TYPES
             else "Start the program that does them."
         )
         for each in queued

@@ -27,7 +27,7 @@ from typing import Literal, Self
 from clx.db.apart import link, state_directory
 from clx.db.sqlite.database import Database
 from clx.errors import SettingsError, WorkerStartupError
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
@@ -92,7 +92,7 @@ class WorkerPoolManager:
         options = _options(worker_configs, network_name, log_level)
         resolved = resolve(Path(workspace_path or state_directory(named).parent), options=options)
         _require_images(worker_configs or (), resolved)
-        types = list(KINDS) if worker_configs is None else [each.worker_type for each in worker_configs]
+        types = list(JOB_TYPES) if worker_configs is None else [each.worker_type for each in worker_configs]
         self._resolved = resolved
         path = place_database(resolved, named)
         self._settings = settings_for(resolved, path)
@@ -266,8 +266,8 @@ def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level:
 def _check(config: WorkerConfig) -> None:
     """See what the settings, which are read from text, would take for something else."""
     type_, count = config.worker_type, config.count
-    if type_ not in KINDS:
-        raise SettingsError(f'"{type_}" is not a worker type.', did_you_mean(type_, KINDS))
+    if type_ not in JOB_TYPES:
+        raise SettingsError(f'"{type_}" is not a worker type.', did_you_mean(type_, JOB_TYPES))
     if not isinstance(count, int) or isinstance(count, bool):
         raise SettingsError(f"WorkerConfig({type_!r}): {count!r} is not a whole number.", "Give it count=1, say.")
 

@@ -22,7 +22,7 @@ from clx.db.apart import identity, name_of, state_directory
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
 from clx.workers.supervision.identity import lives, pid_of
@@ -84,8 +84,8 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
 
 def _open_own(path: Path, flags: int = 0) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    no_link = getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | no_link | flags, 0o644), "wb")
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
 @contextlib.contextmanager
@@ -208,7 +208,7 @@ def require_no_services(database: Path) -> None:
 
 def start_command(state: ServiceState) -> str:
     """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
-    counts = dict.fromkeys(KINDS, 0)
+    counts = dict.fromkeys(JOB_TYPES, 0)
     for each in state.wanted:
         counts[each.type] = counts.get(each.type, 0) + each.count
     options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())

@@ -225,7 +225,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
         ):
             return True
         for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
-            raise WorkerStartupError(detail["fact"], detail["next_step"])
+            raise WorkerStartupError(str(detail.get("fact")), str(detail.get("next_step") or ""))
         if waited > probed + _PROBE:
             database.require_writable()
             probed = waited

@@ -11,7 +11,7 @@ from clx.db.jobs import Queue
 from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
-from clx.jobtypes.registry import KINDS
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.supervision.roster import Member, roster
 
@@ -22,6 +22,7 @@ _ALIVE = {"starting", "idle", "busy", "hung"}
 def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
     """The lines that ``clx jobs show`` prints."""
     lines, queue = [_queued(database, job)], Queue(database)
+    lines += [f"Another program wrote its row: {why}." for why in job.odd]
     runs = queue.runs(job.id)
     for run in runs:
         lines += _run(run)
@@ -66,9 +67,9 @@ def cause_words(cause: dict[str, Any] | None) -> str:
     match kind:
         case "signal":
             memory = ", probably because memory ran out" if (cause or {}).get("memory") else ""
-            return f"its worker was killed by {(cause or {})['signal']}{memory}"
+            return f"its worker was killed by {(cause or {}).get('signal')}{memory}"
         case "exit":
-            return f"its worker ended with exit code {(cause or {})['code']}"
+            return f"its worker ended with exit code {(cause or {}).get('code')}"
         case "oom":
             return "its worker ran out of memory and was killed"
         case "silent":
@@ -102,7 +103,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
         return [f"{since}: only a worker of its build would take it, and there is none.", "Build again."]
     whose = f"worker of its pool ({job.pool})" if job.pool else "program that takes it"
     none = f"no {whose} is alive{f': {named}' if named else ''}"
-    if job.type not in KINDS:
+    if job.type not in JOB_TYPES:
         return [f"{since}: {none}.", "Start the program that does them."]
     start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]

@@ -71,7 +71,7 @@ def _prune_logs(database: Database, policy: Policy) -> int:
     """Logs of workers that ended long ago."""
     table = WorkerTable(database)
     used = {
-        Path(detail["log"]).name
+        Path(str(detail["log"])).name
         for row in table.list()
         for _, detail in table.events(row.id, action="started")
         if detail.get("log")

@@ -16,13 +16,15 @@ from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 from clx import __version__
 from clx.db.sqlite.database import Database
 from clx.errors import EngineError
+from clx.jobtypes.jobtype import JobType
+from clx.jobtypes.registry import JOB_TYPES
 from clx.workers.container import DATABASE_VARIABLE
 from clx.workers.executors.docker import build as docker_build
-from clx.workers.executors.docker.build import EXTRAS, Recipe, dockerfile, make_wheel
+from clx.workers.executors.docker.build import Recipe, dockerfile, make_wheel
 from clx.workers.executors.docker.worker import invoking_user
 
 
-@pytest.mark.parametrize("type_", sorted(EXTRAS))
+@pytest.mark.parametrize("type_", sorted(JOB_TYPES))
 def test_dockerfiles_keep_the_rules(type_: str) -> None:
     text = dockerfile(type_).read_text(encoding="utf-8")
     for rule in ("ARG BASE_IMAGE=python:3.12-slim-bookworm", "HEALTHCHECK", "USER 1000:1000", "python", f'["{type_}"]'):
@@ -218,7 +220,8 @@ def test_building_again_leaves_no_image_without_a_name(
 
     monkeypatch.setattr(docker_build, "_context", context)
     monkeypatch.setattr(docker_build, "_STAGE_AGE", -60.0)
-    monkeypatch.setitem(docker_build._TOOLS, "test", ())
+    nothing = JobType(name="test", title="", converter="", identity="")
+    monkeypatch.setitem(JOB_TYPES, "test", nothing)
     before, name = nameless(), "clx-test:again"
     try:
         for word in ("one", "two"):

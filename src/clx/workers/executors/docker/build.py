@@ -27,6 +27,7 @@ from typing import Any
 import clx
 from clx import DISTRIBUTION, __version__
 from clx.errors import EngineError, ToolMissingError, UsageError
+from clx.jobtypes.registry import JOB_TYPES
 from clx.tools.finding import cache_root
 from clx.tools.install import install
 from clx.tools.pins import PINS
@@ -39,9 +40,6 @@ DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"
 STAGE_LABEL = "clx.stage"
 """What the Dockerfiles call the images of their first stage; the worker's image does not inherit it."""
-EXTRAS = {"notebook": "notebook", "plantuml": "diagrams", "drawio": "diagrams"}
-"""Worker type → the extra of CLX that its image holds."""
-_TOOLS = {"notebook": (), "plantuml": ("plantuml",), "drawio": ("drawio", "drawio-math")}
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONFLICT = re.compile("conflicting dependencies|Invalid requirement|No matching distribution")
@@ -166,7 +164,7 @@ def _context(recipe: Recipe, context: Path) -> None:
     versions = {found.metadata["Name"].lower(): found.version for found in distributions()}
     lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != DISTRIBUTION)
     (packages / "constraints.txt").write_text("".join(lines), encoding="utf-8")
-    required = "".join(f"{line}\n" for line in _required(recipe.wheel, EXTRAS[recipe.type]))
+    required = "".join(f"{line}\n" for line in _required(recipe.wheel, JOB_TYPES[recipe.type].extra))
     (packages / "requirements.txt").write_text(required + _course_requirements(recipe), encoding="utf-8")
 
 
@@ -213,7 +211,7 @@ def _fetch(packages: Path, report: Callable[[str], None]) -> None:
 def _tools(recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
     """Copies of the pinned tools, laid out as in the cache that the image is told to use."""
     folder.mkdir()
-    for name in _TOOLS[recipe.type]:
+    for name in JOB_TYPES[recipe.type].image_tools:
         tool = install(name, report)
         # the cache holds one directory per tool and version; the entry is that directory or a file in it
         home = tool.path if tool.path.is_dir() else tool.path.parent
@@ -234,7 +232,7 @@ def _digest(context: Path, recipe: Recipe, client: Any) -> str:
         if path.is_file():
             found.update(f"{path.name}\0".encode() + path.read_bytes())
     base = find(client, recipe.base)
-    pins = [PINS[name].sha256 for name in _TOOLS[recipe.type]]
+    pins = [PINS[name].sha256 for name in JOB_TYPES[recipe.type].image_tools]
     found.update(repr((base.id if base else recipe.base, pins, recipe.fetch)).encode())
     return found.hexdigest()[:16]
 

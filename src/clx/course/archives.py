@@ -1,0 +1,176 @@
+"""What lies in archives and compressed files, read within bounds and by their first bytes, whatever they are called."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import IO, Any, Protocol
+
+MOST = 512 << 20
+"""Bytes that are read of one archive at most: what is unpacked counts, in each of the archives that it lies in."""
+_MOST_MEMBERS = 100_000
+_DEEPEST = 4
+"""Archives in archives that are opened."""
+_HEAD = 512
+_CLOSED = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\x1f\x9d", b"LZIP\x01")
+"""How archives begin that cannot be looked into: 7z, rar, zstd, lz4, compress, lzip."""
+_OPAQUE = re.compile(
+    rb"\x89PNG\r|\xff\xd8\xff|GIF8[79]a|RIFF....(?:WEBP|WAVE|AVI )|II\*\0|MM\0\*|%PDF-|....ftyp|\x1aE\xdf\xa3|OggS\0"
+    rb"|ID3[\x02-\x04]|\xff[\xfa\xfb\xf2\xf3]|fLaC\0|wOF[F2]\0|OTTO\0|\x00\x01\x00\x00\x00|\x93NUMPY|PAR1\x15",
+    re.DOTALL,
+)
+"""How pictures, PDF, sound, films, fonts and arrays begin: what they hold is compressed, or is numbers."""
+
+
+class ClosedArchiveError(Exception):
+    """An archive cannot be looked through: it is damaged, too large, or of a kind that nothing here reads."""
+
+
+class Readable(Protocol):
+    """What can be read from its beginning to its end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, at most *size*."""
+        ...
+
+
+class _Budget:
+    def __init__(self) -> None:
+        self.bytes = MOST
+        self.members = _MOST_MEMBERS
+
+    def take(self, size: int) -> None:
+        self.bytes -= size
+        if self.bytes < 0:
+            raise ClosedArchiveError("it is too large")
+
+    def take_member(self) -> None:
+        self.members -= 1
+        if self.members < 0:
+            raise ClosedArchiveError(f"it holds more than {_MOST_MEMBERS} files")
+
+
+class _Metered:
+    """Reads something whose first bytes were read already; what is unpacked is paid from a budget."""
+
+    def __init__(self, head: bytes, rest: Readable, budget: _Budget | None) -> None:
+        self._head = head
+        self._rest = rest
+        self._budget = budget
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._budget is None:
+            found = self._rest.read(size if size < 0 else max(0, size - len(self._head)))
+        else:
+            asked = MOST + 1 if size < 0 else max(0, size - len(self._head))
+            found = _guarded(lambda: self._rest.read(asked))
+            self._budget.take(len(found))
+        head, self._head = self._head[: len(self._head) if size < 0 else size], self._head[size:] if size >= 0 else b""
+        return head + found
+
+    def close(self) -> None:
+        """For who thinks that it is a file."""
+
+
+def _guarded(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:
+        raise ClosedArchiveError(str(error)) from error
+
+
+def files_in(stream: IO[bytes]) -> Iterator[tuple[str, Readable]]:
+    """Each file in an archive, with its path in there; of what is no archive, itself, with an empty path.
+
+    A file must be read before the next one is asked for. Pictures and the like are left out.
+
+    Args:
+        stream: at its beginning, and seekable.
+
+    Raises:
+        ClosedArchiveError: not all of it can be looked through.
+        OSError: it cannot be read.
+    """
+    yield from _files("", stream, None, 0)
+
+
+def _files(name: str, stream: Any, budget: _Budget | None, depth: int) -> Iterator[tuple[str, Readable]]:
+    head = stream.read(_HEAD) if budget is None else _guarded(lambda: stream.read(_HEAD))
+    if _OPAQUE.match(head):
+        return
+    opened = _opener(head)
+    whole = _Metered(head, stream, budget)
+    if opened is None:
+        yield name, whole
+        return
+    if depth == _DEEPEST or head.startswith(_CLOSED):
+        raise ClosedArchiveError("it cannot be opened")
+    if budget is None:
+        stream.seek(0)
+    yield from opened(name, stream if budget is None else whole, budget or _Budget(), depth + 1)
+
+
+def _opener(head: bytes) -> Callable[[str, Any, _Budget, int], Iterator[tuple[str, Readable]]] | None:
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        return _zip
+    if head[257:262] == b"ustar":
+        return _tar
+    if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")) or re.match(rb"BZh[1-9]1AY&SY", head):
+        return _compressed
+    return _closed if head.startswith(_CLOSED) else None
+
+
+def _closed(_name: str, _stream: Any, _budget: _Budget, _depth: int) -> Iterator[tuple[str, Readable]]:
+    yield from ()
+
+
+def _compressed(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator[tuple[str, Readable]]:
+    import bz2
+    import gzip
+
+    head = stream.read(2)
+    whole = _Metered(head, stream, None)
+    kinds: dict[bytes, Callable[[Any], Any]] = {
+        b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
+        b"BZ": bz2.BZ2File,
+    }
+    yield from _files(name, kinds.get(head, lzma.LZMAFile)(whole), budget, depth)
+
+
+def _tar(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator[tuple[str, Readable]]:
+    import tarfile
+
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                budget.take_member()
+                file = archive.extractfile(member) if member.isreg() else None
+                if file is not None:
+                    yield from _files(_joined(name, member.name), file, budget, depth)
+    except tarfile.TarError as error:
+        raise ClosedArchiveError(str(error)) from error
+
+
+def _zip(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator[tuple[str, Readable]]:
+    import zipfile
+
+    seekable = stream if depth == 1 else io.BytesIO(stream.read())
+    try:
+        with zipfile.ZipFile(seekable) as archive:
+            for member in archive.infolist():
+                budget.take_member()
+                path = _joined(name, member.filename)
+                if member.flag_bits & 1:  # encrypted: nobody reads it without the password
+                    yield path, io.BytesIO()
+                elif not member.is_dir():
+                    with _guarded(partial(archive.open, member)) as file:
+                        yield from _files(path, file, budget, depth)
+    except zipfile.BadZipFile as error:
+        raise ClosedArchiveError(str(error)) from error
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

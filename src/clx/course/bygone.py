@@ -1,0 +1,116 @@
+"""Files of earlier builds that hold what is private by now.
+
+A build replaces what it was asked for: the pages of a format that was left out, and those of a deck that fails, stay
+as they were. A cell that became private since stands in them. So they go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clx.course.gate import Gate, Hit
+from clx.course.plan import Place, Plan, is_near
+from clx.course.publish import Publisher
+from clx.course.report import Failure
+from clx.db.ledger import PublishedFile
+
+_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What became of such files: asked once the build has ended, for it may have made them anew.
+
+    Attributes:
+        removed: those that were removed, by path.
+        kept: those that stayed, because they are not as CLX wrote them.
+    """
+
+    removed: dict[str, Hit]
+    kept: dict[str, Hit]
+
+    def gone(self) -> list[str]:
+        """The paths at which there is nothing now."""
+        return [path for path in self.removed if not os.path.lexists(path)]
+
+    def warning(self) -> str:
+        """What the author should know of those; empty when there are none."""
+        gone = self.gone()
+        if not gone:
+            return ""
+        places = dict.fromkeys(Failure("notebook", hit.deck, "", hit.error).place for hit in self.removed.values())
+        return (
+            f"Removed, because an earlier build had published in it what is private now: {_listed(gone)}. "
+            f"It is the text of {_listed(list(places))}."
+        )
+
+    def failures(self, gate: Gate) -> list[Failure]:
+        """A failure of the deck for each file that has stayed and still holds its text."""
+        still = {path: hit for path, hit in self.kept.items() if gate.look(Path(path), path, [hit.deck])}
+        return [Failure("notebook", hit.deck, "", _stays(hit, path)) for path, hit in still.items()]
+
+
+def withdraw(gate: Gate, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str) -> Withdrawn:
+    """Remove the public files of earlier builds that hold the text of a cell that is hidden now.
+
+    That is done before anything runs: they should not be read for as long as that takes.
+
+    Args:
+        gate: knows the hidden cells.
+        publisher: owns the files.
+        plan: what the build is about to do.
+        fresh: the decks whose hidden cells say something else than when files were last looked at.
+        output: the output directory.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
+    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(gate, publisher, plan, fresh, output)}
+    removed, kept = publisher.remove([row for row, _ in hits.values()], within=output, forget_kept=False)
+    return Withdrawn({path: hits[path][1] for path in removed}, {path: hits[path][1] for path in kept})
+
+
+def _found(
+    gate: Gate, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str
+) -> Iterator[tuple[PublishedFile, Hit]]:
+    numbers = {target: number for number, target in enumerate(publisher.targets)}
+    for target, rows in publisher.owned().items():
+        for row in rows.values():
+            place = Place(numbers.get(target, -1), row.path, row.slice)
+            if not place.is_public or _is_current(row, place, plan):
+                continue
+            path = Path(target, row.path)
+            hit = gate.look(path, os.path.relpath(path, output), _decks_of(row, plan, fresh))
+            if hit is not None:
+                yield row, hit
+
+
+def _is_current(row: PublishedFile, place: Place, plan: Plan) -> bool:
+    """Whether a file is what the plan wants in its place: then it was looked at when it was published."""
+    _, content = plan.places.get((place.target, place.path), ("", ""))
+    return content.partition("/")[0] == row.key
+
+
+def _decks_of(row: PublishedFile, plan: Plan, fresh: Collection[str]) -> list[str]:
+    """The decks whose text a file must not hold: its own; for a copy those near; for a deck that is gone, any.
+
+    A deck that was renamed is a new one, and what it says stands in files of the old name.
+    """
+    if not row.task:
+        return [deck for deck in fresh if is_near(row.source, deck)]
+    return [deck for deck in fresh if deck == row.source or row.source not in plan.hidden]
+
+
+def _stays(hit: Hit, path: str) -> dict[str, object]:
+    return hit.error | {
+        "message": f"the text of this {hit.tag} cell stands in {path}, which is not as CLX wrote it, and so stays",
+        "next_step": "Remove that file, or what is private from it.",
+    }
+
+
+def _listed(texts: list[str]) -> str:
+    more = f" and {len(texts) - _TOLD} more" if len(texts) > _TOLD else ""
+    return ", ".join(texts[:_TOLD]) + more

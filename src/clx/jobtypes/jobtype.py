@@ -1,0 +1,79 @@
+"""What a kind of work says of itself, so that nothing elsewhere needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from clx import __version__
+from clx.jobtypes.converter import Converter
+from clx.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """One kind of work. It is described in ``jobtype.py`` of its room, which imports none of the rest of it.
+
+    Attributes:
+        name: the job type.
+        title: what a person calls what it does.
+        converter: ``module:class`` of its converter, imported in the worker only.
+        identity: ``module`` whose ``fingerprint(settings)`` names all a result depends on besides its inputs.
+        sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
+        includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
+        options: settings that change a result, as options of its jobs.
+        priority: of its jobs, 1 to 5; pictures come before the decks that show them.
+        rank: its place where job types are listed.
+        tools: what it cannot work without; names of :mod:`clx.tools`.
+        optional_tools: what it works better with.
+        packages: Python package it imports → the extra of CLX that brings it.
+        memory: bytes that a busy worker with its helpers takes (measured on the example course).
+        extra: the extra of CLX that its container image holds.
+        image_tools: tools that its image holds.
+    """
+
+    name: str
+    title: str
+    converter: str
+    identity: str
+    sources: tuple[str, ...] = ()
+    includes: str | None = None
+    options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
+    priority: int = 3
+    rank: int = 9
+    tools: tuple[str, ...] = ()
+    optional_tools: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    memory: int = 250 << 20
+    extra: str = "diagrams"
+    image_tools: tuple[str, ...] = ()
+
+    def fingerprint(self, settings: Settings) -> dict[str, str]:
+        """Tool and converter versions that results of this type depend on."""
+        found: Mapping[str, str] = import_module(self.identity).fingerprint(settings)
+        return {"clx": __version__, **found}
+
+    def make_converter(self, settings: Settings, scratch: Path) -> Converter:
+        """A converter of this type; imports whatever it needs.
+
+        Args:
+            scratch: a directory it may keep files in while it lives; made here.
+
+        Raises:
+            ToolMissingError: a package it needs is not installed.
+        """
+        scratch.mkdir(parents=True, exist_ok=True)
+        made: Converter = _named(self.converter)(settings, scratch)
+        return made
+
+    def read_by(self, source: Path, root: Path) -> list[Path]:
+        """The files that *source* reads, near and far, all below the course *root*."""
+        return list(_named(self.includes)(source, root)) if self.includes else []
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

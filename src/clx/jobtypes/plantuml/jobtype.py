@@ -1,0 +1,19 @@
+"""Pictures drawn by PlantUML."""
+
+from __future__ import annotations
+
+from clx.jobtypes.jobtype import JobType
+
+JOB_TYPE = JobType(
+    name="plantuml",
+    title="PlantUML",
+    converter="clx.jobtypes.plantuml.converter:PlantUmlConverter",
+    identity="clx.jobtypes.plantuml.identity",
+    sources=(".pu", ".puml", ".plantuml"),
+    includes="clx.jobtypes.plantuml.includes:closure",
+    priority=4,
+    rank=2,
+    tools=("java", "plantuml"),
+    optional_tools=("graphviz",),
+    image_tools=("plantuml",),
+)
