@@ -344,7 +344,8 @@ def end_all(database: Database, *, grace: float) -> Stopped:
     _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
     mark_lost(database)
     containers = _remove_containers(database.path, state, settings)
-    _forget(database.path)
+    if not _forget(database.path):  # one that a killed command had launched took over meanwhile
+        end_all(database, grace=grace)
     return Stopped(len(before) - len(left), left, supervised, containers)
 
 
@@ -448,12 +449,16 @@ def _end_processes(identities: Sequence[str], grace: float) -> None:
         kill_group(each)
 
 
-def _forget(database: Path) -> None:
-    """Remove what told of services of *database*."""
+def _forget(database: Path) -> bool:
+    """Remove what told of services of *database*; false, and nothing done, where a supervisor has just begun."""
     state_dir = state_directory(database)
-    if update_state(state_dir, lambda now: None if is_of(now, database) else now) is None:
+    left = update_state(state_dir, lambda now: now if supervisor_lives(now) or not is_of(now, database) else None)
+    if is_of(left, database):
+        return False
+    if left is None:
         supervisor_log(state_dir).unlink(missing_ok=True)
     forget_for_user(database)
+    return True
 
 
 def _end_supervisors(database: Path, grace: float) -> Settings:
