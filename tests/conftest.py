@@ -30,6 +30,8 @@ QUICK = (
     "docs/test_reference.py",
     "jobtypes/notebook",
     "settings",
+    "workers/executors/test_modes.py",
+    "workers/supervision/test_liveness.py",
     "workers/test_platforms.py",
     "workers/test_requirements.py",
 )

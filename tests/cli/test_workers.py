@@ -78,23 +78,6 @@ def test_hung_is_alive_and_silent_dead_is_gone(scene: Scene) -> None:
     until(lambda: scene.processes() == [], GONE_IN)
 
 
-def test_worker_over_its_jobs_time_is_hung() -> None:
-    """REQ-5.3: whatever its heartbeat says; time is a parameter."""
-    from types import SimpleNamespace
-    from typing import Any, cast
-
-    from clx.settings.schema import JobsSettings
-    from clx.workers.supervision.roster import judge
-
-    row = SimpleNamespace(
-        ended_at=None, identity=process_identity(), is_gone=lambda: False, heartbeat_at=100_000, state="busy", id=1
-    )
-    job = SimpleNamespace(id=7, state="running", worker_id=1, timeout=10_000, started_at=89_000)
-    judged = judge(cast(Any, row), cast(Any, job), JobsSettings(), 100_000)
-    assert judged == ("hung", "job 7 has run for 11 s; 10 s are allowed")
-    assert judge(cast(Any, row), cast(Any, job), JobsSettings(), 98_000) == ("busy", "")
-
-
 @BOTH
 def test_cleanup_strikes_off_the_dead(scene: Scene) -> None:
     """REQ-5.4: rows; a dry run changes nothing; a second one finds nothing."""

@@ -11,7 +11,6 @@ from clx.platforms.container import container_id
 from clx.settings.schema import DatabaseSettings, Settings
 from clx.workers.container import database_inside
 from clx.workers.platforms import (
-    BUSY_TIMEOUT_DELETE,
     Platform,
     Surroundings,
     choose_journal_mode,
@@ -106,7 +105,7 @@ def test_delete_mode_waits_longer_unless_told(tmp_path: Path) -> None:
         return database_options(with_journal_mode(settings, tmp_path / "jobs.db", containers=True))
 
     assert options() == {"journal_mode": "wal", "busy_timeout": 10.0}
-    assert options(journal_mode="delete") == {"journal_mode": "delete", "busy_timeout": BUSY_TIMEOUT_DELETE}
+    assert options(journal_mode="delete") == {"journal_mode": "delete", "busy_timeout": 60.0}
     assert options(journal_mode="delete", busy_timeout=7.0) == {"journal_mode": "delete", "busy_timeout": 7.0}
 
 

@@ -46,7 +46,7 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
     """Other databases of this user that have services; none where the command was told which one it is about."""
-    from clx.workers.supervision.service_notes import databases_with_services
+    from clx.workers.supervision.service_state import databases_with_services
 
     if option:
         return []
@@ -63,7 +63,7 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
     """
     path = database_path(resolved, option)
     if not path.exists():
-        from clx.workers.supervision.service_stop import require_no_services
+        from clx.workers.supervision.service_state import require_no_services
 
         require_no_services(path)
         if not _was_typed():

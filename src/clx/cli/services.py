@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
-    from clx.workers.supervision.kept import Wanted
-    from clx.workers.supervision.service_stop import Stopped
-    from clx.workers.supervision.services import Started
+    from clx.workers.supervision.services import Started, Stopped
+    from clx.workers.supervision.spec import WorkerSpec
 
 _START_EPILOG = """\b
 Examples:
@@ -74,7 +73,8 @@ def start(context: click.Context, /, **options: Any) -> None:
     """
     log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
-    from clx.workers.supervision.services import refuse_beside_another, start_services, wanted_workers
+    from clx.workers.supervision.service_state import refuse_beside_another
+    from clx.workers.supervision.services import start_services, wanted_workers
 
     resolved = settings_from(context, Path.cwd())
     path = database_path(resolved, options["db_path"])
@@ -130,10 +130,10 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
     echo(f"Stop them: {stop_command(path)}")
 
 
-def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
+def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Starting stops nobody: where fewer were asked for than run, say so."""
     for each in wanted:
-        there = [row.id for row in started.workers if (row.type, row.pool) == each.key]
+        there = [row.id for row in started.workers if row.key == each.key]
         if len(there) > each.count:
             echo(
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
@@ -142,7 +142,7 @@ def _name_surplus(started: Started, wanted: list[Wanted], path: Path) -> None:
             )
 
 
-def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
+def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
     from clx.workers.supervision.lifecycle import why_not
 
@@ -150,9 +150,9 @@ def _name_outdated(started: Started, wanted: list[Wanted], path: Path) -> None:
     for each in wanted:
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
-            if alike and (row.type, row.pool) not in keys:
+            if alike and row.key not in keys:
                 echo(
-                    f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each.need, 0.0)}. "
+                    f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
                     f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
                 )
 
@@ -237,7 +237,7 @@ def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[
 def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
     from clx.cli.project import open_to_change
     from clx.errors import DatabaseBusyError, DatabaseError
-    from clx.workers.supervision.service_stop import stop_services
+    from clx.workers.supervision.services import stop_services
 
     try:
         database = open_to_change(resolved, db_path)
@@ -271,8 +271,8 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     """
     from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
-    from clx.workers.supervision.service_notes import forget_for_user
-    from clx.workers.supervision.service_stop import stop_without_database
+    from clx.workers.supervision.service_state import forget_for_user
+    from clx.workers.supervision.services import stop_without_database
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress, TypeProgress
 from clx.course.plan import PlannedJob
@@ -22,12 +24,14 @@ from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
 from clx.settings.resolve import Resolved
 from clx.workers.process.seal import sealed
-from clx.workers.supervision.contained import strike_off_ended
+from clx.workers.supervision.contained import mark_ended
 from clx.workers.supervision.identity import is_gone, process_identity
-from clx.workers.supervision.lifecycle import BuildWorkers, strike_off_dead
+from clx.workers.supervision.lifecycle import BuildWorkers
+from clx.workers.supervision.liveness import mark_lost
 from clx.workers.supervision.logs import logged
-from clx.workers.supervision.needs import Need, image_id
+from clx.workers.supervision.needs import spec_of
 from clx.workers.supervision.readiness import require_ready, settings_for
+from clx.workers.supervision.spec import WorkerSpec
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1
@@ -94,8 +98,8 @@ class JobRunner:
         self._why = why
         with self._resolved.blamed():
             require_ready(self._database, self._images(jobs), self._settings, self._display.note)
-        strike_off_dead(self._database)  # the silent are judged by sweeps: just now the table may have been locked
-        strike_off_ended(self._database, self._settings.jobs)
+        mark_lost(self._database)  # the silent are judged by sweeps: just now the table may have been locked
+        mark_ended(self._database, self._settings.jobs)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
         )
@@ -109,7 +113,7 @@ class JobRunner:
         try:
             with self._database.doorbell.listen("build") as bell:
                 pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
-                workers.require(self._needs(jobs, pools))
+                workers.require(self._needs(jobs, pools), str(self._resolved.origin("workers.auto_start")))
                 outstanding = self._enqueue(batch, jobs, pools)
                 self._batches.sweep(
                     is_gone, spare=[batch]
@@ -158,29 +162,15 @@ class JobRunner:
             for job in {job.type: job for job in jobs}.values()
         }
 
-    def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[Need]:
+    def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[WorkerSpec]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
-        needs, auto_start = [], self._resolved.origin("workers.auto_start")
+        needs = []
         tools = {job.type: job.tools for job in jobs}
         for type_, pool in pools.items():
             worker = self._resolved.worker(type_)
             count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            source, mode_source, start_source = map(str, (worker.count_origin, worker.mode_origin, auto_start))
-            id_ = image_id(worker.mode, tools[type_])
-            needs.append(
-                Need(
-                    type_,
-                    count,
-                    pool,
-                    source,
-                    worker.mode,
-                    worker.image,
-                    mode_source,
-                    start_source,
-                    image_id=id_,
-                    image_source=str(worker.image_origin),
-                )
-            )
+            spec = spec_of(worker, self._settings, tools[type_])
+            needs.append(msgspec.structs.replace(spec, count=count, pool=pool))
         return needs
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

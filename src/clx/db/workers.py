@@ -14,6 +14,7 @@ from clx.db.identity import is_gone, is_of_an_earlier_boot
 from clx.db.odd import Reader
 from clx.db.records import told_or_shown
 from clx.db.sqlite.database import Database
+from clx.db.transitions import ENDED
 
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",
@@ -64,6 +65,11 @@ class WorkerRow:
     odd: tuple[str, ...] = ()
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Type and pool: what tells one kind of worker from another."""
+        return (self.type, self.pool)
+
+    @property
     def types(self) -> tuple[str, ...]:
         """The job types it takes: a program that claims jobs itself may name several, with commas between."""
         return (self.type, *self.type.split(","))
@@ -112,7 +118,7 @@ class WorkerTable:
             return int(cursor.lastrowid)
 
         worker_id = self.database.write("register", body)
-        self.database.doorbell.ring("build")
+        self.database.doorbell.ring(ENDED)
         return worker_id
 
     def beat(self, worker_id: int, *, now: int | None = None) -> str | None:
@@ -132,7 +138,7 @@ class WorkerTable:
             return end_worker(connection, worker_id, reason, now_ms() if now is None else now, dead=dead)
 
         ended = self.database.write("end_worker", body)
-        self.database.doorbell.ring("build")
+        self.database.doorbell.ring(ENDED)
         return ended
 
     def list(self, *, live: bool = True, batch: int | None = None, after: int = 0) -> builtins.list[WorkerRow]:
@@ -197,7 +203,7 @@ class WorkerTable:
             _note(connection, worker_id, action, detail, now_ms() if now is None else now)
 
         self.database.write("note", body)
-        self.database.doorbell.ring("build")
+        self.database.doorbell.ring(ENDED)
 
     def events(
         self, worker_id: int, *, action: str | None = None, after: int = 0

@@ -13,6 +13,7 @@ from clx.platforms.container import own_container_id
 from clx.workers.container import database_inside
 
 _SILENT_MS = 60_000
+"""Milliseconds: twice the default lease, for an engine may end what is unhealthy."""
 
 
 def healthy() -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from clx.db.sqlite.connect import busy_seconds
 from clx.db.sqlite.filesystem import NETWORK, kind
 from clx.settings.schema import DatabaseSettings, Settings
 
@@ -26,8 +27,6 @@ _DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 _WSL_SHARE = re.compile(r"[\\/]{2}wsl(?:\$|\.localhost)[\\/]([^\\/]+)", re.IGNORECASE)
 _WSL_DRIVE = re.compile(r"/mnt/([a-z])(/|$)")
 _NAMES = {"wsl": "WSL", "windows": "Windows", "macos": "macOS", "desktop": "the host of Docker Desktop"}
-BUSY_TIMEOUT_DELETE = 60.0
-"""Seconds. Without WAL the lock is handed on unfairly: waits of 19 s were measured with four busy writers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def with_journal_mode(settings: Settings, database: Path, *, containers: bool, k
         mode, _ = choose_journal_mode(chosen.journal_mode, surroundings(database), containers=containers)
         chosen = msgspec.structs.replace(chosen, journal_mode=mode)
     if chosen.journal_mode != "wal" and chosen.busy_timeout == DatabaseSettings().busy_timeout:
-        chosen = msgspec.structs.replace(chosen, busy_timeout=BUSY_TIMEOUT_DELETE)
+        chosen = msgspec.structs.replace(chosen, busy_timeout=busy_seconds("delete"))
     return msgspec.structs.replace(settings, database=chosen)
 
 

@@ -22,7 +22,7 @@ from clx.workers.executors.adopted import log_of
 from clx.workers.process.seal import require_sealed, sealed
 from clx.workers.supervision.identity import is_worker_of, process_identity
 from clx.workers.supervision.roster import cleanup, stop_worker
-from clx.workers.supervision.service_stop import stop_services
+from clx.workers.supervision.services import stop_services
 
 
 @pytest.fixture

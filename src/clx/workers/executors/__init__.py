@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeVar
 
 from clx.db.apart import state_directory
 from clx.db.sqlite.database import Database
@@ -15,6 +16,8 @@ from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers.executors.base import Handle, Spawn
 from clx.workers.process.limits import not_started
+
+T = TypeVar("T")
 
 log = logging.getLogger("clx.workers")
 
@@ -30,12 +33,16 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
     Raises:
         StartupError: it cannot be started at all.
     """
-    name = "docker.worker" if spawn.mode == "docker" else "direct"
     try:
-        started: Handle = import_module(f"clx.workers.executors.{name}").start(spawn, state_dir, number=number)
+        started: Handle = _executor(spawn.mode).start(spawn, state_dir, number=number)
     except OSError as error:
         raise not_started(error, f"{spawn.type} worker") from error
     return started
+
+
+def _executor(mode: str) -> Any:
+    """The module that starts workers of that mode; a build in direct mode imports no SDK."""
+    return import_module(f"clx.workers.executors.{'docker.worker' if mode == 'docker' else 'direct'}")
 
 
 def remove_leftovers(database: Path) -> list[str]:
@@ -50,7 +57,8 @@ def remove_leftovers(database: Path) -> list[str]:
         return []
     from clx.workers.executors.docker.reaper import sweep_abandoned
 
-    return _where_possible(lambda: sweep_abandoned(database), "containers of an ended build may be left")
+    left = "containers of an ended build may be left"
+    return _asked(lambda: sweep_abandoned(database), [], left, logging.WARNING)
 
 
 def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = False) -> list[str]:
@@ -66,11 +74,9 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     """
     if not (database.state_dir / "containers").is_dir():
         return []
-    from clx.workers.executors.docker import orphans as docker_orphans
+    from clx.workers.executors.docker.orphans import remove_orphans as remove
 
-    return _where_possible(
-        lambda: docker_orphans.remove_orphans(database, settings, dry_run=dry_run), "containers may be left"
-    )
+    return _asked(lambda: remove(database, settings, dry_run=dry_run), [], "containers may be left", logging.WARNING)
 
 
 def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) -> list[str]:
@@ -84,33 +90,25 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
     Returns:
         The names of the containers that were removed, or would be.
     """
-    from clx.workers.executors.docker import orphans as docker_orphans
+    from clx.workers.executors.docker.orphans import remove_services as remove
 
-    try:
-        return docker_orphans.remove_services(path, settings, dry_run=dry_run, timeout=_QUICK)
-    except StartupError as error:
-        log.debug("containers were not looked for: %s", error.fact)
-        return []
+    return _asked(lambda: remove(path, settings, dry_run=dry_run, timeout=_QUICK), [], "containers were not looked for")
 
 
 def container_states() -> tuple[str, Mapping[str, str]] | None:
     """Which engine it is, and the state of every container it has, by id; None when it does not answer at once."""
-    from clx.workers.executors.docker import orphans as docker_orphans
+    from clx.workers.executors.docker.orphans import container_states as states
 
+    return _asked(lambda: states(_QUICK), None, "containers were not looked at")
+
+
+def _asked(ask: Callable[[], T], otherwise: T, told: str, level: int = logging.DEBUG) -> T:
+    """What the engine answers; *otherwise*, and *told*, where there is none, or no SDK to ask it with."""
     try:
-        return docker_orphans.container_states(_QUICK)
+        return ask()
     except StartupError as error:
-        log.debug("containers were not looked at: %s", error.fact)
-        return None
-
-
-def _where_possible(remove: Callable[[], list[str]], otherwise: str) -> list[str]:
-    """What *remove* gives; a warning, *otherwise*, where there is no engine or no SDK to ask it with."""
-    try:
-        return remove()
-    except StartupError as error:
-        log.warning("%s: %s", otherwise, error.fact)
-        return []
+        log.log(level, "%s: %s", told, error.fact)
+        return otherwise
 
 
 def let_helpers_go() -> None:
@@ -120,15 +118,22 @@ def let_helpers_go() -> None:
         reaper.dismiss_idle_reapers()
 
 
-def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable, *, silent_after: float) -> Handle:
-    """A handle on a living worker that another process started.
-
-    Args:
-        silent_after: seconds without a heartbeat after which one that cannot be seen counts as ended.
-    """
+def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
+    """A handle on a living worker that another process started; what it was started with is taken from its row."""
+    spawn = Spawn(
+        row.type,
+        1,
+        row.pool,
+        "default",
+        row.mode,
+        row.image,
+        settings,
+        database=table.database.path,
+        service=row.service,
+    )
     if spawn.mode == "docker":
-        adopted: Handle = import_module("clx.workers.executors.docker.worker").adopt(row, spawn, table)
+        adopted: Handle = _executor(spawn.mode).adopt(row, spawn, table)
         return adopted
     from clx.workers.executors.adopted import AdoptedWorker
 
-    return AdoptedWorker(row, spawn, table, silent_after)
+    return AdoptedWorker(row, spawn, table)

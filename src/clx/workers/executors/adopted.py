@@ -13,6 +13,7 @@ from clx.db.clock import now_ms
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.executors.base import Spawn
 from clx.workers.supervision.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
+from clx.workers.supervision.liveness import is_heard
 
 _LOOK = 0.1
 _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
@@ -26,10 +27,9 @@ class AdoptedWorker:
         row: what it registered as.
         spawn: what it is taken to have been started with.
         table: where its heartbeat is read when it cannot be seen from here.
-        silent_after: seconds without a heartbeat after which one that cannot be seen counts as ended.
     """
 
-    def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable, silent_after: float) -> None:
+    def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable) -> None:
         self.spawn = spawn
         self.worker_id: int | None = row.id
         self.started = time.monotonic()
@@ -38,7 +38,6 @@ class AdoptedWorker:
         ours = row.mode == "direct" and may_be_ended(row.identity, table.database.path)
         self.identity = row.identity if ours else ""
         self._table = table
-        self._silent_after = silent_after
         self._pidfd = open_process(self.identity)
 
     def descriptor(self) -> int:
@@ -52,9 +51,7 @@ class AdoptedWorker:
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
-        if row is None or row.ended_at is not None:
-            return False
-        return now_ms() - row.heartbeat_at < self._silent_after * 1000
+        return row is not None and row.ended_at is None and is_heard(row, now_ms(), self.spawn.settings.jobs)
 
     def ended_well(self) -> bool:
         """Whether it struck itself off."""

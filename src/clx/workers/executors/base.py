@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from clx.db.workers import WorkerRow
 from clx.settings.schema import Settings
+from clx.workers.supervision.spec import WorkerSpec
 
 NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
 """The cause of the end of a worker that never ran."""
+_TAIL = 4000
+"""Bytes that are shown of what a worker said last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """What a worker is started with.
+class Spawn(WorkerSpec, frozen=True, kw_only=True):
+    """One worker of that kind, and whose it is.
 
     Attributes:
-        type: its job type.
-        mode: ``direct`` or ``docker``.
         database: the job table.
-        pool: whose jobs it takes.
-        settings: what it needs of the settings.
-        image: the container image; docker only.
         batch: the batch it ends with; None for a service.
         service: the service it belongs to.
-        config_source: where its number and mode were set.
         lifeline: whether it ends when the process that started it is gone; services do not.
-        image_id: the very image of that name that *pool* and the jobs' keys are of; docker only.
     """
 
-    type: str
-    mode: str
     database: Path
-    pool: str
-    settings: Settings
-    image: str | None = None
     batch: int | None = None
     service: str | None = None
-    config_source: str = "default"
     lifeline: bool = True
-    image_id: str | None = None
+
+
+def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
+    """One worker as *spec* says, and whose it is."""
+    return Spawn(**msgspec.structs.asdict(spec), database=database, **whose)
+
+
+def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) -> list[str]:
+    """What a worker's process is told on its command line.
+
+    Args:
+        database: the job table as it is named where the worker runs.
+        settings: what holds there.
+        log_name: the file that takes its output.
+    """
+    words = [
+        spawn.type, "--db", database, "--pool", spawn.pool, f"--config-source={spawn.source}", "--log", log_name,
+        "--settings", msgspec.json.encode(settings).decode(),
+    ]  # fmt: skip
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        words += [] if value is None else [option, str(value)]
+    return words
+
+
+def tail_of(log: Path) -> str:
+    """The last lines of a worker's output; empty where it cannot be read."""
+    with contextlib.suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL))
+        return stream.read().decode("utf-8", "replace").strip()
+    return ""
 
 
 class Handle(Protocol):

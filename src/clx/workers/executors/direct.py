@@ -9,14 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
-
 from clx.db.workers import WorkerRow
 from clx.platforms.oom import OomWatch
-from clx.workers.executors.base import Spawn
+from clx.workers.executors.base import Spawn, tail_of, words_for
 from clx.workers.supervision.identity import process_identity
-
-_TAIL = 4000
 
 
 class DirectWorker:
@@ -53,12 +49,7 @@ class DirectWorker:
 
     def tail(self) -> str:
         """The last lines of its log."""
-        try:
-            with self.log.open("rb") as stream:
-                stream.seek(max(0, self.log.stat().st_size - _TAIL))
-                return stream.read().decode("utf-8", "replace").strip()
-        except OSError:
-            return ""
+        return tail_of(self.log)
 
     def cause(self) -> dict[str, object]:
         """Signal or exit code; with a SIGKILL whether the system killed for want of memory about then."""
@@ -107,16 +98,10 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
-    command = [
-        sys.executable, "-P", "-m", "clx.workers", spawn.type, "--db", str(spawn.database), "--pool", spawn.pool,
-        f"--config-source={spawn.config_source}", "--settings", msgspec.json.encode(spawn.settings).decode(),
-        "--log", log.name,
-    ]  # fmt: skip
+    words = words_for(spawn, str(spawn.database), spawn.settings, log.name)
+    command = [sys.executable, "-P", "-m", "clx.workers", *words]
     if spawn.lifeline:
         command.append("--lifeline")
-    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
-        if value is not None:
-            command += [option, str(value)]
     stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(

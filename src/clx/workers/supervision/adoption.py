@@ -18,6 +18,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.jobtypes.registry import pool_name
+from clx.workers.supervision.waiting import wait_for
 
 log = logging.getLogger("clx.docker")
 
@@ -33,8 +34,6 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         heartbeat: seconds between two signs of life.
         bell: rings when there may be work of the worker's type.
     """
-    import select
-
     next_beat = 0.0
     while True:
         row = table.get(worker_id)
@@ -45,7 +44,7 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         if time.monotonic() >= next_beat:
             next_beat = time.monotonic() + heartbeat
             table.beat(worker_id)
-        select.select([bell.fileno()] if bell.fileno() >= 0 else [], [], [], _LOOK_EVERY)
+        wait_for(bell.fileno(), _LOOK_EVERY)
         bell.silence()
 
 

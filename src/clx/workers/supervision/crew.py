@@ -12,76 +12,25 @@ import logging
 import os
 import select
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
-from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
+from clx.workers.executors.base import NOT_STARTED, Handle, spawn_of
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.identity import is_gone, is_ours_to_judge
-from clx.workers.supervision.needs import Need
+from clx.workers.supervision.identity import is_gone, lives
+from clx.workers.supervision.liveness import BEATS_OVERDUE, is_heard, mark_lost
+from clx.workers.supervision.spec import WorkerSpec
 
 log = logging.getLogger("clx.workers")
 
 _SWEEP = 1.0
 _PAUSED = 5.0  # seconds between two sweeps from which on this process itself was held up
 _HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
-
-
-def strike_off_dead(database: Database, *, spare: Collection[int | None] = (), lease: float | None = None) -> list[int]:
-    """Strike off workers that are gone, and rescue their jobs.
-
-    Args:
-        spare: workers this process started: it reaps them and knows how they ended.
-        lease: seconds of silence after which those that cannot be seen from here (in a container, of
-            another machine or an earlier boot) count as gone too; None leaves them alone.
-
-    Returns:
-        The ids of the workers struck off.
-    """
-    silent_since = None if lease is None else now_ms() - int(lease * 1000)
-    gone = [row for row in WorkerTable(database).list() if row.id not in spare and _is_lost(row, silent_since)]
-    struck = []
-    for row in gone:
-        kind, reason = _loss(row)
-        heard = row.heartbeat_at if kind == "silent" else None
-        if not strike_off_worker(database, row.id, {"kind": kind}, reason, heard=heard):
-            continue
-        struck.append(row.id)
-        extra = {"action": "worker_dead", "worker": row.id, "type": row.type}
-        log.warning("worker %s is struck off: %s", row.id, reason, extra=extra)
-    return struck
-
-
-def _loss(row: WorkerRow) -> tuple[str, str]:
-    """What is known of a worker that is lost, as the cause for its runs and in words: one unseen may only be paused."""
-    if is_ours_to_judge(row.identity):
-        return "gone", "its process is gone"
-    return "silent", f"it was silent for {(now_ms() - row.heartbeat_at) / 1000:.0f} s"
-
-
-def strike_off_worker(
-    database: Database, worker_id: int, cause: Mapping[str, object], reason: str, *, heard: int | None = None
-) -> bool:
-    """Strike off a worker that is known to be gone: its jobs go to others, its job directories are removed.
-
-    Arguments and result as :func:`clx.db.strike_off.strike_off`'s.
-    """
-    struck = strike_off(database, worker_id, cause, reason, heard=heard)
-    if struck:
-        remove_work(database, worker_id)
-    return struck
-
-
-def _is_lost(row: WorkerRow, silent_since: int | None) -> bool:
-    if row.is_gone() or is_ours_to_judge(row.identity):
-        return row.is_gone()
-    return silent_since is not None and row.heartbeat_at < silent_since
 
 
 class Crew:
@@ -125,27 +74,15 @@ class Crew:
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def start(self, need: Need, settings: Settings | None = None) -> Handle:
+    def start(self, spec: WorkerSpec) -> Handle:
         """Start one worker."""
-        spawn = Spawn(
-            type=need.type,
-            mode=need.mode,
-            database=self.database.path,
-            pool=need.pool,
-            settings=settings or self.settings,
-            image=need.image,
-            batch=self._batch,
-            service=self._service,
-            config_source=need.source,
-            lifeline=self._lifeline,
-            image_id=need.image_id,
-        )
+        spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
         self._started += 1
         worker = executors.start(spawn, self.database.state_dir, number=self._started)
         self.members.append(worker)
         log.info(
-            "starting a %s worker (%s), settings from %s", need.type, need.mode, need.source,
-            extra={"action": "worker_starting", "type": need.type, "mode": need.mode},
+            "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,
+            extra={"action": "worker_starting", "type": spec.type, "mode": spec.mode},
         )  # fmt: skip
         return worker
 
@@ -240,16 +177,14 @@ class Crew:
                 os.close(fd)
                 del self._watched[fd]
         trusted = self._is_silence_telling()
-        strike_off_dead(self.database, spare=mine, lease=self.settings.jobs.lease if trusted else None)
+        mark_lost(self.database, self.settings.jobs if trusted else None, spare=mine)
         if trusted:
             self._end_silent()
         else:
             self.queue.doubt_leases()
         known = {row.id for row in self._watched.values()}
         for row in self.table.list():
-            if row.id in mine or row.id in known or not is_ours_to_judge(row.identity) or is_gone(row.identity):
-                continue
-            if hasattr(os, "pidfd_open"):
+            if hasattr(os, "pidfd_open") and row.id not in mine | known and lives(row.identity):
                 with contextlib.suppress(OSError):
                     self._watched[os.pidfd_open(row.pid)] = row
         self.queue.rescue()
@@ -262,7 +197,7 @@ class Crew:
         """
         lease = int(self.settings.jobs.lease * 1000)
         latest = [row.heartbeat_at for row in self.table.list()]  # without a write-ahead log even this may have to wait
-        missed = now_ms() - int(1500 * self.settings.jobs.heartbeat)
+        missed = now_ms() - int(BEATS_OVERDUE * 1000 * self.settings.jobs.heartbeat)
         locked = any(beat < missed for beat in latest) and not self.queue.takes_writes()
         now = now_ms()
         if locked or now - self._swept_at > max(lease / 2, _PAUSED * 1000):
@@ -272,14 +207,13 @@ class Crew:
 
     def _end_silent(self) -> None:
         """Kill members that have been silent for a whole lease: nobody gets their work out of them."""
-        lease = int(self.settings.jobs.lease * 1000)
-        silent_since = now_ms() - lease
-        silent = {row.id: row for row in self.table.list() if row.heartbeat_at < silent_since}
+        jobs = self.settings.jobs
+        silent = {row.id: row for row in self.table.list() if not is_heard(row, now_ms(), jobs)}
         for worker in self.members:
             row = silent.get(worker.worker_id or 0)
             if row is None:
                 continue
-            self.note(f"The {row.type} worker #{row.id} has been silent for {lease / 1000:g} s; it is ended.")
+            self.note(f"The {row.type} worker #{row.id} has been silent for {jobs.lease:g} s; it is ended.")
             self.queue.rescue_worker(row.id, {"kind": "silent"})
             self.table.end(row.id, "it was silent", dead=True)
             worker.kill()

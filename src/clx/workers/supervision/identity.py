@@ -17,12 +17,18 @@ __all__ = [
     "is_stopped",
     "is_worker_of",
     "kill_group",
+    "lives",
     "may_be_ended",
     "open_process",
     "pid_of",
     "process_identity",
     "send_signal",
 ]
+
+
+def lives(identity: str) -> bool:
+    """Whether a process of this machine runs; one that cannot be judged from here does not count."""
+    return is_ours_to_judge(identity) and not is_gone(identity)
 
 
 def pid_of(identity: str) -> int:
@@ -32,7 +38,7 @@ def pid_of(identity: str) -> int:
 
 def is_stopped(identity: str) -> bool:
     """Whether a process of this machine lives but is held by a signal (SIGSTOP, Ctrl-Z) until SIGCONT."""
-    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+    if not lives(identity):
         return False
     import psutil
 
@@ -44,7 +50,7 @@ def is_stopped(identity: str) -> bool:
 
 def foreign_owner(identity: str) -> str:
     """The user whose process it is, where it lives and this user may not end it; empty otherwise."""
-    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+    if not lives(identity):
         return ""
     pid = pid_of(identity)
     try:
@@ -63,7 +69,7 @@ def foreign_owner(identity: str) -> str:
 
 def is_worker_of(identity: str, database: Path) -> bool:
     """Whether a process was started by CLX as a worker of *database*: its command line says so, which no row can."""
-    if not identity or not is_ours_to_judge(identity) or is_gone(identity):
+    if not lives(identity):
         return False
     import psutil
 
@@ -106,31 +112,25 @@ def open_process(identity: str) -> int:
 def send_signal(identity: str, number: int) -> bool:
     """Send a signal to exactly the process *identity* names; false when it is gone, not of here or another user's."""
     descriptor = open_process(identity)
-    if descriptor < 0:
-        return _send_without_pidfd(identity, number)
     try:
-        signal.pidfd_send_signal(descriptor, number)
+        if descriptor >= 0:
+            signal.pidfd_send_signal(descriptor, number)
+        elif hasattr(os, "pidfd_open") or not lives(identity):
+            return False
+        else:
+            os.kill(pid_of(identity), number)
     except (ProcessLookupError, PermissionError):
         return False
     finally:
-        os.close(descriptor)
-    return True
-
-
-def _send_without_pidfd(identity: str, number: int) -> bool:
-    if hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity) or is_gone(identity):
-        return False
-    try:
-        os.kill(pid_of(identity), number)
-    except (ProcessLookupError, PermissionError):
-        return False
+        if descriptor >= 0:
+            os.close(descriptor)
     return True
 
 
 def kill_group(identity: str) -> None:
     """SIGKILL a process that leads its group, and the group; nothing when it is gone or not of here."""
     descriptor = open_process(identity)
-    alive = descriptor >= 0 or (not hasattr(os, "pidfd_open") and is_ours_to_judge(identity) and not is_gone(identity))
+    alive = descriptor >= 0 or (not hasattr(os, "pidfd_open") and lives(identity))
     if not alive:
         return
     try:

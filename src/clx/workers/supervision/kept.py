@@ -18,9 +18,9 @@ from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle, Spawn
+from clx.workers.executors.base import NOT_STARTED, Handle
 from clx.workers.supervision.crew import Crew, last_line, start_failure, tell
-from clx.workers.supervision.needs import Need
+from clx.workers.supervision.spec import Key, WorkerSpec
 
 log = logging.getLogger("clx.workers")
 
@@ -30,67 +30,10 @@ CRASH_LIMIT = 6
 """Crashes in that time after which no more workers of that kind are started."""
 _LONGEST_PAUSE = 30.0
 
-Key = tuple[str, str]
-"""Type and pool: what tells one kind of worker from another."""
-
-
-class Wanted(msgspec.Struct):
-    """Workers of one type and pool that are to be there, and what they are started with."""
-
-    type: str
-    count: int
-    pool: str
-    config_source: str
-    mode: str
-    image: str | None
-    settings: Settings
-    image_id: str | None = None
-    mode_source: str = "default"
-    image_source: str = "default"
-
-    @property
-    def key(self) -> Key:
-        """What tells one kind of worker from another."""
-        return (self.type, self.pool)
-
-    @property
-    def need(self) -> Need:
-        """The same for an executor."""
-        return Need(
-            self.type,
-            self.count,
-            self.pool,
-            self.config_source,
-            self.mode,
-            self.image,
-            mode_source=self.mode_source,
-            image_id=self.image_id,
-            image_source=self.image_source,
-        )
-
 
 def pause(first: float, failures: int) -> float:
     """Seconds until the next start: doubled for each failure, of which there is no end while an engine is away."""
     return min(_LONGEST_PAUSE, first * 2.0 ** min(failures, 10))
-
-
-def wanted_of(needs: Sequence[Need], settings: Settings) -> list[Wanted]:
-    """*needs* with the settings that their workers are started with."""
-    return [
-        Wanted(
-            need.type,
-            need.count,
-            need.pool,
-            need.config_source,
-            need.mode,
-            need.image,
-            settings,
-            need.image_id,
-            need.mode_source,
-            need.image_source,
-        )
-        for need in needs
-    ]
 
 
 class KeptCrew(Crew):
@@ -112,7 +55,7 @@ class KeptCrew(Crew):
         lifeline: bool = True,
     ) -> None:
         super().__init__(database, settings, note, service=service, lifeline=lifeline)
-        self.wanted: dict[Key, Wanted] = {}
+        self.wanted: dict[Key, WorkerSpec] = {}
         self.given_up: dict[Key, tuple[str, str]] = {}
         self.lowered: dict[Key, int] = {}
         self._crashes: dict[Key, deque[float]] = {}
@@ -125,15 +68,9 @@ class KeptCrew(Crew):
     def adopt(self, rows: Sequence[WorkerRow]) -> None:
         """Answer for workers that another process started."""
         mine = {worker.worker_id for worker in self.members}
-        for row in rows:
-            if row.id not in mine:
-                spawn = Spawn(
-                    row.type, row.mode, self.database.path, row.pool, self.settings, row.image, service=row.service
-                )
-                lease = self.settings.jobs.lease
-                self.members.append(executors.adopt(row, spawn, self.table, silent_after=lease))
+        self.members += [executors.adopt(row, self.table, self.settings) for row in rows if row.id not in mine]
 
-    def want(self, wanted: Sequence[Wanted]) -> None:
+    def want(self, wanted: Sequence[WorkerSpec]) -> None:
         """Have these from now on. Asking again lifts the pause after crashes."""
         self.wanted = {each.key: each for each in wanted}
         self.given_up.clear()
@@ -149,11 +86,11 @@ class KeptCrew(Crew):
             for worker in there[each.count :] if each.count < len(there) else ():
                 self._end_surplus(worker, each.settings.workers.grace_period)
 
-    def _start_missing(self, each: Wanted, count: int) -> None:
+    def _start_missing(self, each: WorkerSpec, count: int) -> None:
         """Start *count* workers; an executor that cannot (its engine is away) is tried again later."""
         try:
             for _ in range(count):
-                self.start(each.need, each.settings)
+                self.start(each)
                 self._look_after_engine(each)
         except StartupError as error:
             self._engine_was_away = True
@@ -164,7 +101,7 @@ class KeptCrew(Crew):
             else:
                 self._not_before[each.key] = time.monotonic() + pause(0.25, failures)
 
-    def _look_after_engine(self, each: Wanted) -> None:
+    def _look_after_engine(self, each: WorkerSpec) -> None:
         """Remove what could not be removed while the container engine was away."""
         if self._engine_was_away:
             self._engine_was_away = False
@@ -184,7 +121,7 @@ class KeptCrew(Crew):
 
     def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Decide when it is replaced, if at all."""
-        key = (worker.spawn.type, worker.spawn.pool)
+        key = worker.spawn.key
         if worker.worker_id is not None:
             self._served.add(key)
             self._failures.pop(key, None)  # it had started: what fails from now on is another row of failures

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clx import __version__
+from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
-from clx.settings.schema import Settings
+from clx.settings.schema import JobsSettings, Settings
 from clx.workers.executors.base import Handle
-from clx.workers.supervision.crew import Crew, start_failure, strike_off_dead
-from clx.workers.supervision.needs import Need
+from clx.workers.supervision.crew import Crew, start_failure
+from clx.workers.supervision.liveness import is_heard, is_serving
 from clx.workers.supervision.service_state import state_of, supervisor_lives
+from clx.workers.supervision.spec import WorkerSpec
 
 _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
-__all__ = ["BuildWorkers", "Need", "strike_off_dead"]
 
 
 class BuildWorkers(Crew):
@@ -33,21 +34,26 @@ class BuildWorkers(Crew):
 
     def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
         super().__init__(database, settings, note, batch=batch)
-        self._needs: dict[str, Need] = {}
+        self._needs: dict[str, WorkerSpec] = {}
+        self._auto_start_source = "default"
         self._failures: dict[str, int] = {}
         self._queued: Mapping[str, int] = {}
         self._missing_since: dict[str, float] = {}
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def require(self, needs: Iterable[Need]) -> None:
+    def require(self, needs: Iterable[WorkerSpec], auto_start_source: str) -> None:
         """Have at least these workers, counting healthy services of the same pool.
+
+        Args:
+            auto_start_source: where it was set whether a build may start workers.
 
         Raises:
             NoWorkersError: a type has none and none may be started.
         """
         self._needs, self._failures = {need.type: need for need in needs}, {}
-        if told := passed_by(self.table.list(), self._needs.values(), self._fresh(), self.database.path):
+        self._auto_start_source = auto_start_source
+        if told := passed_by(self.table.list(), self._needs.values(), self.settings.jobs, self.database.path):
             self.note(told)
         for need in self._needs.values():
             serving = self._serving(need)
@@ -56,7 +62,7 @@ class BuildWorkers(Crew):
                 self.note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
             self._start_missing(need, len(serving))
 
-    def _start_missing(self, need: Need, serving: int) -> None:
+    def _start_missing(self, need: WorkerSpec, serving: int) -> None:
         """Start what *serving* and the build's own workers leave to be wanted.
 
         Raises:
@@ -73,46 +79,31 @@ class BuildWorkers(Crew):
             if there == 0:
                 raise NoWorkersError(
                     f"No {need.type} worker is running{self._others(need)}, and none may be started "
-                    f"(workers.auto_start is off: {need.auto_start_source}).",
+                    f"(workers.auto_start is off: {self._auto_start_source}).",
                     f"Start one: {self._by_hand(need)}",
                 )
             return
         for _ in range(need.count - there):
             self.start(need)
 
-    def _by_hand(self, need: Need) -> str:
+    def _by_hand(self, need: WorkerSpec) -> str:
         mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
         path = shlex.quote(str(self.database.path))
         return f"clx start-services --db-path {path} --{need.type}-workers {max(1, need.count)}{mode}"
 
-    def _others(self, need: Need) -> str:
+    def _others(self, need: WorkerSpec) -> str:
         """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
-        fresh = self._fresh()
-        reasons: dict[str, list[str]] = {}
-        for row in self.table.list():
-            if row.type == need.type and not row.is_gone():
-                reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id}")
-        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+        rows = [row for row in self.table.list() if row.type == need.type and not row.is_gone()]
+        told = _told((why_not(row, need, self.settings.jobs), f"#{row.id}") for row in rows)
         return f" that this build can use ({told})" if told else ""
 
-    def _fresh(self) -> float:
-        """The moment since which a worker must have been heard of, milliseconds UTC."""
-        return time.time() * 1000 - self.settings.jobs.lease * 1000
-
-    def _serving(self, need: Need) -> list[WorkerRow]:
+    def _serving(self, need: WorkerSpec) -> list[WorkerRow]:
         """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
-        fresh = self._fresh()
-        mine = {worker.worker_id for worker in self.members}
+        mine, now, jobs = {worker.worker_id for worker in self.members}, now_ms(), self.settings.jobs
         return [
             row
             for row in self.table.list()
-            if row.type == need.type
-            and row.pool == need.pool
-            and row.batch_id is None
-            and row.id not in mine
-            and row.state in {"idle", "busy"}
-            and row.heartbeat_at >= fresh
-            and not row.is_gone()
+            if row.key == need.key and row.batch_id is None and row.id not in mine and is_serving(row, now, jobs)
         ]
 
     # -- watching ---------------------------------------------------------------------------------
@@ -148,7 +139,7 @@ class BuildWorkers(Crew):
             elif self._queued.get(need.type, 0) and not self._is_being_replaced(need):
                 self._start_missing(need, 0)
 
-    def _is_being_replaced(self, need: Need) -> bool:
+    def _is_being_replaced(self, need: WorkerSpec) -> bool:
         """Whether the services' supervisor is about to start another worker; it is given a moment for that."""
         since = self._missing_since.setdefault(need.type, time.monotonic())
         if time.monotonic() - since > _REPLACED_IN:
@@ -171,25 +162,26 @@ class BuildWorkers(Crew):
         return found
 
 
-def passed_by(rows: Iterable[WorkerRow], needs: Iterable[Need], fresh: float, database: Path) -> str:
-    """One line on services that were started for such builds and are not used any more; empty when there are none.
-
-    Args:
-        fresh: the moment since which they must have been heard of, milliseconds UTC.
-    """
+def passed_by(rows: Iterable[WorkerRow], needs: Iterable[WorkerSpec], jobs: JobsSettings, database: Path) -> str:
+    """One line on services that were started for such builds and are not used any more; empty when there are none."""
     wanted = {need.type: need for need in needs if not need.pool.startswith("batch:")}
-    reasons: dict[str, list[str]] = {}
+    reasons: list[tuple[str, str]] = []
     for row in rows:
         need = wanted.get(row.type)
         if need is None or row.service is None or row.pool == need.pool or row.is_gone():
             continue
         if row.mode == need.mode and (row.image == need.image or row.version != __version__):
-            reasons.setdefault(why_not(row, need, fresh), []).append(f"#{row.id} ({row.type})")
-    if not reasons:
-        return ""
-    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+            reasons.append((why_not(row, need, jobs), f"#{row.id} ({row.type})"))
     path = shlex.quote(str(database))
-    return f"Running services are not used: {told}. For new ones type: {anew(path)}"
+    return f"Running services are not used: {_told(reasons)}. For new ones type: {anew(path)}" if reasons else ""
+
+
+def _told(reasons: Iterable[tuple[str, str]]) -> str:
+    """Each reason once, with all that it holds for."""
+    names: dict[str, list[str]] = {}
+    for why, name in reasons:
+        names.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
 
 
 def anew(path: str) -> str:
@@ -197,11 +189,11 @@ def anew(path: str) -> str:
     return f"clx stop-services --db-path {path} && clx start-services --db-path {path}"
 
 
-def why_not(row: WorkerRow, need: Need, fresh: float) -> str:
+def why_not(row: WorkerRow, need: WorkerSpec, jobs: JobsSettings | None = None) -> str:
     """Why a worker that runs would not take the jobs that *need* is for.
 
     Args:
-        fresh: the moment since which it must have been heard of, milliseconds UTC.
+        jobs: how long it may be silent; None where that does not matter.
     """
     if need.pool.startswith("batch:"):
         return "the build wants new ones (--force-new-workers)"
@@ -215,6 +207,6 @@ def why_not(row: WorkerRow, need: Need, fresh: float) -> str:
         return f"it is of version {row.version}, the build of {__version__}"
     if row.pool != need.pool:
         return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
-    if row.heartbeat_at < fresh:
+    if jobs is not None and not is_heard(row, now_ms(), jobs):
         return "it is silent"
     return f"it is {row.state}"

@@ -1,79 +1,44 @@
-"""Which workers are wanted, and what they are started with."""
+"""Which workers the settings ask for, and what their results depend on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from clx.jobtypes.registry import JOB_TYPES, pool_name
-from clx.settings.resolve import Resolved
+from clx.settings.resolve import EffectiveWorker, Resolved
+from clx.settings.schema import Settings
+from clx.workers.supervision.spec import WorkerSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Workers of one type that somebody wants.
-
-    Attributes:
-        type: their job type.
-        count: how many.
-        pool: whose jobs they take.
-        config_source: where *count* came from: ``file:line``, a variable, an option or ``default``.
-        mode: ``direct`` or ``docker``.
-        image: the container image; docker only.
-        mode_source: where *mode* came from, as with *config_source*.
-        auto_start_source: where it came from whether a build may start workers.
-        image_id: what *image* was when *pool* was named after it, whatever it is called by then.
-        image_source: where *image* came from, as with *config_source*.
-    """
-
-    type: str
-    count: int
-    pool: str
-    config_source: str
-    mode: str = "direct"
-    image: str | None = None
-    mode_source: str = "default"
-    auto_start_source: str = "default"
-    image_id: str | None = None
-    image_source: str = "default"
-
-    @property
-    def source(self) -> str:
-        """Where what these workers are was set: number, mode and image, each place once (REQ-8.1).
-
-        Of a plain subprocess whose number was set that is where the number was.
-        """
-        contained = [self.mode_source, self.image_source] if self.mode == "docker" else []
-        parts = [each for each in dict.fromkeys([self.config_source, *contained]) if each != "default"]
-        return ", ".join(parts) or self.mode_source
-
-
-def configured_needs(resolved: Resolved, types: Iterable[str] = tuple(JOB_TYPES)) -> list[Need]:
+def configured_workers(
+    resolved: Resolved, settings: Settings, types: Iterable[str] = tuple(JOB_TYPES)
+) -> list[WorkerSpec]:
     """The workers that the settings ask for, types with a count of 0 left out.
+
+    Args:
+        settings: what they are started with.
 
     Raises:
         SettingsError: docker mode without an image.
     """
-    found = []
-    for type_ in types:
-        worker = resolved.worker(type_)
-        if worker.count > 0:
-            tools = fingerprint(resolved, type_)
-            pool = pool_name(worker.mode, tools)
-            found.append(
-                Need(
-                    type_,
-                    worker.count,
-                    pool,
-                    str(worker.count_origin),
-                    worker.mode,
-                    worker.image,
-                    mode_source=str(worker.mode_origin),
-                    image_id=image_id(worker.mode, tools),
-                    image_source=str(worker.image_origin),
-                )
-            )
-    return found
+    workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
+    return [spec_of(worker, settings, fingerprint(resolved, worker.type)) for worker in workers]
+
+
+def spec_of(worker: EffectiveWorker, settings: Settings, tools: Mapping[str, str]) -> WorkerSpec:
+    """Workers of one type as they were chosen, to take the jobs that depend on *tools*."""
+    return WorkerSpec(
+        worker.type,
+        worker.count,
+        pool_name(worker.mode, tools),
+        str(worker.count_origin),
+        worker.mode,
+        worker.image,
+        settings,
+        image_id=image_id(worker.mode, tools),
+        mode_source=str(worker.mode_origin),
+        image_source=str(worker.image_origin),
+    )
 
 
 def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[str, str]:

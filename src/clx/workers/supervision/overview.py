@@ -119,7 +119,7 @@ def _unkept(database: Database) -> list[str]:
         str(detail.get("type")): str(detail.get("fact"))
         for _, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at)
     }
-    there = Counter((row.type, row.pool) for row in service_workers(database))
+    there = Counter(row.key for row in service_workers(database))
     return [
         *(
             f"No more {type_} workers are started as services. {fact} ({log}). Type: {again}"
@@ -177,7 +177,7 @@ def _odd(members: list[Member]) -> list[str]:
 
 def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
     """Jobs that no worker there is would ever take."""
-    served = {(each.row.type, each.row.pool) for each in members if each.status in {"idle", "busy", "hung"}}
+    served = {each.row.key for each in members if each.status in {"idle", "busy", "hung"}}
     return [
         f"{each.count + each.delayed} {each.type} job(s) wait and no worker takes them. "
         + (

@@ -19,7 +19,6 @@ import logging
 import select
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +33,15 @@ from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
 from clx.workers import executors
 from clx.workers.platforms import database_options
-from clx.workers.supervision.crew import strike_off_dead
-from clx.workers.supervision.kept import KeptCrew, wanted_of
-from clx.workers.supervision.needs import configured_needs
+from clx.workers.supervision.kept import KeptCrew
+from clx.workers.supervision.liveness import mark_lost
+from clx.workers.supervision.needs import configured_workers
 from clx.workers.supervision.readiness import place_database, require_ready, settings_for
 from clx.workers.supervision.roster import roster
+from clx.workers.supervision.spec import are_there, images_of
+from clx.workers.supervision.waiting import await_registration
 
 log = logging.getLogger("clx.workers")
-
-_LOOK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class WorkerPoolManager:
         self._resolved = resolved
         path = place_database(resolved, named)
         self._settings = settings_for(resolved, path)
-        self._wanted = wanted_of(configured_needs(resolved, types), self._settings)
+        self._wanted = configured_workers(resolved, self._settings, types)
         self.database = Database.open(path, **database_options(self._settings))
         link(named)
         self._crew = KeptCrew(self.database, self._settings, log.warning)
@@ -118,13 +117,12 @@ class WorkerPoolManager:
             ToolMissingError, EngineError: what a type needs is not there; nothing was started.
             WorkerStartupError: a worker did not start; all are ended again.
         """
-        images = {each.type: each.image if each.mode == "docker" else None for each in self._wanted}
         with self._resolved.blamed():
-            require_ready(self.database, images, self._settings, log.warning)
+            require_ready(self.database, images_of(self._wanted), self._settings, log.warning)
         with self._lock:
             self._crew.want(self._wanted)
         try:
-            self._await_registration()
+            await_registration(self.database, self._settings.workers, self._have_registered)
         except BaseException:
             self.stop_pools(timeout=1.0)
             raise
@@ -133,31 +131,20 @@ class WorkerPoolManager:
                 each.type: sorted(member.worker_id or 0 for member in self._crew.of(*each.key)) for each in self._wanted
             }
 
-    def _await_registration(self) -> None:
-        workers = self._settings.workers
-        limit = workers.startup_timeout * (workers.startup_retries + 1)
-        deadline = time.monotonic() + limit
-        with self.database.doorbell.listen("build") as bell:
-            while not self._look():
-                for fact, next_step in self._crew.given_up.values():
-                    raise WorkerStartupError(fact, next_step)
-                if time.monotonic() > deadline:
-                    raise WorkerStartupError(
-                        f"Not every worker registered within {limit:g} s.",
-                        f"Their logs are in {self.database.state_dir / 'logs'}.",
-                    )
-                _wait(bell.fileno())
-                bell.silence()
+    def _have_registered(self, _waited: float) -> bool:
+        if self._look():
+            return True
+        for fact, next_step in self._crew.given_up.values():
+            raise WorkerStartupError(fact, next_step)
+        return False
 
     def _look(self) -> bool:
         """Tend the workers once; whether every wanted one has registered."""
         with self._lock:
             self._crew.tend()
             self._crew.reconcile()
-            return all(
-                sum(1 for member in self._crew.of(*each.key) if member.worker_id is not None) >= each.count
-                for each in self._wanted
-            )
+            registered = (member.spawn.key for member in self._crew.members if member.worker_id is not None)
+            return are_there(self._wanted, registered)
 
     def start_monitoring(self, check_interval: float = 1.0) -> None:
         """Keep the workers up from a thread of its own: one that ends is noticed at once and replaced.
@@ -223,7 +210,7 @@ class WorkerPoolManager:
         """Strike off workers of this database that are gone, and give their jobs to others; returns how many."""
         with self._lock:
             mine = {member.worker_id for member in self._crew.members}
-            return len(strike_off_dead(self.database, spare=mine, lease=self._settings.jobs.lease))
+            return len(mark_lost(self.database, self._settings.jobs, spare=mine))
 
     # -- ending -----------------------------------------------------------------------------------
 
@@ -303,7 +290,3 @@ def _require_images(configs: Sequence[WorkerConfig], resolved: Resolved) -> None
         and resolved.origin(f"workers.{each.worker_type}.image").kind == "default"
     ]
     raise_problems(problems, SettingsError, "worker_configs")
-
-
-def _wait(descriptor: int) -> None:
-    select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)

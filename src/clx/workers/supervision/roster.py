@@ -1,7 +1,4 @@
-"""Who is there and how they are: what ``clx workers`` and ``clx status`` show.
-
-*Hung* means alive but silent, or over its job's time; *dead* means gone. Both come with the reason.
-"""
+"""Who is there and how they are: what ``clx workers`` and ``clx status`` show."""
 
 from __future__ import annotations
 
@@ -20,11 +17,10 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
-from clx.workers.executors.base import Spawn
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.contained import BEATS_MISSED, container_states, fate, strike_off_ended
-from clx.workers.supervision.crew import strike_off_dead
-from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, may_be_ended
+from clx.workers.supervision.contained import container_states, mark_ended
+from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
+from clx.workers.supervision.liveness import judge, mark_lost
 from clx.workers.supervision.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
@@ -69,40 +65,10 @@ def roster(
 def _member(
     row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
 ) -> Member:
-    status, reason = judge(row, job, settings, now, containers)
+    status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
     uptime = ((row.ended_at or now) - row.started_at) / 1000
     alive = row.ended_at is None and status != "dead"
     return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
-
-
-def judge(
-    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None = None
-) -> tuple[str, str]:
-    """The status of a worker and, where it is not simply idle or busy, the reason.
-
-    Args:
-        containers: state per container, where the engine was asked.
-    """
-    if row.ended_at is not None:
-        return row.state, row.reason or ""
-    if row.is_gone():
-        ours = is_ours_to_judge(row.identity)
-        return "dead", f"process {row.pid} is gone" if ours else "it was of an earlier boot of this machine"
-    if told := fate(row, containers, settings, now):
-        return told
-    silent = (now - row.heartbeat_at) / 1000
-    if silent > settings.lease and not is_ours_to_judge(row.identity):
-        where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
-        return "dead", f"silent for {silent:.0f} s and {where}"
-    if silent > BEATS_MISSED * settings.heartbeat:
-        alive = "alive, but " if is_ours_to_judge(row.identity) else ""
-        return "hung", f"{alive}silent for {silent:.0f} s"
-    if job is not None and job.state == "running" and job.worker_id == row.id:
-        limit = settings.timeout if job.timeout is None else job.timeout / 1000
-        runs = (now - (job.started_at or now)) / 1000
-        if runs > limit:
-            return "hung", f"job {job.id} has run for {runs:.0f} s; {limit:g} s are allowed"
-    return row.state, ""
 
 
 def _memory(row: WorkerRow) -> int | None:
@@ -151,14 +117,14 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
     rows = table.list()
     containers = container_states(database, rows)
     for row in rows:
-        status, reason = judge(row, None, settings.jobs, now_ms(), containers)
+        status, reason, *_ = judge(row, now_ms(), settings.jobs, containers=containers)
         if status == "dead":
             found.append(Cleaned("worker", str(row.id), f"{row.type}: {reason}; struck off"))
         elif status == "hung":
             hung.add(row.id)
     if not dry_run:
-        strike_off_dead(database, spare=hung, lease=settings.jobs.lease)
-        strike_off_ended(database, settings.jobs)
+        mark_lost(database, settings.jobs, spare=hung)
+        mark_ended(database, settings.jobs)
     kept = unkept_workers(database)
     found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in [*orphans(database), *kept]]
     return found + _containers(database, settings, dry_run=dry_run)
@@ -173,8 +139,7 @@ def orphans(database: Database) -> list[WorkerRow]:
         row
         for row in WorkerTable(database).list(live=False)
         if row.mode == "direct"
-        and is_ours_to_judge(row.identity)
-        and not is_gone(row.identity)
+        and lives(row.identity)
         and not foreign_owner(row.identity)
         and may_be_ended(row.identity, database.path)
         and (row.ended_at is not None or (row.batch_id is not None and row.batch_id not in live_batches))
@@ -217,8 +182,7 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     if owner := foreign_owner(row.identity):
         raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
     alive = table.request_stop(row.id, reason, grace=grace)
-    spawn = Spawn(row.type, row.mode, table.database.path, row.pool, settings, row.image, service=row.service)
-    worker = executors.adopt(row, spawn, table, silent_after=settings.jobs.lease)
+    worker = executors.adopt(row, table, settings)
     try:
         alive = worker.is_alive() or alive
         worker.terminate()

@@ -1,12 +1,14 @@
 """``worker-state.json``: which service workers are wanted, who supervises them, and which processes they are.
 
 With it services can be ended though their database is gone. A state directory serves one database's services at a
-time; the file says whose.
+time; the file says whose. A note per user says which databases have services, so that commands in other directories
+can name them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shlex
 import sys
@@ -16,15 +18,16 @@ from typing import BinaryIO
 
 import msgspec
 
-from clx.db.apart import identity, state_directory
+from clx.db.apart import identity, name_of, state_directory
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import DatabaseError
+from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.supervision.identity import is_gone, is_ours_to_judge
-from clx.workers.supervision.kept import Wanted
+from clx.workers.supervision.identity import lives, pid_of
+from clx.workers.supervision.liveness import is_within_reach
+from clx.workers.supervision.spec import WorkerSpec
 
 STATE_FILE = "worker-state.json"
 SERVICE = "services"
@@ -37,7 +40,7 @@ class ServiceState(msgspec.Struct):
     database: str
     supervisor: str = ""
     """Identity of the supervisor; empty before it has started."""
-    wanted: list[Wanted] = msgspec.field(default_factory=list)
+    wanted: list[WorkerSpec] = msgspec.field(default_factory=list)
     workers: list[str] = msgspec.field(default_factory=list)
     """Identities of the worker processes of this machine that the supervisor keeps."""
     grace: float | None = None
@@ -132,11 +135,6 @@ def state_of(database: Path) -> ServiceState | None:
     return state if is_of(state, database) else None
 
 
-def lives(identity: str) -> bool:
-    """Whether a process of this machine runs; one that cannot be judged from here does not count."""
-    return is_ours_to_judge(identity) and not is_gone(identity)
-
-
 def supervisor_lives(state: ServiceState | None) -> bool:
     """Whether the supervisor named in the state runs on this machine; false after a reboot."""
     return state is not None and lives(state.supervisor)
@@ -163,7 +161,7 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
     """
     if state_of(database.path) is not None:
         return []
-    rows = [row for row in service_workers(database) if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    rows = [row for row in service_workers(database) if is_within_reach(row)]
     if not rows:
         return []
     with (
@@ -173,6 +171,39 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
     ):
         return rows if free and alone else []
     return []
+
+
+def refuse_beside_another(database: Path) -> None:
+    """One state directory serves one database's services: its files and locks are theirs.
+
+    Raises:
+        UsageError: services of another database run from this one's state directory.
+    """
+    state_dir = state_directory(database)
+    state = read_state(state_dir)
+    if state is None or is_of(state, database):
+        return
+    if supervisor_lives(state) or any(lives(each) for each in state.workers):
+        raise UsageError(
+            f"Services of another database run from {state_dir}: {state.database}.",
+            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
+        )
+
+
+def require_no_services(database: Path) -> None:
+    """See that a job table that is not there has no services that still run.
+
+    Raises:
+        DatabaseError: it was removed under them; names them and how to end them.
+    """
+    state = state_of(database)
+    living = [each for each in (state.supervisor, *state.workers) if lives(each)] if state else []
+    if living:
+        pids = ", ".join(str(pid_of(each)) for each in living)
+        raise DatabaseError(
+            f"The database {database} was removed, but its services still run: pid {pids}.",
+            f"End them: {stop_command(database)}",
+        )
 
 
 def start_command(state: ServiceState) -> str:
@@ -189,3 +220,52 @@ def start_command(state: ServiceState) -> str:
 def stop_command(path: Path) -> str:
     """What to type to stop the services of a database."""
     return f"clx stop-services --db-path {shlex.quote(str(path))}"
+
+
+# -- notes for the user ----------------------------------------------------------------------------
+
+
+def _notes() -> Path:
+    import platformdirs
+
+    return platformdirs.user_state_path("clx", appauthor=False) / "services"
+
+
+def _note_path(database: Path) -> Path:
+    """One note per file, by whatever path it is named."""
+    return _notes() / f"{hashlib.sha256(identity(database).encode()).hexdigest()[:16]}.json"
+
+
+def note_for_user(database: Path) -> None:
+    """Remember that this database has services, so that other directories' commands can name it."""
+    with contextlib.suppress(OSError):
+        path = _note_path(database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode({"database": str(name_of(database))}))
+
+
+def forget_for_user(database: Path) -> None:
+    """The services of this database are gone."""
+    with contextlib.suppress(OSError):
+        _note_path(database).unlink(missing_ok=True)
+
+
+def databases_with_services() -> list[Path]:
+    """Databases of this user whose supervisor runs on this machine; notes of others are removed."""
+    found = []
+    folder = _notes()
+    for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            database = Path(msgspec.json.decode(read_regular(note), type=dict[str, str])["database"])
+        except (OSError, msgspec.DecodeError, KeyError):
+            continue
+        try:
+            state = state_of(database)
+        except UntrustedError:  # told by whatever command is about it
+            continue
+        if supervisor_lives(state):
+            found.append(database)
+        else:
+            with contextlib.suppress(OSError):
+                note.unlink()
+    return found

@@ -1,4 +1,4 @@
-"""Persistent workers: started once, kept by a supervisor, used by every build on their database (REQ-3).
+"""Persistent workers: started once, kept by a supervisor, used by every build on their database (REQ-3), and ended.
 
 ``<state directory>/worker-state.json`` says which workers are wanted and which process supervises them.
 Two locks: ``services`` is held by a command from its first look to its last, so that two commands do
@@ -8,39 +8,54 @@ not undo each other's work; ``services-state`` only while the file is read and w
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import EngineError, UsageError, WorkerStartupError
+from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
 from clx.workers.process.limits import not_started, require_files
-from clx.workers.supervision.contained import strike_off_ended
-from clx.workers.supervision.crew import last_line, strike_off_dead
+from clx.workers.supervision.contained import mark_ended
+from clx.workers.supervision.crew import last_line
 from clx.workers.supervision.identity import (
+    foreign_owner,
+    is_gone,
     is_stopped,
+    is_worker_of,
+    kill_group,
+    lives,
+    may_be_ended,
+    open_process,
     pid_of,
+    process_identity,
+    send_signal,
 )
-from clx.workers.supervision.kept import Wanted, wanted_of
-from clx.workers.supervision.needs import configured_needs
+from clx.workers.supervision.liveness import mark_lost
+from clx.workers.supervision.needs import configured_workers
 from clx.workers.supervision.readiness import require_ready, settings_for
-from clx.workers.supervision.service_notes import note_for_user
 from clx.workers.supervision.service_state import (
     SERVICE,
+    STATE_FILE,
     ServiceState,
+    forget_for_user,
     is_of,
-    lives,
     locked,
+    note_for_user,
     read_state,
+    refuse_beside_another,
     service_workers,
     state_of,
     stop_command,
@@ -48,12 +63,17 @@ from clx.workers.supervision.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.supervision.service_stop import SUPERVISOR_STOPS_IN, end_all
+from clx.workers.supervision.spec import WorkerSpec, are_there, images_of
+from clx.workers.supervision.supervisor import end_services
+from clx.workers.supervision.waiting import LOOK, await_registration, wait_for
 
-_LOOK = 0.2
+SUPERVISOR_STOPS_IN = 5.0
+"""Seconds beyond the workers' time before the supervisor counts as hung."""
+_ANSWERS_IN = 15.0
+"""Seconds a supervisor has to take notice: starting containers can keep it that long."""
+_PROBE = 3.0
+"""Seconds between two looks whether the database can be written while workers are awaited."""
 _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a long-lived caller reaps them
-_ANSWERS_IN = 15.0  # seconds a supervisor has to take notice: starting containers can keep it that long
-_PROBE = 3.0  # seconds between two looks whether the database can be written while workers are awaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +96,7 @@ class Started:
         return not self.supervised and len(self.new) < len(self.workers)
 
 
-def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
+def wanted_workers(resolved: Resolved, database: Path) -> list[WorkerSpec]:
     """The service workers that the settings ask for.
 
     Raises:
@@ -84,14 +104,14 @@ def wanted_workers(resolved: Resolved, database: Path) -> list[Wanted]:
         SettingsError: docker mode without an image.
         EngineError: an image cannot be had.
     """
-    needs = configured_needs(resolved)
-    if not needs:
+    found = configured_workers(resolved, settings_for(resolved, database))
+    if not found:
         raise UsageError("Every worker count is 0: there is nothing to start.", "Ask for some: --notebook-workers 1")
-    return wanted_of(needs, settings_for(resolved, database))
+    return found
 
 
 def start_services(
-    database: Database, wanted: Sequence[Wanted], note: Callable[[str], None], *, foreground: bool = False
+    database: Database, wanted: Sequence[WorkerSpec], note: Callable[[str], None], *, foreground: bool = False
 ) -> Started:
     """Have at least the *wanted* workers as services; returns once all have registered.
 
@@ -108,11 +128,10 @@ def start_services(
     """
     database.require_writable()
     require_files({mode: sum(each.count for each in wanted if each.mode == mode) for mode in ("direct", "docker")})
-    images = {each.type: each.image if each.mode == "docker" else None for each in wanted}
-    require_ready(database, images, wanted[0].settings, note)
+    require_ready(database, images_of(wanted), wanted[0].settings, note)
     with locked(database.state_dir, "services"):
-        strike_off_dead(database)
-        strike_off_ended(database, wanted[0].settings.jobs)
+        mark_lost(database)
+        mark_ended(database, wanted[0].settings.jobs)
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         state = _with(wanted, database, old, before, foreground=foreground)
@@ -132,7 +151,7 @@ def start_services(
 
 
 def _with(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WorkerSpec],
     database: Database,
     old: ServiceState | None,
     before: Sequence[WorkerRow],
@@ -161,39 +180,16 @@ def _with(
     )
 
 
-def refuse_beside_another(database: Path) -> None:
-    """One state directory serves one database's services: its files and locks are theirs.
-
-    Raises:
-        UsageError: services of another database run from this one's state directory.
-    """
-    state_dir = state_directory(database)
-    state = read_state(state_dir)
-    if state is None or is_of(state, database):
-        return
-    if supervisor_lives(state) or any(lives(each) for each in state.workers):
-        raise UsageError(
-            f"Services of another database run from {state_dir}: {state.database}.",
-            f"Put {database.name} into a directory of its own, or type: {stop_command(Path(state.database))}",
-        )
-
-
-def _of_living(old: ServiceState | None, living: Sequence[WorkerRow]) -> list[Wanted]:
+def _of_living(old: ServiceState | None, living: Sequence[WorkerRow]) -> list[WorkerSpec]:
     """What workers whose supervisor is gone still are; a count from before a reboot means nothing."""
-    found = []
-    for each in old.wanted if old else ():
-        count = sum(1 for row in living if (row.type, row.pool) == each.key)
-        if count:
-            found.append(msgspec.structs.replace(each, count=count))
-    return found
+    there = Counter(row.key for row in living)
+    return [replace(each, count=there[each.key]) for each in (old.wanted if old else ()) if there[each.key]]
 
 
-def _merged(known: Sequence[Wanted], wanted: Sequence[Wanted]) -> list[Wanted]:
+def _merged(known: Sequence[WorkerSpec], wanted: Sequence[WorkerSpec]) -> list[WorkerSpec]:
     """Both, where they are of one kind the larger number."""
     found = {each.key: each for each in known}
-    for each in wanted:
-        have = found.get(each.key)
-        found[each.key] = each if have is None or have.count < each.count else have
+    found |= {each.key: max(found.get(each.key, each), each, key=lambda spec: spec.count) for each in wanted}
     return list(found.values())
 
 
@@ -209,13 +205,9 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
             child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
                 cwd=database.state_dir,
-            )
+            )  # fmt: skip
     except OSError as error:
         raise not_started(error, "supervisor") from error
     _launched[:] = [each for each in _launched if each.poll() is None] + [child]
@@ -224,27 +216,25 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
 
 def _start(database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None) -> None:
     """Wait until every wanted worker has registered, and a supervisor that was started has taken over."""
-    workers = next(iter(state.wanted)).settings.workers
-    limit = workers.startup_timeout * (workers.startup_retries + 1) + SUPERVISOR_STOPS_IN
-    began, probed = time.monotonic(), time.monotonic()
-    database.doorbell.ring(SERVICE)
-    with database.doorbell.listen("build") as bell:
-        while not _complete(state.wanted, service_workers(database)) or not (
+    probed = 0.0
+
+    def look(waited: float) -> bool:
+        nonlocal probed
+        if are_there(state.wanted, (row.key for row in service_workers(database))) and (
             child is None or supervisor_lives(read_state(database.state_dir))
         ):
-            for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
-                raise WorkerStartupError(str(detail.get("fact")), str(detail.get("next_step") or ""))
-            if time.monotonic() > probed + _PROBE:
-                database.require_writable()
-                probed = time.monotonic()
-            _require_supervisor(database, state, child, time.monotonic() - began)
-            if time.monotonic() > began + limit:
-                raise WorkerStartupError(
-                    f"Not every worker registered within {limit:g} s.",
-                    f"Their logs are in {database.state_dir / 'logs'}. Check the tools with `clx doctor`.",
-                )
-            _wait(bell.fileno())
-            bell.silence()
+            return True
+        for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
+            raise WorkerStartupError(str(detail.get("fact")), str(detail.get("next_step") or ""))
+        if waited > probed + _PROBE:
+            database.require_writable()
+            probed = waited
+        _require_supervisor(database, state, child, waited)
+        return False
+
+    database.doorbell.ring(SERVICE)
+    workers, advice = state.wanted[0].settings.workers, " Check the tools with `clx doctor`."
+    await_registration(database, workers, look, longer=SUPERVISOR_STOPS_IN, advice=advice)
 
 
 def _require_supervisor(
@@ -277,20 +267,10 @@ def _no_answer(state: ServiceState, how: str) -> WorkerStartupError:
     )
 
 
-def _wait(descriptor: int) -> None:
-    import select
-
-    select.select([descriptor] if descriptor >= 0 else [], [], [], _LOOK)
-
-
 def _last_words(state_dir: Path) -> str:
     with contextlib.suppress(OSError):
         return last_line(supervisor_log(state_dir).read_text(encoding="utf-8", errors="replace")[-4000:])
     return "it said nothing"
-
-
-def _complete(wanted: Sequence[Wanted], there: Sequence[WorkerRow]) -> bool:
-    return all(sum(1 for row in there if (row.type, row.pool) == each.key) >= each.count for each in wanted)
 
 
 def _undo(database: Database, old: ServiceState | None) -> None:
@@ -302,7 +282,214 @@ def _undo(database: Database, old: ServiceState | None) -> None:
 
     def undone(state: ServiceState | None) -> ServiceState:
         now = state or old
-        return msgspec.structs.replace(old, supervisor=now.supervisor, workers=now.workers)
+        return replace(old, supervisor=now.supervisor, workers=now.workers)
 
     update_state(database.state_dir, undone)
     database.doorbell.ring(SERVICE)
+
+
+# -- ending ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stopped:
+    """What ``stop_services`` did.
+
+    Attributes:
+        workers: how many were ended.
+        left: workers of other machines that are not this one's to end.
+        supervisor: whether there was a supervisor to end.
+        containers: names of containers that were left of earlier workers and are removed.
+    """
+
+    workers: int = 0
+    left: list[WorkerRow] = field(default_factory=list)
+    supervisor: bool = False
+    containers: list[str] = field(default_factory=list)
+
+
+def stop_services(database: Database, *, timeout: float) -> Stopped:
+    """End the supervisor and every service worker; safe to call again and when nothing runs.
+
+    Args:
+        timeout: seconds workers have to finish their jobs; then the jobs are handed back, uncounted.
+
+    Raises:
+        UsageError: they are another user's; nothing was stopped.
+        DatabaseBusyError: the database is locked: their jobs could not be handed back, so nothing was stopped. Where
+            it was locked only while they ended, all have ended; the next call writes that down.
+    """
+    database.require_writable()
+    with locked(database.state_dir, "services"):
+        return end_all(database, grace=timeout)
+
+
+def end_all(database: Database, *, grace: float) -> Stopped:
+    """What :func:`stop_services` does, for who holds the lock ``services`` already.
+
+    Raises:
+        EngineError: the supervisor was ended, and its containers cannot be reached; the state file stays.
+    """
+    before, state = service_workers(database), state_of(database.path)
+    _refuse_another_users(database.path, state, before)
+    supervised = supervisor_lives(state)
+    settings = _end_supervisors(database.path, grace)
+    try:
+        left = end_services(database, settings, grace=grace)
+    except DatabaseBusyError:
+        if state is not None:
+            _end_named(database.path, state, settings, 0.0)
+        raise
+    # those that a file of the same name before this one knew, and those that have not registered yet
+    _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
+    mark_lost(database)
+    containers = _remove_containers(database.path, state, settings)
+    if not _forget(database.path):  # one that a killed command had launched took over meanwhile
+        end_all(database, grace=grace)
+    return Stopped(len(before) - len(left), left, supervised, containers)
+
+
+def _remove_containers(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
+    """Remove what is left of services in containers, also one that started after its supervisor had ended.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    try:
+        return _remove_named(database, state, settings)
+    except StartupError as error:
+        assert state is not None
+        known = replace(state, supervisor="", workers=[], grace=None)
+        update_state(state_directory(database), lambda now: now or known)  # by which the next call knows of them
+        raise EngineError(
+            f"The supervisor has ended, but whether containers of its workers are left cannot be seen: {error.fact}",
+            f"When the engine answers again, type: {stop_command(database)}",
+        ) from error
+
+
+def unregistered(database: Path) -> list[str]:
+    """Service workers of *database* by their command line, whether or not they have a row; none of another user's."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "--service" in (process.info["cmdline"] or ()):
+            identity = process_identity(process.pid)
+            if is_worker_of(identity, database) and not foreign_owner(identity):
+                found.append(identity)
+    return found
+
+
+def stop_without_database(database: Path, *, timeout: float) -> int | None:
+    """End services whose job table is gone or cannot be read; all that is needed is the state file.
+
+    Args:
+        database: where the job table was.
+        timeout: seconds workers have to end.
+
+    Returns:
+        How many workers and supervisors were ended; None when no state file tells of any.
+    """
+    state_dir = state_directory(database)
+    if not (state_dir / STATE_FILE).exists():
+        return None
+    with locked(state_dir, "services"):
+        state = state_of(database)
+        if state is None:
+            if read_state(state_dir) is None:  # damaged
+                _forget(database)
+            return None
+        _refuse_another_users(database, state)
+        living = [each for each in {state.supervisor, *state.workers} if lives(each)]
+        settings = _end_supervisors(database, timeout)
+        living += _end_named(Path(state.database), state, settings, timeout)
+        _forget(database)
+        return len(living)
+
+
+def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
+    """End the workers that the state file leads to, without the job table; returns the containers among them."""
+    _end_processes([*state.workers, *unregistered(database)], grace)
+    return _remove_named(database, state, settings)
+
+
+def _remove_named(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
+    """Remove the containers of services, where the state file tells of any."""
+    if state is None or all(each.mode != "docker" for each in state.wanted):
+        return []
+    from clx.workers.executors.docker.orphans import remove_services
+
+    return remove_services(database, settings)
+
+
+def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
+    """See that this user may end what there is, before anything is ended.
+
+    Raises:
+        UsageError: it is another user's.
+    """
+    identities = [state.supervisor, *state.workers] if state else []
+    for identity in [*identities, *(row.identity for row in rows if may_be_ended(row.identity, database))]:
+        if owner := foreign_owner(identity):
+            raise UsageError(
+                f"The services of {database} run as {owner}; only that user can stop them.",
+                f"Type: sudo -u {owner} {stop_command(database)}",
+            )
+
+
+def _end_processes(identities: Sequence[str], grace: float) -> None:
+    """End worker processes that no row leads to: SIGTERM, after *grace* and a moment SIGKILL."""
+    living = [each for each in identities if lives(each)]
+    for each in living:
+        send_signal(each, signal.SIGTERM)
+    deadline = time.monotonic() + grace + 1.0
+    while any(lives(each) for each in living) and time.monotonic() < deadline:
+        time.sleep(LOOK)
+    for each in living:
+        kill_group(each)
+
+
+def _forget(database: Path) -> bool:
+    """Remove what told of services of *database*; false, and nothing done, where a supervisor has just begun."""
+    state_dir = state_directory(database)
+    left = update_state(state_dir, lambda now: now if supervisor_lives(now) or not is_of(now, database) else None)
+    if is_of(left, database):
+        return False
+    if left is None:
+        supervisor_log(state_dir).unlink(missing_ok=True)
+    forget_for_user(database)
+    return True
+
+
+def _end_supervisors(database: Path, grace: float) -> Settings:
+    """End the supervisor, also one that is just starting; returns the settings it worked with."""
+    settings, state_dir = Settings(), state_directory(database)
+    deadline = time.monotonic() + SUPERVISOR_STOPS_IN
+    while True:
+        state = read_state(state_dir)
+        if state is not None and not is_of(state, database):
+            return settings
+        settings = state.wanted[0].settings if state and state.wanted else settings
+        if state is not None and supervisor_lives(state):
+            update_state(state_dir, lambda now: now and replace(now, grace=grace))
+            _end_supervisor(state.supervisor, grace + SUPERVISOR_STOPS_IN)
+        with locked(state_dir, "supervisor", wait=False) as nobody:
+            if nobody or time.monotonic() > deadline:
+                return settings
+        time.sleep(LOOK)
+
+
+def _end_supervisor(identity: str, seconds: float) -> None:
+    """SIGTERM, then SIGKILL when it has not ended in time."""
+    descriptor = open_process(identity)
+    send_signal(identity, signal.SIGTERM)
+    send_signal(identity, signal.SIGCONT)  # one that was stopped would hear of nothing
+    try:
+        deadline = time.monotonic() + seconds
+        while not is_gone(identity) and time.monotonic() < deadline:
+            wait_for(descriptor, LOOK)
+        if not is_gone(identity):
+            send_signal(identity, signal.SIGKILL)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

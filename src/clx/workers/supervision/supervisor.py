@@ -25,14 +25,14 @@ from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, Da
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.supervision.crew import strike_off_dead
-from clx.workers.supervision.identity import is_ours_to_judge, process_identity
+from clx.workers.supervision.identity import process_identity
 from clx.workers.supervision.kept import KeptCrew
+from clx.workers.supervision.liveness import is_within_reach, mark_lost
 from clx.workers.supervision.logs import logged
-from clx.workers.supervision.service_notes import forget_for_user
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
+    forget_for_user,
     locked,
     read_state,
     service_workers,
@@ -177,10 +177,10 @@ def _signals(handler: object) -> Iterator[socket.socket]:
 
 def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
     """End every service worker that no supervisor has ended; returns those that are another machine's."""
-    strike_off_dead(database, lease=settings.jobs.lease)
+    mark_lost(database, settings.jobs)
     crew = KeptCrew(database, settings, log.warning, service=SERVICE, lifeline=False)
     rows = [row for row in crew.table.list() if row.service is not None]
-    mine = [row for row in rows if row.mode == "docker" or is_ours_to_judge(row.identity)]
+    mine = [row for row in rows if is_within_reach(row)]
     crew.adopt(mine)
     crew.stop(grace=grace, reason="services were stopped")
     for row in mine:

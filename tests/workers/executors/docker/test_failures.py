@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import socket
@@ -18,9 +17,10 @@ from clx import __version__
 from clx.db.sqlite.database import Database
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings, Settings
-from clx.workers.executors.base import Spawn
+from clx.workers.executors.base import Spawn, spawn_of
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.images import find, obtain
+from clx.workers.supervision.spec import WorkerSpec
 
 
 @pytest.fixture
@@ -205,10 +205,10 @@ def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course)
     build.ends(0)
 
 
-def spawn(machine: Machine, **changes: Any) -> Spawn:
+def spawn(machine: Machine, database: Path | None = None) -> Spawn:
     machine.database.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Spawn("notebook", "docker", machine.database, "docker:test", Settings(), IMAGE, lifeline=False)
-    return dataclasses.replace(fresh, **changes)
+    spec = WorkerSpec("notebook", 1, "docker:test", "default", "docker", IMAGE, Settings())
+    return spawn_of(spec, database or machine.database, lifeline=False)
 
 
 def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from clx.settings.schema import Settings, WorkersSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.reaper import database_label
 from clx.workers.supervision.identity import is_gone, kill_group
-from clx.workers.supervision.kept import KeptCrew, Wanted
+from clx.workers.supervision.kept import KeptCrew
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
+from clx.workers.supervision.spec import WorkerSpec
 from clx.workers.supervision.supervisor import Supervisor
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
@@ -55,7 +56,7 @@ def test_supervisor_removes_containers_of_a_deleted_database(
 ) -> None:
     """Also where its own files vanish under what it does at that moment."""
     database = Database.open(machine.database)
-    wanted = Wanted("notebook", 1, "docker:test", "test", "docker", IMAGE, Settings())
+    wanted = WorkerSpec("notebook", 1, "docker:test", "test", "docker", IMAGE, Settings())
     update_state(database.state_dir, lambda _: ServiceState(str(database.path), wanted=[wanted]))
     if not in_order:
 
@@ -98,7 +99,7 @@ def test_kind_that_has_served_is_not_given_up_while_the_engine_refuses(
     machine.database.parent.mkdir(parents=True)
     with Database.open(machine.database) as database:
         crew = KeptCrew(database, settings, print, service="services", lifeline=False)
-        crew.want([Wanted("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
+        crew.want([WorkerSpec("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
 
         def is_there(worker_id: int) -> bool:
             crew.reconcile()

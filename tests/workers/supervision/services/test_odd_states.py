@@ -12,14 +12,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 import pytest
 from tests.workers.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.sqlite.database import Database
-from clx.workers.supervision import service_state
+from clx.workers.supervision import service_state, services, supervisor
+from clx.workers.supervision.identity import process_identity
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -341,3 +342,27 @@ def test_lock_longer_than_a_lease_costs_no_worker_and_no_run(scene: Scene, journ
     [done] = until(lambda: scene.jobs("succeeded"))
     assert (done.id, done.run, [row.id for row in scene.workers()]) == (job, 1, [worker.id])
     scene.clx("stop-services")
+
+
+def test_supervisor_that_begins_while_services_are_stopped_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed command may have launched it; with the state file gone it would write another and go on (REQ-3.5)."""
+    late = subprocess.Popen(["sleep", "60"])
+    end_services = supervisor.end_services
+
+    def begins_meanwhile(*arguments: Any, **options: Any) -> Any:
+        if late.poll() is None:
+            state = service_state.ServiceState(str(database.path), supervisor=process_identity(late.pid))
+            service_state.update_state(database.state_dir, lambda _: state)
+        return end_services(*arguments, **options)
+
+    monkeypatch.setattr(services, "end_services", begins_meanwhile)
+    try:
+        with Database.open(tmp_path / "jobs.db") as database:
+            services.stop_services(database, timeout=0.0)
+            assert service_state.read_state(database.state_dir) is None
+        assert late.poll() is not None
+    finally:
+        late.kill()
+        late.wait()

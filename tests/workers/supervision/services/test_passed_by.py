@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 import pytest
 from tests.workers.scene import ONLY_DECKS, Scene
@@ -12,10 +10,9 @@ from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.supervision import contained
-from clx.workers.supervision.kept import Wanted
-from clx.workers.supervision.needs import Need
 from clx.workers.supervision.roster import roster
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
+from clx.workers.supervision.spec import WorkerSpec
 
 
 def make_old(scene: Scene) -> None:
@@ -57,20 +54,25 @@ def test_services_of_another_version_are_told_of(scene: Scene) -> None:
 def test_source_names_number_mode_and_image(count: str, mode: str, contained: bool, told: str) -> None:
     """REQ-8.1."""
     image = "IMAGE" if "IMAGE" in told else "default"
-    need = Need("plantuml", 1, "p", count, "docker" if contained else "direct", mode_source=mode, image_source=image)
-    assert need.source == told
+    where = "docker" if contained else "direct"
+    spec = WorkerSpec("plantuml", 1, "p", count, where, None, Settings(), mode_source=mode, image_source=image)
+    assert spec.source == told
 
 
 def test_source_of_containers_is_kept_with_services() -> None:
-    need = Need("plantuml", 1, "p", "default", "docker", "i", "--workers", image_id="x", image_source="v")
-    wanted = Wanted("plantuml", 1, "p", "default", "docker", "i", Settings(), "x", "--workers", "v")
-    assert wanted.need == need
-    assert need.source == "--workers, v"
+    wanted = WorkerSpec("plantuml", 1, "p", "default", "docker", "i", Settings(), "x", "--workers", "v")
+    kept = msgspec.json.decode(msgspec.json.encode(ServiceState("jobs.db", wanted=[wanted])), type=ServiceState)
+    assert kept.wanted == [wanted]
+    assert kept.wanted[0].source == "--workers, v"
+    assert list(msgspec.to_builtins(wanted)) == [
+        *("type", "count", "pool", "config_source", "mode", "image", "settings"),
+        *("image_id", "mode_source", "image_source"),
+    ], "the file of another version is understood"
 
 
 def docker_state(scene: Scene) -> ServiceState:
     """The state of services in containers whose supervisor has gone."""
-    wanted = Wanted("notebook", 3, "docker:x", "default", "docker", "clx-notebook:0.1.0", Settings())
+    wanted = WorkerSpec("notebook", 3, "docker:x", "default", "docker", "clx-notebook:0.1.0", Settings())
     return ServiceState(str(scene.database), wanted=[wanted])
 
 
@@ -109,7 +111,7 @@ def test_container_that_its_engine_has_no_more_is_dead_at_once(scene: Scene, mon
         engine[0] = ("another", {})
         assert statuses() == ["idle", "idle"]
         engine[0] = ("ours", {})
-        assert contained.strike_off_ended(database, Settings().jobs) == [1]
+        assert contained.mark_ended(database, Settings().jobs) == [1]
 
 
 def test_log_that_was_removed_is_told_of(scene: Scene) -> None:
@@ -120,12 +122,6 @@ def test_log_that_was_removed_is_told_of(scene: Scene) -> None:
     done = scene.clx("workers", "logs", "1")
     assert done.stdout == ""
     assert "There is no log of worker #1 any more" in done.stderr
-
-
-def test_structs_agree() -> None:
-    """What a start wants is all that is kept of it."""
-    wanted = {field.name for field in msgspec.structs.fields(Wanted)}
-    assert {field.name for field in dataclasses.fields(Need)} - wanted == {"auto_start_source"}
 
 
 def test_services_are_stopped_though_the_settings_say_containers_by_now(scene: Scene) -> None:

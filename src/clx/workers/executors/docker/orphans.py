@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
-from clx.errors import EngineError
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors
 from clx.workers.executors.docker.network import drop_network
@@ -19,7 +17,8 @@ from clx.workers.executors.docker.reaper import (
     SERVICE_LABEL,
     STARTER_LABEL,
     database_label,
-    strike_off,
+    mark_removed,
+    remove_all,
 )
 from clx.workers.supervision.identity import is_gone
 
@@ -40,8 +39,9 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
         found = [each for each in _of(client, database.path) if _is_orphan(each, database)]
         if dry_run:
             return [each.name for each in found]
-        _remove(client, found, settings)
-    strike_off(database.path, [each.id for each in found])
+        remove_all(found)
+        drop_network(client, settings.docker.network)
+    mark_removed(database.path, [each.id for each in found])
     return [each.name for each in found]
 
 
@@ -60,7 +60,8 @@ def remove_services(
     with closing(connect(timeout)) as client, engine_errors("look for containers of services"):
         found = [each for each in _of(client, database) if SERVICE_LABEL in each.labels]
         if not dry_run:
-            _remove(client, found, settings)
+            remove_all(found)
+            drop_network(client, settings.docker.network)
     return [each.name for each in found]
 
 
@@ -73,14 +74,6 @@ def container_states(timeout: float) -> tuple[str, dict[str, str]]:
     with closing(connect(timeout)) as client, engine_errors("list the containers"):
         states = {each["Id"]: each["State"] for each in client.api.containers(all=True)}
         return str(client.info()["ID"]), states
-
-
-def _remove(client: Any, containers: list[Any], settings: Settings) -> None:
-    for container in containers:
-        # somebody else may remove it at this moment
-        with contextlib.suppress(EngineError), engine_errors():
-            container.remove(force=True, v=True)
-    drop_network(client, settings.docker.network)
 
 
 def _of(client: Any, database: Path) -> list[Any]:

@@ -8,6 +8,7 @@ killed too, a note in the state directory says that something may be left, and t
 from __future__ import annotations
 
 import contextlib
+import platform
 import subprocess
 import sys
 import threading
@@ -21,13 +22,14 @@ from typing import Any
 import msgspec
 
 from clx.db.apart import identity
+from clx.db.identity import is_of_an_earlier_boot
 from clx.errors import ClxError
 from clx.regular import read_regular
 from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
-from clx.workers.supervision.identity import is_gone, is_ours_to_judge, process_identity
+from clx.workers.supervision.identity import is_gone, process_identity
 
-TYPE_LABEL = "clx.worker"
+WORKER_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
 BATCH_LABEL = "clx.batch"
 SERVICE_LABEL = "clx.service"
@@ -73,7 +75,7 @@ def labels_of_owner(database: Path) -> dict[str, str]:
 
 def labels_of(spawn: Spawn) -> dict[str, str]:
     """The labels of a worker's container."""
-    found = {TYPE_LABEL: spawn.type, DATABASE_LABEL: database_label(spawn.database)}
+    found = {WORKER_LABEL: spawn.type, DATABASE_LABEL: database_label(spawn.database)}
     if spawn.batch is not None:
         found[BATCH_LABEL] = str(spawn.batch)
     if spawn.service is not None:
@@ -153,16 +155,9 @@ def sweep_abandoned(database: Path) -> list[str]:
             note, written = msgspec.json.decode(read_regular(path), type=Note), path.stat().st_mtime
         except (OSError, msgspec.DecodeError):
             continue
-        if is_gone(note.owner) or _is_of_an_earlier_boot(note, written):
+        if is_gone(note.owner) or is_of_an_earlier_boot(note.owner, platform.node(), int(written * 1000)):
             removed += reap(note)
     return removed
-
-
-def _is_of_an_earlier_boot(note: Note, written: float) -> bool:
-    """Whether the note is older than this machine's uptime, and its owner no process of this boot."""
-    import psutil
-
-    return not is_ours_to_judge(note.owner) and written < psutil.boot_time()
 
 
 def reap(note: Note) -> list[str]:
@@ -180,7 +175,7 @@ def reap(note: Note) -> list[str]:
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)
-    strike_off(Path(note.database), [container.id for container in found])
+    mark_removed(Path(note.database), [container.id for container in found])
     if not found:  # else one may be left that could not be removed: there is another look
         _note_path(Path(note.database), note).unlink(missing_ok=True)
     return [container.name for container in found]
@@ -188,31 +183,32 @@ def reap(note: Note) -> list[str]:
 
 def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
     """Remove every container, running or not, that carries all *labels*; returns them."""
+    wanted = [f"{name}={value}" for name, value in labels.items()]
+    found = list(client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
+    remove_all(found)
+    return found
+
+
+def remove_all(containers: list[Any]) -> None:
+    """Remove these; one that somebody else removes at this moment is none the less gone."""
     from clx.errors import EngineError
     from clx.workers.executors.docker.engine import engine_errors
 
-    wanted = [f"{name}={value}" for name, value in labels.items()]
-    found = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
-    for container in found:
-        # somebody else may remove it at this moment
+    for container in containers:
         with contextlib.suppress(EngineError), engine_errors():
             container.remove(force=True, v=True)
-    return list(found)
 
 
-def strike_off(database: Path, containers: list[str]) -> list[int]:
-    """Strike off the workers of containers that are gone, and give their jobs to others; returns their ids."""
+def mark_removed(database: Path, containers: list[str]) -> None:
+    """Mark dead the workers of containers that were removed, and give their jobs to others."""
     from clx.db.sqlite.database import Database
     from clx.db.workers import WorkerTable
-    from clx.workers.supervision.crew import strike_off_worker
+    from clx.workers.supervision.liveness import CONTAINER_REMOVED, mark_dead
 
-    if not containers or not database.exists():
-        return []
-    with Database.open(database, journal_mode="keep") as opened:
-        gone = [row.id for row in WorkerTable(opened).list() if row.container_id in containers]
-        for worker_id in gone:
-            strike_off_worker(opened, worker_id, {"kind": "container removed"}, "its container is gone")
-    return gone
+    if containers and database.exists():
+        with Database.open(database, journal_mode="keep") as opened:
+            rows = WorkerTable(opened).list()
+            mark_dead(opened, [(row, CONTAINER_REMOVED) for row in rows if row.container_id in containers])
 
 
 def _notes(database: Path) -> Path:

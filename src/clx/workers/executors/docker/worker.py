@@ -6,7 +6,6 @@ one to ask and to order, one on which a thread copies the container's output unt
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import secrets
@@ -27,7 +26,7 @@ from clx.platforms.container import IMAGE_VARIABLE
 from clx.settings.schema import Settings
 from clx.workers.container import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.adopted import log_of
-from clx.workers.executors.base import NOT_STARTED, Spawn
+from clx.workers.executors.base import NOT_STARTED, Spawn, tail_of, words_for
 from clx.workers.executors.docker.engine import (
     connect,
     engine_errors,
@@ -41,7 +40,7 @@ from clx.workers.executors.docker.images import find, obtain
 from clx.workers.executors.docker.network import drop_network, ensure_network
 from clx.workers.executors.docker.reaper import (
     DATABASE_LABEL,
-    TYPE_LABEL,
+    WORKER_LABEL,
     database_label,
     labels_of,
     start_reaper,
@@ -51,7 +50,6 @@ from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
 
-_TAIL = 4000
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _ATTEMPTS = 3
 _CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
@@ -152,10 +150,7 @@ class DockerWorker:
         """The last lines of its output; where it was not started, the reason and the next step."""
         if self._failure is not None:
             return f"{self._failure.fact}\n{self._failure.next_step}"
-        with contextlib.suppress(OSError), self.log.open("rb") as stream:
-            stream.seek(max(0, self.log.stat().st_size - _TAIL))
-            return stream.read().decode("utf-8", "replace").strip()
-        return ""
+        return tail_of(self.log)
 
     def cause(self) -> dict[str, object]:
         """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
@@ -204,7 +199,7 @@ class DockerWorker:
         if self._ended < 0:
             return
         well = self.ended_well()
-        if self._container is not None and TYPE_LABEL in self._container.labels:
+        if self._container is not None and WORKER_LABEL in self._container.labels:
             _remove(self._container)
         _drop_network(self._client, self.spawn)
         self._watch.join(timeout=0 if is_known_to_hang() else 5)
@@ -342,7 +337,7 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
     docker = spawn.settings.docker
     user = invoking_user(client)
     return {
-        "command": _command(spawn, log_name),
+        "command": words_for(spawn, database_inside_of(spawn.database), settings_inside(spawn.settings), log_name),
         "labels": labels_of(spawn),
         "environment": {
             DATABASE_VARIABLE: database_inside_of(spawn.database),
@@ -363,18 +358,6 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
         # root needs its capabilities to write where another user owns the directory
         "cap_drop": None if user in {"0:0", ""} else ["ALL"],
     }  # fmt: skip
-
-
-def _command(spawn: Spawn, log_name: str) -> list[str]:
-    command = [
-        spawn.type, "--db", database_inside_of(spawn.database), "--pool", spawn.pool,
-        f"--config-source={spawn.config_source}", "--log", log_name,
-        "--settings", msgspec.json.encode(settings_inside(spawn.settings)).decode(),
-    ]  # fmt: skip
-    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
-        if value is not None:
-            command += [option, str(value)]
-    return command
 
 
 def settings_inside(settings: Settings) -> Settings:

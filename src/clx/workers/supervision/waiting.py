@@ -1,0 +1,51 @@
+"""Waiting for workers to register, and for whatever else tells by a descriptor."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+
+from clx.db.sqlite.database import Database
+from clx.db.transitions import ENDED
+from clx.errors import WorkerStartupError
+from clx.settings.schema import WorkersSettings
+
+LOOK = 0.1
+"""Seconds between two looks at what may end or begin without a word."""
+
+
+def wait_for(descriptor: int, seconds: float) -> None:
+    """Until *descriptor* becomes readable, or for *seconds*; -1: there is nothing that could."""
+    select.select([descriptor] if descriptor >= 0 else [], [], [], seconds)
+
+
+def await_registration(
+    database: Database,
+    workers: WorkersSettings,
+    look: Callable[[float], bool],
+    *,
+    longer: float = 0.0,
+    advice: str = "",
+) -> None:
+    """Wait until all workers that are being started have registered.
+
+    Args:
+        workers: how long one has, and how often it is tried.
+        look: whether they have; called with the seconds waited so far, and raises where it is pointless to wait on.
+        longer: seconds that something else than a worker may take besides.
+        advice: what to do beside reading the logs.
+
+    Raises:
+        WorkerStartupError: they have not in time.
+    """
+    limit, began = workers.startup_timeout * (workers.startup_retries + 1) + longer, time.monotonic()
+    with database.doorbell.listen(ENDED) as bell:
+        while not look(time.monotonic() - began):
+            if time.monotonic() > began + limit:
+                raise WorkerStartupError(
+                    f"Not every worker registered within {limit:g} s.",
+                    f"Their logs are in {database.state_dir / 'logs'}.{advice}",
+                )
+            wait_for(bell.fileno(), LOOK)
+            bell.silence()
