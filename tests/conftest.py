@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.containers import client, engine, images
+from tests.support.containers import client, engine, images
 
 __all__ = ["client", "engine", "images"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import HEADER, SPEC, Course
-from tests.course.planning import planner_of
+from tests.support.courses import HEADER, SPEC, Course
+from tests.support.planning import planner_of
 
 from clx.course.gate import Gate
 

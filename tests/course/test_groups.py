@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.course.courses import SPEC, Course
-from tests.course.planning import copied, plan_of
+from tests.support.courses import SPEC, Course
+from tests.support.planning import copied, plan_of
 
 from clx.errors import CourseError
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
-from tests.course.planning import copied, plan_of, planner_of
+from tests.support.courses import Course
+from tests.support.planning import copied, plan_of, planner_of
 
 from clx.course import withheld
 

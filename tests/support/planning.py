@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tests.course.courses import Course
+from tests.support.courses import Course
 
 from clx.course.layout import Layout, Selection
 from clx.course.plan import Plan, Planner

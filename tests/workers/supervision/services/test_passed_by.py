@@ -6,7 +6,7 @@ import dataclasses
 
 import msgspec
 import pytest
-from tests.workers.scene import ONLY_DECKS, Scene
+from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
