@@ -22,9 +22,13 @@ TIERS = (
 
 QUICK = (
     "artifacts",
-    "course/test_names.py",
-    "course/test_spec.py",
-    "course/test_spec_errors.py",
+    *(
+        f"course/test_{name}.py"
+        for name in (
+            *("closure", "display", "explain", "gate", "groups", "layout", "names", "plan", "publish", "report", "run"),
+            *("source_files", "spec", "spec_errors", "topics", "withheld"),
+        )
+    ),
     "db",
     "docs/test_reference.py",
     "jobtypes/notebook",

@@ -189,6 +189,7 @@ def test_many_files_are_told_in_one_line(values: Course) -> None:
     assert "and 10 more" in warning
 
 
+@pytest.mark.slow
 def test_looking_for_marks_takes_no_longer_for_odd_texts(tmp_path: Path) -> None:
     odd = tmp_path / "odd.txt"
     for text in ("# %% tags" * 200_000, '"tags": [' * 200_000, "\n" * 1_000_000, "# %%" + " tags=" * 200_000):
