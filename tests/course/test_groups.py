@@ -89,6 +89,7 @@ def test_other_groups_are_copied(values: Course, group: str, names: set[str]) ->
     assert copied(plan_of(values)) == names
 
 
+@pytest.mark.slow
 def test_an_output_inside_a_group_is_refused_before_anything_is_written(values: Course, tmp_path: Path) -> None:
     with_group(values, "path: div")
     built = values.build("-o", str(values.root / "div" / "built"), code=2)
