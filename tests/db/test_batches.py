@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_after_a_wait_for_the_lock_nobody_is_judged_by_his_lease(
     batches: BatchTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, gone = open_one(batches, identity="silent"), open_one(batches, identity="gone")
-    clock = iter([0.0, 0.11])
-    monkeypatch.setattr("clx.db.batches.time.monotonic", lambda: next(clock, 1.0))
+    clock = count(0.0, 0.2)
+    monkeypatch.setattr("clx.db.batches.time.monotonic", lambda: next(clock))
     assert batches.sweep(lambda identity: identity == "gone", now=9999) == [gone]
     assert [batch.id for batch in batches.live()] == [silent]
