@@ -60,17 +60,17 @@ class Bench:
         self.cleared = 0
 
     def _make(self) -> Converter:
-        self.made.append(Doing(lambda payload: self.does(payload)))
+        self.made.append(Doing(self.does))
         return self.made[-1]
 
     def worker(self) -> Worker:
         return Worker(self.queue.database, Post(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
 
-    def keeper(self, *, batch: int | None = None, **jobs: float) -> Keeper:
+    def keeper(self, *, batch: int | None = None, timeout: float = 1800.0) -> Keeper:
         def clear() -> None:
             self.cleared += 1
 
-        return Keeper(self.queue, Post(self.id, "t", "p", 5.0, batch), JobsSettings(**jobs), clear)
+        return Keeper(self.queue, Post(self.id, "t", "p", 5.0, batch), JobsSettings(timeout=timeout), clear)
 
     def enqueue(self, source: str = "a", **options: Any) -> int:
         return self.queue.enqueue(NewJob("t", {"source": source, "files": []}, pool="p", **options))
@@ -97,7 +97,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         assert code == 0
         raise EndedError
 
-    monkeypatch.setattr(loop.os, "_exit", end)
+    monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(loop, "_kill_children", lambda: None)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
@@ -296,7 +296,7 @@ def test_a_worker_ends_with_its_build_but_not_when_nobody_could_renew(
 
 def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
-    monkeypatch.setattr(loop.os, "kill", lambda _pid, number: killed.append(number))
+    monkeypatch.setattr(os, "kill", lambda _pid, number: killed.append(number))
     keeper = bench.keeper()
     bench.table.request_stop(bench.id, "services stop", grace=60.0)
     keeper._beat(0.0)
