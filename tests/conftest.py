@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.containers import client, engine, images
+from tests.support.containers import client, engine, images
 
 __all__ = ["client", "engine", "images"]
 
@@ -22,16 +22,30 @@ TIERS = (
 
 QUICK = (
     "artifacts",
-    "course/test_names.py",
-    "course/test_spec.py",
-    "course/test_spec_errors.py",
+    *(
+        f"course/test_{name}.py"
+        for name in (
+            *("closure", "display", "explain", "gate", "groups", "layout", "names", "plan", "publish", "report", "run"),
+            *("source_files", "spec", "spec_errors", "topics", "withheld"),
+        )
+    ),
     "db",
     "docs/test_development.py",
+    "cli/test_displays.py",
+    "cli/test_words.py",
     "docs/test_reference.py",
+    "jobtypes/drawio/test_answers.py",
+    "jobtypes/drawio/test_document.py",
+    "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
+    *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",
     "workers/executors/test_modes.py",
     "workers/supervision/test_liveness.py",
+    "test_house.py",
+    "tools/test_finding.py",
+    "tools/test_unpacking.py",
+    *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),
     "workers/test_platforms.py",
     "workers/test_requirements.py",
 )

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 
 from clx.cli.main import COMMANDS
 from clx.db.jobs import NewJob, Queue

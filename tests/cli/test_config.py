@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene
+from tests.support.scene import Scene
 
 
 def test_show_names_every_origin(scene: Scene) -> None:

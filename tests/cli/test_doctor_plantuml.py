@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support import require
+from tests.support.tools import require
 
 from clx.settings.schema import PlantUmlSettings, Settings
 from clx.workers.supervision.health import examine

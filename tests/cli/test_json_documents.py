@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workers.scene import ONLY_DECKS, Scene, until
+from tests.support.scene import ONLY_DECKS, Scene, until
 
 from clx.artifacts.store import ArtifactStore
 from clx.cli.docker import _TYPES

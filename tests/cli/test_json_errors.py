@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.workers.scene import Scene, until
+from tests.support.scene import Scene, until
 
 from clx.cli.main import cli, wants_json
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import PATIENCE, Scene, until
+from tests.support.scene import PATIENCE, Scene, until
 
 HUGE = "99999999999999999999"
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import click
 import pytest
 from click.testing import CliRunner
-from tests.workers.scene import ONLY_DECKS, Scene
+from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
 from clx.db.batches import BatchTable

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 import pytest
-from tests.workers.scene import PATIENCE, Scene, until
+from tests.support.scene import PATIENCE, Scene, until
 
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.course.courses import HEADER, Course, clx
+from tests.support.courses import HEADER, Course, clx
 
 from clx.cli import terminal
 from clx.visible import visible, visible_line

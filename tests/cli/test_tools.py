@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
-from tests.support import require as require_tools
+from tests.support.courses import Course
+from tests.support.tools import require as require_tools
 
 from clx.tools.finding import cache_root
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
-from tests.workers.scene import Scene, is_alive, until
+from tests.support.scene import Scene, is_alive, until
+from tests.support.tools import skip_or_fail
 
 from clx.db.identity import process_identity
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.workers.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
+from tests.support.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, PATIENCE, Scene, is_alive, until
 
 from clx import __version__
 from clx.cli.main import cli

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
+
+from clx.db.jobs import Queue
+from clx.db.ledger import Ledger
 
 
 @pytest.fixture
@@ -14,3 +18,16 @@ def course(tmp_path: Path) -> Course:
     root = tmp_path / "course"
     (root / "slides").mkdir(parents=True)
     return Course(root)
+
+
+@pytest.fixture
+def queue() -> Iterator[Queue]:
+    """An empty job table in memory."""
+    with Queue.open("memory:") as queue:
+        yield queue
+
+
+@pytest.fixture
+def ledger(queue: Queue) -> Ledger:
+    """What an empty job table remembers: nothing."""
+    return Ledger(queue.database)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import DECK, HEADER, SPEC, Course, clx, tree
-from tests.course.planning import plan_of, planner_of
+from tests.support.courses import DECK, HEADER, SPEC, Course, clx, tree
+from tests.support.planning import plan_of, planner_of
 
 from clx.errors import CourseError
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.course.courses import DECK, HEADER, Course, clx, tree
+from tests.support.courses import DECK, HEADER, Course, clx, tree
 
 from clx.db.sqlite.database import Database
 
@@ -242,7 +242,7 @@ def test_private_things_reach_no_public_file(course: Course) -> None:
 
 
 def test_diagrams_become_pictures_beside_the_deck(course: Course) -> None:
-    from tests.support import require
+    from tests.support.tools import require
 
     require("plantuml")
     course.deck("values")
@@ -433,7 +433,7 @@ def test_nobody_reading_does_not_end_a_build(course: Course) -> None:
 
 
 def test_svg_pictures_are_linked_as_svg(course: Course) -> None:
-    from tests.support import require
+    from tests.support.tools import require
 
     require("plantuml")
     course.deck(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.course.courses import HEADER, SPEC, Course, clx
+from tests.support.courses import HEADER, SPEC, Course, clx
 
 SECRET = 'password = "Zebra"'
 TAGS = ' tags=["private"]'

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import HEADER, SPEC, Course, clx, tree
+from tests.support.courses import HEADER, SPEC, Course, clx, tree
 
 SLICE = ("--format", "code", "--kind", "completed", "--language", "en")
 FOLDER = "En/My Course/Slides/Python/Completed"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import HEADER, SPEC, Course
-from tests.course.planning import planner_of
+from tests.support.courses import HEADER, SPEC, Course
+from tests.support.planning import planner_of
 
 from clx.course.gate import Gate
 
@@ -78,9 +78,11 @@ FORMS: dict[str, Callable[[str], str]] = {
     "among NUL bytes": lambda text: "\0\1" + "\0".join(text.split(" ")) if text.isascii() else text,
     "as comments": lambda text: "".join(f"# {line}\n" for line in text.split("\n")),
 }
+SLOW_FORMS = {"far behind": pytest.mark.slow}
+"""A file of 10 MB takes its time."""
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [pytest.param(form, marks=SLOW_FORMS.get(form, ())) for form in FORMS])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_hidden_cell_is_found_in_whatever_form(course: Course, tmp_path: Path, cell: str, form: str) -> None:
     gate = gate_of(course, f"# %% [markdown]\n# public\n\n{CELLS[cell]}")
@@ -162,6 +164,7 @@ def test_a_deck_is_only_asked_for_its_own_cells(course: Course, tmp_path: Path) 
     assert gate.look(file, "x", ["another"]) is None
 
 
+@pytest.mark.slow
 def test_a_cell_that_prints_its_own_deck_fails_it(course: Course) -> None:
     course.deck(
         "values", HEADER % ("Werte", "Values") + CELLS["code"] + "\n# %%\nprint(open('slides_values.py').read())\n"
@@ -180,6 +183,7 @@ def test_a_cell_that_prints_its_own_deck_fails_it(course: Course) -> None:
     course.build()
 
 
+@pytest.mark.slow
 def test_copied_files_are_looked_through_also_when_the_secret_comes_later(course: Course) -> None:
     course.deck("values", "# %% [markdown]\n# public\n")
     course.write(f"{TOPIC}/answers.txt", 'password = "Zebra"\n')

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.course.courses import SPEC, Course
-from tests.course.planning import copied, plan_of
+from tests.support.courses import SPEC, Course
+from tests.support.planning import copied, plan_of
 
 from clx.errors import CourseError
 
@@ -112,6 +112,7 @@ def test_a_deck_behind_a_link_in_a_group_is_a_deck(values: Course) -> None:
         plan_of(values)
 
 
+@pytest.mark.slow
 def test_an_output_inside_a_group_is_refused_before_anything_is_written(values: Course, tmp_path: Path) -> None:
     with_group(values, "path: div")
     built = values.build("-o", str(values.root / "div" / "built"), code=2)

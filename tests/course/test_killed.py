@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.course.courses import DECK, HEADER, Course, tree
-from tests.support import require
+from tests.support.courses import DECK, HEADER, Course, tree
+from tests.support.tools import require
 
 SLOW = HEADER + "# %%\nimport subprocess, time\nchild = subprocess.Popen(['sleep', '300'])\ntime.sleep({seconds})\n"
 MARK = "MARK_OF_THIS_TEST"

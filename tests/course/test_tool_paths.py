@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course, clx
-from tests.support import require
+from tests.support.courses import Course, clx
+from tests.support.tools import require
 
 from clx.settings import SettingsFile, resolve
 from clx.settings.resolve import Resolved

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
-from tests.course.planning import copied, plan_of, planner_of
+from tests.support.courses import Course
+from tests.support.planning import copied, plan_of, planner_of
 
 from clx.course import marked
 
@@ -396,6 +396,7 @@ def test_many_files_are_told_in_one_line(values: Course) -> None:
     assert "and 10 more" in warning
 
 
+@pytest.mark.slow
 def test_looking_for_marks_takes_no_longer_for_odd_texts(tmp_path: Path) -> None:
     odd = tmp_path / "odd.txt"
     for text in (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import skip_or_fail
+from tests.support.tools import skip_or_fail
 
 from clx.db import doorbell, waiting
 from clx.db.clock import now_ms

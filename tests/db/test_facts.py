@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
+from tests.support.tools import skip_or_fail
 
 from clx.db import facts
 from clx.db.facts import Fact, examine

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workers.scene import until
+from tests.support.scene import until
 
 from clx.db import doorbell, waiting
 from clx.db.jobs import NewJob, Queue

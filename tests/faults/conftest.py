@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
+from tests.support.tools import skip_or_fail
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
+from tests.support.tools import skip_or_fail
 
 from clx.errors import SettingsError, UntrustedError
 from clx.settings.owners import complaint, require_own, who_else_writes

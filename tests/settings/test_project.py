@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
+from tests.support.tools import skip_or_fail
 
 from clx.cli.project import project_root
 from clx.course.topics import find_course_root

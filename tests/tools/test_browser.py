@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
-from tests.support import require as require_tools
+from tests.support.tools import require as require_tools
 
 from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.jobtypes.drawio.identity import fingerprint

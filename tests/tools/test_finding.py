@@ -122,6 +122,7 @@ def test_the_cache_is_the_users_unless_a_variable_says_otherwise(
     assert cache_root().name == "clx"
 
 
+@pytest.mark.slow
 def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
     """A file that was mended is looked at anew; one that was killed may run the next time."""
     path = program(nothing / "browser")
@@ -140,6 +141,7 @@ def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
         assert refusal(tool) == why
 
 
+@pytest.mark.slow
 def test_the_room_is_light_to_import() -> None:
     heavy = {"subprocess", "zipfile", "platformdirs", "sqlalchemy", "rich"}
     code = f"import sys; import clx.tools; print(*({heavy} & set(sys.modules)))"

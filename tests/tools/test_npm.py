@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import require
+from tests.support.tools import require
 
 from clx.errors import ToolMissingError
 from clx.tools.finding import cache_directory, cached

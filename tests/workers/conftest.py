@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
-from tests.workers.scene import IN_CONTAINERS, Scene
+from tests.support.courses import Course
+from tests.support.scene import IN_CONTAINERS, Scene
 
 
 @pytest.fixture
 def mode(request: pytest.FixtureRequest) -> str:
-    """How workers are run: ``direct``, or what :data:`tests.workers.scene.BOTH` says."""
+    """How workers are run: ``direct``, or what :data:`tests.support.scene.BOTH` says."""
     return str(getattr(request, "param", "direct"))
 
 

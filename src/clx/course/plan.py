@@ -417,6 +417,7 @@ class Planner:
             if picture in made:
                 both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
                 self._problem(f"{both}\nRename one of them.")
+                continue  # planned, it would be told again for its places
             made[picture] = source
             places = {f"1.{format_}": self._section_places(place, picture)}
             self._job(type_, source, "", options, closure, places)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import require
+from tests.support.tools import require
 
 from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.settings.schema import Settings

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tests.jobtypes.drawio.conftest import Studio
 from tests.jobtypes.drawio.diagrams import cell, model
-from tests.support import require
+from tests.support.tools import require
 
 from clx.errors import ToolMissingError
 from clx.jobtypes.drawio.browser import Browser

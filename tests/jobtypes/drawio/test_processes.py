@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.jobtypes.drawio.conftest import Studio
 from tests.jobtypes.drawio.diagrams import cell, model
-from tests.support import require
+from tests.support.tools import require
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio import converter as module

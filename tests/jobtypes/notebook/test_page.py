@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import require
+from tests.support.tools import require
 
 from clx.jobtypes.notebook.ansi import ansi_html
 from clx.jobtypes.notebook.cells import read_cells

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.jobtypes.plantuml.bench import Bench
-from tests.support import require
+from tests.support.tools import require
 
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.settings.schema import Settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.jobtypes.plantuml.bench import SOURCE, Bench
-from tests.support import require
+from tests.support.tools import require
 
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml import launch

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.jobtypes.plantuml.bench import Bench
-from tests.support import require
+from tests.support.tools import require
 
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml.converter import PlantUmlConverter

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import until
+from tests.support.scene import until
 
 from clx.db.apart import apart
 from clx.db.jobs import Queue

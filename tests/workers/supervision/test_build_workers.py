@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from tests.support import require
-from tests.workers.scene import BOTH, CONTAINER_SETTINGS, ONLY_DECKS, Scene, until
+from tests.support.scene import BOTH, CONTAINER_SETTINGS, ONLY_DECKS, Scene, until
+from tests.support.tools import require
 
 from clx.db.clock import now_ms
 

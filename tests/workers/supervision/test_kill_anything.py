@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 from docker.errors import APIError
-from tests.course.courses import tree
-from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, STORM, WAITS, Scene, until
+from tests.support.courses import tree
+from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, STORM, WAITS, Scene, until
 
 
 @BOTH

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import PATIENCE, WAITS, Scene, until
+from tests.support.scene import PATIENCE, WAITS, Scene, until
 
 from clx.workers.supervision import logs
 

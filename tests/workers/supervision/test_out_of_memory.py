@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
-from tests.workers.scene import GONE_IN, PATIENCE, Scene, is_alive, until
+from tests.support.scene import GONE_IN, PATIENCE, Scene, is_alive, until
+from tests.support.tools import skip_or_fail
 
 from clx.platforms.oom import oom_kills
 

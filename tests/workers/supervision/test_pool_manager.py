@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support import require
-from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, Scene, until
+from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, Scene, until
+from tests.support.tools import require
 
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue

@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.support import require
-from tests.workers.scene import Scene
+from tests.support.scene import Scene
+from tests.support.tools import require
 
 from clx.workers.supervision.health import resource_warnings
 

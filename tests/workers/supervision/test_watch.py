@@ -11,8 +11,8 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
-from tests.workers.scene import BOTH, GONE_IN, PATIENCE, Scene, until
+from tests.support.courses import Course
+from tests.support.scene import BOTH, GONE_IN, PATIENCE, Scene, until
 
 from clx.course.build import BuildOptions
 from clx.course.display import Display

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import Machine
 
 

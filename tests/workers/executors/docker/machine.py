@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
-from tests.containers import containers_of_clx, left_in
-from tests.course.courses import HEADER, Course
+from tests.support.containers import containers_of_clx, left_in
+from tests.support.courses import HEADER, Course
 
 from clx import __version__
 from clx.db.sqlite.database import Database

@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.course.courses import Course, clx, tree
-from tests.support import skip_or_fail
+from tests.support.courses import Course, clx, tree
+from tests.support.tools import skip_or_fail
 from tests.workers.executors.docker.machine import ONE, Machine, one_deck
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "python-course" / "course.yaml"

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course, clx, tree
+from tests.support.courses import Course, clx, tree
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__

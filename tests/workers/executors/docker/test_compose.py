@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import ONE, Machine, one_deck
 
 from clx import __version__

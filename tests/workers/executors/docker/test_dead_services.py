@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import ONE, SLOW, Machine, one_deck
 from tests.workers.executors.docker.test_services import ONLY_DECKS
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import docker
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
+from tests.support.scene import until
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
-from tests.workers.scene import until
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.workers.executors.docker.registry import registry
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, SLOW, Machine, kill_process, one_deck
 
 from clx.db.sqlite.database import Database

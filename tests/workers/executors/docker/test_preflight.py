@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.course.courses import Course, clx
-from tests.support import require
+from tests.support.courses import Course, clx
+from tests.support.tools import require
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx.db.sqlite.database import Database

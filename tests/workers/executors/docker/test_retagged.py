@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.course.courses import Course
+from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 NAME = "clx-test:named"

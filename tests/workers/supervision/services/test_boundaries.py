@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.workers.scene import Scene
+from tests.support.scene import Scene
 
 from clx.db.apart import apart
 from clx.db.sqlite.database import Database

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.workers.scene import ONLY_DECKS, Scene, until
+from tests.support.scene import ONLY_DECKS, Scene, until
 
 MANY = ("start-services", *ONLY_DECKS, "--notebook-workers", "12")
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil
 import pytest
-from tests.workers.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
+from tests.support.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.sqlite.database import Database
 from clx.workers.supervision import service_state, services, supervisor

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support import skip_or_fail
-from tests.workers.scene import Scene, is_alive
+from tests.support.scene import Scene, is_alive
+from tests.support.tools import skip_or_fail
 
 from clx.db.identity import process_identity
 from clx.workers.supervision.identity import foreign_owner, send_signal

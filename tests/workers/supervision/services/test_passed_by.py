@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.workers.scene import ONLY_DECKS, Scene
+from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.course.courses import Course
-from tests.workers.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
+from tests.support.courses import Course
+from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.supervision.kept import CRASH_LIMIT

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 
-from tests.course.courses import tree
-from tests.workers.scene import BOTH, STORM, Scene, is_alive, until
+from tests.support.courses import tree
+from tests.support.scene import BOTH, STORM, Scene, is_alive, until
 
 from clx.db.workers import WorkerRow
 

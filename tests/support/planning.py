@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tests.course.courses import Course
+from tests.support.courses import Course
 
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Plan, Planner
+from clx.course.plan import Plan, PlannedJob, Planner
 from clx.course.source_files import SourceFiles
 from clx.course.spec import load_spec
 from clx.course.topics import resolve_topics
@@ -20,14 +20,21 @@ from clx.settings.schema import Settings
 TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio")}
 
 
-class _Here(DeckReader):
+class Here(DeckReader):
     """Reads decks in this process."""
 
     def read(self, asked: Asked) -> DeckText:
         return read_deck(asked)
 
 
-def planner_of(course: Course, known: Mapping[str, Any] | None = None) -> Planner:
+def planner_of(
+    course: Course,
+    known: Mapping[str, Any] | None = None,
+    *,
+    selection: Selection | None = None,
+    settings: Settings | None = None,
+    tools: Mapping[str, Mapping[str, str]] = TOOLS,
+) -> Planner:
     """The planner of ``course.yaml``; *known* is what an earlier one learned about sources."""
     spec = load_spec(course.root / "course.yaml")
     own = {
@@ -36,12 +43,21 @@ def planner_of(course: Course, known: Mapping[str, Any] | None = None) -> Planne
     }
     files = SourceFiles(course.root, {}, own=own)
     topics = resolve_topics(spec, files.bounds)
-    return Planner(Layout(spec, Selection()), topics, files, Settings(), TOOLS, known or {}, _Here())
+    layout = Layout(spec, selection or Selection())
+    return Planner(layout, topics, files, settings or Settings(), tools, known or {}, Here())
 
 
-def plan_of(course: Course) -> Plan:
-    """The plan of ``course.yaml``."""
-    return planner_of(course).plan()
+def plan_of(course: Course, **options: Any) -> Plan:
+    """The plan of ``course.yaml``; *options* are those of :func:`planner_of`."""
+    return planner_of(course, **options).plan()
+
+
+def job_of(source: str = "slides/a.py", task: str = "execute en", **changes: Any) -> PlannedJob:
+    """A planned job with all that the tests do not care about."""
+    type_ = "notebook" if task else "plantuml"
+    facts: dict[str, Any] = {"key": f"key of {source} {task}".strip(), "payload": {"source": source}, "files": []}
+    facts |= {"tools": {"clx": "1"}, **changes}
+    return PlannedJob(type_, source, task, **facts)
 
 
 def copied(plan: Plan) -> set[str]:

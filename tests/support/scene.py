@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import psutil
 import pytest
-from tests.containers import containers_of_clx, left_in
-from tests.course.courses import SPEC, Course
+from tests.support.containers import containers_of_clx, left_in
+from tests.support.courses import SPEC, Course
 
 from clx import __version__
 from clx.db.apart import state_directory

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import require
+from tests.support.tools import require
 
-_ENGINE = Path(__file__).parents[1] / ".ci" / "engine"
+_ENGINE = Path(__file__).parents[2] / ".ci" / "engine"
 _BASES = {"notebook": "clx-base:local", "plantuml": "clx-base-tools:local", "drawio": "clx-base-tools:local"}
 
 

@@ -1,0 +1,130 @@
+"""Where each variant of a course goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clx.course.layout import Layout, Selection, Slice
+from clx.course.plan import target_directories
+from clx.course.spec import CourseSpec, read_spec
+from clx.errors import UsageError
+
+SPEC = """name: {de: "Mein Kurs: 1", en: My Course}
+prog_lang: %s
+sections:
+  - name: {de: Woche 1, en: Week 1/2}
+    topics: []
+"""
+TARGETS = """output_targets:
+  - {name: handout, path: hand/out, kinds: [completed], formats: [html], languages: [de]}
+  - {name: all, path: .}
+"""
+
+
+def spec_of(more: str = "", prog_lang: str = "python") -> CourseSpec:
+    return read_spec(SPEC % prog_lang + more, "course.yaml")
+
+
+def paths(layout: Layout) -> dict[str, list[str]]:
+    """Directories by the name of their target."""
+    found: dict[str, list[str]] = {target.name: [] for target in layout.targets}
+    for each in layout.slices:
+        found[layout.targets[each.target].name].append(each.path)
+    return found
+
+
+def test_without_targets_students_get_two_audiences_and_speakers_theirs() -> None:
+    layout = Layout(spec_of(), Selection())
+    assert [(target.name, target.path, target.kinds) for target in layout.targets] == [
+        ("public", "public", ("code-along", "completed")),
+        ("speaker", "speaker", ("speaker",)),
+    ]
+    assert len(layout.slices) == 18
+    assert paths(layout)["speaker"] == [
+        "De/Mein Kurs 1/Folien/Html/Speaker",
+        "De/Mein Kurs 1/Folien/Notebooks/Speaker",
+        "De/Mein Kurs 1/Folien/Python/Speaker",
+        "En/My Course/Slides/Html/Speaker",
+        "En/My Course/Slides/Notebooks/Speaker",
+        "En/My Course/Slides/Python/Speaker",
+    ]
+    assert paths(layout)["public"][:2] == [
+        "De/Mein Kurs 1/Folien/Html/Code-Along",
+        "De/Mein Kurs 1/Folien/Html/Completed",
+    ]
+
+
+def test_sections_are_named_in_each_language_as_one_component() -> None:
+    layout = Layout(spec_of(), Selection())
+    assert layout.sections == {"de": ["Woche 1"], "en": ["Week 1_2"]}
+
+
+def test_a_target_gets_only_what_it_names_and_lies_where_it_says() -> None:
+    layout = Layout(spec_of(TARGETS), Selection())
+    assert paths(layout)["handout"] == ["De/Mein Kurs 1/Folien/Html/Completed"]
+    assert len(paths(layout)["all"]) == 18
+
+
+def test_targets_lie_below_the_output_and_one_may_be_it() -> None:
+    layout = Layout(spec_of(TARGETS), Selection())
+    assert target_directories(layout, Path("/out")) == ["/out/hand/out", "/out"]
+
+
+@pytest.mark.parametrize(("prog_lang", "directory"), [("python", "Python"), ("cpp", "Cpp"), ("csharp", "CSharp")])
+def test_the_directory_of_code_is_called_after_its_language(prog_lang: str, directory: str) -> None:
+    chosen = Selection(formats=frozenset({"code"}), languages=frozenset({"en"}), kinds=frozenset({"completed"}))
+    assert [each.path for each in Layout(spec_of(prog_lang=prog_lang), chosen).slices] == [
+        f"En/My Course/Slides/{directory}/Completed"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selection", "slices"),
+    [
+        (Selection(languages=frozenset({"en"}), kinds=frozenset({"speaker"})), ["html", "notebook", "code"]),
+        (Selection(targets=frozenset({"speaker"}), languages=frozenset({"en"})), ["html", "notebook", "code"]),
+        (Selection(targets=frozenset({"public"}), kinds=frozenset({"speaker"})), []),
+    ],
+)
+def test_a_selection_leaves_the_rest_out(selection: Selection, slices: list[str]) -> None:
+    found = [each.slice for each in Layout(spec_of(), selection).slices]
+    assert [str(each) for each in found] == [f"en/speaker/{format_}" for format_ in slices]
+
+
+@pytest.mark.parametrize(
+    ("selection", "fact", "there"),
+    [
+        (Selection(languages=frozenset({"fr"})), 'no language "fr"', "It has: de, en. Leave --language out"),
+        (Selection(kinds=frozenset({"teacher"})), 'no kind "teacher"', "code-along, completed, speaker"),
+        (Selection(formats=frozenset({"pdf", "html"})), 'no format "pdf"', "html, notebook, code"),
+        (Selection(targets=frozenset({"handout"})), 'no target "handout"', "public, speaker"),
+    ],
+)
+def test_what_a_course_does_not_have_is_told_with_what_it_has(selection: Selection, fact: str, there: str) -> None:
+    with pytest.raises(UsageError, match=fact) as caught:
+        Layout(spec_of(), selection)
+    assert there in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("slice_", "is_covered"),
+    [
+        ("en/completed/html", True),
+        ("de/completed/html", False),
+        ("en/speaker/html", False),
+        ("en/completed/code", False),
+        ("en//", True),  # a group for whichever audience and format
+        ("de//", False),
+        ("en/speaker/", False),
+    ],
+)
+def test_a_slice_is_covered_where_all_its_parts_are_asked_for_or_are_any(slice_: str, is_covered: bool) -> None:
+    selection = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}))
+    assert selection.covers(slice_) == is_covered
+    assert Selection().covers(slice_)
+
+
+def test_a_slice_is_written_as_rows_name_it() -> None:
+    assert str(Slice("de", "code-along", "notebook")) == "de/code-along/notebook"

@@ -1,0 +1,111 @@
+"""What a build says of itself when it is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clx.course.report import Failure, Report
+from clx.errors import EXIT_DONE, EXIT_JOB_FAILED, EXIT_USAGE
+
+
+def failure(error: dict[str, Any], task: str = "execute de") -> Failure:
+    return Failure("notebook", "slides/a.py", task, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        ({}, "slides/a.py"),
+        ({"line": 7}, "slides/a.py, line 7"),
+        ({"cell": 3}, "slides/a.py, cell 3"),
+        ({"cell": 3, "line": 2}, "slides/a.py, cell 3, line 2"),
+        ({"source_line": 40}, "slides/a.py:40"),
+        ({"source_line": 40, "cell": 3, "line": 2}, "slides/a.py:40 (cell 3)"),
+    ],
+)
+def test_a_failure_names_the_place_to_look_at_as_closely_as_it_is_known(error: dict[str, Any], place: str) -> None:
+    assert failure(error).place == place
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "line"),
+    [
+        ("execute de", {"message": "no", "line": 1}, "slides/a.py, line 1, execute de: no"),
+        ("", {"message": "no"}, "slides/a.py: no"),
+        ("", {}, "slides/a.py: failed"),
+        ("", {"message": "two\nlines\x1b[2J"}, "slides/a.py: two\\nlines\\x1b[2J"),
+    ],
+)
+def test_a_failure_is_one_line_whatever_it_says(task: str, error: dict[str, Any], line: str) -> None:
+    assert failure(error, task).line == line
+
+
+def test_a_failure_is_called_as_its_job_is() -> None:
+    assert failure({}).label == "slides/a.py (execute de)"
+    assert failure({}, "").label == "slides/a.py"
+
+
+@pytest.mark.parametrize(
+    ("failures", "before", "after"),
+    [
+        ([], EXIT_DONE, EXIT_DONE),
+        ([failure({})], EXIT_DONE, EXIT_JOB_FAILED),
+        ([failure({})], EXIT_USAGE, EXIT_USAGE),
+        ([], EXIT_USAGE, EXIT_USAGE),
+    ],
+)
+def test_a_failed_job_is_exit_code_1_unless_something_worse_is_known(
+    failures: list[Failure], before: int, after: int
+) -> None:
+    report = Report(failures=failures, exit_code=before)
+    report.settle()
+    assert report.exit_code == after
+
+
+def test_the_document_has_every_documented_key_and_value() -> None:
+    failed = Failure("notebook", "slides/a.py", "execute de", {"message": "no", "line": 4}, ["/out/old.html"])
+    report = Report(
+        course="course.yaml",
+        output="/out",
+        targets=["/out/public"],
+        decks=2,
+        jobs=8,
+        to_run=5,
+        ran=4,
+        reused=3,
+        files=20,
+        written=6,
+        removed=["/out/x"],
+        kept=["/out/y"],
+        failures=[failed],
+        warnings=["look"],
+        reasons=[("a", "new")],
+        seconds=1.23456,
+    )
+    report.settle()
+    assert report.as_dict() == {
+        "exit_code": 1,
+        "dry_run": False,
+        "course": "course.yaml",
+        "output": "/out",
+        "targets": ["/out/public"],
+        "decks": 2,
+        "outputs": {"files": 20, "written": 6, "removed": ["/out/x"], "kept": ["/out/y"]},
+        "jobs": {"planned": 8, "to_run": 5, "ran": 4, "failed": 1},
+        "reused": 3,
+        "failures": [
+            {
+                "type": "notebook",
+                "source": "slides/a.py",
+                "task": "execute de",
+                "message": "no",
+                "line": 4,
+                "stale": ["/out/old.html"],
+            }
+        ],
+        "warnings": ["look"],
+        "reasons": [{"job": "a", "reason": "new"}],
+        "seconds": 1.235,
+    }
