@@ -195,6 +195,8 @@ class Database:
         if self._folder is None:
             self._folder = Folder(self.path.parent)
         held.watch(file_number(f"{self.path}-shm"))
+        if not self.readonly:
+            held.mark(logs=self._connector.logs)
         held.place = Place(self.path, self._file or held.file, logs=self._connector.logs)
         return held
 
@@ -331,6 +333,7 @@ class Database:
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
                 connection.execute("BEGIN IMMEDIATE")
                 value = body(connection)
+                self._require_locks(held)
                 crash_point(f"{name}.before_commit")
                 connection.execute("COMMIT")
             except BaseException:
@@ -340,6 +343,15 @@ class Database:
             self._checkpointer.committed(held)
         crash_point(f"{name}.after_commit")
         return value
+
+    def _require_locks(self, held: Held) -> None:
+        """See that nothing in this program has dropped the locks of the transaction that *held* is in."""
+        if not held.has_its_locks():
+            raise DatabaseError(
+                f"Something in this program has closed {self.path} behind SQLite's back, which drops all its locks; "
+                "nothing was stored.",
+                "Start this program again, and let it look into that file by queue.sql, or from another process.",
+            )
 
     def _refuse_within(self, connection: Any) -> None:
         """A signal handler, a finalizer or a log handler came in the middle: undoing its work would undo ours too."""
