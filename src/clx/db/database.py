@@ -24,6 +24,7 @@ from clx.db.connect import Connector
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.filesystem import lost_log
 from clx.db.guard import File, file_number
 from clx.db.held import Held, is_inherited
 from clx.db.intact import Folder, Place
@@ -132,8 +133,6 @@ class Database:
 
     def is_in_place(self) -> bool:
         """Whether the files that were opened are still those of their names; what is written to others is lost."""
-        from clx.db.filesystem import lost_log
-
         return self._file is None or (self._is_kept() and not lost_log(self.path))
 
     def require_in_place(self) -> None:

@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from clx.db.filesystem import locked_by
 from clx.errors import (
     DatabaseBusyError,
     DatabaseCorruptError,
@@ -138,7 +139,7 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     name = error_name(error)
     if name in BUSY:
         return DatabaseBusyError(
-            f"The database stayed locked: {describe(path)}; {_locked_by(path)}.",
+            f"The database stayed locked: {describe(path)}; {locked_by(path)}.",
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
@@ -161,15 +162,6 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     if name == "SQLITE_PERM" or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return _closed_to_us(path, reading=reading)
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
-
-
-def _locked_by(path: Path) -> str:
-    try:
-        from clx.db.filesystem import locked_by
-
-        return locked_by(path)
-    except (OSError, ImportError):  # nothing can be opened, not even a module
-        return "who holds it cannot be seen"
 
 
 def _used_up(folder: Path) -> OSError | None:
