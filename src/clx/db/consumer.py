@@ -131,7 +131,8 @@ class Consumer:
                 waited for.
             until_done: end when there is none left that waits or runs, here or elsewhere.
             handle_signals: end in order at SIGTERM and SIGINT, where this is the main thread and the program has no
-                handlers of its own for them.
+                handlers of its own for them. Before and after, they end the program as always; so does one that comes
+                when this is ending for another reason, as soon as it has left.
 
         Raises:
             QueueError: it has ended before, or runs in another thread.
@@ -152,6 +153,7 @@ class Consumer:
                 ):
                     self._serve(self._bells, until_idle=until_idle, until_done=until_done)
             finally:
+                self._ending.leave()
                 self._over.set()
                 self._holding.end()
                 if keeper.ident is not None:
