@@ -366,6 +366,16 @@ def test_what_is_stored_after_a_file_was_taken_away_is_not_acknowledged(
             queue.enqueue(NewJob("t"))
 
 
+@pytest.mark.parametrize("call", ["cancel", "retry"])
+def test_what_is_changed_after_a_file_was_taken_away_is_not_acknowledged(tmp_path: Path, call: str) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        ids = queue.enqueue_many([NewJob("t"), NewJob("t")])
+        queue.cancel(ids[:1])
+        (tmp_path / "jobs.db-wal").unlink()
+        with pytest.raises(DatabaseError, match="removed or replaced"):
+            getattr(queue, call)(ids)
+
+
 @pytest.mark.skipif(not GUARDS_RESETS, reason="this SQLite keeps its log short by itself")
 def test_the_log_is_copied_back_and_stays_short(tmp_path: Path) -> None:
     log = tmp_path / "jobs.db-wal"

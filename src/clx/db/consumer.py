@@ -322,7 +322,6 @@ class Consumer:
                     self._sweep()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
-                self.queue.doubt_leases()
                 next_beat = time.monotonic()
                 self._over.wait(_PAUSE)
 
@@ -374,9 +373,7 @@ class Consumer:
     def _beat(self) -> None:
         if not self.queue.database.is_in_place():
             raise DatabaseError(f"{self.queue.database.path} was removed or replaced.", "Start this program again.")
-        began = time.monotonic()
         WorkerTable(self.queue.database).beat(self.worker)
-        self.queue.doubt_leases(time.monotonic() - began)  # the others had to wait for the same lock
         self._renew()
 
     def _renew(self) -> None:
