@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -268,6 +269,21 @@ for _ in range(20):
     assert all("closed by this program" in fact for fact in said) and len(said) == 3, said
 print("whole")
 """
+
+
+def test_what_was_stored_while_another_thread_closes_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is closed between the commit and the look whether the files are in place."""
+
+    def closed(_descriptor: int) -> os.stat_result:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fstat", closed)
+            queue.database.require_in_place()
+        assert queue.enqueue(NewJob("t")) == 1
 
 
 def test_closing_while_threads_use_it_tells_them(tmp_path: Path) -> None:

@@ -33,14 +33,17 @@ class Folder:
         """When something was last made, removed or renamed in it, in nanoseconds; 0 where nobody can tell."""
         if self._descriptor < 0:
             return 0
-        found = os.fstat(self._descriptor)
+        try:
+            found = os.fstat(self._descriptor)
+        except OSError:  # another thread has just closed the database
+            return 0
         return max(found.st_mtime_ns, found.st_ctime_ns)
 
     def close(self) -> None:
         """Let it go."""
         if self._descriptor >= 0:
-            close_folder(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            close_folder(descriptor)
 
 
 class Place:
