@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -274,16 +273,20 @@ print("whole")
 def test_what_was_stored_while_another_thread_closes_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The directory is closed between the commit and the look whether the files are in place."""
+    """It is closed, and with it its directory and its log, while the thread looks whether they are in place."""
+    queue = Queue.open(tmp_path / "jobs.db")
+    fstat = os.fstat
 
-    def closed(_descriptor: int) -> os.stat_result:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    def closed_meanwhile(descriptor: int) -> os.stat_result:
+        monkeypatch.setattr(os, "fstat", fstat)
+        with ThreadPoolExecutor() as threads:
+            threads.submit(queue.close).result()
+        return os.fstat(descriptor)
 
-    with Queue.open(tmp_path / "jobs.db") as queue:
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fstat", closed)
-            queue.database.require_in_place()
-        assert queue.enqueue(NewJob("t")) == 1
+    monkeypatch.setattr(os, "fstat", closed_meanwhile)
+    queue.database.require_in_place()
+
+    assert not (tmp_path / "jobs.db-wal").exists()
 
 
 def test_closing_while_threads_use_it_tells_them(tmp_path: Path) -> None:

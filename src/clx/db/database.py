@@ -157,8 +157,12 @@ class Database:
 
     def _is_kept(self) -> bool:
         held: Held | None = getattr(self._local, "held", None)
-        place = self._place if held is None or held.place is None else held.place
-        return place is None or self._folder is None or place.is_kept(self._folder)
+        if self._place is None or self._folder is None:
+            return True
+        if held is not None and held.place is not None and held.place.is_kept(self._folder):
+            return True
+        # whoever closes it last removes its log, whatever another thread has just committed: it has been copied back
+        return (held is None or self._closed) and self._place.is_kept(self._folder)
 
     # -- connections ------------------------------------------------------------------------------
 
