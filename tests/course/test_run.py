@@ -133,7 +133,7 @@ class Run:
 @pytest.fixture
 def run(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("clx.course.run.require_ready", lambda *_: None)
-    monkeypatch.setattr("clx.course.run.strike_off_dead", lambda *_: None)
+    monkeypatch.setattr("clx.course.run.mark_lost", lambda *_: None)
     monkeypatch.setattr("clx.course.run._BEAT", 0.01)
     return Run(queue, Crew(queue), tmp_path)
 

@@ -29,8 +29,8 @@ from clx.errors import Cancelled, DatabaseError, LostRunError, QueueError
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Any:
-    with Queue.open(tmp_path / "jobs.db") as queue:
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    with Queue.open(tmp_path / "jobs.db", journal_mode=getattr(request, "param", "wal")) as queue:
         yield queue
         assert check(queue.database) == []
 
@@ -706,8 +706,9 @@ with Queue.open(sys.argv[1]) as queue:
 """
 
 
+@pytest.mark.parametrize("queue", ["wal", "delete"], indirect=True)
 def test_a_consumer_without_descriptors_takes_nobody_for_dead(queue: Queue) -> None:
-    """That /proc cannot be opened says nothing about whose entry it is."""
+    """That /proc cannot be opened says nothing about whose entry it is; and it waits, whatever it cannot open."""
     queue.enqueue(NewJob("leak"))
     job_id = queue.enqueue(NewJob("t"))
     peer = subprocess.Popen([sys.executable, "-c", _AT_ITS_LIMIT, str(queue.database.path)], stdout=subprocess.PIPE)

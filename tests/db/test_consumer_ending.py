@@ -127,6 +127,51 @@ def test_stopping_under_somebodys_lock_takes_seconds(tmp_path: Path) -> None:
         assert time.monotonic() - began < 20  # five attempts of ten seconds, three times over, were 154
 
 
+_AROUND = """
+import os, signal, sys
+from clx import Consumer, Queue
+from clx.db.consumer import Consumer as Of
+def tell(_job=None):
+    os.kill(os.getpid(), int(sys.argv[3]))
+where, leave = sys.argv[2], Of._leave
+if where == "leaving":
+    Of._leave = lambda self: (tell(), leave(self))
+with Queue.open(sys.argv[1]) as queue:
+    consumer = Consumer(queue, {"t": tell if where == "within" else lambda job: None})
+    if where == "before":
+        tell()
+    consumer.run(until_idle=True)
+    print("ended", flush=True)
+    if where == "after":
+        tell()
+    print("goes on", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("where", "said", "state"),
+    [
+        ("before", "", "queued"),
+        ("within", "ended\ngoes on\n", "succeeded"),
+        ("leaving", "", "succeeded"),
+        ("after", "ended\n", "succeeded"),
+    ],
+)
+def test_a_signal_around_a_run_ends_the_program_as_always(
+    tmp_path: Path, number: signal.Signals, where: str, said: str, state: str
+) -> None:
+    """Within it one ends the run; where the run ends anyway it is not swallowed, and what was done is reported."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        job_id = queue.enqueue(NewJob("t"))
+        command = [sys.executable, "-c", _AROUND, str(queue.database.path), where, str(int(number))]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+        assert ended.stdout == said
+        assert ended.returncode == (0 if where == "within" else -number), ended.stderr
+        assert queue.get_many([job_id])[0].state == state
+
+
 def test_a_stop_while_idle_is_heard_at_once(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
         queue.enqueue(NewJob("t"))

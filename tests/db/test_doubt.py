@@ -171,3 +171,20 @@ def test_a_consumer_that_had_to_wait_to_tell_that_it_lives_takes_nobodys_jobs(tm
         (job,) = looker.search(type="long")
 
     assert (job.result, looker.looks[0]) == ("go on", [])
+
+
+def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
+    tmp_path: Path, other: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen group of processes, or Python's lock held for long: those that it finds silent stood still with it."""
+    monkeypatch.setattr("clx.db.leases.HELD_UP", 0.1)
+    job = _held_by_one_who_lives(other)
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        consumer = Consumer(queue, {"u": lambda _job: None})
+        assert queue.rescue(now=now_ms() - 3 * _LEASE) == []  # its first look
+        monkeypatch.setattr(consumer._holding, "wait", lambda seconds: time.sleep(seconds + 0.5))
+        consumer._rest(0.0)
+
+        assert queue.rescue() == []
+
+    assert other.heartbeat(job.id, job.run, lease=_LEASE) == "go on"

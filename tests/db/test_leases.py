@@ -65,7 +65,7 @@ def test_a_silent_worker_is_noticed_within_its_lease_whatever_the_clock_does(mac
 
 def test_a_fresh_sweeper_recognises_a_lease_from_before_the_clock_was_set_back(machine: _Machine) -> None:
     machine.wall -= _DAY
-    machine.queue._watch = LeaseWatch()
+    machine.queue.database.leases = LeaseWatch()
     rescued_after = next(second for second in range(1, 120) if machine.passes(1000))
     assert rescued_after <= _LEASE / 1000 + 2
 

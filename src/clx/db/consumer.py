@@ -132,7 +132,8 @@ class Consumer:
                 waited for.
             until_done: end when there is none left that waits or runs, here or elsewhere.
             handle_signals: end in order at SIGTERM and SIGINT, where this is the main thread and the program has no
-                handlers of its own for them.
+                handlers of its own for them. Before and after, they end the program as always; so does one that comes
+                when this is ending for another reason, as soon as it has left.
 
         Raises:
             QueueError: it has ended before, or runs in another thread.
@@ -153,6 +154,7 @@ class Consumer:
                 ):
                     self._serve(self._bells, until_idle=until_idle, until_done=until_done)
             finally:
+                self._ending.leave()
                 self._over.set()
                 self._holding.end()
                 if keeper.ident is not None:
@@ -327,7 +329,6 @@ class Consumer:
                     self._sweep()
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
-                self.queue.doubt_leases()
                 next_beat = time.monotonic()
                 self._over.wait(_PAUSE)
 
@@ -382,9 +383,7 @@ class Consumer:
     def _beat(self) -> None:
         if not self.queue.database.is_in_place():
             raise DatabaseError(f"{self.queue.database.path} was removed or replaced.", "Start this program again.")
-        began = time.monotonic()
         WorkerTable(self.queue.database).beat(self.worker)
-        self.queue.doubt_leases(time.monotonic() - began)  # the others had to wait for the same lock
         self._renew()
 
     def _renew(self) -> None:

@@ -37,6 +37,8 @@ class Ending:
         self.in_function = False
         self._signal = int(signal.SIGTERM)
         self._installed = False
+        self._is_leaving = False
+        self._late: int | None = None
 
     def ask(self) -> None:
         """End after the job at hand, however long that takes."""
@@ -45,7 +47,11 @@ class Ending:
 
     @contextmanager
     def by_signals(self, *, wanted: bool) -> Iterator[None]:
-        """Within it TERM and INT end the consumer, where the program has no handlers of its own (main thread only)."""
+        """Within it TERM and INT end the consumer, where the program has no handlers of its own (main thread only).
+
+        One that comes when it is leaving already, for another reason, has nothing to end but the program: that gets it
+        afterwards.
+        """
         before = {}
         if wanted and threading.current_thread() is threading.main_thread():
             usual = (signal.SIG_DFL, signal.default_int_handler)
@@ -58,9 +64,17 @@ class Ending:
             self._installed = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if self._late is not None:
+                signal.raise_signal(self._late)
+
+    def leave(self) -> None:
+        """From here on nothing is begun any more, whatever is asked."""
+        self._is_leaving = True
 
     def _on_signal(self, number: int, _frame: object) -> None:
         now = time.monotonic()
+        if self._is_leaving and self._given_up_at is None:
+            self._late = number
         if self._given_up_at is None:
             self._signal, self._given_up_at = number, now + self._grace
         else:

@@ -54,9 +54,10 @@ class LeaseWatch:
         """
         self._waited = max(self._waited, waited)
 
-    def waited_out(self, lease: Lease) -> bool:
-        """Whether the lease, where :meth:`over` says that it is over, was seen unrenewed for its whole length."""
-        return lease in self._suspects
+    def is_still_over(self, lease: Lease) -> bool:
+        """Whether a lease that :meth:`over` has found to be over is so all the same after what was waited since."""
+        # a suspect that was found to be over has been seen unrenewed for its whole length
+        return lease in self._suspects or not can_explain(self._waited, lease.length)
 
     def over(self, overdue: Sequence[Lease], implausible: Sequence[Lease], now: int, monotonic: int) -> list[Lease]:
         """Which leases are over.

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.clock import now_ms
-from clx.db.leases import HELD_UP, NOTICED, SLACK, Lease, LeaseWatch, can_explain
+from clx.db.leases import HELD_UP, SLACK, Lease
 from clx.db.lookup import Lookup
 from clx.db.odd import Reader, odd_live_jobs
-from clx.db.sqlite.database import Database
 from clx.db.sqlite.driver import UNBOUND
 from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError, QueueError
 
@@ -28,7 +27,7 @@ SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
 _IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
 """What a transaction ends in where a value is not what its column should hold."""
-_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail"})
+_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry"})
 """What its caller relies on once it has returned."""
 
 
@@ -38,10 +37,6 @@ class Rescuing(Lookup):
     Args:
         database: an open :class:`~clx.db.sqlite.database.Database`.
     """
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._watch = LeaseWatch()
 
     def _write(self, name: str, body: Callable[[Any, set[str], int], T], now: int | None = None) -> T:
         """One transaction, then the bells that *body* named.
@@ -55,15 +50,7 @@ class Rescuing(Lookup):
             bells.clear()
             return body(connection, bells, now_ms() if now is None else now)
 
-        begun = time.monotonic()
-        try:
-            value = self._write_past_odd_rows(name, whole)
-        except (DatabaseBusyError, DatabaseFullError):
-            self.doubt_leases()
-            raise
-        waited = time.monotonic() - begun
-        if waited > NOTICED:
-            self.doubt_leases(waited)
+        value = self._write_past_odd_rows(name, whole)
         if name in _ACKNOWLEDGED:
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)
@@ -123,25 +110,18 @@ class Rescuing(Lookup):
         Returns:
             The ids of the jobs taken from silent workers.
         """
-        begun = time.monotonic()
-        try:
-            overdue = self._find_over(now, monotonic)
-        except DatabaseBusyError:  # without a write-ahead log who writes keeps others from reading too
-            self.doubt_leases()
-            raise
+        is_certain = now is not None and monotonic is None
+        overdue = self._find_over(now, monotonic)
         if not overdue:
             return []
 
         def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            waited = time.monotonic() - begun  # as those did who would have renewed
-            self.doubt_leases(waited)
-            certain = [
-                lease for lease in overdue if self._watch.waited_out(lease) or not can_explain(waited, lease.length)
-            ]
             lost = [
                 lease
-                for lease in certain
-                if connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
+                for lease in overdue
+                # who would have renewed may have waited for the lock as this one did
+                if (is_certain or self.database.leases.is_still_over(lease))
+                and connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
             ]
             beside_others = {
                 lease: bool(connection.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost
@@ -164,7 +144,7 @@ class Rescuing(Lookup):
         if now is not None and monotonic is None:
             return overdue
         implausible = self._leases(read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK}))
-        return self._watch.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)
+        return self.database.leases.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)
 
     def _leases(self, rows: Sequence[Sequence[Any]]) -> list[Lease]:
         """The leases of *rows*; a job whose lease cannot be told is failed, for nothing would ever end it."""
@@ -174,24 +154,31 @@ class Rescuing(Lookup):
         return [Lease(*row) for _, odd, row in found if not odd]
 
     def doubt_leases(self, waited: float = math.inf) -> None:
-        """After the table took nothing for a while, or this program was away: leave others the time to renew.
+        """After this program was away for a while: leave others, who may have been too, the time to renew.
+
+        What it waits for the table is noted by :meth:`~clx.db.sqlite.database.Database.write` itself.
 
         Args:
             waited: for how many seconds; leases of which that is a small part are believed all the same.
         """
-        self._watch.distrust(waited)
+        self.database.leases.distrust(waited)
 
     def takes_writes(self) -> bool:
         """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
-        begun = time.monotonic()
         try:
-            self.database.require_writable()
+            return self.database.require_writable() <= HELD_UP
         except (DatabaseBusyError, DatabaseFullError):
             return False
-        return time.monotonic() - begun <= HELD_UP
 
     def rescue_worker(
-        self, worker_id: int, cause: Mapping[str, Any], *, stderr: str | None = None, now: int | None = None
+        self,
+        worker_id: int,
+        cause: Mapping[str, Any],
+        *,
+        stderr: str | None = None,
+        now: int | None = None,
+        is_lost: Callable[[Any], bool] = lambda _: True,
+        end: Callable[[Any, int], None] = lambda *_: None,
     ) -> list[int]:
         """Give the running jobs of a worker known to be dead to another at once.
 
@@ -200,30 +187,21 @@ class Rescuing(Lookup):
         Args:
             cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
             stderr: its last lines.
+            is_lost: asked in the transaction: whether it is dead indeed.
+            end: what else is to be written down about it, with the time of it.
+
+        Returns:
+            The ids of its jobs; none where it is not lost.
         """
 
         def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            return _rescue_all(connection, worker_id, cause, stderr, at, bells)
+            if not is_lost(connection):
+                return []
+            rescued = _rescue_all(connection, worker_id, cause, stderr, at, bells)
+            end(connection, at)
+            return rescued
 
         return self._write("rescue_worker", body, now)
-
-    def rescue_worker_if(
-        self,
-        worker_id: int,
-        cause: Mapping[str, Any],
-        is_lost: Callable[[Any], bool],
-        end: Callable[[Any, int], None],
-    ) -> bool:
-        """As :meth:`rescue_worker`, and *end* the worker in the same transaction, where it *is_lost* still in it."""
-
-        def body(connection: Any, bells: set[str], at: int) -> bool:
-            if not is_lost(connection):
-                return False
-            _rescue_all(connection, worker_id, cause, None, at, bells)
-            end(connection, at)
-            return True
-
-        return self._write("rescue_worker", body)
 
 
 def _rescue_all(

@@ -26,7 +26,10 @@ def strike_off(
         Whether it was struck off.
     """
 
+    struck = False
+
     def is_lost(connection: Any) -> bool:
+        nonlocal struck
         found = connection.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
         # what is no number another program wrote: nobody has spoken up
         return heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
@@ -34,7 +37,7 @@ def strike_off(
     def end(connection: Any, at: int) -> None:
         end_worker(connection, worker_id, reason, at, dead=True)
 
-    struck = Queue(database).rescue_worker_if(worker_id, cause, is_lost, end)
+    Queue(database).rescue_worker(worker_id, cause, is_lost=is_lost, end=end)
     database.doorbell.ring(ENDED)
     return struck
 

@@ -271,6 +271,25 @@ print("whole")
 """
 
 
+def test_what_was_stored_while_another_thread_closes_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is closed, and with it its directory and its log, while the thread looks whether they are in place."""
+    queue = Queue.open(tmp_path / "jobs.db")
+    fstat = os.fstat
+
+    def closed_meanwhile(descriptor: int) -> os.stat_result:
+        monkeypatch.setattr(os, "fstat", fstat)
+        with ThreadPoolExecutor() as threads:
+            threads.submit(queue.close).result()
+        return os.fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", closed_meanwhile)
+    queue.database.require_in_place()
+
+    assert not (tmp_path / "jobs.db-wal").exists()
+
+
 def test_closing_while_threads_use_it_tells_them(tmp_path: Path) -> None:
     """The driver would crash the interpreter: it frees what another thread's statement is at."""
     command = [sys.executable, "-c", _CLOSING, str(tmp_path / "jobs.db")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,4 +45,19 @@ def test_holder_is_named_once_for_each_wait(tmp_path: Path, monkeypatch: pytest.
             with pytest.raises(DatabaseBusyError):
                 database.require_writable()
             holder.stdin.close()
+        assert database.waits_since == 0.0
+
+
+def test_who_has_read_what_he_waited_for_waits_no_more(tmp_path: Path) -> None:
+    """Without a write-ahead log reading waits too."""
+    with Database.open(tmp_path / "jobs.db", journal_mode="delete") as database:
+        other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor() as threads:
+            reading = threads.submit(database.read, "SELECT count(*) FROM jobs")
+            while not database.waits_since:
+                time.sleep(0.01)
+            other.execute("ROLLBACK")
+            assert reading.result(60) == [(0,)]
+        other.close()
         assert database.waits_since == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import os
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +22,9 @@ import pytest
 import sqlalchemy
 
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite import checkpoint, fence
+from clx.db.sqlite import checkpoint, fence, marks
 from clx.db.sqlite.driver import GUARDS_RESETS, can_lose_a_reset, driver
+from clx.db.sqlite.guard import open_descriptors
 from clx.errors import DatabaseError, DatabaseInUseError, QueueError, UsageError
 
 
@@ -127,6 +130,30 @@ def _open_by_descriptor(path: Path) -> None:
     os.close(os.open(path, os.O_RDONLY))
 
 
+def _open_below_a_folder(path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.close(os.open(path.name, os.O_RDONLY, dir_fd=folder))
+    finally:
+        os.close(folder)
+
+
+def _open_by_proc(path: Path) -> None:
+    (descriptor,) = _descriptors_of(path)[:1]
+    Path(f"/proc/self/fd/{descriptor}").read_bytes()
+
+
+def _descriptors_of(path: Path) -> list[int]:
+    return [number for number in open_descriptors() if _leads_to(number, path)]
+
+
+def _leads_to(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
 _OPENS: dict[str, Callable[[Path], Any]] = {
     "open": lambda path: path.open("rb").close(),
     "open for writing": lambda path: path.open("ab").close(),
@@ -137,6 +164,8 @@ _OPENS: dict[str, Callable[[Path], Any]] = {
     "a name in bytes": lambda path: open(os.fsencode(path), "rb").close(),  # noqa: PTH123
     "another name": lambda path: path.with_name("link.db").read_bytes(),
     "relative": lambda path: Path(os.path.relpath(path)).read_bytes(),
+    "below a directory": _open_below_a_folder,
+    "through a descriptor": _open_by_proc,
 }
 
 
@@ -149,6 +178,97 @@ def test_plain_open_is_refused_with_the_way_that_is_safe(queue: Queue, way: str)
 
     assert isinstance(refused.value, OSError)  # a program that skips what it cannot read goes on
     assert queue.stats() == {"t": {"queued": 1}}
+
+
+def test_another_file_of_that_name_may_be_opened(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue itself holds the directory of its own open; no name of the program counts from that."""
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    (tmp_path / "below" / "jobs.db").write_bytes(b"another")
+
+    descriptor = os.open("jobs.db", os.O_RDONLY)
+    assert os.read(descriptor, 10) == b"another"
+    os.close(descriptor)
+
+
+def _by_c_code(path: Path) -> None:
+    library = ctypes.CDLL(None)
+    library.close(library.open(os.fsencode(path), os.O_RDONLY))
+
+
+def _by_dup(path: Path) -> None:
+    os.close(os.dup(_descriptors_of(path)[0]))
+
+
+_ROBBERIES: dict[str, Callable[[Path], None]] = {"C code": _by_c_code, "a second descriptor": _by_dup}
+
+
+@pytest.mark.skipif(not marks.SUPPORTED, reason="this platform does not tell a process of its own locks")
+@pytest.mark.parametrize("suffix", ["", "-shm"])
+@pytest.mark.parametrize("way", _ROBBERIES)
+def test_who_has_lost_his_locks_stores_nothing_any_more(queue: Queue, way: str, suffix: str) -> None:
+    """In the middle of a transaction; with a write-ahead log before it, too: there are locks that are kept."""
+    path = Path(f"{queue.database.path}{suffix}")
+    if not path.exists():
+        pytest.skip("no shared memory without a write-ahead log")
+
+    def body(connection: Any) -> None:
+        connection.execute("UPDATE jobs SET priority = 5")
+        _ROBBERIES[way](path)
+        connection.execute("UPDATE jobs SET priority = 4")
+
+    with pytest.raises(DatabaseError, match="behind SQLite's back"):
+        queue.database.write("look", body)
+    assert queue.sql("SELECT priority FROM jobs") == [{"priority": 3}]
+    if queue.database.journal_mode() == "wal":
+        with pytest.raises(DatabaseError, match="behind SQLite's back"):
+            queue.enqueue(NewJob("t"))
+        assert queue.stats() == {"t": {"queued": 1}}
+
+
+@pytest.mark.skipif(not marks.SUPPORTED, reason="this platform does not tell a process of its own locks")
+def test_a_file_that_was_opened_before_the_queue_is_missed_when_it_is_closed(tmp_path: Path) -> None:
+    Queue.open(tmp_path / "jobs.db").close()
+    with (tmp_path / "jobs.db").open("r+b") as early:
+        queue = Queue.open(tmp_path / "jobs.db")
+        queue.enqueue(NewJob("t"))
+        early.close()
+        with pytest.raises(DatabaseError, match="behind SQLite's back"):
+            queue.enqueue(NewJob("t"))
+        queue.close()
+    with Queue.open(tmp_path / "jobs.db") as queue:  # whoever opens it anew has its locks
+        queue.enqueue(NewJob("t"))
+
+
+def test_locks_are_not_missed_where_connections_come_and_go(queue: Queue) -> None:
+    """Of threads, of other objects, of the program's own; the last one drops all locks by itself."""
+    path = queue.database.path
+
+    def use() -> None:
+        look = sqlite3.connect(path)
+        with Queue.open(path, journal_mode="keep") as other:
+            for _ in range(5):
+                other.enqueue(NewJob("t"))
+                queue.enqueue(NewJob("t"))
+        look.execute(_COUNT).fetchone()
+        look.close()
+
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            for future in [pool.submit(use) for _ in range(4)]:
+                future.result()
+    queue.close()
+    with Queue.open(path, journal_mode="keep") as again:
+        assert again.stats() == {"t": {"queued": 121}}
+
+
+def test_who_is_given_a_write_ahead_log_by_another_goes_by_the_locks_of_that(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db", journal_mode="delete") as queue:
+        queue.enqueue(NewJob("t"))
+        with Queue.open(tmp_path / "jobs.db", journal_mode="wal") as other:
+            assert other.database.journal_mode() == "wal"
+            queue.enqueue(NewJob("t"))
+            assert other.stats() == {"t": {"queued": 2}}
 
 
 def test_the_file_of_the_locks_is_refused_too_by_whatever_name(tmp_path: Path) -> None:
@@ -244,6 +364,16 @@ def test_what_is_stored_after_a_file_was_taken_away_is_not_acknowledged(
             (tmp_path / "another").rename(file)
         with pytest.raises(DatabaseError, match="removed or replaced"):
             queue.enqueue(NewJob("t"))
+
+
+@pytest.mark.parametrize("call", ["cancel", "retry"])
+def test_what_is_changed_after_a_file_was_taken_away_is_not_acknowledged(tmp_path: Path, call: str) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        ids = queue.enqueue_many([NewJob("t"), NewJob("t")])
+        queue.cancel(ids[:1])
+        (tmp_path / "jobs.db-wal").unlink()
+        with pytest.raises(DatabaseError, match="removed or replaced"):
+            getattr(queue, call)(ids)
 
 
 @pytest.mark.skipif(not GUARDS_RESETS, reason="this SQLite keeps its log short by itself")

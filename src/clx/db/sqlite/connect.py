@@ -7,6 +7,7 @@ from typing import Any
 
 from clx.db.sqlite import checkpoint
 from clx.db.sqlite.driver import BUSY, driver, error_name
+from clx.db.sqlite.filesystem import holders, refuse_network
 from clx.errors import DatabaseBusyError, UsageError
 
 JOURNAL_MODES = ("wal", "delete", "keep", None)
@@ -93,8 +94,6 @@ class Connector:
             self.patience = busy_seconds(found)
 
     def _refuse_network(self) -> None:
-        from clx.db.sqlite.filesystem import refuse_network
-
         refuse_network(self._path)
 
     def _switch_journal(self, connection: Any, found: str, wanted: str) -> str:
@@ -117,8 +116,6 @@ class Connector:
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(self.patience, SLICE))}")
 
     def _holders(self, connection: Any) -> str:
-        from clx.db.sqlite.filesystem import holders
-
         try:
             rows = connection.execute(
                 "SELECT 'worker #' || id || ' (' || type || ', ' || mode || ', pid ' || pid || ')' FROM workers "

@@ -6,10 +6,9 @@ with BUSY_SNAPSHOT whatever the timeout. The COMMIT is the acknowledgement.
 
 from __future__ import annotations
 
+import math
 import os
 import random
-import shlex
-import stat
 import threading
 import time
 import weakref
@@ -18,17 +17,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from clx.db.apart import is_apart, located, require_regular, shared_directory, state_directory
+from clx.db.apart import is_apart, located, shared_directory, state_directory
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
+from clx.db.leases import LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.connect import Connector
-from clx.db.sqlite.driver import BUSY, CORRUPT, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.driver import BUSY, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.filesystem import lost_log
+from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
 from clx.db.sqlite.held import Held, is_inherited
 from clx.db.sqlite.intact import Folder, Place
 from clx.db.state import make_state_directory
-from clx.errors import DatabaseCorruptError, DatabaseError, UsageError
+from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -95,8 +97,10 @@ class Database:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
-        self.waits_since = 0.0  # since when a write waits for the lock, on the monotonic clock; 0 when none does
+        self.leases = LeaseWatch()  # told of every wait for the table: whom it kept waiting, it kept from renewing
+        self.waits_since = 0.0  # since when somebody waits for a lock, on the monotonic clock; 0 when none does
         self._file: File | None = None
+        self._place: Place | None = None  # of the file alone: for threads without a connection
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
         self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells", self.path)
@@ -110,7 +114,7 @@ class Database:
         """
         database = cls(Path(path), **options)
         try:
-            database._refuse_other_files()
+            refuse_other_files(database.path, readonly=database.readonly)
             if not database.readonly:
                 if database.state_dir in database.path.parents:
                     make_state_directory(database.path)
@@ -128,12 +132,11 @@ class Database:
             database.close()
             raise
         database._file = file_number(database.path)
+        database._place = Place(database.path, database._file, logs=False)
         return database
 
     def is_in_place(self) -> bool:
         """Whether the files that were opened are still those of their names; what is written to others is lost."""
-        from clx.db.sqlite.filesystem import lost_log
-
         return self._file is None or (self._is_kept() and not lost_log(self.path))
 
     def require_in_place(self) -> None:
@@ -154,9 +157,12 @@ class Database:
 
     def _is_kept(self) -> bool:
         held: Held | None = getattr(self._local, "held", None)
-        if held is None or held.place is None or self._folder is None:
-            return file_number(self.path) == self._file
-        return held.place.is_kept(self._folder)
+        if self._place is None or self._folder is None:
+            return True
+        if held is not None and held.place is not None and held.place.is_kept(self._folder):
+            return True
+        # whoever closes it last removes its log, whatever another thread has just committed: it has been copied back
+        return (held is None or self._closed) and self._place.is_kept(self._folder)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -178,24 +184,27 @@ class Database:
         return held
 
     def _new_connection(self) -> Held:
-        if is_inherited(file_number(self.path)):
+        number = file_number(self.path)
+        if is_inherited(number):
             raise DatabaseError(
                 f"{self.path} was open in the process that this one was forked from; no locks hold after that.",
                 "Fork before the database is opened, or start processes by spawn.",
             )
-        if self._file is not None and file_number(self.path) != self._file:
+        if self._file is not None and number != self._file:
             raise self._removed()
         try:
             connection = self._patiently(
                 self._connector.patience, lambda: self._connector.connect(first=self._file is None)
             )
         except driver.Error as error:
-            raise translate(error, self.path, reading=self.readonly) from error
-        held = Held(connection, file_number(self.path))
+            raise self._translated(error, reading=self.readonly) from error
+        held = Held(connection, self._file or file_number(self.path))
         if self._folder is None:
             self._folder = Folder(self.path.parent)
         held.watch(file_number(f"{self.path}-shm"))
-        held.place = Place(self.path, self._file or held.file, logs=self._connector.logs)
+        if not self.readonly:
+            held.mark(logs=self._connector.logs)
+        held.place = Place(self.path, held.file, logs=self._connector.logs)
         return held
 
     def _connect_for_gate(self) -> Held:
@@ -248,19 +257,30 @@ class Database:
 
     def _patiently(self, seconds: float, attempt: Callable[[], T]) -> T:
         """Try for *seconds*; SQLite waits only a slice of it at a time, so that signals are heard in between."""
-        ends = time.monotonic() + seconds
-        while True:
-            try:
-                return attempt()
-            except driver.OperationalError as error:
-                if error_name(error) in BUSY:
-                    is_over = getattr(self._local, "is_over", None)
-                    if time.monotonic() >= ends or (is_over is not None and is_over()):
+        begun, has_waited = time.monotonic(), False
+        try:
+            while True:
+                try:
+                    return attempt()
+                except driver.OperationalError as error:
+                    if error_name(error) in BUSY:
+                        has_waited = True
+                        self._require_patience(error, begun, seconds)
+                    elif not self._reads_any_text(error):
                         raise
-                    self.waits_since = self.waits_since or time.monotonic()
-                elif not self._reads_any_text(error):
-                    raise
-            time.sleep(random.uniform(0, 0.005))  # noqa: S311  (who waits must not do so in step)
+                time.sleep(random.uniform(0, 0.005))  # noqa: S311  (who waits must not do so in step)
+        finally:
+            if has_waited:
+                self.waits_since = 0.0
+
+    def _require_patience(self, error: Any, begun: float, seconds: float) -> None:
+        """Note that this thread waits for a lock, and raise *error* when it has done so for long enough."""
+        waited = time.monotonic() - begun
+        self.leases.distrust(waited)
+        is_over = getattr(self._local, "is_over", None)
+        if waited >= seconds or (is_over is not None and is_over()):
+            raise error
+        self.waits_since = self.waits_since or begun
 
     def _reads_any_text(self, error: Any) -> bool:
         held: Held | None = getattr(self._local, "held", None)
@@ -273,7 +293,7 @@ class Database:
         except UNBOUND as error:
             raise not_taken(error) from error
         except driver.Error as error:
-            raise translate(error, self.path, reading=True) from error
+            raise self._translated(error, reading=True) from error
 
     @property
     def closed(self) -> bool:
@@ -303,27 +323,40 @@ class Database:
         """
         return self._commit(name, body, _WRITES_WAIT * self._connector.patience)
 
-    def require_writable(self) -> None:
+    def require_writable(self) -> float:
         """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
+
+        Returns:
+            How many seconds it had to wait.
 
         Raises:
             DatabaseBusyError: another process keeps it locked.
         """
+        begun = time.monotonic()
         self._commit("look", lambda _: None, self._connector.patience)
+        return time.monotonic() - begun
 
     def _commit(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
         if self.readonly:
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
+        begun = time.monotonic()
         try:
-            return self._patiently(seconds, lambda: self._transaction(name, body))
+            return self._patiently(seconds, lambda: self._transaction(name, body, begun))
         except UNBOUND as error:
             raise not_taken(error) from error
         except driver.Error as error:
-            raise translate(error, self.path) from error
+            raise self._translated(error) from error
         finally:
-            self.waits_since = 0.0
+            self.leases.distrust(time.monotonic() - begun)  # with its own work, for which all others had to wait
 
-    def _transaction(self, name: str, body: Callable[[Any], T]) -> T:
+    def _translated(self, error: Any, *, reading: bool = False) -> DatabaseError:
+        """Our error for a driver's; where the table takes nothing at the moment, nobody's silence says anything."""
+        found = translate(error, self.path, reading=reading)
+        if isinstance(found, DatabaseBusyError | DatabaseFullError):
+            self.leases.distrust(math.inf)
+        return found
+
+    def _transaction(self, name: str, body: Callable[[Any], T], begun: float) -> T:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
@@ -331,7 +364,9 @@ class Database:
                 self._refuse_within(connection)
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
                 connection.execute("BEGIN IMMEDIATE")
+                self.leases.distrust(time.monotonic() - begun)  # before the body judges anybody by his lease
                 value = body(connection)
+                self._require_locks(held)
                 crash_point(name, "before_commit")
                 connection.execute("COMMIT")
             except BaseException:
@@ -341,6 +376,15 @@ class Database:
             self._checkpointer.committed(held)
         crash_point(name, "after_commit")
         return value
+
+    def _require_locks(self, held: Held) -> None:
+        """See that nothing in this program has dropped the locks of the transaction that *held* is in."""
+        if not held.has_its_locks():
+            raise DatabaseError(
+                f"Something in this program has closed {self.path} behind SQLite's back, which drops all its locks; "
+                "nothing was stored.",
+                "Start this program again, and let it look into that file by queue.sql, or from another process.",
+            )
 
     def _refuse_within(self, connection: Any) -> None:
         """A signal handler, a finalizer or a log handler came in the middle: undoing its work would undo ours too."""
@@ -374,48 +418,13 @@ class Database:
 
     # -- schema -----------------------------------------------------------------------------------
 
-    def _refuse_other_files(self) -> None:
-        """See that a file that is there is a job table, or empty, before anything is written to it or beside it.
-
-        Raises:
-            DatabaseCorruptError: it is neither.
-        """
-        require_regular(self.path)
-        try:
-            found = self.path.stat()
-            mode, names = found.st_mode, found.st_nlink
-        except FileNotFoundError:
-            return
-        if not stat.S_ISREG(mode):
-            raise DatabaseCorruptError(f"{self.path} is not a regular file.", "Name another file with --db-path.")
-        if names > 1:  # the log lies beside each name: two programs by two names overwrite each other (SQLite, 2.5)
-            raise DatabaseError(
-                f"{self.path} has {names} names (hard links); who comes by another does not see what this one writes.",
-                f"Remove the others: find / -xdev -samefile {shlex.quote(str(self.path))}",
-            )
-        if self.readonly:
-            return
-        connection = None
-        try:
-            connection = driver.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=0)
-            tables, ours = connection.execute(_TABLES).fetchone()
-        except driver.Error as error:
-            if error_name(error) in CORRUPT:
-                raise translate(error, self.path) from error
-            return  # in use, or not readable this way: opening it in earnest will tell
-        finally:
-            if connection is not None:
-                connection.close()
-        if tables and ours < _OWN_TABLES:
-            raise _of_something_else(self.path)
-
     def revision(self) -> str | None:
         """The schema revision of the file; None for a file without tables."""
-        tables, ours = self.read(_TABLES)[0]
+        tables, ours = self.read(TABLES)[0]
         if not tables:
             return None
-        if ours < _OWN_TABLES:
-            raise _of_something_else(self.path)
+        if ours < OWN_TABLES:
+            raise of_something_else(self.path)
         rows = self.read("SELECT version_num FROM alembic_version")
         return str(rows[0][0]) if rows else None
 
@@ -443,27 +452,15 @@ class Database:
             if exists:
                 return
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                raise _of_something_else(self.path)
+                raise of_something_else(self.path)
             for statement in statements:
                 connection.execute(statement)
 
         self.write("create", body)
 
 
-_TABLES = (
-    "SELECT count(*), coalesce(sum(name IN ('alembic_version', 'jobs', 'runs', 'workers', 'batches')), 0) "
-    "FROM sqlite_master WHERE type = 'table'"
-)
-_OWN_TABLES = 5
-"""So many of those tables has a job table, of whichever version."""
-
-
 def _closed(path: Path) -> DatabaseError:
     return DatabaseError(f"{path} has been closed by this program.", "Open it again.")
-
-
-def _of_something_else(path: Path) -> DatabaseCorruptError:
-    return DatabaseCorruptError(f"{path} is a database of something else.", "Name another file with --db-path.")
 
 
 def _placed(path: Path) -> Path:

@@ -16,6 +16,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from clx.db.sqlite.filesystem import locked_by
 from clx.errors import (
     DatabaseBusyError,
     DatabaseCorruptError,
@@ -140,7 +141,7 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     name = error_name(error)
     if name in BUSY:
         return DatabaseBusyError(
-            f"The database stayed locked: {describe(path)}; {_locked_by(path)}.",
+            f"The database stayed locked: {describe(path)}; {locked_by(path)}.",
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
     if name == "SQLITE_FULL":
@@ -168,15 +169,6 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
             f"See which: clx db check --db-path {shlex.quote(str(path))}",
         )
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
-
-
-def _locked_by(path: Path) -> str:
-    try:
-        from clx.db.sqlite.filesystem import locked_by
-
-        return locked_by(path)
-    except (OSError, ImportError):  # nothing can be opened, not even a module
-        return "who holds it cannot be seen"
 
 
 def _used_up(folder: Path) -> OSError | None:

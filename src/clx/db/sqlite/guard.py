@@ -4,6 +4,7 @@ POSIX drops every lock that a process holds on a file as soon as the process clo
 that hashes, copies or reads the file beside its queue lets others write in the middle of its own transactions, and
 acknowledged jobs are lost (sqlite.org/howtocorrupt.html, 2.2). SQLite itself knows, and keeps its descriptors for
 as long as it must; so whoever looks with the same library is safe, whichever module of Python he came by.
+What cannot be refused here is noticed by :mod:`clx.db.sqlite.marks`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ _used: Counter[File] = Counter()
 """How many connections of this process each file has."""
 _PATH_ONLY = getattr(os, "O_PATH", 0)
 """A descriptor opened with it is closed without touching locks."""
+_FOLDER = getattr(os, "O_DIRECTORY", 0)
+_folders: set[int] = set()
+"""Descriptors of directories that nobody but CLX opens files by."""
 _installed = False
 _lock = threading.RLock()  # a connection may be freed in the middle of it
 
 
-def file_number(path: str | os.PathLike[str]) -> File | None:
-    """Which file *path* names; None where there is none, or none that can be looked at."""
+def file_number(path: str | os.PathLike[str], folder: int | None = None) -> File | None:
+    """Which file *path* names, from a *folder* held open; None where there is none, or none that can be looked at."""
     try:
-        found = os.stat(path)  # noqa: PTH116  (once a transaction: half the time)
+        found = os.stat(path, dir_fd=folder)
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
@@ -63,6 +67,27 @@ def forget() -> None:
     _used.clear()
 
 
+def keep_folder(descriptor: int) -> None:
+    """Names that the program opens do not count from this *descriptor* of a directory; it is CLX's own."""
+    _folders.add(descriptor)
+
+
+def close_folder(descriptor: int) -> None:
+    """Close such a descriptor."""
+    _folders.discard(descriptor)
+    os.close(descriptor)
+
+
+def open_descriptors() -> list[int]:
+    """The descriptors of this process, some of which may be closed by now; empty where nobody can tell."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return [int(name) for name in os.listdir(folder)]  # noqa: PTH208
+        except OSError:  # no such place, or no descriptor left to look into it
+            continue
+    return []
+
+
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if not _used or event not in ("open", "sqlite3.connect"):
         return
@@ -70,13 +95,30 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         return
     name = os.fsdecode(arguments[0])
     if event == "open":
-        if not arguments[2] & _PATH_ONLY:
-            _refuse_used(name)
+        _, mode, flags = arguments
+        if flags & _PATH_ONLY:
+            return
+        _refuse_used(name)
+        if mode is None and not flags & _FOLDER and not os.path.isabs(name):  # noqa: PTH117
+            _refuse_below_folders(name)
     elif name.startswith("file:") and "vfs=" in name and "vfs=unix-excl" not in name:
         _refuse_used(fence.path_of(name))  # other ways of locking, or none
 
 
 def _refuse_used(path: str) -> None:
-    # the locks of a write-ahead log are held on -shm, which one connection of many may not have seen yet
-    if file_number(path) in _used or (path.endswith("-shm") and file_number(path.removesuffix("-shm")) in _used):
+    if _is_used(path):
         raise DatabaseInUseError(path)
+
+
+def _refuse_below_folders(name: str) -> None:
+    """``os.open`` may count *name* from a directory (``dir_fd``), which is not said: any that is open may be it."""
+    for descriptor in open_descriptors():
+        if descriptor not in _folders and _is_used(name, descriptor):
+            raise DatabaseInUseError(name)
+
+
+def _is_used(path: str, folder: int | None = None) -> bool:
+    # the locks of a write-ahead log are held on -shm, which one connection of many may not have seen yet
+    return file_number(path, folder) in _used or (
+        path.endswith("-shm") and file_number(path.removesuffix("-shm"), folder) in _used
+    )

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any
 
-from clx.db.sqlite import guard
+from clx.db.sqlite import guard, marks
 from clx.db.sqlite.guard import File
 from clx.db.sqlite.intact import Place
 
@@ -19,6 +19,7 @@ _inherited: set[File] = set()
 
 def _keep_in_child() -> None:
     guard.forget()
+    marks.forget()
     if _OPEN:
         import ctypes
 
@@ -55,17 +56,38 @@ class Held:
         self.file = file
         self.place: Place | None = None
         self.changes = 0
+        self._marks: list[marks.Mark | None] = []
+        self._marked: list[File] = []
         self._pid = os.getpid()
         _OPEN[connection] = file
         self._watched = [] if file is None else [file]
         for each in self._watched:
             guard.watch(each)
 
-    def watch(self, file: File | None) -> None:
-        """Its locks are held on that file too: the shared memory of a write-ahead log."""
-        if file is not None:
-            self._watched.append(file)
-            guard.watch(file)
+    def watch(self, shared_memory: File | None) -> None:
+        """Its locks are held on the *shared_memory* of a write-ahead log too."""
+        if shared_memory is not None:
+            self._watched.append(shared_memory)
+            guard.watch(shared_memory)
+
+    def mark(self, *, logs: bool) -> None:
+        """From here on it is known whether its locks hold; where it *logs*, it has some until it is closed."""
+        if logs:
+            self._marked = list(self._watched)
+            self._marks = [marks.mark(file) for file in self._marked]
+        elif self.file is not None:
+            self._marks = [marks.of_writer(self.file)]
+
+    def has_its_locks(self) -> bool:
+        """Whether what SQLite locked for the transaction that it is in is still locked; true where nobody can tell."""
+        for mark in self._marks:
+            if mark is not None and not mark.is_held():
+                return self._has_a_log_now()
+        return True
+
+    def _has_a_log_now(self) -> bool:
+        """Whether somebody gave the file a write-ahead log since it was opened: then its locks are other ones."""
+        return not self._marked and self.connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
     def close(self) -> None:
         """Close it, when nobody is in the middle of a statement; a parent's is left alone."""
@@ -73,6 +95,8 @@ class Held:
             return
         with self.lock:
             was_open, self.closed = not self.closed, True
+            while self._marked:  # first: the last connection drops all locks itself
+                marks.unmark(self._marked.pop())
             self.connection.close()
         _OPEN.pop(self.connection, None)
         for each in self._watched if was_open else ():

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from clx.db.sqlite.guard import File, file_number
+from clx.db.sqlite.guard import File, close_folder, file_number, keep_folder
 
 _SURE_FOR = 0.1
 """Seconds after which the files are looked at all the same: a directory above may have been moved."""
@@ -26,19 +26,24 @@ class Folder:
             self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
         except OSError:
             self._descriptor = -1
+            return
+        keep_folder(self._descriptor)
 
     def changed_at(self) -> int:
         """When something was last made, removed or renamed in it, in nanoseconds; 0 where nobody can tell."""
         if self._descriptor < 0:
             return 0
-        found = os.fstat(self._descriptor)
+        try:
+            found = os.fstat(self._descriptor)
+        except OSError:  # another thread has just closed the database
+            return 0
         return max(found.st_mtime_ns, found.st_ctime_ns)
 
     def close(self) -> None:
         """Let it go."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            close_folder(descriptor)
 
 
 class Place:

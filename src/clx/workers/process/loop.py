@@ -316,9 +316,8 @@ class Keeper(threading.Thread):
             state = self._table.beat(self._post.worker_id)
             if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
-            waited = max(away, time.monotonic() - begun)
-            self._queue.doubt_leases(waited)
-            if self._has_lost_its_build(waited):
+            self._queue.doubt_leases(away)
+            if self._has_lost_its_build(max(away, time.monotonic() - begun)):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
                 os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
