@@ -160,7 +160,7 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
     return BuildOptions(
         spec=course,
         output=options["output"],
-        database=options["db_path"] or resolved.path("database.path"),
+        database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
         force=options["force"],
         fail_fast=options["fail_fast"],

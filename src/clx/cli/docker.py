@@ -131,8 +131,6 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
       clx docker check --format json
     """
     from clx.cli.project import database_path
-    from clx.errors import UntrustedError
-    from clx.settings.programs import image_key
     from clx.settings.resolve import resolve
     from clx.workers.executors.docker_build import default_tag
 
@@ -145,11 +143,10 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
         from clx.db.apart import located
 
         types = tuple(needed_types(course))
-        named = db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db"
+        named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
-        if (problem := resolved.untrusted().get(image_key(type_))) is not None:
-            raise UntrustedError(f"{problem.where}: {problem.fact}.", problem.next_step)
+        resolved.require_trusted(type_, mode="docker")
     images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         warnings = _check(resolved, images, found)

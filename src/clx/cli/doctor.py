@@ -69,7 +69,7 @@ def command(
 
 
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
-    """What of the project's own directory is not used because it is somebody else's, or others may write it."""
+    """What of the project's own directory, or of the database it names, is not used before it is trusted."""
     from clx.cli.project import project_root
     from clx.db.apart import state_directory
     from clx.db.state import require_own_state
@@ -79,6 +79,9 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.workers.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())
+    if (problem := resolved.untrusted().get("database.path")) is not None:
+        fact = f"{problem.where}: {problem.fact}"
+        return [Finding("database.path", "all", False, True, fact, problem.next_step, "database.path")]
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
     state = state_directory(database)
     try:

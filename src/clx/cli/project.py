@@ -28,14 +28,15 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
     Raises:
         UsageError: its path is no text.
-        UntrustedError: its directory is somebody else's, and nobody named it.
+        UntrustedError: its directory is somebody else's, and nobody named it; or only the project's settings name it,
+            and it lies outside of the project.
         DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
     from clx.db.apart import located
     from clx.db.driver import require_reachable
     from clx.db.state import require_own_state
 
-    named = option or resolved.path("database.path")
+    named = option or resolved.database()
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
     if option is None:
