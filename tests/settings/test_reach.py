@@ -1,4 +1,4 @@
-"""What a project's settings reach outside of it holds only once it is trusted; each setting says itself what it reaches."""
+"""What a project's settings reach outside of it holds only once trusted; each setting says itself what it reaches."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ def command() -> None:
 @_FORMAT
 @verbose_option
 def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
-    """Every setting with its value, or only those named: settings, or whole sections.
+    """Every setting with its value, or only those named.
+
+    KEY is a setting or a whole section.
 
     \b
     Examples:
@@ -160,7 +162,9 @@ def _files() -> dict[Scope, Path]:
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @verbose_option
 def init(scope: Scope | None, force: bool, verbose: bool) -> None:
-    """Write a settings file in which every setting stands with its default and its meaning, commented out.
+    """Write a settings file with every setting, commented out.
+
+    Each stands with its default and its meaning.
 
     \b
     Examples:
@@ -316,7 +320,9 @@ def _trust(path: Path, key: str) -> None:
 @_FORMAT
 @verbose_option
 def check(format_: str, verbose: bool) -> None:
-    """Read every settings file and variable; exit code 2 with file, line and reason where one is wrong.
+    """See that the settings are sound, in every file and variable.
+
+    Exit code 2 with file, line and reason where one is not.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from clx.cli.options import format_option, verbose_option
+from clx.cli.options import database_option, format_option, verbose_option
 from clx.cli.terminal import echo
 
 _TYPES = ("notebook", "plantuml", "drawio")
@@ -114,15 +114,15 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 
 @command.command("check")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
-@click.option("--db-path", type=click.Path(dir_okay=False, path_type=Path), help="Check with this job table.")
+@database_option
 @format_option
 @verbose_option
 def check_containers(course: Path | None, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
-    """See that containers can work here: engine, images, versions, and the database seen from inside.
+    """See that containers can work here.
 
-    With COURSE only the images that it needs are looked at, and its own database. Where containers have used no
-    database yet, the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something
-    is missing.
+    Looked at are the engine, the images, their versions, and the database as it is seen from inside. With COURSE only
+    the images that it needs are looked at, and its own database. Where containers have used no database yet, the
+    check is made with one beside where it would be, and leaves nothing. Exit code 3 when something is missing.
 
     \b
     Examples:

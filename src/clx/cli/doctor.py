@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clx.cli.next_steps import completed
 from clx.cli.options import database_option, settings_from, verbose_option
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
@@ -64,7 +65,7 @@ def command(
             mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
             echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
             if not finding.ok:
-                echo(f"{'':18} {finding.hint}")
+                echo(f"{'':18} {completed(finding.hint)}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
 
 
@@ -110,5 +111,5 @@ def _about_database(context: click.Context, db_path: Path | None, format_: str) 
         for fact in facts:
             echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
             if fact.hint:
-                echo(f"{'':8}{fact.hint}")
+                echo(f"{'':8}{completed(fact.hint)}")
     return EXIT_DONE if ok else EXIT_DATABASE

@@ -44,6 +44,14 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     return located(path)
 
 
+NAME_IT = "Build a course first, or name another database with --db-path."
+
+
+def no_database(path: Path) -> str:
+    """That there is none, as every command says it."""
+    return f"There is no database at {path} yet."
+
+
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
     """Other databases of this user that have services; none where the command was told which one it is about."""
     from clx.workers.service_notes import databases_with_services

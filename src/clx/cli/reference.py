@@ -53,7 +53,7 @@ def _settings() -> str:
         "`clx config show --origin` prints every value with its source.",
         "",
         "The last column says what becomes of a setting in a project file: it *holds*, or it *needs trust*, because it",
-        "reaches what lies outside of the project: then it holds after [`clx trust`](commands.md#clx-trust). Before that,",
+        "reaches outside of the project: then it holds after [`clx trust`](commands.md#clx-trust). Before that,",
         "what would use it ends with exit code 2. In all other places every setting is your own, and holds.",
         "",
         "| key | type | default | meaning | a project |",

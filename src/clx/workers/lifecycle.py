@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clx import __version__
+from clx.commands import on_database
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
@@ -82,8 +82,8 @@ class BuildWorkers(Crew):
 
     def _by_hand(self, need: Need) -> str:
         mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
-        path = shlex.quote(str(self.database.path))
-        return f"clx start-services --db-path {path} --{need.type}-workers {max(1, need.count)}{mode}"
+        command = on_database("clx start-services", self.database.path)
+        return f"{command} --{need.type}-workers {max(1, need.count)}{mode}"
 
     def _others(self, need: Need) -> str:
         """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
@@ -188,13 +188,12 @@ def passed_by(rows: Iterable[WorkerRow], needs: Iterable[Need], fresh: float, da
     if not reasons:
         return ""
     told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
-    path = shlex.quote(str(database))
-    return f"Running services are not used: {told}. For new ones type: {anew(path)}"
+    return f"Running services are not used: {told}. For new ones type: {anew(database)}"
 
 
-def anew(path: str) -> str:
-    """What to type to have the services of a database, quoted for a shell, started anew."""
-    return f"clx stop-services --db-path {path} && clx start-services --db-path {path}"
+def anew(path: Path) -> str:
+    """What to type to have the services of a database started anew."""
+    return f"{on_database('clx stop-services', path)} && {on_database('clx start-services', path)}"
 
 
 def why_not(row: WorkerRow, need: Need, fresh: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 from typing import Any
 
+from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
@@ -104,7 +104,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     none = f"no {whose} is alive{f': {named}' if named else ''}"
     if job.type not in KINDS:
         return [f"{since}: {none}.", "Start the program that does them."]
-    start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
+    start = on_database("clx start-services", database.path)
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
 

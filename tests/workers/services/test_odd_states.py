@@ -91,7 +91,7 @@ def test_services_of_a_removed_database_are_named(scene: Scene) -> None:
     scene.kill(worker, signal.SIGCONT)
     scene.clx("stop-services")
     assert_stopped(scene, [supervisor, worker])
-    assert "there is no database" in scene.clx("status").stdout
+    assert "There is no database" in scene.clx("status").stdout
 
 
 def test_services_of_other_databases_are_named_where_nothing_runs(scene: Scene) -> None:
