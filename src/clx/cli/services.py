@@ -80,8 +80,12 @@ def start(context: click.Context, /, **options: Any) -> None:
     path = database_path(resolved, options["db_path"])
     wanted = wanted_workers(resolved, path)
     if options["print_systemd"]:
-        from clx.cli.systemd import systemd_unit
+        from clx.cli.systemd import owner, systemd_unit
 
+        if owner() == "root":
+            _note(
+                "The unit runs as root, which you are. Print it as the user whose courses it is for, or change User=."
+            )
         echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
