@@ -226,8 +226,8 @@ def test_systemd_unit_names_a_user_and_takes_away_what_no_worker_needs(
     assert ("The unit runs as root, which you are." in printed.stderr) is (me == "root")
     assert {"NoNewPrivileges=yes", "ProtectSystem=full", "OOMPolicy=continue"} <= set(lines)
     needed = ("PrivateTmp", "ProtectHome", "ProtectProc", "ProcSubset", "PrivateDevices", "DevicePolicy",
-              "ProtectClock", "PrivateNetwork", "RestrictNamespaces", "MemoryDenyWriteExecute", "RestrictSUIDSGID", "PrivateUsers",
-              "SystemCallFilter", "DynamicUser")  # fmt: skip
+              "ProtectClock", "PrivateNetwork", "RestrictNamespaces", "MemoryDenyWriteExecute", "RestrictSUIDSGID",
+              "PrivateUsers", "SystemCallFilter", "DynamicUser")  # fmt: skip
     assert [line for line in lines if line.startswith(needed)] == []
     if me == "root":
         nobody = pwd.getpwnam("nobody")
