@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.workers.notebook.deck import ProgLang
-from clx.workers.notebook.header import check_header
+from clx.workers.notebook.header import check_header, with_whole_kernelspec
 from clx.workers.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.workers.notebook.limits import LimitError
 from clx.workers.notebook.magics import Quotes, uncomment_magics
@@ -315,7 +315,7 @@ def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
 
     check_header(text)
     try:
-        notebook = jupytext.reads(text, fmt="md")
+        notebook = jupytext.reads(with_whole_kernelspec(text), fmt="md")
     except (LimitError, MemoryError):
         raise
     except Exception as error:  # its YAML header can break jupytext in many ways
