@@ -1,7 +1,8 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
 Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; and ``Cancelled``, which a job's function raises to end as cancelled.
+``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's function raises to end as cancelled; and
+every error that they raise.
 """
 
 from __future__ import annotations
@@ -13,13 +14,32 @@ DISTRIBUTION = "clx-build"
 """What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
-    "Cancelled": "clx.errors",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.records",
     "Job": "clx.db.records",
     "NewJob": "clx.db.records",
     "Queue": "clx.db.jobs",
     "Success": "clx.db.records",
+    **dict.fromkeys(
+        (
+            "Cancelled",
+            "ClxError",
+            "DatabaseBusyError",
+            "DatabaseCorruptError",
+            "DatabaseError",
+            "DatabaseFullError",
+            "DatabaseInUseError",
+            "DatabaseWriteError",
+            "JobExistsError",
+            "LostBatchError",
+            "LostRunError",
+            "LostWorkerError",
+            "QueueError",
+            "UnknownJobError",
+            "UsageError",
+        ),
+        "clx.errors",
+    ),
 }
 """Name → where it is; ``__init__.pyi`` tells type checkers the same."""
 

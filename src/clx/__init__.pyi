@@ -5,6 +5,20 @@ from clx.db.records import Job as Job
 from clx.db.records import NewJob as NewJob
 from clx.db.records import Success as Success
 from clx.errors import Cancelled as Cancelled
+from clx.errors import ClxError as ClxError
+from clx.errors import DatabaseBusyError as DatabaseBusyError
+from clx.errors import DatabaseCorruptError as DatabaseCorruptError
+from clx.errors import DatabaseError as DatabaseError
+from clx.errors import DatabaseFullError as DatabaseFullError
+from clx.errors import DatabaseInUseError as DatabaseInUseError
+from clx.errors import DatabaseWriteError as DatabaseWriteError
+from clx.errors import JobExistsError as JobExistsError
+from clx.errors import LostBatchError as LostBatchError
+from clx.errors import LostRunError as LostRunError
+from clx.errors import LostWorkerError as LostWorkerError
+from clx.errors import QueueError as QueueError
+from clx.errors import UnknownJobError as UnknownJobError
+from clx.errors import UsageError as UsageError
 
 __version__: str
 DISTRIBUTION: str

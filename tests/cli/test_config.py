@@ -138,9 +138,29 @@ def test_set_mends_one_mistake_of_two(scene: Scene) -> None:
     scene.settings("")
     warned = scene.clx("config", "set", "workers.notebook.count", "3", CLX_WORKERS__DRAWIO__COUNT="many")
     assert "CLX_WORKERS__DRAWIO__COUNT" in warned.stderr
-    warned = scene.clx("config", "set", "jobs.heartbeat", "20")
-    assert "more than half of jobs.lease" in warned.stderr
-    assert scene.clx("config", "set", "jobs.lease", "60").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why", "first"),
+    [
+        ("jobs.heartbeat", "20", "is more than half of jobs.lease (30 s)", ("jobs.lease", "60")),
+        ("workers.drawio.execution_mode", "docker", "drawio workers need an image", ("workers.drawio.image", "mine:1")),
+        ("course.shared_modules", "/data", "cannot be set by a project", ()),
+    ],
+)
+def test_set_writes_nothing_that_check_would_refuse(
+    scene: Scene, key: str, value: str, why: str, first: tuple[str, ...]
+) -> None:
+    """Not even a directory is made; what has to be set first can be, and then it is written."""
+    refused = scene.clx("config", "set", key, value, code=2).stderr
+    assert f"Error: {key} = " in refused
+    assert " is not written: " in refused
+    assert why in refused
+    assert not scene.state.exists()
+    if first:
+        scene.clx("config", "set", *first)
+        assert scene.clx("config", "set", key, value).stderr == ""
+        scene.clx("config", "check")
 
 
 def test_set_refuses_a_file_that_is_not_toml(scene: Scene) -> None:

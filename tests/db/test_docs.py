@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from clx.db.jobs import Queue
 _ROOT = Path(__file__).parents[2]
 _GUARANTEES = (_ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 _QUEUE = (_ROOT / "docs" / "queue.md").read_text(encoding="utf-8")
+_ERRORS = _QUEUE.partition("## Errors")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z_/]+\.py(?:::\w+)?)`", _GUARANTEES))))
@@ -39,6 +41,18 @@ def test_every_call_is_on_the_page() -> None:
                 "rescue_worker", "doubt_leases", "takes_writes", "close"}  # fmt: skip
     public = {name for name in dir(Queue) if not name.startswith("_")} - internal
     assert {name for name in public if not re.search(rf"\b{name}\(", _QUEUE)} == set()
+
+
+def test_every_error_is_on_the_page() -> None:
+    """With the name it is imported by; no error is named that cannot be had so."""
+    errors = {name for name in clx.__all__ if issubclass(getattr(clx, name), clx.ClxError)}
+    listed = {
+        name
+        for row in re.findall(r"^\| (?:– )?(`.*?) \|", _ERRORS, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert listed == errors
+    assert set(re.findall(r"`(\w+Error)`", _QUEUE)) <= errors | set(dir(builtins))
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +12,16 @@ from pathlib import Path
 import pytest
 
 import clx
+from clx import errors
 
 
 def test_the_names_are_what_they_say() -> None:
     namespace: dict[str, type] = {}
     exec("from clx import *", namespace)
     del namespace["__builtins__"]
-    assert {name: found.__name__ for name, found in namespace.items()} == {
-        name: name for name in ("Cancelled", "Consumer", "Failure", "Job", "NewJob", "Queue", "Success")
-    }
+    assert {name: found.__name__ for name, found in namespace.items()} == {name: name for name in namespace}
+    others = {name for name, found in namespace.items() if not issubclass(found, errors.ClxError)}
+    assert others == {"Consumer", "Failure", "Job", "NewJob", "Queue", "Success"}
     with pytest.raises(AttributeError):
         clx.Nothing  # type: ignore[attr-defined]  # noqa: B018
 
@@ -27,6 +30,30 @@ def test_type_checkers_know_the_same_names() -> None:
     stub = ast.parse(Path(clx.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
     names = {name.name for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
     assert names == set(clx._PUBLIC)  # type: ignore[attr-defined]
+
+
+def test_every_error_of_the_queue_comes_from_clx() -> None:
+    """Those that docstrings of public names promise, those that the room of the queue raises, and kinds of these."""
+    known = {name: found for name, found in vars(errors).items() if isinstance(found, type)}
+    found = {name for text in _raises() for name in re.findall(r"\w+", text) if name in known}
+    for path in (Path(clx.__file__).parent / "db").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc is not None]
+        found |= {ast.unparse(each).partition("(")[0] for each in raised} & set(known)
+    roots = tuple(
+        known[name] for name in found - {"UsageError"}
+    )  # what is wrong with courses is no matter of the queue
+    found |= {name for name, each in known.items() if issubclass(each, roots)}
+    assert found >= {"QueueError", "JobExistsError", "LostRunError", "DatabaseInUseError", "DatabaseBusyError"}
+    assert found - set(clx.__all__) == set()
+
+
+def _raises() -> list[str]:
+    """The ``Raises`` sections of the public names and of their public methods."""
+    classes = [getattr(clx, name) for name in clx.__all__ if not issubclass(getattr(clx, name), Exception)]
+    members = [getattr(each, name) for each in classes for name in dir(each) if not name.startswith("_")]
+    docs = [inspect.getdoc(each) or "" for each in (*classes, *members)]
+    return [found for doc in docs for found in re.findall(r"^Raises:\n((?:    .*\n?)+)", doc, re.MULTILINE)]
 
 
 def test_importing_clx_imports_nothing_heavy() -> None:

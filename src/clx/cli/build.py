@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from clx.cli import completing
+from clx.cli.next_steps import completed
 from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
@@ -104,7 +105,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
         display.close()
         if report_path is not None:
             _write_report(
-                report_path, {"exit_code": error.exit_code, "error": error.fact, "next_step": error.next_step}
+                report_path,
+                {"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)},
             )
         display.error(error)
         context.exit(error.exit_code)
@@ -160,7 +162,7 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
     return BuildOptions(
         spec=course,
         output=options["output"],
-        database=options["db_path"] or resolved.path("database.path"),
+        database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
         force=options["force"],
         fail_fast=options["fail_fast"],

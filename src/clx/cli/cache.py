@@ -10,7 +10,7 @@ import click
 
 from clx.cli.db import prune_
 from clx.cli.options import database_option, settings_from, verbose_option
-from clx.cli.project import open_to_look
+from clx.cli.project import database_path, no_database, open_to_look
 from clx.cli.terminal import echo
 
 
@@ -42,7 +42,8 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
     from clx.db.ledger import Ledger
 
     found = {"results": 0, "artifacts": 0, "artifact_bytes": 0, "database_bytes": 0}
-    database = open_to_look(settings_from(context, Path.cwd()), db_path)
+    resolved = settings_from(context, Path.cwd())
+    database = open_to_look(resolved, db_path)
     if database is not None:
         with database:
             found["results"] = len(Ledger(database).all_results())
@@ -50,6 +51,9 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
             found["database_bytes"] = database.path.stat().st_size
     if format_ == "json":
         echo(json.dumps({"cache": found}, indent=2))
+        return
+    if database is None:
+        echo(no_database(database_path(resolved, db_path)))
         return
     echo(f"{found['results']} results")
     echo(f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,10 +15,10 @@ from clx.cli.options import log_to_terminal, verbose_option
 from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from clx.settings.keys import Key
-    from clx.settings.resolve import Resolved
+    from clx.settings.problems import Problem
 
 Scope = Literal["system", "user", "project"]
 
@@ -60,7 +59,9 @@ def command() -> None:
 @_FORMAT
 @verbose_option
 def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
-    """Every setting with its value, or only those named: settings, or whole sections.
+    """Every setting with its value, or only those named.
+
+    KEY is a setting or a whole section.
 
     \b
     Examples:
@@ -161,7 +162,9 @@ def _files() -> dict[Scope, Path]:
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @verbose_option
 def init(scope: Scope | None, force: bool, verbose: bool) -> None:
-    """Write a settings file in which every setting stands with its default and its meaning, commented out.
+    """Write a settings file with every setting, commented out.
+
+    Each stands with its default and its meaning.
 
     \b
     Examples:
@@ -239,19 +242,22 @@ class _WithNegativeValues(click.Command):
 def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
     """Give a setting a value in a file. Everything else in the file stays as it is.
 
-    What else is wrong with the settings is told as a warning: of two mistakes one can be mended at a time.
+    What the settings would not be sound with is not written. What was wrong before is told as a warning: of two
+    mistakes one can be mended at a time.
 
     \b
     Examples:
       clx config set workers.notebook.count 4
+      clx config set workers.drawio.image clx-drawio:1
       clx config set workers.drawio.execution_mode docker
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
     log_to_terminal(verbose=verbose)
     from clx.errors import SettingsError, UsageError
     from clx.settings.keys import InvalidValueError
+    from clx.settings.problems import raise_problems
     from clx.settings.resolve import resolve
-    from clx.settings.write import set_value
+    from clx.settings.write import set_value, text_with
 
     found = _key(key)
     try:
@@ -260,48 +266,63 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         raise UsageError(f"{key}: {error.fact}.", error.next_step) from error
     scope = scope or "project"
     path = _files()[scope]
+    before = _problems_with({})
+
+    def check(text: str) -> None:
+        known = {each.fact for each in before}
+        new = [each for each in _problems_with({path: text}) if each.fact not in known]
+        if new:
+            facts = "; ".join(each.fact for each in new)
+            raise SettingsError(f"{key} = {_written(checked)} is not written: {facts}.", new[0].next_step)
+
+    check(text_with(path, key, checked))  # before a directory is made for it
     if scope == "project":
         _ignore_state(path.parent)
-    with _keeping_trust(path):
-        set_value(path, key, checked)
+    set_value(path, key, checked, check)
+    if scope == "project":
+        _trust(path, key)
     echo(f"{key} = {_written(checked)} in {path}")
     try:
-        origin = resolve(Path.cwd()).origin(key)
+        raise_problems(_problems_with({}), SettingsError, "the settings")
     except SettingsError as error:
         echo("It is written, but not all settings are sound yet.", label="Warning", err=True)
         echo(str(error), err=True)
         return
+    origin = resolve(Path.cwd()).origin(key)
     if not origin.where.startswith(str(path)):
         echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
 
 
-@contextmanager
-def _keeping_trust(path: Path) -> Iterator[None]:
-    """Trust the programs of a settings file after a change that was typed here, if they were trusted before it."""
+def _problems_with(texts: dict[Path, str]) -> list[Problem]:
+    """What is wrong with the settings here if files hold these *texts*."""
+    from clx.settings.resolve import SettingsFile, problems_of
+
+    return problems_of([SettingsFile(kind, path) for kind, path in _files().items()], texts)
+
+
+def _trust(path: Path, key: str) -> None:
+    """Trust what a setting reaches that was typed here, and nothing else that the project's file sets."""
     from clx.errors import SettingsError
     from clx.settings.resolve import SettingsFile, resolve
-    from clx.settings.trust import trust_programs
+    from clx.settings.trust import trust_setting
 
-    def read() -> Resolved | None:
-        try:
-            return resolve(environ={}, files=[SettingsFile("project", path)])
-        except SettingsError:
-            return None
-
-    before = read() if path.parent.name == ".clx" else None
-    yield
-    if before is None or before.untrusted():
+    files = [SettingsFile(kind, each) for kind, each in _files().items() if kind != "project"]
+    try:
+        resolved = resolve(environ={}, files=[*files, SettingsFile("project", path)])
+    except SettingsError:  # told anyway
         return
-    after = read()
-    if after is not None and after.untrusted() and (programs := after.programs()):
-        trust_programs(*programs)
+    if key in resolved.untrusted():
+        file, digest = resolved.digest(key)
+        trust_setting(file, key, digest)
 
 
 @command.command("check")
 @_FORMAT
 @verbose_option
 def check(format_: str, verbose: bool) -> None:
-    """Read every settings file and variable; exit code 2 with file, line and reason where one is wrong.
+    """See that the settings are sound, in every file and variable.
+
+    Exit code 2 with file, line and reason where one is not.
 
     \b
     Examples:

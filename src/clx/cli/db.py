@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import Number, database_option, format_option, settings_from, verbose_option
-from clx.cli.project import database_path, open_to_change, open_to_look
+from clx.cli.project import NAME_IT, database_path, no_database, open_to_change, open_to_look
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
@@ -52,9 +52,10 @@ def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None: 
 @verbose_option
 @click.pass_context
 def check_(context: click.Context, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
-    """Check the file and the rules its rows must obey, and that every artifact they name is there.
+    """See that the file is whole and its rows agree.
 
-    Exit code 4 when something is wrong. Changes nothing; safe while builds run.
+    Every artifact that they name is looked for, too. Exit code 4 when something is wrong. Changes nothing; safe while
+    builds run.
 
     \b
     Examples:
@@ -134,11 +135,11 @@ def prune_(
     format_: str,
     verbose: bool,  # noqa: ARG001
 ) -> None:
-    """Forget what is long over: jobs, runs, workers, results, artifacts, logs.
+    """Forget what is long over.
 
-    Kept are succeeded jobs for 30 days, failed ones for 90, ended workers for 30, results for 180 days after
-    their last use. What a live row names always stays. Batches whose build is gone are ended, and jobs that
-    only they wanted cancelled. Builds prune by themselves once a day.
+    Jobs, runs, workers, results, artifacts and logs go. Kept are succeeded jobs for 30 days, failed ones for 90,
+    ended workers for 30, results for 180 days after their last use. What a live row names always stays. Batches whose
+    build is gone are ended, and jobs that only they wanted cancelled. Builds prune by themselves once a day.
 
     \b
     Examples:
@@ -184,7 +185,7 @@ def _opened(opener: Any, context: click.Context, db_path: Path | None) -> Any:
     database = opener(resolved, db_path)
     if database is None:
         raise DatabaseError(
-            f"There is no database at {database_path(resolved, db_path)}.",
-            "Build a course first, or name one with --db-path.",
+            no_database(database_path(resolved, db_path)),
+            NAME_IT,
         )
     return database

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from clx.cli.next_steps import completed
 from clx.cli.terminal import echo
 from clx.course.display import Display, Progress
 from clx.course.report import Failure, Report
@@ -61,7 +62,7 @@ class Shown(Display):
         if failure.kept:
             echo(f"  {len(failure.kept)} output file(s) of an earlier build stay, stale.", err=True)
         if error.get("next_step"):
-            echo(f"  {visible_line(error['next_step'])}", err=True)
+            echo(f"  {visible_line(completed(error['next_step']))}", err=True)
         if self.verbose and error.get("traceback"):
             echo(error["traceback"], err=True)
 
@@ -199,7 +200,7 @@ class Json(Shown):
 
     def error(self, error: ClxError) -> None:
         """``error``, and the words on standard error."""
-        self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=error.next_step)
+        self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
         super().error(error)
 
 

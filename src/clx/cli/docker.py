@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from clx.cli.options import format_option, verbose_option
+from clx.cli.options import database_option, format_option, verbose_option
 from clx.cli.terminal import echo
 from clx.jobtypes.registry import JOB_TYPES
 
@@ -115,15 +115,15 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 
 @command.command("check")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
-@click.option("--db-path", type=click.Path(dir_okay=False, path_type=Path), help="Check with this job table.")
+@database_option
 @format_option
 @verbose_option
 def check_containers(course: Path | None, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
-    """See that containers can work here: engine, images, versions, and the database seen from inside.
+    """See that containers can work here.
 
-    With COURSE only the images that it needs are looked at, and its own database. Where containers have used no
-    database yet, the check is made with one beside where it would be, and leaves nothing. Exit code 3 when something
-    is missing.
+    Looked at are the engine, the images, their versions, and the database as it is seen from inside. With COURSE only
+    the images that it needs are looked at, and its own database. Where containers have used no database yet, the
+    check is made with one beside where it would be, and leaves nothing. Exit code 3 when something is missing.
 
     \b
     Examples:
@@ -132,8 +132,6 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
       clx docker check --format json
     """
     from clx.cli.project import database_path
-    from clx.errors import UntrustedError
-    from clx.settings.programs import image_key
     from clx.settings.resolve import resolve
     from clx.workers.executors.docker.build import default_tag
 
@@ -146,11 +144,10 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
         from clx.db.apart import located
 
         types = tuple(needed_types(course))
-        named = db_path or resolved.path("database.path") or find_course_root(course) / ".clx" / "jobs.db"
+        named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
-        if (problem := resolved.untrusted().get(image_key(type_))) is not None:
-            raise UntrustedError(f"{problem.where}: {problem.fact}.", problem.next_step)
+        resolved.require_trusted(type_, mode="docker")
     images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         warnings = _check(resolved, images, found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clx.cli.next_steps import completed
 from clx.cli.options import database_option, settings_from, verbose_option
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
@@ -64,12 +65,12 @@ def command(
             mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
             echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
             if not finding.ok:
-                echo(f"{'':18} {finding.hint}")
+                echo(f"{'':18} {completed(finding.hint)}")
     context.exit(EXIT_DONE if ok else EXIT_STARTUP)
 
 
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
-    """What of the project's own directory is not used because it is somebody else's, or others may write it."""
+    """What of the project's own directory, or of the database it names, is not used before it is trusted."""
     from clx.cli.project import project_root
     from clx.db.apart import state_directory
     from clx.db.state import require_own_state, require_sound_state
@@ -79,6 +80,9 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.workers.supervision.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())
+    if (problem := resolved.untrusted().get("database.path")) is not None:
+        fact = f"{problem.where}: {problem.fact}"
+        return [Finding("database.path", "all", False, True, fact, problem.next_step, "database.path")]
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
     state = state_directory(database)
     try:
@@ -108,5 +112,5 @@ def _about_database(context: click.Context, db_path: Path | None, format_: str) 
         for fact in facts:
             echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
             if fact.hint:
-                echo(f"{'':8}{fact.hint}")
+                echo(f"{'':8}{completed(fact.hint)}")
     return EXIT_DONE if ok else EXIT_DATABASE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli import completing
+from clx.cli.next_steps import completed
 from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
 from clx.cli.terminal import echo
 from clx.visible import visible_line
@@ -84,7 +85,15 @@ def list_them(
     if format_ == "json":
         echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
     else:
-        echo(_table(jobs) if jobs else "No jobs.")
+        echo(_table(jobs) if jobs else _none(database, db_path))
+
+
+def _none(database: Database | None, db_path: Path | None) -> str:
+    """Why there are no jobs."""
+    from clx.cli.project import database_path, no_database
+    from clx.settings.resolve import resolve
+
+    return "No jobs." if database is not None else no_database(database_path(resolve(Path.cwd()), db_path))
 
 
 def _look(db_path: Path | None) -> Database | None:
@@ -148,7 +157,9 @@ def _table(jobs: list[Job]) -> str:
 @_FORMAT
 @verbose_option
 def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None:
-    """Everything about one job: who wanted it, what it waits for, every run and how it ended.
+    """Everything about one job.
+
+    Who wanted it, what it waits for, every run and how it ended.
 
     \b
     Examples:
@@ -162,12 +173,12 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
 
     database = _look(db_path)
     if database is None:
-        raise _unknown(job_id)
+        raise _unknown(job_id, _none(database, db_path))
     with database:
         job = Queue(database).get(job_id)
         if job is None:
             raise _unknown(job_id)
-        told = story(database, job, resolve(Path.cwd()).settings.jobs)
+        told = [completed(line) for line in story(database, job, resolve(Path.cwd()).settings.jobs)]
         runs = Queue(database).runs(job_id)
     if format_ == "json":
         document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
@@ -181,9 +192,12 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
         echo(error["traceback"])
 
 
-def _unknown(job_id: int) -> Exception:
+def _unknown(job_id: int, why: str = "") -> Exception:
+    from clx.cli.project import NAME_IT
     from clx.errors import UsageError
 
+    if why:
+        return UsageError(f"There is no job {job_id}. {why}", NAME_IT)
     return UsageError(f"There is no job {job_id}.", "`clx jobs list` names those there are.")
 
 
@@ -212,7 +226,7 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, for
 
     database, ids = _chosen(db_path, job_ids, "failed" if failed else None, "--failed")
     if database is None:
-        _print_changed("queued", [], {}, "No jobs.", format_)
+        _print_changed("queued", [], {}, _none(database, db_path), format_)
         return
     with database:
         queue = Queue(database)
@@ -278,7 +292,9 @@ def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
 @_FORMAT
 @verbose_option
 def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
-    """Cancel jobs: those that wait at once, those that run as soon as their worker hears of it.
+    """Cancel jobs that wait or run.
+
+    Those that wait end at once, those that run as soon as their worker hears of it.
 
     \b
     Examples:
@@ -291,7 +307,7 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, fo
 
     database, ids = _chosen(db_path, job_ids, "queued" if queued else None, "--queued")
     if database is None:
-        _print_changed("cancelled", [], {}, "No jobs.", format_)
+        _print_changed("cancelled", [], {}, _none(database, db_path), format_)
         return
     with database:
         queue = Queue(database)
@@ -321,7 +337,7 @@ def _chosen(
     database = _change(db_path)
     if database is None:
         if job_ids:
-            raise _unknown(job_ids[0])
+            raise _unknown(job_ids[0], _none(database, db_path))
         return None, []
     known = {job.id for job in Queue(database).get_many(job_ids)}
     missing = [id_ for id_ in job_ids if id_ not in known]

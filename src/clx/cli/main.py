@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from clx import __version__
+from clx.cli.next_steps import completed
 from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
 
@@ -30,7 +31,7 @@ COMMANDS = {
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
-    "trust": ("clx.cli.trust", "Let a project run the programs that its settings name."),
+    "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),
     "config": ("clx.cli.config", "Show, check and write settings."),
     "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),
     "db": ("clx.cli.db", "Check, back up and prune the job table."),
@@ -161,7 +162,7 @@ def main() -> None:
         echo(said.getvalue(), err=True, nl=False)
         code = error.exit_code
     except ClxError as error:
-        _print_document(error.fact, error.next_step, error.exit_code)
+        _print_document(error.fact, completed(error.next_step), error.exit_code)
         show_error(error)
         code = error.exit_code
     if signal.getsignal(signal.SIGINT) is _already_ending:
@@ -272,4 +273,4 @@ def show_error(error: ClxError) -> None:
     """The fact, then the next step."""
     echo(error.fact, label="Error", err=True)
     if error.next_step:
-        echo(error.next_step, err=True)
+        echo(completed(error.next_step), err=True)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from clx.cli.next_steps import remember
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
@@ -76,6 +77,7 @@ def database_option(command: F) -> F:
         "--db-path",
         type=click.Path(dir_okay=False, path_type=Path),
         envvar="CLX_DATABASE__PATH",
+        callback=remember,
         help="The job table. [default: <course root>/.clx/jobs.db]",
     )(command)
 

@@ -28,20 +28,29 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 
     Raises:
         UsageError: its path is no text.
-        UntrustedError: its directory is somebody else's, and nobody named it; or something stands in its place.
+        UntrustedError: its directory is somebody else's, and nobody named it; something stands in its place; or only
+            the project's settings name it, and it lies outside of the project.
         DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
     """
     from clx.db.apart import located
     from clx.db.sqlite.driver import require_reachable
     from clx.db.state import require_own_state, require_sound_state
 
-    named = option or resolved.path("database.path")
+    named = option or resolved.database()
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
     require_sound_state(path)
     if option is None:
         require_own_state(path, resolved)
     return located(path)
+
+
+NAME_IT = "Build a course first, or name another database with --db-path."
+
+
+def no_database(path: Path) -> str:
+    """That there is none, as every command says it."""
+    return f"There is no database at {path} yet."
 
 
 def services_elsewhere(path: Path, option: Path | None) -> list[Path]:

@@ -52,13 +52,17 @@ def _settings() -> str:
         "(`.clx/config.toml`), environment, command line. Every key `a.b` has the variable `CLX_A__B`.",
         "`clx config show --origin` prints every value with its source.",
         "",
-        "| key | type | default | meaning |",
-        "|---|---|---|---|",
+        "The last column says what becomes of a setting in a project file: it *holds*, or it *needs trust*, because it",
+        "reaches outside of the project: then it holds after [`clx trust`](commands.md#clx-trust). Before that,",
+        "what would use it ends with exit code 2. In all other places every setting is your own, and holds.",
+        "",
+        "| key | type | default | meaning | a project |",
+        "|---|---|---|---|---|",
     ]
     for row in describe():
         cells = [str(cell).replace("|", "\\|").replace("\n", " ") for cell in row]
         default = "–" if row.default is None else f"`{quoted(row.default)}`"
-        parts.append(f"| `{cells[0]}` | {cells[1]} | {default} | {cells[3]} |")
+        parts.append(f"| `{cells[0]}` | {cells[1]} | {default} | {cells[3]} | {cells[4]} |")
     return "\n".join([*parts, ""])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from clx.cli.options import (
     worker_options,
 )
 from clx.cli.terminal import echo
+from clx.commands import on_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +80,12 @@ def start(context: click.Context, /, **options: Any) -> None:
     path = database_path(resolved, options["db_path"])
     wanted = wanted_workers(resolved, path)
     if options["print_systemd"]:
-        from clx.cli.systemd import systemd_unit
+        from clx.cli.systemd import owner, systemd_unit
 
+        if owner() == "root":
+            _note(
+                "The unit runs as root, which you are. Print it as the user whose courses it is for, or change User=."
+            )
         echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
     foreground = options["foreground"]
@@ -126,7 +130,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
     if started.replaced:
         echo("Their supervisor was gone: a new one keeps them now.")
     echo(f"Database: {path}")
-    echo(f"Use them: clx build course.yaml --db-path {shlex.quote(str(path))}")
+    echo(f"Use them: {on_database('clx build course.yaml', path)}")
     echo(f"Stop them: {stop_command(path)}")
 
 
@@ -135,10 +139,10 @@ def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> Non
     for each in wanted:
         there = [row.id for row in started.workers if row.key == each.key]
         if len(there) > each.count:
+            fewer = map(str, there[each.count :])
             echo(
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
-                f"To have fewer: clx workers stop {' '.join(map(str, there[each.count :]))} "
-                f"--db-path {shlex.quote(str(path))}"
+                f"To have fewer: {on_database(' '.join(['clx workers stop', *fewer]), path)}"
             )
 
 
@@ -153,7 +157,7 @@ def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> No
             if alike and row.key not in keys:
                 echo(
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
-                    f"To end it: clx workers stop {row.id} --db-path {shlex.quote(str(path))}"
+                    f"To end it: {on_database(f'clx workers stop {row.id}', path)}"
                 )
 
 

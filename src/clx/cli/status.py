@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli.next_steps import completed
 from clx.cli.options import database_option, log_to_terminal, verbose_option
+from clx.cli.project import no_database
 from clx.cli.terminal import echo
+from clx.commands import on_database
 from clx.errors import EXIT_JOB_FAILED, UsageError
 from clx.visible import visible_line
 
@@ -87,7 +89,7 @@ def _require_in_place(database: Database) -> None:
 
 
 def _with(document: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
-    return document | {"warnings": [*document["warnings"], *warnings]}
+    return document | {"warnings": [completed(text) for text in (*document["warnings"], *warnings)]}
 
 
 def _print_nothing(path: Path, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
@@ -97,12 +99,12 @@ def _print_nothing(path: Path, elsewhere: dict[str, list[str]], warnings: list[s
         echo(json.dumps(document, indent=2))
     else:
         told = [f"Warning: {text}" for text in warnings] + _elsewhere(elsewhere)
-        echo("\n".join([f"Idle: there is no database at {path} yet.", *told]))
+        echo("\n".join([f"Idle. {no_database(path)}", *told]))
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:
     return [
-        f"Services also run on another database: clx status --db-path {shlex.quote(each)}"
+        f"Services also run on another database: {on_database('clx status', each)}"
         for each in found["services_elsewhere"]
     ]
 

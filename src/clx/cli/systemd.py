@@ -5,6 +5,7 @@ How words are written in a unit: systemd.service(5) "Command lines", systemd.uni
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -16,10 +17,42 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:=@,+%$~-]+")
 """What needs no quotes; ``%`` and ``$`` are doubled, in quotes and outside."""
 
 
+_CONFINED = """\
+NoNewPrivileges=yes
+ProtectSystem=full
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+LockPersonality=yes
+RestrictRealtime=yes"""
+"""What no worker needs.
+
+Left out is what some do: files in your home and /tmp (tools, databases, what cells read), other processes (who lives is
+seen in /proc), devices (cells compute on graphics cards; ProtectClock= takes these as well), namespaces (a browser's
+sandbox), memory that is both written and run (Java, JavaScript), and setgid (directories that several users share).
+"""
+
+
+def owner() -> str:
+    """As whom the unit runs: who types the command, with ``sudo`` who typed that."""
+    import pwd
+
+    uid = os.geteuid()
+    caller = os.environ.get("SUDO_UID", "")
+    uid = int(caller) if uid == 0 and caller.isdecimal() else uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def systemd_unit(database: Path, options: Sequence[str], directory: Path) -> str:
     """A unit that runs the supervisor of *database* as its main process.
 
-    systemd ends it with SIGTERM, on which it drains the workers, and only kills what is left.
+    systemd ends it with SIGTERM, on which it drains the workers, and only kills what is left. A worker that is killed
+    for want of memory is the supervisor's to replace, not a reason to end them all (``OOMPolicy``).
 
     Args:
         options: of ``clx start-services``, as typed.
@@ -46,8 +79,12 @@ Restart=on-failure
 RestartSec=2
 KillMode=mixed
 TimeoutStopSec=60
+OOMPolicy=continue
 WorkingDirectory=-{_without_specifiers(str(directory))}
-# User=clx
+User={_without_specifiers(owner())}
+
+{_CONFINED}
+ReadWritePaths={_word("-" + str(database.parent))}
 
 [Install]
 WantedBy=multi-user.target

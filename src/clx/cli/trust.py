@@ -24,10 +24,10 @@ _STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
 @click.option("--revoke", is_flag=True, help="Trust PLACE, and what lies in it, no more.")
 @verbose_option
 def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> None:  # noqa: ARG001
-    """Let a project run the programs that its settings name, or use what is somebody else's.
+    """Let a project's settings reach outside of it, or use what is somebody else's.
 
-    Programs and container images that .clx/config.toml of a project names run only when you have said so here;
-    what you trust is those programs as they are now. A .clx directory, settings or state file that belongs to
+    Programs, images, networks and databases elsewhere that .clx/config.toml of a project names are used only when you
+    have said so here; what you trust is what they are now. A .clx directory, settings or state file that belongs to
     another user, or that others may write, is used only when you have said so here. PLACE is a project, a .clx
     directory or a file. [default: the project you are in] Each user trusts for themselves.
 
@@ -46,7 +46,7 @@ def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> Non
         _revoke(place or Path())
         return
     state, files = _meant(place)
-    done = [*_trust_places(state, files), *_trust_programs(state)]
+    done = [*_trust_places(state, files), *_trust_settings(state)]
     for line in done:
         echo(line)
     if not done:
@@ -57,11 +57,12 @@ def _list() -> None:
     from clx.settings.trust import read_trusted, trust_file
 
     trusted = read_trusted()
-    for path in sorted(trusted.programs):
-        echo(f"programs {path}")
+    for path, keys in sorted(trusted.settings.items()):
+        for key in sorted(keys):
+            echo(f"setting  {path}: {key}")
     for path in sorted(trusted.places):
         echo(f"place    {path}")
-    if not trusted.programs and not trusted.places:
+    if not trusted.settings and not trusted.places:
         echo(f"You trust nothing so far; it would be noted in {trust_file()}.")
 
 
@@ -115,22 +116,21 @@ def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
         yield f"Trusted: {path}, which {why}"
 
 
-def _trust_programs(state: Path | None) -> Iterator[str]:
-    """Trust what the settings file in *state* names, as it is now.
+def _trust_settings(state: Path | None) -> Iterator[str]:
+    """Trust what the settings file in *state* reaches, as it is now.
 
     Raises:
-        SettingsError: the file is not sound.
+        SettingsError: the settings are not sound.
     """
     if state is None or not (state / "config.toml").is_file():
         return
-    from clx.settings.resolve import SettingsFile, resolve
-    from clx.settings.trust import trust_programs
+    from clx.settings.resolve import SettingsFile, resolve, settings_files
+    from clx.settings.trust import trust_setting
 
-    resolved = resolve(environ={}, files=[SettingsFile("project", state / "config.toml")])
-    programs, untrusted = resolved.programs(), resolved.untrusted()
-    if programs is None or not untrusted:
-        return
-    trust_programs(*programs)
+    own = [file for file in settings_files(state) if file.kind != "project"]
+    resolved = resolve(environ={}, files=[*own, SettingsFile("project", state / "config.toml")])
     for key, value, origin in resolved.items():
-        if key in untrusted:
+        if key in resolved.untrusted():
+            file, digest = resolved.digest(key)
+            trust_setting(file, key, digest)
             yield f"Trusted: {key} = {value} ({origin})"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clx.cli.displays import Shown
+from clx.cli.next_steps import completed
 from clx.course.report import Report
 from clx.errors import ClxError
 
@@ -36,7 +37,7 @@ class TerminalWatcher:
 
     def failed(self, error: ClxError) -> None:
         """Say what is wrong."""
-        self._report({"exit_code": error.exit_code, "error": error.fact, "next_step": error.next_step})
+        self._report({"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)})
         if self._shown is not None:
             self._shown.close()
             self._shown.error(error)

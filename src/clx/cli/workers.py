@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import time
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 from clx.cli import completing
 from clx.cli.options import IDENTIFIER, SECONDS, database_option, log_to_terminal, verbose_option
 from clx.cli.terminal import echo
+from clx.commands import on_database
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def command() -> None:
 @_FORMAT
 @verbose_option
 def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
-    """Every registered worker: idle, busy, hung (alive but silent, or over its job's time) or dead (gone).
+    """Every registered worker and how it is.
+
+    It is idle, busy, hung (alive but silent, or over its job's time) or dead (gone).
 
     \b
     Examples:
@@ -57,7 +59,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
       clx workers list --db-path /data/clx_jobs.db --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, open_to_look, services_elsewhere
+    from clx.cli.project import database_path, no_database, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
     from clx.workers.supervision.roster import roster
@@ -78,9 +80,10 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
         }
         echo(json.dumps(document, indent=2))
         return
-    echo(_table(members) if members else f"No workers are registered in {path}.")
+    nobody = no_database(path) if database is None else f"No workers are registered in {path}."
+    echo(_table(members) if members else nobody)
     for each in elsewhere:
-        echo(f"Services also run on another database: clx workers list --db-path {shlex.quote(each)}")
+        echo(f"Services also run on another database: {on_database('clx workers list', each)}")
 
 
 def _table(members: list[Member]) -> str:
@@ -106,9 +109,10 @@ def _table(members: list[Member]) -> str:
 @_FORMAT
 @verbose_option
 def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
-    """Strike off dead workers; end orphan processes and containers of this database.
+    """Strike off dead workers and end what is left of them.
 
-    Only what CLX started for this database is touched, and nothing that a build or services still keep.
+    Orphan processes and containers of this database are ended, too. Only what CLX started for this database is
+    touched, and nothing that a build or services still keep.
 
     \b
     Examples:
@@ -116,7 +120,7 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
       clx workers cleanup
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, open_to_change
+    from clx.cli.project import database_path, no_database, open_to_change
     from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
     from clx.workers.supervision.roster import cleanup, cleanup_of_missing
@@ -142,7 +146,7 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
     for each in found:
         echo(f"{'Would clean up ' if dry_run else ''}{each.kind} {each.name}: {each.what}")
     if not found:
-        echo("Nothing to clean up.")
+        echo(f"Nothing to clean up.{f' {no_database(path)}' if database is None else ''}")
 
 
 @command.command("stop")
@@ -161,9 +165,10 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
 def stop_workers(
     worker_ids: tuple[int, ...], timeout: float | None, db_path: Path | None, format_: str, verbose: bool
 ) -> None:
-    """Stop single workers; a service worker that is stopped this way is not replaced.
+    """Stop single workers.
 
-    A job that is not finished within the timeout (default: workers.grace_period) is handed back.
+    A service worker that is stopped this way is not replaced. A job that is not finished within the timeout (default:
+    workers.grace_period) is handed back.
 
     \b
     Examples:
@@ -172,7 +177,7 @@ def stop_workers(
       clx workers stop 7 --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import open_to_change
+    from clx.cli.project import database_path, no_database, open_to_change
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
     from clx.workers.supervision.roster import stop_worker
@@ -181,7 +186,7 @@ def stop_workers(
     grace = resolved.settings.workers.grace_period if timeout is None else timeout
     database = open_to_change(resolved, db_path)
     if database is None:
-        raise _unknown(worker_ids[0])
+        raise _unknown(worker_ids[0], no_database(database_path(resolved, db_path)))
     with database:
         table = WorkerTable(database)
         rows = [(worker_id, table.get(worker_id)) for worker_id in worker_ids]
@@ -201,9 +206,12 @@ def stop_workers(
         echo(json.dumps({"workers": stopped}, indent=2))
 
 
-def _unknown(worker_id: int) -> Exception:
+def _unknown(worker_id: int, why: str = "") -> Exception:
+    from clx.cli.project import NAME_IT
     from clx.errors import UsageError
 
+    if why:
+        return UsageError(f"There is no worker #{worker_id}. {why}", NAME_IT)
     return UsageError(f"There is no worker #{worker_id}.", "`clx workers list --all` names those there are.")
 
 
@@ -214,7 +222,7 @@ def _unknown(worker_id: int) -> Exception:
 @_FORMAT
 @verbose_option
 def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
-    """What one worker logged, and what its process wrote to standard error.
+    """What one worker logged and its process printed.
 
     \b
     Examples:
@@ -223,14 +231,15 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
       clx workers logs 7 --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.project import open_to_look
+    from clx.cli.project import database_path, no_database, open_to_look
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
     from clx.workers.supervision.logs import entries_of, log_folders, log_path
 
-    database = open_to_look(resolve(Path.cwd()), db_path)
+    resolved = resolve(Path.cwd())
+    database = open_to_look(resolved, db_path)
     if database is None:
-        raise _unknown(worker_id)
+        raise _unknown(worker_id, no_database(database_path(resolved, db_path)))
     with database:
         table = WorkerTable(database)
         row = table.get(worker_id)

@@ -28,7 +28,7 @@ from clx.db.sqlite.database import Database, prepare_state_directory
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
 from clx.db.state import require_own_state, require_sound_state
-from clx.errors import ArtifactError, SettingsError, UsageError
+from clx.errors import ArtifactError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
 from clx.workers.executors import remove_leftovers
@@ -117,7 +117,7 @@ class Build:
 
     def _locate(self, spec: CourseSpec) -> None:
         self._root = find_course_root(self.options.spec)
-        self._shared = _shared_modules(self.resolved)
+        self._shared = self.resolved.path("course.shared_modules")
         # real paths, so that one place spelled in two ways is still one place
         self._output = Path(os.path.realpath(self.options.output or usual_output(self._root)))
         check_name(str(self._root))
@@ -449,22 +449,6 @@ class Build:
         more = f" and {len(publisher.replaced) - 1} more" if len(publisher.replaced) > 1 else ""
         kept = f"replaced, and kept in {publisher.kept_in}"
         self._warn([f"{publisher.replaced[0]}{more}: not as CLX had written it; {kept}."])
-
-
-def _shared_modules(resolved: Resolved) -> Path | None:
-    """The directory outside of a course into which its links may lead.
-
-    Raises:
-        SettingsError: the project itself says so: whoever made the links could have written it.
-    """
-    key = "course.shared_modules"
-    origin = resolved.origin(key)
-    if origin.kind == "project":
-        raise SettingsError(
-            f"{origin}: {key} cannot be set by a project.",
-            f"Remove it there; if you trust what is there, type: clx config set --user {key} DIR",
-        )
-    return resolved.path(key)
 
 
 class _Borrowed:

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from clx.commands import on_database
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
 SHARED = "shared"
@@ -189,5 +190,5 @@ def _in_use(database: Path, target: Path) -> DatabaseError:
     return DatabaseBusyError(
         f"{database} is used by {holders(database)}. Before containers use it for the first time it is moved to "
         f"{target}, where they see nothing but the database.",
-        f"Stop who uses it (clx stop-services --db-path {database}), then type the command again.",
+        f"Stop who uses it ({on_database('clx stop-services', database)}), then type the command again.",
     )

@@ -11,6 +11,7 @@ import msgspec
 
 from clx.settings import schema
 from clx.settings.keys import all_keys, type_text
+from clx.settings.reach import RULES
 
 
 class Description(NamedTuple):
@@ -24,12 +25,24 @@ class Description(NamedTuple):
     """``None``: unset; the text says what that means."""
     doc: str
     """Its docstring in the schema."""
+    trust: str
+    """What becomes of it where a project's settings have it."""
 
 
 def describe() -> list[Description]:
     """Every setting in the order of the schema."""
     docs = dict(_documented(schema.Settings, ""))
-    return [Description(key.name, type_text(key.type), key.default, docs[key.name]) for key in all_keys().values()]
+    return [
+        Description(key.name, type_text(key.type), key.default, docs[key.name], _trust(key.reach))
+        for key in all_keys().values()
+    ]
+
+
+def _trust(reach: schema.Reach | None) -> str:
+    if reach is None:
+        return "holds"
+    rule = RULES.get(reach)
+    return f"needs trust {rule.words}".rstrip() if rule else "cannot set it"
 
 
 def _documented(section: type[schema.Section], prefix: str) -> Iterator[tuple[str, str]]:

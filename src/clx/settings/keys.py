@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from clx.settings.problems import closest, quoted
-from clx.settings.schema import Section, Settings
+from clx.settings.schema import Reach, Section, Settings
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
@@ -24,6 +24,8 @@ class Key(msgspec.Struct, frozen=True):
     type: Any
     """Its annotation without ``| None``: unset is the absence of a value, which no layer can write."""
     default: Any
+    reach: Reach | None = None
+    """What it makes the machine do outside of the project that wrote it; None: nothing."""
 
     @property
     def variable(self) -> str:
@@ -73,7 +75,23 @@ def _keys(section: type[Section], prefix: str) -> Iterator[Key]:
         if isinstance(field.type, type) and issubclass(field.type, Section):
             yield from _keys(field.type, f"{name}.")
         else:
-            yield Key(name, _without_none(field.type), field.default)
+            type_ = _without_none(field.type)
+            yield Key(name, _unmarked(type_), field.default, _reach_of(type_))
+
+
+def _reach_of(annotation: Any) -> Reach | None:
+    extra = get_args(annotation)[1].extra if get_origin(annotation) is Annotated else None
+    reach: Reach | None = (extra or {}).get("reach")
+    return reach
+
+
+def _unmarked(annotation: Any) -> Any:
+    """The annotation without a mark that says only what it reaches."""
+    if get_origin(annotation) is Annotated:
+        bare, meta = get_args(annotation)
+        if meta == Meta(extra=meta.extra):
+            return bare
+    return annotation
 
 
 def type_text(annotation: Any) -> str:

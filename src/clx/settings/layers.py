@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 Layer = dict[str, Value]
 
 
-def file_layer(kind: Literal["system", "user", "project"], path: Path, problems: list[Problem]) -> Layer:
+def file_layer(
+    kind: Literal["system", "user", "project"], path: Path, problems: list[Problem], text: str | None = None
+) -> Layer:
     """What a settings file sets; empty when there is none. What is wrong in it joins *problems*.
+
+    Args:
+        text: what the file would hold; None: what it holds.
 
     Raises:
         UntrustedError: it is somebody else's, or others may write it.
     """
-    if not os.path.lexists(path):
+    if text is None and not os.path.lexists(path):
         return {}
     from clx.settings.owners import require_own
     from clx.settings.toml_file import read_toml
@@ -32,7 +37,7 @@ def file_layer(kind: Literal["system", "user", "project"], path: Path, problems:
     for each in (path.parent, path) if kind == "project" else (path,):
         require_own(each)
     try:
-        document = read_toml(path)
+        document = read_toml(path, text)
     except SettingsError as error:
         where, _, fact = error.fact.partition(": ")
         problems.append(Problem(where, fact, error.next_step))
@@ -78,6 +83,10 @@ def option_layer(options: Mapping[str, OptionValue], problems: list[Problem]) ->
 def _checked(name: str, value: object, origin: Origin, problems: list[Problem]) -> Layer:
     text_layer = origin.kind in ("environment", "option")
     key = all_keys()[name]
+    if key.reach == "own" and origin.kind == "project":  # whoever made what it allows could have written it
+        hint = f"Remove it there; if you trust what is there, type: clx config set --user {name} …"
+        problems.append(Problem(origin.where, f"{name} cannot be set by a project", hint))
+        return {}
     try:
         return {name: Value(key.check(value, text=text_layer), origin)}
     except InvalidValueError as error:

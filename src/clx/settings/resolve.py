@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -22,15 +23,8 @@ from clx.settings.keys import all_keys
 from clx.settings.layers import environment_layer, file_layer, option_layer
 from clx.settings.origin import OptionValue, Origin, Value
 from clx.settings.problems import Problem, raise_problems
-from clx.settings.programs import (
-    TOOLS,
-    digest_of,
-    image_key,
-    named_by_project,
-    settings_file_of,
-    untrusted_programs,
-)
 from clx.settings.project import project_file
+from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
 from clx.settings.schema import ExecutionMode, Settings, WorkersSettings, WorkerTypeSettings
 
 __all__ = [
@@ -79,12 +73,17 @@ def worker_types() -> tuple[str, ...]:
 class Resolved:
     """All settings, each with its origin.
 
+    Args:
+        values: what holds, by dotted key.
+        own: what holds without the project's settings, the environment and the command line.
+
     Attributes:
         settings: as everything uses them: paths of tools are absolute, for workers are run elsewhere.
     """
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], own: Mapping[str, Value]) -> None:
         self._values = values
+        self._own = own
         self._untrusted: dict[str, Problem] | None = None
         tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
         absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
@@ -122,27 +121,43 @@ class Resolved:
             places = ", ".join(dict.fromkeys(str(self.origin(key)) for key in error.settings))
             raise ToolMissingError(error.fact, f"{error.next_step} It is set in {places}.") from error
 
-    def untrusted(self) -> Mapping[str, Problem]:
-        """What the project's settings name and may not be run before it is trusted: dotted key → what to type."""
-        if self._untrusted is None:
-            self._untrusted = untrusted_programs(self._values, self.programs())
-        return self._untrusted
-
-    def programs(self) -> tuple[Path, str] | None:
-        """The project's settings file and the digest of the programs it names; None when it names none."""
-        named = named_by_project(self._values)
-        if not named:
-            return None
-        return settings_file_of(next(iter(named.values()))), digest_of(named, self.path)
-
-    def require_trusted(self, type_: str) -> None:
-        """See that what workers of *type_* would run may be run.
+    def database(self) -> Path | None:
+        """The job table that the settings name, as an absolute path; ``None`` when they name none.
 
         Raises:
-            UntrustedError: the project's settings name it, and this user has not trusted them.
+            UntrustedError: the project's settings name one outside of the project, and this user has not trusted it.
         """
-        mode = self._worker(type_)[0].mode
-        keys = (image_key(type_),) if mode == "docker" else TOOLS.get(type_, ())
+        self._require("database.path")
+        return self.path("database.path")
+
+    def untrusted(self) -> Mapping[str, Problem]:
+        """What the project's settings reach and may not before it is trusted: dotted key → what to type."""
+        if self._untrusted is None:
+            self._untrusted = untrusted(self._values, self._own, self.path)
+        return self._untrusted
+
+    def digest(self, key: str) -> tuple[Path, str]:
+        """The project's settings file that a setting is written in, and the digest of what it reaches."""
+        value = self._values[key]
+        return settings_file_of(value), digest_of(key, value, self.path)
+
+    def reached_by(self, type_: str) -> tuple[str, ...]:
+        """The settings, as dotted keys, whose reach workers of *type_* have in their mode, and the one that says it."""
+        mode, mode_key = self._either(f"workers.{type_}.execution_mode", "workers.default_execution_mode")
+        return (*reached_by(type_, mode.value), mode_key)
+
+    def require_trusted(self, type_: str, *, mode: ExecutionMode | None = None) -> None:
+        """See that workers of *type_* may be started.
+
+        Args:
+            mode: as if they ran in this mode; default: as they are to.
+
+        Raises:
+            UntrustedError: the project's settings let them reach something that this user has not trusted.
+        """
+        self._require(*(reached_by(type_, mode) if mode else self.reached_by(type_)))
+
+    def _require(self, *keys: str) -> None:
         found = [self.untrusted()[key] for key in keys if key in self.untrusted()]
         raise_problems(found, UntrustedError, "the settings")
 
@@ -162,9 +177,12 @@ class Resolved:
         Raises:
             SettingsError: as :meth:`worker`.
         """
-        found = {type_: self._worker(type_) for type_ in worker_types()}
-        raise_problems([problem for _, problem in found.values() if problem], SettingsError, "the settings")
-        return {type_: worker for type_, (worker, _) in found.items()}
+        raise_problems(self.worker_problems(), SettingsError, "the settings")
+        return {type_: self._worker(type_)[0] for type_ in worker_types()}
+
+    def worker_problems(self) -> list[Problem]:
+        """What is wrong with how the workers of each type are to be run."""
+        return [problem for type_ in worker_types() if (problem := self._worker(type_)[1])]
 
     def _worker(self, type_: str) -> tuple[EffectiveWorker, Problem | None]:
         own = f"workers.{type_}"
@@ -208,15 +226,42 @@ def resolve(
         SettingsError: something is unknown, malformed or of the wrong type; names every such place.
         UntrustedError: a settings file is somebody else's, or others may write it.
     """
+    resolved, problems = _gathered(settings_files(start) if files is None else files, options, environ)
+    raise_problems(problems, SettingsError, "the settings")
+    return resolved
+
+
+def problems_of(files: Sequence[SettingsFile], texts: Mapping[Path, str]) -> list[Problem]:
+    """Everything that is wrong with the settings if these are the files, each worker type's too.
+
+    Args:
+        texts: files that would hold something else than they do.
+
+    Raises:
+        UntrustedError: a settings file is somebody else's, or others may write it.
+    """
+    resolved, problems = _gathered(files, None, None, texts)
+    return [*problems, *resolved.worker_problems()]
+
+
+def _gathered(
+    files: Sequence[SettingsFile],
+    options: Mapping[str, OptionValue] | None,
+    environ: Mapping[str, str] | None,
+    texts: Mapping[Path, str] = MappingProxyType({}),
+) -> tuple[Resolved, list[Problem]]:
+    """What is sound of all layers put together, and what is not."""
     problems: list[Problem] = []
     values = {name: Value(key.default, DEFAULT_ORIGIN) for name, key in all_keys().items()}
-    for kind, path in settings_files(start) if files is None else files:
-        values.update(file_layer(kind, path, problems))
+    own = dict(values)
+    for kind, path in files:
+        found = file_layer(kind, path, problems, texts.get(path))
+        values.update(found)
+        if kind != "project":
+            own.update(found)
     values.update(environment_layer(os.environ if environ is None else environ, problems))
     values.update(option_layer(options or {}, problems))
-    problems = problems or _conflicts(values)
-    raise_problems(problems, SettingsError, "the settings")
-    return Resolved(values)
+    return Resolved(values, own), problems or _conflicts(values)
 
 
 def settings_files(start: Path | None = None) -> tuple[SettingsFile, ...]:

@@ -11,11 +11,33 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+Reach = Literal["program", "image", "place", "network", "pull", "mode", "own"]
+"""What a setting makes the machine do outside of the project that wrote it; :mod:`clx.settings.reach` decides by it."""
+
+
+def _reach(kind: Reach) -> dict[str, Reach]:
+    return {"reach": kind}
+
+
 ExecutionMode = Literal["direct", "docker"]
 Count = Annotated[int, Meta(ge=0, le=256)]
 Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
-Name = Annotated[str, Meta(min_length=1)]
-"""Text that names something: a path, a program, an image. Never empty."""
+
+# Text that names something is never empty, and every kind of it says what it reaches.
+Program = Annotated[str, Meta(min_length=1, extra=_reach("program"))]
+"""What is run on this machine."""
+Image = Annotated[str, Meta(min_length=1, extra=_reach("image"))]
+"""What is fetched and run in a container."""
+Place = Annotated[str, Meta(min_length=1, extra=_reach("place"))]
+"""What is opened and written."""
+Network = Annotated[str, Meta(min_length=1, extra=_reach("network"))]
+"""What containers can talk to."""
+OwnPlace = Annotated[str, Meta(min_length=1, extra=_reach("own"))]
+"""What only the user can name."""
+Pull = Annotated[bool, Meta(extra=_reach("pull"))]
+"""Whether a registry is asked."""
+Mode = Annotated[ExecutionMode, Meta(extra=_reach("mode"))]
+"""Whether the code of a course runs in containers."""
 
 
 class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -25,18 +47,18 @@ class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=T
 class WorkerTypeSettings(Section, frozen=True):
     """``[workers.<type>]``: what differs from ``[workers]`` for one worker type."""
 
-    execution_mode: ExecutionMode | None = None
+    execution_mode: Mode | None = None
     """``direct`` or ``docker``; unset: ``workers.default_execution_mode``."""
     count: Count | None = None
     """How many workers to start; 0 means none of this type; unset: ``workers.default_worker_count``."""
-    image: Name | None = None
+    image: Image | None = None
     """Container image; required where the execution mode is ``docker`` (REQ-2.2)."""
 
 
 class WorkersSettings(Section, frozen=True):
     """``[workers]``: which workers a build or a service starts (REQ-2.1)."""
 
-    default_execution_mode: ExecutionMode = "direct"
+    default_execution_mode: Mode = "direct"
     """How workers run unless their type says otherwise."""
     default_worker_count: Count = 1
     """Workers per type unless the type says otherwise."""
@@ -56,7 +78,7 @@ class WorkersSettings(Section, frozen=True):
 class DatabaseSettings(Section, frozen=True):
     """``[database]``: where the job table lies and how SQLite keeps it."""
 
-    path: Name | None = None
+    path: Place | None = None
     """The database file; unset: ``<course root>/.clx/jobs.db``."""
     journal_mode: Literal["auto", "wal", "delete"] = "auto"
     """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
@@ -82,23 +104,23 @@ class NotebookSettings(Section, frozen=True):
 
     cell_timeout: Seconds = 300.0
     """Seconds one cell may take."""
-    python: Name | None = None
+    python: Program | None = None
     """Interpreter whose packages the cells see; unset: the one CLX runs in."""
 
 
 class PlantUmlSettings(Section, frozen=True):
     """``[plantuml]``: the diagram renderer for ``.pu``, ``.puml`` and ``.plantuml`` files."""
 
-    jar: Name | None = None
+    jar: Program | None = None
     """Path of ``plantuml.jar``; unset: looked up as ``clx tools list`` shows."""
-    java: Name | None = None
+    java: Program | None = None
     """Java executable; unset: ``java`` on the path."""
 
 
 class DrawioSettings(Section, frozen=True):
     """``[drawio]``: the diagram renderer for ``.drawio`` files."""
 
-    executable: Name | None = None
+    executable: Program | None = None
     """draw.io desktop or a headless Chromium; unset: looked up as ``clx tools list`` shows."""
     scale: Annotated[float, Meta(gt=0, le=10)] = 2.0
     """Pixels per diagram unit in PNG files."""
@@ -116,9 +138,9 @@ class DiagramSettings(Section, frozen=True):
 class DockerSettings(Section, frozen=True):
     """``[docker]``: containers as workers."""
 
-    network: Name = "clx_app-network"
+    network: Network = "clx_app-network"
     """Network the containers join; CLX creates it when it is missing."""
-    auto_pull: bool = True
+    auto_pull: Pull = True
     """Whether a missing image is pulled."""
     pull_timeout: Seconds = 600.0
     """Seconds a pull may take in all."""
@@ -131,7 +153,7 @@ class DockerSettings(Section, frozen=True):
 class CourseSettings(Section, frozen=True):
     """``[course]``: what a course may be made of; a project cannot say so itself."""
 
-    shared_modules: Name | None = None
+    shared_modules: OwnPlace | None = None
     """Directory outside of a course into which its links may lead; unset: links to outside are left out."""
 
 

@@ -42,12 +42,21 @@ class TomlFile(msgspec.Struct, frozen=True):
         return f"{self.path}:1"
 
 
-def read_toml(path: Path) -> TomlFile:
-    """Read *path*.
+def read_toml(path: Path, text: str | None = None) -> TomlFile:
+    """Read *path*, or *text* as if it stood there.
 
     Raises:
         SettingsError: missing, unreadable, not UTF-8, too large or not TOML; with the line where one is known.
     """
+    text = _text_of(path) if text is None else text
+    found = TomlFile(path, _parse(path, text), key_lines(text))
+    for key in _huge(found.values):
+        fact = f"{found.where(key)}: {'.'.join(key)} is a number that takes more than 64 bits"
+        raise SettingsError(fact, "Correct it and run again.")
+    return found
+
+
+def _text_of(path: Path) -> str:
     try:
         with open_regular(path) as file:
             content = file.read(SIZE_LIMIT + 1)
@@ -57,12 +66,7 @@ def read_toml(path: Path) -> TomlFile:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})", "Check its permissions.") from None
     if len(content) > SIZE_LIMIT:
         raise SettingsError(f"{path}: is larger than {SIZE_LIMIT} bytes", "Is this really a settings file?")
-    text = _decode(path, content)
-    found = TomlFile(path, _parse(path, text), key_lines(text))
-    for key in _huge(found.values):
-        fact = f"{found.where(key)}: {'.'.join(key)} is a number that takes more than 64 bits"
-        raise SettingsError(fact, "Correct it and run again.")
-    return found
+    return _decode(path, content)
 
 
 def _huge(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""What this user trusts: places that are somebody else's, and the programs that a project's settings name.
+"""What this user trusts: places that are somebody else's, and what a project's settings reach outside of it.
 
-One file per user, ``trust.json`` in the user's state directory. A place is known by its path and owner, the programs
-of a project by the path of its settings file and a digest of what they are.
+One file per user, ``trust.json`` in the user's state directory. A place is known by its path and owner, a setting of a
+project by the path of its settings file and a digest of what it reaches.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Trusted(msgspec.Struct):
 
     places: dict[str, int] = msgspec.field(default_factory=dict)
     """Directory or file → the user id of its owner when it was trusted."""
-    programs: dict[str, str] = msgspec.field(default_factory=dict)
-    """Settings file → digest of the programs it names, as :func:`clx.settings.programs.digest_of` makes it."""
+    settings: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    """Settings file → dotted key → digest of what it reaches, as :func:`clx.settings.reach.digest_of` makes it."""
 
 
 def trust_file() -> Path:
@@ -89,13 +89,14 @@ def trust_place(path: Path) -> None:
     change_trusted(lambda trusted: trusted.places.update({real: owner}))
 
 
-def trust_programs(settings_file: Path, digest: str) -> None:
-    """Trust the programs that a settings file names, as they are now.
+def trust_setting(settings_file: Path, key: str, digest: str) -> None:
+    """Trust what one setting of a project reaches, as it is now.
 
     Raises:
         SettingsError: it cannot be written down.
     """
-    change_trusted(lambda trusted: trusted.programs.update({os.path.realpath(settings_file): digest}))
+    real = os.path.realpath(settings_file)
+    change_trusted(lambda trusted: trusted.settings.setdefault(real, {}).update({key: digest}))
 
 
 def forget_trust(folder: Path) -> list[str]:
@@ -107,7 +108,7 @@ def forget_trust(folder: Path) -> list[str]:
     real, forgotten = os.path.realpath(folder), set[str]()
 
     def forget(trusted: Trusted) -> None:
-        for entries in (trusted.places, trusted.programs):
+        for entries in (trusted.places, trusted.settings):
             for path in [path for path in entries if path == real or path.startswith(real.rstrip("/") + "/")]:
                 del entries[path]
                 forgotten.add(path)

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,19 @@ from clx.settings.toml_file import key_lines, read_toml
 _HEADER = re.compile(r"^\s*\[([A-Za-z0-9_.\s-]+)\]\s*(#.*)?$")
 
 
-def set_value(path: Path, key: str, value: Any) -> None:
+def set_value(path: Path, key: str, value: Any, check: Callable[[str], None] = lambda _text: None) -> None:
     """Give *key* (dotted) the *value* in the file at *path*, which is made where there is none.
+
+    Args:
+        check: is given what the file is to hold; what it raises keeps the file as it is.
 
     Raises:
         SettingsError: the file is not TOML as it is, or cannot be written.
     """
     with alone(path):
-        _set_value(path, key, value)
+        text = text_with(path, key, value)
+        check(text)
+        write_text(path, text)
 
 
 @contextlib.contextmanager
@@ -50,7 +55,12 @@ def alone(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _set_value(path: Path, key: str, value: Any) -> None:
+def text_with(path: Path, key: str, value: Any) -> str:
+    """What the file at *path* would hold if *key* (dotted) had the *value*.
+
+    Raises:
+        SettingsError: the file is not TOML as it is.
+    """
     text, values = "", {}
     if os.path.lexists(path):
         values = read_toml(path).values
@@ -59,9 +69,8 @@ def _set_value(path: Path, key: str, value: Any) -> None:
     edited = _edited(text, key.split("."), value)
     with contextlib.suppress(ValueError):
         if tomllib.loads(edited) == wanted:
-            write_text(path, edited)
-            return
-    write_text(path, tomli_w.dumps(wanted))  # written in a way that lines cannot be exchanged: comments are lost
+            return edited
+    return tomli_w.dumps(wanted)  # written in a way that lines cannot be exchanged: comments are lost
 
 
 def _with(values: dict[str, Any], parts: list[str], value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -503,6 +504,37 @@ not code
     ]
     with pytest.raises(ConversionError, match="jupytext"):
         read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "kernelspec:\n  name: python3",
+        "kernelspec: {language: python}",
+        "jupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  name: python3",
+        "kernelspec:\n  name: python3\n  display_name: Python 3",
+        "jupyter:\n  kernelspec:\n    name: python3",
+    ],
+)
+def test_a_header_of_myst_needs_no_name_to_show(header: str) -> None:
+    """Cells are cells, and lines those of the deck."""
+    text = f"---\n{header}\n---\n\n# Title\n\n```{{code-cell}} ipython3\n:tags: [keep]\n\n1 + 1\n```\n\nText\n"
+    found = read_cells(text, PYTHON, is_markdown=True)
+    assert [(cell.kind, cell.source, cell.tags) for cell in found] == [
+        ("markdown", "# Title", ()),
+        ("code", "1 + 1", ("keep",)),
+        ("markdown", "Text", ()),
+    ]
+    assert [text.split("\n")[cell.line - 1] for cell in found] == ["# Title", "1 + 1", "Text"]
+
+
+@pytest.mark.parametrize(
+    "header", ["kernelspec: 3", "kernelspec: [", "jupyter: 3\nkernelspec: {name: [1]}", "kernelspec:"]
+)
+def test_a_header_that_is_odd_breaks_nothing_else(header: str) -> None:
+    """It is read, or told as what it is."""
+    with contextlib.suppress(ConversionError):
+        read_cells(f"---\n{header}\n---\n\n# Title\n", PYTHON, is_markdown=True)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,30 @@ def test_errors_name_the_line_of_the_deck(course: Course, text: str, line: int, 
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 4000,
+        "{{ " + "(" * 4000,
+        "{{ " + "not " * 3000 + "1 }}",
+        "{{ 1" + " + 1" * 5000 + " }}",
+        "{{ 1" + " | string" * 3000 + " }}",
+        "{% if 1 %}" * 500 + "x" + "{% endif %}" * 500,
+        "{% for i in [1] %}" * 30 + "x" + "{% endfor %}" * 30,
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_deck_that_is_nested_too_deeply_says_so_and_where(course: Course, text: str) -> None:
+    """It calls nothing: that is said of a macro that does."""
+    with pytest.raises(ConversionError) as caught:
+        expanded(course, f"a\nb\n# {text}\n")
+    assert caught.value.fact == "braces, operators or blocks are nested too deeply"
+    assert caught.value.line == 3
+    assert "{% raw %}" in caught.value.next_step
+    with pytest.raises(ConversionError, match="templates call each other without end"):
+        expanded(course, "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
+
+
 def test_a_deck_that_is_not_utf8_says_where(course: Course) -> None:
     path = course.write("slides_x.py", "")
     (course.root / path).write_bytes(b"# %%\n# gr\xfc\xdfe\n")

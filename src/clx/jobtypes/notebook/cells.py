@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.header import check_header
+from clx.jobtypes.notebook.header import check_header, with_whole_kernelspec
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.limits import LimitError
 from clx.jobtypes.notebook.lookalike import lookalikes, lost_regions
@@ -315,7 +315,7 @@ def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
 
     check_header(text)
     try:
-        notebook = jupytext.reads(text, fmt="md")
+        notebook = jupytext.reads(with_whole_kernelspec(text), fmt="md")
     except (LimitError, MemoryError):
         raise
     except Exception as error:  # its YAML header can break jupytext in many ways

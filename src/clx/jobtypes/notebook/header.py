@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from clx.errors import ConversionError
@@ -26,23 +27,57 @@ def check_header(text: str) -> None:
         ConversionError: its aliases repeat too much or contain themselves, it is nested too deeply, or it has a
             number without end; with the line.
     """
-    first, _, rest = text.partition("\n")
-    if first.rstrip() != "---":
+    lines = _block(text)
+    if not lines:
         return
-    lines = []
-    for line in rest.split("\n"):
-        if line.rstrip() in _RULES:
-            break
-        lines.append(line)
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     sizes = _Sizes()
     try:
-        for event in yaml.parse("\n".join(lines), Loader=loader):
+        for event in yaml.parse("\n".join(lines), Loader=_loader()):
             sizes.take(event)
     except yaml.YAMLError:
         return
+
+
+def with_whole_kernelspec(text: str) -> str:
+    """*text* with a ``kernelspec`` that has all that jupytext asks for, though nothing here goes by it.
+
+    The header of a MyST deck may leave the name to show away. :func:`check_header` has to have passed; what is no YAML
+    is left to the library to tell.
+    """
+    lines = _block(text)
+    if not any("kernelspec" in line for line in lines):
+        return text
+    import yaml
+
+    try:
+        header = yaml.load("\n".join(lines), Loader=_loader())  # noqa: S506  (a safe one)
+    except (yaml.YAMLError, ValueError):
+        return text
+    inner = header.get("jupyter") if isinstance(header, dict) else None
+    found = [each["kernelspec"] for each in (header, inner) if isinstance(each, dict) and "kernelspec" in each]
+    if all(not isinstance(each, dict) or {"name", "display_name"} <= set(each) for each in found):
+        return text
+    for each in filter(lambda each: isinstance(each, dict), found):
+        each.setdefault("name", "kernel")
+        each.setdefault("display_name", str(each["name"]))
+    rest = text.split("\n")[len(lines) + 1 :]
+    return "\n".join(["---", yaml.safe_dump(header, allow_unicode=True, sort_keys=False).rstrip("\n"), *rest])
+
+
+def _block(text: str) -> list[str]:
+    """The lines between the rules at the top; none where there is no block."""
+    first, *rest = text.split("\n")
+    if first.rstrip() != "---":
+        return []
+    return list(itertools.takewhile(lambda line: line.rstrip() not in _RULES, rest))
+
+
+def _loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Sizes:

@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, TracebackType
 from typing import Any, NoReturn
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, TemplateSyntaxError
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -203,9 +205,39 @@ def template_from(
 
 @functools.lru_cache(maxsize=64)
 def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:
-    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
+    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions.
+
+    Raises:
+        TemplateSyntaxError: it is no template, or nested more deeply than Jinja and Python can read.
+    """
     compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
-    template = compiler.parse(source, label, label)
-    if is_marked:
-        mark_lines(template)
-    return compiler.compile(template, name=label, filename=label)
+    template = None
+    try:
+        template = compiler.parse(source, label, label)
+        if is_marked:
+            mark_lines(template)
+        return compiler.compile(template, name=label, filename=label)
+    except (RecursionError, SyntaxError) as error:
+        line = _line_reached(error.__traceback__) or (_deepest(template)[1] if template else 1)
+        raise TemplateSyntaxError("braces, operators or blocks are nested too deeply", line, label, label) from error
+
+
+def _line_reached(traceback: TracebackType | None) -> int:
+    """How far Jinja had come in a template: where its parser stands, else at the innermost part that it looked at.
+
+    0 where it had done its work, and Python was to compile what it had written.
+    """
+    line = 0
+    while traceback is not None:
+        known = traceback.tb_frame.f_locals
+        if isinstance(known.get("self"), Parser):
+            return int(known["self"].stream.current.lineno)
+        if isinstance(known.get("self"), Node):
+            line = known["self"].lineno or line
+        traceback = traceback.tb_next
+    return line
+
+
+def _deepest(node: Node, depth: int = 0) -> tuple[int, int]:
+    """The depth of what lies deepest in a part of a template, and its line."""
+    return max((_deepest(each, depth + 1) for each in node.iter_child_nodes()), default=(depth, node.lineno or 1))

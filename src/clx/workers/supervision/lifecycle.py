@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clx import __version__
+from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
@@ -88,8 +88,8 @@ class BuildWorkers(Crew):
 
     def _by_hand(self, need: WorkerSpec) -> str:
         mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
-        path = shlex.quote(str(self.database.path))
-        return f"clx start-services --db-path {path} --{need.type}-workers {max(1, need.count)}{mode}"
+        command = on_database("clx start-services", self.database.path)
+        return f"{command} --{need.type}-workers {max(1, need.count)}{mode}"
 
     def _others(self, need: WorkerSpec) -> str:
         """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
@@ -172,8 +172,7 @@ def passed_by(rows: Iterable[WorkerRow], needs: Iterable[WorkerSpec], jobs: Jobs
             continue
         if row.mode == need.mode and (row.image == need.image or row.version != __version__):
             reasons.append((why_not(row, need, jobs), f"#{row.id} ({row.type})"))
-    path = shlex.quote(str(database))
-    return f"Running services are not used: {_told(reasons)}. For new ones type: {anew(path)}" if reasons else ""
+    return f"Running services are not used: {_told(reasons)}. For new ones type: {anew(database)}" if reasons else ""
 
 
 def _told(reasons: Iterable[tuple[str, str]]) -> str:
@@ -184,9 +183,9 @@ def _told(reasons: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
 
 
-def anew(path: str) -> str:
-    """What to type to have the services of a database, quoted for a shell, started anew."""
-    return f"clx stop-services --db-path {path} && clx start-services --db-path {path}"
+def anew(path: Path) -> str:
+    """What to type to have the services of a database started anew."""
+    return f"{on_database('clx stop-services', path)} && {on_database('clx start-services', path)}"
 
 
 def why_not(row: WorkerRow, need: WorkerSpec, jobs: JobsSettings | None = None) -> str:

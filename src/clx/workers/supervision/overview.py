@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from typing import Any
 
 from clx import __version__
+from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
@@ -138,11 +138,11 @@ def _without_supervisor(database: Database) -> list[str]:
     rows = unkept_workers(database)
     if not rows:
         return []
-    names, path = ", ".join(f"#{row.id}" for row in rows), shlex.quote(str(database.path))
+    names = ", ".join(f"#{row.id}" for row in rows)
     told = (
         f"{len(rows)} service worker(s) run without a supervisor and without its state file: {names}; none is replaced"
     )
-    return [f"{told}. Type: clx workers cleanup --db-path {path}"]
+    return [f"{told}. Type: {on_database('clx workers cleanup', database.path)}"]
 
 
 def _outdated(members: list[Member], database: Database) -> list[str]:
@@ -151,7 +151,7 @@ def _outdated(members: list[Member], database: Database) -> list[str]:
     for each in members:
         if each.row.service is not None and each.row.version != __version__ and each.status != "dead":
             others.setdefault(each.row.version or "unknown", []).append(f"#{each.row.id}")
-    again = anew(shlex.quote(str(database.path)))
+    again = anew(database.path)
     return [
         f"Service worker(s) {', '.join(names)} are of CLX {version}; this is {__version__}, whose builds do not use "
         f"them. Type: {again}"

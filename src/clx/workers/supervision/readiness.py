@@ -12,7 +12,7 @@ from clx.db.apart import located, move_apart
 from clx.db.sqlite.database import Database
 from clx.errors import StartupError
 from clx.settings.problems import Problem
-from clx.settings.programs import TOOLS, image_key
+from clx.settings.reach import image_key
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.platforms import with_journal_mode
@@ -57,8 +57,7 @@ def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]
         replace(each, hint=f"{each.hint} It is set in {resolved.origin(each.setting)}.") if each.setting else each
         for each in examine(direct, resolved.settings, untrusted)
     ]
-    keys = [(type_, image_key(type_)) for type_ in contained]
-    keys += [(type_, key) for type_ in direct for key in TOOLS.get(type_, ())]
+    keys = [(type_, key) for type_ in (*contained, *direct) for key in resolved.reached_by(type_)]
     found += [_untrusted(type_, key, untrusted[key]) for type_, key in keys if key in untrusted]
     return found + [
         _examine_image(type_, image, resolved.settings)

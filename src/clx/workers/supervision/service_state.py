@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from clx.commands import on_database
 from clx.db.apart import identity, name_of, state_directory
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
@@ -214,12 +214,12 @@ def start_command(state: ServiceState) -> str:
     options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
     contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
     mode = " --workers docker" if contained else ""
-    return f"clx start-services --db-path {shlex.quote(state.database)}{options}{mode}"
+    return f"{on_database('clx start-services', state.database)}{options}{mode}"
 
 
 def stop_command(path: Path) -> str:
     """What to type to stop the services of a database."""
-    return f"clx stop-services --db-path {shlex.quote(str(path))}"
+    return on_database("clx stop-services", path)
 
 
 # -- notes for the user ----------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 from typing import Any
 
+from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.records import Job
@@ -105,7 +105,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     none = f"no {whose} is alive{f': {named}' if named else ''}"
     if job.type not in JOB_TYPES:
         return [f"{since}: {none}.", "Start the program that does them."]
-    start = f"clx start-services --db-path {shlex.quote(str(database.path))}"
+    start = on_database("clx start-services", database.path)
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
 

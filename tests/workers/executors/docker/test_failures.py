@@ -20,6 +20,7 @@ from clx.settings.schema import DockerSettings, Settings
 from clx.workers.executors.base import Spawn, spawn_of
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.images import find, obtain
+from clx.workers.executors.docker.package_digest import digest_of_running
 from clx.workers.supervision.spec import WorkerSpec
 
 
@@ -102,7 +103,7 @@ def test_image_name_that_is_none(machine: Machine, quick: Course) -> None:
 
 def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
     """And looked at: what is pulled must fit as well."""
-    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+    with registry({"clx.version": __version__, "clx.type": "notebook", "clx.code": digest_of_running()}) as name:
         with pytest.raises(EngineError, match="is not there"):
             obtain(machine.client, "notebook", name, DockerSettings(auto_pull=False))
         try:
@@ -116,7 +117,7 @@ def test_image_that_is_elsewhere_is_pulled(machine: Machine) -> None:
 
 def test_plan_pulls_nothing(machine: Machine, quick: Course) -> None:
     """What is not here has made nothing yet: everything would run."""
-    with registry({"clx.version": __version__, "clx.type": "notebook"}) as name:
+    with registry({"clx.version": __version__, "clx.type": "notebook", "clx.code": digest_of_running()}) as name:
         said = machine.build(quick, *ONE, "--dry-run", CLX_WORKERS__NOTEBOOK__IMAGE=name).ends(0)
         assert "Would run 1 job; 0 are up to date." in said
         assert find(machine.client, name) is None
@@ -149,6 +150,7 @@ def test_endless_pull(machine: Machine, quick: Course, mute: socket.socket) -> N
         ({}, "is no CLX worker image"),
         ({"clx.version": "0.0.1", "clx.type": "notebook"}, "holds CLX 0.0.1; this is CLX"),
         ({"clx.version": "0.1.0", "clx.type": "drawio"}, "is for drawio workers, not for notebook"),
+        ({"clx.version": __version__, "clx.type": "notebook"}, "holds CLX 0.1.0 too, but its code is not that of"),
     ],
 )
 def test_image_that_does_not_fit(machine: Machine, quick: Course, labels: dict[str, str], fact: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import sqlite3
@@ -92,7 +93,7 @@ def test_services_of_a_removed_database_are_named(scene: Scene) -> None:
     scene.kill(worker, signal.SIGCONT)
     scene.clx("stop-services")
     assert_stopped(scene, [supervisor, worker])
-    assert "there is no database" in scene.clx("status").stdout
+    assert "There is no database" in scene.clx("status").stdout
 
 
 def test_services_of_other_databases_are_named_where_nothing_runs(scene: Scene) -> None:
@@ -210,7 +211,30 @@ def test_systemd_unit_takes_every_path(scene: Scene, tmp_path: Path) -> None:
         file.write_text(unit)
         checked = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True)
         assert (checked.returncode, checked.stderr) == (0, "")
+    assert f'ReadWritePaths="-{root}/a %%n $HOME \\"q\\" \\\\x"\n' in unit
     assert "cannot be written" in scene.clx("start-services", "--print-systemd", "--db-path", "a\nb.db", code=2).stderr
+
+
+def test_systemd_unit_names_a_user_and_takes_away_what_no_worker_needs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs as whoever printed it, never as root by default; nothing that workers need is taken away."""
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    printed = scene.clx("start-services", "--print-systemd")
+    lines = printed.stdout.splitlines()
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    assert [line for line in lines if line.startswith(("User=", "#"))] == [f"User={me}"]
+    assert ("The unit runs as root, which you are." in printed.stderr) is (me == "root")
+    assert {"NoNewPrivileges=yes", "ProtectSystem=full", "OOMPolicy=continue"} <= set(lines)
+    needed = ("PrivateTmp", "ProtectHome", "ProtectProc", "ProcSubset", "PrivateDevices", "DevicePolicy",
+              "ProtectClock", "PrivateNetwork", "RestrictNamespaces", "MemoryDenyWriteExecute", "RestrictSUIDSGID",
+              "PrivateUsers", "SystemCallFilter", "DynamicUser")  # fmt: skip
+    assert [line for line in lines if line.startswith(needed)] == []
+    if me == "root":
+        nobody = pwd.getpwnam("nobody")
+        sudo = scene.clx("start-services", "--print-systemd", SUDO_UID=str(nobody.pw_uid))
+        assert "\nUser=nobody\n" in sudo.stdout
+        assert sudo.stderr == ""
 
 
 def test_systemd_unit_keeps_the_projects_settings(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.message import Message
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import distributions
@@ -32,8 +33,9 @@ from clx.tools.finding import cache_root
 from clx.tools.install import install
 from clx.tools.pins import PINS
 from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
-from clx.workers.executors.docker.images import TYPE_LABEL, VERSION_LABEL, Image, find
+from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
 from clx.workers.executors.docker.installed_wheel import wheel_of_installed
+from clx.workers.executors.docker.package_digest import digest_of_wheel
 from clx.workers.supervision.identity import is_gone, process_identity
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
@@ -168,13 +170,33 @@ def _context(recipe: Recipe, context: Path) -> None:
     (packages / "requirements.txt").write_text(required + _course_requirements(recipe), encoding="utf-8")
 
 
+def labels_of(recipe: Recipe) -> dict[str, str]:
+    """What the image says of itself: the worker type, and which CLX it holds, which is that of the wheel."""
+    version = str(_metadata(recipe.wheel)["Version"])
+    return {TYPE_LABEL: recipe.type, VERSION_LABEL: version, CODE_LABEL: digest_of_wheel(recipe.wheel)}
+
+
+def _metadata(wheel: Path) -> Message:
+    """What a wheel says of itself.
+
+    Raises:
+        UsageError: it is no wheel of CLX.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+            found = message_from_bytes(archive.read(names[0])) if names else Message()
+    except (zipfile.BadZipFile, OSError):
+        found = Message()
+    if found["Name"] != DISTRIBUTION:
+        raise UsageError(f"{wheel} is no wheel of CLX.", "Name the file that `pip wheel --no-deps .` makes in a clone.")
+    return found
+
+
 def _required(wheel: Path, extra: str) -> list[str]:
     """What a wheel requires with one of its extras, one requirement per line."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = message_from_bytes(archive.read(name))
     found = []
-    for line in metadata.get_all("Requires-Dist") or ():
+    for line in _metadata(wheel).get_all("Requires-Dist") or ():
         asked = _EXTRA.search(line)
         if asked is None:
             found.append(line)
@@ -233,7 +255,7 @@ def _digest(context: Path, recipe: Recipe, client: Any) -> str:
             found.update(f"{path.name}\0".encode() + path.read_bytes())
     base = find(client, recipe.base)
     pins = [PINS[name].sha256 for name in JOB_TYPES[recipe.type].image_tools]
-    found.update(repr((base.id if base else recipe.base, pins, recipe.fetch)).encode())
+    found.update(repr((base.id if base else recipe.base, pins, recipe.fetch, labels_of(recipe))).encode())
     return found.hexdigest()[:16]
 
 
@@ -261,7 +283,7 @@ def pip_reason(said: str) -> str:
 def _build(client: Any, recipe: Recipe, context: Path, digest: str) -> set[str]:
     """Build it; returns the short ids of the images that its steps made or took from the engine's cache."""
     arguments = {"BASE_IMAGE": recipe.base, "PIP_OPTIONS": "--no-index" if recipe.fetch else ""}
-    labels = {TYPE_LABEL: recipe.type, VERSION_LABEL: __version__, CONTEXT_LABEL: digest}
+    labels = labels_of(recipe) | {CONTEXT_LABEL: digest}
     said: list[str] = []
     failed = ""
     with engine_errors(f"build {recipe.tag}"):

@@ -12,11 +12,15 @@ from clx import __version__
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
+from clx.workers.executors.docker.package_digest import digest_of_running
 
 log = logging.getLogger("clx.docker")
 
 VERSION_LABEL = "clx.version"
 TYPE_LABEL = "clx.type"
+CODE_LABEL = "clx.code"
+
+_LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Image:
         type: the worker type it says it is for; empty when it says nothing.
         version: the version of CLX inside; empty when it says nothing.
         size: bytes.
+        code: digest of the CLX inside (:mod:`clx.workers.executors.docker.package_digest`); empty when it says nothing.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Image:
     type: str
     version: str
     size: int
+    code: str = ""
 
 
 def find(client: Any, name: str) -> Image | None:
@@ -53,14 +59,15 @@ def find(client: Any, name: str) -> Image | None:
             ) from error
         raise
     labels = found.attrs["Config"].get("Labels") or {}
-    return Image(name, found.id, labels.get(TYPE_LABEL, ""), labels.get(VERSION_LABEL, ""), found.attrs["Size"])
+    says = {key: labels.get(label, "") for key, label in _LABELS.items()}
+    return Image(name, found.id, size=found.attrs["Size"], **says)
 
 
 def obtain(client: Any, type_: str, name: str, settings: DockerSettings) -> Image:
     """The image that *type_* workers are to run in, pulled where that is needed and allowed.
 
     Raises:
-        EngineError: it is not there and cannot be had, or it holds another version of CLX.
+        EngineError: it is not there and cannot be had, or it holds another CLX than this one.
     """
     image = find(client, name)
     if image is None:
@@ -118,6 +125,11 @@ def misfit(image: Image, type_: str) -> EngineError | None:
         return EngineError(
             f"The image {image.name} holds CLX {image.version}; this is CLX {__version__}.",
             f"Type: clx docker build {type_}, or name an image of version {__version__} in workers.{type_}.image.",
+        )
+    if image.code != digest_of_running():
+        return EngineError(
+            f"The image {image.name} holds CLX {image.version} too, but its code is not that of this one.",
+            f"Type: clx docker build {type_}, and build anew what is made from it; or correct workers.{type_}.image.",
         )
     return None
 

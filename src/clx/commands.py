@@ -1,0 +1,11 @@
+"""Commands of clx as a user would type them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+
+def on_database(command: str, path: Path | str) -> str:
+    """*command*, e.g. ``clx jobs list``, about the database at *path*: the one place that writes ``--db-path``."""
+    return f"{command} --db-path {shlex.quote(str(path))}"

@@ -1,0 +1,92 @@
+"""Whether an image holds the CLX that runs: of one version there may be several."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import clx
+from clx import DISTRIBUTION, __version__
+from clx.cli.docker import _row
+from clx.errors import EngineError, UsageError
+from clx.settings.resolve import resolve
+from clx.settings.schema import DockerSettings
+from clx.workers.executors.docker.build import Recipe, labels_of, make_wheel
+from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, obtain
+from clx.workers.executors.docker.package_digest import digest_of_running, digest_of_wheel
+
+PACKAGE = Path(clx.__file__).parent
+
+
+def packed(folder: Path, *, version: str = __version__, changed: str = "") -> Path:
+    """A wheel of the CLX that runs, as hatchling would build it but for the file called *changed*."""
+    wheel = folder / f"clx_build-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in PACKAGE.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                content = path.read_text() + ("\n" if path.name == changed else "")
+                archive.writestr(f"clx/{path.relative_to(PACKAGE).as_posix()}", content)
+        archive.writestr("clx/docker/notebook/Dockerfile", "FROM x")
+        archive.writestr(f"clx_build-{version}.dist-info/METADATA", f"Name: {DISTRIBUTION}\nVersion: {version}\n")
+    return wheel
+
+
+def engine_with(labels: dict[str, str]) -> Any:
+    """An engine in which every name is an image with *labels*."""
+    image = SimpleNamespace(id="sha256:1", attrs={"Config": {"Labels": labels}, "Size": 1})
+    return SimpleNamespace(images=SimpleNamespace(get=lambda _name: image))
+
+
+def obtained(labels: dict[str, str]) -> Any:
+    return obtain(engine_with(labels), "notebook", "clx-notebook:0.1.0", DockerSettings())
+
+
+def test_an_image_of_the_clx_that_runs_fits(tmp_path: Path) -> None:
+    labels = labels_of(Recipe("notebook", "t", packed(tmp_path)))
+    assert labels == {TYPE_LABEL: "notebook", VERSION_LABEL: __version__, CODE_LABEL: digest_of_running()}
+    assert obtained(labels).code == digest_of_running()
+
+
+@pytest.mark.parametrize("changed", ["loop.py", "exporter.js", "page.css"])
+def test_an_image_of_the_same_version_with_other_code_is_refused(tmp_path: Path, changed: str) -> None:
+    """Python or not; with what to type. The list of images says so as well."""
+    assert any(path.name == changed for path in PACKAGE.rglob("*")), "choose a file that is there"
+    labels = labels_of(Recipe("notebook", "t", packed(tmp_path, changed=changed)))
+    with pytest.raises(EngineError) as refused:
+        obtained(labels)
+    fact = f"The image clx-notebook:0.1.0 holds CLX {__version__} too, but its code is not that of this one."
+    assert refused.value.fact == fact
+    assert refused.value.next_step.startswith("Type: clx docker build notebook")
+    assert refused.value.exit_code == 3
+    assert _row(engine_with(labels), "notebook", resolve(tmp_path, environ={}, files=[]))["problem"] == fact
+
+
+def test_an_image_of_before_says_nothing_and_is_refused() -> None:
+    with pytest.raises(EngineError, match="its code is not that of this one"):
+        obtained({TYPE_LABEL: "notebook", VERSION_LABEL: __version__})
+
+
+def test_an_image_says_which_version_its_wheel_is_of(tmp_path: Path) -> None:
+    """Not which version built it."""
+    with pytest.raises(EngineError, match=r"holds CLX 9\.9; this is CLX"):
+        obtained(labels_of(Recipe("notebook", "t", packed(tmp_path, version="9.9"))))
+
+
+@pytest.mark.parametrize("content", [b"no archive", None, b""])
+def test_what_is_no_wheel_of_clx_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    wheel = tmp_path / "x.whl"
+    if content is None:
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("other-1.dist-info/METADATA", "Name: other\nVersion: 1\n")
+    else:
+        wheel.write_bytes(content)
+    with pytest.raises(UsageError, match="is no wheel of CLX"):
+        labels_of(Recipe("notebook", "t", wheel))
+
+
+def test_a_wheel_that_is_really_built_has_the_digest_of_what_it_was_built_from(tmp_path: Path) -> None:
+    assert digest_of_wheel(make_wheel(tmp_path)) == digest_of_running()
