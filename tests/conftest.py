@@ -87,11 +87,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make unit` leaves out."""
     for item in items:
         path = item.path.relative_to(_ROOT)
-        if not _is_below(path, QUICK) or _is_below(path, SLOW):
+        if not is_below(path, QUICK) or is_below(path, SLOW):
             item.add_marker("slow")
 
 
-def _is_below(path: Path, places: tuple[str, ...]) -> bool:
+def is_below(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(place) for place in places)
 
 
