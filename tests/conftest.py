@@ -25,7 +25,20 @@ QUICK = (
     *(
         f"course/test_{name}.py"
         for name in (
-            *("closure", "display", "explain", "gate", "groups", "layout", "names", "plan", "publish", "report", "run"),
+            *(
+                "closure",
+                "display",
+                "explain",
+                "gate",
+                "groups",
+                "layout",
+                "names",
+                "plan",
+                "publish",
+                "removal",
+                "report",
+                "run",
+            ),
             *("source_files", "spec", "spec_errors", "topics", "withheld"),
         )
     ),
@@ -37,12 +50,14 @@ QUICK = (
     "jobtypes/drawio/test_document.py",
     "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
+    "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",
     "test_house.py",
     "tools/test_finding.py",
     "tools/test_unpacking.py",
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),
+    "workers/supervision/test_story.py",
     "workers/test_platforms.py",
     "workers/test_requirements.py",
 )
