@@ -49,7 +49,7 @@ class Crew(Session):
     def workers(self, *_: object) -> Any:
         return self
 
-    def require(self, needs: Iterable[WorkerSpec]) -> None:
+    def require(self, needs: Iterable[WorkerSpec], _auto_start_source: str) -> None:
         self.needs = list(needs)
         for need in self.needs:
             if need.count == 0:

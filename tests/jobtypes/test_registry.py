@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from clx import __version__
-from clx.jobtypes.registry import KINDS, Kind, pool_name
+from clx.jobtypes.jobtype import JobType
+from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.resolve import worker_types
 from clx.settings.schema import Settings
 
 
 def test_the_settings_know_the_same_types() -> None:
-    assert tuple(KINDS) == worker_types() == ("notebook", "plantuml", "drawio")
-    assert [kind.name for kind in KINDS.values()] == list(KINDS)
+    assert tuple(JOB_TYPES) == worker_types() == ("notebook", "plantuml", "drawio")
+    assert [kind.name for kind in JOB_TYPES.values()] == list(JOB_TYPES)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
-def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", JOB_TYPES.values(), ids=str)
+def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: JobType) -> None:
     module, _, name = kind.converter.partition(":")
     assert callable(getattr(import_module(module), name))
     found = kind.fingerprint(Settings())
@@ -29,7 +30,7 @@ def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: Kind)
 
 
 def test_a_converter_gets_its_directory_made(tmp_path: Path) -> None:
-    KINDS["plantuml"].make_converter(Settings(), tmp_path / "a" / "b").close()
+    JOB_TYPES["plantuml"].make_converter(Settings(), tmp_path / "a" / "b").close()
     assert (tmp_path / "a" / "b").is_dir()
 
 

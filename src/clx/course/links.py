@@ -47,7 +47,7 @@ class Bounds:
             return OUTSIDE
         if own := self.own_at(real):
             return own
-        if "/." in f"/{below}":
+        if below != "." and "/." in f"/{below}":
             return f"what begins with a dot ({below})"
         if is_deck(os.path.basename(real)) and not is_deck(os.path.basename(link)):  # noqa: PTH119
             return f"the deck {below} by another name"

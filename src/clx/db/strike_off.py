@@ -32,7 +32,8 @@ def strike_off(
         nonlocal struck
         found = connection.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
         # what is no number another program wrote: nobody has spoken up
-        return heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
+        struck = heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
+        return struck
 
     def end(connection: Any, at: int) -> None:
         end_worker(connection, worker_id, reason, at, dead=True)

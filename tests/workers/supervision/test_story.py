@@ -15,9 +15,10 @@ from clx.db.clock import now_ms
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
-from clx.settings.schema import JobsSettings
+from clx.settings.schema import JobsSettings, Settings
 from clx.workers.supervision.lifecycle import passed_by, why_not
-from clx.workers.supervision.needs import Need, image_id
+from clx.workers.supervision.needs import image_id
+from clx.workers.supervision.spec import WorkerSpec
 from clx.workers.supervision.story import cause_words, story
 
 DOCKER = {"mode": "docker", "image": "i"}
@@ -129,6 +130,12 @@ def test_how_the_worker_of_a_rescued_job_ended(cause: dict[str, Any] | None, wor
 # -- why not ----------------------------------------------------------------------------------------
 
 
+def spec(**changes: Any) -> WorkerSpec:
+    """One wanted worker with all that the tests do not care about."""
+    facts = {"type": "t", "count": 1, "pool": "p", "config_source": "default", "mode": "direct", "image": None}
+    return WorkerSpec(**{**facts, "settings": Settings(), **changes})
+
+
 def worker(**changes: Any) -> WorkerRow:
     with Queue.open("memory:") as queue:
         told: dict[str, Any] = {"type": "t", "pool": "p", "mode": "direct", "host": "elsewhere", "version": __version__}
@@ -151,16 +158,14 @@ def worker(**changes: Any) -> WorkerRow:
             {"mode": "docker", "image": "i"},
             "its image has been made anew",
         ),
-        ({}, {"fresh": 1 << 60}, "it is silent"),
+        ({"heartbeat_at": 0}, {}, "it is silent"),
         ({}, {}, "it is idle"),
     ],
 )
 def test_a_worker_that_would_not_take_the_jobs_says_why(
     changes: dict[str, Any], need: dict[str, Any], why: str
 ) -> None:
-    fresh = need.pop("fresh", 0)
-    wanted = Need("t", 1, **{"pool": "p", "config_source": "default", **need})
-    assert why_not(worker(**changes), wanted, fresh).startswith(why)
+    assert why_not(worker(**changes), spec(**need), JobsSettings()).startswith(why)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +182,7 @@ def test_services_that_were_started_for_such_builds_are_told_of_when_they_are_pa
     changes: dict[str, Any], is_told: bool
 ) -> None:
     row = worker(**changes)
-    found = passed_by([row], [Need("t", 1, "p", "default")], 0, Path("/a b/jobs.db"))
+    found = passed_by([row], [spec()], JobsSettings(), Path("/a b/jobs.db"))
     assert bool(found) is is_told
     if is_told:
         assert found == (
@@ -189,14 +194,14 @@ def test_services_that_were_started_for_such_builds_are_told_of_when_they_are_pa
 @pytest.mark.parametrize(
     ("need", "source"),
     [
-        (Need("t", 1, "p", "default"), "default"),
-        (Need("t", 1, "p", "c.toml:3", mode_source="default"), "c.toml:3"),
-        (Need("t", 1, "p", "default", mode_source="c.toml:1"), "c.toml:1"),
-        (Need("t", 1, "p", "a", "docker", "i", mode_source="b", image_source="a"), "a, b"),
-        (Need("t", 1, "p", "default", "docker", "i", mode_source="b", image_source="c"), "b, c"),
+        (spec(), "default"),
+        (spec(config_source="c.toml:3"), "c.toml:3"),
+        (spec(mode_source="c.toml:1"), "c.toml:1"),
+        (spec(config_source="a", mode="docker", image="i", mode_source="b", image_source="a"), "a, b"),
+        (spec(mode="docker", image="i", mode_source="b", image_source="c"), "b, c"),
     ],
 )
-def test_where_workers_were_set_is_told_once_for_each_place(need: Need, source: str) -> None:
+def test_where_workers_were_set_is_told_once_for_each_place(need: WorkerSpec, source: str) -> None:
     assert need.source == source
 
 
