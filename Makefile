@@ -40,7 +40,7 @@ check:               ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit:                ## the quick tests: 40 s of processor time
+unit:                ## the quick tests: some 50 s on one core
 	$(BIN)/python -m pytest -q -m "not slow"
 
 soak:                ## the long forms of the fault tests

@@ -24,11 +24,11 @@ UNTESTED = {
         (
             (
                 "a command: what it does and prints is tested by running it, in tests/cli; its texts by "
-                "docs/test_reference.py"
+                "tests/docs/test_reference.py"
             ),
             (
-                "cli.build cli.cache cli.config cli.db cli.docker cli.doctor cli.jobs cli.selftest cli.services cli.tools "
-                "cli.trust cli.workers"
+                "cli.build cli.cache cli.config cli.db cli.docker cli.doctor cli.jobs cli.selftest cli.services "
+                "cli.tools cli.trust cli.workers"
             ),
         ),
         (
@@ -36,10 +36,7 @@ UNTESTED = {
             "course.groups course.spec_reader",
         ),
         (
-            (
-                "puts whole builds together: tests/course/test_build.py and tests/workers/supervision/test_watch.py run "
-                "them"
-            ),
+            "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
             "course.build course.watch",
         ),
         (
@@ -71,10 +68,7 @@ UNTESTED = {
             ),
         ),
         (
-            (
-                "a part of reading decks: held through `expand`, `cells` and `reader` by tests/jobtypes/notebook, quick "
-                "too"
-            ),
+            "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             "jobtypes.notebook.hidden jobtypes.notebook.reading jobtypes.notebook.sandbox",
         ),
         (

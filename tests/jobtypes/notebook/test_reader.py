@@ -51,8 +51,9 @@ def slow(bomb: str) -> object:
     return pytest.param(bomb, marks=pytest.mark.slow)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reader() -> Iterator[DeckReader]:
+    """One for all tests, as a build has one for all decks: whatever one of them does to it, the next is read."""
     with DeckReader() as found:
         yield found
 

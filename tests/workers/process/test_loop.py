@@ -164,6 +164,7 @@ def test_told_to_end_during_a_job_it_finishes_that_one_and_claims_no_other(bench
     first, second = bench.enqueue("a"), bench.enqueue("b")
     assert worker.run_once()
     assert (bench.job(first).state, bench.job(second).state) == ("succeeded", "queued")
+    assert bench.queue.runs(second) == []  # not even claimed and handed back
     assert worker._stop_reason == "SIGTERM"
 
 
