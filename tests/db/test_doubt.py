@@ -191,3 +191,17 @@ def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
         assert queue.rescue() == []
 
     assert other.heartbeat(job.id, job.run, lease=_LEASE) == "go on"
+
+
+def test_who_kept_everybody_waiting_himself_leaves_them_the_time_to_renew(
+    tmp_path: Path, other: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Putting in very many jobs is one transaction."""
+    monkeypatch.setattr("clx.db.leases.HELD_UP", 0.1)
+    job = _held_by_one_who_lives(other)
+    with Queue.open(tmp_path / "jobs.db") as looker:
+        looker.database.write("many", lambda _: time.sleep(0.5))
+
+        assert looker.rescue() == []
+
+    assert other.heartbeat(job.id, job.run, lease=_LEASE) == "go on"
