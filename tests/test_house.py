@@ -32,7 +32,7 @@ UNTESTED = {
             ),
         ),
         (
-            "a part of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate and errors in tests/course",
+            "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
             "course.groups course.spec_reader course.archives course.bygone course.texts course.withheld",
         ),
         (
@@ -82,10 +82,6 @@ UNTESTED = {
         (
             "starts workers for other programs' tests: tests/workers/supervision/test_pool_manager.py",
             "pytest_plugin",
-        ),
-        (
-            "a part of `resolve`: held by tests/settings/test_project.py and tests/cli/test_trust.py",
-            "",
         ),
         (
             "runs pip and npm: tests/tools/test_install.py and test_npm.py",

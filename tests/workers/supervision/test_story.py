@@ -158,7 +158,7 @@ def worker(**changes: Any) -> WorkerRow:
             {"mode": "docker", "image": "i"},
             "its image has been made anew",
         ),
-        ({"heartbeat_at": 0}, {}, "it is silent"),
+        ({"now": 1}, {}, "it is silent"),
         ({}, {}, "it is idle"),
     ],
 )
