@@ -34,6 +34,7 @@ _PUBLIC = {
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
+            "OddRowError",
             "QueueError",
             "UnknownJobError",
             "UsageError",
