@@ -25,7 +25,20 @@ QUICK = (
     *(
         f"course/test_{name}.py"
         for name in (
-            *("closure", "display", "explain", "gate", "groups", "layout", "names", "plan", "publish", "report", "run"),
+            *(
+                "closure",
+                "display",
+                "explain",
+                "gate",
+                "groups",
+                "layout",
+                "names",
+                "plan",
+                "publish",
+                "removal",
+                "report",
+                "run",
+            ),
             *("source_files", "spec", "spec_errors", "topics", "withheld"),
         )
     ),
@@ -38,6 +51,7 @@ QUICK = (
     "jobtypes/drawio/test_document.py",
     "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
+    "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",
     "workers/executors/test_modes.py",
@@ -46,6 +60,7 @@ QUICK = (
     "tools/test_finding.py",
     "tools/test_unpacking.py",
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),
+    "workers/supervision/test_story.py",
     "workers/test_platforms.py",
     "workers/test_requirements.py",
 )
@@ -90,11 +105,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make unit` leaves out."""
     for item in items:
         path = item.path.relative_to(_ROOT)
-        if not _is_below(path, QUICK) or _is_below(path, SLOW):
+        if not is_below(path, QUICK) or is_below(path, SLOW):
             item.add_marker("slow")
 
 
-def _is_below(path: Path, places: tuple[str, ...]) -> bool:
+def is_below(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(place) for place in places)
 
 

@@ -170,6 +170,7 @@ def test_nothing_written_in_optional_places_is_no_mistake() -> None:
     assert (spec.description, spec.variables, spec.dir_groups) == (None, {}, ())
 
 
+@pytest.mark.slow
 def test_ten_thousand_topics_take_ten_times_as_long_as_a_thousand() -> None:
     assert _seconds_for(100) < 30 * min(_seconds_for(10) for _ in range(3))
 

@@ -171,6 +171,7 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_the_document() -> Non
     assert places == [f"course.yaml:{place}" for place in ("1:12", "2:1", "3:7", "5:17", "6:5", "7:11")]
 
 
+@pytest.mark.slow
 def test_reading_stops_at_twenty_mistakes() -> None:
     error = failure(VALID + "".join(f"unknown_{number}: 1\n" for number in range(100_000)))
     assert error.fact == "20 problems in course.yaml, and perhaps more"

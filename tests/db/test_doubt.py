@@ -66,6 +66,7 @@ def test_who_could_not_write_leaves_others_the_time_to_renew(tmp_path: Path, oth
     assert other.heartbeat(job.id, job.run, lease=_LEASE) == "go on"
 
 
+@pytest.mark.slow
 def test_who_had_to_wait_to_write_leaves_others_the_time_to_renew(tmp_path: Path, other: Queue) -> None:
     job = _held_by_one_who_lives(other)
     with Queue.open(tmp_path / "jobs.db") as looker:
@@ -125,6 +126,7 @@ def keeper_warned() -> Iterator[threading.Event]:
     logging.getLogger("clx.consumer").removeHandler(handler)
 
 
+@pytest.mark.slow
 def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
     tmp_path: Path, other: Queue, keeper_warned: threading.Event
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
     assert (job.result, looker.looks[0]) == ("go on", [])
 
 
+@pytest.mark.slow
 def test_a_consumer_that_had_to_wait_to_tell_that_it_lives_takes_nobodys_jobs(tmp_path: Path, other: Queue) -> None:
     """One lock longer than a lease and shorter than a wait: nothing fails, and it is the first who can write again."""
     with Queue.open(tmp_path / "jobs.db") as queue:

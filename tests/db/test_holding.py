@@ -24,6 +24,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
         assert check(queue.database) == []
 
 
+@pytest.mark.slow
 def test_a_lease_is_renewed_before_half_of_it_is_over(queue: Queue) -> None:
     """A renewal may fail, or come late on a busy machine: there is time for others before the lease ends."""
     lease = 12_000
@@ -65,6 +66,7 @@ def _freed_when_told(lock: Any) -> Iterator[list[str]]:
         logging.getLogger("clx.consumer").removeHandler(handler)
 
 
+@pytest.mark.slow
 def test_after_a_lock_nothing_is_held_beside_what_waits(queue: Queue, tmp_path: Path) -> None:
     """A job of a single run comes in while reports cannot be taken: it is held when nothing else is."""
     ids = queue.enqueue_many([NewJob("t", {"n": n}) for n in range(12)])

@@ -147,6 +147,7 @@ def test_a_policy_is_given_in_days(queue: Queue, days: Any) -> None:
         queue.prune(succeeded=days)
 
 
+@pytest.mark.slow
 def test_a_year_of_daily_builds_stays_small(queue: Queue, tmp_path: Path) -> None:
     """40 jobs a day for a year, pruned every fifth day."""
     sizes = []

@@ -51,6 +51,7 @@ class _Waiter(threading.Thread):
 
 
 @pytest.mark.parametrize("awaited", [1, 3, 50])
+@pytest.mark.slow
 def test_the_end_of_another_job_costs_those_who_wait_nothing(queue: Queue, awaited: int) -> None:
     mine = queue.enqueue_many([NewJob("mine") for _ in range(awaited)])
     queue.enqueue_many([NewJob("t") for _ in range(100)])  # so that the others are not in the same block
@@ -67,6 +68,7 @@ def test_the_end_of_another_job_costs_those_who_wait_nothing(queue: Queue, await
     assert not waiter.is_alive()
 
 
+@pytest.mark.slow
 def test_whoever_waits_for_strewn_jobs_looks_seldom(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then every end rings, and not every ring is worth a look."""
     rested: list[float] = []
@@ -132,6 +134,7 @@ with Queue.open(sys.argv[1]) as queue:
 
 
 @pytest.mark.parametrize("how", ["wait", "pause"])
+@pytest.mark.slow
 def test_a_signal_handler_wakes_who_waits_at_any_moment(tmp_path: Path, how: str) -> None:
     """A thousand times, so that the handler runs at every point of the wait; a lock would be met held."""
     subprocess.run([sys.executable, "-c", _STORM, str(tmp_path / "jobs.db"), how], check=True, timeout=120)

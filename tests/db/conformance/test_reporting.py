@@ -360,6 +360,7 @@ def test_the_result_of_a_keyed_job_is_kept_for_whoever_asks_the_same(queue: Queu
     assert Ledger(queue.database).results(["k", "other"]) == {"k": [1, 2]}
 
 
+@pytest.mark.slow
 def test_retrying_many_jobs_takes_as_long_for_each_as_retrying_few(queue: Queue) -> None:
     """Everybody else waits meanwhile: it is one transaction."""
 

@@ -321,6 +321,7 @@ print("whole")
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.slow
 def test_a_fork_beside_a_thread_that_writes_harms_neither_side(tmp_path: Path, mode: str) -> None:
     """The child must not close what is the parent's: it would wait for ever, or roll the parent's work back."""
     command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(tmp_path / "jobs.db"), mode]
@@ -412,6 +413,7 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, table: st
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_write_outlasts_a_lock_that_is_longer_than_one_wait(tmp_path: Path) -> None:
     """One wait of ``busy_timeout`` is not the end: somebody else may have been quicker, several times."""
     with Queue.open(tmp_path / "jobs.db", busy_timeout=1) as queue, Queue.open(tmp_path / "jobs.db") as other:

@@ -24,6 +24,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_holder_is_named_once_for_each_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_watch, "TOLD_AFTER", 0.1)
     monkeypatch.setattr(lock_watch, "_LOOK", 0.05)

@@ -1,0 +1,51 @@
+"""Which worker types there are, and whose jobs are theirs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clx import __version__
+from clx.jobtypes.registry import KINDS, Kind, pool_name
+from clx.settings.resolve import worker_types
+from clx.settings.schema import Settings
+
+
+def test_the_settings_know_the_same_types() -> None:
+    assert tuple(KINDS) == worker_types() == ("notebook", "plantuml", "drawio")
+    assert [kind.name for kind in KINDS.values()] == list(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: Kind) -> None:
+    module, _, name = kind.converter.partition(":")
+    assert callable(getattr(import_module(module), name))
+    found = kind.fingerprint(Settings())
+    assert found["clx"] == __version__
+    assert len(found) > 1
+
+
+def test_a_converter_gets_its_directory_made(tmp_path: Path) -> None:
+    KINDS["plantuml"].make_converter(Settings(), tmp_path / "a" / "b").close()
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("mode", "fingerprint", "is_the_same"),
+    [
+        ("direct", {"clx": "1", "java": "21"}, True),
+        ("direct", {"java": "21", "clx": "1"}, True),
+        ("docker", {"clx": "1", "java": "21"}, False),
+        ("direct", {"clx": "2", "java": "21"}, False),
+        ("direct", {"clx": "1", "java": "17"}, False),
+    ],
+)
+def test_workers_share_a_pool_when_their_results_are_the_same(
+    mode: str, fingerprint: dict[str, Any], is_the_same: bool
+) -> None:
+    pool = pool_name("direct", {"clx": "1", "java": "21"})
+    assert pool.startswith("direct:1:")
+    assert (pool_name(mode, fingerprint) == pool) is is_the_same

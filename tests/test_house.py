@@ -1,0 +1,306 @@
+"""The house rules that no linter knows: every module has a quick test, files are short, imports go in no circle."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tests.conftest import QUICK, SLOW, is_below
+
+TESTS = Path(__file__).parent
+SOURCES = TESTS.parent / "src"
+LONG = 50
+"""Lines of a module that must have a quick test."""
+LONGEST = 500
+"""Lines that a file may have."""
+
+UNTESTED = {
+    f"clx.{name}": reason
+    for reason, names in (
+        (
+            (
+                "a command: what it does and prints is tested by running it, in tests/cli; its texts by "
+                "docs/test_reference.py"
+            ),
+            (
+                "cli.build cli.cache cli.config cli.db cli.docker cli.doctor cli.jobs cli.selftest cli.services cli.tools "
+                "cli.trust cli.workers"
+            ),
+        ),
+        (
+            "a part of `plan`, `publish`, `spec`: held by tests/course/test_groups.py and test_spec_errors.py",
+            "course.groups course.spec_reader",
+        ),
+        (
+            (
+                "puts whole builds together: tests/course/test_build.py and tests/workers/supervision/test_watch.py run "
+                "them"
+            ),
+            "course.build course.watch",
+        ),
+        (
+            "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",
+            "db.ending db.handling db.holding",
+        ),
+        (
+            "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
+            (
+                "db.migrate db.rescuing db.state db.sqlite.connect db.sqlite.guard db.sqlite.held db.sqlite.intact "
+                "db.views"
+            ),
+        ),
+        (
+            "measures and storms, by processes: tests/faults and `clx bench`",
+            "db.measure db.storm",
+        ),
+        (
+            "starts browsers or draw.io desktop: tests/jobtypes/drawio",
+            "jobtypes.drawio.desktop jobtypes.drawio.identity",
+        ),
+        (
+            "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
+            (
+                "jobtypes.notebook.conversion jobtypes.notebook.converter jobtypes.notebook.execution.client "
+                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.identity "
+                "jobtypes.notebook.execution.kernelapp jobtypes.notebook.execution.outputs "
+                "jobtypes.notebook.execution.pool jobtypes.notebook.execution.server"
+            ),
+        ),
+        (
+            (
+                "a part of reading decks: held through `expand`, `cells` and `reader` by tests/jobtypes/notebook, quick "
+                "too"
+            ),
+            "jobtypes.notebook.hidden jobtypes.notebook.reading jobtypes.notebook.sandbox",
+        ),
+        (
+            "starts JVMs or Graphviz: tests/jobtypes/plantuml",
+            "jobtypes.plantuml.graphviz jobtypes.plantuml.launch jobtypes.plantuml.renderer",
+        ),
+        (
+            "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",
+            "jobtypes.plantuml.blame",
+        ),
+        (
+            "starts workers for other programs' tests: tests/workers/supervision/test_pool_manager.py",
+            "pytest_plugin",
+        ),
+        (
+            "a part of `resolve`: held by tests/settings/test_project.py and tests/cli/test_trust.py",
+            "settings.programs",
+        ),
+        (
+            "runs pip and npm: tests/tools/test_install.py and test_npm.py",
+            "tools.clients tools.install",
+        ),
+        (
+            "talks to a container engine: tests/workers/executors/docker",
+            (
+                "workers.executors.docker.build workers.executors.docker.engine workers.executors.docker.images "
+                "workers.executors.docker.network workers.executors.docker.orphans workers.executors.docker.preflight "
+                "workers.executors.docker.reaper workers.executors.docker.worker"
+            ),
+        ),
+        (
+            "starts and ends worker processes: tests/workers/supervision",
+            (
+                "workers.__main__ workers.executors workers.executors.adopted workers.executors.base "
+                "workers.executors.direct workers.supervision.adoption workers.supervision.contained "
+                "workers.supervision.crew workers.supervision.kept workers.supervision.pool "
+                "workers.supervision.service_stop workers.supervision.services workers.supervision.supervisor"
+            ),
+        ),
+        (
+            "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
+            (
+                "workers.supervision.health workers.supervision.identity workers.supervision.logs "
+                "workers.supervision.overview workers.supervision.reachable workers.supervision.readiness "
+                "workers.supervision.service_notes workers.supervision.service_state workers.supervision.upkeep"
+            ),
+        ),
+    )
+    for name in names.split()
+}
+"""Module → why no quick test imports it."""
+LONGER = {
+    "src/clx/db/jobs.py": "the face of the queue: a third of it are docstrings",
+    "src/clx/db/transitions.py": "every way in which a job may change its state, in one place to be seen together",
+}
+"""File → why it may be longer."""
+CIRCLES: dict[frozenset[str], str] = {}
+"""Modules that import each other → why they may."""
+
+
+_NAMED = re.compile(r"(clx(?:\.\w+)+):(\w+)(?:\.\w+)*")
+
+
+# -- the modules and what they import ---------------------------------------------------------------
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of CLX, packages included."""
+    found = {}
+    for path in (SOURCES / "clx").rglob("*.py"):
+        if "starter" not in path.parts:  # a course, not code
+            name = ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Modules of CLX that statements import, each with the name that is taken from it; ``""`` for all of it."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner, "") if inner in modules() else (node.module, alias.name)
+        elif isinstance(node, ast.Constant) and (named := _NAMED.fullmatch(str(node.value))):
+            yield named[1], named[2]
+
+
+def when_loaded(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
+    """The statements that run when a module is imported: not those of functions, nor those for type checkers."""
+    for node in statements:
+        if isinstance(node, ast.If):
+            if "TYPE_CHECKING" not in ast.unparse(node.test):
+                yield from when_loaded([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from when_loaded([*node.body, *node.orelse, *node.finalbody])
+            yield from (each for handler in node.handlers for each in when_loaded(handler.body))
+        elif isinstance(node, ast.With | ast.ClassDef):
+            yield from when_loaded(node.body)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+
+
+def origins(module: str, name: str) -> Iterator[str]:
+    """Where a name comes from that is taken from a module: the module, and those through which it was handed on."""
+    yield module
+    if name and module in modules():
+        for other, passed in imported(when_loaded(tree_of(modules()[module]).body)):
+            if passed == name and other in modules():
+                yield from origins(other, name)
+
+
+def taken(paths: Iterable[Path]) -> set[str]:
+    """The modules whose names these tests use."""
+    return {
+        origin
+        for path in paths
+        for module, name in imported(ast.walk(tree_of(path)))
+        for origin in origins(module, name)
+    }
+
+
+def quick_tests() -> Iterator[Path]:
+    for path in TESTS.rglob("test_*.py"):
+        place = path.relative_to(TESTS)
+        if is_below(place, QUICK) and not is_below(place, SLOW):
+            yield path
+
+
+# -- the rules --------------------------------------------------------------------------------------
+
+
+def test_every_module_is_imported_by_a_quick_test_or_named_with_a_reason() -> None:
+    tested = taken(quick_tests())
+    untested = {name for name, path in modules().items() if lines_of(path) > LONG and name not in tested}
+    assert sorted(untested - UNTESTED.keys()) == []
+    assert sorted(UNTESTED.keys() - untested) == [], "these have a quick test now, or are no such modules"
+
+
+def test_no_file_is_too_long() -> None:
+    long = {path.relative_to(SOURCES.parent).as_posix() for path in SOURCES.rglob("*.py") if lines_of(path) > LONGEST}
+    assert sorted(long - LONGER.keys()) == []
+    assert sorted(LONGER.keys() - long) == [], "these are short enough now"
+
+
+def test_no_modules_import_each_other_while_they_are_loaded() -> None:
+    graph = {
+        name: {other for other, _ in imported(when_loaded(tree_of(path).body)) if other in modules()} - {name}
+        for name, path in modules().items()
+    }
+    found = {frozenset(circle) for circle in circles(graph)}
+    assert sorted(map(sorted, found - CIRCLES.keys())) == []
+    assert sorted(map(sorted, CIRCLES.keys() - found)) == [], "these are none now"
+
+
+def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:
+    """Sets of modules each of which is reached from every other one, of more than one module."""
+    reached = {name: reachable(graph, name) for name in graph}
+    left = set(graph)
+    while left:
+        name = left.pop()
+        circle = {other for other in reached[name] if name in reached[other]} | {name}
+        left -= circle
+        if len(circle) > 1:
+            yield circle
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for other in graph[waiting.pop()] - found:
+            found.add(other)
+            waiting.append(other)
+    return found
+
+
+# -- that the rules see -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import clx.regular", {("clx.regular", "")}),
+        ("from clx.db import jobs", {("clx.db.jobs", "")}),
+        ("from clx.db.jobs import Queue, Job", {("clx.db.jobs", "Queue"), ("clx.db.jobs", "Job")}),
+        ("x = 'clx.db.jobs:Queue.open'", {("clx.db.jobs", "Queue")}),
+        ("x = 'clx.db.jobs'", set()),
+    ],
+)
+def test_imports_are_seen_however_they_are_written(text: str, found: set[tuple[str, str]]) -> None:
+    assert set(imported(ast.walk(ast.parse(text)))) == found
+
+
+def test_only_what_is_loaded_at_once_can_be_in_a_circle() -> None:
+    text = """
+import a
+if TYPE_CHECKING:
+    import b
+try:
+    import c
+except ImportError:
+    import d
+def f():
+    import e
+class C:
+    import f
+"""
+    assert {name for name, _ in imported(when_loaded(ast.parse(text).body))} == {"a", "c", "d", "f"}
+
+
+def test_circles_are_found_whatever_leads_to_them() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a", "e2"}, "e2": {"e"}}
+    assert sorted(map(sorted, circles(graph))) == [["b", "c"], ["e", "e2"]]
+
+
+def test_a_name_that_is_handed_on_counts_for_where_it_comes_from() -> None:
+    assert set(origins("clx.tools", "locate")) == {"clx.tools", "clx.tools.finding"}
