@@ -45,6 +45,7 @@ QUICK = (
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",
+    "cli/test_next_steps.py",
     "cli/test_words.py",
     "docs/test_reference.py",
     "jobtypes/drawio/test_answers.py",
@@ -62,6 +63,7 @@ QUICK = (
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),
     "workers/supervision/test_story.py",
     "workers/test_platforms.py",
+    "workers/test_worker_images.py",
     "workers/test_requirements.py",
 )
 """Directories and files below ``tests`` that `make unit` runs; all others run whole commands, tools or storms."""

@@ -15,6 +15,7 @@ from tests.support.scene import ONLY_DECKS, Scene, until
 
 from clx.artifacts.store import ArtifactStore
 from clx.cli.docker import _TYPES
+from clx.cli.main import cli
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite.database import Database
@@ -135,11 +136,9 @@ def test_services_that_are_stopped(scene: Scene) -> None:
 
 def test_containers_that_are_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     """With the answer of an engine; what engines answer is held in ``tests/workers/executors/docker``."""
-    from clx.cli.docker import check_containers
-
     monkeypatch.setattr("clx.workers.executors.docker.preflight.preflight", lambda *_: ["slow disk"])
     monkeypatch.chdir(tmp_path)
-    check_containers.main(["--format", "json"], standalone_mode=False)
+    cli.main(["docker", "check", "--format", "json"], standalone_mode=False)
     document = json.loads(capsys.readouterr().out)
     assert (document["ok"], document["warnings"]) == (True, ["slow disk"])
     assert list(document["images"]) == list(_TYPES)

@@ -19,10 +19,11 @@ import click
 import pytest
 
 from clx import DISTRIBUTION
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.build import make_wheel
+from clx.workers.executors.docker.package_digest import digest_of_running, digest_of_wheel
 from clx.workers.supervision.health import examine
-from clx.jobtypes.registry import JOB_TYPES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -143,6 +144,7 @@ def test_installed_clx_is_packed_as_the_wheel_it_came_from(installed: Clone, tmp
         )
         installed.type(f"python -P -c '{code}' {folder}")
     first, second = (next(folder.glob("*.whl")) for folder in folders)
+    assert digest_of_wheel(built) == digest_of_wheel(first) == digest_of_running()  # else no image would fit
     assert first.name == built.name
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(built) as one, zipfile.ZipFile(first) as other:

@@ -15,9 +15,9 @@ from clx.cli.docker import _row
 from clx.errors import EngineError, UsageError
 from clx.settings.resolve import resolve
 from clx.settings.schema import DockerSettings
-from clx.workers.executors.docker.build import Recipe, labels_of, make_wheel
+from clx.workers.executors.docker.build import Recipe, labels_of
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, obtain
-from clx.workers.executors.docker.package_digest import digest_of_running, digest_of_wheel
+from clx.workers.executors.docker.package_digest import digest_of_running
 
 PACKAGE = Path(clx.__file__).parent
 
@@ -86,7 +86,3 @@ def test_what_is_no_wheel_of_clx_is_refused(tmp_path: Path, content: bytes | Non
         wheel.write_bytes(content)
     with pytest.raises(UsageError, match="is no wheel of CLX"):
         labels_of(Recipe("notebook", "t", wheel))
-
-
-def test_a_wheel_that_is_really_built_has_the_digest_of_what_it_was_built_from(tmp_path: Path) -> None:
-    assert digest_of_wheel(make_wheel(tmp_path)) == digest_of_running()

@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 import click
 
 from clx import __version__
-from clx.cli.next_steps import completed
 from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
 
@@ -162,7 +161,7 @@ def main() -> None:
         echo(said.getvalue(), err=True, nl=False)
         code = error.exit_code
     except ClxError as error:
-        _print_document(error.fact, completed(error.next_step), error.exit_code)
+        _print_document(error.fact, _next_step(error), error.exit_code)
         show_error(error)
         code = error.exit_code
     if signal.getsignal(signal.SIGINT) is _already_ending:
@@ -269,8 +268,14 @@ def _help_for(error: click.ClickException) -> str:
     return f"Type: {context.command_path} --help" if context is not None else ""
 
 
+def _next_step(error: ClxError) -> str:
+    from clx.cli.next_steps import completed  # not where nothing is wrong
+
+    return completed(error.next_step)
+
+
 def show_error(error: ClxError) -> None:
     """The fact, then the next step."""
     echo(error.fact, label="Error", err=True)
     if error.next_step:
-        echo(completed(error.next_step), err=True)
+        echo(_next_step(error), err=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
 import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
 
+from clx.commands import on_database
 from clx.db.sqlite.filesystem import locked_by
 from clx.errors import (
     DatabaseBusyError,
@@ -166,7 +166,7 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
     if name.startswith("SQLITE_CONSTRAINT"):
         return OddRowError(
             f"A row of the database is not as CLX writes it, and cannot be changed ({error}): {path}.",
-            f"See which: clx db check --db-path {shlex.quote(str(path))}",
+            f"See which: {on_database('clx db check', path)}",
         )
     return DatabaseError(f"The database failed ({name or type(error).__name__}: {error}): {describe(path)}.")
 
