@@ -27,8 +27,8 @@ UNTESTED = {
                 "tests/docs/test_reference.py"
             ),
             (
-                "cli.build cli.cache cli.config cli.db cli.docker cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.tools cli.trust cli.workers cli.next_steps"
+                "cli.build cli.cache cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
+                "cli.tools cli.trust cli.workers "
             ),
         ),
         (
@@ -90,7 +90,7 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.build workers.executors.docker.engine workers.executors.docker.images "
+                "workers.executors.docker.engine "
                 "workers.executors.docker.network workers.executors.docker.orphans workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),

@@ -622,6 +622,22 @@ def test_a_failure_is_logged_with_its_traceback_and_what_comes_next(
     assert str(last.exc_info[1]) == "the reason"
 
 
+def test_a_failure_of_what_was_cancelled_is_not_said_to_be_tried_again(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+
+    def told_to_end(job: Job) -> None:
+        queue.cancel([job.id])
+        raise ValueError("I was told to end")
+
+    Consumer(queue, {"t": told_to_end}).run(until_done=True)
+
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert told == f"job {job_id} (t) failed in run 1 of 3; it was cancelled or given to another"
+    assert queue.get_many([job_id])[0].state == "cancelled"
+
+
 def test_a_function_tells_how_far_it_is(queue: Queue) -> None:
     job_id = queue.enqueue(NewJob("t"))
     seen: list[Any] = []

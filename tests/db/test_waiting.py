@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import selectors
 import shutil
@@ -11,14 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.scene import until
 
-from clx.db import doorbell, waiting
-from clx.db.jobs import NewJob, Queue
+from clx.db import awaiting, doorbell, waiting
+from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.memory import MemoryDatabase
 from clx.db.waiting import Bells
 
@@ -171,3 +173,66 @@ def test_without_descriptors_one_waits_all_the_same(
     monkeypatch.setattr(where, what, _no_descriptors)
     threading.Timer(0.1, queue.cancel, [[mine]]).start()
     assert [job.state for job in queue.wait([mine], timeout=60)] == ["cancelled"]
+
+
+async def _answer(queue: Queue, number: int) -> Any:
+    job_id = await asyncio.to_thread(queue.enqueue, NewJob("t", {"n": number}))
+    (job,) = await queue.wait_async([job_id], timeout=60)
+    return job.result
+
+
+def test_however_many_wait_in_an_event_loop_none_keeps_a_thread(queue: Queue) -> None:
+    """The pool of an event loop has a handful: where each waits in one, nobody else gets any."""
+
+    async def serve() -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        waiting = [asyncio.create_task(_answer(queue, number)) for number in range(40)]
+        jobs: list[Job] = []
+        while len(jobs) < len(waiting):  # the last first: whoever had a thread would keep it from the others
+            jobs += await asyncio.to_thread(queue.claim, ["t"], 40)
+        for job in reversed(jobs):
+            await asyncio.to_thread(queue.finish, job.id, job.run, job.payload["n"])
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(serve()) == list(range(40))
+
+
+def test_an_end_wakes_who_waits_in_an_event_loop(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaiting, "SLOW_BEAT", 60.0)
+    job_id = queue.enqueue(NewJob("t"))
+
+    async def serve() -> float:
+        waiting = asyncio.create_task(queue.wait_async([job_id]))
+        await asyncio.sleep(0.3)
+        (job,) = queue.claim(["t"])
+        ended = time.monotonic()
+        queue.finish(job.id, job.run)
+        await waiting
+        return time.monotonic() - ended
+
+    assert asyncio.run(serve()) < 30
+
+
+def test_waiting_in_an_event_loop_ends_with_its_time_or_its_task(queue: Queue) -> None:
+    job_id = queue.enqueue(NewJob("t"))
+
+    async def serve() -> list[Job]:
+        given_up = asyncio.create_task(queue.wait_async([job_id]))
+        found = await queue.wait_async([job_id], timeout=0.1)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        return found
+
+    assert [job.state for job in asyncio.run(serve())] == ["queued"]
+
+
+def test_without_bells_one_waits_in_an_event_loop_all_the_same(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaiting, "SLOW_BEAT", 60.0)
+    monkeypatch.setattr(queue.database.doorbell, "listen", lambda _name: doorbell.Bell(None))
+    job_id = queue.enqueue(NewJob("t"))
+    threading.Timer(0.1, queue.cancel, [[job_id]]).start()
+    began = time.monotonic()
+
+    assert [job.state for job in asyncio.run(queue.wait_async([job_id]))] == ["cancelled"]
+    assert time.monotonic() - began < 30

@@ -26,8 +26,9 @@ import pytest
 from tests.faults.conftest import need
 from tests.faults.participants import LEASE, now
 
-_SOAK = bool(os.environ.get("CLX_SOAK"))
-_SECONDS = 600 if _SOAK else 18
+_SOAK = int(os.environ.get("CLX_SOAK") or 0)
+"""1, or for how many seconds the storm rages."""
+_SECONDS = (_SOAK if _SOAK > 1 else 600) if _SOAK else 18
 _QUIET = 5
 """Seconds before the storm."""
 _CALM = 300 if _SOAK else 60

@@ -294,6 +294,9 @@ class Consumer:
         counted = job.run - job.released
         pause = backoff(counted) if counted < job.max_runs else None
         then = "it has no runs left" if pause is None else f"it is tried again in {pause / 1000:.1f} s"
+        with suppress(ClxError):
+            if self.queue.is_cancelled(job.id, job.run):
+                then = "it was cancelled or given to another"
         failed = f"job {job.id} ({job.type}) failed in run {counted} of {job.max_runs}; {then}"
         try:
             log.error("%s", failed, exc_info=(type(error), error, error.__traceback__))

@@ -589,6 +589,18 @@ class Queue(Rescuing):
         wait_for_jobs(self, job_ids, timeout)
         return self.get_many(job_ids)
 
+    async def wait_async(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
+        """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits."""
+        check_ids(job_ids)
+        check_timeout(timeout)
+        refuse_endless_wait(timeout)
+        import asyncio
+
+        from clx.db.awaiting import wait_for_jobs
+
+        await wait_for_jobs(self, job_ids, timeout)
+        return await asyncio.to_thread(self.get_many, job_ids)
+
 
 def _lost(job_id: int, run: int) -> LostRunError:
     return LostRunError(f"Run {run} of job {job_id} is no longer this worker's; its report was not taken.")

@@ -18,9 +18,9 @@ from clx.errors import DatabaseBusyError
 
 SLOW_BEAT = 1.0
 """Seconds between two looks at the table when no bell rings."""
-_MODERATE_BEAT = 0.05
+MODERATE_BEAT = 0.05
 """The same where no bell can be hung."""
-_REST = 0.02
+REST = 0.02
 """Seconds between two looks of whoever waits for jobs strewn so widely that the end of any job rings."""
 
 
@@ -66,9 +66,9 @@ class Bells:
     def wait(self, seconds: float) -> None:
         """Until a bell rings or :meth:`wake` is called, or for *seconds*."""
         if any(bell.fileno() < 0 for bell in self._bells):
-            seconds = min(seconds, _MODERATE_BEAT)
+            seconds = min(seconds, MODERATE_BEAT)
         if self._selector is None or self._ear is None:
-            self.pause(min(seconds, _MODERATE_BEAT))
+            self.pause(min(seconds, MODERATE_BEAT))
         elif not self._woken:
             self._selector.select(max(0.0, seconds))
 
@@ -77,7 +77,7 @@ class Bells:
         ends_at = time.monotonic() + seconds
         while not self._woken and (left := ends_at - time.monotonic()) > 0:
             if self._ear is None:
-                time.sleep(min(left, _MODERATE_BEAT))
+                time.sleep(min(left, MODERATE_BEAT))
             else:
                 self._ear.settimeout(left)
                 with suppress(TimeoutError):
@@ -124,6 +124,6 @@ def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) 
             # looking at many jobs takes a while: rest at least as long before looking again
             looked_for = now - started
             bells.wait(min(SLOW_BEAT, (ends_at or now + SLOW_BEAT) - now))
-            resting = looked_for if names else max(looked_for, _REST)
+            resting = looked_for if names else max(looked_for, REST)
             if resting > 0.005:
                 time.sleep(resting)
