@@ -8,10 +8,12 @@ at ``-->``.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedError
@@ -45,18 +47,22 @@ class Expanded:
     """Course-root-relative paths of the templates that were loaded, sorted."""
     source: str
     """The deck as it is written; line ends are ``\\n``."""
+    line_prefix: str
+    """What starts a line statement in it."""
+    header_lines: tuple[int, ...]
+    """The deck's lines that call the macro ``header``."""
     _expand_marked: Callable[[], str] = field(repr=False, compare=False)
 
     def deck_lines(self) -> list[int | None]:
-        """The deck's line, counted from 1, for each line of :attr:`text`; ``None`` where it has none.
+        """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
 
         The deck is expanded once more for it, from its file as it is now.
         """
-        try:
-            marked = self._expand_marked()
-        except Exception:  # templates can raise anything, also the second time only
-            marked = ""
-        return deck_lines(self.text, marked)
+        return [numbers[0] if numbers else None for numbers in self.all_deck_lines()]
+
+    def all_deck_lines(self) -> list[list[int]]:
+        """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of."""
+        return deck_lines(self.text, self._expand_marked())
 
 
 def expand(
@@ -90,16 +96,26 @@ def expand(
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
     template = _template(deck, root, prog_lang, names, shared)
     titles: list[str] = []
+    header_lines: list[int] = []
 
-    def note_title(arguments: dict[str, Any]) -> None:
+    def note_title(arguments: dict[str, Any], line: int | None) -> None:
         title = _title_among(arguments, lang)
         if title:
             titles.append(title)
+        if line is not None:
+            header_lines.append(line)
+
+    @functools.cache
+    def expand_marked() -> str:
+        try:
+            return template.expand_marked(_read(root / deck))
+        except Exception:  # templates can raise anything, also the second time only
+            return ""
 
     text, templates = template.expand(source, note_title)
     written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, written, lambda: template.expand_marked(_read(root / deck)))
+    return Expanded(text, title, templates, written, template.prefix, tuple(header_lines), expand_marked)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
@@ -136,13 +152,24 @@ class _DeckTemplate:
     names: dict[str, Any]
     shared: Path | None
 
-    def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
-        """The expansion of *source*, and the templates that were loaded for it."""
+    def expand(
+        self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
+    ) -> tuple[str, tuple[str, ...]]:
+        """The expansion of *source*, and the templates that were loaded for it.
+
+        *on_header* is given the arguments of each call of ``header``, and its line in *source*.
+        """
         label, loader = self.deck.as_posix(), self._loader()
-        environment = DeckEnvironment(loader, self.prefix, self.names, on_header)
+
+        def noted(arguments: dict[str, Any]) -> None:
+            line = _line_of_frame(sys._getframe(1), label)
+            on_header(arguments, template.get_corresponding_lineno(line) if line is not None else None)
+
+        environment = DeckEnvironment(loader, self.prefix, self.names, noted)
         try:
             with bounded(len(source)):
-                text = _render(template_from(environment, source, label, self.prefix))
+                template = template_from(environment, source, label, self.prefix)
+                text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
         return text, tuple(sorted(loader.loaded))
@@ -184,6 +211,13 @@ def _render(template: Template) -> str:
         if size > EXPANSION_LIMIT:
             raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
     return "".join(chunks)
+
+
+def _line_of_frame(frame: FrameType | None, name: str) -> int | None:
+    """The line at which the innermost call within the code called *name* is."""
+    while frame is not None and frame.f_code.co_filename != name:
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
 
 
 def _title_among(arguments: dict[str, Any], lang: str) -> str | None:

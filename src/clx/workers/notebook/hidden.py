@@ -1,19 +1,32 @@
-"""Templates that end a hidden cell: what the author wrote behind them would be published.
+"""Templates that end a hidden cell, take text out of it or drop its marker: that text would be published.
 
 Markers are read after Jinja, so a macro or an include that stands inside a cell tagged ``private``,
 ``notes`` or ``del`` and writes a marker ends that cell. Where lines of the deck itself follow, nobody can
-know whether they were meant for students: that is an error.
+know whether they were meant for students: that is an error. So is a line that stands in a hidden cell of the
+deck as it is written and in a public cell of its expansion, whichever way it came there: by a ``set`` block, a
+macro or a ``call``, or because a comment or a branch took the marker away.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.workers.notebook.markers import HIDDEN_TAGS
+from clx.workers.notebook.sandbox import tokens_of
+from clx.workers.notebook.written import (
+    Mark,
+    ReadMark,
+    Stack,
+    Written,
+    first_hidden,
+    hidden_mark,
+    markdown_marks,
+    percent_marks,
+)
 
 if TYPE_CHECKING:
     from clx.workers.notebook.cells import Cell
@@ -21,50 +34,103 @@ if TYPE_CHECKING:
 
 _SYNTAX = re.compile(r"\{[{%#]|[}%#]\}|\bj2\b")
 """What statements and expressions of Jinja begin or end with."""
+_LOST_STEP = "Move the marker out of them, or start a cell of its own, with its tags, behind them."
+_TAKEN_STEP = "Move it into a public cell, or in front of the first cell, if students may read it."
 _NEXT_STEP = "Move the template out of that cell, or start a cell of its own, with its tags, behind it."
 
 
 def check_hidden(expanded: Expanded, cells: Sequence[Cell], comment: str) -> None:
-    """See that no template ends a hidden cell of a percent deck in front of lines of the deck.
+    """See that nothing that stands in a hidden cell of a percent deck is in a public cell of its expansion.
 
     Raises:
-        ConversionError: one does; ``line`` is the deck's.
+        ConversionError: a line, or the title in a call of ``header``, is; ``line`` is the deck's.
     """
     first = next((cell for cell in cells if is_hidden(cell)), None)
-    if first is None or _is_verbatim(expanded, first.line):
-        return
-    numbers = expanded.deck_lines()
-    if not any(numbers):
-        _check_unnumbered(expanded, cells)
-        return
-    _Scan(expanded, numbers, comment).check(cells)
+    if first is not None and not _is_verbatim(expanded, first.line):
+        numbers = expanded.deck_lines()
+        if any(numbers):
+            _Scan(expanded, numbers, comment).check(cells)
+        else:
+            _check_unnumbered(expanded, cells)
+    bodies = [range(cell.line + 1, after.line) for cell, after in pairwise(cells)]
+    bodies += [range(cell.line + 1, expanded.text.count("\n") + 2) for cell in cells[-1:]]
+    _check_written(expanded, cells, bodies, percent_marks(comment), comment)
 
 
-def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell], read: Callable[[str], Sequence[Cell]]) -> None:
-    """As :func:`check_hidden`, for a Markdown deck.
+def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell]) -> None:
+    """As :func:`check_hidden`, for a Markdown deck."""
+    bodies = [range(cell.line, cell.line + cell.source.count("\n") + 1) for cell in cells]
+    _check_written(expanded, cells, bodies, markdown_marks, "")
+
+
+def _check_written(
+    expanded: Expanded, cells: Sequence[Cell], bodies: Sequence[range], read: ReadMark, comment: str
+) -> None:
+    """Compare where lines stand in the deck with the cells they came into.
 
     Args:
         expanded: the deck.
         cells: its cells.
-        read: finds the cells of a text; they are compared with those of the deck as it is written.
-
-    Raises:
-        ConversionError: a line of a hidden cell would be published; ``line`` is the deck's.
+        bodies: the lines of the expansion that each has text of.
+        read: reads a marker of the deck.
+        comment: what a line without text may consist of.
     """
-    first = next((cell for cell in cells if is_hidden(cell)), None)
-    if first is None or _is_verbatim(expanded, first.line):
+    start = first_hidden(expanded.source)
+    if start is None or _is_left_alone(expanded, start):
         return
-    try:
-        written = read(expanded.source)
-    except ConversionError:
-        return  # with its statements it is no deck; what they become has been read
-    hidden = {line: cell.line for cell in written if is_hidden(cell) for line in _span(cell)}
-    numbers = expanded.deck_lines()
-    for cell in cells:
-        for line in () if is_hidden(cell) else _span(cell):
-            number = numbers[line - 1] if line <= len(numbers) else None
-            if number in hidden:
-                raise _error(number, f"the hidden cell of line {hidden[number]}", number)
+    written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
+    _check_titles(expanded, cells, written)
+    numbers, lines = _numbers(expanded), expanded.text.split("\n")
+    come_out = {number for found in numbers for number in found}
+    for cell, body in zip(cells, bodies, strict=True):
+        for at in () if is_hidden(cell) else body:
+            text = lines[at - 1].strip() if at <= len(lines) else ""
+            for number in numbers[at - 1] if text not in ("", comment) else ():
+                mark = hidden_mark(written.at(number))
+                if mark and not _is_other_branch(written.at(number), come_out):
+                    is_lost = mark.line not in come_out or mark.line in (number, *numbers[cell.line - 1])
+                    raise _published(mark, number, is_lost=is_lost)
+
+
+def _is_other_branch(stacks: Sequence[Stack], come_out: Collection[int]) -> bool:
+    """Whether a line came out behind a public marker, in another branch of an ``if`` than the hidden one."""
+    return any(stack and stack[-1].line in come_out for stack in stacks if not hidden_mark([stack]))
+
+
+def _check_titles(expanded: Expanded, cells: Sequence[Cell], written: Written) -> None:
+    """A title names pages and files: one that is given in a hidden cell must be said in a public one."""
+    if not expanded.title:
+        return
+    said = "".join(cell.source for cell in cells if not is_hidden(cell))
+    if _letters(expanded.title) in _letters(said):
+        return
+    for line in expanded.header_lines:
+        if mark := hidden_mark(written.at(line)):
+            fact = f"`header` stands in the {mark.tag} cell of line {mark.line}: its title would name public files"
+            raise ConversionError(fact, "Move it in front of the first cell.", line=line)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
+
+
+def _numbers(expanded: Expanded) -> list[list[int]]:
+    """The deck's lines in each line of the expansion; by their text, where they cannot be told otherwise."""
+    found = expanded.all_deck_lines()
+    if any(found):
+        return found
+    number: dict[str, int] = {}
+    for at, line in enumerate(expanded.source.split("\n"), 1):
+        number[line.strip()] = 0 if line.strip() in number else at
+    return [[n] if (n := number.get(line.strip(), 0)) else [] for line in expanded.text.split("\n")]
+
+
+def _published(mark: Mark, line: int, *, is_lost: bool) -> ConversionError:
+    if is_lost:
+        fact = f"the templates around this marker of a {mark.tag} cell leave it out: line {line} would be published"
+        return ConversionError(fact, _LOST_STEP, line=mark.line)
+    fact = f"a template takes this line out of the {mark.tag} cell of line {mark.line}: it would be published"
+    return ConversionError(fact, _TAKEN_STEP, line=line)
 
 
 def places_in_deck(expanded: Expanded, lines: Sequence[int]) -> list[int]:
@@ -83,14 +149,17 @@ def is_hidden(cell: Cell) -> bool:
     return not HIDDEN_TAGS.isdisjoint(cell.tags)
 
 
+def _is_left_alone(expanded: Expanded, start: int) -> bool:
+    """Whether all from an index of the deck on, which begins a line, is in the expansion as it is."""
+    rest = expanded.source[start:]
+    behind = len(expanded.text) - len(rest)
+    return not _SYNTAX.search(rest) and expanded.text.endswith(rest) and expanded.text[:behind][-1:] in ("", "\n")
+
+
 def _is_verbatim(expanded: Expanded, line: int) -> bool:
     """Whether all from *line* of the expansion on stands in the deck as it is, without a template."""
     rest = "\n".join(expanded.text.split("\n")[line - 1 :])
     return expanded.source.endswith(rest) and not _SYNTAX.search(rest)
-
-
-def _span(cell: Cell) -> range:
-    return range(cell.line, cell.line + cell.source.count("\n") + 1)
 
 
 def _check_unnumbered(expanded: Expanded, cells: Sequence[Cell]) -> None:

@@ -201,6 +201,15 @@ def template_from(
     return Template.from_code(environment, code, environment.make_globals(variables))
 
 
+def tokens_of(source: str, line_prefix: str) -> Iterator[tuple[int, str, str]]:
+    """The text and the statements of a template as they are written: line, kind and text of each token.
+
+    Raises:
+        TemplateSyntaxError: it is no template.
+    """
+    return DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None).lex(source)
+
+
 @functools.lru_cache(maxsize=64)
 def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:
     """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
