@@ -255,3 +255,25 @@ def test_markdown_decks_may_leave_hidden_regions_out(decks: Course) -> None:
     text = '{% if false %}\n<!-- #region tags=["private"] -->\nZebra\n<!-- #endregion -->\n{% endif %}\nb\n{{ 1 }}\n'
     outputs = decks.convert(text + "{# \n" + text.replace("{#", "") + "#}\n", name="slides_x.md")
     assert b"Zebra" not in (outputs / "completed.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        (f"{{# {PRIVATE} #}}\n{SECRET}\n", 1),
+        (f"{{% if lang == 'de' %}}\n{PRIVATE}\n{{% endif %}}\n{SECRET}\n", 2),
+        (f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\n# %%\n{{{{ x }}}}\n", 3),
+    ],
+)
+def test_included_files_are_looked_at_too(decks: Course, part: str, line: int) -> None:
+    decks.write("templates/own.py", part)
+    with pytest.raises(ConversionError, match=f"^templates/own.py, line {line}: .* would be published"):
+        decks.convert(START + "# %%\nx = 1\n\n# j2 include 'own.py'\n")
+
+
+def test_included_files_and_macros_may_have_hidden_cells(decks: Course) -> None:
+    part = f"{PRIVATE}\n{SECRET}\n# %%\nz = 1\n{{{{ aside('Zebra') }}}}"
+    decks.write("templates/own.py", "# j2 from 'course.j2' import aside\n" + part)
+    outputs = decks.convert(START + "# %%\nx = 1\n\n# j2 include 'own.py'\n\n# %%\n{{ aside('Zebra') }}# y\n")
+    assert b"Zebra" not in (outputs / "completed.py").read_bytes()
+    assert b"z = 1" in (outputs / "completed.py").read_bytes()

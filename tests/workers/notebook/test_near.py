@@ -68,8 +68,6 @@ def test_a_line_that_looks_like_the_marker_of_a_hidden_cell_is_one_or_an_error(l
 
 @pytest.mark.parametrize("line", [each for each in NEAR if "region" not in each and "```" not in each])
 def test_so_it_is_in_markdown_decks(line: str) -> None:
-    if line == '# tags=["private"]' or line.startswith(("# markdown", "# cell_tags", "# [")):
-        line = f"#{line.removeprefix('#')}"
     with pytest.raises(ConversionError, match="would be published") as caught:
         read_cells(f"# Title\n\n{line}\nZebra\n", PYTHON, is_markdown=True)
     assert caught.value.line == 3

@@ -43,15 +43,15 @@ class Expanded:
     """Line ends are ``\\n``; no byte order mark."""
     title: str | None
     """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
-    templates: tuple[str, ...]
-    """Course-root-relative paths of the templates that were loaded, sorted."""
+    templates: Mapping[str, str]
+    """Course-root-relative paths of the templates that were loaded, sorted, each with its text."""
     source: str
     """The deck as it is written; line ends are ``\\n``."""
     line_prefix: str
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
     """The deck's lines that call the macro ``header``."""
-    _expand_marked: Callable[[], str] = field(repr=False, compare=False)
+    _expand_marked: Callable[[str], str] = field(repr=False, compare=False)
 
     def deck_lines(self) -> list[int | None]:
         """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
@@ -62,7 +62,11 @@ class Expanded:
 
     def all_deck_lines(self) -> list[list[int]]:
         """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of."""
-        return deck_lines(self.text, self._expand_marked())
+        return deck_lines(self.text, self._expand_marked(""))
+
+    def all_lines_of(self, template: str) -> list[list[int]]:
+        """As :meth:`all_deck_lines`, for the lines of one of the templates."""
+        return deck_lines(self.text, self._expand_marked(template))
 
 
 def expand(
@@ -106,9 +110,9 @@ def expand(
             header_lines.append(line)
 
     @functools.cache
-    def expand_marked() -> str:
+    def expand_marked(marked: str) -> str:
         try:
-            return template.expand_marked(_read(root / deck))
+            return template.expand_marked(_read(root / deck), marked)
         except Exception:  # templates can raise anything, also the second time only
             return ""
 
@@ -154,7 +158,7 @@ class _DeckTemplate:
 
     def expand(
         self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
-    ) -> tuple[str, tuple[str, ...]]:
+    ) -> tuple[str, dict[str, str]]:
         """The expansion of *source*, and the templates that were loaded for it.
 
         *on_header* is given the arguments of each call of ``header``, and its line in *source*.
@@ -172,22 +176,23 @@ class _DeckTemplate:
                 text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-        return text, tuple(sorted(loader.loaded))
+        return text, dict(sorted(loader.loaded.items()))
 
-    def expand_marked(self, source: str) -> str:
-        """The expansion of *source* in which its own lines carry their numbers."""
-        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+    def expand_marked(self, source: str, marked: str) -> str:
+        """The expansion of *source* in which its own lines, or those of the template *marked*, carry their numbers."""
+        environment = DeckEnvironment(self._loader(marked), self.prefix, self.names, lambda _arguments: None)
         with bounded(len(source)):
-            return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+            label, is_marked = self.deck.as_posix(), not marked
+            return _render(template_from(environment, source, label, self.prefix, is_marked=is_marked))
 
     def line_of(self, source: str, code_line: int) -> int:
         """The line of *source* that a line of its compiled template comes from."""
         environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
         return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
 
-    def _loader(self) -> CourseLoader:
+    def _loader(self, marked: str = "") -> CourseLoader:
         return CourseLoader(
-            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared
+            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared, marked
         )
 
 

@@ -66,7 +66,7 @@ def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell]) -> None:
 def _check_written(
     expanded: Expanded, cells: Sequence[Cell], bodies: Sequence[range], read: ReadMark, comment: str
 ) -> None:
-    """Compare where lines stand in the deck with the cells they came into.
+    """Compare where lines stand in the deck and in its templates with the cells they came into.
 
     Args:
         expanded: the deck.
@@ -75,21 +75,41 @@ def _check_written(
         read: reads a marker of the deck.
         comment: what a line without text may consist of.
     """
+    texts = expanded.text.split("\n")
+    public = [
+        (cell.line, [at for at in body if at <= len(texts) and texts[at - 1].strip() not in ("", comment)])
+        for cell, body in zip(cells, bodies, strict=True)
+        if not is_hidden(cell)
+    ]
     start = first_hidden(expanded.source)
-    if start is None or _is_left_alone(expanded, start):
-        return
-    written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
-    _check_titles(expanded, cells, written)
-    numbers, lines = _numbers(expanded), expanded.text.split("\n")
+    if start is not None and not _is_left_alone(expanded, start):
+        written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
+        _check_titles(expanded, cells, written)
+        _check_lines(written, _numbers(expanded), public)
+    for template, source in expanded.templates.items():
+        if first_hidden(source) is not None:
+            written = Written(tokens_of(source, expanded.line_prefix), read)
+            _check_lines(written, expanded.all_lines_of(template), public, template)
+
+
+def _check_lines(
+    written: Written, numbers: Sequence[list[int]], public: Sequence[tuple[int, list[int]]], template: str = ""
+) -> None:
+    """See that no line of a hidden cell is in a public one.
+
+    Args:
+        written: the deck or template as it is written.
+        numbers: its lines that each line of the expansion has something of.
+        public: the lines of public cells in the expansion: where each begins, and those with text.
+        template: what the template is called; empty for the deck.
+    """
     come_out = {number for found in numbers for number in found}
-    for cell, body in zip(cells, bodies, strict=True):
-        for at in () if is_hidden(cell) else body:
-            text = lines[at - 1].strip() if at <= len(lines) else ""
-            for number in numbers[at - 1] if text not in ("", comment) else ():
-                mark = hidden_mark(written.at(number))
-                if mark and not _is_other_branch(written.at(number), come_out):
-                    is_lost = mark.line not in come_out or mark.line in (number, *numbers[cell.line - 1])
-                    raise _published(mark, number, is_lost=is_lost)
+    for first, body in public:
+        for number in (number for at in body for number in numbers[at - 1]):
+            mark = hidden_mark(written.at(number))
+            if mark and not _is_other_branch(written.at(number), come_out):
+                is_lost = mark.line not in come_out or mark.line in (number, *numbers[first - 1])
+                raise _published(mark, number, template, is_lost=is_lost)
 
 
 def _is_other_branch(stacks: Sequence[Stack], come_out: Collection[int]) -> bool:
@@ -125,12 +145,16 @@ def _numbers(expanded: Expanded) -> list[list[int]]:
     return [[n] if (n := number.get(line.strip(), 0)) else [] for line in expanded.text.split("\n")]
 
 
-def _published(mark: Mark, line: int, *, is_lost: bool) -> ConversionError:
+def _published(mark: Mark, line: int, template: str, *, is_lost: bool) -> ConversionError:
     if is_lost:
         fact = f"the templates around this marker of a {mark.tag} cell leave it out: line {line} would be published"
-        return ConversionError(fact, _LOST_STEP, line=mark.line)
-    fact = f"a template takes this line out of the {mark.tag} cell of line {mark.line}: it would be published"
-    return ConversionError(fact, _TAKEN_STEP, line=line)
+        place, step = mark.line, _LOST_STEP
+    else:
+        fact = f"a template takes this line out of the {mark.tag} cell of line {mark.line}: it would be published"
+        place, step = line, _TAKEN_STEP
+    if template:
+        return ConversionError(f"{template}, line {place}: {fact}", step)
+    return ConversionError(fact, step, line=place)
 
 
 def places_in_deck(expanded: Expanded, lines: Sequence[int]) -> list[int]:
