@@ -69,7 +69,10 @@ UNTESTED = {
         ),
         (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
-            "jobtypes.notebook.hidden jobtypes.notebook.lookalike jobtypes.notebook.reading jobtypes.notebook.sandbox",
+            (
+                "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "
+                "jobtypes.notebook.written jobtypes.notebook.reading jobtypes.notebook.sandbox"
+            ),
         ),
         (
             "starts JVMs or Graphviz: tests/jobtypes/plantuml",

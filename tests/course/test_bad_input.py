@@ -210,13 +210,13 @@ def test_a_course_full_of_mistakes_is_told_of_in_few_lines(course: Course) -> No
 
 def test_a_marker_that_is_understood_is_told_once_in_every_build(course: Course) -> None:
     text = "\n# %% [markdown] lang='de' tags=['subslide', alt]\n# a\n\n# %% tags=['slide'\nif is_html: pass\n"
+    text += "\n# %%markdown tags=['slide']\n# b\n"
     course.deck("values", HEADER % ("a", "b") + text)
     course.spec("values")
     first = planner_of(course)
     expected = [
-        f"slides/module_1/topic_100_values/slides_values.py:{line}: the tags of this marker are read as {tags}; "
-        "write them so."
-        for line, tags in ((5, 'tags=["subslide", "alt"]'), (8, 'tags=["slide"]'))
+        f"slides/module_1/topic_100_values/slides_values.py:{line}: this marker is read with {tags}; write it so."
+        for line, tags in ((5, 'tags=["subslide", "alt"]'), (8, 'tags=["slide"]'), (11, "%% [markdown] tags=['slide']"))
     ]
     assert first.plan().warnings == expected
     assert planner_of(course, first.closures.learned).plan().warnings == expected

@@ -74,7 +74,7 @@ def test_a_course_has_macros_of_its_own(course: Course) -> None:
     assert found.title == "Klassen"
     assert 'lang="de"' in found.text
     assert "Klassen by Jane" in found.text
-    assert found.templates == ("templates/macros.j2",)
+    assert tuple(found.templates) == ("templates/macros.j2",)
 
 
 def test_templates_beside_the_deck_come_first(course: Course) -> None:
@@ -82,7 +82,7 @@ def test_templates_beside_the_deck_come_first(course: Course) -> None:
     course.write("templates/part.j2", "course")
     found = expanded(course, "# j2 include 'part.j2'\n")
     assert found.text == "beside"
-    assert found.templates == ("slides/module_100_m/topic_100_x/part.j2",)
+    assert tuple(found.templates) == ("slides/module_100_m/topic_100_x/part.j2",)
 
 
 def test_the_format_is_known_to_the_deck(course: Course) -> None:

@@ -113,12 +113,21 @@ Behind
 """
 
 
-@pytest.mark.parametrize("opens", ['{{ header("x", "y") }}', "{% include 'end.md' %}", "{{ end }}"])
-def test_markdown_decks_are_looked_at_too(decks: Course, opens: str) -> None:
+@pytest.mark.parametrize(
+    ("opens", "fact", "line"),
+    [
+        ('{{ header("x", "y") }}', "its title would name public files", 7),
+        ("{% include 'end.md' %}", "ends nothing", 9),
+        ("{{ end }}", "ends nothing", 9),
+        ("{{ end }}\n{{ begin }}", "line out of the private cell of line 5", 9),
+    ],
+)
+def test_markdown_decks_are_looked_at_too(decks: Course, opens: str, fact: str, line: int) -> None:
     decks.write("templates/end.md", "<!-- #endregion -->\n")
-    with pytest.raises(ConversionError, match="would be published") as caught:
-        decks.convert(MARKDOWN % opens, name="slides_x.md", variables={"end": "<!-- #endregion -->\n"})
-    assert caught.value.line == 8
+    variables = {"end": "<!-- #endregion -->\n", "begin": "<!-- #region -->\n"}
+    with pytest.raises(ConversionError, match=fact) as caught:
+        decks.convert(MARKDOWN % opens, name="slides_x.md", variables=variables)
+    assert caught.value.line == line
 
 
 def test_markdown_decks_may_use_templates_elsewhere(decks: Course) -> None:
@@ -128,34 +137,143 @@ def test_markdown_decks_may_use_templates_elsewhere(decks: Course) -> None:
     assert b"Behind" in (outputs / "completed.ipynb").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ('# %%\nx = 1\n{#\n# %% tags=["private"]\n#}\npassword = "Zebra"\n', 6),
-        ('# %%\nx = 1\n{% if 0 %}\n# %% tags=["private"]\n{% endif %}\npassword = "Zebra"\n', 6),
-        ('# %%\nx = 1\n{% set a %}\n# %% tags=["private"]\n{% endset %}\npassword = "Zebra"\n', 6),
-        ('# %%\nx = 1\n{% filter replace("private", "keep") %}\n# %% tags=["private"]\n{% endfilter %}\n"Zebra"\n', 4),
-        ('# %%\nx = 1\n{%- macro a() -%}\n# %% tags=["notes"]\n{%- endmacro %}\n# Zebra, the secret\n', 6),
-        ('# %%\nx = 1\n# j2 if lang == "xx"\n# %% tags=["del"]\n# j2 endif\npassword = "Zebra"\n', 6),
-        ('# %%\n{% set a %}\n# %% tags=["private"]\n# Zebra!\n{% endset %}\n# %%\n{{ a | replace("# %%", "#") }}\n', 3),
-        ('# %%\n# {{ [1] | random }}\n{#\n# %% tags=["private"]\n#}\npassword = "Zebra"\n', 6),
-    ],
-)
-def test_a_template_that_swallows_the_marker_of_a_hidden_cell_is_an_error(decks: Course, text: str, line: int) -> None:
-    with pytest.raises(ConversionError, match="would be published") as caught:
-        decks.convert(text)
-    assert caught.value.line == line
+PRIVATE = '# %% tags=["private"]'
+SECRET = 'password = "Zebra"'
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '# %%\nx = 1\n{# # %% tags=["private"]\npassword = "Zebra"\n#}\n# %%\ny = 1\n',
-        '# %%\nx = 1\n{% if 0 %}\n# %% tags=["private"]\npassword = "Zebra"\n{% endif %}\n',
-        '# %% tags=["private"]\n"Zebra"\n{{ box("a") }}\n\n# %%\ny = 1\n',
-        '# %% tags=["private"]\n"Zebra"\n# {{ line("a") }}\n\n# %%\ny = {{ 1 }}\n',
+        f"{{#\n{PRIVATE}\n#}}\n{SECRET}\n",
+        f"{{# {PRIVATE} #}}\n{SECRET}\n",
+        f"{{# was:\n{PRIVATE}\nx #}}\n{SECRET}\n",
+        f"{{% if false %}}\n{PRIVATE}\n{{% endif %}}\n{SECRET}\n",
+        f"# j2 if false\n{PRIVATE}\n# j2 endif\n{SECRET}\n",
+        f"{{% if true %}}\n{{% else %}}\n{PRIVATE}\n{{% endif %}}\n{SECRET}\n",
+        f"{{% for i in [] %}}\n{PRIVATE}\n{{% endfor %}}\n{SECRET}\n",
+        f"{{% filter replace('# %%', '') %}}\n{PRIVATE}\n{{% endfilter %}}\n{SECRET}\n",
+        f"{{% filter replace('private', 'slide') %}}\n{PRIVATE}\n{{% endfilter %}}\n{SECRET}\n",
+        f"{{% call drop() %}}\n{PRIVATE}\n{{% endcall %}}\n{SECRET}\n",
+        f"{{% if lang == 'de' %}}\n{PRIVATE}\n{{% elif lang == 'fr' %}}\n# %%\n{{% endif %}}\n{SECRET}\n",
     ],
 )
-def test_what_goes_with_its_marker_is_no_error(decks: Course, text: str) -> None:
-    outputs = decks.convert(START + text)
+def test_a_marker_that_templates_leave_out_is_an_error(decks: Course, text: str) -> None:
+    drop = "{% macro drop() %}{% set inside = caller() %}{% endmacro %}\n"
+    text = f"{START}{drop}# %%\nx = 1\n{text}"
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        decks.convert(text)
+    lines = text.split("\n")
+    assert caught.value.line in (
+        lines.index(PRIVATE if PRIVATE in lines else f"{{# {PRIVATE} #}}") + 1,
+        lines.index(SECRET) + 1,
+    )
+    assert "the templates around this marker" in caught.value.fact
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\ny = 1\n\n# %%\n{{{{ x }}}}\n",
+        f"{PRIVATE}\n{{% macro x() %}}\n{SECRET}\n{{% endmacro %}}\ny = 1\n\n# %%\n{{{{ x() }}}}\n",
+        f"{PRIVATE}\n{{% call aside_of() %}}\n{SECRET}\n{{% endcall %}}\n",
+        f"{PRIVATE}\n{{% block x %}}\n{SECRET}\n{{% endblock %}}\n\n# %%\n{{{{ self.x() }}}}\n",
+        f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\ny = 1\n\n# %%\n{{{{ x | upper }}}}\n",
+    ],
+)
+def test_text_that_a_template_takes_out_of_a_hidden_cell_is_an_error(decks: Course, text: str) -> None:
+    text = "{% macro aside_of() %}\n# %%\n{{ caller() }}{% endmacro %}\n" + text
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        decks.convert(text)
+    line = text.split("\n").index(SECRET) + 1
+    assert caught.value.line == line - ("call" in text.split("\n")[line - 2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{#\n{PRIVATE}\n{SECRET}\n#}}\n\n# %%\nx = 1\n",
+        f"{{% if false %}}\n{PRIVATE}\n{SECRET}\n{{% endif %}}\n# %%\nx = 1\n",
+        f"{{% if true %}}\n# %%\n{{% else %}}\n{PRIVATE}\n{{% endif %}}\nx = 1\n",
+        f"{{% if false %}}\n{PRIVATE}\n{{% else %}}\n# %%\n{{% endif %}}\nx = 1\n",
+        f"{{% if true %}}# %%\n{{% else %}}{PRIVATE}\n{{% endif %}}x = 1\n",
+        f"{{% if false %}}\n{PRIVATE}\n{SECRET}\n{{% else %}}\ny = 1\n{{% endif %}}\n# %%\nx = 1\n",
+        f"{{% macro own() %}}\n{PRIVATE}\n{SECRET}\n{{% endmacro %}}\nx = 1\n{{{{ own() }}}}\n",
+        f"{PRIVATE}\n{SECRET}\n{{% set y = 1 %}}\n# %%\n{{{{ y }}}}\n",
+        f"{PRIVATE}\n{{% raw %}}\n{SECRET}\n{{% endraw %}}\n# %%\nx = '{{{{ 1 }}}}'\n",
+        f"{PRIVATE}\n{SECRET}\n# j2 include 'part.py'\n",
+        f"{{% for i in [1, 2] %}}\n{PRIVATE}\n{SECRET}\n# %%\nx = {{{{ i }}}}\n{{% endfor %}}\ny = 1\n",
+        '# %% tags=["{{ "priv" ~ "ate" }}"]\n' + SECRET + "\n# %%\nx = 1\n",
+    ],
+)
+def test_markers_that_count_for_nothing_are_left_alone(decks: Course, text: str) -> None:
+    outputs = decks.convert(f"{START}# %%\nz = 1\n{text}")
     assert b"Zebra" not in (outputs / "completed.py").read_bytes()
+
+
+def test_a_marker_that_is_left_out_is_found_where_lines_cannot_be_told(decks: Course) -> None:
+    text = f"{START}# %%\n{{{{ [1, 2] | random }}}}{{{{ lipsum(n=1) }}}}\n{{#\n{PRIVATE}\n#}}\n{SECRET}\n"
+    with pytest.raises(ConversionError, match="would be published"):
+        decks.convert(text)
+    decks.convert(text.replace("#}\n", f"#}}\n{PRIVATE}\n"))
+
+
+@pytest.mark.parametrize("call", ["x = '{{ title }}'", "{{ title }}", "# {{ title }}"])
+@pytest.mark.parametrize("tag", ["private", "notes", "del"])
+def test_a_header_in_a_hidden_cell_names_no_page(decks: Course, call: str, tag: str) -> None:
+    decks.write("templates/own.j2", "{% macro header(de, en) %}{{ de }}{% endmacro %}")
+    call = call.replace("title", "header('Zebra Plan', 'Zebra Plan')")
+    text = f"# j2 from 'own.j2' import header\n# %%\nx = 1\n# %% tags=[\"{tag}\"]\n{call}\n\n# %%\ny = 1\n"
+    with pytest.raises(ConversionError, match="its title would name public files") as caught:
+        decks.convert(text)
+    assert caught.value.line == 5
+    said = text.replace("# %%\ny", "# %% [markdown]\n# # Zebra Plan\n# %%\ny")
+    decks.convert(said)
+
+
+def test_a_header_in_a_hidden_region_names_no_page(decks: Course) -> None:
+    with pytest.raises(ConversionError, match="its title would name public files") as caught:
+        decks.convert(MARKDOWN % "{{ header('Zebra', 'Zebra') }}", name="slides_x.md")
+    assert caught.value.line == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('a\n\n{#\n<!-- #region tags=["private"] -->\n#}\nZebra\n{# <!-- #endregion --> #}\n', 4),
+        ('a\n\n{% if false %}\n<!-- #region tags=["private"] -->\n{% endif %}\nZebra\n', 4),
+        ('a\n\n<!-- #region tags=["private"] -->\n{% set x %}\nZebra\n{% endset %}\n<!-- #endregion -->\n{{ x }}\n', 5),
+        ('a\n\n```python tags=["private"]\n{% set x %}\nZebra\n{% endset %}\ny\n```\n{{ x }}\n', 5),
+    ],
+)
+def test_markdown_decks_lose_no_hidden_text_either(decks: Course, text: str, line: int) -> None:
+    with pytest.raises(ConversionError, match="would be published") as caught:
+        decks.convert(text, name="slides_x.md")
+    assert caught.value.line == line
+
+
+def test_markdown_decks_may_leave_hidden_regions_out(decks: Course) -> None:
+    text = '{% if false %}\n<!-- #region tags=["private"] -->\nZebra\n<!-- #endregion -->\n{% endif %}\nb\n{{ 1 }}\n'
+    outputs = decks.convert(text + "{# \n" + text.replace("{#", "") + "#}\n", name="slides_x.md")
+    assert b"Zebra" not in (outputs / "completed.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        (f"{{# {PRIVATE} #}}\n{SECRET}\n", 1),
+        (f"{{% if lang == 'de' %}}\n{PRIVATE}\n{{% endif %}}\n{SECRET}\n", 2),
+        (f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\n# %%\n{{{{ x }}}}\n", 3),
+    ],
+)
+def test_included_files_are_looked_at_too(decks: Course, part: str, line: int) -> None:
+    decks.write("templates/own.py", part)
+    with pytest.raises(ConversionError, match=f"^templates/own.py, line {line}: .* would be published"):
+        decks.convert(START + "# %%\nx = 1\n\n# j2 include 'own.py'\n")
+
+
+def test_included_files_and_macros_may_have_hidden_cells(decks: Course) -> None:
+    part = f"{PRIVATE}\n{SECRET}\n# %%\nz = 1\n{{{{ aside('Zebra') }}}}"
+    decks.write("templates/own.py", "# j2 from 'course.j2' import aside\n" + part)
+    outputs = decks.convert(START + "# %%\nx = 1\n\n# j2 include 'own.py'\n\n# %%\n{{ aside('Zebra') }}# y\n")
+    assert b"Zebra" not in (outputs / "completed.py").read_bytes()
+    assert b"z = 1" in (outputs / "completed.py").read_bytes()

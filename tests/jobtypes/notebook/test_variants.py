@@ -89,11 +89,26 @@ def test_answers_start_with_their_prefix(text: str, lang: str, expected: str) ->
     assert shown(a_cell("markdown", "answer", source=text), "completed", lang) == expected
 
 
+_TAGS = st.sampled_from(
+    [(), ("keep",), ("start",), ("alt",), ("answer",), ("notes",), ("private",), ("del",), ("alt", "keep")]
+)
+_DECKS = st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), st.sampled_from(["a", "b", "c"]), _TAGS))
+
+
 def test_ids_agree_across_kinds() -> None:
     cells = in_language([a_cell(source="a"), a_cell(source="b"), a_cell("markdown", "answer")], "en")
     ids = [[cell.id for cell in variant(cells, kind, "en")] for kind in KINDS]
     assert ids[0] == ids[1] == ids[2]
     assert len(set(ids[0])) == 3
+
+
+@given(_DECKS)
+def test_whatever_a_deck_holds_its_ids_agree_across_kinds(found: list[tuple[CellKind, str, tuple[str, ...]]]) -> None:
+    cells = in_language([Cell(kind, source, tags, None, 1) for kind, source, tags in found], "en")
+    ids = [{cell.number: cell.id for cell in variant(cells, kind, "en")} for kind in KINDS]
+    for one in ids:
+        for other in ids:
+            assert {one[number] == other[number] for number in one.keys() & other.keys()} <= {True}
 
 
 def test_an_id_does_not_depend_on_other_cells() -> None:
@@ -106,12 +121,6 @@ def test_the_id_of_an_emptied_cell_stays_when_something_is_put_in_far_above_it()
     deck = [a_cell("markdown", source="exercise"), a_cell(source="solution"), a_cell(source="another")]
     longer = [a_cell("markdown", source="new"), a_cell(source="more"), *deck]
     assert [cell.id for cell in in_language(deck, "en")] == [cell.id for cell in in_language(longer, "en")][2:]
-
-
-_TAGS = st.sampled_from(
-    [(), ("keep",), ("start",), ("alt",), ("answer",), ("notes",), ("private",), ("del",), ("alt", "keep")]
-)
-_DECKS = st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), st.sampled_from(["a", "b", "c"]), _TAGS))
 
 
 @given(_DECKS, st.sampled_from(["a", "b", "x"]))

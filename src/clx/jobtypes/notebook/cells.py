@@ -10,37 +10,35 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.header import check_header, with_whole_kernelspec
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
-from clx.jobtypes.notebook.limits import LimitError
-from clx.jobtypes.notebook.lookalike import lookalikes, lost_regions
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
     HIDDEN_TAGS,
     CellKind,
     Marker,
-    check_names,
-    check_title,
-    lang_from,
     marker_pattern,
     read_marker,
-    tags_from,
 )
+from clx.jobtypes.notebook.near import near_marker, near_marker_error
 
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.expand import Expanded
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
-_ANYWHERE = re.compile(r"%%[^%]*\btags\b.*")
+_ANYWHERE = re.compile(r"%%[^%]*\btags?\b.*")
 """A marker with tags that does not begin its line: a template may have glued it to the one before."""
-_HIDDEN_WORD = re.compile(rf"\btags?\b.*\b(?:{'|'.join(sorted(HIDDEN_TAGS))})\b", re.IGNORECASE)
+_SWALLOWED = "this marker stands behind text, or in a string or fenced block, so that its cell would be published"
+_SWALLOWED_STEP = (
+    "Let it begin its line, and close what is open there; "
+    "to show a marker as text, write it without one of its percent signs."
+)
 _RULE = re.compile(r"^---\s*$")
 _DOCSTRING = re.compile(r"""^[rR]?(\"{3}|'{3})\n?(.*?)\n?\1$""", re.DOTALL)
 
@@ -58,7 +56,7 @@ class Cell:
     line: int
     """1-based line of the expanded deck where it starts."""
     respelt: str = ""
-    """How the tags of its marker ought to be written, where they were only understood; else empty."""
+    """How its marker, or the tags of it, ought to be written, where that was only understood; else empty."""
 
 
 def cells_of(
@@ -83,29 +81,32 @@ def cells_of(
         lines = expanded.deck_lines()
         for each in noted:
             each.line = lines[each.line - 1] if each.line is not None else None
-        if is_markdown:
-            noted[:0] = _moved_in_markdown(expanded, cells)  # of a region that a template ends it knows the line
+        if any(each.line is None for each in noted):
+            noted = _hidden_problems(expanded, cells, language, is_markdown=is_markdown) + noted
         if problems is None:
             raise noted[0]
         problems += noted
         return cells
-    if is_markdown:
-        check_hidden_markdown(expanded, cells, _cells_of_markdown)
-    else:
-        check_hidden(expanded, cells, language.comment, lambda text: _read_percent(text.split("\n"), language, []))
+    _check_hidden(expanded, cells, language, is_markdown=is_markdown)
     return cells
 
 
-def _moved_in_markdown(expanded: Expanded, cells: list[Cell]) -> list[ConversionError]:
+def _check_hidden(expanded: Expanded, cells: list[Cell], language: ProgLang, *, is_markdown: bool) -> None:
+    if is_markdown:
+        check_hidden_markdown(expanded, cells)
+    else:
+        check_hidden(expanded, cells, language.comment)
+
+
+def _hidden_problems(
+    expanded: Expanded, cells: list[Cell], language: ProgLang, *, is_markdown: bool
+) -> list[ConversionError]:
+    """What a template did to a hidden cell: it may be why there is a marker that stands nowhere in the deck."""
     try:
-        check_hidden_markdown(expanded, cells, _cells_of_markdown)
+        _check_hidden(expanded, cells, language, is_markdown=is_markdown)
     except ConversionError as error:
         return [error]
     return []
-
-
-def _cells_of_markdown(text: str) -> list[Cell]:
-    return _read_markdown(text, [])
 
 
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
@@ -140,7 +141,12 @@ def read_cells(
         ConversionError: there is no cell in it, or a marker cannot be understood.
     """
     noted: list[ConversionError] = []
-    cells = _read_markdown(text, noted) if is_markdown else _read_percent(text.split("\n"), language, noted)
+    if is_markdown:
+        from clx.jobtypes.notebook.markdown import read_markdown  # few decks are, and jupytext takes long to import
+
+        cells = read_markdown(text, noted)
+    else:
+        cells = _read_percent(text.split("\n"), language, noted)
     if problems is not None:
         problems += noted
     elif noted:
@@ -160,12 +166,9 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
     while start < len(lines):
         marker = Marker("code") if first is None else _marker(first, start, problems)
         body = start + (first is not None)
-        end, following = _cell_end(lines, body, marker.kind, comment, pattern, fences)
+        end, following, shown = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         if HIDDEN_TAGS.isdisjoint(marker.tags):
-            swallowed = _swallowed(lines, range(body, end), pattern)
-            told = {each.line for each in swallowed}
-            problems += swallowed
-            problems += (each for each in lookalikes(lines, range(body, end)) if each.line not in told)
+            problems += _lost(lines, range(body, end), shown, pattern)
         source = _source(lines[body:end], marker.kind, language)
         if source or first is not None:
             cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
@@ -173,24 +176,31 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
     return cells
 
 
-def _swallowed(lines: list[str], inside: range, pattern: re.Pattern[str]) -> list[ConversionError]:
-    """Markers of hidden cells that became text of a public one, by a string or a fence that is open there."""
+def _lost(lines: list[str], inside: range, shown: set[int], pattern: re.Pattern[str]) -> list[ConversionError]:
+    """Markers of hidden cells that became text of a public one.
+
+    By a string or a fence that is open there, by what stands in front of them, or because they are none.
+
+    Args:
+        lines: the deck.
+        inside: indexes of the lines of the public cell.
+        shown: those of lines in strings and fenced blocks.
+        pattern: of markers.
+    """
     found = []
     for i in inside:
-        match = _marker_match(lines[i], pattern) or _ANYWHERE.search(lines[i])
-        if match and _HIDDEN_WORD.search(match[0]):
-            fact = "this marker stands behind text, or in a string or fenced block, so that its cell would be published"
-            step = (
-                "Let it begin its line, and close what is open there; "
-                "to show a marker as text, put a word in front of it and leave out one of its percent signs."
-            )
-            found.append(ConversionError(fact, step, line=i + 1))
+        line = lines[i]
+        match = (_marker_match(line, pattern) or _ANYWHERE.search(line)) if "%%" in line else None
+        if match and near_marker(match[0]):
+            found.append(ConversionError(_SWALLOWED, _SWALLOWED_STEP, line=i + 1))
+        elif i not in shown and (tag := near_marker(line)):
+            found.append(near_marker_error(tag, i + 1))
     return found
 
 
 def _marker(match: re.Match[str], index: int, problems: list[ConversionError]) -> Marker:
     try:
-        return read_marker((match[1] or match[2] or "").strip(), index + 1)
+        return read_marker((match[1] or match[2] or "").strip(), index + 1, is_glued=bool(match[2]))
     except ConversionError as error:
         problems.append(error)
         return Marker("code")
@@ -222,21 +232,27 @@ def _is_rule(line: str, comment: str) -> bool:
 
 def _cell_end(
     lines: list[str], start: int, kind: CellKind, comment: str, pattern: re.Pattern[str], fences: _Fences
-) -> tuple[int, re.Match[str] | None]:
-    """Index of the next marker and its match. Strings and (in text cells) fenced blocks may hold markers."""
+) -> tuple[int, re.Match[str] | None, set[int]]:
+    """Index of the next marker and its match, and of the lines in strings and (in text cells) fenced blocks.
+
+    Those may hold markers.
+    """
+    shown: set[int] = set()
     quotes = Quotes(comment)
     fence: str | None = None
     for i in range(start, len(lines)):
         line = lines[i]
         quoted = quotes.open
         quotes.read(line)
+        if quoted or fence is not None:
+            shown.add(i)
         if quoted:
             continue
         if kind != "code" and ("```" in line or "~~~" in line):
             fence = fences.behind(i, fence)
         elif fence is None and (match := _marker_match(line, pattern)):
-            return i, match
-    return len(lines), None
+            return i, match, shown
+    return len(lines), None, shown
 
 
 def _marker_match(line: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
@@ -286,15 +302,15 @@ def _closes(text: str, fence: str) -> bool:
 
 def _source(lines: list[str], kind: CellKind, language: ProgLang) -> str:
     if kind == "code":
-        return _trimmed(uncomment_magics(lines, language))
+        return trimmed(uncomment_magics(lines, language))
     if language.name == "python":
         docstring = _DOCSTRING.match("\n".join(lines).strip())
         if docstring:
-            return _trimmed(docstring[2].split("\n"))
-    return _trimmed([_bare(line, language.comment) for line in lines])
+            return trimmed(docstring[2].split("\n"))
+    return trimmed([_bare(line, language.comment) for line in lines])
 
 
-def _trimmed(lines: list[str]) -> str:
+def trimmed(lines: list[str]) -> str:
     first, last = 0, len(lines)
     while first < last and not lines[first].strip():
         first += 1
@@ -308,56 +324,3 @@ def _bare(line: str, comment: str) -> str:
     if not line.startswith(comment):
         return line
     return line[len(comment) :].removeprefix(" ")
-
-
-def _read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
-    import jupytext
-
-    check_header(text)
-    try:
-        notebook = jupytext.reads(with_whole_kernelspec(text), fmt="md")
-    except (LimitError, MemoryError):
-        raise
-    except Exception as error:  # its YAML header can break jupytext in many ways
-        fact = f"jupytext cannot read the Markdown deck: {' '.join(str(error).split())[:200]}"
-        raise ConversionError(fact, "Look at the YAML block at the top of the deck.") from error
-    cells: list[Cell] = []
-    lines = text.split("\n")
-    position = 0
-    for cell in notebook.cells:
-        source = _trimmed(str(cell.source).split("\n"))
-        if cell.cell_type == "raw" and source.startswith("---\n") and not cells:
-            continue  # the document's YAML header
-        metadata: dict[str, Any] = dict(cell.metadata)
-        position = _line_of(source, lines, position)
-        line = position + 1
-        try:
-            _check_metadata(metadata, line)
-            tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
-        except ConversionError as error:
-            problems.append(error)
-            continue
-        inside = range(position, min(position + source.count("\n") + 1, len(lines)))
-        is_hidden = not HIDDEN_TAGS.isdisjoint(tags)
-        behind = any(not HIDDEN_TAGS.isdisjoint(each.tags) for each in cells)
-        problems += lost_regions(lines, inside, hidden=is_hidden, behind_hidden=behind)
-        if not is_hidden:
-            problems += lookalikes(lines, inside)
-        if source or cell.cell_type == "code":
-            cells.append(Cell(cell.cell_type, source, tags, lang, line))
-    return cells
-
-
-def _check_metadata(metadata: Mapping[str, Any], line: int) -> None:
-    """jupytext puts what it cannot read under names of its own, and bare words without a value."""
-    check_names(metadata, line)
-    bare = [key for key, value in metadata.items() if value is None]
-    texts = [str(metadata.get(key, "")) for key in ("title", "incorrectly_encoded_metadata")]
-    for text in (*bare, *texts):
-        check_title(text, line)
-
-
-def _line_of(source: str, lines: list[str], start: int) -> int:
-    """Index of the first line of a cell at or after *start*; jupytext does not keep it."""
-    first = source.partition("\n")[0]
-    return next((i for i in range(start, len(lines)) if first and lines[i] == first), start)

@@ -178,6 +178,6 @@ def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     odd = [cell for cell in cells if cell.respelt]
     lines = places_in_deck(found, [cell.line for cell in odd])
     return [
-        f"{deck}:{line or '?'}: the tags of this marker are read as {cell.respelt}; write them so."
+        f"{deck}:{line or '?'}: this marker is read with {cell.respelt}; write it so."
         for cell, line in zip(odd, lines, strict=True)
     ]

@@ -8,10 +8,12 @@ at ``-->``.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedError
@@ -41,22 +43,30 @@ class Expanded:
     """Line ends are ``\\n``; no byte order mark."""
     title: str | None
     """What the macro ``header`` was given in the language; ``None`` when the deck does not call it."""
-    templates: tuple[str, ...]
-    """Course-root-relative paths of the templates that were loaded, sorted."""
+    templates: Mapping[str, str]
+    """Course-root-relative paths of the templates that were loaded, sorted, each with its text."""
     source: str
     """The deck as it is written; line ends are ``\\n``."""
-    _expand_marked: Callable[[], str] = field(repr=False, compare=False)
+    line_prefix: str
+    """What starts a line statement in it."""
+    header_lines: tuple[int, ...]
+    """The deck's lines that call the macro ``header``."""
+    _expand_marked: Callable[[str], str] = field(repr=False, compare=False)
 
     def deck_lines(self) -> list[int | None]:
-        """The deck's line, counted from 1, for each line of :attr:`text`; ``None`` where it has none.
+        """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
 
         The deck is expanded once more for it, from its file as it is now.
         """
-        try:
-            marked = self._expand_marked()
-        except Exception:  # templates can raise anything, also the second time only
-            marked = ""
-        return deck_lines(self.text, marked)
+        return [numbers[0] if numbers else None for numbers in self.all_deck_lines()]
+
+    def all_deck_lines(self) -> list[list[int]]:
+        """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of."""
+        return deck_lines(self.text, self._expand_marked(""))
+
+    def all_lines_of(self, template: str) -> list[list[int]]:
+        """As :meth:`all_deck_lines`, for the lines of one of the templates."""
+        return deck_lines(self.text, self._expand_marked(template))
 
 
 def expand(
@@ -90,16 +100,26 @@ def expand(
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
     template = _template(deck, root, prog_lang, names, shared)
     titles: list[str] = []
+    header_lines: list[int] = []
 
-    def note_title(arguments: dict[str, Any]) -> None:
+    def note_title(arguments: dict[str, Any], line: int | None) -> None:
         title = _title_among(arguments, lang)
         if title:
             titles.append(title)
+        if line is not None:
+            header_lines.append(line)
+
+    @functools.cache
+    def expand_marked(marked: str) -> str:
+        try:
+            return template.expand_marked(_read(root / deck), marked)
+        except Exception:  # templates can raise anything, also the second time only
+            return ""
 
     text, templates = template.expand(source, note_title)
     written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, written, lambda: template.expand_marked(_read(root / deck)))
+    return Expanded(text, title, templates, written, template.prefix, tuple(header_lines), expand_marked)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
@@ -136,31 +156,43 @@ class _DeckTemplate:
     names: dict[str, Any]
     shared: Path | None
 
-    def expand(self, source: str, on_header: Callable[[dict[str, Any]], None]) -> tuple[str, tuple[str, ...]]:
-        """The expansion of *source*, and the templates that were loaded for it."""
+    def expand(
+        self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
+    ) -> tuple[str, dict[str, str]]:
+        """The expansion of *source*, and the templates that were loaded for it.
+
+        *on_header* is given the arguments of each call of ``header``, and its line in *source*.
+        """
         label, loader = self.deck.as_posix(), self._loader()
-        environment = DeckEnvironment(loader, self.prefix, self.names, on_header)
+
+        def noted(arguments: dict[str, Any]) -> None:
+            line = _line_of_frame(sys._getframe(1), label)
+            on_header(arguments, template.get_corresponding_lineno(line) if line is not None else None)
+
+        environment = DeckEnvironment(loader, self.prefix, self.names, noted)
         try:
             with bounded(len(source)):
-                text = _render(template_from(environment, source, label, self.prefix))
+                template = template_from(environment, source, label, self.prefix)
+                text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-        return text, tuple(sorted(loader.loaded))
+        return text, dict(sorted(loader.loaded.items()))
 
-    def expand_marked(self, source: str) -> str:
-        """The expansion of *source* in which its own lines carry their numbers."""
-        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
+    def expand_marked(self, source: str, marked: str) -> str:
+        """The expansion of *source* in which its own lines, or those of the template *marked*, carry their numbers."""
+        environment = DeckEnvironment(self._loader(marked), self.prefix, self.names, lambda _arguments: None)
         with bounded(len(source)):
-            return _render(template_from(environment, source, self.deck.as_posix(), self.prefix, is_marked=True))
+            label, is_marked = self.deck.as_posix(), not marked
+            return _render(template_from(environment, source, label, self.prefix, is_marked=is_marked))
 
     def line_of(self, source: str, code_line: int) -> int:
         """The line of *source* that a line of its compiled template comes from."""
         environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
         return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
 
-    def _loader(self) -> CourseLoader:
+    def _loader(self, marked: str = "") -> CourseLoader:
         return CourseLoader(
-            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared
+            self.root, ((self.root / self.deck).parent, self.root / "templates"), self.prefix, self.shared, marked
         )
 
 
@@ -184,6 +216,13 @@ def _render(template: Template) -> str:
         if size > EXPANSION_LIMIT:
             raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
     return "".join(chunks)
+
+
+def _line_of_frame(frame: FrameType | None, name: str) -> int | None:
+    """The line at which the innermost call within the code called *name* is."""
+    while frame is not None and frame.f_code.co_filename != name:
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
 
 
 def _title_among(arguments: dict[str, Any], lang: str) -> str | None:

@@ -1,19 +1,32 @@
-"""Templates that end a hidden cell: what the author wrote behind them would be published.
+"""Templates that end a hidden cell, take text out of it or drop its marker: that text would be published.
 
 Markers are read after Jinja, so a macro or an include that stands inside a cell tagged ``private``,
 ``notes`` or ``del`` and writes a marker ends that cell. Where lines of the deck itself follow, nobody can
-know whether they were meant for students: that is an error.
+know whether they were meant for students: that is an error. So is a line that stands in a hidden cell of the
+deck as it is written and in a public cell of its expansion, whichever way it came there: by a ``set`` block, a
+macro or a ``call``, or because a comment or a branch took the marker away.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS
+from clx.jobtypes.notebook.sandbox import tokens_of
+from clx.jobtypes.notebook.written import (
+    Mark,
+    ReadMark,
+    Stack,
+    Written,
+    first_hidden,
+    hidden_mark,
+    markdown_marks,
+    percent_marks,
+)
 
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.cells import Cell
@@ -21,106 +34,127 @@ if TYPE_CHECKING:
 
 _SYNTAX = re.compile(r"\{[{%#]|[}%#]\}|\bj2\b")
 """What statements and expressions of Jinja begin or end with."""
-_STATEMENTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\bj2\b.*")
-_OWN_WORDS = re.compile(r"\w")
-_MENTIONED = re.compile("|".join(sorted(HIDDEN_TAGS)))
-_TELLING = 3
-"""Characters of a line up to which it may stand anywhere."""
+_LOST_STEP = "Move the marker out of them, or start a cell of its own, with its tags, behind them."
+_TAKEN_STEP = "Move it into a public cell, or in front of the first cell, if students may read it."
 _NEXT_STEP = "Move the template out of that cell, or start a cell of its own, with its tags, behind it."
 
 
-Read = Callable[[str], Sequence["Cell"]]
-"""Finds the cells of a text; markers that cannot be understood are passed over."""
-
-
-def check_hidden(expanded: Expanded, cells: Sequence[Cell], comment: str, read: Read) -> None:
-    """See that no template ends, or swallows the marker of, a hidden cell of a percent deck.
-
-    Args:
-        expanded: the deck.
-        cells: its cells.
-        comment: the comment sign of its language.
-        read: the deck as it is written is compared with what it has become.
+def check_hidden(expanded: Expanded, cells: Sequence[Cell], comment: str) -> None:
+    """See that nothing that stands in a hidden cell of a percent deck is in a public cell of its expansion.
 
     Raises:
-        ConversionError: one does, and lines of the deck follow; ``line`` is the deck's.
+        ConversionError: a line, or the title in a call of ``header``, is; ``line`` is the deck's.
     """
     first = next((cell for cell in cells if is_hidden(cell)), None)
-    numbers = None
     if first is not None and not _is_verbatim(expanded, first.line):
         numbers = expanded.deck_lines()
         if any(numbers):
             _Scan(expanded, numbers, comment).check(cells)
         else:
             _check_unnumbered(expanded, cells)
-    _check_written(expanded, cells, read, numbers, whole=True)
+    bodies = [range(cell.line + 1, after.line) for cell, after in pairwise(cells)]
+    bodies += [range(cell.line + 1, expanded.text.count("\n") + 2) for cell in cells[-1:]]
+    _check_written(expanded, cells, bodies, percent_marks(comment), comment)
 
 
-def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell], read: Read) -> None:
-    """As :func:`check_hidden`, for a Markdown deck.
-
-    Raises:
-        ConversionError: a line of a hidden cell would be published; ``line`` is the deck's.
-    """
-    _check_written(expanded, cells, read, None, whole=False)
+def check_hidden_markdown(expanded: Expanded, cells: Sequence[Cell]) -> None:
+    """As :func:`check_hidden`, for a Markdown deck."""
+    bodies = [range(cell.line, cell.line + cell.source.count("\n") + 1) for cell in cells]
+    _check_written(expanded, cells, bodies, markdown_marks, "")
 
 
 def _check_written(
-    expanded: Expanded, cells: Sequence[Cell], read: Read, numbers: Sequence[int | None] | None, *, whole: bool
+    expanded: Expanded, cells: Sequence[Cell], bodies: Sequence[range], read: ReadMark, comment: str
 ) -> None:
-    """See that no line of what the author wrote into a hidden cell stands in a public one.
+    """Compare where lines stand in the deck and in its templates with the cells they came into.
 
-    A template can do that in many ways: it ends the cell, or white space control, a comment or a capture swallows the
-    marker. So the places of the lines are compared, whatever has moved them.
+    Args:
+        expanded: the deck.
+        cells: its cells.
+        bodies: the lines of the expansion that each has text of.
+        read: reads a marker of the deck.
+        comment: what a line without text may consist of.
     """
-    if not _MENTIONED.search(expanded.source) or _is_verbatim(expanded, 1):
+    texts = expanded.text.split("\n")
+    public = [
+        (cell.line, [at for at in body if at <= len(texts) and texts[at - 1].strip() not in ("", comment)])
+        for cell, body in zip(cells, bodies, strict=True)
+        if not is_hidden(cell)
+    ]
+    start = first_hidden(expanded.source)
+    if start is not None and not _is_left_alone(expanded, start):
+        written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
+        _check_titles(expanded, cells, written)
+        _check_lines(written, _numbers(expanded), public)
+    for template, source in expanded.templates.items():
+        if first_hidden(source) is not None:
+            written = Written(tokens_of(source, expanded.line_prefix), read)
+            _check_lines(written, expanded.all_lines_of(template), public, template)
+
+
+def _check_lines(
+    written: Written, numbers: Sequence[list[int]], public: Sequence[tuple[int, list[int]]], template: str = ""
+) -> None:
+    """See that no line of a hidden cell is in a public one.
+
+    Args:
+        written: the deck or template as it is written.
+        numbers: its lines that each line of the expansion has something of.
+        public: the lines of public cells in the expansion: where each begins, and those with text.
+        template: what the template is called; empty for the deck.
+    """
+    come_out = {number for found in numbers for number in found}
+    for first, body in public:
+        for number in (number for at in body for number in numbers[at - 1]):
+            mark = hidden_mark(written.at(number))
+            if mark and not _is_other_branch(written.at(number), come_out):
+                is_lost = mark.line not in come_out or mark.line in (number, *numbers[first - 1])
+                raise _published(mark, number, template, is_lost=is_lost)
+
+
+def _is_other_branch(stacks: Sequence[Stack], come_out: Collection[int]) -> bool:
+    """Whether a line came out behind a public marker, in another branch of an ``if`` than the hidden one."""
+    return any(stack and stack[-1].line in come_out for stack in stacks if not hidden_mark([stack]))
+
+
+def _check_titles(expanded: Expanded, cells: Sequence[Cell], written: Written) -> None:
+    """A title names pages and files: one that is given in a hidden cell must be said in a public one."""
+    if not expanded.title:
         return
-    try:
-        written = read(expanded.source)
-    except ConversionError:
-        return  # with its statements it is no deck; what they become has been read
-    hidden = {
-        line: cell.line for cell, span in _spans(written, expanded.source, whole) if is_hidden(cell) for line in span
-    }
-    if not hidden:
+    said = "".join(cell.source for cell in cells if not is_hidden(cell))
+    if _letters(expanded.title) in _letters(said):
         return
-    lines, numbers = expanded.text.split("\n"), numbers or expanded.deck_lines()
-    public = [line for cell, span in _spans(cells, expanded.text, whole) if not is_hidden(cell) for line in span]
-    if not any(numbers):
-        _check_texts(expanded, public, hidden)
-        return
-    author = expanded.source.split("\n")
-    for line in public:
-        number = numbers[line - 1]
-        if number in hidden and _OWN_WORDS.search(lines[line - 1]) and not _is_only_template(author[number - 1]):
-            raise _moved(number, hidden[number])
+    for line in expanded.header_lines:
+        if mark := hidden_mark(written.at(line)):
+            fact = f"`header` stands in the {mark.tag} cell of line {mark.line}: its title would name public files"
+            raise ConversionError(fact, "Move it in front of the first cell.", line=line)
 
 
-def _check_texts(expanded: Expanded, public: Sequence[int], hidden: dict[int, int]) -> None:
-    """As :func:`_check_written` where lines cannot be told apart: by what they say."""
-    author, lines = expanded.source.split("\n"), expanded.text.split("\n")
-    published = {lines[line - 1].strip() for line in public}
-    elsewhere = {line.strip() for number, line in enumerate(author, 1) if number not in hidden}
-    for number, begun in hidden.items():
-        text = author[number - 1].strip()
-        if len(text) > _TELLING and text in published and text not in elsewhere:
-            raise _moved(number, begun)
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
 
 
-def _spans(cells: Sequence[Cell], text: str, whole: bool) -> Iterator[tuple[Cell, range]]:
-    """Each cell with its lines: up to the next cell where they are *whole*, else those of its source."""
-    last = text.count("\n") + 1
-    ends = (
-        [*(cell.line for cell in cells[1:]), last + 1]
-        if whole
-        else [min(cell.line + cell.source.count("\n"), last) + 1 for cell in cells]
-    )
-    return ((cell, range(cell.line, end)) for cell, end in zip(cells, ends, strict=True))
+def _numbers(expanded: Expanded) -> list[list[int]]:
+    """The deck's lines in each line of the expansion; by their text, where they cannot be told otherwise."""
+    found = expanded.all_deck_lines()
+    if any(found):
+        return found
+    number: dict[str, int] = {}
+    for at, line in enumerate(expanded.source.split("\n"), 1):
+        number[line.strip()] = 0 if line.strip() in number else at
+    return [[n] if (n := number.get(line.strip(), 0)) else [] for line in expanded.text.split("\n")]
 
 
-def _is_only_template(line: str) -> bool:
-    """Whether a line of the deck says nothing of its own: what it becomes comes from elsewhere."""
-    return bool(_SYNTAX.search(line)) and not _OWN_WORDS.search(_STATEMENTS.sub("", line))
+def _published(mark: Mark, line: int, template: str, *, is_lost: bool) -> ConversionError:
+    if is_lost:
+        fact = f"the templates around this marker of a {mark.tag} cell leave it out: line {line} would be published"
+        place, step = mark.line, _LOST_STEP
+    else:
+        fact = f"a template takes this line out of the {mark.tag} cell of line {mark.line}: it would be published"
+        place, step = line, _TAKEN_STEP
+    if template:
+        return ConversionError(f"{template}, line {place}: {fact}", step)
+    return ConversionError(fact, step, line=place)
 
 
 def places_in_deck(expanded: Expanded, lines: Sequence[int]) -> list[int]:
@@ -137,6 +171,13 @@ def places_in_deck(expanded: Expanded, lines: Sequence[int]) -> list[int]:
 def is_hidden(cell: Cell) -> bool:
     """Whether no student gets a cell."""
     return not HIDDEN_TAGS.isdisjoint(cell.tags)
+
+
+def _is_left_alone(expanded: Expanded, start: int) -> bool:
+    """Whether all from an index of the deck on, which begins a line, is in the expansion as it is."""
+    rest = expanded.source[start:]
+    behind = len(expanded.text) - len(rest)
+    return not _SYNTAX.search(rest) and expanded.text.endswith(rest) and expanded.text[:behind][-1:] in ("", "\n")
 
 
 def _is_verbatim(expanded: Expanded, line: int) -> bool:
@@ -199,12 +240,6 @@ class _Scan:
         before = max((n for n in self._numbers[: marker - 1] if n is not None and n < behind), default=begun)
         candidates = range(max(before, begun), behind)
         return next((n for n in candidates if _SYNTAX.search(self._written[n - 1])), behind)
-
-
-def _moved(line: int, begun: int) -> ConversionError:
-    fact = f"a template takes line {line} out of the hidden cell of line {begun}: it would be published"
-    step = "Let the marker of that cell and its text stand together, outside of comments, conditions and captures."
-    return ConversionError(fact, step, line=line)
 
 
 def _error(line: int, hidden: str, behind: int) -> ConversionError:

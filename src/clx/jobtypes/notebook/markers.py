@@ -11,6 +11,7 @@ import ast
 import functools
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,20 +29,23 @@ HIDDEN_TAGS = frozenset({"notes", "private", "del"})
 """Tags of cells that no student gets."""
 
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
-KIND_WORDS = frozenset(_KINDS)
-"""What a marker calls the kinds of cells."""
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"""(?<![\w.@/-])(?P<key>[\w.@/-]+)\s*=\s*
     (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{[^{}]*\} | [^\s\[]+)""",
     re.VERBOSE,
 )
+_KIND_WORD = re.compile(r"^(markdown|md|raw|code)\b")
 _MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
-_SYNONYMS = {"delete": "del", "deleted": "del", "priv": "private"}
-"""What is not near enough to a tag that hides to be a slip of the pen, but can only mean that one."""
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
-_HIDING = re.compile(r"\b(notes|skip|private|del)\b")
+_HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])", re.IGNORECASE)
+_HIDING_SLIDE = re.compile(r"\b(?:notes|skip)\b")
+_HIDING_WORDS = frozenset({*HIDDEN_TAGS, "delete", "deleted"})
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_PART = re.compile(r"[^\W\d_]+")
+_NAMES = frozenset({"tags", "lang", "name", "id", "title"})
+"""Attributes whose value is read, or is a name of the author's."""
 _NEAR = 0.8
 """How alike (difflib's ratio) a tag and a known one are when one is taken for a slip of the other."""
 _PLAIN_ITEM = re.compile(r"""("[\w-]+"|'[\w-]+')|([\w-]+)""")
@@ -61,27 +65,29 @@ class Marker:
     tags: tuple[str, ...] = ()
     lang: str | None = None
     respelt: str = ""
-    """How its tags ought to be written, where they were only understood; else empty."""
+    """How it, or its tags, ought to be written, where that was only understood; else empty."""
 
 
 @functools.lru_cache(maxsize=4)
 def marker_pattern(comment: str) -> re.Pattern[str]:
     """Pattern of marker lines for a comment sign; its group is what follows ``%%`` (absent: nothing).
 
-    As jupytext has it, but ``%%[markdown]`` and ``%%tags=`` without a blank count too.
+    As jupytext has it, but ``%%[markdown]``, ``%%{"tags": …}``, ``%%tags=`` and ``%%markdown tags=`` without a blank
+    count too: no magic is written so.
     """
     sign = re.escape(comment)
-    return re.compile(
-        rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|((?:\[|(?:tags|lang)\s*[=:\[]).*)|)|<codecell>|In\[[0-9 ]*\]:?)\s*$"
-    )
+    attribute = r"(?:tags|lang)\s*[=:\[]"
+    glued = rf"(?:\[|\{{\s*\"|,?\s*{attribute}|(?:markdown|md|raw|code)\s+{attribute}).*"
+    return re.compile(rf"^\s*{sign}\s*(?:%%+(?:\s+(.*)|({glued})|)|<codecell>|In\[[0-9 ]*\]:?)\s*$")
 
 
-def read_marker(options: str, line: int) -> Marker:
+def read_marker(options: str, line: int, *, is_glued: bool = False) -> Marker:
     """Read what follows ``%%`` in a marker.
 
     Args:
         options: the text behind the percent signs.
         line: where it stands, for errors.
+        is_glued: whether no blank stands between.
 
     Raises:
         ConversionError: a ``tags`` or ``lang`` attribute cannot be understood, or what is not an
@@ -89,16 +95,19 @@ def read_marker(options: str, line: int) -> Marker:
     """
     if not options:
         return Marker("code")
+    if is_glued:
+        options = _KIND_WORD.sub(r"[\1]", options.lstrip(", "))
     attributes, rest = _attributes(options, line)
     kind = _KIND.search(rest)
     check_title(_KIND.sub("", rest, count=1), line)
     written = attributes.get("tags")
     plain = _plain_list(written) if isinstance(written, str) else None
+    respelt = f"%% {options}" if is_glued else ""
     return Marker(
         _KINDS[kind[1].lower()] if kind else "code",
         tags_from(written if plain is None else plain, line),
         lang_from(attributes.get("lang"), line),
-        "" if plain is None else f"tags={json.dumps(plain)}",
+        respelt if plain is None else f"tags={json.dumps(plain)}",
     )
 
 
@@ -140,20 +149,23 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
 def check_names(attributes: Mapping[str, Any], line: int) -> None:
     """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
 
+    Whatever it is called: ``slideshow={"slide_type": "notes"}``, ``jupyter={"tags": ["private"]}``, ``private=true``.
+
     Raises:
         ConversionError: one is.
     """
     for key, value in attributes.items():
         name = key.lower()
-        if name in {"slideshow", "slide_type", "metadata", "jupyter"} and (hides := _HIDING.search(str(value))):
-            tag = "del" if hides[1] == "skip" else hides[1]
-            fact = f'"{hides[1]}" in {key} hides no cell here'
-            raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
         meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
-        if meant == key and ("tag" in name or get_close_matches(name, ["tags"], cutoff=0.7)):
-            meant = "tags" if name == "tags" or KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
+        if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
+            meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
         if meant != key:
             raise ConversionError(f"unknown cell attribute {key!r}", f"Write {meant}=….", line=line)
+        hides = None if name in _NAMES else (_HIDING_SLIDE if "slide" in name else _HIDING).search(f"{name} {value}")
+        if hides:
+            tag = hides[0].lower().replace("skip", "del")
+            fact = f'"{hides[0]}" in the attribute {key!r} hides no cell here'
+            raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
 
 
 def check_title(title: str, line: int) -> None:
@@ -199,11 +211,33 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
     return tags
 
 
+@functools.lru_cache(maxsize=1024)
+def near_hidden(text: str) -> str | None:
+    """The tag that hides a cell and that a word of *text* is, or may have been meant to be.
+
+    ``PRIVATE``, ``priv``, ``private_cell``, ``PrivateCell``, ``note`` and ``deleted`` are near; ``notebook`` and
+    ``delta`` are not.
+    """
+    parts = [part.lower() for part in _PART.findall(_CAMEL.sub(" ", unicodedata.normalize("NFKC", text)))]
+    return next((tag for part in parts if (tag := _hidden_tag_like(part))), None)
+
+
+def _hidden_tag_like(part: str) -> str | None:
+    if part in _HIDING_WORDS:
+        return part if part in HIDDEN_TAGS else "del"
+    if len(part) < len("note"):
+        return None  # a word so short is like many
+    for tag in ("private", "notes"):
+        if part.startswith(tag) or tag.startswith(part):
+            return tag
+    return next(iter(get_close_matches(part, HIDDEN_TAGS - {"del"}, n=1, cutoff=_NEAR)), None)
+
+
 def _check_tag(tag: str, line: int) -> None:
+    if hidden := near_hidden(tag):
+        raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{hidden}"?', line=line)
     words = _WORD.findall(tag.lower())
-    words += [part for word in words for part in re.split("[-_]", word) if part in HIDDEN_TAGS]
-    near = [_SYNONYMS[word] for word in words if word in _SYNONYMS]
-    near += [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
+    near = [match for word in words for match in get_close_matches(word, KNOWN_TAGS, n=1, cutoff=_NEAR)]
     if near:
         raise ConversionError(f'unknown tag "{tag}"', f'Did you mean "{near[0]}"?', line=line)
 

@@ -150,14 +150,18 @@ class CourseLoader(BaseLoader):
         directories: where to look, inside *root*.
         line_prefix: as in :class:`DeckEnvironment`; part of what compiled code depends on.
         shared: a directory outside of *root* into which links may lead.
+        marked: the template whose text carries its line numbers.
     """
 
-    def __init__(self, root: Path, directories: Iterable[Path], line_prefix: str, shared: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, directories: Iterable[Path], line_prefix: str, shared: Path | None = None, marked: str = ""
+    ) -> None:
         self._root = root.absolute()
         self._inside = [folder.resolve() for folder in (root, shared) if folder is not None]
         self._directories = tuple(directories)
         self._line_prefix = line_prefix
-        self.loaded: dict[str, None] = {}
+        self._marked = marked
+        self.loaded: dict[str, str] = {}
 
     def load(
         self,
@@ -167,7 +171,8 @@ class CourseLoader(BaseLoader):
     ) -> Template:
         """Find, compile (or reuse what was compiled from the same text) and return a template."""
         label, source = self._find(name)
-        return template_from(environment, source, label, self._line_prefix, globals)
+        is_marked = label == self._marked
+        return template_from(environment, source, label, self._line_prefix, globals, is_marked=is_marked)
 
     def _find(self, name: str) -> tuple[str, str]:
         for directory in self._directories:
@@ -178,8 +183,8 @@ class CourseLoader(BaseLoader):
                 if not any(path.resolve().is_relative_to(folder) for folder in self._inside):
                     raise SecurityError(f"template {name!r} lies outside the course")
                 label = path.relative_to(self._root).as_posix()
-                self.loaded[label] = None
-                return label, read_regular(path).decode("utf-8-sig")
+                source = self.loaded[label] = read_regular(path).decode("utf-8-sig")
+                return label, source
         path = BUILTIN_TEMPLATES / name
         if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
             return f"CLX's {name}", path.read_text(encoding="utf-8")
@@ -201,6 +206,15 @@ def template_from(
     """
     code = _compiled(source, label, line_prefix, is_marked)
     return Template.from_code(environment, code, environment.make_globals(variables))
+
+
+def tokens_of(source: str, line_prefix: str) -> Iterator[tuple[int, str, str]]:
+    """The text and the statements of a template as they are written: line, kind and text of each token.
+
+    Raises:
+        TemplateSyntaxError: it is no template.
+    """
+    return DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None).lex(source)
 
 
 @functools.lru_cache(maxsize=64)

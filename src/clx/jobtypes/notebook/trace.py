@@ -31,18 +31,17 @@ def _with_number(line: str, number: int) -> str:
     return f"{bare}\x02{number}\x03{line[len(bare) :]}" if bare else line
 
 
-def deck_lines(expanded: str, marked: str) -> list[int | None]:
-    """The deck's line, counted from 1, for each line of an expansion.
+def deck_lines(expanded: str, marked: str) -> list[list[int]]:
+    """The deck's lines, counted from 1, that each line of an expansion has something of.
 
     Args:
         expanded: the expansion.
         marked: the expansion of the same deck with marked lines.
 
     Returns:
-        ``None`` for lines that come from a macro or another template, and for all lines when the two
+        None for lines that come from a macro or another template, and for all lines when the two
         expansions differ (a deck may use chance, or the length of its own text).
     """
     if _TAG.sub("", marked) != expanded:
-        return [None] * (expanded.count("\n") + 1)
-    found = (_TAG.search(line) for line in marked.split("\n"))
-    return [int(tag[1]) if tag else None for tag in found]
+        return [[] for _ in range(expanded.count("\n") + 1)]
+    return [[int(number) for number in _TAG.findall(line)] for line in marked.split("\n")]
