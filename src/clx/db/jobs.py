@@ -137,7 +137,17 @@ class Queue(Rescuing):
             JobExistsError: such a job exists and *on_conflict* is ``raise``, or it runs and may not be replaced.
             UnknownJobError: it needs a job that is not in the table.
         """
-        return self.enqueue_many([job], on_conflict=on_conflict, now=now)[0]
+        check_choice("on_conflict", on_conflict, _ON_CONFLICT)
+        if type(job) is not NewJob:
+            new_jobs([job])
+        if now is None and (job.not_before or job.deadline is not None):
+            check_moments([job])
+
+        def body(connection: Any, bells: set[str], at: int) -> int:
+            bells.add(job.type)
+            return transitions.insert(connection, job, on_conflict, None, at, bells)
+
+        return self._write("enqueue", body, now)
 
     def enqueue_many(
         self,

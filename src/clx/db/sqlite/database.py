@@ -20,7 +20,7 @@ from typing import Any, Literal, Self, TypeVar
 from clx.db.apart import is_apart, located, shared_directory, state_directory
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
-from clx.db.leases import LeaseWatch
+from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.connect import Connector
 from clx.db.sqlite.driver import BUSY, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
@@ -347,7 +347,9 @@ class Database:
         except driver.Error as error:
             raise self._translated(error) from error
         finally:
-            self.leases.distrust(time.monotonic() - begun)  # with its own work, for which all others had to wait
+            waited = time.monotonic() - begun  # with its own work, for which all others had to wait
+            if waited > NOTICED:
+                self.leases.distrust(waited)
 
     def _translated(self, error: Any, *, reading: bool = False) -> DatabaseError:
         """Our error for a driver's; where the table takes nothing at the moment, nobody's silence says anything."""
@@ -364,7 +366,9 @@ class Database:
                 self._refuse_within(connection)
             try:  # with BEGIN inside: an interruption may arrive when it has been executed
                 connection.execute("BEGIN IMMEDIATE")
-                self.leases.distrust(time.monotonic() - begun)  # before the body judges anybody by his lease
+                waited = time.monotonic() - begun
+                if waited > NOTICED:  # before the body judges anybody by his lease
+                    self.leases.distrust(waited)
                 value = body(connection)
                 self._require_locks(held)
                 crash_point(name, "before_commit")
