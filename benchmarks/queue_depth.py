@@ -29,21 +29,22 @@ _THEIR_RUNS = (
 )
 
 
-def claim_cost(queued: int, finished: int) -> float:
-    """Milliseconds of the median claim with that many rows in the table."""
+def claim_cost(queued: int, finished: int, types: tuple[str, ...] = ("t",)) -> float:
+    """Milliseconds of the median claim over *types* with that many rows in the table, spread over them."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, Queue.open(Path(folder) / "jobs.db") as queue:
         if finished:
             queue.database.write("fill", lambda connection: connection.execute(_FINISHED_JOBS, (finished,)))
             queue.database.write("fill", lambda connection: connection.execute(_THEIR_RUNS))
         for start in range(0, queued, CHUNK):
-            queue.enqueue_many([NewJob("t", {"n": n}) for n in range(start, min(queued, start + CHUNK))])
-        queue.claim(["t"])
-        return statistics.median(_one(queue) for _ in range(CLAIMS))
+            part = range(start, min(queued, start + CHUNK))
+            queue.enqueue_many([NewJob(types[n % len(types)], {"n": n}) for n in part])
+        queue.claim(types)
+        return statistics.median(_one(queue, types) for _ in range(CLAIMS))
 
 
-def _one(queue: Queue) -> float:
+def _one(queue: Queue, types: tuple[str, ...]) -> float:
     started = time.perf_counter()
-    queue.claim(["t"])
+    queue.claim(types)
     return 1000 * (time.perf_counter() - started)
 
 
@@ -56,12 +57,14 @@ def memory(code: str) -> int:
 
 def main() -> None:
     """Print cost by depth, each beside the shortest table's."""
-    base = claim_cost(DEPTHS[0], 0)
-    print(f"{'claim with 1,000 queued':<44}{base:8.3f} ms")
-    for queued, finished in ((DEPTHS[1], 0), (DEPTHS[2], 0), (DEPTHS[0], DEPTHS[2])):
-        cost = claim_cost(queued, finished)
-        what = f"{queued:,} queued, {finished:,} finished"
-        print(f"{what:<44}{cost:8.3f} ms {cost / base:6.2f} ×  aim ≤ {AIM} × {mark(cost / base <= AIM)}")
+    for types in (("t",), ("t", "u", "v", "w")):
+        base = claim_cost(DEPTHS[0], 0, types)
+        over = f"claim over {len(types)} type{'s' * (len(types) > 1)}"
+        print(f"{f'{over}, 1,000 queued':<44}{base:8.3f} ms")
+        for queued, finished in ((DEPTHS[1], 0), (DEPTHS[2], 0), (DEPTHS[0], DEPTHS[2])):
+            cost = claim_cost(queued, finished, types)
+            what = f"{queued:,} queued, {finished:,} finished"
+            print(f"{what:<44}{cost:8.3f} ms {cost / base:6.2f} ×  aim ≤ {AIM} × {mark(cost / base <= AIM)}")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         idle = (
             f"import clx.workers.__main__\nfrom clx.db.jobs import Queue\nQueue.open({folder + '/x.db'!r}).claim(['t'])"
