@@ -125,7 +125,7 @@ def _interleave(
         answer = _do(first, one)
     else:
         monkeypatch.setattr(
-            database_module, "crash_point", lambda name: meanwhile() if name.endswith("before_commit") else None
+            database_module, "crash_point", lambda _name, moment: meanwhile() if moment == "before_commit" else None
         )
         answer = _do(first, one)
         monkeypatch.undo()
