@@ -178,7 +178,7 @@ class Machine:
             line = (process / "cmdline").read_bytes()
         except OSError:
             return False
-        return b"docker_reaper" in line and str(self.database).encode() in line
+        return b"docker.reaper" in line and str(self.database).encode() in line
 
 
 def kill_process(pid: int) -> None:
