@@ -114,8 +114,10 @@ def test_directories_that_may_not_be_entered(
     failed = without_privileges("build", "course.yaml", "--db-path", "other.db")
     assert (failed.returncode, failed.stderr) == (
         2,
-        f"Error: {slides.parent / '.clx'} cannot be used: Permission denied.\n"
-        "Correct its path or its permissions, or work as the user whose it is.\n",
+        (
+            f"Error: {slides.parent / '.clx'} cannot be used: Permission denied.\n"
+            "Correct its path or its permissions, or work as the user whose it is.\n"
+        ),
     )
 
 
