@@ -102,12 +102,12 @@ def _files(name: str, stream: Any, budget: _Budget | None, depth: int) -> Iterat
     if _OPAQUE.match(head):
         return
     opened = _opener(head)
+    if head.startswith(_CLOSED) or (opened and depth == _DEEPEST):
+        raise ClosedArchiveError("it cannot be opened")
     whole = _Metered(head, stream, budget)
     if opened is None:
         yield name, whole
         return
-    if depth == _DEEPEST or head.startswith(_CLOSED):
-        raise ClosedArchiveError("it cannot be opened")
     if budget is None:
         stream.seek(0)
     yield from opened(name, stream if budget is None else whole, budget or _Budget(), depth + 1)
@@ -120,11 +120,7 @@ def _opener(head: bytes) -> Callable[[str, Any, _Budget, int], Iterator[tuple[st
         return _tar
     if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")) or re.match(rb"BZh[1-9]1AY&SY", head):
         return _compressed
-    return _closed if head.startswith(_CLOSED) else None
-
-
-def _closed(_name: str, _stream: Any, _budget: _Budget, _depth: int) -> Iterator[tuple[str, Readable]]:
-    yield from ()
+    return None
 
 
 def _compressed(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator[tuple[str, Readable]]:

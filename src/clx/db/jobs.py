@@ -140,7 +140,7 @@ class Queue(Rescuing):
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
         if type(job) is not NewJob:
             new_jobs([job])
-        if now is None and (job.not_before or job.deadline is not None):
+        if now is None:
             check_moments([job])
 
         def body(connection: Any, bells: set[str], at: int) -> int:

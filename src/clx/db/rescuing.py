@@ -111,7 +111,7 @@ class Rescuing(Lookup):
             The ids of the jobs taken from silent workers.
         """
         is_certain = now is not None and monotonic is None
-        overdue = self._find_over(now, monotonic)
+        overdue = self._find_over(now, monotonic, is_certain=is_certain)
         if not overdue:
             return []
 
@@ -136,12 +136,12 @@ class Rescuing(Lookup):
 
         return self._write("rescue", body, now)
 
-    def _find_over(self, now: int | None, monotonic: int | None) -> list[Lease]:
+    def _find_over(self, now: int | None, monotonic: int | None, *, is_certain: bool) -> list[Lease]:
         """The leases that are over, by a look without the write lock."""
         read = self.database.read
         at = now_ms() if now is None else now
         overdue = self._leases(read(sql.OVERDUE, {"now": at}))
-        if now is not None and monotonic is None:
+        if is_certain:
             return overdue
         implausible = self._leases(read(sql.IMPLAUSIBLE, {"now": at, "slack": SLACK}))
         return self.database.leases.over(overdue, implausible, at, _steady_ms() if monotonic is None else monotonic)

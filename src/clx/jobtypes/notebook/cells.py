@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.fences import FENCE, closes_fence, opened_fence
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
@@ -30,7 +31,6 @@ from clx.jobtypes.notebook.near import near_marker, near_marker_error
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.expand import Expanded
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _CODING = re.compile(r"^[ \t\f]*(?:#|//).*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
 _ANYWHERE = re.compile(r"%%[^%]*\btags?\b.*")
 """A marker with tags that does not begin its line: a template may have glued it to the one before."""
@@ -272,11 +272,9 @@ class _Fences:
         """The fence that is open behind a line; one that is never closed does not count."""
         text = _bare(self._lines[index], self._comment)
         if fence is not None:
-            return None if _closes(text, fence) else fence
-        match = _FENCE.match(text)
-        if match is None or (match[1][0] == "`" and "`" in match[2]):
-            return None
-        return match[1] if self._last_closing.get((match[1][0], len(match[1])), -1) > index else None
+            return None if closes_fence(text, fence) else fence
+        opened = opened_fence(text)
+        return opened if opened and self._last_closing.get((opened[0], len(opened)), -1) > index else None
 
     @functools.cached_property
     def _last_closing(self) -> dict[tuple[str, int], int]:
@@ -285,7 +283,7 @@ class _Fences:
         longest = {"`": 0, "~": 0}
         for index in range(len(self._lines) - 1, -1, -1):
             line = self._lines[index]
-            match = _FENCE.match(_bare(line, self._comment)) if "```" in line or "~~~" in line else None
+            match = FENCE.match(_bare(line, self._comment)) if "```" in line or "~~~" in line else None
             if match is None or match[2].strip():
                 continue
             sign = match[1][0]
@@ -293,11 +291,6 @@ class _Fences:
                 found[sign, length] = index
             longest[sign] = max(longest[sign], len(match[1]))
         return found
-
-
-def _closes(text: str, fence: str) -> bool:
-    match = _FENCE.match(text)
-    return match is not None and match[1].startswith(fence) and not match[2].strip()
 
 
 def _source(lines: list[str], kind: CellKind, language: ProgLang) -> str:

@@ -53,7 +53,10 @@ def near_marker(line: str) -> str | None:
     """
     if not line.isascii() or not line.isprintable():
         line = _visible(line)
-    if (alone := _ITEM.match(line) or _CLASS.match(line)) and alone[1].lower() in HIDDEN_TAGS:
+    # both have a sign that few lines have: this is asked of every line of every deck that changed
+    alone = _ITEM.match(line) if "|" in line else None
+    alone = _CLASS.match(line) if alone is None and "{" in line else alone
+    if alone and alone[1].lower() in HIDDEN_TAGS:
         return alone[1].lower()
     if "%" not in line and not any(word in line.lower() for word in ("tag", "slide", "cell")):
         return None

@@ -10,12 +10,11 @@ import re
 from dataclasses import dataclass
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.fences import Fence
 from clx.jobtypes.notebook.markers import check_title
 
 _START = re.compile(r"<!--\s*#(region|markdown|md|raw)(.*?)-->\s*$")
 _END = re.compile(r"<!--\s*#end(region|markdown|md|raw)\s*-->\s*$")
-FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
-"""Opens or closes a fenced block: its signs, and what is written behind them."""
 _PLAIN_TITLE = re.compile(r"[^=\[\]{}\"']*$")
 
 
@@ -36,25 +35,6 @@ class Region:
     start: int
     end: int
     inner: tuple[int, ...]
-
-
-class Fence:
-    """Follows fenced blocks line by line."""
-
-    def __init__(self) -> None:
-        self._open: str | None = None
-
-    def read(self, line: str) -> bool:
-        """Go on by one line; whether it belongs to a fenced block, or opens or closes one."""
-        match = FENCE.match(line) if "```" in line or "~~~" in line else None
-        if self._open is not None:
-            if match and match[1].startswith(self._open) and not match[2].strip():
-                self._open = None
-            return True
-        if match and not (match[1][0] == "`" and "`" in match[2]):
-            self._open = match[1]
-            return True
-        return False
 
 
 def region_start(line: str) -> re.Match[str] | None:

@@ -39,7 +39,7 @@ def deck_lines(expanded: str, marked: str) -> list[list[int]]:
         marked: the expansion of the same deck with marked lines.
 
     Returns:
-        None for lines that come from a macro or another template, and for all lines when the two
+        None of them for lines that come from a macro or another template, and for all lines when the two
         expansions differ (a deck may use chance, or the length of its own text).
     """
     if _TAG.sub("", marked) != expanded:

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from clx.jobtypes.notebook.fences import FENCE, closes_fence
 from clx.jobtypes.notebook.markers import marker_pattern
 from clx.jobtypes.notebook.near import near_marker
-from clx.jobtypes.notebook.regions import FENCE, region_end, region_start
+from clx.jobtypes.notebook.regions import region_end, region_start
 
 _SIGNS = ("%%", "<!--", "```", "~~~", "cell>")
 _WORDS = ("private", "note", "del")
@@ -73,12 +74,11 @@ def percent_marks(comment: str) -> ReadMark:
 
 def markdown_marks(stack: Stack, text: str, line: int) -> Stack:
     """Reads the regions and fenced blocks of a Markdown deck."""
-    fence = FENCE.match(text)
     if stack and (opened := stack[-1].fence):
-        closes = fence and fence[1].startswith(opened) and not fence[2].strip()
-        return stack[:-1] if closes else stack
+        return stack[:-1] if closes_fence(text, opened) else stack
     if region_end(text):
         return stack[:-1]
+    fence = FENCE.match(text)
     if fence or region_start(text):
         return (*stack, Mark(line, near_marker(text) or "", fence[1] if fence else ""))
     return stack

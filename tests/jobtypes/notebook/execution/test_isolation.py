@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.jobtypes.notebook.execution.conftest import Run
+from tests.support.scene import is_alive
 
 from clx.jobtypes.notebook.execution import CellResult, KernelPool
 from clx.jobtypes.notebook.execution.forkserver import scan_for_children
@@ -16,14 +17,6 @@ from clx.jobtypes.notebook.execution.forkserver import scan_for_children
 
 def printed(result: CellResult) -> str:
     return "".join(output["text"] for output in result.outputs if output.get("name") == "stdout").strip()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def test_names_variables_and_modules_do_not_survive(run: Run) -> None:
@@ -124,7 +117,7 @@ def test_what_a_cell_started_ends_with_the_run(run: Run) -> None:
     ]
     pids = [int(word) for word in printed(run(*cells)[-1]).split()]
     assert len(pids) == 2
-    assert not any(is_running(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def test_children_are_found_without_the_kernels_list_of_them() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.scene import is_alive
 
 from clx.jobtypes.notebook.execution import CellFailed, KernelPool
 
@@ -49,20 +50,12 @@ def wait_for(condition: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
 def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def gone(pids: list[int]) -> bool:
-    return wait_for(lambda: not any(is_running(pid) for pid in pids), PATIENCE)
+    return wait_for(lambda: not any(is_alive(pid) for pid in pids), PATIENCE)
 
 
 @pytest.fixture
@@ -146,10 +139,10 @@ def test_close_leaves_no_process_and_no_file_and_the_pool_usable(tmp_path: Path)
             cell_timeout=120,
         )
         kernel, parent, temporary = result.outputs[0]["text"].split()
-        assert not is_running(int(kernel))
-        assert is_running(int(parent))
+        assert not is_alive(int(kernel))
+        assert is_alive(int(parent))
         pool.close()
-        assert not is_running(int(parent))
+        assert not is_alive(int(parent))
         assert not Path(temporary).parents[1].exists()
         pool.close()
 
