@@ -20,6 +20,9 @@ from clx import __version__
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
+from clx.settings.schema import Settings
+from clx.workers.executors.base import Spawn, spawn_of
+from clx.workers.supervision.spec import WorkerSpec
 
 SLOW = {"CLX_JOBS__LEASE": "3", "CLX_JOBS__HEARTBEAT": "0.5", "CLX_WORKERS__GRACE_PERIOD": "1"}
 """Leases short enough for a test to wait for their end."""
@@ -96,6 +99,12 @@ class Machine:
         for process in self._processes:
             if process.popen.poll() is None:
                 process.kill()
+
+    def spawn(self, database: Path | None = None) -> Spawn:
+        """What one notebook worker is started with, that is not to end with this process."""
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        spec = WorkerSpec("notebook", 1, "docker:test", "default", "docker", IMAGE, Settings())
+        return spawn_of(spec, database or self.database, lifeline=False)
 
     # -- looking ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,10 @@ import pytest
 from tests.support.courses import Course
 from tests.support.scene import until
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
+
+from clx.db.sqlite.database import Database
+from clx.workers.executors.docker import worker as executor
+from clx.workers.executors.docker.engine import ANSWER_LIMIT
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -131,3 +136,26 @@ def test_engine_that_hangs_in_the_middle_of_a_build(machine: Machine, own: OwnEn
     machine.clx("status", "--db-path", str(machine.database), DOCKER_HOST=own.host).ends(0)
     with closing(own.client()) as client:
         assert client.containers.list(all=True) == []
+
+
+def test_engine_that_is_slow_for_a_while_costs_no_worker(
+    machine: Machine, own: OwnEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the engine may need longer for a container than for an ordinary answer."""
+    monkeypatch.setenv("DOCKER_HOST", own.host)
+    spawn = machine.spawn()
+    Database.open(machine.database).close()  # as whoever starts workers has done
+    worker = executor.start(spawn, machine.state, number=1)
+    assert own.process is not None
+    own.process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(ANSWER_LIMIT + 2)
+    finally:
+        own.process.send_signal(signal.SIGCONT)
+    try:
+        machine.wait_until(lambda: [row.started_at for row in machine.rows()], "the worker did not register")
+        assert worker.is_alive(), worker.tail()
+    finally:
+        worker.kill()
+        assert worker.wait(60)
+        worker.close()

@@ -16,12 +16,10 @@ from tests.workers.executors.docker.registry import registry
 from clx import __version__
 from clx.db.sqlite.database import Database
 from clx.errors import EngineError
-from clx.settings.schema import DockerSettings, Settings
-from clx.workers.executors.base import Spawn, spawn_of
+from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.images import find, obtain
 from clx.workers.executors.docker.package_digest import digest_of_running
-from clx.workers.supervision.spec import WorkerSpec
 
 
 @pytest.fixture
@@ -79,6 +77,7 @@ def test_engine_that_may_not_be_used(machine: Machine, quick: Course, monkeypatc
 
     from clx.workers.executors.docker.engine import engine_errors
 
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
     denied = DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")
     with pytest.raises(EngineError, match="may not use") as caught, engine_errors():
         raise denied
@@ -207,18 +206,12 @@ def test_removed_network_does_not_stop_a_build(machine: Machine, course: Course)
     build.ends(0)
 
 
-def spawn(machine: Machine, database: Path | None = None) -> Spawn:
-    machine.database.parent.mkdir(parents=True, exist_ok=True)
-    spec = WorkerSpec("notebook", 1, "docker:test", "default", "docker", IMAGE, Settings())
-    return spawn_of(spec, database or machine.database, lifeline=False)
-
-
 def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     names = itertools.chain(["same", "same"], map(str, itertools.count()))
     monkeypatch.setattr("clx.workers.executors.docker.worker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
     before = {each.name for each in machine.containers()}
-    workers = [docker.start(spawn(machine), machine.state, number=number) for number in (1, 2)]
+    workers = [docker.start(machine.spawn(), machine.state, number=number) for number in (1, 2)]
 
     def made() -> set[str]:
         return {each.name for each in machine.containers()} - before
@@ -228,7 +221,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
             lambda: len(made()) == 2 or not all(worker.is_alive() for worker in workers),
             f"not both workers have a container; before: {before}",
         )
-        assert len(made()) == 2, [worker.tail() for worker in workers]
+        assert len(made()) == 2, [(worker.cause(), worker.tail()) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
@@ -237,7 +230,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
-    worker = docker.start(spawn(machine, database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state, number=1)
+    worker = docker.start(machine.spawn(database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state, number=1)
     assert worker.wait(60)
     assert "bind source path does not exist" in worker.tail()
     assert "clx docker check" in worker.tail()

@@ -52,6 +52,9 @@ log = logging.getLogger("clx.docker")
 
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _ATTEMPTS = 3
+_START_LIMIT = 60.0
+"""Seconds the engine has to make a container, or to begin to hand over its output: on a busy machine it may need them,
+and a worker that runs is not given up meanwhile."""
 _CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
 _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
@@ -98,7 +101,7 @@ class DockerWorker:
     def _follow(self) -> None:
         """Start the container where that is to be done, and copy its output until it, or the engine, is gone."""
         try:
-            with engine_errors(), closing(connect()) as client:
+            with engine_errors(), closing(connect(_START_LIMIT)) as client:
                 self._begin(client)
                 if self._container is not None:
                     self._copy(client)
