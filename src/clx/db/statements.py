@@ -53,11 +53,11 @@ NEED = "INSERT OR IGNORE INTO dependencies (job_id, needs_id) VALUES (?, ?)"
 CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? LIMIT 1"
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
 MAY_CLAIM = (
-    "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker "
-    "AND state IN ('starting', 'idle', 'busy', 'stopping', 'hung')), EXISTS (SELECT 1 FROM jobs "
+    "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker AND (state = 'idle' OR state = 'busy' "
+    "OR state = 'starting' OR state = 'stopping' OR state = 'hung')), EXISTS (SELECT 1 FROM jobs "
     "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now)"
 )
-"""Whether the worker was not struck off, and whether delayed jobs are due."""
+"""Whether the worker was not struck off, and whether delayed jobs are due. With IN SQLite would build a table."""
 PROMOTE = (
     "UPDATE jobs SET ready = 1 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 "
     "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT ?) RETURNING type"

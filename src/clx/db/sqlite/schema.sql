@@ -63,14 +63,14 @@ CREATE TABLE jobs (
   finished_at INTEGER,
   rescues INTEGER DEFAULT 0 NOT NULL,
   after_id INTEGER,
-  CONSTRAINT job_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  CONSTRAINT job_state CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled'),
   CONSTRAINT job_priority CHECK (priority BETWEEN 1 AND 5),
   CONSTRAINT job_ready CHECK (ready IN (0, 1) AND unbatched IN (0, 1)),
   CONSTRAINT job_waits CHECK (waits_for >= 0 AND (waits_for = 0 OR ready = 0)),
   CONSTRAINT job_runs CHECK (max_runs >= 1 AND run >= 0 AND released BETWEEN 0 AND run),
   CONSTRAINT job_lease CHECK ((state = 'running') = (lease_until IS NOT NULL)),
   CONSTRAINT job_claimed CHECK (state <> 'running' OR (worker_id IS NOT NULL AND run > 0 AND lease > 0)),
-  CONSTRAINT job_finished CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+  CONSTRAINT job_finished CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL)),
   CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 
@@ -196,7 +196,7 @@ CREATE TABLE runs (
   stderr TEXT,
   peak_memory INTEGER,
   PRIMARY KEY (job_id, run),
-  CONSTRAINT run_outcome CHECK (outcome IN ('succeeded', 'failed', 'rescued', 'released', 'cancelled')),
+  CONSTRAINT run_outcome CHECK (outcome = 'succeeded' OR outcome = 'failed' OR outcome = 'rescued' OR outcome = 'released' OR outcome = 'cancelled'),
   FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
 )
  WITHOUT ROWID;
