@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -150,6 +152,49 @@ def test_a_bell_that_found_no_place_is_hung_when_there_is_one(tmp_path: Path, mo
         door.ring("t")
         assert _rings(bell)
     door.close()
+
+
+def test_threads_that_ring_for_the_first_time_at_once_share_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+    make = doorbell._datagrams
+
+    def slowly() -> socket.socket:
+        time.sleep(0.05)
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(doorbell, "_datagrams", slowly)
+    door = Doorbell(tmp_path / "bells")
+    with door.listen("t"):
+        threads = [threading.Thread(target=door.ring, args=("t",)) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert len(made) == 1
+        door.close()
+        door.ring("t")  # of a thread that has committed while another closed the queue
+        assert len(made) == 1
+        assert made[0].fileno() == -1
+
+
+def test_a_bell_that_is_closed_meanwhile_takes_no_strangers_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bell = Doorbell(tmp_path / "bells").listen("t")
+    hang = Doorbell.hang
+
+    def hang_while_another_thread_closes(door: Doorbell, name: str) -> tuple[socket.socket, str]:
+        found = hang(door, name)
+        bell.close()
+        return found
+
+    monkeypatch.setattr(Doorbell, "hang", hang_while_another_thread_closes)
+    assert not bell.renew()
+    assert bell.fileno() == -1
+    assert _sockets(tmp_path / "bells") == []
 
 
 @pytest.mark.parametrize(("beside", "file"), [(0o777, 0o666), (0o2770, 0o660), (0o700, 0o600), (0o1777, 0o666)])

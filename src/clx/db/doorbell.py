@@ -7,6 +7,7 @@ never a promise: whoever waits also looks at the table at a slow beat.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -91,6 +92,7 @@ class Doorbell:
         self._ends = f"{directory}/{_ENDS}"
         self._short: str | None = None
         self._sender: socket.socket | None = None
+        self._closed = False
         self._descriptor = -1
         self._lock = threading.RLock()  # a signal handler may ring while its own thread is in here
         self._sweep_at = 0.0
@@ -242,13 +244,24 @@ class Doorbell:
 
     def _send(self, address: str) -> None:
         try:
-            if self._sender is None:
-                self._sender = _datagrams()
-            self._sender.sendto(b"!", address)
+            (self._sender or self._new_sender()).sendto(b"!", address)
         except ConnectionRefusedError:
             _remove(address)
-        except (OSError, AttributeError):  # closed by another thread
+        except OSError:  # closed by another thread
             return  # a full queue means it is ringing already; anything else is covered by the slow beat
+
+    def _new_sender(self) -> socket.socket:
+        """The socket to ring with: one, though several threads ring for the first time at once.
+
+        Raises:
+            OSError: the queue has been closed, or this process has no descriptor left.
+        """
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            if self._sender is None:
+                self._sender = _datagrams()
+            return self._sender
 
     # -- looking after ------------------------------------------------------------------------------
 
@@ -279,10 +292,11 @@ class Doorbell:
 
     def close(self) -> None:
         """Release the sending socket and the directory."""
-        sender, self._sender = self._sender, None
-        if sender is not None:
-            sender.close()
         with self._lock:
+            self._closed = True
+            sender, self._sender = self._sender, None
+            if sender is not None:
+                sender.close()
             if self._descriptor >= 0:
                 self._let_go()
 
@@ -352,6 +366,8 @@ class Bell:
         self._door = door
         self._name = name
         self._told = False
+        self._closed = False
+        self._lock = threading.RLock()  # a descriptor that another thread closes must not be put in another's place
         self._look_at = time.monotonic() + _LOOK_EVERY
 
     def fileno(self) -> int:
@@ -387,14 +403,20 @@ class Bell:
         if self._door is None:
             return False
         try:
-            fresh, self._address = self._door.hang(self._name)
+            fresh, address = self._door.hang(self._name)
         except OSError:
             return False
-        if self._listener is None:
-            self._listener = fresh
-            return True
-        with fresh:
-            os.dup2(fresh.fileno(), self._listener.fileno(), inheritable=False)
+        with self._lock:
+            if self._closed:
+                fresh.close()
+                _remove(address)
+                return False
+            self._address = address
+            if self._listener is None:
+                self._listener = fresh
+                return True
+            with fresh:
+                os.dup2(fresh.fileno(), self._listener.fileno(), inheritable=False)
         if not self._told:  # once: where something removes it again and again, that is enough
             log.warning("%s was removed, so nobody could ring; this process listens anew", Path(self._address).parent)
             self._told = True
@@ -402,9 +424,11 @@ class Bell:
 
     def close(self) -> None:
         """Remove the socket."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        with self._lock:
+            self._closed = True
+            if self._listener is not None:
+                self._listener.close()
+                self._listener = None
         if self._address:
             _remove(self._address)
             with contextlib.suppress(OSError):  # refused while anybody else is in it

@@ -94,7 +94,7 @@ class Database:
         self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in the middle of it
         self._pid = os.getpid()
         self._closed = False
         self.leases = LeaseWatch()  # told of every wait for the table: whom it kept waiting, it kept from renewing
@@ -199,8 +199,9 @@ class Database:
         except driver.Error as error:
             raise self._translated(error, reading=self.readonly) from error
         held = Held(connection, self._file or file_number(self.path))
-        if self._folder is None:
-            self._folder = Folder(self.path.parent)
+        with self._lock:
+            if self._folder is None:
+                self._folder = Folder(self.path.parent)
         held.watch(file_number(f"{self.path}-shm"))
         if not self.readonly:
             held.mark(logs=self._connector.logs)
