@@ -16,6 +16,7 @@ from clx.db.identity import is_ours_to_judge
 from clx.db.odd import Reader
 from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
+from clx.db.transaction import Transaction, transact
 
 _NAMES = (
     "id", "name", "state", "host", "pid", "identity", "lease_until", "created_at", "finished_at", "callback_job",
@@ -96,8 +97,8 @@ class BatchTable:
             The ids of jobs that are cancelled, or will be with their next heartbeat.
         """
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            return _close(connection, batch_id, abandoned, at, bells) or []
+        def body(tx: Transaction) -> list[int]:
+            return _close(tx, batch_id, abandoned) or []
 
         return self._write("close_batch", body, now)
 
@@ -105,25 +106,18 @@ class BatchTable:
         """Cancel those of a live batch's jobs that nobody else wants; returns their ids."""
         named = set(job_ids)
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            unwanted = [job_id for job_id in _unwanted(connection, batch_id) if job_id in named]
+        def body(tx: Transaction) -> list[int]:
+            unwanted = [job_id for job_id in _unwanted(tx, batch_id) if job_id in named]
             for job_id in unwanted:
-                transitions.request_cancel(connection, job_id, at, bells)
+                transitions.request_cancel(tx, job_id)
             return unwanted
 
         return self._write("cancel_of_batch", body, now)
 
-    def _write(self, name: str, body: Callable[[Any, set[str], int], list[int]], now: int | None) -> list[int]:
-        """One transaction with its time, then the bells that *body* named."""
-        bells: set[str] = set()
-
-        def whole(connection: Any) -> list[int]:
-            bells.clear()
-            bells.add(transitions.ENDED)
-            return body(connection, bells, now_ms() if now is None else now)
-
-        ids = self.database.write(name, whole)
-        self.database.doorbell.ring(*bells)
+    def _write(self, name: str, body: Callable[[Transaction], list[int]], now: int | None) -> list[int]:
+        """One transaction, then the bells that *body* named, and that of whoever watches all work."""
+        ids, bells = transact(self.database.write, name, body, now)
+        self.database.doorbell.ring(transitions.ENDED, *bells)
         return ids
 
     def live(self) -> list[Batch]:
@@ -159,13 +153,13 @@ class BatchTable:
             if gone or (batch.lease_until <= at and not is_ours_to_judge(batch.identity)):
                 lost.append((batch.id, gone))
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
+        def body(tx: Transaction) -> list[int]:
             held_up = time.monotonic() - begun > _PROMPT
             return [
                 batch_id
                 for batch_id, gone in lost
-                if (gone or (not held_up and not connection.execute(_OWNED, (batch_id, at)).fetchall()))
-                and _close(connection, batch_id, True, at, bells) is not None
+                if (gone or (not held_up and not tx.execute(_OWNED, (batch_id, tx.now)).fetchall()))
+                and _close(tx, batch_id, True) is not None
             ]
 
         return self._write("sweep_batches", body, now) if lost else []
@@ -177,31 +171,31 @@ def _from_row(row: Sequence[Any]) -> Batch:
     return Batch(*values)
 
 
-def _close(connection: Any, batch_id: int, abandoned: bool, now: int, bells: set[str]) -> list[int] | None:
+def _close(tx: Transaction, batch_id: int, abandoned: bool) -> list[int] | None:
     """End a live batch; returns the jobs that nobody wants any more, None where it had ended before."""
-    unwanted = _unwanted(connection, batch_id)
+    unwanted = _unwanted(tx, batch_id)
     # before the jobs: a batch that is closed is not waiting for its callback any more
-    closed = connection.execute(
+    closed = tx.execute(
         "UPDATE batches SET state = ?, finished_at = ? WHERE id = ? AND state = 'live' RETURNING id",
-        ("abandoned" if abandoned else "done", now, batch_id),
+        ("abandoned" if abandoned else "done", tx.now, batch_id),
     ).fetchall()
     if not closed:
         return None
     for job_id in unwanted:
-        transitions.request_cancel(connection, job_id, now, bells)
+        transitions.request_cancel(tx, job_id)
     return unwanted
 
 
-def _unwanted(connection: Any, batch_id: int) -> list[int]:
+def _unwanted(tx: Transaction, batch_id: int) -> list[int]:
     """Jobs that nobody wants once this batch is closed, neither themselves nor for a job that needs them."""
-    found = {row[0]: True for row in connection.execute(_UNWANTED, {"id": batch_id}).fetchall()}
+    found = {row[0]: True for row in tx.execute(_UNWANTED, {"id": batch_id}).fetchall()}
     doubtful = list(found)
     while doubtful:
         job_id = doubtful.pop()
         if job_id not in found:
             continue
-        dependents = connection.execute(_LIVE_DEPENDENTS, (job_id,)).fetchall()
+        dependents = tx.execute(_LIVE_DEPENDENTS, (job_id,)).fetchall()
         if any(dependent not in found for (dependent,) in dependents):
             del found[job_id]  # what it needs is wanted with it
-            doubtful += (row[0] for row in connection.execute(NEEDS, (job_id,)).fetchall())
+            doubtful += (row[0] for row in tx.execute(NEEDS, (job_id,)).fetchall())
     return list(found)

@@ -38,6 +38,7 @@ from clx.db.records import (
 )
 from clx.db.rescuing import SLICE, Rescuing
 from clx.db.sqlite.database import Database
+from clx.db.transaction import Transaction
 from clx.db.validation import (
     check_backoff,
     check_batch,
@@ -143,9 +144,9 @@ class Queue(Rescuing):
         if now is None:
             check_moments([job])
 
-        def body(connection: Any, bells: set[str], at: int) -> int:
-            bells.add(job.type)
-            return transitions.insert(connection, job, on_conflict, None, at, bells)
+        def body(tx: Transaction) -> int:
+            tx.bells.add(job.type)
+            return transitions.insert(tx, job, on_conflict, None)
 
         return self._write("enqueue", body, now)
 
@@ -168,13 +169,13 @@ class Queue(Rescuing):
         if now is None:
             check_moments(todo)
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            bells.update([job.type for job in todo])
+        def body(tx: Transaction) -> list[int]:
+            tx.bells.update([job.type for job in todo])
             if batch is not None:
-                transitions.keep_open(connection, batch)
-            ids = transitions.insert_all(connection, todo, on_conflict, batch, at, bells)
+                transitions.keep_open(tx, batch)
+            ids = transitions.insert_all(tx, todo, on_conflict, batch)
             if batch is not None:
-                transitions.want(connection, batch, ids, at, bells)
+                transitions.want(tx, batch, ids)
             return ids
 
         return self._write("enqueue", body, now)
@@ -200,13 +201,13 @@ class Queue(Rescuing):
             check_moments([*todo, callback])
         told = encode(callback)
 
-        def body(connection: Any, bells: set[str], at: int) -> tuple[int, list[int]]:
-            batch = int(connection.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, at)).lastrowid)
-            bells.update(job.type for job in todo)
-            ids = transitions.insert_all(connection, todo, "return", batch, at, bells)
-            transitions.want(connection, batch, ids, at, bells)
-            if connection.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
-                transitions.call_back(connection, batch, told, at, bells)
+        def body(tx: Transaction) -> tuple[int, list[int]]:
+            batch = int(tx.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, tx.now)).lastrowid)
+            tx.bells.update(job.type for job in todo)
+            ids = transitions.insert_all(tx, todo, "return", batch)
+            transitions.want(tx, batch, ids)
+            if tx.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
+                transitions.call_back(tx, batch, told)
             return batch, ids
 
         return self._write("enqueue_batch", body, now)
@@ -301,21 +302,19 @@ class Queue(Rescuing):
         me = self._me(types) if worker is None else worker
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
 
-        def body(connection: Any, bells: set[str], at: int) -> Settled:
+        def body(tx: Transaction) -> Settled:
             lost: list[Report] = []
             if reports:
                 tally = {"succeeded": 0, "failed": 0}
                 for report, text in zip(reports, encoded, strict=True):
-                    transitions.settle_one(connection, report, text, at, bells, tally, lost)
+                    transitions.settle_one(tx, report, text, tally, lost)
                 if tally["succeeded"] or tally["failed"]:
-                    bells.add(transitions.ENDED)
-                transitions.account(connection, me, at, **tally)
+                    tx.bells.add(transitions.ENDED)
+                transitions.account(tx, me, succeeded=tally["succeeded"], failed=tally["failed"])
             if not n:
                 return Settled([], lost)
             promote = time.monotonic() >= self._promote_at
-            claimed, flooded = transitions.claim(
-                connection, me, types, pool, n, lease, at, bells, harmless=harmless, promote=promote
-            )
+            claimed, flooded = transitions.claim(tx, me, types, pool, n, lease, harmless=harmless, promote=promote)
             if flooded:
                 self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
@@ -353,12 +352,12 @@ class Queue(Rescuing):
         if progress is not None:
             statement, params = sql.HEARTBEAT_PROGRESS, {**params, "progress": encode(progress)}
 
-        def body(connection: Any, _: set[str], at: int) -> bool:
-            rows = connection.execute(statement, {**params, "now": at}).fetchall()
+        def body(tx: Transaction) -> bool:
+            rows = tx.execute(statement, {**params, "now": tx.now}).fetchall()
             if not rows:
                 raise _lost(job_id, run)
             cancel_requested, worker = rows[0]
-            transitions.account(connection, worker, at)
+            transitions.account(tx, worker)
             return bool(cancel_requested)
 
         return "cancel" if self._write("heartbeat", body, now) else "go on"
@@ -391,12 +390,12 @@ class Queue(Rescuing):
         """
         report, encoded = Success(job_id, run, peak_memory=peak_memory), encode(result)
 
-        def body(connection: Any, bells: set[str], at: int) -> None:
-            worker = transitions.succeed(connection, report, encoded, at, bells)
+        def body(tx: Transaction) -> None:
+            worker = transitions.succeed(tx, report, encoded)
             if worker is None:
                 raise _lost(job_id, run)
-            transitions.account(connection, worker, at, succeeded=1)
-            bells.add(transitions.ENDED)
+            transitions.account(tx, worker, succeeded=1)
+            tx.bells.add(transitions.ENDED)
 
         self._write("finish", body, now)
 
@@ -422,12 +421,12 @@ class Queue(Rescuing):
         """
         report = Failure(job_id, run, error, retry, backoff, stderr, peak_memory)
 
-        def body(connection: Any, bells: set[str], at: int) -> Literal["queued", "failed", "cancelled"]:
-            ended = transitions.fail(connection, report, at, bells)
+        def body(tx: Transaction) -> Literal["queued", "failed", "cancelled"]:
+            ended = transitions.fail(tx, report)
             if ended is None:
                 raise _lost(job_id, run)
-            transitions.account(connection, ended[0], at, failed=1)
-            bells.add(transitions.ENDED)
+            transitions.account(tx, ended[0], failed=1)
+            tx.bells.add(transitions.ENDED)
             return ended[1]
 
         return self._write("fail", body, now)
@@ -448,9 +447,9 @@ class Queue(Rescuing):
     def release_many(self, runs: Sequence[tuple[int, int]], *, now: int | None = None) -> None:
         """Hand back jobs, each by id and run, in one transaction; those that are somebody else's now are left alone."""
 
-        def body(connection: Any, bells: set[str], at: int) -> None:
+        def body(tx: Transaction) -> None:
             for job_id, run in runs:
-                transitions.release(connection, job_id, run, at, bells)
+                transitions.release(tx, job_id, run)
 
         self._write("release", body, now)
 
@@ -463,8 +462,8 @@ class Queue(Rescuing):
         self._give_back("end_cancelled", job_id, run, now)
 
     def _give_back(self, name: str, job_id: int, run: int, now: int | None, delay: int = 0) -> None:
-        def body(connection: Any, bells: set[str], at: int) -> None:
-            if not transitions.release(connection, job_id, run, at, bells, delay=delay):
+        def body(tx: Transaction) -> None:
+            if not transitions.release(tx, job_id, run, delay=delay):
                 raise _lost(job_id, run)
 
         self._write(name, body, now)
@@ -472,10 +471,10 @@ class Queue(Rescuing):
     def release_worker(self, worker_id: int, *, now: int | None = None) -> list[int]:
         """Hand the running jobs of a worker that was ended on purpose back, uncounted; returns their ids."""
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
+        def body(tx: Transaction) -> list[int]:
+            held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
             for id_, run in held:
-                transitions.release(connection, id_, run, at, bells)
+                transitions.release(tx, id_, run)
             return [id_ for id_, _ in held]
 
         return self._write("release_worker", body, now)
@@ -492,9 +491,9 @@ class Queue(Rescuing):
         """
         check_ids(job_ids)
 
-        def body(connection: Any, ids: Sequence[int], bells: set[str], at: int) -> list[int]:
-            bells.add(transitions.ENDED)
-            return [id_ for id_ in ids if transitions.request_cancel(connection, id_, at, bells)]
+        def body(tx: Transaction, ids: Sequence[int]) -> list[int]:
+            tx.bells.add(transitions.ENDED)
+            return [id_ for id_ in ids if transitions.request_cancel(tx, id_)]
 
         return self._write_in_slices("cancel", list(job_ids), body, now)
 
@@ -515,8 +514,8 @@ class Queue(Rescuing):
         if len(ids) > SLICE:
             ids = self._ready_to_retry(ids)
 
-        def body(connection: Any, part: Sequence[int], bells: set[str], at: int) -> list[int]:
-            return transitions.retry(connection, part, at, bells)
+        def body(tx: Transaction, part: Sequence[int]) -> list[int]:
+            return transitions.retry(tx, part)
 
         return self._write_in_slices("retry", ids, body, now)
 

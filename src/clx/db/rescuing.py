@@ -16,6 +16,7 @@ from clx.db.leases import HELD_UP, SLACK, Lease
 from clx.db.lookup import Lookup
 from clx.db.odd import Reader, odd_live_jobs
 from clx.db.sqlite.driver import UNBOUND
+from clx.db.transaction import Transaction, transact
 from clx.errors import DatabaseBusyError, DatabaseFullError, OddRowError, QueueError
 
 log = logging.getLogger("clx.queue")
@@ -38,19 +39,9 @@ class Rescuing(Lookup):
         database: an open :class:`~clx.db.sqlite.database.Database`.
     """
 
-    def _write(self, name: str, body: Callable[[Any, set[str], int], T], now: int | None = None) -> T:
-        """One transaction, then the bells that *body* named.
-
-        *body* gets the connection, the bells, and the time in the transaction: *now*, or the clock's when the lock
-        is ours. Taken before, it would be old by as long as the table was locked.
-        """
-        bells: set[str] = set()
-
-        def whole(connection: Any) -> T:
-            bells.clear()
-            return body(connection, bells, now_ms() if now is None else now)
-
-        value = self._write_past_odd_rows(name, whole)
+    def _write(self, name: str, body: Callable[[Transaction], T], now: int | None = None) -> T:
+        """One transaction, then the bells that *body* named."""
+        value, bells = transact(self._write_past_odd_rows, name, body, now)
         if name in _ACKNOWLEDGED:
             self.database.require_in_place()
         self.database.doorbell.ring(*bells)
@@ -68,15 +59,13 @@ class Rescuing(Lookup):
 
     def _put_odd_aside(self) -> list[int]:
         """Fail every live job whose row is odd, with the reason; returns their ids."""
-        bells: set[str] = set()
 
-        def body(connection: Any) -> list[int]:
-            bells.clear()
-            odd = odd_live_jobs(connection)
-            transitions.put_aside(connection, odd, now_ms(), bells)
+        def body(tx: Transaction) -> list[int]:
+            odd = odd_live_jobs(tx)
+            transitions.put_aside(tx, odd)
             return list(odd)
 
-        found = self.database.write("put_aside", body)
+        found, bells = transact(self.database.write, "put_aside", body, None)
         if found:
             log.warning("jobs %s were failed: another program wrote their rows", ", ".join(map(str, found)))
         self.database.doorbell.ring(*bells)
@@ -86,7 +75,7 @@ class Rescuing(Lookup):
         self,
         name: str,
         ids: Sequence[int],
-        body: Callable[[Any, Sequence[int], set[str], int], list[int]],
+        body: Callable[[Transaction, Sequence[int]], list[int]],
         now: int | None,
     ) -> list[int]:
         """Many jobs, some hundred in a transaction, with a pause after each: everybody else's calls go on meanwhile."""
@@ -115,23 +104,19 @@ class Rescuing(Lookup):
         if not overdue:
             return []
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
+        def body(tx: Transaction) -> list[int]:
             lost = [
                 lease
                 for lease in overdue
                 # who would have renewed may have waited for the lock as this one did
                 if (is_certain or self.database.leases.is_still_over(lease))
-                and connection.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
+                and tx.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
             ]
-            beside_others = {
-                lease: bool(connection.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost
-            }
+            beside_others = {lease: bool(tx.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost}
             return [
                 lease.job_id
                 for lease, innocent in beside_others.items()
-                if transitions.rescue(
-                    connection, lease.job_id, lease.run, transitions.SILENT, None, at, bells, innocent=innocent
-                )
+                if transitions.rescue(tx, lease.job_id, lease.run, transitions.SILENT, None, innocent=innocent)
             ]
 
         return self._write("rescue", body, now)
@@ -177,8 +162,8 @@ class Rescuing(Lookup):
         *,
         stderr: str | None = None,
         now: int | None = None,
-        is_lost: Callable[[Any], bool] = lambda _: True,
-        end: Callable[[Any, int], None] = lambda *_: None,
+        is_lost: Callable[[Transaction], bool] = lambda _: True,
+        end: Callable[[Transaction], None] = lambda _: None,
     ) -> list[int]:
         """Give the running jobs of a worker known to be dead to another at once.
 
@@ -188,40 +173,32 @@ class Rescuing(Lookup):
             cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
             stderr: its last lines.
             is_lost: asked in the transaction: whether it is dead indeed.
-            end: what else is to be written down about it, with the time of it.
+            end: what else is to be written down about it.
 
         Returns:
             The ids of its jobs; none where it is not lost.
         """
 
-        def body(connection: Any, bells: set[str], at: int) -> list[int]:
-            if not is_lost(connection):
+        def body(tx: Transaction) -> list[int]:
+            if not is_lost(tx):
                 return []
-            rescued = _rescue_all(connection, worker_id, cause, stderr, at, bells)
-            end(connection, at)
+            rescued = _rescue_all(tx, worker_id, cause, stderr)
+            end(tx)
             return rescued
 
         return self._write("rescue_worker", body, now)
 
 
-def _rescue_all(
-    connection: Any, worker_id: int, cause: Mapping[str, Any], stderr: str | None, at: int, bells: set[str]
-) -> list[int]:
-    held = connection.execute(sql.HELD_BY, (worker_id,)).fetchall()
+def _rescue_all(tx: Transaction, worker_id: int, cause: Mapping[str, Any], stderr: str | None) -> list[int]:
+    held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
     several = len(held) > 1
-    return [
-        id_ for id_, run in held if transitions.rescue(connection, id_, run, cause, stderr, at, bells, innocent=several)
-    ]
+    return [id_ for id_, run in held if transitions.rescue(tx, id_, run, cause, stderr, innocent=several)]
 
 
 def _of_these(
-    body: Callable[[Any, Sequence[int], set[str], int], list[int]],
-    ids: Sequence[int],
-    connection: Any,
-    bells: set[str],
-    at: int,
+    body: Callable[[Transaction, Sequence[int]], list[int]], ids: Sequence[int], tx: Transaction
 ) -> list[int]:
-    return body(connection, ids, bells, at)
+    return body(tx, ids)
 
 
 def _steady_ms() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
+from clx.db.transaction import Transaction
 from clx.db.transitions import ENDED
 from clx.db.workers import WorkerRow, WorkerTable, end_worker
 
@@ -28,15 +29,15 @@ def strike_off(
 
     struck = False
 
-    def is_lost(connection: Any) -> bool:
+    def is_lost(tx: Transaction) -> bool:
         nonlocal struck
-        found = connection.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
+        found = tx.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
         # what is no number another program wrote: nobody has spoken up
         struck = heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
         return struck
 
-    def end(connection: Any, at: int) -> None:
-        end_worker(connection, worker_id, reason, at, dead=True)
+    def end(tx: Transaction) -> None:
+        end_worker(tx, worker_id, reason, tx.now, dead=True)
 
     Queue(database).rescue_worker(worker_id, cause, is_lost=is_lost, end=end)
     database.doorbell.ring(ENDED)

@@ -1,7 +1,6 @@
 """The arrows of the state machine, each as one function that runs inside somebody's transaction.
 
-They take the connection first. Names of bells to ring once the transaction is committed are added to the
-set *bells*; nothing here commits.
+They take the :class:`~clx.db.transaction.Transaction` first; nothing here commits.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from clx.db import statements as sql
 from clx.db.backoff import backoff
 from clx.db.doorbell import of_end
 from clx.db.records import Failure, Job, NewJob, OnConflict, Report, Success, decode, encode, encode_error, job_from_row
+from clx.db.transaction import Transaction
 from clx.errors import JobExistsError, LostBatchError, LostWorkerError, QueueError, UnknownJobError
 
 ENDED = "build"
@@ -23,7 +23,7 @@ UNWANTED = "cancel"
 # -- putting in -------------------------------------------------------------------------------------
 
 
-def insert(connection: Any, job: NewJob, on_conflict: OnConflict, batch: int | None, now: int, bells: set[str]) -> int:
+def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
     """Enter *job*, or find the live one that has its key; returns the id.
 
     Raises:
@@ -32,27 +32,27 @@ def insert(connection: Any, job: NewJob, on_conflict: OnConflict, batch: int | N
     """
     live = None
     if job.key is not None:
-        live = connection.execute(sql.LIVE_BY_KEY, (job.pool, job.type, job.key)).fetchone()
+        live = tx.execute(sql.LIVE_BY_KEY, (job.pool, job.type, job.key)).fetchone()
     if live is None:
-        return _insert_new(connection, job, batch, now, bells)
+        return _insert_new(tx, job, batch)
     job_id, state = int(live[0]), live[1]
     if on_conflict == "raise" or (on_conflict == "replace" and state == "running"):
         raise JobExistsError(job_id, state)
-    if on_conflict == "after" and (state == "running" or connection.execute(sql.BEHIND, (job_id,)).fetchone()):
-        return _insert_behind(connection, job_id, job, batch, now, bells)
+    if on_conflict == "after" and (state == "running" or tx.execute(sql.BEHIND, (job_id,)).fetchone()):
+        return _insert_behind(tx, job_id, job, batch)
     if on_conflict == "return":
-        connection.execute(sql.WANT_TOO, (int(batch is None), job_id))
+        tx.execute(sql.WANT_TOO, (int(batch is None), job_id))
     else:  # "after" too: who has not begun yet may as well do what is wanted now
-        _replace(connection, job_id, job, batch, now, bells)
+        _replace(tx, job_id, job, batch)
     return job_id
 
 
-def _insert_behind(connection: Any, first: int, job: NewJob, batch: int | None, now: int, bells: set[str]) -> int:
+def _insert_behind(tx: Transaction, first: int, job: NewJob, batch: int | None) -> int:
     """Enter *job* behind the one of its key that runs, or ran; one that waits there already becomes this one."""
-    row = connection.execute(sql.BEHIND, (first,)).fetchone()
+    row = tx.execute(sql.BEHIND, (first,)).fetchone()
     if row is None:
-        return _insert_new(connection, job, batch, now, bells, behind=first)
-    _replace(connection, int(row[0]), job, batch, now, bells, behind=first)
+        return _insert_new(tx, job, batch, behind=first)
+    _replace(tx, int(row[0]), job, batch, behind=first)
     return int(row[0])
 
 
@@ -79,110 +79,100 @@ def values(job: NewJob, waits_for: int, batch: int | None, now: int, behind: int
     )
 
 
-def _insert_new(
-    connection: Any, job: NewJob, batch: int | None, now: int, bells: set[str], behind: int | None = None
-) -> int:
+def _insert_new(tx: Transaction, job: NewJob, batch: int | None, behind: int | None = None) -> int:
     if not job.needs:
-        return int(connection.execute(sql.INSERT, values(job, 0, batch, now, behind)).lastrowid)
-    needed = _needed(connection, job.needs)
+        return int(tx.execute(sql.INSERT, values(job, 0, batch, tx.now, behind)).lastrowid)
+    needed = _needed(tx, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
-    job_id = int(connection.execute(sql.INSERT, values(job, waits_for, batch, now, behind)).lastrowid)
-    _note_needs(connection, job_id, needed, now, bells)
+    job_id = int(tx.execute(sql.INSERT, values(job, waits_for, batch, tx.now, behind)).lastrowid)
+    _note_needs(tx, job_id, needed)
     return job_id
 
 
 def _replace(
-    connection: Any,
+    tx: Transaction,
     job_id: int,
     job: NewJob,
     batch: int | None,
-    now: int,
-    bells: set[str],
     behind: int | None = None,
 ) -> None:
-    needed = _needed(connection, job.needs)
-    if needed and connection.execute(sql.WAITS_FOR, (encode(list(needed)), job_id)).fetchone():
+    needed = _needed(tx, job.needs)
+    if needed and tx.execute(sql.WAITS_FOR, (encode(list(needed)), job_id)).fetchone():
         raise QueueError(
             f"Job {job_id} would wait for itself: what it is to need waits for it.", "Name other jobs as its needs."
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
-    connection.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    connection.execute(sql.REPLACE, (*values(job, waits_for, batch, now, behind), job_id))
-    _note_needs(connection, job_id, needed, now, bells)
+    tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
+    tx.execute(sql.REPLACE, (*values(job, waits_for, batch, tx.now, behind), job_id))
+    _note_needs(tx, job_id, needed)
 
 
-def _needed(connection: Any, needs: Iterable[int]) -> dict[int, str]:
+def _needed(tx: Transaction, needs: Iterable[int]) -> dict[int, str]:
     """State by id of the jobs that a new one needs."""
     found = {}
     for needs_id in needs:
-        row = connection.execute("SELECT state FROM jobs WHERE id = ?", (needs_id,)).fetchone()
+        row = tx.execute("SELECT state FROM jobs WHERE id = ?", (needs_id,)).fetchone()
         if row is None:
             raise UnknownJobError(needs_id)
         found[needs_id] = row[0]
     return found
 
 
-def _note_needs(connection: Any, job_id: int, needed: Mapping[int, str], now: int, bells: set[str]) -> None:
+def _note_needs(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
     if needed:
-        connection.executemany(sql.NEED, [(job_id, needs_id) for needs_id in needed])
-        _end_where_a_need_failed(connection, job_id, needed, now, bells)
+        tx.executemany(sql.NEED, [(job_id, needs_id) for needs_id in needed])
+        _end_where_a_need_failed(tx, job_id, needed)
 
 
-def _end_where_a_need_failed(
-    connection: Any, job_id: int, needed: Mapping[int, str], now: int, bells: set[str]
-) -> None:
+def _end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
     for needs_id, state in needed.items():
         if state in {"failed", "cancelled"}:
             error = encode(_need_not_met(needs_id, state))
-            connection.execute(sql.FAIL if state == "failed" else sql.CANCEL, (now, error, job_id))
-            _end_dependents(connection, job_id, state, now, bells)
+            tx.execute(sql.FAIL if state == "failed" else sql.CANCEL, (tx.now, error, job_id))
+            _end_dependents(tx, job_id, state)
             return
 
 
-def insert_all(
-    connection: Any, jobs: Sequence[NewJob], on_conflict: OnConflict, batch: int | None, now: int, bells: set[str]
-) -> list[int]:
+def insert_all(tx: Transaction, jobs: Sequence[NewJob], on_conflict: OnConflict, batch: int | None) -> list[int]:
     """Enter *jobs*; returns their ids. Many that nothing hinges on go in with one statement."""
     if len(jobs) == 1 or any(job.key is not None or job.needs for job in jobs):
-        return [insert(connection, job, on_conflict, batch, now, bells) for job in jobs]
+        return [insert(tx, job, on_conflict, batch) for job in jobs]
     if not jobs:
         return []
-    connection.executemany(sql.INSERT, [values(job, 0, batch, now) for job in jobs])
+    tx.executemany(sql.INSERT, [values(job, 0, batch, tx.now) for job in jobs])
     # AUTOINCREMENT numbers rise by one within a transaction, and nobody else writes meanwhile
-    last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+    last = int(tx.execute("SELECT last_insert_rowid()").fetchone()[0])
     return list(range(last - len(jobs) + 1, last + 1))
 
 
-def keep_open(connection: Any, batch: int) -> None:
+def keep_open(tx: Transaction, batch: int) -> None:
     """See that *batch* takes jobs, and that it calls nobody back before it has got them (:func:`want`).
 
     Raises:
         LostBatchError: it has ended.
     """
-    if not connection.execute(sql.KEEP_OPEN, (batch,)).fetchall():
+    if not tx.execute(sql.KEEP_OPEN, (batch,)).fetchall():
         raise LostBatchError(f"Batch {batch} has ended; it takes no more jobs.", "Build again.")
 
 
-def want(connection: Any, batch: int, ids: Sequence[int], now: int, bells: set[str]) -> None:
+def want(tx: Transaction, batch: int, ids: Sequence[int]) -> None:
     """Note that *batch* wants these jobs; where none of its jobs is left to wait for, it calls back."""
-    connection.executemany(sql.WANT, [(batch, id_) for id_ in ids])
-    for pending, callback in connection.execute(sql.COUNT_PENDING, (batch,)).fetchall():
+    tx.executemany(sql.WANT, [(batch, id_) for id_ in ids])
+    for pending, callback in tx.execute(sql.COUNT_PENDING, (batch,)).fetchall():
         if pending == 0:
-            call_back(connection, batch, callback, now, bells)
+            call_back(tx, batch, callback)
 
 
 # -- claiming ---------------------------------------------------------------------------------------
 
 
 def claim(
-    connection: Any,
+    tx: Transaction,
     worker: int,
     types: Sequence[str],
     pool: str,
     n: int,
     lease: int,
-    now: int,
-    bells: set[str],
     *,
     harmless: bool,
     promote: bool = True,
@@ -201,39 +191,39 @@ def claim(
     Raises:
         LostWorkerError: the worker was struck off.
     """
-    live, due = connection.execute(sql.MAY_CLAIM, {"worker": worker, "now": now}).fetchone()
+    live, due = tx.execute(sql.MAY_CLAIM, {"worker": worker, "now": tx.now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
-    params = {"worker": worker, "lease": lease, "now": now, "pool": pool}
-    flooded = bool(due) and promote and _promote(connection, now, bells)
-    taken = _take_readable(connection, types, params, n, bells, harmless=harmless)
+    params = {"worker": worker, "lease": lease, "now": tx.now, "pool": pool}
+    flooded = bool(due) and promote and _promote(tx)
+    taken = _take_readable(tx, types, params, n, harmless=harmless)
     if due and not promote and not taken:
-        flooded = _promote(connection, now, bells)
-        taken = _take_readable(connection, types, params, n, bells, harmless=harmless)
+        flooded = _promote(tx)
+        taken = _take_readable(tx, types, params, n, harmless=harmless)
     return taken, flooded
 
 
-def _promote(connection: Any, now: int, bells: set[str]) -> bool:
+def _promote(tx: Transaction) -> bool:
     """Let delayed jobs that are due be claimed; returns whether there may be more."""
-    promoted = connection.execute(sql.PROMOTE, (now, sql.PROMOTED)).fetchall()
-    bells.update(row[0] for row in promoted)
+    promoted = tx.execute(sql.PROMOTE, (tx.now, sql.PROMOTED)).fetchall()
+    tx.bells.update(row[0] for row in promoted)
     return len(promoted) == sql.PROMOTED
 
 
 def _take_readable(
-    connection: Any, types: Sequence[str], params: dict[str, Any], n: int, bells: set[str], *, harmless: bool
+    tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool
 ) -> list[Job]:
     taken: list[Job] = []
     while len(taken) < n:
         alone = not taken and (harmless or n == 1)
         wanted = 1 if alone else n - len(taken)
         params["n"] = wanted
-        found = _take(connection, types, params, harmless=harmless and not alone)
+        found = _take(tx, types, params, harmless=harmless and not alone)
         if not found:
             break
         readable = [job for job in found if not job.odd]
         if len(readable) < len(found):
-            put_aside(connection, {job.id: job.odd for job in found if job.odd}, params["now"], bells)
+            put_aside(tx, {job.id: job.odd for job in found if job.odd})
         taken += readable
         if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
             break
@@ -242,23 +232,21 @@ def _take_readable(
     return taken
 
 
-def _take(connection: Any, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
     """Give the first jobs of *types* to a worker; in claim order."""
     n = params["n"]
     if len(types) == 1:
         one = sql.CLAIM_ONE if n == 1 and not harmless else sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
         params["type"] = types[0]
-        rows = connection.execute(one, params).fetchall()
+        rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
         return sorted(jobs, key=_claim_order) if n > 1 else jobs
     first = sql.NEXT_HARMLESS if harmless else sql.NEXT
-    queued = [
-        row for type_ in dict.fromkeys(types) for row in connection.execute(first, {**params, "type": type_}).fetchall()
-    ]
+    queued = [row for type_ in dict.fromkeys(types) for row in tx.execute(first, {**params, "type": type_}).fetchall()]
     ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
     if not ids:
         return []
-    rows = connection.execute(sql.CLAIM_THESE, {**params, "ids": encode(ids)}).fetchall()
+    rows = tx.execute(sql.CLAIM_THESE, {**params, "ids": encode(ids)}).fetchall()
     by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
     return [by_id[id_] for id_ in ids]
 
@@ -273,7 +261,7 @@ def _numbers_first(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
     return [(False, value) if isinstance(value, int | float) else (True, 0) for value in row]
 
 
-def put_aside(connection: Any, odd: Mapping[int, Sequence[str]], now: int, bells: set[str]) -> None:
+def put_aside(tx: Transaction, odd: Mapping[int, Sequence[str]]) -> None:
     """Fail live jobs whose rows another program wrote, each with what is odd; nothing is asked of their odd values."""
     for job_id, why in odd.items():
         error = {
@@ -281,74 +269,70 @@ def put_aside(connection: Any, odd: Mapping[int, Sequence[str]], now: int, bells
             "message": f"Another program wrote its row: {'; '.join(why)}",
             "next_step": f"See `clx jobs show {job_id}`.",
         }
-        params = {"id": job_id, "now": now, "error": encode_error(error)}
-        connection.execute(sql.RECORD_ODD, params)
-        connection.execute(sql.FAIL_ODD, params)
+        params = {"id": job_id, "now": tx.now, "error": encode_error(error)}
+        tx.execute(sql.RECORD_ODD, params)
+        tx.execute(sql.FAIL_ODD, params)
     for job_id in odd:  # not before: one of them may need another, and SQLite would refuse to change it as usual
-        _end_dependents(connection, job_id, "failed", now, bells)
-        bells.add(ENDED)
+        _end_dependents(tx, job_id, "failed")
+        tx.bells.add(ENDED)
 
 
-def account(connection: Any, worker: int, now: int, *, succeeded: int = 0, failed: int = 0) -> None:
-    """Count the jobs a worker ended, and note that it lived at *now*.
+def account(tx: Transaction, worker: int, *, succeeded: int = 0, failed: int = 0, is_alive: bool = True) -> None:
+    """Count the jobs a worker ended, and note that it lives.
 
     What it holds at a moment is asked of the jobs, not kept beside them.
     """
-    connection.execute(sql.ACCOUNT, (succeeded, failed, now, worker))
+    tx.execute(sql.ACCOUNT, (succeeded, failed, tx.now if is_alive else 0, worker))
 
 
 # -- what workers report ------------------------------------------------------------------------------
 
 
-def succeed(connection: Any, report: Success, encoded: str, now: int, bells: set[str]) -> int | None:
+def succeed(tx: Transaction, report: Success, encoded: str) -> int | None:
     """End a run well; returns the worker that did it, or None when the run is not its own any more.
 
     A run that was taken from its worker because of silence alone counts after all, when it is the newest.
     """
-    params = {"id": report.job_id, "run": report.run, "now": now, "result": encoded}
-    rows = connection.execute(sql.SUCCEED, params).fetchall()
+    params = {"id": report.job_id, "run": report.run, "now": tx.now, "result": encoded}
+    rows = tx.execute(sql.SUCCEED, params).fetchall()
     if not rows:
-        return _succeed_late(connection, report, params, bells)
+        return _succeed_late(tx, report, params)
     worker, started_at, key, type_ = rows[0]
-    connection.execute(
+    tx.execute(
         sql.RECORD,
-        (report.job_id, report.run, worker, started_at, now, "succeeded", None, None, None, report.peak_memory),
+        (report.job_id, report.run, worker, started_at, tx.now, "succeeded", None, None, None, report.peak_memory),
     )
-    _keep_and_unlock(connection, report.job_id, key, type_, encoded, now, bells)
+    _keep_and_unlock(tx, report.job_id, key, type_, encoded)
     return int(worker)
 
 
-def _succeed_late(connection: Any, report: Success, params: dict[str, Any], bells: set[str]) -> int | None:
-    found = connection.execute(sql.LATE, params).fetchone()
+def _succeed_late(tx: Transaction, report: Success, params: dict[str, Any]) -> int | None:
+    found = tx.execute(sql.LATE, params).fetchone()
     if found is None:
         return None
     state, worker, outcome, key, type_ = found
-    connection.execute(sql.SUCCEED_LATE, params)
-    connection.execute(sql.RECORD_LATE, {**params, "peak_memory": report.peak_memory})
+    tx.execute(sql.SUCCEED_LATE, params)
+    tx.execute(sql.RECORD_LATE, {**params, "peak_memory": report.peak_memory})
     if outcome == "rescued":  # its silence had been counted as a failure
-        account(connection, worker, params["now"], failed=-1)
+        account(tx, worker, failed=-1)
     if state == "failed":  # what waited for it has heard of that end; it is told of none again
         if key is not None:
-            connection.execute(sql.KEEP_FIRST_RESULT, (key, type_, params["result"], params["now"], params["now"]))
+            tx.execute(sql.KEEP_FIRST_RESULT, (key, type_, params["result"], tx.now, tx.now))
     else:
-        _keep_and_unlock(connection, report.job_id, key, type_, params["result"], params["now"], bells)
+        _keep_and_unlock(tx, report.job_id, key, type_, params["result"])
     return int(worker)
 
 
-def _keep_and_unlock(
-    connection: Any, job_id: int, key: str | None, type_: str, encoded: str, now: int, bells: set[str]
-) -> None:
+def _keep_and_unlock(tx: Transaction, job_id: int, key: str | None, type_: str, encoded: str) -> None:
     if key is not None:
-        connection.execute(sql.KEEP_RESULT, (key, type_, encoded, now, now))
-        _let_go(connection, job_id, now, bells)
-    _unlock(connection, job_id, now, bells)
+        tx.execute(sql.KEEP_RESULT, (key, type_, encoded, tx.now, tx.now))
+        _let_go(tx, job_id)
+    _unlock(tx, job_id)
 
 
-def fail(
-    connection: Any, report: Failure, now: int, bells: set[str]
-) -> tuple[int, Literal["queued", "failed", "cancelled"]] | None:
+def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "failed", "cancelled"]] | None:
     """End a run badly; returns its worker and what the job is now, or None when the run is not its own any more."""
-    run = running(connection, report.job_id, report.run)
+    run = running(tx, report.job_id, report.run)
     if run is None:
         return None
     error = encode_error(report.error)
@@ -356,36 +340,34 @@ def fail(
     state: Literal["queued", "failed", "cancelled"] = "failed"
     if run.cancel_requested or report.cancelled:  # it ended because it was told to, however it says so
         state = "cancelled"
-        connection.execute(sql.CANCEL, (now, error, run.job_id))
+        tx.execute(sql.CANCEL, (tx.now, error, run.job_id))
     elif again:
         state = "queued"
         wait = backoff(run.counted) if report.backoff is None else report.backoff
-        connection.execute(sql.REQUEUE_FAILED, (int(wait <= 0), now + wait, error, run.job_id))
-        bells.add(run.type)
+        tx.execute(sql.REQUEUE_FAILED, (int(wait <= 0), tx.now + wait, error, run.job_id))
+        tx.bells.add(run.type)
     else:
-        connection.execute(sql.FAIL, (now, error, run.job_id))
-    _record(connection, run, now, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
+        tx.execute(sql.FAIL, (tx.now, error, run.job_id))
+    _record(tx, run, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
     if state != "queued":
-        _end_dependents(connection, run.job_id, state, now, bells)
+        _end_dependents(tx, run.job_id, state)
     return run.worker, state
 
 
 def settle_one(
-    connection: Any,
+    tx: Transaction,
     report: Report,
     encoded: str,
-    now: int,
-    bells: set[str],
     tally: dict[str, int],
     lost: list[Report],
 ) -> None:
     """Take one report: count it in *tally*, or note it as *lost*."""
     if isinstance(report, Success):
-        if succeed(connection, report, encoded, now, bells) is None:
+        if succeed(tx, report, encoded) is None:
             lost.append(report)
         else:
             tally["succeeded"] += 1
-    elif fail(connection, report, now, bells) is None:
+    elif fail(tx, report) is None:
         lost.append(report)
     else:
         tally["failed"] += 1
@@ -411,16 +393,15 @@ class Running(NamedTuple):
         return self.run - self.released
 
 
-def running(connection: Any, job_id: int, run: int) -> Running | None:
+def running(tx: Transaction, job_id: int, run: int) -> Running | None:
     """The run, or None when it is not its worker's own any more."""
-    found = connection.execute(sql.RUNNING, {"id": job_id, "run": run}).fetchone()
+    found = tx.execute(sql.RUNNING, {"id": job_id, "run": run}).fetchone()
     return None if found is None else Running._make((*found, job_id, run))
 
 
 def _record(
-    connection: Any,
+    tx: Transaction,
     run: Running,
-    now: int,
     outcome: str,
     *,
     error: str | None = None,
@@ -428,13 +409,13 @@ def _record(
     stderr: str | None = None,
     peak_memory: int | None = None,
 ) -> None:
-    connection.execute(
+    tx.execute(
         sql.RECORD,
-        (run.job_id, run.run, run.worker, run.started_at, now, outcome, error, cause, stderr, peak_memory),
+        (run.job_id, run.run, run.worker, run.started_at, tx.now, outcome, error, cause, stderr, peak_memory),
     )
 
 
-def release(connection: Any, job_id: int, run: int, now: int, bells: set[str], *, delay: int = 0) -> bool:
+def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
     """Hand a running job back uncounted; false when the run is not its worker's own any more.
 
     *delay* is how many milliseconds it waits at least before it is claimed again.
@@ -442,17 +423,17 @@ def release(connection: Any, job_id: int, run: int, now: int, bells: set[str], *
     A job that somebody asked to be cancelled ends instead of waiting again. That is also how a worker ends a
     job it was told to cancel: where it is wanted again meanwhile, it waits.
     """
-    held = running(connection, job_id, run)
+    held = running(tx, job_id, run)
     if held is None:
         return False
     if held.cancel_requested:
-        connection.execute(sql.CANCEL, (now, None, job_id))
-        _end_dependents(connection, job_id, "cancelled", now, bells)
+        tx.execute(sql.CANCEL, (tx.now, None, job_id))
+        _end_dependents(tx, job_id, "cancelled")
     else:
-        connection.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": now + delay})
-        bells.add(held.type)
-    _record(connection, held, now, "cancelled" if held.cancel_requested else "released")
-    bells.add(ENDED)
+        tx.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": tx.now + delay})
+        tx.bells.add(held.type)
+    _record(tx, held, "cancelled" if held.cancel_requested else "released")
+    tx.bells.add(ENDED)
     return True
 
 
@@ -461,13 +442,11 @@ SILENT = {"kind": "silent"}
 
 
 def rescue(
-    connection: Any,
+    tx: Transaction,
     job_id: int,
     run: int,
     cause: Mapping[str, Any],
     stderr: str | None,
-    now: int,
-    bells: set[str],
     *,
     innocent: bool = False,
 ) -> bool:
@@ -477,37 +456,37 @@ def rescue(
         innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
             that was rescued is only held by itself from then on, so the next time it is known.
     """
-    held = running(connection, job_id, run)
+    held = running(tx, job_id, run)
     if held is None:
         return False
     killed = int(not innocent and cause.get("kind") != "silent")
     state, outcome = "queued", "released" if innocent else "rescued"
     if held.cancel_requested:
         state = "cancelled"
-        connection.execute(sql.CANCEL, (now, None, job_id))
+        tx.execute(sql.CANCEL, (tx.now, None, job_id))
     elif innocent or held.counted < held.max_runs:
         # after a first time the job is retried at once; from the second on it is claimed last
         rank = sql.CLAIMED_LAST if held.rescues == 1 else 0
         params = {"id": job_id, "kills": killed, "released": int(innocent), "rank": rank}
-        connection.execute(sql.REQUEUE_RESCUED, params)
-        bells.add(held.type)
+        tx.execute(sql.REQUEUE_RESCUED, params)
+        tx.bells.add(held.type)
     else:
         state = "failed"
-        error = encode(_killer(connection, held, killed, cause))
-        connection.execute(sql.COUNT_RESCUE, (killed, job_id))
-        connection.execute(sql.FAIL, (now, error, job_id))
-    _record(connection, held, now, outcome, cause=encode(cause), stderr=stderr)
-    account(connection, held.worker, 0, failed=int(not innocent))  # at no moment: its worker has given no sign of life
+        error = encode(_killer(tx, held, killed, cause))
+        tx.execute(sql.COUNT_RESCUE, (killed, job_id))
+        tx.execute(sql.FAIL, (tx.now, error, job_id))
+    _record(tx, held, outcome, cause=encode(cause), stderr=stderr)
+    account(tx, held.worker, failed=int(not innocent), is_alive=False)
     if state != "queued":
-        _end_dependents(connection, job_id, state, now, bells)
-    bells.add(ENDED)
+        _end_dependents(tx, job_id, state)
+    tx.bells.add(ENDED)
     return True
 
 
-def _killer(connection: Any, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+def _killer(tx: Transaction, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:
     """Why a job has failed whose last run was rescued."""
     kills = run.kills + killed
-    before = connection.execute(sql.SILENCES, (run.job_id,)).fetchone()[0]
+    before = tx.execute(sql.SILENCES, (run.job_id,)).fetchone()[0]
     silences = min(before + (not killed), run.counted - kills)
     parts = []
     if kills:
@@ -525,21 +504,21 @@ def _killer(connection: Any, run: Running, killed: int, cause: Mapping[str, Any]
 # -- cancelling and retrying --------------------------------------------------------------------------
 
 
-def request_cancel(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
+def request_cancel(tx: Transaction, job_id: int) -> bool:
     """Cancel a queued job, or leave word for the worker of a running one; true when it is cancelled now."""
-    row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    row = tx.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None or row[0] not in {"queued", "running"}:
         return False
     if row[0] == "queued":
-        connection.execute(sql.CANCEL, (now, None, job_id))
-        _end_dependents(connection, job_id, "cancelled", now, bells)
+        tx.execute(sql.CANCEL, (tx.now, None, job_id))
+        _end_dependents(tx, job_id, "cancelled")
         return True
-    connection.execute(sql.REQUEST_CANCEL, (job_id,))
-    bells.add(UNWANTED)
+    tx.execute(sql.REQUEST_CANCEL, (job_id,))
+    tx.bells.add(UNWANTED)
     return False
 
 
-def retry(connection: Any, job_ids: Sequence[int], now: int, bells: set[str]) -> list[int]:
+def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
     """Queue failed and cancelled jobs again with all their runs; returns those that are queued now.
 
     One whose need has failed and is not tried again with it ends as it had ended.
@@ -547,57 +526,57 @@ def retry(connection: Any, job_ids: Sequence[int], now: int, bells: set[str]) ->
     Raises:
         JobExistsError: another live job has the key of one of them.
     """
-    again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(connection, id_, now, bells)]
+    again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(tx, id_)]
     for job_id in again:
-        needs = dict(connection.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
-        if connection.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
-            _end_where_a_need_failed(connection, job_id, needs, now, bells)  # else it ended with one before it
-    left = {row[0] for row in connection.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()}
+        needs = dict(tx.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
+        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
+            _end_where_a_need_failed(tx, job_id, needs)  # else it ended with one before it
+    left = {row[0] for row in tx.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()}
     return [id_ for id_ in again if id_ in left]
 
 
-def _requeue(connection: Any, job_id: int, now: int, bells: set[str]) -> bool:
-    row = connection.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
+def _requeue(tx: Transaction, job_id: int) -> bool:
+    row = tx.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None or row[0] not in {"failed", "cancelled"}:
         return False
-    live = None if row[3] is None else connection.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
+    live = None if row[3] is None else tx.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
     if live is not None:
         raise JobExistsError(int(live[0]), live[1])
-    connection.execute(sql.RETRY, {"id": job_id, "now": now})
-    connection.execute(sql.COUNT_UP, (job_id,))
-    bells.add(row[1])
+    tx.execute(sql.RETRY, {"id": job_id, "now": tx.now})
+    tx.execute(sql.COUNT_UP, (job_id,))
+    tx.bells.add(row[1])
     return True
 
 
 # -- what follows from an end -------------------------------------------------------------------------
 
 
-def _unlock(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
+def _unlock(tx: Transaction, job_id: int) -> None:
     """A job succeeded: those that wait only for it can be claimed."""
-    bells.add(of_end(job_id))
-    needed, awaited = connection.execute(sql.MATTERS, (job_id,)).fetchone()
+    tx.bells.add(of_end(job_id))
+    needed, awaited = tx.execute(sql.MATTERS, (job_id,)).fetchone()
     if needed:
-        bells.update(row[0] for row in connection.execute(sql.UNLOCK, {"id": job_id, "now": now}).fetchall())
+        tx.bells.update(row[0] for row in tx.execute(sql.UNLOCK, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
-        _count_down(connection, job_id, now, bells)
+        _count_down(tx, job_id)
 
 
-def _let_go(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
+def _let_go(tx: Transaction, job_id: int) -> None:
     """The job of a key has ended: the one that waited behind it can be claimed."""
-    bells.update(row[0] for row in connection.execute(sql.LET_GO, {"id": job_id, "now": now}).fetchall())
+    tx.bells.update(row[0] for row in tx.execute(sql.LET_GO, {"id": job_id, "now": tx.now}).fetchall())
 
 
-def _end_dependents(connection: Any, job_id: int, state: str, now: int, bells: set[str]) -> None:
+def _end_dependents(tx: Transaction, job_id: int, state: str) -> None:
     """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
     end = sql.FAIL_DEPENDENTS if state == "failed" else sql.CANCEL_DEPENDENTS
     ended = [job_id]
     while ended:
         needs_id = ended.pop()
-        bells.add(of_end(needs_id))
-        _count_down(connection, needs_id, now, bells)
-        _let_go(connection, needs_id, now, bells)
+        tx.bells.add(of_end(needs_id))
+        _count_down(tx, needs_id)
+        _let_go(tx, needs_id)
         error = encode(_need_not_met(needs_id, state))
-        ended += (row[0] for row in connection.execute(end, (now, error, needs_id)).fetchall())
+        ended += (row[0] for row in tx.execute(end, (tx.now, error, needs_id)).fetchall())
 
 
 def _need_not_met(needs_id: int, state: str) -> dict[str, Any]:
@@ -609,28 +588,28 @@ def _need_not_met(needs_id: int, state: str) -> dict[str, Any]:
     }
 
 
-def _count_down(connection: Any, job_id: int, now: int, bells: set[str]) -> None:
+def _count_down(tx: Transaction, job_id: int) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    for batch_id, pending, callback in connection.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
+    for batch_id, pending, callback in tx.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
         if pending == 0:
-            call_back(connection, batch_id, callback, now, bells)
+            call_back(tx, batch_id, callback)
 
 
-def call_back(connection: Any, batch_id: int, callback: str, now: int, bells: set[str]) -> None:
+def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
     """Every job of a batch has ended: queue its callback with the counts, and close it."""
     try:
-        job = _callback(connection, batch_id, callback)
+        job = _callback(tx, batch_id, callback)
     except (QueueError, TypeError, ValueError, LookupError, AttributeError):  # another program wrote it
-        connection.execute(sql.BATCH_CALLED, (now, None, batch_id))
+        tx.execute(sql.BATCH_CALLED, (tx.now, None, batch_id))
         return
-    job_id = insert(connection, job, "return", None, now, bells)
-    connection.execute(sql.BATCH_CALLED, (now, job_id, batch_id))
-    bells.add(job.type)
+    job_id = insert(tx, job, "return", None)
+    tx.execute(sql.BATCH_CALLED, (tx.now, job_id, batch_id))
+    tx.bells.add(job.type)
 
 
-def _callback(connection: Any, batch_id: int, callback: str) -> NewJob:
+def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:
     """The callback of a batch, with how its jobs have ended in its payload."""
     fields = decode(callback)
     counts = {"succeeded": 0, "failed": 0, "cancelled": 0}
-    counts |= dict(connection.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
+    counts |= dict(tx.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
     return NewJob(**{**fields, "payload": {**fields["payload"], "batch": {"id": batch_id, **counts}}})
