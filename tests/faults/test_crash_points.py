@@ -95,6 +95,8 @@ def _commits() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_write(node.func):
                 names |= _texts(node.args[0])
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "transact":
+                names |= _texts(node.args[1])
     return names - {"name"}
 
 
