@@ -51,6 +51,10 @@ UNTESTED = {
             ),
         ),
         (
+            "run by Alembic, which finds it by its file: tests/faults/test_migrations.py",
+            "db.migrations.versions.0003_keys_per_type",
+        ),
+        (
             "measures and storms, by processes: tests/faults and `clx bench`",
             "db.measure db.storm",
         ),

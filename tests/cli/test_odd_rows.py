@@ -27,6 +27,7 @@ from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
 from clx.db.ledger import FileFacts, Ledger, Owner, PublishedFile
 from clx.db.odd import tables
+from clx.db.results import all_results
 from clx.db.sqlite.database import Database
 from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
@@ -204,7 +205,7 @@ def _ask_everything(queue: Queue, good: list[int]) -> None:
     ledger = Ledger(queue.database)
     for look in (lambda: ledger.outputs(_OWNER), lambda: ledger.files("/"), lambda: ledger.sources("/")):
         assert all(isinstance(name, str) for name in look())
-    ledger.all_results()
+    all_results(queue.database)
     again = queue.enqueue(NewJob("good"))
     claimed = queue.claim(["good"], 5)
     assert again in [job.id for job in claimed]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from clx.db.jobs import NewJob, Queue
+from clx.db.jobs import Queue
 from clx.db.ledger import FileFacts, Ledger, Owner, PublishedFile
-from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
 FACTS = FileFacts(1, 2, 3, 4, "d" * 64)
@@ -52,57 +50,7 @@ def test_news_replace_what_was_known_of_the_same_path_only(ledger: Ledger) -> No
 def test_a_build_that_learned_nothing_writes_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger.database, "write", lambda *_: pytest.fail("written"))
     ledger.remember("/a", {}, {})
-    ledger.forget_results([])
     ledger.published(OWNER, [])
-
-
-# -- results ----------------------------------------------------------------------------------------
-
-
-def do(queue: Queue, key: str, result: Any, type_: str = "t", now: int = 0) -> None:
-    queue.enqueue(NewJob(type_, key=key), now=now)
-    job = queue.claim([type_], now=now)[0]
-    queue.finish(job.id, job.run, result, now=now)
-
-
-def used_at(queue: Queue) -> dict[str, int]:
-    return dict(queue.database.read("SELECT key, used_at FROM results"))
-
-
-def test_results_are_found_by_key(queue: Queue, ledger: Ledger) -> None:
-    do(queue, "a", {"outputs": [1]})
-    do(queue, "b", "text")
-    assert ledger.results(["a", "b", "c"], now=0) == {"a": {"outputs": [1]}, "b": "text"}
-    assert sorted(ledger.all_results()) == [("a", {"outputs": [1]}), ("b", "text")]
-
-
-def test_of_one_key_with_results_of_two_types_the_type_must_be_said(queue: Queue, ledger: Ledger) -> None:
-    do(queue, "a", 1, "one")
-    do(queue, "a", 2, "two")
-    with pytest.raises(QueueError, match="Jobs of several types left a result for the key 'a'"):
-        ledger.results(["a"], now=0)
-    assert ledger.results(["a"], "two", now=0) == {"a": 2}
-
-
-@pytest.mark.parametrize(("later", "noted"), [(_DAY, False), (_DAY + 1, True)])
-def test_that_a_result_was_used_is_noted_once_a_day(queue: Queue, ledger: Ledger, later: int, noted: bool) -> None:
-    do(queue, "a", 1)
-    do(queue, "b", 1)
-    ledger.results(["a"], now=later)
-    assert used_at(queue) == {"a": later if noted else 0, "b": 0}
-
-
-def test_a_forgotten_result_is_gone_and_the_others_stay(queue: Queue, ledger: Ledger) -> None:
-    do(queue, "a", 1)
-    do(queue, "b", 2)
-    ledger.forget_results(["a", "never"])
-    assert ledger.results(["a", "b"], now=0) == {"b": 2}
-
-
-def test_a_result_that_cannot_be_read_is_none(queue: Queue, ledger: Ledger) -> None:
-    do(queue, "a", 1)
-    queue.database.write("test", lambda connection: connection.execute("UPDATE results SET result = '{broken'"))
-    assert ledger.results(["a"], now=0) == {}
 
 
 # -- published files --------------------------------------------------------------------------------

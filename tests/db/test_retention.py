@@ -13,6 +13,7 @@ from clx.db.check import check
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
 from clx.db.ledger import Ledger, Owner, PublishedFile
+from clx.db.results import find_results
 from clx.db.retention import Policy, Pruned, named_text, prune, vacuum
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import QueueError
@@ -93,11 +94,10 @@ def test_live_rows_never_go(queue: Queue) -> None:
 def test_results_go_when_nobody_used_them_for_long(queue: Queue) -> None:
     for key in ("used", "unused"):
         _do(queue, NewJob("t", key=key), 0)
-    ledger = Ledger(queue.database)
-    ledger.results(["used"], now=100 * _DAY)
+    find_results(queue.database, ["used"], now=100 * _DAY)
 
     assert prune(queue.database, Policy(), now=200 * _DAY).results == 1
-    assert list(ledger.results(["used", "unused"])) == ["used"]
+    assert list(find_results(queue.database, ["used", "unused"])) == ["used"]
 
 
 def test_workers_events_and_batches_go_together(queue: Queue) -> None:
@@ -191,7 +191,7 @@ def test_results_of_published_files_never_go(queue: Queue) -> None:
     ledger.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
 
     assert prune(queue.database, Policy(), now=_YEAR).results == 1
-    assert list(ledger.results(["published", "other"])) == ["published"]
+    assert list(find_results(queue.database, ["published", "other"])) == ["published"]
 
 
 def test_a_batch_stays_while_one_of_its_jobs_is_live(queue: Queue) -> None:

@@ -81,8 +81,7 @@ _SCENARIOS |= {
         + "ledger.remember('r', {}, {'s': {}}, ['s'])\n",
         "ledger.checked(owner, ['s'])",
     ),
-    "forget_results": (_RESULT, "ledger.forget_results(['k'])"),
-    "use_results": (_RESULT, "ledger.results(['k'], now=10**14)"),
+    "use_results": (_RESULT, "queue.results(['k'])"),
     "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),
     "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9), now=10**14)"),
 }

@@ -39,14 +39,14 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
       clx cache stats --format json
     """
     from clx.artifacts.store import ArtifactStore
-    from clx.db.ledger import Ledger
+    from clx.db.results import all_results
 
     found = {"results": 0, "artifacts": 0, "artifact_bytes": 0, "database_bytes": 0}
     resolved = settings_from(context, Path.cwd())
     database = open_to_look(resolved, db_path)
     if database is not None:
         with database:
-            found["results"] = len(Ledger(database).all_results())
+            found["results"] = len(all_results(database))
             found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.shared_dir / "artifacts").size()
             found["database_bytes"] = database.path.stat().st_size
     if format_ == "json":

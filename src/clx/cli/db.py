@@ -76,12 +76,12 @@ def check_(context: click.Context, db_path: Path | None, format_: str, verbose: 
 def _problems(database: Any) -> list[str]:
     from clx.artifacts.store import ArtifactStore
     from clx.db.check import check
-    from clx.db.ledger import Ledger
+    from clx.db.results import all_results
 
     store = ArtifactStore(database.shared_dir / "artifacts")
     missing = [
         digest
-        for _, result in Ledger(database).all_results()
+        for _, result in all_results(database)
         for _name, digest, size in _outputs(result)
         if not store.has(digest, size)
     ]

@@ -24,6 +24,7 @@ from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import find_course_root, resolve_topics
 from clx.db.apart import link, shared_directory, state_directory
 from clx.db.ledger import Ledger, Owner
+from clx.db.results import find_results
 from clx.db.sqlite.database import Database, prepare_state_directory
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
@@ -252,7 +253,7 @@ class Build:
             return list(plan.jobs), []
         pictures = self._places_of_diagrams(plan, publisher)
         unsure = [job for job in plan.jobs if not self._is_current(job, pictures, publisher)]
-        known = ledger.results([job.key for job in unsure]) if unsure else {}
+        known = find_results(ledger.database, [job.key for job in unsure]) if unsure else {}
         missing, outdated = [], []
         for job in unsure:
             items = self._outdated(job, known[job.key], publisher) if job.key in known else None

@@ -1,4 +1,4 @@
-"""What is known between builds: digests of files, facts about sources, results, published outputs."""
+"""What is known between builds: digests of files, facts about sources, published outputs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clx.db.clock import now_ms
 from clx.db.odd import Reader
 from clx.db.records import Unreadable, decode_or_show
 from clx.db.sqlite.database import Database
-from clx.errors import QueueError
 
 _encode = msgspec.json.encode
-_USE_NOTED_EVERY = 24 * 3600 * 1000
-"""Milliseconds between two notes that a result was used, so that most builds write none."""
 
 
 class PublishedFile(NamedTuple):
@@ -70,11 +66,6 @@ class FileFacts(NamedTuple):
     inode: int
     digest: str
 
-
-_RESULTS = (
-    "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
-    "AND (:type IS NULL OR type = :type)"
-)
 
 _TARGETS = """
 WITH RECURSIVE each(target) AS (
@@ -155,50 +146,6 @@ class Ledger:
                 "checked",
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
-
-    def results(self, keys: Sequence[str], type: str | None = None, *, now: int | None = None) -> dict[str, Any]:  # noqa: A002
-        """Stored results of those *keys* that have one; they count as used, which keeps them from being pruned.
-
-        Args:
-            type: only of jobs of this type; None: whichever, where only one type has a key.
-
-        Raises:
-            QueueError: jobs of several types left a result for one key.
-        """
-        at = now_ms() if now is None else now
-        rows = self.database.read(_RESULTS, {"keys": _encode(list(keys)).decode(), "type": type})
-        found = {}
-        for key, type_, result, _ in rows:
-            if key in found:
-                raise QueueError(
-                    f"Jobs of several types left a result for the key {key!r}, {type_} among them.",
-                    f'Say whose it should be: results([…], type="{type_}").',
-                )
-            found[key] = decode_or_show(result)
-        # what is no number another program wrote
-        stale = [
-            (at, key, type_)
-            for key, type_, _, used_at in rows
-            if not isinstance(used_at, int) or at - used_at > _USE_NOTED_EVERY
-        ]
-        if stale and not self.database.readonly:
-            sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
-            self.database.write("use_results", lambda connection: connection.executemany(sql, stale))
-        return {key: result for key, result in found.items() if not isinstance(result, Unreadable)}
-
-    def forget_results(self, keys: Iterable[str]) -> None:
-        """Drop results whose artifacts are gone or damaged, so that their jobs run again."""
-        rows = [(key,) for key in keys]
-        if rows:
-            self.database.write(
-                "forget_results",
-                lambda connection: connection.executemany("DELETE FROM results WHERE key = ?", rows),
-            )
-
-    def all_results(self) -> list[tuple[str, Any]]:
-        """Every stored result: what the artifact store must keep."""
-        rows = self.database.read("SELECT key, result FROM results")
-        return [(key, decode_or_show(result)) for key, result in rows]
 
     def stamps(self, owner: Owner, target: str) -> dict[str, Stamp]:
         """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""

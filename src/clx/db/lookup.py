@@ -192,10 +192,10 @@ class Lookup:
         Raises:
             QueueError: *keys* is no list of keys, or jobs of several types have one of them.
         """
-        from clx.db.ledger import Ledger
+        from clx.db.results import find_results
 
         check_keys(keys)
-        return Ledger(self.database).results(keys, type)
+        return find_results(self.database, keys, type)
 
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
         """Number of jobs per type and state."""

@@ -351,13 +351,11 @@ def test_what_killed_its_workers_is_as_new_when_it_is_retried(queue: Queue, kill
 
 
 def test_the_result_of_a_keyed_job_is_kept_for_whoever_asks_the_same(queue: Queue) -> None:
-    from clx.db.ledger import Ledger
-
     queue.enqueue(NewJob("t", key="k"))
     job = _claim(queue)
     queue.finish(job.id, job.run, [1, 2])
 
-    assert Ledger(queue.database).results(["k", "other"]) == {"k": [1, 2]}
+    assert queue.results(["k", "other"]) == {"k": [1, 2]}
 
 
 @pytest.mark.slow

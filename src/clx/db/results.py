@@ -1,0 +1,62 @@
+"""The results of jobs that have a key, kept for whoever asks for the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clx.db.clock import now_ms
+from clx.db.records import Unreadable, decode_or_show
+from clx.db.sqlite.database import Database
+from clx.errors import QueueError
+
+_USE_NOTED_EVERY = 24 * 3600 * 1000
+"""Milliseconds between two notes that a result was used, so that most builds write none."""
+_FIND = (
+    "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
+    "AND (:type IS NULL OR type = :type)"
+)
+
+
+def find_results(
+    database: Database,
+    keys: Sequence[str],
+    type: str | None = None,  # noqa: A002
+    *,
+    now: int | None = None,
+) -> dict[str, Any]:
+    """Kept results of those *keys* that have one; they count as used, which keeps them from being pruned.
+
+    Args:
+        type: only of jobs of this type; None: whichever, where only one type has a key.
+
+    Raises:
+        QueueError: jobs of several types left a result for one key.
+    """
+    at = now_ms() if now is None else now
+    rows = database.read(_FIND, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
+    found = {}
+    for key, type_, result, _ in rows:
+        if key in found:
+            raise QueueError(
+                f"Jobs of several types left a result for the key {key!r}, {type_} among them.",
+                f'Say whose it should be: results([…], type="{type_}").',
+            )
+        found[key] = decode_or_show(result)
+    # what is no number another program wrote
+    stale = [
+        (at, key, type_)
+        for key, type_, _, used_at in rows
+        if not isinstance(used_at, int) or at - used_at > _USE_NOTED_EVERY
+    ]
+    if stale and not database.readonly:
+        sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
+        database.write("use_results", lambda connection: connection.executemany(sql, stale))
+    return {key: result for key, result in found.items() if not isinstance(result, Unreadable)}
+
+
+def all_results(database: Database) -> list[tuple[str, Any]]:
+    """Every kept result with its key: what the artifact store must keep."""
+    return [(key, decode_or_show(result)) for key, result in database.read("SELECT key, result FROM results")]
