@@ -19,13 +19,13 @@ from click.testing import CliRunner
 from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
+from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
-from clx.db.ledger import FileFacts, Ledger, Owner, PublishedFile
 from clx.db.odd import tables
 from clx.db.results import all_results
 from clx.db.sqlite.database import Database

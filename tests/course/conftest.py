@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.courses import Course
 
+from clx.course.ledger import Ledger
 from clx.db.jobs import Queue
-from clx.db.ledger import Ledger
 
 
 @pytest.fixture

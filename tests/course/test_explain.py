@@ -8,7 +8,7 @@ import pytest
 from tests.support.planning import job_of
 
 from clx.course.explain import Reasons
-from clx.db.ledger import Ledger
+from clx.course.ledger import Ledger
 
 BEFORE: dict[str, Any] = {
     "key": "old",

@@ -12,9 +12,9 @@ import pytest
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.layout import Selection
+from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.course.plan import Place
 from clx.course.publish import Item, Publisher
-from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.errors import ArtifactError, OutputError, UsageError
 
 

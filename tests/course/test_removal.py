@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from clx.course.ledger import PublishedFile
 from clx.course.removal import remove_published
-from clx.db.ledger import PublishedFile
 from clx.errors import OutputError
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.db.results import find_results
 from clx.db.retention import Policy, Pruned, named_text, prune, vacuum
 from clx.db.workers import WorkerTable, register_this_process

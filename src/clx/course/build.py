@@ -16,6 +16,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
+from clx.course.ledger import Ledger, Owner
 from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
 from clx.course.publish import Item, Publisher, usual_output
 from clx.course.report import PRIVATE_TEXT, Failure, Report
@@ -23,7 +24,6 @@ from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import find_course_root, resolve_topics
 from clx.db.apart import link, shared_directory, state_directory
-from clx.db.ledger import Ledger, Owner
 from clx.db.results import find_results
 from clx.db.sqlite.database import Database, prepare_state_directory
 from clx.db.sqlite.driver import require_reachable

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.course.gate import Gate, Hit
+from clx.course.ledger import PublishedFile
 from clx.course.plan import Place, Plan, is_near
 from clx.course.publish import Publisher
 from clx.course.report import Failure
-from clx.db.ledger import PublishedFile
 
 _TOLD = 10
 

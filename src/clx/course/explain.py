@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from clx.course.ledger import Ledger
 from clx.course.plan import PlannedJob
-from clx.db.ledger import Ledger
 
 
 class Reasons:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.layout import Selection
+from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.course.plan import Place
 from clx.course.removal import remove_published
-from clx.db.ledger import Ledger, Owner, PublishedFile
 from clx.errors import ArtifactError, OutputError, UsageError
 from clx.regular import NotRegularError, open_regular
 

@@ -1,6 +1,6 @@
 """The facts: one SQLite file that holds jobs, workers, batches, results and what was published.
 
-Only this room knows SQL. :class:`Database` opens the file; :class:`~clx.db.jobs.Queue`,
-:class:`~clx.db.workers.WorkerTable`, :class:`~clx.db.batches.BatchTable` and
-:class:`~clx.db.ledger.Ledger` are its faces.
+Only this room knows SQL, and what a room keeps in tables of its own (:mod:`clx.course.ledger`). :class:`Database`
+opens the file; :class:`~clx.db.jobs.Queue`, :class:`~clx.db.workers.WorkerTable` and
+:class:`~clx.db.batches.BatchTable` are its faces.
 """

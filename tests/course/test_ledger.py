@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
 from clx.db.jobs import Queue
-from clx.db.ledger import FileFacts, Ledger, Owner, PublishedFile
 
 _DAY = 24 * 3600 * 1000
 FACTS = FileFacts(1, 2, 3, 4, "d" * 64)
