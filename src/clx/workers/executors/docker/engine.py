@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,10 +54,26 @@ def connect(timeout: float = ANSWER_LIMIT) -> Any:
             f'Type: pip install "{DISTRIBUTION}[docker]"',
         ) from None
     with engine_errors():
+        _require_listener(timeout)
         try:
             return docker.from_env(timeout=timeout)
         except ValueError as error:  # a port that is none
             raise _wrong_host(error) from error
+
+
+def _require_listener(timeout: float) -> None:
+    """See that somebody listens at a local socket: the SDK leaves its own open where nobody does."""
+    from requests.exceptions import ConnectionError as NotConnectedError
+
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    if not host.startswith("unix://"):
+        return
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(timeout)
+        try:
+            caller.connect("/" + host.removeprefix("unix://").lstrip("/"))
+        except OSError as error:
+            raise NotConnectedError(str(error)) from error
 
 
 @contextlib.contextmanager
