@@ -108,7 +108,6 @@ LATE = (
     "SELECT j.state, r.worker_id, r.outcome, j.key, j.type FROM jobs j "
     "JOIN runs r ON r.job_id = j.id AND r.run = j.run "
     "WHERE j.id = :id AND j.run = :run AND j.state IN ('queued', 'failed') AND j.rescues > 0 "
-    "AND r.outcome IN ('rescued', 'released') "
     """AND r.cause = '{"kind":"silent"}'"""
 )
 """The newest run of a job, taken from a worker that was only silent, and that nobody has begun anew."""
