@@ -248,6 +248,7 @@ IMPLAUSIBLE = (
     "WHERE state = 'running' AND lease_until > :now + lease + :slack"
 )
 """Leases longer than any renewal at this moment can have made them: written before the clock was set back."""
-UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND run = ? AND state = 'running' AND lease_until = ?"
+UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND lease_until = ?"
+"""Whether a lease ends when it was seen to end; whose it is now, the fence of the rescue asks."""
 HELD_BY = "SELECT id, run FROM jobs WHERE state = 'running' AND worker_id = ?"
 HOLDS_OTHERS = "SELECT count(*) > 1 FROM jobs WHERE state = 'running' AND worker_id = ?"
