@@ -18,7 +18,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.leases import HELD_UP
-from clx.errors import DatabaseBusyError
+from clx.errors import DatabaseBusyError, DatabaseFullError
 
 _LEASE = 60_000
 _BEAT = 1000
@@ -205,3 +205,29 @@ def test_who_kept_everybody_waiting_himself_leaves_them_the_time_to_renew(
         assert looker.rescue() == []
 
     assert other.heartbeat(job.id, job.run, lease=_LEASE) == "go on"
+
+
+@pytest.mark.parametrize("refusal", [DatabaseBusyError, DatabaseFullError])
+def test_a_table_that_refuses_takes_no_writes(queue: Queue, monkeypatch: pytest.MonkeyPatch, refusal: type) -> None:
+    def refuse() -> float:
+        raise refusal("It takes nothing.", "Wait.")
+
+    assert queue.takes_writes()
+    monkeypatch.setattr(queue.database, "require_writable", refuse)
+    assert not queue.takes_writes()
+
+
+def test_a_table_that_somebody_keeps_locked_takes_no_writes(tmp_path: Path, other: Queue) -> None:
+    with Queue.open(tmp_path / "jobs.db", busy_timeout=0.05) as looker:
+        with _locked(other):
+            assert not looker.takes_writes()
+        assert looker.takes_writes()
+
+
+@pytest.mark.parametrize(("waited", "takes"), [(HELD_UP, True), (HELD_UP + 0.1, False)])
+def test_a_table_that_keeps_everybody_waiting_takes_no_writes(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, waited: float, takes: bool
+) -> None:
+    monkeypatch.setattr(queue.database, "require_writable", lambda: waited)
+
+    assert queue.takes_writes() is takes

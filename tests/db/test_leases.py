@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -83,6 +84,65 @@ def test_after_a_step_a_renewed_lease_counts_again_at_its_end() -> None:
     renewed = Lease(1, 1, until=100_600, length=400)
     assert watch.over([], [], now=100_300, monotonic=310) == []
     assert watch.over([renewed], [], now=100_600, monotonic=610) == [renewed]
+
+
+def test_a_suspect_is_given_its_whole_lease_again_when_nobody_could_renew_meanwhile() -> None:
+    watch, lease = LeaseWatch(), Lease(1, 1, until=500, length=400)
+    watch.distrust(math.inf)
+    assert watch.over([lease], [], now=1000, monotonic=1000) == []
+    watch.distrust(math.inf)
+    assert watch.over([lease], [], now=1300, monotonic=1300) == []
+    assert watch.over([lease], [], now=1699, monotonic=1699) == []
+    assert watch.over([lease], [], now=1700, monotonic=1700) == [lease]
+
+
+def test_a_lease_that_was_renewed_between_two_looks_is_watched_anew() -> None:
+    watch, before, renewed = LeaseWatch(), Lease(1, 1, until=500, length=400), Lease(1, 1, until=1500, length=400)
+    watch.distrust(math.inf)
+    assert watch.over([before], [], now=1000, monotonic=1000) == []
+    watch.distrust(math.inf)
+    assert watch.over([renewed], [], now=1600, monotonic=1600) == []
+    assert watch.over([renewed], [], now=1999, monotonic=1999) == []
+    assert watch.over([renewed], [], now=2000, monotonic=2000) == [renewed]
+
+
+def test_only_what_was_seen_unrenewed_for_its_whole_length_is_over_whatever_was_waited_since() -> None:
+    watch, suspect, sure = LeaseWatch(), Lease(1, 1, until=500, length=400), Lease(2, 1, until=1400, length=400)
+    watch.distrust(math.inf)
+    assert watch.over([suspect], [], now=1000, monotonic=1000) == []
+    assert sorted(watch.over([suspect, sure], [], now=1400, monotonic=1400), key=str) == [suspect, sure]
+    watch.distrust(math.inf)
+    assert [watch.is_still_over(suspect), watch.is_still_over(sure)] == [True, False]
+
+
+class _Clock:
+    """Stands in for the module :mod:`time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_who_has_to_wait_for_the_lock_after_his_look_takes_no_jobs(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself waited: no error told of it before the transaction began."""
+    clock = _Clock()
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=_LEASE, now=0)[0]
+    monkeypatch.setattr("clx.db.sqlite.database.time", clock)
+
+    def wait(statement: str) -> None:
+        clock.now += 3.0 * (statement == "BEGIN IMMEDIATE")
+
+    queue.database.connection().set_trace_callback(wait)
+    assert queue.rescue(now=_LEASE, monotonic=0) == []
+
+    queue.database.connection().set_trace_callback(None)
+    assert queue.rescue(now=_LEASE, monotonic=0) == []  # what is over now may be renewed now
+    assert queue.heartbeat(job.id, job.run, now=_LEASE) == "go on"
 
 
 def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(machine: _Machine) -> None:

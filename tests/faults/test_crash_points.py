@@ -83,7 +83,10 @@ _SCENARIOS |= {
         + "ledger.remember('r', {}, {'s': {}}, ['s'])\n",
         "ledger.checked(owner, ['s'])",
     ),
-    "use_results": (_RESULT + "from clx.db.results import find_results\n", "find_results(queue.database, ['k'], now=10**14)"),
+    "use_results": (
+        _RESULT + "from clx.db.results import find_results\n",
+        "find_results(queue.database, ['k'], now=10**14)",
+    ),
     "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),
     "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9), now=10**14)"),
 }

@@ -110,7 +110,7 @@ class Rescuing(Lookup):
                 for lease in overdue
                 # who would have renewed may have waited for the lock as this one did
                 if (is_certain or self.database.leases.is_still_over(lease))
-                and tx.execute(sql.UNRENEWED, (lease.job_id, lease.run, lease.until)).fetchone()
+                and tx.execute(sql.UNRENEWED, (lease.job_id, lease.until)).fetchone()
             ]
             beside_others = {lease: bool(tx.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost}
             return [

@@ -108,7 +108,6 @@ LATE = (
     "SELECT j.state, r.worker_id, r.outcome, j.key, j.type FROM jobs j "
     "JOIN runs r ON r.job_id = j.id AND r.run = j.run "
     "WHERE j.id = :id AND j.run = :run AND j.state IN ('queued', 'failed') AND j.rescues > 0 "
-    "AND r.outcome IN ('rescued', 'released') "
     """AND r.cause = '{"kind":"silent"}'"""
 )
 """The newest run of a job, taken from a worker that was only silent, and that nobody has begun anew."""
@@ -249,6 +248,7 @@ IMPLAUSIBLE = (
     "WHERE state = 'running' AND lease_until > :now + lease + :slack"
 )
 """Leases longer than any renewal at this moment can have made them: written before the clock was set back."""
-UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND run = ? AND state = 'running' AND lease_until = ?"
+UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND lease_until = ?"
+"""Whether a lease ends when it was seen to end; whose it is now, the fence of the rescue asks."""
 HELD_BY = "SELECT id, run FROM jobs WHERE state = 'running' AND worker_id = ?"
 HOLDS_OTHERS = "SELECT count(*) > 1 FROM jobs WHERE state = 'running' AND worker_id = ?"

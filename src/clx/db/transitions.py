@@ -215,7 +215,7 @@ def _take_readable(
 ) -> list[Job]:
     taken: list[Job] = []
     while len(taken) < n:
-        alone = not taken and (harmless or n == 1)
+        alone = harmless and not taken
         wanted = 1 if alone else n - len(taken)
         params["n"] = wanted
         found = _take(tx, types, params, harmless=harmless and not alone)
@@ -225,7 +225,7 @@ def _take_readable(
         if len(readable) < len(found):
             put_aside(tx, {job.id: job.odd for job in found if job.odd})
         taken += readable
-        if harmless and alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
+        if alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
             break
         if len(readable) == len(found) and not alone:
             break  # there are no more

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from clx.db import jobs as jobs_module
+from clx.db import statements as sql
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.workers import WorkerTable
 from clx.errors import LostWorkerError
@@ -187,3 +189,51 @@ def test_a_job_that_could_harm_its_neighbours_is_left_for_a_claim_of_its_own(que
         return [job.payload["name"] for job in queue.settle((), ["t"], 10, harmless=True).claimed]
 
     assert [take(), take()] == [["first", "second"], ["once"]]
+
+
+def _traced(queue: Queue) -> list[str]:
+    """Every statement from now on."""
+    statements: list[str] = []
+    queue.database.connection().set_trace_callback(statements.append)
+    return statements
+
+
+@pytest.mark.parametrize("n", [1, 99])
+def test_a_claim_among_many_does_nothing_but_claim(queue: Queue, n: int) -> None:
+    """It looks for nothing before it takes the lock, lets nobody in where nobody is due, and asks once."""
+    queue.enqueue_many([NewJob("t") for _ in range(9)], now=0)
+    for now in (1, 2):  # whether there is a job, and whether anybody is silent, has been looked at
+        queue.claim(["t"], now=now)
+    statements = _traced(queue)
+
+    assert len(queue.claim(["t"], n, now=3)) == min(n, 7)
+
+    assert [statement.split()[0] for statement in statements] == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
+
+
+def test_delayed_jobs_are_let_in_by_slices_with_pauses_while_others_can_be_claimed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "PROMOTED", 2)
+    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
+    queue.enqueue_many([NewJob("t") for _ in range(3)], now=0)
+    queue.enqueue_many([NewJob("t", not_before=1000) for _ in range(5)], now=0)
+
+    still_outside = []
+    while queue.claim(["t"], now=2000):
+        still_outside += queue.sql("SELECT count(*) AS n FROM jobs WHERE ready = 0")
+
+    # two with the first claim, and no more before all five that could be claimed had been
+    assert [row["n"] for row in still_outside] == [3, 3, 3, 3, 3, 1, 1, 0]
+
+
+def test_delayed_jobs_that_are_few_are_let_in_at_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each at its moment, before others of less priority; no pause follows."""
+    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
+    queue.enqueue_many([NewJob("t", {"name": "plain"}, priority=1) for _ in range(3)], now=0)
+    for moment in (100, 200):
+        queue.enqueue(NewJob("t", {"name": str(moment)}, priority=5, not_before=moment), now=0)
+
+    names = [queue.claim(["t"], now=now)[0].payload["name"] for now in (99, 100, 199, 200)]
+
+    assert names == ["plain", "100", "plain", "200"]

@@ -105,6 +105,17 @@ def test_it_waits_for_its_needs_as_well(queue: Queue) -> None:
     assert _take(queue).payload == {"version": 2}
 
 
+def test_it_waits_for_its_time_as_well(queue: Queue) -> None:
+    queue.enqueue(_index(1), now=1)
+    (running,) = queue.claim(["index"], now=2)
+    second = queue.enqueue(_index(2, not_before=500), on_conflict="after", now=3)
+
+    queue.finish(running.id, running.run, now=4)
+
+    assert queue.claim(["index"], now=499) == []
+    assert [job.id for job in queue.claim(["index"], now=500)] == [second]
+
+
 def test_it_can_be_cancelled_and_tried_again(queue: Queue) -> None:
     queue.enqueue(_index(1))
     running = _take(queue)

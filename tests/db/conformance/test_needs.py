@@ -178,3 +178,19 @@ def test_a_need_is_an_id(queue: Queue) -> None:
     queue.enqueue(NewJob("t"))
     with pytest.raises(QueueError, match="needs"):
         NewJob("t", needs=[1, "1"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("waits", ["for its need", "behind another"])
+def test_what_was_cancelled_while_it_waited_is_left_as_it_is(queue: Queue, waits: str) -> None:
+    first = queue.enqueue(NewJob("t", key="k"), now=1)
+    job = _run(queue)
+    if waits == "for its need":
+        second = queue.enqueue(NewJob("u", needs=[first]), now=2)
+    else:
+        second = queue.enqueue(NewJob("t", key="k"), on_conflict="after", now=2)
+    queue.cancel([second], now=3)
+    before = queue.get(second)
+
+    queue.finish(job.id, job.run, now=101)
+
+    assert queue.get(second) == before

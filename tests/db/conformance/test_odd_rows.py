@@ -11,6 +11,7 @@ import pytest
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
 from clx.db.records import Failure, Success
+from clx.db.workers import register_this_process
 from clx.errors import QueueError
 
 _PAYLOADS = [
@@ -164,3 +165,38 @@ def test_a_job_behind_one_of_another_key_does_not_keep_that_from_ending(queue: Q
     assert (ended.state, behind.state) == ("succeeded", "failed")
     assert behind.error is not None
     assert "after_id" in behind.error["message"]
+
+
+def test_a_batch_that_was_made_to_count_no_jobs_keeps_none_of_them_from_ending(queue: Queue) -> None:
+    batch, (first, second) = queue.enqueue_batch([NewJob("t"), NewJob("t")], NewJob("after"))
+    _put(queue, "UPDATE batches SET pending = 0 WHERE id = ?", (batch,))
+
+    assert queue.cancel([first, second]) == [first, second]
+
+    assert len(queue.claim(["after"], 9)) == 1
+
+
+def test_a_need_that_its_job_does_not_count_can_end(queue: Queue) -> None:
+    need, dependent = queue.enqueue_many([NewJob("t"), NewJob("u")])
+    _put(queue, "INSERT INTO dependencies VALUES (?, ?)", (dependent, need))
+    (job,) = queue.claim(["t"])
+
+    queue.finish(job.id, job.run)
+
+    assert [each.id for each in queue.claim(["u"])] == [dependent]
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+@pytest.mark.parametrize("harmless", [False, True])
+@pytest.mark.parametrize("max_runs", [1, 3])
+def test_a_claim_gives_what_can_be_read_in_the_place_of_what_cannot(
+    queue: Queue, harmless: bool, n: int, max_runs: int
+) -> None:
+    """The first one that can be read is held alone where that is asked for and it could harm others."""
+    ids = queue.enqueue_many([NewJob("t", max_runs=max_runs) for _ in range(4)])
+    for odd in (ids[0], ids[2]):
+        _put(queue, "UPDATE jobs SET payload = '{' WHERE id = ?", (odd,))
+
+    claimed = queue.settle((), ["t"], n, worker=register_this_process(queue.database, "t"), harmless=harmless).claimed
+
+    assert [job.id for job in claimed] == [ids[1], ids[3]][: 1 if harmless and max_runs == 1 else n]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clx.db.check import check
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.workers import WorkerTable
 from clx.errors import LostRunError
@@ -113,6 +114,51 @@ def test_a_late_success_does_not_count_once_somebody_has_begun_anew(queue: Queue
 
     queue.finish(again.id, again.run, "right", now=100_003)
     assert queue.search()[0].result == "right"
+
+
+def _ended_by(queue: Queue, worker_id: int | None) -> tuple[int, int]:
+    """How many jobs a worker ended well and badly."""
+    row = WorkerTable(queue.database).get(worker_id or 0)
+    assert row is not None
+    return row.jobs_succeeded, row.jobs_failed
+
+
+@pytest.mark.parametrize(("held", "failed"), [(1, 1), (2, 0)])
+def test_a_late_success_counts_once_for_its_worker_and_no_failure_is_left(queue: Queue, held: int, failed: int) -> None:
+    """Those that were held beside others had not been counted as failed."""
+    queue.enqueue_many([NewJob("t")] * held, now=1)
+    job, *others = queue.claim(["t"], held, lease=100, now=10)
+    assert len(queue.rescue(now=100_000)) == held
+    assert _ended_by(queue, job.worker_id) == (0, failed)
+
+    queue.finish(job.id, job.run, "late", now=100_001)
+
+    assert _ended_by(queue, job.worker_id) == (1, 0)
+    assert [_state(queue, job.id), *(_state(queue, other.id) for other in others)] == ["succeeded", "queued"][:held]
+    assert check(queue.database) == []
+
+
+@pytest.mark.parametrize("meanwhile", ["silent again", "killed", "cancelled"])
+def test_a_late_success_does_not_count_after_what_else_happened_to_its_job(queue: Queue, meanwhile: str) -> None:
+    """A newer run was lost too, the newest was lost in another way, or nobody wants the job any more."""
+    queue.enqueue(NewJob("t"), now=1)
+    late = _claim(queue)
+    queue.rescue(now=100_000)
+    if meanwhile == "cancelled":
+        queue.cancel([late.id], now=100_001)
+    else:
+        again = _claim(queue, 100_001)
+        if meanwhile == "silent again":
+            queue.rescue(now=200_000)
+        else:
+            queue.rescue_worker(again.worker_id or 0, {"kind": "gone"}, now=100_002)
+            late = again
+    before, runs = queue.get(late.id), queue.runs(late.id)
+
+    with pytest.raises(LostRunError):
+        queue.finish(late.id, late.run, "late", now=300_000)
+
+    assert (queue.get(late.id), queue.runs(late.id)) == (before, runs)
 
 
 def test_progress_never_shortens_a_lease(queue: Queue) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from clx.db import jobs as jobs_module
@@ -16,6 +19,23 @@ def test_a_lease_is_over_at_its_last_moment_and_not_before(queue: Queue) -> None
     assert queue.rescue(now=99) == []
     assert queue.rescue(now=100) == [job.id]
     assert queue.rescue(now=100) == []
+
+
+def test_a_lease_that_is_renewed_after_the_look_is_left_alone(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look takes no lock: its worker may be the first to get that."""
+    queue.enqueue(NewJob("t"), now=0)
+    job = queue.claim(["t"], lease=100, now=0)[0]
+    write = queue.database.write
+
+    def after_a_heartbeat(name: str, body: Callable[[Any], Any]) -> Any:
+        if name == "rescue":
+            queue.heartbeat(job.id, job.run, now=99)
+        return write(name, body)
+
+    monkeypatch.setattr(queue.database, "write", after_a_heartbeat)
+
+    assert queue.rescue(now=100) == []
+    assert queue.stats() == {"t": {"running": 1}}
 
 
 def test_a_heartbeat_keeps_a_job_for_hours(queue: Queue) -> None:
@@ -185,3 +205,40 @@ def test_a_claim_after_a_fruitful_one_finds_what_silent_workers_hold(queue: Queu
     assert queue.claim(["t"], lease=10_000, now=0)[0].id == second
 
     assert [job.id for job in queue.claim(["t"], now=500)] == [first]
+
+
+def _looks(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """What each look for silent workers took, from now on."""
+    looks: list[list[int]] = []
+    rescue = queue.rescue
+
+    def noted(**how: int | None) -> list[int]:
+        looks.append(rescue(**how))
+        return looks[-1]
+
+    monkeypatch.setattr(queue, "rescue", noted)
+    return looks
+
+
+def test_claims_that_find_work_look_for_silent_workers_now_and_again_only(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs more than a claim."""
+    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 3600.0)
+    ids = queue.enqueue_many([NewJob("t") for _ in range(5)], now=0)
+    looks = _looks(queue, monkeypatch)
+
+    claimed = [queue.claim(["t"], lease=100, now=now)[0].id for now in (0, 1, 500, 501)]
+
+    assert claimed == ids[:4]
+    assert looks == [[]]
+
+
+def test_claims_that_find_nothing_look_for_silent_workers_once_each(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
+    looks = _looks(queue, monkeypatch)
+
+    assert [queue.claim(["t"], now=now) for now in (0, 1)] == [[], []]
+    assert looks == [[], []]

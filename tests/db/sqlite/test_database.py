@@ -11,7 +11,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -168,6 +168,17 @@ def test_a_removed_file_is_noticed(tmp_path: Path) -> None:
         assert queue.database.is_in_place()
         (tmp_path / "jobs.db-wal").unlink()
         assert not queue.database.is_in_place()
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_removed_file_is_noticed_by_a_thread_that_has_not_used_it(
+    tmp_path: Path, journal: Literal["wal", "delete"]
+) -> None:
+    with Queue.open(tmp_path / "jobs.db", journal_mode=journal) as queue, ThreadPoolExecutor() as threads:
+        queue.enqueue(NewJob("t"))
+        assert threads.submit(queue.database.is_in_place).result()
+        (tmp_path / "jobs.db").unlink()
+        assert not threads.submit(queue.database.is_in_place).result()
 
 
 def test_state_lies_beside_the_database() -> None:

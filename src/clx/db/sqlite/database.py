@@ -137,7 +137,7 @@ class Database:
 
     def is_in_place(self) -> bool:
         """Whether the files that were opened are still those of their names; what is written to others is lost."""
-        return self._file is None or (self._is_kept() and not lost_log(self.path))
+        return self._is_kept() and not lost_log(self.path)
 
     def require_in_place(self) -> None:
         """See that what has just been committed is in the files of those names: the cheap half of :meth:`is_in_place`.
@@ -145,7 +145,7 @@ class Database:
         Raises:
             DatabaseError: one was removed or replaced.
         """
-        if self._file is not None and not self._is_kept():
+        if not self._is_kept():
             raise self._removed()
 
     def _removed(self) -> DatabaseError:
@@ -157,7 +157,7 @@ class Database:
 
     def _is_kept(self) -> bool:
         held: Held | None = getattr(self._local, "held", None)
-        if self._place is None or self._folder is None:
+        if self._place is None or self._folder is None:  # in memory, or not opened yet: nothing to be kept
             return True
         if held is not None and held.place is not None and held.place.is_kept(self._folder):
             return True
