@@ -209,8 +209,8 @@ _ROBBERIES: dict[str, Callable[[Path], None]] = {"C code": _by_c_code, "a second
 def test_who_has_lost_his_locks_stores_nothing_any_more(queue: Queue, way: str, suffix: str) -> None:
     """In the middle of a transaction; with a write-ahead log before it, too: there are locks that are kept."""
     path = Path(f"{queue.database.path}{suffix}")
-    if not path.exists():
-        pytest.skip("no shared memory without a write-ahead log")
+    if not path.exists():  # without a write-ahead log there is no shared memory
+        path = queue.database.path
 
     def body(connection: Any) -> None:
         connection.execute("UPDATE jobs SET priority = 5")
