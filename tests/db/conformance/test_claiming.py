@@ -225,6 +225,20 @@ def test_delayed_jobs_are_let_in_by_slices_with_pauses_while_others_can_be_claim
 
     # two with the first claim, and no more before all five that could be claimed had been
     assert [row["n"] for row in still_outside] == [3, 3, 3, 3, 3, 1, 1, 0]
+    statements = _traced(queue)
+    assert queue.settle((), ["t"], 1, now=2000).claimed == []
+    assert [statement.split()[0] for statement in statements] == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
+
+
+def test_a_claim_lets_in_one_slice_of_delayed_jobs_of_other_types(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "PROMOTED", 2)
+    queue.enqueue_many([NewJob("u", not_before=1000) for _ in range(5)], now=0)
+
+    assert queue.claim(["t"], now=2000) == []
+
+    assert queue.sql("SELECT count(*) AS n FROM jobs WHERE ready = 0") == [{"n": 3}]
 
 
 def test_delayed_jobs_that_are_few_are_let_in_at_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
