@@ -356,6 +356,37 @@ def test_misspelt_markers_of_markdown_decks_are_errors_too(text: str) -> None:
     assert "tag" in caught.value.next_step or "private" in caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    "marker",
+    [
+        '# %% {"tags": ["private"], "tags": ["slide"]}',
+        '# %% {"tags": ["slide"], "x": {"a": 1, "a": 2}}',
+        '# %% tags=["private"] tags=["slide"]',
+    ],
+)
+def test_an_attribute_that_is_given_twice_is_an_error(marker: str) -> None:
+    with pytest.raises(ConversionError, match="attribute twice"):
+        read_cells(f"{marker}\nx\n", PROG_LANG["python"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "fact"),
+    [("# %% [private] solution", "no kind of cell"), ('# %% lang="private"', "no language")],
+)
+def test_a_tag_in_the_place_of_something_else_is_an_error(marker: str, fact: str) -> None:
+    with pytest.raises(ConversionError, match=fact):
+        read_cells(f"{marker}\nx\n", PROG_LANG["python"])
+
+
+@pytest.mark.parametrize("first", ["# ---\n# title: x\n", "# ---\n# title\n", "#\n# ---\n", "#!/x\n# ---\n"])
+@pytest.mark.parametrize("tag", ["private", "notes"])
+def test_a_header_swallows_no_cell(first: str, tag: str) -> None:
+    text = f'{first}# %% [markdown] tags=["{tag}"]\n# Hello\n# ---\n# Zebra\n\n# %% [markdown]\n# hi\n'
+    assert "Zebra" not in "".join(cell.source for cell in read_cells(text, PROG_LANG["python"]) if tag not in cell.tags)
+    with pytest.raises(ConversionError, match="is like the marker|would be published"):
+        read_cells(text.replace("%% [", "% % ["), PROG_LANG["python"])
+
+
 def test_only_line_ends_end_lines() -> None:
     text = "# %%\nx = 1\n\x0cy = '\u2028'\n\n# %% tags=[1]\n"
     assert as_read(text.partition("\n\n")[0]) == [("code", "x = 1\n\x0cy = '\u2028'", (), None)]

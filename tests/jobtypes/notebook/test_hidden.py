@@ -74,10 +74,48 @@ def test_the_line_may_stand_far_behind_and_in_another_language(decks: Course) ->
     assert caught.value.line == 4
 
 
-def test_a_deck_whose_lines_cannot_be_told_is_refused_too(decks: Course) -> None:
+def test_chance_comes_out_the_same_each_time(decks: Course) -> None:
     text = START + '# %% tags=["private"]\n{{ [1, 2] | random }}{{ lipsum(n=1) }}\n{{ box("a") }}\npassword = "Zebra"\n'
-    with pytest.raises(ConversionError, match="inside a hidden cell"):
+    with pytest.raises(ConversionError, match="would be published"):
         decks.convert(text)
+    text = f'{START}# %%\nx = {{{{ range(99999) | random }}}}\n# %% tags=["private"]\ny = {{{{ 1 }}}}\n'
+    first = (decks.convert(text) / "completed.py").read_bytes()
+    assert (decks.convert(text) / "completed.py").read_bytes() == first
+
+
+@pytest.mark.parametrize("branches", [2, 10, 80])
+def test_of_many_branches_none_is_forgotten(decks: Course, branches: int) -> None:
+    others = "".join(f"{{% elif lang == 'x{n}' %}}\n# %% [markdown]\n" for n in range(branches))
+    text = f"# %%\nx = 1\n{{% if lang == 'y' %}}\n{PRIVATE}\n{others}{{% endif %}}\n{SECRET}\n"
+    with pytest.raises(ConversionError, match="would be published"):
+        decks.convert(text)
+
+
+@pytest.mark.parametrize("suffix", [".py", ".md"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{MD}{HIDDEN}# {% set b %}{SECRET}{% endset %}\nx = 1\n{END}{MD}# {{ b|tojson }}\n",
+        "{MD}{HIDDEN}# {% set b %}{SECRET}{% endset %}\nx = 1\n{END}{MD}# {{ b[:46] }}\n",
+        "{MD}{HIDDEN}# {% set b %}{SECRET}{% endset %}\nx = 1\n{END}{MD}# {% if b|length < 60 %}{{ b }}{% endif %}\n",
+        "{MD}# {% set t %}ab{% endset %}{{ t|length }}\n# {#\n{HIDDEN}# #}\n# {SECRET} {{ lang }}\n{END}",
+    ],
+)
+def test_what_goes_by_the_length_of_captured_text_is_refused_beside_hidden_cells(
+    decks: Course, text: str, suffix: str
+) -> None:
+    """Which lines come out of hidden cells cannot be told then."""
+    is_markdown = suffix == ".md"
+    parts = {
+        "MD": "" if is_markdown else "# %% [markdown]\n# hi\n\n",
+        "HIDDEN": '<!-- #region tags=["private"] -->\n' if is_markdown else f"{PRIVATE}\n",
+        "END": "<!-- #endregion -->\n" if is_markdown else "",
+        "SECRET": "Zebra forty two",
+    }
+    for name, value in parts.items():
+        text = text.replace(f"{{{name}}}", value)
+    with pytest.raises(ConversionError, match=r"by the length or the end of text|would be published"):
+        decks.convert(text, name=f"slides_x{suffix}")
 
 
 @pytest.mark.parametrize(

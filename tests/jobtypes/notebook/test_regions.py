@@ -29,6 +29,8 @@ def public(text: str) -> str:
         "<!-- #md -->\nx\n<!-- #endmd -->",
         "```python\nx\n```",
         f"```\n<!-- #region -->\nx\n{END}\n```",
+        f"```\n{END}\n```",
+        f"~~~text\n{END}\n~~~\n\n```\nx\n```",
         "```\nan open block",
         "~~~\nanother",
     ],

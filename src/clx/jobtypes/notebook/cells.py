@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.fences import FENCE, closes_fence, opened_fence
+from clx.jobtypes.notebook.fences import closes_fence, last_closings, opened_fence
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
@@ -223,6 +223,8 @@ def _after_header(lines: list[str], comment: str) -> int:
             break
         if _is_rule(lines[end], comment):
             return end + 1
+        if _marker_match(lines[end], marker_pattern(comment)) or near_marker(lines[end]):
+            break  # no header that swallows a cell
     return index
 
 
@@ -278,19 +280,7 @@ class _Fences:
 
     @functools.cached_property
     def _last_closing(self) -> dict[tuple[str, int], int]:
-        """By sign and length of a fence, the last line that could close it; a longer one closes a shorter one too."""
-        found: dict[tuple[str, int], int] = {}
-        longest = {"`": 0, "~": 0}
-        for index in range(len(self._lines) - 1, -1, -1):
-            line = self._lines[index]
-            match = FENCE.match(_bare(line, self._comment)) if "```" in line or "~~~" in line else None
-            if match is None or match[2].strip():
-                continue
-            sign = match[1][0]
-            for length in range(longest[sign] + 1, len(match[1]) + 1):
-                found[sign, length] = index
-            longest[sign] = max(longest[sign], len(match[1]))
-        return found
+        return last_closings(self._lines, lambda line: _bare(line, self._comment))
 
 
 def _source(lines: list[str], kind: CellKind, language: ProgLang) -> str:

@@ -9,6 +9,7 @@ at ``-->``.
 from __future__ import annotations
 
 import functools
+import random
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from clx.jobtypes.notebook.sandbox import (
     ExpansionLimitError,
     template_from,
 )
-from clx.jobtypes.notebook.trace import deck_lines
+from clx.jobtypes.notebook.trace import agree, deck_lines
 from clx.regular import read_regular
 
 _TITLE_POSITIONS = {"de": 0, "en": 1}
@@ -63,6 +64,10 @@ class Expanded:
     def all_deck_lines(self) -> list[list[int]]:
         """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of."""
         return deck_lines(self.text, self._expand_marked(""))
+
+    def is_traced(self, template: str = "") -> bool:
+        """Whether the lines of the deck, or of one of the templates, can be told in :attr:`text`."""
+        return agree(self.text, self._expand_marked(template))
 
     def all_lines_of(self, template: str) -> list[list[int]]:
         """As :meth:`all_deck_lines`, for the lines of one of the templates."""
@@ -209,12 +214,17 @@ def _read(path: Path) -> str:
 
 
 def _render(template: Template) -> str:
-    chunks, size = [], 0
-    for chunk in template.generate():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > EXPANSION_LIMIT:
-            raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
+    """The expansion. What it leaves to chance (``random``, ``lipsum``) comes out the same each time."""
+    chunks, size, before = [], 0, random.getstate()
+    random.seed(template.name or "")
+    try:
+        for chunk in template.generate():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > EXPANSION_LIMIT:
+                raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
+    finally:
+        random.setstate(before)
     return "".join(chunks)
 
 

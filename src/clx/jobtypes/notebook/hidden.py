@@ -47,11 +47,8 @@ def check_hidden(expanded: Expanded, cells: Sequence[Cell], comment: str) -> Non
     """
     first = next((cell for cell in cells if is_hidden(cell)), None)
     if first is not None and not _is_verbatim(expanded, first.line):
-        numbers = expanded.deck_lines()
-        if any(numbers):
-            _Scan(expanded, numbers, comment).check(cells)
-        else:
-            _check_unnumbered(expanded, cells)
+        _require_traced(expanded)
+        _Scan(expanded, expanded.deck_lines(), comment).check(cells)
     bodies = [range(cell.line + 1, after.line) for cell, after in pairwise(cells)]
     bodies += [range(cell.line + 1, expanded.text.count("\n") + 2) for cell in cells[-1:]]
     _check_written(expanded, cells, bodies, percent_marks(comment), comment)
@@ -85,10 +82,12 @@ def _check_written(
     if start is not None and not _is_left_alone(expanded, start):
         written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
         _check_titles(expanded, cells, written)
-        _check_lines(written, _numbers(expanded), public)
+        _require_traced(expanded)
+        _check_lines(written, expanded.all_deck_lines(), public)
     for template, source in expanded.templates.items():
         if first_hidden(source) is not None:
             written = Written(tokens_of(source, expanded.line_prefix), read)
+            _require_traced(expanded, template)
             _check_lines(written, expanded.all_lines_of(template), public, template)
 
 
@@ -134,15 +133,19 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
-def _numbers(expanded: Expanded) -> list[list[int]]:
-    """The deck's lines in each line of the expansion; by their text, where they cannot be told otherwise."""
-    found = expanded.all_deck_lines()
-    if any(found):
-        return found
-    number: dict[str, int] = {}
-    for at, line in enumerate(expanded.source.split("\n"), 1):
-        number[line.strip()] = 0 if line.strip() in number else at
-    return [[n] if (n := number.get(line.strip(), 0)) else [] for line in expanded.text.split("\n")]
+def _require_traced(expanded: Expanded, template: str = "") -> None:
+    """Refuse what nobody can check.
+
+    Raises:
+        ConversionError: what comes out depends on captured text in a way that hides where its lines come from.
+    """
+    if not expanded.is_traced(template):
+        where = f"{template}: " if template else ""
+        raise ConversionError(
+            f"{where}what is written here goes by the length or the end of text that templates capture, so that nobody "
+            "can tell what comes out of hidden cells",
+            "Neither measure, cut nor compare captured text in a deck with hidden cells; give macros plain values.",
+        )
 
 
 def _published(mark: Mark, line: int, template: str, *, is_lost: bool) -> ConversionError:
@@ -184,16 +187,6 @@ def _is_verbatim(expanded: Expanded, line: int) -> bool:
     """Whether all from *line* of the expansion on stands in the deck as it is, without a template."""
     rest = "\n".join(expanded.text.split("\n")[line - 1 :])
     return expanded.source.endswith(rest) and not _SYNTAX.search(rest)
-
-
-def _check_unnumbered(expanded: Expanded, cells: Sequence[Cell]) -> None:
-    """For decks whose lines cannot be told apart (they use chance): markers must stand in the deck."""
-    written = {line.strip() for line in expanded.source.split("\n")}
-    lines = expanded.text.split("\n")
-    for before, cell in pairwise(cells):
-        if is_hidden(before) and not is_hidden(cell) and lines[cell.line - 1].strip() not in written:
-            fact = "a template opens a cell inside a hidden cell, and the deck's lines cannot be told from it"
-            raise ConversionError(fact, _NEXT_STEP)
 
 
 class _Scan:

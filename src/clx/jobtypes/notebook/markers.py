@@ -42,6 +42,8 @@ _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])", re.IGNORECASE)
 _HIDING_SLIDE = re.compile(r"\b(?:notes|skip)\b")
 _HIDING_WORDS = frozenset({*HIDDEN_TAGS, "delete", "deleted"})
+_UNSEEN = frozenset({"Cf", "Mn", "Me"})
+"""Unicode categories of what no reader of a tag sees: format characters, and marks on letters."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PART = re.compile(r"[^\W\d_]+")
 _NAMES = frozenset({"tags", "lang", "name", "id", "title"})
@@ -54,6 +56,9 @@ _PLAIN_LIST = re.compile(
 )
 """A list of which only the bracket at the end, or quotes, are missing."""
 _NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
+_TWICE = "the marker has an attribute twice"
+_BRACKETS = re.compile(rf"\[\s*({'|'.join(sorted(HIDDEN_TAGS))})\s*\]", re.IGNORECASE)
+"""A tag where the kind of a cell belongs."""
 _TAGS_STEP = 'Write tags=["slide", "keep"].'
 
 
@@ -133,7 +138,9 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
     brace, equal = options.find("{"), options.find("=")
     if brace >= 0 and (equal < 0 or brace < equal):
         try:
-            found = dict(json.loads(options[brace:]))
+            found = dict(json.loads(options[brace:], object_pairs_hook=_once))
+        except _TwiceError:
+            raise ConversionError(_TWICE, _TAGS_STEP, line=line) from None
         except ValueError as error:
             raise ConversionError("the marker's JSON cannot be read", _TAGS_STEP, line=line) from error
         check_names(found, line)
@@ -141,9 +148,21 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
     matches = list(_ATTRIBUTE.finditer(options))
     attributes = {match["key"]: match["value"] for match in matches}
     if len(attributes) < len(matches):
-        raise ConversionError("the marker has an attribute twice", _TAGS_STEP, line=line)
+        raise ConversionError(_TWICE, _TAGS_STEP, line=line)
     check_names(attributes, line)
     return attributes, _ATTRIBUTE.sub("", options)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that has *pairs*; of a name that is given twice JSON takes the last, and a tag may be in the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError
+    return found
+
+
+class _TwiceError(Exception):
+    pass
 
 
 def check_names(attributes: Mapping[str, Any], line: int) -> None:
@@ -174,6 +193,9 @@ def check_title(title: str, line: int) -> None:
     Raises:
         ConversionError: it mentions ``tags`` or ``lang``, or consists of tags.
     """
+    if bracketed := _BRACKETS.search(title):
+        step = f'Write tags=["{bracketed[1].lower()}"].'
+        raise ConversionError(f"the cell marker has {bracketed[0]!r}, which is no kind of cell", step, line=line)
     words = [word.lower() for word in _WORD.findall(title)]
     named = [word for word in words if word in KNOWN_TAGS]
     if named and all(word in KNOWN_TAGS or word in _KINDS for word in words):
@@ -215,10 +237,11 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
 def near_hidden(text: str) -> str | None:
     """The tag that hides a cell and that a word of *text* is, or may have been meant to be.
 
-    ``PRIVATE``, ``priv``, ``private_cell``, ``PrivateCell``, ``note`` and ``deleted`` are near; ``notebook`` and
-    ``delta`` are not.
+    ``PRIVATE``, ``priv``, ``private_cell``, ``PrivateCell``, ``note``, ``deleted``, ``delte`` and words with signs that
+    nobody sees in them are near; ``notebook`` and ``delta`` are not.
     """
-    parts = [part.lower() for part in _PART.findall(_CAMEL.sub(" ", unicodedata.normalize("NFKC", text)))]
+    visible = "".join(sign for sign in unicodedata.normalize("NFKD", text) if unicodedata.category(sign) not in _UNSEEN)
+    parts = [part.lower() for part in _PART.findall(_CAMEL.sub(" ", visible))]
     return next((tag for part in parts if (tag := _hidden_tag_like(part))), None)
 
 
@@ -230,7 +253,8 @@ def _hidden_tag_like(part: str) -> str | None:
     for tag in ("private", "notes"):
         if part.startswith(tag) or tag.startswith(part):
             return tag
-    return next(iter(get_close_matches(part, HIDDEN_TAGS - {"del"}, n=1, cutoff=_NEAR)), None)
+    near = next(iter(get_close_matches(part, _HIDING_WORDS - {"del"}, n=1, cutoff=_NEAR)), None)
+    return near if near is None or near in HIDDEN_TAGS else "del"
 
 
 def _check_tag(tag: str, line: int) -> None:
@@ -254,6 +278,8 @@ def lang_from(value: Any, line: int) -> str | None:
         return None
     if not isinstance(value, str):
         raise ConversionError("the cell's language cannot be read", 'Write lang="de".', line=line)
+    if value.strip().lower() in HIDDEN_TAGS - {"del"}:  # which is a language, if one that few teach in
+        raise ConversionError(f'"{value}" is no language', f'Write tags=["{value.strip().lower()}"].', line=line)
     return value.strip().lower()
 
 

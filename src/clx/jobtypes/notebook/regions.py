@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.fences import Fence
+from clx.jobtypes.notebook.fences import Fence, last_closings
 from clx.jobtypes.notebook.markers import check_title
 
 _START = re.compile(r"<!--\s*#(region|markdown|md|raw)(.*?)-->\s*$")
@@ -58,9 +58,10 @@ def find_regions(lines: list[str], problems: list[ConversionError]) -> list[Regi
     found: list[Region] = []
     opened: list[tuple[str, str, int]] = []
     inner: list[int] = []
-    fence = Fence()
+    fence, closings = Fence(), last_closings(lines)
     for index, line in enumerate(lines):
-        if not opened and fence.read(line):
+        # what is shown in a fenced block starts and ends nothing; in a region, one that is never closed is none
+        if fence.read(line, index, closings if opened else None):
             continue
         if start := region_start(line):
             if opened:

@@ -31,6 +31,11 @@ def _with_number(line: str, number: int) -> str:
     return f"{bare}\x02{number}\x03{line[len(bare) :]}" if bare else line
 
 
+def agree(expanded: str, marked: str) -> bool:
+    """Whether two expansions differ by the numbers alone; a deck may go by the length or the end of its own text."""
+    return _TAG.sub("", marked) == expanded
+
+
 def deck_lines(expanded: str, marked: str) -> list[list[int]]:
     """The deck's lines, counted from 1, that each line of an expansion has something of.
 
@@ -40,8 +45,8 @@ def deck_lines(expanded: str, marked: str) -> list[list[int]]:
 
     Returns:
         None of them for lines that come from a macro or another template, and for all lines when the two
-        expansions differ (a deck may use chance, or the length of its own text).
+        expansions do not :func:`agree`.
     """
-    if _TAG.sub("", marked) != expanded:
+    if not agree(expanded, marked):
         return [[] for _ in range(expanded.count("\n") + 1)]
     return [[int(number) for number in _TAG.findall(line)] for line in marked.split("\n")]

@@ -22,8 +22,8 @@ _SIGNS = ("%%", "<!--", "```", "~~~", "cell>")
 _WORDS = ("private", "note", "del")
 _VALUE = "·"
 """Stands for the value of an expression."""
-_MOST = 8
-"""Branches that are told apart; more than any deck has."""
+_MOST = 64
+"""Cases that are told apart; more than any deck has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Written:
             self._at.setdefault(line, self._now)
 
     def _mark(self, text: str, line: int) -> None:
-        self._now = tuple(dict.fromkeys(self._read(stack, text, line) for stack in self._now))[-_MOST:]
+        self._now = _told_apart(self._read(stack, text, line) for stack in self._now)
 
     def _statement(self, words: list[str]) -> None:
         name = words[0] if words else ""
@@ -162,9 +162,18 @@ class Written:
             if name.startswith("end"):
                 self._blocks.pop()
                 changed = [stack for end in ends for stack in end if stack not in start]
-                self._now = tuple(dict.fromkeys(changed))[-_MOST:] or start
+                self._now = _told_apart(changed) or start
         elif name in ("endmacro", "endset") and self._blocks:
             self._now, _ = self._blocks.pop()
+
+
+def _told_apart(stacks: Iterable[Stack]) -> tuple[Stack, ...]:
+    """Each case once; of very many, those in a hidden cell before all others."""
+    found = tuple(dict.fromkeys(stacks))
+    if len(found) <= _MOST:
+        return found
+    hidden = [stack for stack in found if hidden_mark([stack])][-_MOST // 2 :]
+    return (*hidden, *[stack for stack in found if not hidden_mark([stack])][-_MOST // 2 :])
 
 
 def _assigns(words: list[str]) -> bool:
