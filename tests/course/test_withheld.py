@@ -111,6 +111,11 @@ def test_copies_of_decks_and_dot_files_are_left_out_and_named(values: Course, na
         ("skip.txt", notebook({"slideshow": {"slide_type": "skip"}})[1:]),
         ("three.ipynb", json.dumps({"worksheets": [json.loads(notebook({"tags": ["del"]}))]})),
         ("large.ipynb", json.dumps({"filler": "x" * (9 << 20), **json.loads(notebook({"tags": ["del"]}))})),
+        ("Notes.ipynb", notebook({"slideshow": {"slide_type": "Notes"}})),
+        ("blank.ipynb", notebook({"tags": ["Private "]})),
+        ("inner.ipynb", notebook({"jupyter": {"tags": ["private"]}})),
+        ("old.html", '<div class="jp-Cell jp-MarkdownCell celltag_private">secret</div>'),
+        ("book.html", '<div class="cell tag_notes docutils">secret</div>'),
         ("skip.py", '# %% slideshow={"slide_type": "skip"}\nsecret\n'),
         ("light.py", '# + {"slideshow": {"slide_type": "notes"}}\nsecret\n'),
         ("myst.md", "```{code-cell} ipython3\n:tags: [hide-input, private]\n\nsecret\n```\n"),
@@ -164,6 +169,8 @@ PACKED: dict[str, Callable[[dict[str, bytes]], bytes]] = {
     "a.tar": functools.partial(tarred, kind=""),
     "data.csv": zipped,
     "a.docx": lambda files: zipped({"inner.tar.gz": tarred(files, "gz")}),
+    "a.pyz": lambda files: b"#!/usr/bin/env python3\n" + zipped(files),
+    "setup.exe": lambda files: b"MZ\0\1" + bytes(999) + zipped(files),
     "b.tgz": lambda files: tarred({"filler": b"x" * 100_000, "inner.zip": zipped(files)}, "gz"),
 }
 
@@ -204,7 +211,18 @@ def test_other_archives_are_copied_without_a_word(values: Course, name: str) -> 
     assert plan.warnings == []
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": functools.partial(lzma.compress, format=lzma.FORMAT_ALONE),
+    **{f"zlib {level}": functools.partial(zlib.compress, level=level) for level in (0, 1, 6, 9)},
+    "an object of git": lambda data: zlib.compress(b"blob %d\0" % len(data) + data),
+    "two": lambda data: zlib.compress(gzip.compress(data)),
+}
+
+
+@pytest.mark.parametrize("compress", [*COMPRESSED.values()], ids=[*COMPRESSED])
 def test_compressed_texts_are_read(values: Course, compress: Callable[[bytes], bytes]) -> None:
     values.write(f"{TOPIC}/a", compress(SECRET.encode()))
     values.write(f"{TOPIC}/b", compress(b"nothing"))
@@ -222,6 +240,11 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "deep": lambda: functools.reduce(lambda inner, _: gzip.compress(inner), range(9), b"x"),
     "7z": lambda: b"7z\xbc\xaf\x27\x1c",
     "rar": lambda: b"Rar!\x1a\x07\x01",
+    "deb": lambda: b"!<arch>\ndebian-binary   1700000000  0     0     100644  4         `\n2.0\n",
+    "cab": lambda: b"MSCF\0\0\0\0" + bytes(30),
+    "lzh": lambda: b"\x20\x11-lh5-" + bytes(30),
+    "squashfs": lambda: b"hsqs" + bytes(90),
+    "cut zlib": lambda: zlib.compress(random.Random(1).randbytes(9999))[:-60],
 }
 
 
@@ -236,6 +259,13 @@ def test_archives_that_cannot_be_looked_through_are_left_out(
     assert any("cannot be looked through" in warning for warning in plan.warnings)
     values.spec(f'{{id: values, inputs: ["{TOPIC}/data.zip"]}}')
     assert copied(plan_of(values)) == {"data.zip"}
+
+
+@pytest.mark.parametrize("first", ["# a ftyp atom", "%PDF-notes", "GIF89a", "OTTO", "ID3 tags", "x^2", "xar!"])
+def test_a_text_is_one_whatever_its_first_letters_mean_elsewhere(values: Course, first: str) -> None:
+    values.write(f"{TOPIC}/a", f"{first}\n{SECRET}")
+    values.write(f"{TOPIC}/b", f"{first}\nnothing")
+    assert copied(plan_of(values)) == {"b"}
 
 
 def test_an_archive_that_needs_a_password_is_judged_by_its_names(values: Course) -> None:
@@ -263,7 +293,7 @@ def test_an_archive_that_needs_a_password_is_judged_by_its_names(values: Course)
         ("posts.json", '[{"tags": ["private"]}]'),
         ("text.ipynb", notebook({}).replace("secret = 1", r"x = {\"tags\": [\"private\"]}")),
         ("blob.bin", "\0\1\2"),
-        ("real.pdf", "%PDF-1.7\n" + SECRET),
+        ("real.pdf", "%PDF-1.7\n\x01" + SECRET),
     ],
 )
 def test_other_files_are_copied_without_a_word(values: Course, name: str, text: str) -> None:

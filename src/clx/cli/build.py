@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
     Starts the workers it needs, stops them at the end, and runs only what has changed.
     """
+    from clx.cli.report_file import check_report_place, write_report
+
     log_to_terminal(verbose=options["verbose"])
     if options["watch"]:
         _watch(context, course, options)
@@ -91,11 +92,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
     display = _display(options)
     report_path: Path | None = options["report"]
-    if report_path is not None and not os.access(report_path.absolute().parent, os.W_OK):
-        raise UsageError(
-            f"The report cannot be written: {report_path.absolute().parent} is not a writable directory.",
-            "Name another file.",
-        )
+    if report_path is not None:
+        check_report_place(report_path)
     build = None
     try:
         resolved = _settings(context, course, options)
@@ -104,7 +102,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     except ClxError as error:
         display.close()
         if report_path is not None:
-            _write_report(
+            write_report(
                 report_path,
                 {"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)},
             )
@@ -115,7 +113,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
         raise
     display.close()
     if report_path is not None:
-        _write_report(report_path, report.as_dict())
+        write_report(report_path, report.as_dict())
     if options["explain"]:
         for job, reason in report.reasons:
             display.explain(job, reason)
@@ -123,6 +121,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
+    from clx.cli.report_file import check_report_place, write_report
     from clx.cli.watching import TerminalWatcher
     from clx.course.watch import watch
 
@@ -131,9 +130,11 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
     report: Path | None = options["report"]
+    if report is not None:
+        check_report_place(report)
     resolved = _settings(context, course, options)
     watcher = TerminalWatcher(
-        lambda: _display(options), lambda document: _write_report(report, document) if report is not None else None
+        lambda: _display(options), lambda document: write_report(report, document) if report is not None else None
     )
     try:
         watch(_build_options(course, options, resolved), resolved, watcher)
@@ -175,14 +176,3 @@ def _display(options: dict[str, Any]) -> Any:
     from clx.cli import displays
 
     return displays.make(options["progress"], verbose=options["verbose"], quiet=options["quiet"])
-
-
-def _write_report(path: Path, document: dict[str, Any]) -> None:
-    import json
-
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)  # noqa: PTH105
-    except OSError as error:
-        raise UsageError(f"The report cannot be written: {path}: {error.strerror}.", "Name another file.") from error

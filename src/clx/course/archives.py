@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import lzma
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, Any, Protocol
 
-MOST = 512 << 20
+MOST = 256 << 20
 """Bytes that are read of one archive at most: what is unpacked counts, in each of the archives that it lies in."""
 _MOST_MEMBERS = 100_000
 _DEEPEST = 4
 """Archives in archives that are opened."""
 _HEAD = 512
-_CLOSED = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\x1f\x9d", b"LZIP\x01")
-"""How archives begin that cannot be looked into: 7z, rar, zstd, lz4, compress, lzip."""
+_CLOSED = re.compile(
+    rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|\x1f\x9d|LZIP\x01|!<arch>\n|MSCF\0\0\0\0|hsqs|sqsh"
+    rb"|xar!|MSWIM\0|..-l[hz][0-9d]-",
+    re.DOTALL,
+)
+"""How archives begin that nothing here reads: 7z, rar, zstd, lz4, compress, lzip, ar, cab, squashfs, xar, wim, lzh."""
+_ZLIB_SECONDS = tuple(second for second in range(256) if not (0x7800 + second) % 31)
+"""The second bytes of a stream of zlib."""
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""What no text has in it (an escape it may have)."""
 _OPAQUE = re.compile(
     rb"\x89PNG\r|\xff\xd8\xff|GIF8[79]a|RIFF....(?:WEBP|WAVE|AVI )|II\*\0|MM\0\*|%PDF-|....ftyp|\x1aE\xdf\xa3|OggS\0"
     rb"|ID3[\x02-\x04]|\xff[\xfa\xfb\xf2\xf3]|fLaC\0|wOF[F2]\0|OTTO\0|\x00\x01\x00\x00\x00|\x93NUMPY|PAR1\x15",
@@ -99,18 +109,40 @@ def files_in(stream: IO[bytes]) -> Iterator[tuple[str, Readable]]:
 
 def _files(name: str, stream: Any, budget: _Budget | None, depth: int) -> Iterator[tuple[str, Readable]]:
     head = stream.read(_HEAD) if budget is None else _guarded(lambda: stream.read(_HEAD))
-    if _OPAQUE.match(head):
+    is_text = _is_text(head)
+    if not is_text and _OPAQUE.match(head):
         return
-    opened = _opener(head)
-    if head.startswith(_CLOSED) or (opened and depth == _DEEPEST):
+    opened = None if is_text else _opener(head)
+    if (_CLOSED.match(head) and (not is_text or head.startswith(b"!<arch>"))) or (opened and depth == _DEEPEST):
         raise ClosedArchiveError("it cannot be opened")
     whole = _Metered(head, stream, budget)
     if opened is None:
         yield name, whole
+        if budget is None and _ends_as_zip(stream):  # behind a program that unpacks or runs it
+            yield from _zip(name, stream, _Budget(), depth + 1)
         return
     if budget is None:
         stream.seek(0)
     yield from opened(name, stream if budget is None else whole, budget or _Budget(), depth + 1)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file that begins so is a text, whatever else its first letters might mean."""
+    if _CONTROLS.search(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ends_as_zip(stream: IO[bytes]) -> bool:
+    import zipfile
+
+    found = zipfile.is_zipfile(stream)
+    stream.seek(0)
+    return found
 
 
 def _opener(head: bytes) -> Callable[[str, Any, _Budget, int], Iterator[tuple[str, Readable]]] | None:
@@ -118,9 +150,42 @@ def _opener(head: bytes) -> Callable[[str, Any, _Budget, int], Iterator[tuple[st
         return _zip
     if head[257:262] == b"ustar":
         return _tar
-    if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")) or re.match(rb"BZh[1-9]1AY&SY", head):
+    if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0", b"\x5d\0\0")) or re.match(rb"BZh[1-9]1AY&SY", head):
         return _compressed
-    return None
+    return _compressed if _is_zlib(head) else None
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Whether it is a stream of zlib, as git keeps its objects: it bears no name, so a part of it is unpacked."""
+    if head[:1] != b"\x78" or int.from_bytes(head[:2], "big") % 31:
+        return False
+    try:
+        return bool(zlib.decompressobj().decompress(head, 1))
+    except zlib.error:
+        return False
+
+
+class _Inflated(io.RawIOBase):
+    """What a stream of zlib holds."""
+
+    def __init__(self, packed: Readable) -> None:
+        self._packed = packed
+        self._inflate = zlib.decompressobj()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Some more of it."""
+        while not self._inflate.eof:
+            data = self._inflate.unconsumed_tail or self._packed.read(1 << 16)
+            if not data:
+                raise ClosedArchiveError("it is cut off")
+            if found := self._inflate.decompress(data, len(buffer)):
+                buffer[: len(found)] = found
+                return len(found)
+        return 0
 
 
 def _compressed(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator[tuple[str, Readable]]:
@@ -132,6 +197,7 @@ def _compressed(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator
     kinds: dict[bytes, Callable[[Any], Any]] = {
         b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
         b"BZ": bz2.BZ2File,
+        **{bytes([0x78, second]): lambda file: io.BufferedReader(_Inflated(file)) for second in _ZLIB_SECONDS},
     }
     yield from _files(name, kinds.get(head, lzma.LZMAFile)(whole), budget, depth)
 

@@ -21,7 +21,7 @@ _OPTIONS = 2000
 """Bytes behind the fence of a directive in which its options are looked for."""
 _HIDDEN = rb"\b(?:private|notes|del)\b"
 _TAGS = rb"\b(?:(?:tags|tag(?=[\"'=: ]))\b[^\n]{0,500}?" + _HIDDEN + rb"|slide_type\b[^\n]{0,20}?\b(?:notes|skip)\b)"
-_WORDS = (b"tags", b'tag"', b"tag'", b"tag=", b"tag:", b"tag ", b"slide_type", b"notes")
+_WORDS = (b"tags", b'tag"', b"tag'", b"tag=", b"tag:", b"tag ", b"tag_", b"slide_type", b"notes")
 _MARKED = re.compile(
     # a marker of the percent or light format, a region, fence or block break of Markdown
     rb"^[ \t>|+<-]*(?:\S{1,4}[ \t]*(?:%%|\+)|<!--[ \t]*#|`{3,}|~{3,}|:{3,})[^\n]{0,500}?"
@@ -31,6 +31,8 @@ _MARKED = re.compile(
     + _TAGS
     # the speaker's notes of Quarto
     + rb"|^[ \t>]*:{3,}[ \t]*\{?[ \t]*\.?notes\b"
+    # a cell of an exported page
+    + rb'|\bclass="[^"\n]{0,300}?\b(?:cell)?tag_(?:private|notes|del)\b'
     # a notebook's metadata, where it is not JSON as a whole
     + rb'|"tags"\s{0,99}:\s{0,99}\[[^\]]{0,999}?"(?:private|notes|del)"'
     + rb'|"slide_type"\s{0,99}:\s{0,99}"(?:notes|skip)"',
@@ -85,10 +87,16 @@ def _metadata(found: Any) -> Iterator[dict[str, Any]]:
 
 
 def _hides(metadata: dict[str, Any]) -> bool:
-    tags, slideshow = metadata.get("tags"), metadata.get("slideshow")
-    words = tags if isinstance(tags, list) else re.split(r"[\s,]+", tags) if isinstance(tags, str) else []
+    inner, slideshow = metadata.get("jupyter"), metadata.get("slideshow")
+    lists = [each.get("tags") for each in (metadata, inner) if isinstance(each, dict)]
+    words = [word for tags in lists for word in _words(tags)]
     type_ = slideshow.get("slide_type") if isinstance(slideshow, dict) else None
-    return type_ in _HIDING_SLIDES or any(isinstance(each, str) and each.lower() in HIDDEN_TAGS for each in words)
+    return str(type_).strip().lower() in _HIDING_SLIDES or any(word.strip().lower() in HIDDEN_TAGS for word in words)
+
+
+def _words(tags: Any) -> list[str]:
+    found = tags if isinstance(tags, list) else re.split(r"[\s,]+", tags) if isinstance(tags, str) else []
+    return [each for each in found if isinstance(each, str)]
 
 
 def _marks(window: bytes) -> bool:

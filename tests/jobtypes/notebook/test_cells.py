@@ -383,7 +383,7 @@ def test_a_tag_in_the_place_of_something_else_is_an_error(marker: str, fact: str
 def test_a_header_swallows_no_cell(first: str, tag: str) -> None:
     text = f'{first}# %% [markdown] tags=["{tag}"]\n# Hello\n# ---\n# Zebra\n\n# %% [markdown]\n# hi\n'
     assert "Zebra" not in "".join(cell.source for cell in read_cells(text, PROG_LANG["python"]) if tag not in cell.tags)
-    with pytest.raises(ConversionError, match="is like the marker|would be published"):
+    with pytest.raises(ConversionError, match=r"is like the marker|would be published"):
         read_cells(text.replace("%% [", "% % ["), PROG_LANG["python"])
 
 
