@@ -141,10 +141,12 @@ def _require_traced(expanded: Expanded, template: str = "") -> None:
     """
     if not expanded.is_traced(template):
         where = f"{template}: " if template else ""
+        begins = first_hidden(expanded.source)
         raise ConversionError(
             f"{where}what is written here goes by the length or the end of text that templates capture, so that nobody "
             "can tell what comes out of hidden cells",
             "Neither measure, cut nor compare captured text in a deck with hidden cells; give macros plain values.",
+            line=None if template or begins is None else expanded.source.count("\n", 0, begins) + 1,
         )
 
 
