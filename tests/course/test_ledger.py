@@ -79,3 +79,20 @@ def test_nobody_removes_what_is_anothers(ledger: Ledger) -> None:
     assert set(ledger.outputs(OWNER)["/output/public"]) == {"a.html", "b.html"}
     ledger.published(OWNER, [published("c.html")], [("/output/public", "a.html"), ("/output/public", "never")])
     assert set(ledger.outputs(OWNER)["/output/public"]) == {"b.html", "c.html"}
+
+
+def test_what_is_known_of_a_course_goes_along_when_it_moves(ledger: Ledger) -> None:
+    before, now, other = Owner("/a/c.yaml", "/a/out"), Owner("/b/c.yaml", "/b/out"), Owner("/a/d.yaml", "/a/out")
+    ledger.published(before, [published("x", target="/a/out/public"), published("y", target="/far/public")])
+    ledger.published(other, [published("z", target="/a/out/public")])
+    ledger.remember("/a", {"x.py": FACTS}, {"x.py": 1}, ["x.py"])
+
+    ledger.move(before, now, "/a", "/b")
+
+    assert {target: set(files) for target, files in ledger.outputs(now).items()} == {
+        "/b/out/public": {"x"},
+        "/far/public": {"y"},
+    }
+    assert (ledger.outputs(before), list(ledger.outputs(other))) == ({}, ["/a/out/public"])
+    assert (ledger.files("/b"), ledger.sources("/b")) == ({"x.py": FACTS}, {"x.py": 1})
+    assert (ledger.files("/a"), ledger.unchecked(now), ledger.unchecked(before)) == ({}, ["x.py"], [])

@@ -83,6 +83,13 @@ _SCENARIOS |= {
         + "ledger.remember('r', {}, {'s': {}}, ['s'])\n",
         "ledger.checked(owner, ['s'])",
     ),
+    "move": (
+        _LEDGER
+        + "owner = Owner('/a/c.yaml', '/a/o')\n"
+        + "ledger.published(owner, [PublishedFile('/a/o/t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
+        + "ledger.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
+        "ledger.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
+    ),
     "use_results": (
         _RESULT + "from clx.db.results import find_results\n",
         "find_results(queue.database, ['k'], now=10**14)",
@@ -183,7 +190,8 @@ def _dump(path: Path) -> dict[str, Any]:
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
             "ledger": database.read(
-                "SELECT path FROM files UNION ALL SELECT path FROM outputs UNION ALL SELECT path FROM sources"),
+                "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "
+                "UNION ALL SELECT root, path FROM sources"),
         }  # fmt: skip
     finally:
         database.close()

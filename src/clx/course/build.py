@@ -17,6 +17,7 @@ from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.ledger import Ledger, Owner
+from clx.course.moved import follow_move
 from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
 from clx.course.publish import Item, Publisher, usual_output
 from clx.course.report import PRIVATE_TEXT, Failure, Report
@@ -154,6 +155,8 @@ class Build:
     def _run(self, spec: CourseSpec, database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
+        if ledger and not self.options.dry_run and follow_move(ledger, self._root, self._owner):
+            self.display.note("The course was moved here: what is known of its files goes along.")
         own = self._own_directories(ledger)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared, own=own)
         topics = resolve_topics(spec, files.bounds, warn=self._left_out.append)

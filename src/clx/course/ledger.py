@@ -160,6 +160,33 @@ class Ledger:
         rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
         return [row[0] for row in rows if isinstance(row[0], str)]
 
+    def owners(self) -> list[Owner]:
+        """Whoever has files in any target."""
+        rows = self.database.read("SELECT DISTINCT course, output FROM outputs")
+        return [Owner._make(row) for row in rows if all(isinstance(each, str) for each in row)]
+
+    def move(self, before: Owner, owner: Owner, there: str, here: str) -> None:
+        """Give *owner* all that is known of *before*, whose course lay below *there* and lies below *here* now."""
+
+        def body(connection: Any) -> None:
+            connection.execute(
+                "UPDATE OR REPLACE outputs SET course = :course, output = :output, target = CASE "
+                "WHEN substr(target, 1, :length + 1) = :there || '/' THEN :here || substr(target, :length + 1) "
+                "ELSE target END WHERE course = :old_course AND output = :old_output",
+                {
+                    **dict(zip(("course", "output"), owner, strict=True)),
+                    **dict(zip(("old_course", "old_output"), before, strict=True)),
+                    "there": there,
+                    "here": os.path.realpath(here),
+                    "length": len(there),
+                },
+            )
+            for old, new in ((there, here), (_checks_of(before), _checks_of(owner))):
+                for table in ("files", "sources"):
+                    connection.execute(f"UPDATE OR REPLACE {table} SET root = ? WHERE root = ?", (new, old))
+
+        self.database.write("move", body)
+
     def written_to(self, but: str) -> list[str]:
         """Directories of all targets of all owners in which files are still there that CLX has written.
 

@@ -1,0 +1,50 @@
+"""A course whose directory was moved or copied: what is known of its files goes along with it.
+
+Files are known by absolute paths. Without this a moved course would forget its own output: nothing stale would be
+removed, and of a cell that becomes private what was published before would stay.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from clx.course.ledger import Ledger, Owner
+
+
+def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:
+    """Where nothing is known of *owner*, take over what the same course wrote when its directory lay elsewhere.
+
+    It is the same course if its file, its output and the database lie to each other as they did, and what lies in the
+    old place now, if anything, has another database.
+
+    Returns:
+        Whether something was taken over.
+    """
+    here, database = os.path.realpath(root), os.path.realpath(ledger.database.path)
+    if not database.startswith(f"{here}/") or ledger.targets(owner):
+        return False
+    course = owner.course.removeprefix(here)
+    for before in ledger.owners():
+        there = before.course.removesuffix(course)
+        moved = Owner(_carried(before.course, there, here), _carried(before.output, there, here))
+        if (
+            course
+            and there != before.course
+            and moved == owner
+            and not _is_still(Path(there + database[len(here) :]), database)
+        ):
+            ledger.move(before, owner, there, str(root))
+            return True
+    return False
+
+
+def _carried(path: str, there: str, here: str) -> str:
+    return here + path[len(there) :] if path == there or path.startswith(f"{there}/") else path
+
+
+def _is_still(path: Path, database: str) -> bool:
+    try:
+        return path.samefile(database)
+    except OSError:
+        return False
