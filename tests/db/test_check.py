@@ -13,6 +13,7 @@ from clx.db import facts
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 
@@ -78,6 +79,16 @@ def test_a_broken_rule_is_named(queue: Queue, rule: str) -> None:
     _break(queue, _BROKEN[rule])
 
     assert any(problem.startswith(rule) for problem in check(queue.database))
+
+
+@pytest.mark.parametrize("change", ["state = 'sleeping'", "ready = 7", "finished_at = 5"])
+def test_a_broken_rule_is_named_by_who_only_looks(tmp_path: Path, change: str) -> None:
+    """SQLite's own check says nothing of it there."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.enqueue(NewJob("t"))
+        _break(queue, f"UPDATE jobs SET {change}")
+    with Database.open(tmp_path / "jobs.db", readonly=True) as looking:
+        assert any("what breaks jobs" in problem for problem in check(looking))
 
 
 def test_every_rule_is_broken_here() -> None:

@@ -135,6 +135,7 @@ def _document(job: Job) -> dict[str, Any]:
         "finished_at": seconds(job.finished_at),
         "error": job.error,
         "odd": list(job.odd),
+        "progress": job.progress,
     }
 
 
@@ -185,6 +186,8 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
         echo(json.dumps(document, indent=2))
         return
     echo(_table([job]))
+    if job.progress is not None:
+        echo(visible_line(f"It has told how far it is: {json.dumps(job.progress, ensure_ascii=False)}"))
     for line in told:
         echo(visible_line(line))
     error = job.error or {}

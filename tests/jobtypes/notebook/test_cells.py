@@ -371,7 +371,13 @@ def test_an_attribute_that_is_given_twice_is_an_error(marker: str) -> None:
 
 @pytest.mark.parametrize(
     ("marker", "fact"),
-    [("# %% [private] solution", "no kind of cell"), ('# %% lang="private"', "no language")],
+    [
+        ("# %% [private] solution", "no kind of cell"),
+        ('# %% lang="private"', "no language"),
+        ('# %% lang="eng"', "two letters"),
+        ('# %% lang="de_DE"', "two letters"),
+        ('# %% lang="e"', "two letters"),
+    ],
 )
 def test_a_tag_in_the_place_of_something_else_is_an_error(marker: str, fact: str) -> None:
     with pytest.raises(ConversionError, match=fact):

@@ -42,6 +42,7 @@ _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])", re.IGNORECASE)
 _HIDING_SLIDE = re.compile(r"\b(?:notes|skip)\b")
 _HIDING_WORDS = frozenset({*HIDDEN_TAGS, "delete", "deleted"})
+_LANGUAGE = re.compile(r"[a-zA-Z]{2}")
 _UNSEEN = frozenset({"Cf", "Mn", "Me"})
 """Unicode categories of what no reader of a tag sees: format characters, and marks on letters."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -280,6 +281,8 @@ def lang_from(value: Any, line: int) -> str | None:
         raise ConversionError("the cell's language cannot be read", 'Write lang="de".', line=line)
     if value.strip().lower() in HIDDEN_TAGS - {"del"}:  # which is a language, if one that few teach in
         raise ConversionError(f'"{value}" is no language', f'Write tags=["{value.strip().lower()}"].', line=line)
+    if not _LANGUAGE.fullmatch(value.strip()):  # no course is in it, so that the cell would come out nowhere
+        raise ConversionError(f'"{value}" is no code of a language: two letters', 'Write lang="de".', line=line)
     return value.strip().lower()
 
 
