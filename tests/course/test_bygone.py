@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from tests.support.courses import HEADER, SPEC, Course, clx
 
@@ -127,4 +129,17 @@ def test_a_build_that_was_killed_before_it_looked_leaves_it_to_the_next(built: C
     assert killed.returncode == -9
     assert holding(built)
     built.build("--format", "code")
+    assert holding(built) == set()
+
+
+def test_files_of_builds_that_nobody_remembers_are_told_of(built: Course) -> None:
+    """All that CLX knew was removed; it removes nothing that it does not know to be its own."""
+    shutil.rmtree(built.root / ".clx")
+    built.deck("values", deck(TAGS))
+    done = built.build("--format", "code")
+    assert holding(built) == {".html", ".ipynb"}
+    [warning] = [line for line in done.stderr.splitlines() if "does not know to have written" in line]
+    assert "Values" in warning or "Werte" in warning
+    assert "peaker" not in warning
+    assert "does not know" not in built.build().stderr
     assert holding(built) == set()

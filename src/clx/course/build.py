@@ -178,12 +178,15 @@ class Build:
             if not self.options.dry_run:
                 with _owned(database) or self._open_new() as writable:
                     ledger = Ledger(writable)
+                    is_first = not ledger.targets(self._owner)
                     publisher.attach(ledger)
                     reasons.attach(ledger)
                     ledger.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
                     copies = self._checked(plan, publisher, ledger)
                     self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
                     self._tell_unchecked(ledger)
+                    if is_first and self._hidden:
+                        self._tell_of_nobody(ledger)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
@@ -330,6 +333,15 @@ class Build:
                 self._fail(failure)
         refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
         ledger.checked(self._owner, [deck for deck in self._unchecked if deck not in refused])
+
+    def _tell_of_nobody(self, ledger: Ledger) -> None:
+        """Tell of public files with private text that are there without CLX's knowing of them."""
+        from clx.course.bygone import of_nobody
+
+        targets = zip(self._layout.targets, self._targets, strict=True)
+        public = [directory for target, directory in targets if target.kinds != ("speaker",)]
+        known = {target: set(files) for target, files in ledger.outputs(self._owner).items()}
+        self._warn(list(filter(None, [of_nobody(self._gate, public, known)])))
 
     def _checked_copies(self, plan: Plan, publisher: Publisher, fresh: list[str]) -> list[Item]:
         """The copies to write.

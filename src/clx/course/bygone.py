@@ -7,11 +7,12 @@ as they were. A cell that became private since stands in them. So they go.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from clx.course.gate import Gate, Hit
+from clx.course.layout import KIND_DIRECTORIES
 from clx.course.ledger import PublishedFile
 from clx.course.plan import Place, Plan, is_near
 from clx.course.publish import Publisher
@@ -102,6 +103,34 @@ def _decks_of(row: PublishedFile, plan: Plan, fresh: Collection[str]) -> list[st
     if not row.task:
         return [deck for deck in fresh if is_near(row.source, deck)]
     return [deck for deck in fresh if deck == row.source or row.source not in plan.hidden]
+
+
+def of_nobody(gate: Gate, directories: Iterable[str], known: Mapping[str, Collection[str]]) -> str:
+    """A warning about public files that CLX does not know to be its own and that hold what is private.
+
+    For the first build into directories that are not empty: their files may be those of builds of which all else was
+    removed (``rm -r .clx``). Empty where there are none.
+
+    Args:
+        gate: knows the hidden cells.
+        directories: those of targets that students get.
+        known: target → paths of its files that are known.
+    """
+    found = []
+    for directory in dict.fromkeys(directories):
+        for folder, folders, files in os.walk(directory):
+            folders[:] = [each for each in folders if each != KIND_DIRECTORIES["speaker"]]
+            for name in files:
+                path = Path(folder, name)
+                is_known = path.relative_to(directory).as_posix() in known.get(directory, ())
+                if not is_known and gate.look(path, str(path)):
+                    found.append(str(path))
+    if not found:
+        return ""
+    return (
+        f"What is private stands in public files that CLX does not know to have written: {_listed(sorted(found))}. "
+        "They were left alone: remove them if they are of earlier builds."
+    )
 
 
 def _stays(hit: Hit, path: str) -> dict[str, object]:

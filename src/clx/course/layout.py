@@ -14,7 +14,8 @@ from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
 from clx.jobtypes.notebook.deck import PROG_LANG
 
-_KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speaker": "Speaker"}
+KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speaker": "Speaker"}
+"""The directory of each kind."""
 _SLIDES_DIRECTORIES = {"de": "Folien"}
 
 
@@ -108,7 +109,7 @@ class Layout:
                 base = f"{self.course_directory(language)}/{_SLIDES_DIRECTORIES.get(language, 'Slides')}"
                 for format_ in (each for each in self.formats if each in target.formats):
                     for kind in (each for each in self.kinds if each in target.kinds):
-                        path = f"{base}/{directories[format_]}/{_KIND_DIRECTORIES[kind]}"
+                        path = f"{base}/{directories[format_]}/{KIND_DIRECTORIES[kind]}"
                         yield SliceDirectory(number, Slice(language, kind, format_), path)
 
 
