@@ -1,11 +1,13 @@
-"""Opening files that somebody else may have put there: a pipe, a socket or a device is never waited for."""
+"""Files where somebody else may have put something: no pipe or device is waited for, and no link written through."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from io import BufferedReader
+from pathlib import Path
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -71,3 +73,25 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
     """
     with open_regular(path) as stream:
         return stream.read()
+
+
+def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
+    """Put a file with *text* in the place of *path*, whole or not at all; a link there is replaced, not followed.
+
+    Args:
+        denied: bits of its mode that it does not get, whatever the umask.
+
+    Raises:
+        OSError: it cannot be written; nothing is left beside it then.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")  # nobody can have put a link there
+    try:
+        with temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+        if denied:
+            temporary.chmod(temporary.stat().st_mode & ~denied)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

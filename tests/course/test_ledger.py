@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
-from clx.db.jobs import Queue
 
-_DAY = 24 * 3600 * 1000
 FACTS = FileFacts(1, 2, 3, 4, "d" * 64)
 OWNER = Owner("/course.yaml", "/output")
 OTHER = Owner("/other.yaml", "/output")
-
-
-@pytest.fixture
-def queue() -> Iterator[Queue]:
-    with Queue.open("memory:") as queue:
-        yield queue
-
-
-@pytest.fixture
-def ledger(queue: Queue) -> Ledger:
-    return Ledger(queue.database)
 
 
 def published(path: str, *, target: str = "/output/public", digest: str = "1", key: str = "k") -> PublishedFile:

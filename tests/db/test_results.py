@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,6 @@ from clx.db.results import all_results, find_results
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
-
-
-@pytest.fixture
-def queue() -> Iterator[Queue]:
-    with Queue.open("memory:") as queue:
-        yield queue
 
 
 def do(queue: Queue, key: str, result: Any, type_: str = "t", now: int = 0) -> None:

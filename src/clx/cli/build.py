@@ -86,14 +86,14 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     from clx.cli.report_file import check_report_place, write_report
 
     log_to_terminal(verbose=options["verbose"])
+    report_path: Path | None = options["report"]
+    if report_path is not None:
+        check_report_place(report_path)
     if options["watch"]:
         _watch(context, course, options)
     from clx.course.build import Build
 
     display = _display(options)
-    report_path: Path | None = options["report"]
-    if report_path is not None:
-        check_report_place(report_path)
     build = None
     try:
         resolved = _settings(context, course, options)
@@ -121,7 +121,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
-    from clx.cli.report_file import check_report_place, write_report
+    from clx.cli.report_file import write_report
     from clx.cli.watching import TerminalWatcher
     from clx.course.watch import watch
 
@@ -130,8 +130,6 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
     report: Path | None = options["report"]
-    if report is not None:
-        check_report_place(report)
     resolved = _settings(context, course, options)
     watcher = TerminalWatcher(
         lambda: _display(options), lambda document: write_report(report, document) if report is not None else None

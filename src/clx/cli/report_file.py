@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any
 
 from clx.errors import UsageError
-from clx.regular import read_regular
+from clx.regular import read_regular, replace_text
 
 _ANOTHER = "Name another file."
 
@@ -65,19 +63,6 @@ def write_report(path: Path, document: dict[str, Any]) -> None:
         if _is_device(path):
             path.write_text(text, encoding="utf-8")
         else:
-            _replace(path, text)
+            replace_text(path, text)
     except OSError as error:
         raise UsageError(f"The report cannot be written: {path}: {error.strerror}.", _ANOTHER) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """By a file beside it of a name that nobody can have put a link at."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

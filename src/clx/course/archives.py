@@ -18,13 +18,15 @@ _DEEPEST = 4
 """Archives in archives that are opened."""
 _HEAD = 512
 _CLOSED = re.compile(
-    rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|\x1f\x9d|LZIP\x01|!<arch>\n|MSCF\0\0\0\0|hsqs|sqsh"
-    rb"|xar!|MSWIM\0|..-l[hz][0-9d]-",
+    rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|\x1f\x9d|LZIP\x01|MSCF\0\0\0\0|hsqs|sqsh|xar!|MSWIM\0"
+    rb"|..-l[hz][0-9d]-",
     re.DOTALL,
 )
-"""How archives begin that nothing here reads: 7z, rar, zstd, lz4, compress, lzip, ar, cab, squashfs, xar, wim, lzh."""
-_ZLIB_SECONDS = tuple(second for second in range(256) if not (0x7800 + second) % 31)
-"""The second bytes of a stream of zlib."""
+"""How archives begin that nothing here reads: 7z, rar, zstd, lz4, compress, lzip, cab, squashfs, xar, wim, lzh."""
+_AR = b"!<arch>\n"
+"""How an archive of ar (``.deb``) begins, which nothing here reads either: like a text."""
+_ZLIB = frozenset(bytes([0x78, second]) for second in range(256) if not (0x7800 + second) % 31)
+"""How streams of zlib begin."""
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 """What no text has in it (an escape it may have)."""
 _OPAQUE = re.compile(
@@ -113,7 +115,8 @@ def _files(name: str, stream: Any, budget: _Budget | None, depth: int) -> Iterat
     if not is_text and _OPAQUE.match(head):
         return
     opened = None if is_text else _opener(head)
-    if (_CLOSED.match(head) and (not is_text or head.startswith(b"!<arch>"))) or (opened and depth == _DEEPEST):
+    is_closed = head.startswith(_AR) or (not is_text and _CLOSED.match(head))
+    if is_closed or (opened and depth == _DEEPEST):
         raise ClosedArchiveError("it cannot be opened")
     whole = _Metered(head, stream, budget)
     if opened is None:
@@ -157,7 +160,7 @@ def _opener(head: bytes) -> Callable[[str, Any, _Budget, int], Iterator[tuple[st
 
 def _is_zlib(head: bytes) -> bool:
     """Whether it is a stream of zlib, as git keeps its objects: it bears no name, so a part of it is unpacked."""
-    if head[:1] != b"\x78" or int.from_bytes(head[:2], "big") % 31:
+    if head[:2] not in _ZLIB:
         return False
     try:
         return bool(zlib.decompressobj().decompress(head, 1))
@@ -197,7 +200,7 @@ def _compressed(name: str, stream: Any, budget: _Budget, depth: int) -> Iterator
     kinds: dict[bytes, Callable[[Any], Any]] = {
         b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
         b"BZ": bz2.BZ2File,
-        **{bytes([0x78, second]): lambda file: io.BufferedReader(_Inflated(file)) for second in _ZLIB_SECONDS},
+        **dict.fromkeys(_ZLIB, lambda file: io.BufferedReader(_Inflated(file))),
     }
     yield from _files(name, kinds.get(head, lzma.LZMAFile)(whole), budget, depth)
 

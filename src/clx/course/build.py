@@ -155,8 +155,7 @@ class Build:
     def _run(self, spec: CourseSpec, database: Database | None) -> Report:
         ledger = Ledger(database) if database else None
         root = str(self._root)
-        if ledger and not self.options.dry_run and follow_move(ledger, self._root, self._owner):
-            self.display.note("The course was moved here: what is known of its files goes along.")
+        is_known = ledger is not None and (ledger.knows(self._owner) or self._was_moved(ledger))
         own = self._own_directories(ledger)
         files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared, own=own)
         topics = resolve_topics(spec, files.bounds, warn=self._left_out.append)
@@ -178,14 +177,13 @@ class Build:
             if not self.options.dry_run:
                 with _owned(database) or self._open_new() as writable:
                     ledger = Ledger(writable)
-                    is_first = not ledger.targets(self._owner)
                     publisher.attach(ledger)
                     reasons.attach(ledger)
                     ledger.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
                     copies = self._checked(plan, publisher, ledger)
                     self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
                     self._tell_unchecked(ledger)
-                    if is_first and self._hidden:
+                    if not is_known and self._hidden:
                         self._tell_of_nobody(ledger)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
@@ -194,6 +192,13 @@ class Build:
         self.report.seconds = time.monotonic() - self._started
         self.display.finished(self.report)
         return self.report
+
+    def _was_moved(self, ledger: Ledger) -> bool:
+        """Whether what is known is that of the course in another place, which has been taken over then."""
+        if self.options.dry_run or not follow_move(ledger, self._root, self._owner):
+            return False
+        self.display.note("The course was moved here: what is known of its files goes along.")
+        return True
 
     def _carry_out(
         self,

@@ -160,6 +160,10 @@ class Ledger:
         rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
         return [row[0] for row in rows if isinstance(row[0], str)]
 
+    def knows(self, owner: Owner) -> bool:
+        """Whether *owner* has files in any target."""
+        return bool(self.database.read("SELECT 1 FROM outputs WHERE course = ? AND output = ? LIMIT 1", owner))
+
     def owners(self) -> list[Owner]:
         """Whoever has files in any target."""
         rows = self.database.read("SELECT DISTINCT course, output FROM outputs")

@@ -13,7 +13,7 @@ from clx.course.ledger import Ledger, Owner
 
 
 def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:
-    """Where nothing is known of *owner*, take over what the same course wrote when its directory lay elsewhere.
+    """Take over for *owner*, of whom nothing is known, what the same course wrote when its directory lay elsewhere.
 
     It is the same course if its file, its output and the database lie to each other as they did, and what lies in the
     old place now, if anything, has another database.
@@ -22,18 +22,13 @@ def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:
         Whether something was taken over.
     """
     here, database = os.path.realpath(root), os.path.realpath(ledger.database.path)
-    if not database.startswith(f"{here}/") or ledger.targets(owner):
+    if not database.startswith(f"{here}/"):
         return False
     course = owner.course.removeprefix(here)
     for before in ledger.owners():
         there = before.course.removesuffix(course)
         moved = Owner(_carried(before.course, there, here), _carried(before.output, there, here))
-        if (
-            course
-            and there != before.course
-            and moved == owner
-            and not _is_still(Path(there + database[len(here) :]), database)
-        ):
+        if moved == owner and not _is_still(Path(there + database[len(here) :]), database):
             ledger.move(before, owner, there, str(root))
             return True
     return False

@@ -491,7 +491,7 @@ class Queue(Rescuing):
         """
         check_ids(job_ids)
 
-        def body(tx: Transaction, ids: Sequence[int]) -> list[int]:
+        def body(ids: Sequence[int], tx: Transaction) -> list[int]:
             tx.bells.add(transitions.ENDED)
             return [id_ for id_ in ids if transitions.request_cancel(tx, id_)]
 
@@ -514,7 +514,7 @@ class Queue(Rescuing):
         if len(ids) > SLICE:
             ids = self._ready_to_retry(ids)
 
-        def body(tx: Transaction, part: Sequence[int]) -> list[int]:
+        def body(part: Sequence[int], tx: Transaction) -> list[int]:
             return transitions.retry(tx, part)
 
         return self._write_in_slices("retry", ids, body, now)

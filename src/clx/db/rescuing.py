@@ -75,7 +75,7 @@ class Rescuing(Lookup):
         self,
         name: str,
         ids: Sequence[int],
-        body: Callable[[Transaction, Sequence[int]], list[int]],
+        body: Callable[[Sequence[int], Transaction], list[int]],
         now: int | None,
     ) -> list[int]:
         """Many jobs, some hundred in a transaction, with a pause after each: everybody else's calls go on meanwhile."""
@@ -83,7 +83,7 @@ class Rescuing(Lookup):
         for first in range(0, len(ids), SLICE):
             begun = time.monotonic()
             part = ids[first : first + SLICE]
-            done += self._write(name, partial(_of_these, body, part), now)
+            done += self._write(name, partial(body, part), now)
             if first + SLICE < len(ids):
                 time.sleep(min(0.05, (time.monotonic() - begun) / 2))
         return done
@@ -193,12 +193,6 @@ def _rescue_all(tx: Transaction, worker_id: int, cause: Mapping[str, Any], stder
     held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
     several = len(held) > 1
     return [id_ for id_, run in held if transitions.rescue(tx, id_, run, cause, stderr, innocent=several)]
-
-
-def _of_these(
-    body: Callable[[Transaction, Sequence[int]], list[int]], ids: Sequence[int], tx: Transaction
-) -> list[int]:
-    return body(tx, ids)
 
 
 def _steady_ms() -> int:

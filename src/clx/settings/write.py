@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from clx.errors import SettingsError
+from clx.regular import replace_text
 from clx.settings.toml_file import key_lines, read_toml
 
 _HEADER = re.compile(r"^\s*\[([A-Za-z0-9_.\s-]+)\]\s*(#.*)?$")
@@ -110,13 +110,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         SettingsError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(temporary.stat().st_mode & ~0o022)  # what others may write is not believed, whatever the umask
-        temporary.replace(path)
+        replace_text(path, text, denied=0o022)  # what others may write is not believed, whatever the umask
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise SettingsError(f"{path}: cannot be written ({error.strerror})", "Check its permissions.") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.fences import closes_fence, last_closings, opened_fence
+from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
@@ -276,7 +276,7 @@ class _Fences:
         if fence is not None:
             return None if closes_fence(text, fence) else fence
         opened = opened_fence(text)
-        return opened if opened and self._last_closing.get((opened[0], len(opened)), -1) > index else None
+        return opened if opened and is_closed_behind(opened, index, self._last_closing) else None
 
     @functools.cached_property
     def _last_closing(self) -> dict[tuple[str, int], int]:

@@ -30,7 +30,7 @@ from clx.jobtypes.notebook.sandbox import (
     ExpansionLimitError,
     template_from,
 )
-from clx.jobtypes.notebook.trace import agree, deck_lines
+from clx.jobtypes.notebook.trace import deck_lines
 from clx.regular import read_regular
 
 _TITLE_POSITIONS = {"de": 0, "en": 1}
@@ -52,26 +52,28 @@ class Expanded:
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
     """The deck's lines that call the macro ``header``."""
-    _expand_marked: Callable[[str], str] = field(repr=False, compare=False)
+    _trace: Callable[[str], list[list[int]] | None] = field(repr=False, compare=False)
 
     def deck_lines(self) -> list[int | None]:
         """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
 
         The deck is expanded once more for it, from its file as it is now.
         """
-        return [numbers[0] if numbers else None for numbers in self.all_deck_lines()]
+        found = self.all_lines_of("")
+        if found is None:
+            return [None] * (self.text.count("\n") + 1)
+        return [numbers[0] if numbers else None for numbers in found]
 
-    def all_deck_lines(self) -> list[list[int]]:
-        """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of."""
-        return deck_lines(self.text, self._expand_marked(""))
+    def all_lines_of(self, template: str) -> list[list[int]] | None:
+        """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of.
 
-    def is_traced(self, template: str = "") -> bool:
-        """Whether the lines of the deck, or of one of the templates, can be told in :attr:`text`."""
-        return agree(self.text, self._expand_marked(template))
+        Args:
+            template: one of the templates, whose lines are told instead; empty: the deck's.
 
-    def all_lines_of(self, template: str) -> list[list[int]]:
-        """As :meth:`all_deck_lines`, for the lines of one of the templates."""
-        return deck_lines(self.text, self._expand_marked(template))
+        Returns:
+            ``None`` where they cannot be told (:func:`clx.jobtypes.notebook.trace.deck_lines`).
+        """
+        return self._trace(template)
 
 
 def expand(
@@ -115,16 +117,16 @@ def expand(
             header_lines.append(line)
 
     @functools.cache
-    def expand_marked(marked: str) -> str:
+    def trace(marked: str) -> list[list[int]] | None:
         try:
-            return template.expand_marked(_read(root / deck), marked)
+            return deck_lines(text, template.expand_marked(_read(root / deck), marked))
         except Exception:  # templates can raise anything, also the second time only
-            return ""
+            return None
 
     text, templates = template.expand(source, note_title)
     written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, written, template.prefix, tuple(header_lines), expand_marked)
+    return Expanded(text, title, templates, written, template.prefix, tuple(header_lines), trace)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 """Opens or closes a fenced block: its signs, and what is written behind them."""
@@ -41,13 +41,18 @@ def last_closings(lines: Sequence[str], bare: Callable[[str], str] = str) -> dic
     return found
 
 
+def is_closed_behind(opened: str, index: int, closings: Mapping[tuple[str, int], int]) -> bool:
+    """Whether some line behind *index* could close the block that the signs *opened* began (:func:`last_closings`)."""
+    return closings.get((opened[0], len(opened)), -1) > index
+
+
 class Fence:
     """Follows fenced blocks line by line."""
 
     def __init__(self) -> None:
         self._open: str | None = None
 
-    def read(self, line: str, index: int = -1, closings: dict[tuple[str, int], int] | None = None) -> bool:
+    def read(self, line: str, index: int = -1, closings: Mapping[tuple[str, int], int] | None = None) -> bool:
         """Go on by one line; whether it belongs to a fenced block, or opens or closes one.
 
         Args:
@@ -58,7 +63,7 @@ class Fence:
                 self._open = None
             return True
         opened = opened_fence(line) if "```" in line or "~~~" in line else None
-        if opened and closings is not None and closings.get((opened[0], len(opened)), -1) <= index:
+        if opened and closings is not None and not is_closed_behind(opened, index, closings):
             return False
         self._open = opened
         return opened is not None

@@ -47,7 +47,7 @@ def check_hidden(expanded: Expanded, cells: Sequence[Cell], comment: str) -> Non
     """
     first = next((cell for cell in cells if is_hidden(cell)), None)
     if first is not None and not _is_verbatim(expanded, first.line):
-        _require_traced(expanded)
+        _traced(expanded)
         _Scan(expanded, expanded.deck_lines(), comment).check(cells)
     bodies = [range(cell.line + 1, after.line) for cell, after in pairwise(cells)]
     bodies += [range(cell.line + 1, expanded.text.count("\n") + 2) for cell in cells[-1:]]
@@ -82,13 +82,11 @@ def _check_written(
     if start is not None and not _is_left_alone(expanded, start):
         written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
         _check_titles(expanded, cells, written)
-        _require_traced(expanded)
-        _check_lines(written, expanded.all_deck_lines(), public)
+        _check_lines(written, _traced(expanded), public)
     for template, source in expanded.templates.items():
         if first_hidden(source) is not None:
             written = Written(tokens_of(source, expanded.line_prefix), read)
-            _require_traced(expanded, template)
-            _check_lines(written, expanded.all_lines_of(template), public, template)
+            _check_lines(written, _traced(expanded, template), public, template)
 
 
 def _check_lines(
@@ -133,13 +131,14 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
-def _require_traced(expanded: Expanded, template: str = "") -> None:
-    """Refuse what nobody can check.
+def _traced(expanded: Expanded, template: str = "") -> list[list[int]]:
+    """The lines of the deck, or of a template, in each line of the expansion.
 
     Raises:
         ConversionError: what comes out depends on captured text in a way that hides where its lines come from.
     """
-    if not expanded.is_traced(template):
+    found = expanded.all_lines_of(template)
+    if found is None:
         where = f"{template}: " if template else ""
         begins = first_hidden(expanded.source)
         raise ConversionError(
@@ -148,6 +147,7 @@ def _require_traced(expanded: Expanded, template: str = "") -> None:
             "Neither measure, cut nor compare captured text in a deck with hidden cells; give macros plain values.",
             line=None if template or begins is None else expanded.source.count("\n", 0, begins) + 1,
         )
+    return found
 
 
 def _published(mark: Mark, line: int, template: str, *, is_lost: bool) -> ConversionError:

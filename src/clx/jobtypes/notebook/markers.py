@@ -41,8 +41,9 @@ _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])", re.IGNORECASE)
 _HIDING_SLIDE = re.compile(r"\b(?:notes|skip)\b")
-_HIDING_WORDS = frozenset({*HIDDEN_TAGS, "delete", "deleted"})
-_LANGUAGE = re.compile(r"[a-zA-Z]{2}")
+_HIDING_WORDS = {**{tag: tag for tag in HIDDEN_TAGS}, "delete": "del", "deleted": "del"}
+"""Word → the tag that it means."""
+_LANGUAGE = re.compile(r"[a-z]{2}")
 _UNSEEN = frozenset({"Cf", "Mn", "Me"})
 """Unicode categories of what no reader of a tag sees: format characters, and marks on letters."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -248,14 +249,14 @@ def near_hidden(text: str) -> str | None:
 
 def _hidden_tag_like(part: str) -> str | None:
     if part in _HIDING_WORDS:
-        return part if part in HIDDEN_TAGS else "del"
+        return _HIDING_WORDS[part]
     if len(part) < len("note"):
         return None  # a word so short is like many
     for tag in ("private", "notes"):
         if part.startswith(tag) or tag.startswith(part):
             return tag
-    near = next(iter(get_close_matches(part, _HIDING_WORDS - {"del"}, n=1, cutoff=_NEAR)), None)
-    return near if near is None or near in HIDDEN_TAGS else "del"
+    near = get_close_matches(part, _HIDING_WORDS.keys() - {"del"}, n=1, cutoff=_NEAR)
+    return _HIDING_WORDS[near[0]] if near else None
 
 
 def _check_tag(tag: str, line: int) -> None:
@@ -279,11 +280,12 @@ def lang_from(value: Any, line: int) -> str | None:
         return None
     if not isinstance(value, str):
         raise ConversionError("the cell's language cannot be read", 'Write lang="de".', line=line)
-    if value.strip().lower() in HIDDEN_TAGS - {"del"}:  # which is a language, if one that few teach in
-        raise ConversionError(f'"{value}" is no language', f'Write tags=["{value.strip().lower()}"].', line=line)
-    if not _LANGUAGE.fullmatch(value.strip()):  # no course is in it, so that the cell would come out nowhere
+    code = value.strip().lower()
+    if code in HIDDEN_TAGS - {"del"}:  # which is a language, if one that few teach in
+        raise ConversionError(f'"{value}" is no language', f'Write tags=["{code}"].', line=line)
+    if not _LANGUAGE.fullmatch(code):  # no course is in it, so that the cell would come out nowhere
         raise ConversionError(f'"{value}" is no code of a language: two letters', 'Write lang="de".', line=line)
-    return value.strip().lower()
+    return code
 
 
 def _literal(text: str) -> Any:

@@ -31,12 +31,7 @@ def _with_number(line: str, number: int) -> str:
     return f"{bare}\x02{number}\x03{line[len(bare) :]}" if bare else line
 
 
-def agree(expanded: str, marked: str) -> bool:
-    """Whether two expansions differ by the numbers alone; a deck may go by the length or the end of its own text."""
-    return _TAG.sub("", marked) == expanded
-
-
-def deck_lines(expanded: str, marked: str) -> list[list[int]]:
+def deck_lines(expanded: str, marked: str) -> list[list[int]] | None:
     """The deck's lines, counted from 1, that each line of an expansion has something of.
 
     Args:
@@ -44,9 +39,9 @@ def deck_lines(expanded: str, marked: str) -> list[list[int]]:
         marked: the expansion of the same deck with marked lines.
 
     Returns:
-        None of them for lines that come from a macro or another template, and for all lines when the two
-        expansions do not :func:`agree`.
+        None of them for lines that come from a macro or another template. ``None`` where the two expansions differ by
+        more than the numbers: a deck may go by the length or the end of its own text.
     """
-    if not agree(expanded, marked):
-        return [[] for _ in range(expanded.count("\n") + 1)]
+    if _TAG.sub("", marked) != expanded:
+        return None
     return [[int(number) for number in _TAG.findall(line)] for line in marked.split("\n")]
