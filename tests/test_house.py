@@ -60,7 +60,7 @@ UNTESTED = {
         ),
         (
             "starts browsers or draw.io desktop: tests/jobtypes/drawio",
-            "jobtypes.drawio.desktop jobtypes.drawio.identity",
+            "jobtypes.drawio.desktop",
         ),
         (
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
@@ -301,4 +301,4 @@ def test_circles_are_found_whatever_leads_to_them() -> None:
 
 
 def test_a_name_that_is_handed_on_counts_for_where_it_comes_from() -> None:
-    assert set(origins("clx.tools", "locate")) == {"clx.tools", "clx.tools.finding"}
+    assert set(origins("clx.db.jobs", "Success")) == {"clx.db.jobs", "clx.db.records"}

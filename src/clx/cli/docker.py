@@ -100,7 +100,7 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
     from clx.workers.executors.docker.build import default_tag
     from clx.workers.executors.docker.images import find, misfit
 
-    name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
+    name = resolved.settings.workers.of(type_).image or default_tag(type_)
     found = find(client, name)
     wrong = misfit(found, type_) if found else None
     return {
@@ -148,7 +148,7 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
         path = located(named.absolute())
     for type_ in types:
         resolved.require_trusted(type_, mode="docker")
-    images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
+    images = {type_: resolved.settings.workers.of(type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         warnings = _check(resolved, images, found)
     if format_ == "json":

@@ -11,7 +11,8 @@ from tests.jobtypes.plantuml.bench import Bench
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
 from clx.jobtypes.plantuml.identity import fingerprint
-from clx.settings.schema import PlantUmlSettings, Settings
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.settings.schema import Settings
 
 
 def test_every_block_becomes_one_picture_in_order(bench: Bench) -> None:
@@ -198,7 +199,7 @@ def test_a_graphviz_that_does_not_run_is_a_missing_tool(
 def test_a_jar_that_is_none_is_a_missing_tool(tmp_path: Path, bench: Bench) -> None:
     jar = tmp_path / "plantuml.jar"
     jar.write_bytes(b"not a jar")
-    converter = PlantUmlConverter(Settings(plantuml=PlantUmlSettings(jar=str(jar))), work_dir=tmp_path)
+    converter = PlantUmlConverter(Settings().having(PlantUmlSettings(jar=str(jar))), work_dir=tmp_path)
     try:
         with pytest.raises(ToolMissingError, match="does not run"):
             Bench(converter, tmp_path / "jobs").uml("A -> B")
@@ -208,7 +209,7 @@ def test_a_jar_that_is_none_is_a_missing_tool(tmp_path: Path, bench: Bench) -> N
 
 def test_the_fingerprint_tells_jars_and_changes_of_them_apart(tmp_path: Path) -> None:
     jar = tmp_path / "plantuml.jar"
-    settings = Settings(plantuml=PlantUmlSettings(jar=str(jar)))
+    settings = Settings().having(PlantUmlSettings(jar=str(jar)))
     seen = [fingerprint(Settings())["jar"], fingerprint(settings)["jar"]]
     for content in (b"one", b"three"):
         jar.write_bytes(content)

@@ -11,10 +11,12 @@ from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
 from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
-from clx.jobtypes.drawio.identity import is_desktop
+from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
+from clx.jobtypes.drawio.tools import is_desktop
 from clx.settings.schema import Settings
-from clx.tools import install_hint, locate, require
+from clx.tools.catalog import install_hint
+from clx.tools.finding import locate, require
 
 RECYCLE_AFTER = 300
 """Pages after which the browser is replaced: its memory grows by about 1 MB with each."""
@@ -71,7 +73,7 @@ class DrawioConverter:
         """Nothing: all its files lie in the scratch directory."""
 
     def _options(self, payload: Mapping[str, Any]) -> Options:
-        defaults = self._settings.drawio
+        defaults = self._settings.section(DrawioSettings)
         return Options(
             format="svg" if payload.get("format") == "svg" else "png",
             scale=float(payload.get("scale", defaults.scale)),

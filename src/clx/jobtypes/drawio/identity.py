@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clx.jobtypes.drawio.tools import is_desktop
 from clx.settings.schema import Settings
-from clx.tools import Tool, locate
+from clx.tools.finding import Tool, locate
 
 REVISION = "1"
 """Revision of the converter: raised when the same diagram is drawn in another way."""
-
-_DESKTOP_NAMES = ("drawio", "draw.io")
-
-
-def is_desktop(executable: Path) -> bool:
-    """Whether *executable* is draw.io desktop rather than a browser, by its name."""
-    return any(name in executable.name.lower() for name in _DESKTOP_NAMES)
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:

@@ -15,6 +15,7 @@ from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import NotebookJob, read_job
+from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class NotebookConverter:
     """
 
     def __init__(self, settings: Settings, _scratch: Path | None = None) -> None:
-        self._settings = settings.notebook
+        self._settings = settings.section(NotebookSettings)
         self._loaded: DeckFiles | None = None
         self._pool: KernelPool | None = None
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
+from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 
 _DISTRIBUTIONS = (
@@ -35,7 +36,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     return {
         "converter": _own_digest(),
         **_versions(tuple(sys.path)),
-        **interpreter_fingerprint(settings.notebook.python),
+        **interpreter_fingerprint(settings.section(NotebookSettings).python),
     }
 
 

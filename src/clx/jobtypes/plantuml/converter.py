@@ -16,7 +16,7 @@ from clx.jobtypes.plantuml.launch import PICTURE_LIMIT_PX
 from clx.jobtypes.plantuml.renderer import Renderer
 from clx.regular import read_regular
 from clx.settings.schema import Settings
-from clx.tools.pins import install_hint
+from clx.tools.catalog import install_hint
 
 FORMATS = ("png", "svg")
 SOURCE_LIMIT = 2 * 1024 * 1024

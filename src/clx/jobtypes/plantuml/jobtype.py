@@ -12,7 +12,6 @@ JOB_TYPE = JobType(
     sources=(".pu", ".puml", ".plantuml"),
     includes="clx.jobtypes.plantuml.includes:closure",
     priority=4,
-    rank=2,
     tools=("java", "plantuml"),
     optional_tools=("graphviz",),
     image_tools=("plantuml",),
