@@ -66,7 +66,7 @@ UNTESTED = {
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
             (
                 "jobtypes.notebook.conversion jobtypes.notebook.converter jobtypes.notebook.execution.client "
-                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.identity "
+                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.interpreter "
                 "jobtypes.notebook.execution.kernelapp jobtypes.notebook.execution.outputs "
                 "jobtypes.notebook.execution.pool jobtypes.notebook.execution.server"
             ),

@@ -17,7 +17,7 @@ from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
 from tests.support.tools import require as require_tools
 
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.jobtypes.drawio.identity import fingerprint
+from clx.jobtypes.drawio.fingerprint import fingerprint
 from clx.settings.schema import Settings
 from clx.tools.catalog import PINS, install_hint
 from clx.tools.finding import Tool, cache_directory, cache_root, cached, require

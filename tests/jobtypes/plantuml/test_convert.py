@@ -10,7 +10,7 @@ from tests.jobtypes.plantuml.bench import Bench
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
-from clx.jobtypes.plantuml.identity import fingerprint
+from clx.jobtypes.plantuml.fingerprint import fingerprint
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.schema import Settings
 

@@ -19,7 +19,7 @@ from tests.support.tools import require
 
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.identity import fingerprint
+from clx.jobtypes.plantuml.fingerprint import fingerprint
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.schema import Settings
 from clx.tools.finding import locate
@@ -225,7 +225,7 @@ def test_asking_for_the_fingerprint_is_cheap_and_imports_nothing_heavy() -> None
     program = """
 import sys
 from clx.settings.schema import Settings
-from clx.jobtypes.plantuml.identity import fingerprint
+from clx.jobtypes.plantuml.fingerprint import fingerprint
 assert not {"subprocess", "sqlalchemy", "jinja2", "zipfile"} & set(sys.modules), sys.modules
 fingerprint(Settings())
 assert "subprocess" not in sys.modules

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.jobtypes.plantuml.identity import stamp
+from clx.jobtypes.plantuml.fingerprint import stamp
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings

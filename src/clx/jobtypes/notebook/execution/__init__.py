@@ -9,13 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
+    from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
     from clx.jobtypes.notebook.execution.pool import KernelPool
     from clx.jobtypes.notebook.execution.results import CellFailed, CellResult
 
 __all__ = ["CellFailed", "CellResult", "KernelPool", "interpreter_fingerprint"]
 
-_HOMES = {"CellFailed": "results", "CellResult": "results", "KernelPool": "pool", "interpreter_fingerprint": "identity"}
+_HOMES = {
+    "CellFailed": "results",
+    "CellResult": "results",
+    "KernelPool": "pool",
+    "interpreter_fingerprint": "interpreter",
+}
 
 
 def __getattr__(name: str) -> Any:

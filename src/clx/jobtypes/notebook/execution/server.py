@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clx.errors import ToolMissingError
-from clx.jobtypes.notebook.execution.identity import python_command
+from clx.jobtypes.notebook.execution.interpreter import python_command
 
 FORKSERVER = Path(__file__).with_name("forkserver.py")
 START_TIMEOUT = 60.0

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
+from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
 from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 

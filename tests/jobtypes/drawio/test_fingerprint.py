@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.jobtypes.drawio.identity import fingerprint
+from clx.jobtypes.drawio.fingerprint import fingerprint
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.tools import is_desktop
 from clx.settings.schema import Settings
@@ -74,6 +74,6 @@ def test_it_is_cheap() -> None:
 
 def test_it_imports_nothing_heavy() -> None:
     heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.jobtypes.drawio.browser'}"
-    code = f"import sys, clx.jobtypes.drawio.identity; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, clx.jobtypes.drawio.fingerprint; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
