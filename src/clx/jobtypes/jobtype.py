@@ -21,7 +21,6 @@ class JobType:
         name: the job type.
         title: what a person calls what it does.
         converter: ``module:class`` of its converter, imported in the worker only.
-        identity: ``module`` whose ``fingerprint(settings)`` names all a result depends on besides its inputs.
         sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
         includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
         options: settings that change a result, as options of its jobs.
@@ -38,7 +37,6 @@ class JobType:
     name: str
     title: str
     converter: str
-    identity: str
     sources: tuple[str, ...] = ()
     includes: str | None = None
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
@@ -52,8 +50,8 @@ class JobType:
     image_tools: tuple[str, ...] = ()
 
     def fingerprint(self, settings: Settings) -> dict[str, str]:
-        """Tool and converter versions that results of this type depend on."""
-        found: Mapping[str, str] = import_module(self.identity).fingerprint(settings)
+        """What results of this type depend on besides their inputs, as ``fingerprint.py`` of its room says."""
+        found: Mapping[str, str] = import_module(f"clx.jobtypes.{self.name}.fingerprint").fingerprint(settings)
         return {"clx": __version__, **found}
 
     def make_converter(self, settings: Settings, scratch: Path) -> Converter:

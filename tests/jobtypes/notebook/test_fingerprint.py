@@ -19,9 +19,9 @@ def test_versions_are_those_of_the_installed_packages() -> None:
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
-def test_a_package_that_is_not_there_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_there_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Jinja2-9.9.dist-info").mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "nowhere")])
     found = fingerprint.fingerprint(Settings())
     assert found["jinja2"] == "9.9"
-    assert found["pygments"] == "absent"
+    assert found["pygments"] == "missing"

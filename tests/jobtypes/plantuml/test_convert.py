@@ -9,9 +9,10 @@ from PIL import Image
 from tests.jobtypes.plantuml.bench import Bench
 
 from clx.errors import ConversionError, ToolMissingError
-from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.jobtypes.plantuml.fingerprint import fingerprint
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.jobtypes.source import SOURCE_LIMIT
 from clx.settings.schema import Settings
 
 
@@ -148,7 +149,7 @@ def test_without_graphviz_plantuml_lays_out_by_itself(
     before = fingerprint(Settings())
     with_dot = bench.uml("class A\nA --> B")
     monkeypatch.setenv("GRAPHVIZ_DOT", str(tmp_path / "no-dot"))
-    assert fingerprint(Settings()) == {**before, "dot": "absent"}
+    assert fingerprint(Settings()) == {**before, "dot": "missing"}
     converter = PlantUmlConverter(Settings(), work_dir=tmp_path)
     try:
         alone = Bench(converter, tmp_path / "alone")

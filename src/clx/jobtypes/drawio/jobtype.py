@@ -18,7 +18,6 @@ JOB_TYPE = JobType(
     name="drawio",
     title="draw.io",
     converter="clx.jobtypes.drawio.converter:DrawioConverter",
-    identity="clx.jobtypes.drawio.fingerprint",
     sources=(".drawio",),
     options=_options,
     priority=4,

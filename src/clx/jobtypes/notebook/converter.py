@@ -20,7 +20,7 @@ from clx.settings.schema import Settings
 
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.conversion import DeckFiles
-    from clx.jobtypes.notebook.execution import KernelPool
+    from clx.jobtypes.notebook.execution.pool import KernelPool
     from clx.jobtypes.notebook.output_html import CellRun
     from clx.jobtypes.notebook.variants import DeckCell
 
@@ -72,13 +72,13 @@ class NotebookConverter:
             self._pool.abandon()
 
     def _kernels(self) -> KernelPool:
-        from clx.jobtypes.notebook.execution import KernelPool
+        from clx.jobtypes.notebook.execution.pool import KernelPool
 
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.jobtypes.notebook.execution import CellFailed
+        from clx.jobtypes.notebook.execution.results import CellFailed
         from clx.jobtypes.notebook.output_html import CellRun
 
         code = [cell for cell in cells if cell.runs]

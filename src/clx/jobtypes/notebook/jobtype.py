@@ -9,7 +9,6 @@ JOB_TYPE = JobType(
     name="notebook",
     title="decks",
     converter="clx.jobtypes.notebook.converter:NotebookConverter",
-    identity="clx.jobtypes.notebook.fingerprint",
     limits=lambda settings: {"cell_timeout": settings.section(NotebookSettings).cell_timeout},
     packages=dict.fromkeys(("ipykernel", "jupyter_client", "jinja2", "markdown_it", "pygments"), "notebook"),
     extra="notebook",

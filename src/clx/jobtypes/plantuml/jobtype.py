@@ -8,7 +8,6 @@ JOB_TYPE = JobType(
     name="plantuml",
     title="PlantUML",
     converter="clx.jobtypes.plantuml.converter:PlantUmlConverter",
-    identity="clx.jobtypes.plantuml.fingerprint",
     sources=(".pu", ".puml", ".plantuml"),
     includes="clx.jobtypes.plantuml.includes:closure",
     priority=4,
