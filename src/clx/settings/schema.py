@@ -77,7 +77,7 @@ class JobsSettings(Section, frozen=True):
 
 
 class DiagramSettings(Section, frozen=True):
-    """``[diagrams]``: what both diagram renderers produce."""
+    """``[diagrams]``: what the diagram renderers produce."""
 
     format: Literal["png", "svg"] = "png"
     """Picture format of converted diagrams."""
