@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
@@ -24,7 +25,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds one page may take unless the payload says otherwise."""
 
 
-class DrawioConverter:
+class DrawioConverter(Converter):
     """Draws ``.drawio`` files; keeps one browser with the application warm between jobs.
 
     Payload: ``source`` (path in the inputs), ``format`` (``png`` or ``svg``), ``scale`` (pixels per diagram
@@ -68,9 +69,6 @@ class DrawioConverter:
         exporter, self._exporter = self._exporter, None
         if exporter is not None:
             exporter.close()
-
-    def abandon(self) -> None:
-        """Nothing: all its files lie in the scratch directory."""
 
     def _options(self, payload: Mapping[str, Any]) -> Options:
         defaults = self._settings.section(DrawioSettings)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.converter import Converter
 from clx.jobtypes.plantuml.blame import Job, explain
 from clx.jobtypes.plantuml.blocks import Block, split_blocks
 from clx.jobtypes.plantuml.jvm import Refusal
@@ -23,8 +24,8 @@ DEFAULT_TIMEOUT_S = 60.0
 _START_OF_PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class PlantUmlConverter:
-    """A :class:`clx.jobtypes.converter.Converter` for ``.pu``, ``.puml`` and ``.plantuml``.
+class PlantUmlConverter(Converter):
+    """For ``.pu``, ``.puml`` and ``.plantuml``.
 
     Payload keys: ``source`` (POSIX path of the source below the inputs), ``format`` (``png`` or ``svg``),
     ``timeout`` (seconds per diagram, default 60). The outputs are ``1.png``, ``2.png``, … in the order of
@@ -73,9 +74,6 @@ class PlantUmlConverter:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def abandon(self) -> None:
-        """Nothing: all its files lie in the scratch directory."""
 
     def pids(self) -> list[int]:
         """Process ids of the helpers that are running now."""
