@@ -136,7 +136,7 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     from clx.workers.executors.docker.build import default_tag
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types: tuple[str, ...] = _TYPES
+    types = resolved.served_types()
     path = database_path(resolved, db_path)
     if course is not None:
         from clx.course.needs import needed_types
