@@ -79,8 +79,11 @@ UNTESTED = {
             ),
         ),
         (
-            "starts JVMs or Graphviz: tests/jobtypes/plantuml",
-            "jobtypes.plantuml.graphviz jobtypes.plantuml.launch jobtypes.plantuml.renderer",
+            "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
+            (
+                "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
+                "jobtypes.plantuml.renderer"
+            ),
         ),
         (
             "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",
