@@ -11,7 +11,7 @@ from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
-from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
+from clx.jobtypes.drawio.exporter import Exporter, Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
 from clx.jobtypes.drawio.tools import is_desktop
@@ -88,7 +88,7 @@ class DrawioConverter(Converter):
                 line=page.line,
             )
 
-    def _export(self, document: Document, page: Page, options: Options) -> Picture:
+    def _export(self, document: Document, page: Page, options: Options) -> PagePicture:
         """Draw *page*, once more with a fresh browser when the first one died over it."""
         try:
             return self._export_once(document, page, options)
@@ -104,7 +104,7 @@ class DrawioConverter(Converter):
                 retryable=True,
             ) from error
 
-    def _export_once(self, document: Document, page: Page, options: Options) -> Picture:
+    def _export_once(self, document: Document, page: Page, options: Options) -> PagePicture:
         exporter = self._warm()
         try:
             picture = exporter.export(document, page, options)
@@ -157,7 +157,7 @@ class DrawioConverter(Converter):
             exporter.browser.kill()
 
 
-def _warn_about(page: Page, picture: Picture, warn: Callable[[str], None]) -> None:
+def _warn_about(page: Page, picture: PagePicture, warn: Callable[[str], None]) -> None:
     if page.is_empty:
         warn(f"Page {page.number} ({page.name}) is empty; its picture is blank.")
     if picture.unknown_shapes:

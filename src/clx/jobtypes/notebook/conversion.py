@@ -24,9 +24,9 @@ from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.output_html import CellRun
 from clx.jobtypes.notebook.page import PageFrame, PageMaker
 from clx.jobtypes.notebook.variants import (
-    KINDS,
+    AUDIENCES,
+    Audience,
     DeckCell,
-    Kind,
     has_secret_code,
     in_language,
     unknown_tags,
@@ -63,12 +63,12 @@ class DeckFiles:
         """
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
-        for kind in KINDS:
+        for kind in AUDIENCES:
             cells = variant(notebook.cells, kind, job.lang)
             (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
             cells = variant(code.cells, kind, job.lang)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
-        kinds: Iterable[Kind] = ("code-along",) if job.evaluate else KINDS
+        kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
         self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
         return _facts(page, executions=0)
 
@@ -138,7 +138,7 @@ class DeckFiles:
         job: NotebookJob,
         deck: _Deck,
         outputs: Path,
-        runs: Mapping[Kind, Mapping[str, CellRun]],
+        runs: Mapping[Audience, Mapping[str, CellRun]],
         warn: Warn,
     ) -> None:
         warn = _once(warn)

@@ -78,7 +78,7 @@ class NotebookConverter:
         return self._pool
 
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.jobtypes.notebook.execution.results import CellFailed
+        from clx.jobtypes.notebook.execution.results import CellFailedError
         from clx.jobtypes.notebook.output_html import CellRun
 
         code = [cell for cell in cells if cell.runs]
@@ -90,7 +90,7 @@ class NotebookConverter:
                 cell_timeout=job.cell_timeout or self._settings.cell_timeout,
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
-        except CellFailed as failed:
+        except CellFailedError as failed:
             raise failure(failed, code, place) from failed
         return {
             cell.id: CellRun(_without_place(result.outputs, place), result.execution_count, result.is_cut)

@@ -16,10 +16,10 @@ from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.highlight import highlight, lexer_for
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import CellRun, outputs_html
-from clx.jobtypes.notebook.variants import DeckCell, Kind
+from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_KIND_LABELS: dict[Kind, str] = {
+_KIND_LABELS: dict[Audience, str] = {
     "code-along": "Code-Along",
     "completed": "Completed",
     "speaker": "Speaker",
@@ -52,7 +52,7 @@ class PageFrame:
     """Place of the deck in its section."""
     title: str
     lang: str
-    kind: Kind
+    kind: Audience
 
 
 class PageMaker:

@@ -24,7 +24,7 @@ _ERROR = re.compile(rb"ERROR\r?\n(-?\d+)\r?\n(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Picture:
+class JvmPicture:
     """PlantUML drew something."""
 
     data: bytes
@@ -41,11 +41,11 @@ class Refusal:
     message: str
 
 
-class JvmTimeout(Exception):
+class JvmTimeoutError(Exception):
     """There was no answer in time; the JVM has been killed."""
 
 
-class JvmDied(Exception):
+class JvmDiedError(Exception):
     """The JVM ended instead of answering."""
 
     def __init__(self, returncode: int, log: str) -> None:
@@ -106,7 +106,7 @@ class Jvm:
         """Whether it can take another diagram."""
         return self._process.poll() is None
 
-    def render(self, text: str, timeout: float) -> Picture | Refusal:
+    def render(self, text: str, timeout: float) -> JvmPicture | Refusal:
         """Draw one diagram.
 
         Args:
@@ -114,24 +114,24 @@ class Jvm:
             timeout: seconds to wait for the answer.
 
         Raises:
-            JvmTimeout: no answer; the JVM is dead now.
-            JvmDied: it ended, by itself or by somebody's signal.
+            JvmTimeoutError: no answer; the JVM is dead now.
+            JvmDiedError: it ended, by itself or by somebody's signal.
         """
         seen = self._log.stat().st_size
         try:
             answer = self._exchange(text.encode(), time.monotonic() + timeout)
-        except (JvmTimeout, KeyboardInterrupt, SystemExit):
+        except (JvmTimeoutError, KeyboardInterrupt, SystemExit):
             self.kill()
             raise
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DEATH_LIMIT_S)
             self.kill()  # A dot that it was waiting for is still there.
-            raise JvmDied(self._process.returncode, self._read_log(seen))
+            raise JvmDiedError(self._process.returncode, self._read_log(seen))
         if refused := _ERROR.fullmatch(answer.strip()):
             return Refusal(int(refused[1]), refused[2].decode("utf-8", "replace").strip())
         log = self._read_log(seen)
-        return Picture(answer, log if "\tat net.sourceforge.plantuml." in log else "")
+        return JvmPicture(answer, log if "\tat net.sourceforge.plantuml." in log else "")
 
     def close(self, patience: float = _EXIT_LIMIT_S) -> int:
         """Let it end by itself, at most *patience* seconds, then kill it; the exit status."""
@@ -160,7 +160,7 @@ class Jvm:
             while True:
                 ready = selector.select(max(deadline - time.monotonic(), 0))
                 if not ready:
-                    raise JvmTimeout
+                    raise JvmTimeoutError
                 for key, _ in ready:
                     if key.fileobj is self._stdin:
                         waiting = waiting[self._write(waiting) :]

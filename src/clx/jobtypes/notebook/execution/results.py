@@ -29,7 +29,7 @@ class CellResult:
     """Whether it wrote more than is kept; its last output says so then."""
 
 
-class CellFailed(Exception):
+class CellFailedError(Exception):
     """A cell raised, took too long, or ended its kernel.
 
     Args:

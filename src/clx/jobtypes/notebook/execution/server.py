@@ -48,7 +48,7 @@ _NEVER_PASSED_ON = ("CLX_", "PYTHON", "JPY_", "IPYKERNEL_", "FORCE_COLOR", "PYTE
 """Beginnings of names; under pytest ipykernel would not capture what subprocesses write."""
 
 
-class ParentGone(Exception):
+class ParentGoneError(Exception):
     """The parent of the kernels ended or does not answer; a new one has to be started."""
 
 
@@ -178,11 +178,11 @@ class KernelParent:
         """Read what has been told, and note it with the kernel it is about.
 
         Raises:
-            ParentGone: there is nobody left to tell anything.
+            ParentGoneError: there is nobody left to tell anything.
         """
         data = os.read(self.fileno(), 65536)
         if not data:
-            raise ParentGone(f"the process that starts the kernels ended: {self.python}")
+            raise ParentGoneError(f"the process that starts the kernels ended: {self.python}")
         *lines, self._unread = (self._unread + data).split(b"\n")
         events = [json.loads(line) for line in lines]
         for event in events:
@@ -232,16 +232,16 @@ class KernelParent:
         poller.register(self.fileno(), select.POLLIN)
         while True:
             if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
-                raise ParentGone(f"no kernel within {timeout:g} s")
+                raise ParentGoneError(f"no kernel within {timeout:g} s")
             try:
                 events = self.take_events()
-            except ParentGone as error:
+            except ParentGoneError as error:
                 raise self._why_gone() from error
             for event in events:
                 if event["event"] == kind and (kernel is None or event["id"] == kernel.key):
                     return event
             if kernel is not None and kernel.status is not None and kind == "up":
-                raise ParentGone(f"the kernel did not start: {kernel.last_words()}")
+                raise ParentGoneError(f"the kernel did not start: {kernel.last_words()}")
 
     def _note(self, event: Mapping[str, Any]) -> None:
         kernel = self._kernels.get(event.get("id", 0))
@@ -265,7 +265,7 @@ class KernelParent:
                 f"the interpreter {self.python} cannot run Python kernels",
                 f"Install ipykernel there: {shlex.quote(self.python)} -m pip install ipykernel",
             )
-        return ParentGone(f"the process that starts the kernels ended with status {status}")
+        return ParentGoneError(f"the process that starts the kernels ended with status {status}")
 
 
 def _base() -> Path:
