@@ -13,7 +13,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.highlight import highlight, lexer_for
+from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import CellRun, outputs_html
 from clx.jobtypes.notebook.variants import Audience, DeckCell
@@ -104,7 +104,7 @@ class _Body:
     def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellRun]) -> None:
         self._markup = markup
         self._words = _words(frame.lang)
-        self._lexer = lexer_for(language)
+        self._lexer = lexer_named(language.name)
         self._runs = runs
 
     def html(self, cells: Sequence[DeckCell]) -> str:
