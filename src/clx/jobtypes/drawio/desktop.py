@@ -13,7 +13,7 @@ from pathlib import Path
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.exporter import Options
-from clx.jobtypes.program import run
+from clx.tools.program import run
 
 
 def export(executable: Path, document: Document, options: Options, outputs: Path, work_dir: Path | None) -> None:

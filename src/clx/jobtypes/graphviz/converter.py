@@ -11,11 +11,11 @@ from typing import Any
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.graphviz.settings import GraphvizSettings
-from clx.jobtypes.program import dies_with_parent, run, small_environment
 from clx.jobtypes.source import read_source
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import require
+from clx.tools.program import dies_with_parent, run, small_environment
 
 DEFAULT_TIMEOUT_S = 60.0
 _NOT_STARTED = (126, 127)  # what a program ends with that could not start another one

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
-from clx.jobtypes.program import dies_with_parent, small_environment
 from clx.settings.schema import Settings
 from clx.tools.finding import cache_root, locate, require
 from clx.tools.fingerprint import file_stamp
+from clx.tools.program import dies_with_parent, small_environment
 
 PICTURE_LIMIT_PX = 16_384
 """Longest side of a PNG; PlantUML cuts off what is beyond it without a word."""
