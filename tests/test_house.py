@@ -72,6 +72,10 @@ UNTESTED = {
             ),
         ),
         (
+            "a part of pages: held through `page` by tests/jobtypes/notebook/test_page.py, quick too",
+            "jobtypes.notebook.output_html",
+        ),
+        (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             (
                 "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "

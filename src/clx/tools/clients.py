@@ -22,11 +22,7 @@ _NPM_CODES = re.compile(r"(code|syscall|errno)\b")
 
 
 def download(pin: Pin, scratch: Path) -> Path:
-    """Fetch the package of *pin* into a new folder of *scratch*.
-
-    Raises:
-        ToolMissingError: there is no such client, or it could not fetch the package.
-    """
+    """Fetch the package of *pin* into a new folder of *scratch*."""
     folder = scratch / "package"
     folder.mkdir()
     # In a directory of its own, so that nothing in the user's directory configures or replaces the client.
@@ -62,11 +58,7 @@ def _command(pin: Pin) -> list[str]:
 
 
 def program_of_npm(name: str) -> str:
-    """Where ``npm`` or ``node``, which comes with it, is.
-
-    Raises:
-        ToolMissingError: it is not on the path.
-    """
+    """Where ``npm`` or ``node``, which comes with it, is."""
     if found := shutil.which(name):
         return found
     raise ToolMissingError(

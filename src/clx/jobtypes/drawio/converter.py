@@ -31,11 +31,6 @@ class DrawioConverter(Converter):
     Payload: ``source`` (path in the inputs), ``format`` (``png`` or ``svg``), ``scale`` (pixels per diagram
     unit, PNG only), ``border`` (diagram units), ``timeout`` (seconds per page); the last three have the
     settings' values, or 60 s, when they are absent. Outputs: ``1.png``, ``2.png``, … or ``.svg``.
-
-    Args:
-        settings: where the application and the browser are.
-        work_dir: directory for the browser's profile; its owner may delete it when the worker is gone.
-            ``None`` means the system's temporary directory.
     """
 
     def __init__(self, settings: Settings, work_dir: Path | None = None) -> None:
@@ -46,11 +41,7 @@ class DrawioConverter(Converter):
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every page of ``payload["source"]``; see :class:`clx.jobtypes.converter.Converter`.
-
-        Returns:
-            ``pages``: the pages' names in order.
-        """
+        """Draw every page; the facts are ``pages``, their names in order."""
         options = self._options(payload)
         document = read_document(inputs / str(payload["source"]))
         browser = require("browser", self._settings).path

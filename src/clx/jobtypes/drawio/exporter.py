@@ -52,12 +52,7 @@ class PagePicture:
 
 
 class Exporter:
-    """A browser that shows the application.
-
-    Raises:
-        BrowserDiedError: it could not be started.
-        TimeoutError: the application did not load.
-    """
+    """A browser that shows the application."""
 
     def __init__(self, executable: Path, site: Site, work_dir: Path | None) -> None:
         self.drawn = 0

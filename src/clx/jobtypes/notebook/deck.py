@@ -68,11 +68,7 @@ def is_deck(name: str) -> bool:
 
 
 def deck_language(name: str, prog_lang: str) -> ProgLang:
-    """The language a deck is written in: its extension's, or the course's for Markdown decks.
-
-    Args:
-        name: name or path of the deck.
-        prog_lang: the course's language.
+    """The language a deck, by its name or path, is written in: its extension's, or the course's for Markdown decks.
 
     Raises:
         ConversionError: neither says a language CLX knows.
@@ -102,10 +98,9 @@ def linked_files(text: str) -> list[str]:
 
 
 def relinked(text: str, pictures: Mapping[str, str]) -> str:
-    """Markdown whose ``<img src>``, links and images name other files.
+    """Markdown whose ``<img src>``, links and images name other files; code in it stays as it is.
 
     Args:
-        text: the Markdown; code in it stays as it is.
         pictures: new paths by old ones, decoded, as :func:`linked_files` gives them.
     """
     code = _code(text)

@@ -43,13 +43,7 @@ _DISTRIBUTIONS = {
 
 
 def failure(failed: CellFailedError, code: Sequence[DeckCell], place: Path) -> ConversionError:
-    """The error of a run.
-
-    Args:
-        failed: what the run says.
-        code: the cells that were run.
-        place: the directory with the inputs; it is not shown.
-    """
+    """The error of a run of the cells *code*; *place*, the directory with the inputs, is not shown."""
     return ConversionError(
         shortened(_fact(failed), place),
         _next_step(failed),

@@ -30,9 +30,6 @@ def fingerprint(settings: Settings) -> dict[str, str]:
 
     The converter is named by a digest of its own files, so that no change of it can be forgotten. A
     library that is not installed is ``missing``.
-
-    Raises:
-        ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
     """
     return {
         "converter": _own_digest(),

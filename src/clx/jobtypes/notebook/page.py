@@ -13,9 +13,10 @@ from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.markup import Markup
-from clx.jobtypes.notebook.output_html import CellRun, outputs_html
+from clx.jobtypes.notebook.output_html import outputs_html
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
@@ -66,15 +67,12 @@ class PageMaker:
         frame: PageFrame,
         cells: Sequence[DeckCell],
         language: ProgLang,
-        runs: Mapping[str, CellRun],
+        runs: Mapping[str, CellResult],
         warn: Callable[[str], None],
     ) -> bytes:
         """The page of one kind of a deck.
 
         Args:
-            frame: titles, language and kind.
-            cells: the cells of the kind.
-            language: what their code is written in.
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
             warn: called for each formula that is shown as its source.
         """
@@ -101,7 +99,7 @@ class PageMaker:
 class _Body:
     """The cells of one page."""
 
-    def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellRun]) -> None:
+    def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellResult]) -> None:
         self._markup = markup
         self._words = _words(frame.lang)
         self._lexer = lexer_named(language.name)
@@ -142,8 +140,8 @@ class _Body:
         if not cell.source.strip():
             label = escape(self._words["empty"])
             return f'<div class="code empty" role="img" aria-label="{label}"></div>\n'
-        run = self._runs.get(cell.id, CellRun((), None))
-        number = run.number if run.number is not None else " "
+        run = self._runs.get(cell.id, CellResult())
+        number = run.execution_count if run.execution_count is not None else " "
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()

@@ -49,12 +49,7 @@ class PlantUmlConverter(Converter):
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every diagram of the source; see :class:`clx.jobtypes.converter.Converter`.
-
-        Raises:
-            ConversionError: what is wrong, with its line in the source.
-            ToolMissingError: there is no Java or no PlantUML, or it does not run.
-        """
+        """Draw every diagram of the source; see :class:`clx.jobtypes.converter.Converter`."""
         source, picture_format = PurePosixPath(payload["source"]), str(payload["format"])
         if picture_format not in FORMATS:
             raise ConversionError(f"PlantUML makes no {picture_format!r} here, only {' and '.join(FORMATS)}.")

@@ -66,11 +66,7 @@ class JvmDiedError(Exception):
 class Jvm:
     """One running PlantUML. It ends when its standard input ends, so also when this process is killed.
 
-    Args:
-        command: everything but the pipe options.
-        directory: its working directory.
-        environment: all its variables.
-        log: file for what it prints beside pictures; written anew.
+    What it prints beside pictures goes to the file *log*, which is written anew.
     """
 
     def __init__(self, command: list[str], directory: Path, environment: dict[str, str], log: Path) -> None:
@@ -107,14 +103,10 @@ class Jvm:
         return self._process.poll() is None
 
     def render(self, text: str, timeout: float) -> JvmPicture | Refusal:
-        """Draw one diagram.
-
-        Args:
-            text: one block from ``@start…`` to ``@end…``, ended by a line feed.
-            timeout: seconds to wait for the answer.
+        """Draw one diagram: a block from ``@start…`` to ``@end…``, ended by a line feed.
 
         Raises:
-            JvmTimeoutError: no answer; the JVM is dead now.
+            JvmTimeoutError: no answer within *timeout* seconds; the JVM is dead now.
             JvmDiedError: it ended, by itself or by somebody's signal.
         """
         seen = self._log.stat().st_size

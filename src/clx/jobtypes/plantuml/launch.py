@@ -48,11 +48,7 @@ class Tools:
 
     @classmethod
     def find(cls, settings: Settings) -> Tools:
-        """Locate the tools.
-
-        Raises:
-            ToolMissingError: there is no Java or no PlantUML.
-        """
+        """Locate the tools."""
         jar, java, dot = require("plantuml", settings), require("java", settings), locate("graphviz", settings)
         major = java.version.partition(".")[0]
         return cls(
@@ -70,7 +66,6 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
 
     Args:
         dot: the program that it calls as Graphviz.
-        scratch: a private directory for its temporary files and its log.
         save: where the JVM writes its class archive when it ends (:func:`unsaved_archive`).
     """
     temporary = scratch / "tmp"

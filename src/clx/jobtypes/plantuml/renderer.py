@@ -30,11 +30,7 @@ _TRAINING = (
 
 
 class Renderer:
-    """Draws single diagrams.
-
-    Args:
-        settings: where the tools are.
-        work_dir: existing directory for its files; unset: the system's temporary one.
+    """Draws single diagrams; its files lie in *work_dir*, else in the system's temporary directory.
 
     Raises:
         ToolMissingError: there is no Java or no PlantUML, or Graphviz does not run.
@@ -177,11 +173,7 @@ def _private_directory(work_dir: Path | None) -> Path:
 
 
 def prepare(settings: Settings) -> None:
-    """Write the class archive, unless it is there, ahead of the first build: after an installation.
-
-    Raises:
-        ToolMissingError: there is no Java or no PlantUML, or one of them does not run.
-    """
+    """Write the class archive, unless it is there, ahead of the first build: after an installation."""
     if launch.unsaved_archive(launch.Tools.find(settings)) is None:
         return
     renderer = Renderer(settings, None)

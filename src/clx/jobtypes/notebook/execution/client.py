@@ -69,11 +69,7 @@ class Client:
         raise ParentGoneError(f"the kernel was not ready within {timeout:g} s")
 
     def run(self, cells: Sequence[str], cell_timeout: float, allow_errors_at: Container[int]) -> list[CellResult]:
-        """Execute *cells* in order.
-
-        Raises:
-            CellFailedError: see there; the cells after it were not run.
-        """
+        """Execute *cells* in order; what fails is a :class:`CellFailedError`, and the cells after it are not run."""
         for index, source in enumerate(cells):
             outputs = CellOutputs()
             self._cells.append(outputs)
@@ -219,11 +215,7 @@ def failing_line(traceback: str, execution_count: int | None, *, crashed: bool) 
 
 
 def describe_exit(status: int, *, memory: bool) -> str:
-    """How a kernel ended, from its exit status (negative: killed by that signal).
-
-    Args:
-        memory: whether the system has killed for want of memory meanwhile.
-    """
+    """How a kernel ended (negative *status*: by that signal); *memory*: the system has killed for want of it."""
     if status >= 0:
         return f"the kernel exited with code {status}"
     name = str(-status)

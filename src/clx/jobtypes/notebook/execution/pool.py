@@ -73,7 +73,6 @@ class KernelPool:
         """Execute *cells* in a fresh kernel.
 
         Args:
-            cells: source text of the code cells, in order.
             cwd: the kernel's working directory; modules in it can be imported.
             language: ``prog_lang`` of the course.
             cell_timeout: seconds one cell may take.

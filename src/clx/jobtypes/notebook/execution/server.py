@@ -109,11 +109,7 @@ class KernelParent:
     _served: bool = False
 
     def start(self) -> None:
-        """Start the process without waiting until it is ready. Does nothing when it runs.
-
-        Raises:
-            ToolMissingError: the interpreter is not there.
-        """
+        """Start the process without waiting until it is ready. Does nothing when it runs."""
         if self._process is not None:
             return
         self.directory = _short_directory()
@@ -142,12 +138,7 @@ class KernelParent:
         return unclean
 
     def fork(self, cwd: Path, limit: int) -> Kernel:
-        """Have an ipykernel forked and wait until it listens.
-
-        Args:
-            cwd: its working directory.
-            limit: characters of text per cell and stream beyond which it need not send any.
-        """
+        """Have an ipykernel forked and wait until it listens; of more than *limit* characters it need tell none."""
         return self._start_kernel("fork", "up", cwd, limit=limit)
 
     def spawn(self, connection: Mapping[str, Any], cwd: Path, argv: Sequence[str], env: Mapping[str, str]) -> Kernel:
@@ -175,11 +166,7 @@ class KernelParent:
         return self._process.stdout.fileno()
 
     def take_events(self) -> list[dict[str, Any]]:
-        """Read what has been told, and note it with the kernel it is about.
-
-        Raises:
-            ParentGoneError: there is nobody left to tell anything.
-        """
+        """Read what has been told, and note it with the kernel it is about; an error where nobody is left to tell."""
         data = os.read(self.fileno(), 65536)
         if not data:
             raise ParentGoneError(f"the process that starts the kernels ended: {self.python}")
