@@ -8,7 +8,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from clx.jobtypes.notebook.variants import (
     unknown_tags,
     variant,
 )
+from clx.settings.problems import closest
 
 RunCells = Callable[[Sequence[DeckCell], Path], Mapping[str, CellResult]]
 """Executes the code among some cells below a directory of inputs; what each left behind, by cell id."""
@@ -169,8 +169,8 @@ def _warn_of_tags(deck: _Deck, warn: Warn) -> None:
         return
     lines = deck.expanded.deck_lines()
     for tag, line in unknown.items():
-        close = get_close_matches(tag.lower(), KNOWN_TAGS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        near = closest(tag, sorted(KNOWN_TAGS))
+        hint = f"; did you mean {near!r}?" if near else ""
         place = f"line {lines[line - 1]}: " if lines[line - 1] else ""
         warn(f"{place}the tag {tag!r} means nothing to CLX{hint}")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
@@ -20,11 +19,6 @@ from clx.jobtypes.notebook.output_html import outputs_html
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_KIND_LABELS: dict[Audience, str] = {
-    "code-along": "Code-Along",
-    "completed": "Completed",
-    "speaker": "Speaker",
-}
 _WORDS = {
     "de": {
         "contents": "Inhalt",
@@ -85,7 +79,7 @@ class PageMaker:
         text = _template().render(
             frame=frame,
             words=words,
-            kind=_KIND_LABELS[frame.kind],
+            kind=frame.kind.title(),
             number=f"{frame.number:02d}" if frame.number is not None else "",
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
@@ -145,16 +139,13 @@ class _Body:
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
-        outputs = outputs_html(run.outputs, self._markup, label)
-        return f'<div class="code">{inside}{_wrapped(outputs, "out")}</div>\n'
+        found = outputs_html(run.outputs, self._markup, label)
+        outputs = f'<div class="out">\n{found}</div>\n' if found else ""
+        return f'<div class="code">{inside}{outputs}</div>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:
     return cell.slide_type in ("slide", "subslide")
-
-
-def _wrapped(html: str, css: Literal["out"]) -> str:
-    return f'<div class="{css}">\n{html}</div>\n' if html else ""
 
 
 def _words(lang: str) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Client:
                 reply = self._execute(index, source, outputs, cell_timeout)
                 if reply["status"] != "ok" and index not in allow_errors_at:
                     raise self._failure(index, "error", reply)
-        return self._results()
+        return [cell.result() for cell in self._cells]
 
     def _execute(self, index: int, source: str, outputs: CellOutputs, timeout: float) -> dict[str, Any]:
         """Run one cell; its reply, once the kernel is idle again."""
@@ -175,9 +175,6 @@ class Client:
         socket.connect(f"{info['transport']}://{info['ip']}{separator}{info[port]}")
         return socket
 
-    def _results(self) -> list[CellResult]:
-        return [cell.result() for cell in self._cells]
-
     def _died(self, index: int, how: str) -> CellFailedError:
         crash = self._kernel.last_words()
         return self._failure(index, "died", {"ename": "KernelDied", "evalue": how, "traceback": crash.splitlines()})
@@ -190,7 +187,8 @@ class Client:
         if line is not None:
             # IPython counts from the first line that is not blank.
             line += self._source[: -len(self._source.lstrip())].count("\n")
-        return CellFailedError(index, kind, name, text, traceback=traceback, line=line, results=self._results())
+        results = [cell.result() for cell in self._cells]
+        return CellFailedError(index, kind, name, text, traceback, line, results)
 
 
 def _is_sign_of_life(message: dict[str, Any]) -> bool:
