@@ -31,6 +31,10 @@ def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: JobTy
     assert len(found) > 1
 
 
+def test_converters_are_known_by_their_own_files() -> None:
+    assert len({kind.fingerprint(Settings())["converter"] for kind in JOB_TYPES.values()}) == len(JOB_TYPES)
+
+
 def test_a_converter_gets_its_directory_made(tmp_path: Path) -> None:
     JOB_TYPES["plantuml"].make_converter(Settings(), tmp_path / "a" / "b").close()
     assert (tmp_path / "a" / "b").is_dir()

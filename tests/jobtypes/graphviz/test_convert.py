@@ -14,7 +14,7 @@ from tests.support.tools import require
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.graphviz.converter import GraphvizConverter
-from clx.jobtypes.graphviz.fingerprint import fingerprint
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.resolve import Resolved, SettingsFile, resolve
 from clx.settings.schema import Settings
 
@@ -121,7 +121,7 @@ def test_a_tool_that_is_no_graphviz_is_named(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "a.dot").write_text(GRAPH)
     with pytest.raises(ToolMissingError, match="Graphviz does not run"):
         GraphvizConverter(Settings()).convert({"source": "a.dot", "format": "svg"}, tmp_path, tmp_path, print)
-    assert fingerprint(Settings())["dot"].startswith(str(other))
+    assert JOB_TYPES["graphviz"].fingerprint(Settings())["dot"].startswith(str(other))
 
 
 # -- in a course ------------------------------------------------------------------------------------

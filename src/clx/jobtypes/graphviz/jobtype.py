@@ -12,6 +12,7 @@ JOB_TYPE = JobType(
     sources=(".dot", ".gv"),
     options=lambda settings: {"dpi": settings.section(GraphvizSettings).dpi},
     priority=4,
+    depends_on={"dot": "graphviz"},
     tools=("graphviz",),
     memory=100 << 20,
 )
