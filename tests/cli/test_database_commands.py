@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.clock import at
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
@@ -93,7 +94,7 @@ def test_prune_says_what_went_and_keeps_what_is_named(project: Path) -> None:
 
 def test_prune_ends_batches_whose_build_is_gone(project: Path) -> None:
     with Queue.open(project / ".clx" / "jobs.db") as queue:
-        batch = BatchTable(queue.database).open("b", host="h", pid=1, identity="i", lease=1, now=0)
+        batch = at(BatchTable(queue.database), 0).open("b", host="h", pid=1, identity="i", lease=1)
         queue.enqueue_many([NewJob("u")], batch=batch)
 
         assert "Ended 1 batch(es) whose build is gone." in _clx("db", "prune", cwd=project).stdout

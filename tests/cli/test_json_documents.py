@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene, until
 
 from clx.artifacts.store import ArtifactStore
@@ -177,8 +178,8 @@ def test_check_fails_when_nobody_takes_what_waits(queue: Queue, tmp_path: Path) 
 
 def test_check_fails_when_a_worker_is_dead(queue: Queue, tmp_path: Path) -> None:
     with Database.open(tmp_path / ".clx" / "jobs.db") as database:
-        WorkerTable(database).register(
-            type="t", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1", now=0
+        at(WorkerTable(database), 0).register(
+            type="t", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1"
         )
     assert "is dead" in clx("status", "--check", cwd=tmp_path, code=1)["warnings"][0]
 

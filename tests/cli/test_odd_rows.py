@@ -16,6 +16,7 @@ from typing import Any, get_args
 import click
 import pytest
 from click.testing import CliRunner
+from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
@@ -71,11 +72,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _fill(queue: Queue, n: int) -> None:
     table, ledger, now = WorkerTable(queue.database), Ledger(queue.database), now_ms()
 
-    def worker(**options: Any) -> int:
+    def worker(at_: int = now, **options: Any) -> int:
         told = {"type": "good", "pool": "", "mode": "direct", "host": "h", "pid": 1, "identity": "b/1/1/1"}
-        return table.register(**{**told, "version": "1", **options})
+        return at(table, at_).register(**{**told, "version": "1", **options})
 
-    mine, ended = worker(), worker(mode="docker", container_id="c", now=now - DAY)
+    mine, ended = worker(), worker(mode="docker", container_id="c", at_=now - DAY)
     worker(service="s", identity=f"{process_identity().rsplit('/', 2)[0]}/4194303/1")
     table.end(ended, "stopped")
     table.request_stop(worker(), "asked", grace=1)
@@ -180,9 +181,9 @@ def nobody_stops(path: Path, other: Any, column: str, values: list[Any]) -> None
         assert [job.state for job in queue.get_many(good)] == ["succeeded"] * 2
         _ask_everything(queue, good)
         strike_off_gone(queue.database)
-        queue.rescue(now=now_ms() + DAY)
+        at(queue, now_ms() + DAY).rescue()
         queue.rescue()
-        BatchTable(queue.database).sweep(is_gone, now=now_ms() + 2 * DAY)
+        at(BatchTable(queue.database), now_ms() + 2 * DAY).sweep(is_gone)
         other.execute("UPDATE workers SET identity = 'b/1/1/2' WHERE identity = ?", (process_identity(),))
     _type_everything(path, other)
 

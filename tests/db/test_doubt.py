@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
@@ -51,8 +52,8 @@ def _locked(other: Queue) -> Iterator[Callable[[], None]]:
 def _held_by_one_who_lives(other: Queue, type_: str = "t", lease: int = _LEASE) -> Job:
     """A job whose lease has been over for as long as it lasts; its worker has only been kept from renewing it."""
     before = now_ms() - 2 * lease
-    other.enqueue(NewJob(type_), now=before)
-    return other.claim([type_], lease=lease, now=before)[0]
+    at(other, before).enqueue(NewJob(type_))
+    return at(other, before).claim([type_], lease=lease)[0]
 
 
 def test_who_could_not_write_leaves_others_the_time_to_renew(tmp_path: Path, other: Queue) -> None:
@@ -184,7 +185,7 @@ def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
     job = _held_by_one_who_lives(other)
     with Queue.open(tmp_path / "jobs.db") as queue:
         consumer = Consumer(queue, {"u": lambda _job: None})
-        assert queue.rescue(now=now_ms() - 3 * _LEASE) == []  # its first look
+        assert at(queue, now_ms() - 3 * _LEASE).rescue() == []  # its first look
         monkeypatch.setattr(consumer._holding, "wait", lambda seconds: time.sleep(seconds + 0.5))
         consumer._rest(0.0)
 

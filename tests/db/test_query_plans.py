@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import statements as sql
 from clx.db.jobs import NewJob, Queue
@@ -105,11 +106,11 @@ def old_queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     """20,000 jobs that have succeeded, and behind them a few of each other kind."""
     with Queue.open(tmp_path_factory.mktemp("old") / "jobs.db") as queue:
         [failing, cancelled, running, *_] = queue.enqueue_many([NewJob("t", key=f"old{n}") for n in range(20_003)])
-        queue.claim(["t"], 2, now=1)
+        at(queue, 1).claim(["t"], 2)
         queue.fail(failing, 1, {"message": "no"})
         queue.release(cancelled, 1)
         queue.cancel([cancelled])
-        queue.claim(["t"], now=1)
+        at(queue, 1).claim(["t"])
         ended = "UPDATE jobs SET state = 'succeeded', finished_at = 1, run = 1 WHERE id > 3"
         queue.database.write("fill", lambda connection: connection.execute(ended))
         waiting = queue.enqueue(NewJob("t", key="new", not_before=1 << 50))

@@ -16,6 +16,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _PRELUDE = """
 import sys
+from clx.db.clock import Clock
 from clx.db.jobs import *
 from clx.db.batches import BatchTable
 from clx.db.workers import WorkerTable, register_this_process

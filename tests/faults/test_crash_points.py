@@ -21,12 +21,19 @@ _FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "ledger.py"]
 """All that writes to the database."""
 
 _SETUP = """
+class At(Clock):
+    is_certain = True
+
+    def __init__(self, now):
+        self.now = lambda: now
+
 queue = Queue.open(path)
 batches, table = BatchTable(queue.database), WorkerTable(queue.database)
 me = register_this_process(queue.database, "t")
 """
 _HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.claim(['t'], worker=me)[0]\n"
 _BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
+_LATE = "queue.database.clock = At(10**14)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -43,10 +50,10 @@ _SCENARIOS = {
     "end_cancelled": (_HELD + "queue.cancel([job.id])\n", "queue.end_cancelled(job.id, job.run)"),
     "cancel": (_HELD, "queue.cancel([job.id])"),
     "retry": (_HELD + "queue.fail(job.id, job.run, {'message': 'no'})\n", "queue.retry([job.id])"),
-    "rescue": (_HELD, "queue.rescue(now=10**14)"),
+    "rescue": (_HELD + _LATE, "queue.rescue()"),
     "rescue_worker": (_HELD, "queue.rescue_worker(me, {'kind': 'gone'})"),
     "register": (_SETUP, "register_this_process(queue.database, 't')"),
-    "beat": (_SETUP, "table.beat(me, now=10**14)"),
+    "beat": (_SETUP + _LATE, "table.beat(me)"),
     "end_worker": (_SETUP, "table.end(me, 'done')"),
     "assign": (_SETUP, "table.assign(me, '', 'other')"),
     "request_stop": (_SETUP, "table.request_stop(me, 'asked', grace=5)"),
@@ -62,16 +69,20 @@ _SCENARIOS = {
         _SETUP
         + "queue.enqueue(NewJob('t'))\n"
         + "queue.database.connection().execute(\"UPDATE jobs SET timeout = 'soon'\")\n",
-        "queue._put_odd_aside()",
+        "queue._writer.put_odd_aside()",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
 _LEDGER = _SETUP + "from clx.course.ledger import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
-_RESULT = _LEDGER + (
-    "queue.enqueue(NewJob('t', key='k'), now=0)\njob = queue.claim(['t'], now=0)[0]\n"
-    "queue.finish(job.id, 1, 1, now=0)\n"
+_RESULT = (
+    _LEDGER
+    + (
+        "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', key='k'))\njob = queue.claim(['t'])[0]\n"
+        "queue.finish(job.id, 1, 1)\n"
+    )
+    + _LATE
 )
 _SCENARIOS |= {
     "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
@@ -92,10 +103,10 @@ _SCENARIOS |= {
     ),
     "use_results": (
         _RESULT + "from clx.db.results import find_results\n",
-        "find_results(queue.database, ['k'], now=10**14)",
+        "find_results(queue.database, ['k'])",
     ),
-    "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),
-    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9), now=10**14)"),
+    "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy())"),
+    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9))"),
 }
 
 
@@ -106,13 +117,11 @@ def _commits() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_write(node.func):
                 names |= _texts(node.args[0])
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "transact":
-                names |= _texts(node.args[1])
     return names - {"name"}
 
 
 def _is_write(called: ast.expr) -> bool:
-    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "_write_in_slices", "_give_back"}
+    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "write_in_slices", "_give_back"}
 
 
 def _texts(node: ast.expr) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import psutil
 import pytest
+from tests.support.clock import at
 from tests.support.containers import containers_of_clx, left_in
 from tests.support.courses import SPEC, Course
 
@@ -247,8 +248,8 @@ class Scene:
                 "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
                 "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,
             }  # fmt: skip
-            return Queue(database).enqueue(
-                NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs), now=now_ms()
+            return at(Queue(database), now_ms()).enqueue(
+                NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs)
             )
 
     # -- workers, whatever they run in -----------------------------------------------------------

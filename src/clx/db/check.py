@@ -96,7 +96,7 @@ def _name(table: str, row: Sequence[Any]) -> str:
     return f"({', '.join(shown(values[name]) for name in facts.key)})" if len(facts.key) > 1 else shown(values["id"])
 
 
-def overdue(database: Database, now: int) -> int:
-    """How many jobs run under a lease that was over at *now*: what the next sweep will rescue."""
+def overdue(database: Database) -> int:
+    """How many jobs run under a lease that was over: what the next sweep will rescue."""
     sql = "SELECT count(*) FROM jobs WHERE state = 'running' AND lease_until <= ?"
-    return int(database.read(sql, (now,))[0][0])
+    return int(database.read(sql, (database.clock.now(),))[0][0])

@@ -72,7 +72,7 @@ def _file(database: Database) -> Iterator[Fact]:
     yield Fact("database", True, f"{database.path.stat().st_size / 2**20:.1f} MiB, schema {database.revision()}")
     yield _clock(database)
     yield _bells(database)
-    late = overdue(database, now_ms())
+    late = overdue(database)
     yield Fact("leases", True, f"{late} over, to be rescued by the next worker or build" if late else "none over")
 
 

@@ -12,17 +12,18 @@ Rules, each held by a test (docs/guarantees.md):
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from clx.db import statements as sql
 from clx.db import transitions
-from clx.db.clock import now_ms
 from clx.db.handling import refuse_endless_wait
+from clx.db.lookup import Lookup
 from clx.db.records import (
     Failure,
     Job,
@@ -36,7 +37,7 @@ from clx.db.records import (
     encode,
     new_jobs,
 )
-from clx.db.rescuing import SLICE, Rescuing
+from clx.db.rescue import Rescuer
 from clx.db.sqlite.database import Database
 from clx.db.transaction import Transaction
 from clx.db.validation import (
@@ -50,6 +51,7 @@ from clx.db.validation import (
     check_timeout,
     check_types,
 )
+from clx.db.writer import SLICE, Writer
 from clx.errors import DatabaseError, JobExistsError, LostRunError
 
 if TYPE_CHECKING:
@@ -68,11 +70,10 @@ _FLOOD_PAUSE = 0.05
 """Seconds between two slices of very many delayed jobs that are due at once, while others can be claimed."""
 
 
-class Queue(Rescuing):
+class Queue(Lookup):
     """The jobs of one database.
 
-    Every method that compares or stores times takes ``now`` (milliseconds UTC); left out, it is the
-    system's clock. All durations are milliseconds. Usable from several threads at once.
+    Times are those of its database's clock; all durations are milliseconds. Usable from several threads at once.
 
     Args:
         database: an open :class:`~clx.db.sqlite.database.Database`; :meth:`open` makes one.
@@ -80,6 +81,9 @@ class Queue(Rescuing):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self._writer = Writer(database)
+        self._write = self._writer.write
+        self._rescuer = Rescuer(database, self._writer)
         self._worker: int | None = None
         self._registering = threading.Lock()
         self._rescue_at = 0.0
@@ -125,7 +129,7 @@ class Queue(Rescuing):
 
     # -- putting in -------------------------------------------------------------------------------
 
-    def enqueue(self, job: NewJob, *, on_conflict: OnConflict = "return", now: int | None = None) -> int:
+    def enqueue(self, job: NewJob, *, on_conflict: OnConflict = "return") -> int:
         """Store *job* and wake a worker. The job is in the table when this returns.
 
         Args:
@@ -141,14 +145,13 @@ class Queue(Rescuing):
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
         if type(job) is not NewJob:
             new_jobs([job])
-        if now is None:
-            check_moments([job])
+        check_moments([job], self.database.clock)
 
         def body(tx: Transaction) -> int:
             tx.bells.add(job.type)
             return transitions.insert(tx, job, on_conflict, None)
 
-        return self._write("enqueue", body, now)
+        return self._write("enqueue", body)
 
     def enqueue_many(
         self,
@@ -156,7 +159,6 @@ class Queue(Rescuing):
         *,
         batch: int | None = None,
         on_conflict: OnConflict = "return",
-        now: int | None = None,
     ) -> list[int]:
         """Store many jobs in one transaction, all or none; *batch* is noted as wanting each of them.
 
@@ -166,8 +168,7 @@ class Queue(Rescuing):
         """
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
         todo = new_jobs(jobs)
-        if now is None:
-            check_moments(todo)
+        check_moments(todo, self.database.clock)
 
         def body(tx: Transaction) -> list[int]:
             tx.bells.update([job.type for job in todo])
@@ -178,11 +179,9 @@ class Queue(Rescuing):
                 transitions.want(tx, batch, ids)
             return ids
 
-        return self._write("enqueue", body, now)
+        return self._write("enqueue", body)
 
-    def enqueue_batch(
-        self, jobs: Iterable[NewJob], callback: NewJob, *, name: str = "", now: int | None = None
-    ) -> tuple[int, list[int]]:
+    def enqueue_batch(self, jobs: Iterable[NewJob], callback: NewJob, *, name: str = "") -> tuple[int, list[int]]:
         """Store jobs, and a *callback* that is queued when the last of them has ended, however it ended.
 
         The callback's payload gets ``batch``: its id and how many jobs ``succeeded``, ``failed`` and were
@@ -197,8 +196,7 @@ class Queue(Rescuing):
         """
         todo = new_jobs(jobs)
         check_batch(name, callback)
-        if now is None:
-            check_moments([*todo, callback])
+        check_moments([*todo, callback], self.database.clock)
         told = encode(callback)
 
         def body(tx: Transaction) -> tuple[int, list[int]]:
@@ -210,7 +208,7 @@ class Queue(Rescuing):
                 transitions.call_back(tx, batch, told)
             return batch, ids
 
-        return self._write("enqueue_batch", body, now)
+        return self._write("enqueue_batch", body)
 
     # -- a worker's side --------------------------------------------------------------------------
 
@@ -222,7 +220,6 @@ class Queue(Rescuing):
         worker: int | None = None,
         pool: str = "",
         lease: int = DEFAULT_LEASE,
-        now: int | None = None,
     ) -> list[Job]:
         """Take up to *n* jobs of *pool*, in claim order: priority, then deadline, then id.
 
@@ -241,27 +238,33 @@ class Queue(Rescuing):
         check_claim(types, n, lease)
         claimed: list[Job] = []
         if time.monotonic() >= self._rescue_at and self._fruitful:
-            self.rescue(now=now)  # jobs of the silent must not wait for a backlog to end
-        if self._fruitful or self.may_claim(types, pool, now=now):
-            claimed = self._settle((), types, n, worker, pool, lease, False, now).claimed
+            self.rescue()  # jobs of the silent must not wait for a backlog to end
+        if self._fruitful or self.may_claim(types, pool):
+            claimed = self._settle((), types, n, worker, pool, lease, False).claimed
         if not claimed and n:
             check_types(types)
             self.database.require_in_place()  # else a program whose file was removed waits for ever
-            if self.rescue(now=now):
-                claimed = self._settle((), types, n, worker, pool, lease, False, now).claimed
+            if self.rescue():
+                claimed = self._settle((), types, n, worker, pool, lease, False).claimed
         self._fruitful = bool(claimed)
         return claimed
 
-    def rescue(self, *, now: int | None = None, monotonic: int | None = None) -> list[int]:
-        """As :meth:`Rescuing.rescue`; noted, so that claims look for silent workers once a second and no more."""
-        self._rescue_at = time.monotonic() + _RESCUE_EVERY
-        return super().rescue(now=now, monotonic=monotonic)
+    def rescue(self) -> list[int]:
+        """Give every job whose lease is over to another worker, or fail it when its runs are used up.
 
-    def may_claim(self, types: Sequence[str], pool: str = "", *, now: int | None = None) -> bool:
+        Steps of the clock are noticed (:class:`~clx.db.leases.LeaseWatch`), unless it is certain of itself.
+
+        Returns:
+            The ids of the jobs taken from silent workers.
+        """
+        self._rescue_at = time.monotonic() + _RESCUE_EVERY  # claims look once a second and no more
+        return self._rescuer.rescue()
+
+    def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
         read = self.database.read
-        at = now_ms() if now is None else now
-        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, (at,)))
+        due = (self.database.clock.now(),)
+        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, due))
 
     def settle(
         self,
@@ -273,7 +276,6 @@ class Queue(Rescuing):
         pool: str = "",
         lease: int = DEFAULT_LEASE,
         harmless: bool = False,
-        now: int | None = None,
     ) -> Settled:
         """Report ended runs and take the next jobs, in one transaction.
 
@@ -286,7 +288,7 @@ class Queue(Rescuing):
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
         check_claim(types, n, lease)
-        return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless, now)
+        return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless)
 
     def _settle(
         self,
@@ -297,7 +299,6 @@ class Queue(Rescuing):
         pool: str,
         lease: int,
         harmless: bool,
-        now: int | None,
     ) -> Settled:
         me = self._me(types) if worker is None else worker
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
@@ -319,7 +320,7 @@ class Queue(Rescuing):
                 self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
 
-        return self._write("settle" if reports else "claim", body, now)
+        return self._write("settle" if reports else "claim", body)
 
     def _me(self, types: Sequence[str]) -> int:
         """The worker that this object is when nobody says which one claims."""
@@ -331,7 +332,7 @@ class Queue(Rescuing):
             return self._worker
 
     def heartbeat(
-        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None, now: int | None = None
+        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None
     ) -> Literal["go on", "cancel"]:
         """Renew the lease of a running job, say how far it is and that its worker lives.
 
@@ -360,7 +361,7 @@ class Queue(Rescuing):
             transitions.account(tx, worker)
             return bool(cancel_requested)
 
-        return "cancel" if self._write("heartbeat", body, now) else "go on"
+        return "cancel" if self._write("heartbeat", body) else "go on"
 
     def has_live(self, types: Sequence[str], pool: str = "") -> bool:
         """Whether a job of one of these types waits, for whatever, or runs."""
@@ -381,7 +382,6 @@ class Queue(Rescuing):
         result: Any = None,
         *,
         peak_memory: int | None = None,
-        now: int | None = None,
     ) -> None:
         """Report success; a job with a key leaves its result for whoever asks the same question.
 
@@ -397,7 +397,7 @@ class Queue(Rescuing):
             transitions.account(tx, worker, succeeded=1)
             tx.bells.add(transitions.ENDED)
 
-        self._write("finish", body, now)
+        self._write("finish", body)
 
     def fail(
         self,
@@ -409,7 +409,6 @@ class Queue(Rescuing):
         backoff: int | None = None,
         stderr: str | None = None,
         peak_memory: int | None = None,
-        now: int | None = None,
     ) -> Literal["queued", "failed", "cancelled"]:
         """Report failure; arguments as in :class:`~clx.db.records.Failure`.
 
@@ -429,9 +428,9 @@ class Queue(Rescuing):
             tx.bells.add(transitions.ENDED)
             return ended[1]
 
-        return self._write("fail", body, now)
+        return self._write("fail", body)
 
-    def release(self, job_id: int, run: int, *, delay: int = 0, now: int | None = None) -> None:
+    def release(self, job_id: int, run: int, *, delay: int = 0) -> None:
         """Hand a running job back uncounted, as a draining worker does.
 
         Args:
@@ -442,33 +441,33 @@ class Queue(Rescuing):
             QueueError: *delay* is no number of milliseconds.
         """
         check_backoff(delay)
-        self._give_back("release", job_id, run, now, delay)
+        self._give_back("release", job_id, run, delay)
 
-    def release_many(self, runs: Sequence[tuple[int, int]], *, now: int | None = None) -> None:
+    def release_many(self, runs: Sequence[tuple[int, int]]) -> None:
         """Hand back jobs, each by id and run, in one transaction; those that are somebody else's now are left alone."""
 
         def body(tx: Transaction) -> None:
             for job_id, run in runs:
                 transitions.release(tx, job_id, run)
 
-        self._write("release", body, now)
+        self._write("release", body)
 
-    def end_cancelled(self, job_id: int, run: int, *, now: int | None = None) -> None:
+    def end_cancelled(self, job_id: int, run: int) -> None:
         """Report that a running job stopped because it was told to; one that is wanted again waits instead.
 
         Raises:
             LostRunError: the run is no longer the caller's.
         """
-        self._give_back("end_cancelled", job_id, run, now)
+        self._give_back("end_cancelled", job_id, run)
 
-    def _give_back(self, name: str, job_id: int, run: int, now: int | None, delay: int = 0) -> None:
+    def _give_back(self, name: str, job_id: int, run: int, delay: int = 0) -> None:
         def body(tx: Transaction) -> None:
             if not transitions.release(tx, job_id, run, delay=delay):
                 raise _lost(job_id, run)
 
-        self._write(name, body, now)
+        self._write(name, body)
 
-    def release_worker(self, worker_id: int, *, now: int | None = None) -> list[int]:
+    def release_worker(self, worker_id: int) -> list[int]:
         """Hand the running jobs of a worker that was ended on purpose back, uncounted; returns their ids."""
 
         def body(tx: Transaction) -> list[int]:
@@ -477,11 +476,49 @@ class Queue(Rescuing):
                 transitions.release(tx, id_, run)
             return [id_ for id_, _ in held]
 
-        return self._write("release_worker", body, now)
+        return self._write("release_worker", body)
+
+    def rescue_worker(
+        self,
+        worker_id: int,
+        cause: Mapping[str, Any],
+        *,
+        stderr: str | None = None,
+        is_lost: Callable[[Transaction], bool] = lambda _: True,
+        end: Callable[[Transaction], None] = lambda _: None,
+    ) -> list[int]:
+        """Give the running jobs of a worker known to be dead to another at once.
+
+        Where it held several, none of them counts a run: nobody knows which one it died of.
+
+        Args:
+            cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
+            stderr: its last lines.
+            is_lost: asked in the transaction: whether it is dead indeed.
+            end: what else is to be written down about it.
+
+        Returns:
+            The ids of its jobs; none where it is not lost.
+        """
+        return self._rescuer.rescue_worker(worker_id, cause, stderr, is_lost, end)
+
+    def doubt_leases(self, waited: float = math.inf) -> None:
+        """After this program was away for a while: leave others, who may have been too, the time to renew.
+
+        What it waits for the table is noted by :meth:`~clx.db.sqlite.database.Database.write` itself.
+
+        Args:
+            waited: for how many seconds; leases of which that is a small part are believed all the same.
+        """
+        self.database.leases.distrust(waited)
+
+    def takes_writes(self) -> bool:
+        """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
+        return self._rescuer.takes_writes()
 
     # -- everybody else's -------------------------------------------------------------------------
 
-    def cancel(self, job_ids: Sequence[int], *, now: int | None = None) -> list[int]:
+    def cancel(self, job_ids: Sequence[int]) -> list[int]:
         """Cancel queued jobs at once; running ones are told through their next heartbeat.
 
         Some hundred are cancelled in one transaction, so that nobody waits for long.
@@ -495,9 +532,9 @@ class Queue(Rescuing):
             tx.bells.add(transitions.ENDED)
             return [id_ for id_ in ids if transitions.request_cancel(tx, id_)]
 
-        return self._write_in_slices("cancel", list(job_ids), body, now)
+        return self._writer.write_in_slices("cancel", list(job_ids), body)
 
-    def retry(self, job_ids: Sequence[int], *, now: int | None = None) -> list[int]:
+    def retry(self, job_ids: Sequence[int]) -> list[int]:
         """Queue failed and cancelled jobs again, with all their runs.
 
         Some hundred are queued in one transaction, so that nobody waits for long.
@@ -517,7 +554,7 @@ class Queue(Rescuing):
         def body(part: Sequence[int], tx: Transaction) -> list[int]:
             return transitions.retry(tx, part)
 
-        return self._write_in_slices("retry", ids, body, now)
+        return self._writer.write_in_slices("retry", ids, body)
 
     def _ready_to_retry(self, ids: list[int]) -> list[int]:
         """Many jobs in the order in which they can be queued again one after the other: needs first.
@@ -536,7 +573,7 @@ class Queue(Rescuing):
             sorter.add(job_id, needs_id)
         return list(sorter.static_order())
 
-    def prune(self, *, now: int | None = None, **days: float) -> Pruned:
+    def prune(self, **days: float) -> Pruned:
         """Remove what is long over, in small transactions: jobs with their runs, workers, batches, kept results.
 
         Args:
@@ -548,7 +585,7 @@ class Queue(Rescuing):
         """
         from clx.db.retention import Policy, prune
 
-        return prune(self.database, Policy(**days), now=now)
+        return prune(self.database, Policy(**days))
 
     def sql(self, query: str, parameters: Any = ()) -> list[dict[str, Any]]:
         """What a SELECT of one's own finds in the table; it cannot change anything.

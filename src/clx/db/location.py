@@ -39,9 +39,9 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
 def _open_in_memory(options: dict[str, Any]) -> Database:
     from clx.db.sqlite.memory import MemoryDatabase
 
-    if options:
-        raise UsageError(f"A queue in memory takes no {' and no '.join(options)}.", f'Write Queue.open("{MEMORY}").')
-    return MemoryDatabase.open(Path(MEMORY))
+    if others := options.keys() - {"clock"}:
+        raise UsageError(f"A queue in memory takes no {' and no '.join(others)}.", f'Write Queue.open("{MEMORY}").')
+    return MemoryDatabase.open(Path(MEMORY), **options)
 
 
 def _open_url(text: str, options: dict[str, Any]) -> Database:

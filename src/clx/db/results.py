@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from clx.db.clock import now_ms
 from clx.db.records import Unreadable, decode_or_show
 from clx.db.sqlite.database import Database
 from clx.errors import QueueError
@@ -24,8 +23,6 @@ def find_results(
     database: Database,
     keys: Sequence[str],
     type: str | None = None,  # noqa: A002
-    *,
-    now: int | None = None,
 ) -> dict[str, Any]:
     """Kept results of those *keys* that have one; they count as used, which keeps them from being pruned.
 
@@ -35,7 +32,7 @@ def find_results(
     Raises:
         QueueError: jobs of several types left a result for one key.
     """
-    at = now_ms() if now is None else now
+    at = database.clock.now()
     rows = database.read(_FIND, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
     found = {}
     for key, type_, result, _ in rows:

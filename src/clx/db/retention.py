@@ -11,7 +11,6 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from clx.db.batches import BatchTable
-from clx.db.clock import now_ms
 from clx.db.identity import is_gone
 from clx.db.sqlite.database import Database
 from clx.errors import QueueError
@@ -83,10 +82,10 @@ DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE us
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
 
-def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:
+def prune(database: Database, policy: Policy) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
-    at = now_ms() if now is None else now
-    abandoned = len(BatchTable(database).sweep(is_gone, now=at))
+    at = database.clock.now()
+    abandoned = len(BatchTable(database).sweep(is_gone))
     jobs = _prune_jobs(database, policy, at)
 
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)

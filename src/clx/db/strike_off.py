@@ -37,10 +37,10 @@ def strike_off(
         return struck
 
     def end(tx: Transaction) -> None:
-        end_worker(tx, worker_id, reason, tx.now, dead=True)
+        end_worker(tx, worker_id, reason, dead=True)
+        tx.bells.add(ENDED)
 
     Queue(database).rescue_worker(worker_id, cause, is_lost=is_lost, end=end)
-    database.doorbell.ring(ENDED)
     return struck
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from clx.db.clock import now_ms
-
-T = TypeVar("T")
+from typing import Any
 
 
 class Transaction:
@@ -27,27 +22,3 @@ class Transaction:
         self.executemany = connection.executemany
         self.now = now
         self.bells: set[str] = set()
-
-
-def transact(
-    write: Callable[[str, Callable[[Any], T]], T],
-    name: str,
-    body: Callable[[Transaction], T],
-    now: int | None,
-) -> tuple[T, set[str]]:
-    """Run *body* in one transaction of *write* (:meth:`~clx.db.sqlite.database.Database.write`).
-
-    Args:
-        now: its time; None: the clock's when the lock is ours.
-
-    Returns:
-        The value of *body*, and the names to ring: those of the attempt that was committed.
-    """
-    made: list[Transaction] = []
-
-    def whole(connection: Any) -> T:
-        made[:] = [Transaction(connection, now_ms() if now is None else now)]
-        return body(made[0])
-
-    value = write(name, whole)
-    return value, made[0].bells

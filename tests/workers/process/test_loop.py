@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -190,8 +191,8 @@ def test_a_run_that_is_no_longer_its_own_does_not_count(bench: Bench, caplog: py
     other = register_this_process(bench.queue.database, "t", "p")
 
     def taken(_: object) -> None:
-        bench.queue.rescue(now=now_ms() + 60_000)
-        bench.queue.claim(["t"], worker=other, pool="p", now=now_ms() + 600_000)
+        at(bench.queue, now_ms() + 60_000).rescue()
+        at(bench.queue, now_ms() + 600_000).claim(["t"], worker=other, pool="p")
 
     id_ = bench.enqueue()
     bench.does = taken

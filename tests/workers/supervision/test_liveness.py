@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import schema, statements, workers
 from clx.db.clock import now_ms
@@ -162,9 +163,8 @@ def test_dead_are_marked_their_jobs_given_to_others_and_their_directories_remove
     """One that was only silent, and has spoken up since it was judged, is left alone."""
     with Database.open(tmp_path / "jobs.db") as database:
         table, queue = WorkerTable(database), Queue(database)
-        worker = table.register(
+        worker = at(table, NOW - 60_000).register(
             type="notebook", pool="p", mode="direct", host="another", pid=7, version="1", identity=ELSEWHERE,
-            now=NOW - 60_000,
         )  # fmt: skip
         job = queue.enqueue(NewJob("notebook", {}, pool="p"))
         assert queue.claim(["notebook"], worker=worker, pool="p")

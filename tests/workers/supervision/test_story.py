@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx import __version__
 from clx.db.batches import BatchTable
@@ -78,13 +79,13 @@ def test_a_job_that_needs_others_names_those_that_have_not_succeeded(queue: Queu
 
 def test_each_run_tells_how_it_ended(queue: Queue) -> None:
     worker = register_this_process(queue.database, "t", "")
-    id_ = queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], worker=worker, now=0)[0]
+    id_ = at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], worker=worker)[0]
     stderr = "".join(f"line {number}\n" for number in range(10))
     error = {"message": "no.", "next_step": "Mend it."}
-    queue.fail(id_, job.run, error, retry=True, backoff=0, stderr=stderr, peak_memory=3 << 20, now=1500)
-    job = queue.claim(["t"], worker=worker, now=2000)[0]
-    queue.fail(id_, job.run, error, now=3000)
+    at(queue, 1500).fail(id_, job.run, error, retry=True, backoff=0, stderr=stderr, peak_memory=3 << 20)
+    job = at(queue, 2000).claim(["t"], worker=worker)[0]
+    at(queue, 3000).fail(id_, job.run, error)
     lines = told(queue, id_)
     assert lines[1] == f"Run 1 on worker #{worker}: failed: no after 1.5 s, peak memory 3 MiB."
     assert lines[2:10] == [f"    line {number}" for number in range(2, 10)]
@@ -136,10 +137,10 @@ def spec(**changes: Any) -> WorkerSpec:
     return WorkerSpec(**{**facts, "settings": Settings(), **changes})
 
 
-def worker(**changes: Any) -> WorkerRow:
+def worker(heard: int | None = None, **changes: Any) -> WorkerRow:
     with Queue.open("memory:") as queue:
         told: dict[str, Any] = {"type": "t", "pool": "p", "mode": "direct", "host": "elsewhere", "version": __version__}
-        table = WorkerTable(queue.database)
+        table = at(WorkerTable(queue.database), now_ms() if heard is None else heard)
         row = table.get(table.register(**{**told, "pid": 1, "identity": "elsewhere", **changes}))
     assert row is not None
     return row
@@ -158,7 +159,7 @@ def worker(**changes: Any) -> WorkerRow:
             {"mode": "docker", "image": "i"},
             "its image has been made anew",
         ),
-        ({"now": 1}, {}, "it is silent"),
+        ({"heard": 1}, {}, "it is silent"),
         ({}, {}, "it is idle"),
     ],
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from clx.db.apart import is_apart, located, shared_directory, state_directory
+from clx.db.clock import Clock
 from clx.db.crashpoints import crash_point
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
@@ -30,6 +31,7 @@ from clx.db.sqlite.guard import File, file_number
 from clx.db.sqlite.held import Held, is_inherited
 from clx.db.sqlite.intact import Folder, Place
 from clx.db.state import make_state_directory
+from clx.db.transaction import Transaction
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
 
 T = TypeVar("T")
@@ -73,6 +75,7 @@ class Database:
         busy_timeout: seconds a read waits for somebody else's lock, a write five times as long;
             None: 10, or 60 in DELETE mode, where waiting is not fair.
         readonly: never create, migrate or write.
+        clock: what tells the time; None: the system's.
 
     Not usable across a fork: every process opens its own.
     """
@@ -84,11 +87,13 @@ class Database:
         journal_mode: Literal["wal", "delete", "keep"] | None = None,
         busy_timeout: float | None = None,
         readonly: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         if "\0" in str(path):
             raise UsageError("The path of a database holds a NUL character.", "Name another file.")
         self.path = _placed(path)
         self.readonly = readonly
+        self.clock = clock or Clock()
         self.state_dir = state_directory(self.path)
         self.shared_dir = shared_directory(self.path)
         self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
@@ -311,12 +316,14 @@ class Database:
 
         return self._patiently(self._connector.patience, attempt)
 
-    def write(self, name: str, body: Callable[[Any], T]) -> T:
-        """Run *body* in one writing transaction and return its value once it is committed.
+    def write(self, name: str, body: Callable[[Transaction], T]) -> T:
+        """Run *body* in one writing transaction, and ring the bells it named once that is committed.
 
-        *body* gets the connection and may run again when the database was busy, so it must have no
-        other effects. It begins when the lock is ours: a time that it compares or stores is taken in it.
-        *name* names the crash points around the COMMIT.
+        *body* may run again when the database was busy, so it must have no other effects. It begins when the lock is
+        ours, and so does the time of its transaction. *name* names the crash points around the COMMIT.
+
+        Returns:
+            The value of *body*.
 
         Raises:
             DatabaseError: as :func:`clx.db.sqlite.driver.translate` names it; or this thread is in the middle of a
@@ -337,7 +344,7 @@ class Database:
         self._commit("look", lambda _: None, self._connector.patience)
         return time.monotonic() - begun
 
-    def _commit(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
+    def _commit(self, name: str, body: Callable[[Transaction], T], seconds: float) -> T:
         if self.readonly:
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         begun = time.monotonic()
@@ -359,7 +366,7 @@ class Database:
             self.leases.distrust(math.inf)
         return found
 
-    def _transaction(self, name: str, body: Callable[[Any], T], begun: float) -> T:
+    def _transaction(self, name: str, body: Callable[[Transaction], T], begun: float) -> T:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
@@ -370,7 +377,8 @@ class Database:
                 waited = time.monotonic() - begun
                 if waited > NOTICED:  # before the body judges anybody by his lease
                     self.leases.distrust(waited)
-                value = body(connection)
+                transaction = Transaction(connection, self.clock.now())
+                value = body(transaction)
                 self._require_locks(held)
                 crash_point(name, "before_commit")
                 connection.execute("COMMIT")
@@ -380,6 +388,8 @@ class Database:
                 raise
             self._checkpointer.committed(held)
         crash_point(name, "after_commit")
+        if transaction.bells:
+            self.doorbell.ring(*transaction.bells)
         return value
 
     def _require_locks(self, held: Held) -> None:
@@ -452,14 +462,14 @@ class Database:
     def _create(self) -> None:
         statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
 
-        def body(connection: Any) -> None:
-            exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        def body(tx: Transaction) -> None:
+            exists = tx.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
             if exists:
                 return
-            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            if tx.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 raise of_something_else(self.path)
             for statement in statements:
-                connection.execute(statement)
+                tx.execute(statement)
 
         self.write("create", body)
 

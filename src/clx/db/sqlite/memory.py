@@ -13,6 +13,7 @@ from clx.db.doorbell import Bell, Doorbell, with_blocks
 from clx.db.sqlite.database import Database, Params, Row
 from clx.db.sqlite.driver import driver
 from clx.db.sqlite.held import Held
+from clx.db.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class MemoryDatabase(Database):
         with self._turn:
             return super().read(sql, params)
 
-    def write(self, name: str, body: Callable[[Any], T]) -> T:
+    def write(self, name: str, body: Callable[[Transaction], T]) -> T:
         """One transaction, as :meth:`Database.write`."""
         with self._turn:
             return super().write(name, body)
