@@ -24,7 +24,7 @@ _READER = Reader.of("batches", _NAMES)
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM batches"
 _PROMPT = 0.1
 """Seconds within which the lock must have been got for owners to be judged by their leases."""
-_OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ? AND typeof(lease_until) = 'integer'"
+_LEASE = "SELECT lease_until FROM batches WHERE id = ? AND state = 'live'"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
 WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
@@ -69,7 +69,7 @@ class BatchTable:
         sql = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?,?,?,?,?,?)"
 
         def body(tx: Transaction) -> int:
-            return int(tx.execute(sql, (name, host, pid, identity, tx.now + lease, tx.now)).lastrowid)
+            return tx.insert(sql, (name, host, pid, identity, tx.now + lease, tx.now))
 
         return self.database.write("open_batch", body)
 
@@ -84,7 +84,7 @@ class BatchTable:
 
     def is_owned(self, batch_id: int) -> bool:
         """Whether a batch is live and its owner has been heard of within its lease."""
-        return bool(self.database.read(_OWNED, (batch_id, self.database.clock.now())))
+        return _is_owned(self.database.read(_LEASE, (batch_id,)), self.database.clock.now())
 
     def close(self, batch_id: int, *, abandoned: bool = False) -> list[int]:
         """End a batch and cancel what nobody else wants.
@@ -149,11 +149,16 @@ class BatchTable:
             return [
                 batch_id
                 for batch_id, gone in lost
-                if (gone or (not held_up and not tx.execute(_OWNED, (batch_id, tx.now)).fetchall()))
+                if (gone or (not held_up and not _is_owned(tx.execute(_LEASE, (batch_id,)).fetchall(), tx.now)))
                 and _close(tx, batch_id, True) is not None
             ]
 
         return self.database.write("sweep_batches", body) if lost else []
+
+
+def _is_owned(rows: Sequence[Sequence[Any]], now: int) -> bool:
+    """Whether there is a live batch, and its lease not over; what is no number another program wrote."""
+    return any(isinstance(row[0], int) and row[0] > now for row in rows)
 
 
 def _from_row(row: Sequence[Any]) -> Batch:

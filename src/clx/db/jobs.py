@@ -200,7 +200,7 @@ class Queue(Lookup):
         told = encode(callback)
 
         def body(tx: Transaction) -> tuple[int, list[int]]:
-            batch = int(tx.execute(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, tx.now)).lastrowid)
+            batch = tx.insert(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, tx.now))
             tx.bells.update(job.type for job in todo)
             ids = transitions.insert_all(tx, todo, "return", batch)
             transitions.want(tx, batch, ids)
@@ -365,7 +365,7 @@ class Queue(Lookup):
 
     def has_live(self, types: Sequence[str], pool: str = "") -> bool:
         """Whether a job of one of these types waits, for whatever, or runs."""
-        return bool(self.database.read(sql.ANY_LIVE, {"types": encode(list(types)), "pool": pool}))
+        return bool(self.database.read(self.database.sql.any_live, {"types": encode(list(types)), "pool": pool}))
 
     def is_cancelled(self, job_id: int, run: int) -> bool:
         """Whether somebody asked for a job that the caller runs to end, or another has begun it anew."""
@@ -565,11 +565,11 @@ class Queue(Lookup):
         from graphlib import TopologicalSorter
 
         named = {"ids": encode(ids)}
-        for query in (sql.KEY_TAKEN, sql.KEY_SHARED):
+        for query in (self.database.sql.key_taken, self.database.sql.key_shared):
             for job_id, other in self.database.read(query, named):
                 raise JobExistsError(job_id, other if isinstance(other, str) else "queued")
         sorter = TopologicalSorter[int](dict.fromkeys(ids, ()))
-        for job_id, needs_id in self.database.read(sql.NEEDS_AMONG, named):
+        for job_id, needs_id in self.database.read(self.database.sql.needs_among, named):
             sorter.add(job_id, needs_id)
         return list(sorter.static_order())
 

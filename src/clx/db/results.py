@@ -13,10 +13,6 @@ from clx.errors import QueueError
 
 _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
-_FIND = (
-    "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
-    "AND (:type IS NULL OR type = :type)"
-)
 
 
 def find_results(
@@ -33,7 +29,7 @@ def find_results(
         QueueError: jobs of several types left a result for one key.
     """
     at = database.clock.now()
-    rows = database.read(_FIND, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
+    rows = database.read(database.sql.results, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
     found = {}
     for key, type_, result, _ in rows:
         if key in found:

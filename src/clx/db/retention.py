@@ -66,7 +66,7 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
                   WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
 """One that did not succeed stays as long as what it took down with it, which may be tried again."""
-_NEXT_IDS = "SELECT max(id) FROM (SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?)"
+_NEXT_IDS = "SELECT max(id) FROM (SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?) AS next"
 _OLD_WORKERS = """
 DELETE FROM workers WHERE id IN (SELECT id FROM workers WHERE ended_at < :cutoff
   AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id) LIMIT :stride)"""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from clx.db.dialect import Dialect
 
 
-class Transaction:
+class Transaction(ABC):
     """One writing transaction: its connection, its time, and whom to wake once it is committed.
 
     Attributes:
+        sql: the statements of its database.
         execute, executemany: those of its connection.
         now: its time in milliseconds UTC. Taken when the lock was ours: before, it would be old by as long as the
             table was locked.
@@ -16,9 +21,18 @@ class Transaction:
     """
 
     __slots__ = ("bells", "execute", "executemany", "now")
+    sql: ClassVar[Dialect]
 
     def __init__(self, connection: Any, now: int) -> None:
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now
         self.bells: set[str] = set()
+
+    @abstractmethod
+    def insert(self, statement: str, values: Sequence[Any]) -> int:
+        """Enter one row into a table that numbers its rows; returns its number."""
+
+    @abstractmethod
+    def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Enter some rows into a table that numbers its rows; returns their numbers, in their order."""

@@ -81,10 +81,10 @@ def values(job: NewJob, waits_for: int, batch: int | None, now: int, behind: int
 
 def _insert_new(tx: Transaction, job: NewJob, batch: int | None, behind: int | None = None) -> int:
     if not job.needs:
-        return int(tx.execute(sql.INSERT, values(job, 0, batch, tx.now, behind)).lastrowid)
+        return tx.insert(sql.INSERT, values(job, 0, batch, tx.now, behind))
     needed = _needed(tx, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
-    job_id = int(tx.execute(sql.INSERT, values(job, waits_for, batch, tx.now, behind)).lastrowid)
+    job_id = tx.insert(sql.INSERT, values(job, waits_for, batch, tx.now, behind))
     _note_needs(tx, job_id, needed)
     return job_id
 
@@ -97,7 +97,7 @@ def _replace(
     behind: int | None = None,
 ) -> None:
     needed = _needed(tx, job.needs)
-    if needed and tx.execute(sql.WAITS_FOR, (encode(list(needed)), job_id)).fetchone():
+    if needed and tx.execute(tx.sql.needed_by, {"needs": encode(list(needed)), "id": job_id}).fetchone():
         raise QueueError(
             f"Job {job_id} would wait for itself: what it is to need waits for it.", "Name other jobs as its needs."
         )
@@ -139,10 +139,7 @@ def insert_all(tx: Transaction, jobs: Sequence[NewJob], on_conflict: OnConflict,
         return [insert(tx, job, on_conflict, batch) for job in jobs]
     if not jobs:
         return []
-    tx.executemany(sql.INSERT, [values(job, 0, batch, tx.now) for job in jobs])
-    # AUTOINCREMENT numbers rise by one within a transaction, and nobody else writes meanwhile
-    last = int(tx.execute("SELECT last_insert_rowid()").fetchone()[0])
-    return list(range(last - len(jobs) + 1, last + 1))
+    return tx.insert_many(sql.INSERT, [values(job, 0, batch, tx.now) for job in jobs])
 
 
 def keep_open(tx: Transaction, batch: int) -> None:
@@ -194,7 +191,7 @@ def claim(
     live, due = tx.execute(sql.MAY_CLAIM, {"worker": worker, "now": tx.now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
-    params = {"worker": worker, "lease": lease, "now": tx.now, "pool": pool}
+    params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
     flooded = bool(due) and promote and _promote(tx)
     taken = _take_readable(tx, types, params, n, harmless=harmless)
     if due and not promote and not taken:
@@ -236,17 +233,17 @@ def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harm
     """Give the first jobs of *types* to a worker; in claim order."""
     n = params["n"]
     if len(types) == 1:
-        one = sql.CLAIM_ONE if n == 1 and not harmless else sql.CLAIM_HARMLESS if harmless else sql.CLAIM_MANY
+        one = tx.sql.claim_harmless if harmless else tx.sql.claim_one if n == 1 else tx.sql.claim_many
         params["type"] = types[0]
         rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
         return sorted(jobs, key=_claim_order) if n > 1 else jobs
-    first = sql.NEXT_HARMLESS if harmless else sql.NEXT
+    first = tx.sql.next_harmless if harmless else tx.sql.next
     queued = [row for type_ in dict.fromkeys(types) for row in tx.execute(first, {**params, "type": type_}).fetchall()]
     ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
     if not ids:
         return []
-    rows = tx.execute(sql.CLAIM_THESE, {**params, "ids": encode(ids)}).fetchall()
+    rows = tx.execute(tx.sql.claim_these, {**params, "ids": encode(ids)}).fetchall()
     by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
     return [by_id[id_] for id_ in ids]
 
@@ -282,7 +279,8 @@ def account(tx: Transaction, worker: int, *, succeeded: int = 0, failed: int = 0
 
     What it holds at a moment is asked of the jobs, not kept beside them.
     """
-    tx.execute(sql.ACCOUNT, (succeeded, failed, tx.now if is_alive else 0, worker))
+    heard = tx.now if is_alive else 0
+    tx.execute(sql.ACCOUNT, (succeeded, failed, heard, heard, worker))
 
 
 # -- what workers report ------------------------------------------------------------------------------
@@ -298,12 +296,16 @@ def succeed(tx: Transaction, report: Success, encoded: str) -> int | None:
     if not rows:
         return _succeed_late(tx, report, params)
     worker, started_at, key, type_ = rows[0]
-    tx.execute(
-        sql.RECORD,
-        (report.job_id, report.run, worker, started_at, tx.now, "succeeded", None, None, None, report.peak_memory),
-    )
+    begun = _begun(tx, started_at)
+    told = (report.job_id, report.run, worker, begun, tx.now, "succeeded", None, None, None, report.peak_memory)
+    tx.execute(sql.RECORD, told)
     _keep_and_unlock(tx, report.job_id, key, type_, encoded)
     return int(worker)
+
+
+def _begun(tx: Transaction, started_at: int | None) -> int:
+    """When a run began; it may be missing where another program wrote the job's row."""
+    return tx.now if started_at is None else started_at
 
 
 def _succeed_late(tx: Transaction, report: Success, params: dict[str, Any]) -> int | None:
@@ -409,10 +411,9 @@ def _record(
     stderr: str | None = None,
     peak_memory: int | None = None,
 ) -> None:
-    tx.execute(
-        sql.RECORD,
-        (run.job_id, run.run, run.worker, run.started_at, tx.now, outcome, error, cause, stderr, peak_memory),
-    )
+    begun = _begun(tx, run.started_at)
+    told = (run.job_id, run.run, run.worker, begun, tx.now, outcome, error, cause, stderr, peak_memory)
+    tx.execute(sql.RECORD, told)
 
 
 def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
@@ -529,9 +530,9 @@ def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
     again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(tx, id_)]
     for job_id in again:
         needs = dict(tx.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
-        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
+        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)}).fetchall():
             _end_where_a_need_failed(tx, job_id, needs)  # else it ended with one before it
-    left = {row[0] for row in tx.execute(sql.STILL_QUEUED, (encode(again),)).fetchall()}
+    left = {row[0] for row in tx.execute(tx.sql.still_queued, {"ids": encode(again)}).fetchall()}
     return [id_ for id_ in again if id_ in left]
 
 

@@ -56,7 +56,8 @@ class BatchProgress:
 def waiting(database: Database) -> list[Waiting]:
     """What is queued, per type and pool."""
     rows = database.read(
-        "SELECT type, pool, sum(not_before <= :now), sum(not_before > :now), min(created_at) FROM jobs "
+        "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
+        "count(*) FILTER (WHERE not_before > :now), min(created_at) FROM jobs "
         "WHERE state = 'queued' GROUP BY type, pool ORDER BY type, pool",
         {"now": database.clock.now()},
     )

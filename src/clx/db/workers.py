@@ -107,15 +107,15 @@ class WorkerTable:
         def body(tx: Transaction) -> int:
             at = (tx.now, tx.now)
             values = (type, pool, mode, "idle", host, pid, identity, container_id, image, version, *at, batch_id)
-            cursor = tx.execute(
+            worker_id = tx.insert(
                 "INSERT INTO workers (type, pool, mode, state, host, pid, identity, container_id, image, version, "
                 "started_at, heartbeat_at, batch_id, service, config_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (*values, service, config_source),
             )
             detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source, "log": log}
-            _note(tx, int(cursor.lastrowid), "started", detail)
+            _note(tx, worker_id, "started", detail)
             tx.bells.add(ENDED)
-            return int(cursor.lastrowid)
+            return worker_id
 
         return self.database.write("register", body)
 

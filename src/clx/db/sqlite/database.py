@@ -24,6 +24,7 @@ from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.connect import Connector
+from clx.db.sqlite.dialect import DIALECT, SqliteTransaction
 from clx.db.sqlite.driver import BUSY, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
 from clx.db.sqlite.filesystem import lost_log
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
@@ -79,6 +80,8 @@ class Database:
 
     Not usable across a fork: every process opens its own.
     """
+
+    sql = DIALECT
 
     def __init__(
         self,
@@ -377,7 +380,7 @@ class Database:
                 waited = time.monotonic() - begun
                 if waited > NOTICED:  # before the body judges anybody by his lease
                     self.leases.distrust(waited)
-                transaction = Transaction(connection, self.clock.now())
+                transaction = SqliteTransaction(connection, self.clock.now())
                 value = body(transaction)
                 self._require_locks(held)
                 crash_point(name, "before_commit")
