@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from tests.support.clock import at
 
-from clx.db import jobs
+from clx.db import worker_side
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
 from clx.errors import LostRunError
@@ -55,7 +55,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        jobs._RESCUE_EVERY = 0.0  # every claim looks for silent workers, not one a second
+        worker_side._RESCUE_EVERY = 0.0  # every claim looks for silent workers, not one a second
         self.queue = Queue.open("memory:")
         self.now = 1000
         self.fruitful = False

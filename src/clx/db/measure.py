@@ -19,8 +19,8 @@ from typing import Any
 from clx.db import statements as sql
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
+from clx.db.records import row_to_insert
 from clx.db.sqlite.dialect import DIALECT
-from clx.db.transitions import values
 from clx.db.waiting import Bells
 from clx.db.workers import register_this_process
 
@@ -95,7 +95,7 @@ def _pair(folder: Path, name: str, jobs: int = 0) -> Iterator[tuple[Queue, Any]]
 
 
 def _enqueue(folder: Path, jobs: int) -> Number:
-    row = values(NewJob(_TYPE, {"n": 1}), 0, None, 1)
+    row = row_to_insert(NewJob(_TYPE, {"n": 1}), 0, None, 1)
 
     def plain(bare: Any, count: int) -> None:
         for _ in range(count):
@@ -113,7 +113,7 @@ def _enqueue(folder: Path, jobs: int) -> Number:
 
 def _enqueue_many(folder: Path, jobs: int) -> Number:
     def plain(bare: Any, count: int) -> None:
-        rows = [values(NewJob(_TYPE, {"n": n}), 0, None, 1) for n in range(count)]
+        rows = [row_to_insert(NewJob(_TYPE, {"n": n}), 0, None, 1) for n in range(count)]
         bare.execute("BEGIN IMMEDIATE")
         bare.executemany(sql.INSERT, rows)
         bare.execute("COMMIT")

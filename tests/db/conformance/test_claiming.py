@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from tests.support.clock import at
 
-from clx.db import jobs as jobs_module
 from clx.db import statements as sql
+from clx.db import worker_side
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.workers import WorkerTable
 from clx.errors import LostWorkerError
@@ -216,7 +216,7 @@ def test_delayed_jobs_are_let_in_by_slices_with_pauses_while_others_can_be_claim
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql, "PROMOTED", 2)
-    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
+    monkeypatch.setattr(worker_side, "_FLOOD_PAUSE", 3600.0)
     at(queue, 0).enqueue_many([NewJob("t") for _ in range(3)])
     at(queue, 0).enqueue_many([NewJob("t", not_before=1000) for _ in range(5)])
 
@@ -244,7 +244,7 @@ def test_a_claim_lets_in_one_slice_of_delayed_jobs_of_other_types(
 
 def test_delayed_jobs_that_are_few_are_let_in_at_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each at its moment, before others of less priority; no pause follows."""
-    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
+    monkeypatch.setattr(worker_side, "_FLOOD_PAUSE", 3600.0)
     at(queue, 0).enqueue_many([NewJob("t", {"name": "plain"}, priority=1) for _ in range(3)])
     for moment in (100, 200):
         at(queue, 0).enqueue(NewJob("t", {"name": str(moment)}, priority=5, not_before=moment))

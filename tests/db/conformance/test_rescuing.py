@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.clock import at
 
-from clx.db import jobs as jobs_module
+from clx.db import worker_side
 from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable, register_this_process
 
@@ -115,7 +115,7 @@ def test_a_worker_that_goes_on_finding_work_takes_what_silent_ones_hold(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rescue must not wait for the end of a backlog that never ends."""
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 0.0)
     urgent = at(queue, 0).enqueue(NewJob("t", priority=5))
     at(queue, 0).claim(["t"], lease=100)
     at(queue, 0).enqueue_many([NewJob("t") for _ in range(5)])
@@ -225,7 +225,7 @@ def test_claims_that_find_work_look_for_silent_workers_now_and_again_only(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look costs more than a claim."""
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 3600.0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 3600.0)
     ids = at(queue, 0).enqueue_many([NewJob("t") for _ in range(5)])
     looks = _looks(queue, monkeypatch)
 
@@ -238,7 +238,7 @@ def test_claims_that_find_work_look_for_silent_workers_now_and_again_only(
 def test_claims_that_find_nothing_look_for_silent_workers_once_each(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 0.0)
     looks = _looks(queue, monkeypatch)
 
     assert [at(queue, now).claim(["t"]) for now in (0, 1)] == [[], []]
