@@ -22,7 +22,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
-from clx.db.strike_off import strike_off_gone
+from clx.db.mark_dead import strike_off_gone
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import Cancelled, DatabaseError, LostRunError, QueueError

@@ -21,7 +21,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.strike_off import strike_off
+from clx.db.mark_dead import strike_off
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import DatabaseError
 

@@ -15,7 +15,7 @@ from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 if TYPE_CHECKING:
-    from clx.workers.supervision.upkeep import Upkeep
+    from clx.workers.supervision.pruning import Upkeep
 
 
 @click.group("db")
@@ -148,7 +148,7 @@ def prune_(
       clx db prune --format json
     """
     from clx.db import retention
-    from clx.workers.supervision.upkeep import prune_project
+    from clx.workers.supervision.pruning import prune_project
 
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:

@@ -48,7 +48,7 @@ def command(
         context.exit(_about_database(context, db_path, format_))
     from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.readiness import examine_workers
+    from clx.workers.supervision.checks import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(JOB_TYPES)

@@ -170,7 +170,7 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
     log_to_terminal(verbose=verbose)
     from clx.db.jobs import Queue
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.story import story
+    from clx.workers.supervision.job_history import story
 
     database = _look(db_path)
     if database is None:

@@ -121,7 +121,7 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     from clx.db.sqlite.database import Database
     from clx.db.sqlite.lock_watch import tell_of_locks
     from clx.workers.platforms import database_options
-    from clx.workers.supervision.readiness import place_database, settings_for
+    from clx.workers.supervision.checks import place_database, settings_for
 
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
+    from clx.workers.executors.spec import WorkerSpec
     from clx.workers.supervision.services import Started, Stopped
-    from clx.workers.supervision.spec import WorkerSpec
 
 _START_EPILOG = """\b
 Examples:
@@ -148,7 +148,7 @@ def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> Non
 
 def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
-    from clx.workers.supervision.lifecycle import why_not
+    from clx.workers.supervision.build_workers import why_not
 
     keys = {each.key for each in wanted}
     for each in wanted:

@@ -50,7 +50,7 @@ def command(
     from clx.cli.main import Interrupted
     from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.overview import overview
+    from clx.workers.supervision.status import overview
 
     if follow and check:
         raise UsageError("--follow and --check do not go together.", "Leave one of them out.")

@@ -25,12 +25,12 @@ from typing import Any
 import msgspec
 
 from clx.db.backoff import backoff
+from clx.db.claimed_jobs import Holding
 from clx.db.ending import Ending
 from clx.db.handling import Interrupted, call, described, is_of_the_program
-from clx.db.holding import Holding
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
+from clx.db.mark_dead import strike_off_gone
 from clx.db.records import Report, encode
-from clx.db.strike_off import strike_off_gone
 from clx.db.validation import check_consumer
 from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable, register_this_process

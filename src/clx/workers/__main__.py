@@ -22,13 +22,13 @@ from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
-from clx.workers.container import database_inside
+from clx.workers.container_env import database_inside
+from clx.workers.executors.docker.assign_pools import UNRESOLVED, await_pool
+from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
 from clx.workers.process.directories import work_directory
 from clx.workers.process.loop import Post, Worker, deregister, hold_back_signals
-from clx.workers.supervision.adoption import UNRESOLVED, await_pool
-from clx.workers.supervision.identity import process_identity
-from clx.workers.supervision.logs import logged
+from clx.workers.processes import process_identity
 
 log = logging.getLogger("clx.worker")
 

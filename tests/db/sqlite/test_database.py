@@ -20,11 +20,11 @@ from clx.db.apart import state_directory
 from clx.db.check import check
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.mark_dead import strike_off_gone
 from clx.db.sqlite import filesystem
 from clx.db.sqlite.backup import backup
 from clx.db.sqlite.database import Database
 from clx.db.sqlite.driver import driver, translate
-from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 

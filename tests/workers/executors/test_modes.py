@@ -9,8 +9,8 @@ import pytest
 
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.executors.base import Spawn, spawn_of, tail_of, words_for
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.worker_process import Spawn, spawn_of, tail_of, words_for
 
 SPEC = WorkerSpec("notebook", 2, "docker:x", "c.toml:2", "docker", "mine:1", Settings(), "id", "--workers", "v")
 

@@ -20,7 +20,7 @@ from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
 from clx.errors import SettingsError, StartupError, WorkerStartupError
 from clx.workers import WorkerConfig, WorkerPoolManager
-from clx.workers.supervision import kept
+from clx.workers.supervision import restart_policy as kept
 
 ONE = [WorkerConfig("notebook")]
 ROUNDS = 100 if os.environ.get("CLX_SOAK") else 3

@@ -14,7 +14,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings
-from clx.workers.executors.base import Handle, Spawn
+from clx.workers.executors.worker_process import Handle, Spawn
 from clx.workers.process.limits import not_started
 
 T = TypeVar("T")
@@ -134,6 +134,6 @@ def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
     if spawn.mode == "docker":
         adopted: Handle = _executor(spawn.mode).adopt(row, spawn, table)
         return adopted
-    from clx.workers.executors.adopted import AdoptedWorker
+    from clx.workers.executors.foreign_worker import AdoptedWorker
 
     return AdoptedWorker(row, spawn, table)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from clx.db.workers import WorkerRow
 from clx.platforms.oom import OomWatch
-from clx.workers.executors.base import Spawn, tail_of, words_for
-from clx.workers.supervision.identity import process_identity
+from clx.workers.executors.worker_process import Spawn, tail_of, words_for
+from clx.workers.processes import process_identity
 
 
 class DirectWorker:
-    """A worker that is a child of this process; see :class:`clx.workers.executors.base.Handle`."""
+    """A worker that is a child of this process; see :class:`clx.workers.executors.worker_process.Handle`."""
 
     def __init__(self, spawn: Spawn, process: subprocess.Popen[bytes], log: Path) -> None:
         self.spawn = spawn

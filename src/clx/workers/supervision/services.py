@@ -27,10 +27,10 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
+from clx.workers.executors.spec import WorkerSpec, are_there, images_of
+from clx.workers.liveness import mark_lost
 from clx.workers.process.limits import not_started, require_files
-from clx.workers.supervision.contained import mark_ended
-from clx.workers.supervision.crew import last_line
-from clx.workers.supervision.identity import (
+from clx.workers.processes import (
     foreign_owner,
     is_gone,
     is_stopped,
@@ -43,9 +43,10 @@ from clx.workers.supervision.identity import (
     process_identity,
     send_signal,
 )
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.needs import configured_workers
-from clx.workers.supervision.readiness import require_ready, settings_for
+from clx.workers.supervision.checks import require_ready, settings_for
+from clx.workers.supervision.configured_workers import configured_workers
+from clx.workers.supervision.container_status import mark_ended
+from clx.workers.supervision.registration import LOOK, await_registration, wait_for
 from clx.workers.supervision.service_state import (
     SERVICE,
     STATE_FILE,
@@ -63,9 +64,8 @@ from clx.workers.supervision.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.supervision.spec import WorkerSpec, are_there, images_of
 from clx.workers.supervision.supervisor import end_services
-from clx.workers.supervision.waiting import LOOK, await_registration, wait_for
+from clx.workers.supervision.worker_group import last_line
 
 SUPERVISOR_STOPS_IN = 5.0
 """Seconds beyond the workers' time before the supervisor counts as hung."""

@@ -1,7 +1,8 @@
 """The process that keeps persistent workers: starts what is wanted, replaces what dies, ends them all on SIGTERM.
 
 ``python -m clx.workers.supervision.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
-its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.supervision.kept`.
+its workers working, and the next one adopts them. Who is replaced and when:
+:mod:`clx.workers.supervision.restart_policy`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
+from clx.workers.liveness import is_within_reach, mark_lost
+from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.supervision.identity import process_identity
-from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import is_within_reach, mark_lost
-from clx.workers.supervision.logs import logged
+from clx.workers.processes import process_identity
+from clx.workers.supervision.restart_policy import KeptCrew
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,

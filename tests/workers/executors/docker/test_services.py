@@ -12,10 +12,10 @@ from clx.errors import DatabaseError, EngineError
 from clx.settings.schema import Settings, WorkersSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.reaper import database_label
-from clx.workers.supervision.identity import is_gone, kill_group
-from clx.workers.supervision.kept import KeptCrew
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.processes import is_gone, kill_group
+from clx.workers.supervision.restart_policy import KeptCrew
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
-from clx.workers.supervision.spec import WorkerSpec
 from clx.workers.supervision.supervisor import Supervisor
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")

@@ -9,10 +9,10 @@ from tests.support.scene import ONLY_DECKS, Scene
 from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.supervision import contained
-from clx.workers.supervision.roster import roster
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.supervision import container_status as contained
+from clx.workers.supervision.cleanup import roster
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
-from clx.workers.supervision.spec import WorkerSpec
 
 
 def make_old(scene: Scene) -> None:

@@ -20,7 +20,7 @@ from clx.workers.executors.docker.reaper import (
     mark_removed,
     remove_all,
 )
-from clx.workers.supervision.identity import is_gone
+from clx.workers.processes import is_gone
 
 
 def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = False) -> list[str]:

@@ -26,8 +26,8 @@ from clx.db.identity import is_of_an_earlier_boot
 from clx.errors import ClxError
 from clx.regular import read_regular
 from clx.settings.owners import is_own
-from clx.workers.executors.base import Spawn
-from clx.workers.supervision.identity import is_gone, process_identity
+from clx.workers.executors.worker_process import Spawn
+from clx.workers.processes import is_gone, process_identity
 
 WORKER_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
@@ -203,7 +203,7 @@ def mark_removed(database: Path, containers: list[str]) -> None:
     """Mark dead the workers of containers that were removed, and give their jobs to others."""
     from clx.db.sqlite.database import Database
     from clx.db.workers import WorkerTable
-    from clx.workers.supervision.liveness import CONTAINER_REMOVED, mark_dead
+    from clx.workers.liveness import CONTAINER_REMOVED, mark_dead
 
     if containers and database.exists():
         with Database.open(database, journal_mode="keep") as opened:

@@ -1,6 +1,6 @@
 """Workers as containers: one bind mount (the database's directory), labels, limits, logs, a reaper.
 
-See :mod:`clx.workers.executors.base` for what a handle gives. Each handle has two connections to the engine:
+See :mod:`clx.workers.executors.worker_process` for what a handle gives. Each handle has two connections to the engine:
 one to ask and to order, one on which a thread copies the container's output until it ends.
 """
 
@@ -24,9 +24,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.platforms.container import IMAGE_VARIABLE
 from clx.settings.schema import Settings
-from clx.workers.container import DATABASE_VARIABLE, SHARED_AS, inside
-from clx.workers.executors.adopted import log_of
-from clx.workers.executors.base import NOT_STARTED, Spawn, tail_of, words_for
+from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.docker.engine import (
     connect,
     engine_errors,
@@ -46,6 +44,8 @@ from clx.workers.executors.docker.reaper import (
     start_reaper,
     worker_closed,
 )
+from clx.workers.executors.foreign_worker import log_of
+from clx.workers.executors.worker_process import NOT_STARTED, Spawn, tail_of, words_for
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -61,7 +61,7 @@ _HOME = "/home/clx"
 
 
 class DockerWorker:
-    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`.
+    """A worker in a container of its own; see :class:`clx.workers.executors.worker_process.Handle`.
 
     A thread starts the container, so that several start at once, and then follows it.
 

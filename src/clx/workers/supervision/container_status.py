@@ -18,7 +18,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers import executors
-from clx.workers.supervision.liveness import REMOVED, by_engine, mark_dead
+from clx.workers.liveness import REMOVED, by_engine, mark_dead
 
 _SEEN = "seen"
 

@@ -10,7 +10,7 @@ import msgspec
 
 from clx.db.workers import WorkerRow
 from clx.settings.schema import Settings
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
 
 NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
 """The cause of the end of a worker that never ran."""

@@ -1,6 +1,6 @@
 """The workers that one process answers for: started, watched, buried, replaced, stopped.
 
-What builds, services and :class:`~clx.workers.supervision.pool.WorkerPoolManager` share. Single-threaded: the
+What builds, services and :class:`~clx.workers.supervision.pool_manager.WorkerPoolManager` share. Single-threaded: the
 owner's event loop selects on :meth:`Crew.descriptors` and calls :meth:`Crew.tend`, which notices
 registrations and deaths and gives the jobs of the dead to others.
 """
@@ -20,11 +20,11 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle, spawn_of
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.worker_process import NOT_STARTED, Handle, spawn_of
+from clx.workers.liveness import BEATS_OVERDUE, is_heard, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.identity import is_gone, lives
-from clx.workers.supervision.liveness import BEATS_OVERDUE, is_heard, mark_lost
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.processes import is_gone, lives
 
 log = logging.getLogger("clx.workers")
 

@@ -17,10 +17,10 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers import executors
+from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.contained import container_states, mark_ended
-from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
-from clx.workers.supervision.liveness import judge, mark_lost
+from clx.workers.processes import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
+from clx.workers.supervision.container_status import container_states, mark_ended
 from clx.workers.supervision.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")

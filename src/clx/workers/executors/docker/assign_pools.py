@@ -18,7 +18,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.jobtypes.registry import pool_name
-from clx.workers.supervision.waiting import wait_for
+from clx.workers.supervision.registration import wait_for
 
 log = logging.getLogger("clx.docker")
 

@@ -14,9 +14,9 @@ from clx.db.views import Waiting, live_batches, waiting
 from clx.db.workers import WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
-from clx.workers.supervision.identity import is_stopped, pid_of
-from clx.workers.supervision.lifecycle import anew
-from clx.workers.supervision.roster import Member, roster
+from clx.workers.processes import is_stopped, pid_of
+from clx.workers.supervision.build_workers import anew
+from clx.workers.supervision.cleanup import Member, roster
 from clx.workers.supervision.service_state import (
     service_workers,
     start_command,

@@ -18,9 +18,9 @@ from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
 from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle
-from clx.workers.supervision.crew import Crew, last_line, start_failure, tell
-from clx.workers.supervision.spec import Key, WorkerSpec
+from clx.workers.executors.spec import Key, WorkerSpec
+from clx.workers.executors.worker_process import NOT_STARTED, Handle
+from clx.workers.supervision.worker_group import Crew, last_line, start_failure, tell
 
 log = logging.getLogger("clx.workers")
 

@@ -16,10 +16,10 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.supervision.lifecycle import passed_by, why_not
-from clx.workers.supervision.needs import image_id
-from clx.workers.supervision.spec import WorkerSpec
-from clx.workers.supervision.story import cause_words, story
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.supervision.build_workers import passed_by, why_not
+from clx.workers.supervision.configured_workers import image_id
+from clx.workers.supervision.job_history import cause_words, story
 
 DOCKER = {"mode": "docker", "image": "i"}
 

@@ -13,11 +13,11 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.executors.base import Handle
-from clx.workers.supervision.crew import Crew, start_failure
-from clx.workers.supervision.liveness import is_heard, is_serving
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.worker_process import Handle
+from clx.workers.liveness import is_heard, is_serving
 from clx.workers.supervision.service_state import state_of, supervisor_lives
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.supervision.worker_group import Crew, start_failure
 
 _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
 

@@ -32,14 +32,14 @@ from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
 from clx.workers import executors
+from clx.workers.executors.spec import are_there, images_of
+from clx.workers.liveness import mark_lost
 from clx.workers.platforms import database_options
-from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.needs import configured_workers
-from clx.workers.supervision.readiness import place_database, require_ready, settings_for
-from clx.workers.supervision.roster import roster
-from clx.workers.supervision.spec import are_there, images_of
-from clx.workers.supervision.waiting import await_registration
+from clx.workers.supervision.checks import place_database, require_ready, settings_for
+from clx.workers.supervision.cleanup import roster
+from clx.workers.supervision.configured_workers import configured_workers
+from clx.workers.supervision.registration import await_registration
+from clx.workers.supervision.restart_policy import KeptCrew
 
 log = logging.getLogger("clx.workers")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from clx.db.clock import now_ms
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.executors.base import Spawn
-from clx.workers.supervision.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
-from clx.workers.supervision.liveness import is_heard
+from clx.workers.executors.worker_process import Spawn
+from clx.workers.liveness import is_heard
+from clx.workers.processes import is_gone, kill_group, may_be_ended, open_process, send_signal
 
 _LOOK = 0.1
 _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
@@ -21,7 +21,7 @@ _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 
 
 class AdoptedWorker:
-    """A worker that is nobody's child here; see :class:`clx.workers.executors.base.Handle`.
+    """A worker that is nobody's child here; see :class:`clx.workers.executors.worker_process.Handle`.
 
     Args:
         row: what it registered as.
