@@ -138,7 +138,7 @@ class Rescuing(Lookup):
             self._put_odd_aside()
         return [Lease(*row) for _, odd, row in found if not odd]
 
-    def doubt_leases(self, waited: float = math.inf) -> None:
+    def distrust_leases(self, waited: float = math.inf) -> None:
         """After this program was away for a while: leave others, who may have been too, the time to renew.
 
         What it waits for the table is noted by :meth:`~clx.db.sqlite.database.Database.write` itself.

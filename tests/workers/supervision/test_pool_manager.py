@@ -175,7 +175,7 @@ def test_worker_that_goes_on_dying_is_given_up(scene: Scene, monkeypatch: pytest
     for number in (1, 2, 3):
         [row] = until(scene.workers)
         assert row.id == number
-        paused.append(bool(manager._crew._not_before))
+        paused.append(bool(manager._group._not_before))
         scene.kill(row.pid)
         until(lambda id_=number: id_ not in [row.id for row in scene.workers()])  # type: ignore[misc]
     assert paused == [False, False, True]

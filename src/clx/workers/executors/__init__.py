@@ -14,7 +14,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import Settings
-from clx.workers.executors.worker_process import Handle, Spawn
+from clx.workers.executors.worker_process import Spawn, WorkerProcess
 from clx.workers.process.limits import not_started
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ log = logging.getLogger("clx.workers")
 _QUICK = 2.0  # seconds for an answer of an engine that may have nothing to do with what is asked
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
+def start(spawn: Spawn, state_dir: Path, *, number: int) -> WorkerProcess:
     """Start one worker the way ``spawn.mode`` says.
 
     Args:
@@ -34,7 +34,7 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> Handle:
         StartupError: it cannot be started at all.
     """
     try:
-        started: Handle = _executor(spawn.mode).start(spawn, state_dir, number=number)
+        started: WorkerProcess = _executor(spawn.mode).start(spawn, state_dir, number=number)
     except OSError as error:
         raise not_started(error, f"{spawn.type} worker") from error
     return started
@@ -118,7 +118,7 @@ def let_helpers_go() -> None:
         reaper.dismiss_idle_reapers()
 
 
-def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
+def attach(row: WorkerRow, table: WorkerTable, settings: Settings) -> WorkerProcess:
     """A handle on a living worker that another process started; what it was started with is taken from its row."""
     spawn = Spawn(
         row.type,
@@ -132,8 +132,8 @@ def adopt(row: WorkerRow, table: WorkerTable, settings: Settings) -> Handle:
         service=row.service,
     )
     if spawn.mode == "docker":
-        adopted: Handle = _executor(spawn.mode).adopt(row, spawn, table)
-        return adopted
-    from clx.workers.executors.foreign_worker import AdoptedWorker
+        attached: WorkerProcess = _executor(spawn.mode).attach(row, spawn, table)
+        return attached
+    from clx.workers.executors.foreign_worker import ForeignWorker
 
-    return AdoptedWorker(row, spawn, table)
+    return ForeignWorker(row, spawn, table)

@@ -16,7 +16,7 @@ from clx.workers.processes import process_identity
 
 
 class DirectWorker:
-    """A worker that is a child of this process; see :class:`clx.workers.executors.worker_process.Handle`."""
+    """A worker that is a child of this process; see :class:`clx.workers.executors.worker_process.WorkerProcess`."""
 
     def __init__(self, spawn: Spawn, process: subprocess.Popen[bytes], log: Path) -> None:
         self.spawn = spawn

@@ -20,8 +20,8 @@ _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 """What executors call the logs of their workers; a row that a job wrote may name another file."""
 
 
-class AdoptedWorker:
-    """A worker that is nobody's child here; see :class:`clx.workers.executors.worker_process.Handle`.
+class ForeignWorker:
+    """A worker that is nobody's child here; see :class:`clx.workers.executors.worker_process.WorkerProcess`.
 
     Args:
         row: what it registered as.

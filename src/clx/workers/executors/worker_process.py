@@ -64,7 +64,7 @@ def tail_of(log: Path) -> str:
     return ""
 
 
-class Handle(Protocol):
+class WorkerProcess(Protocol):
     """A worker that was started, whether or not it has registered yet.
 
     Attributes:

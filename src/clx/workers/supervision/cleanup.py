@@ -27,7 +27,7 @@ log = logging.getLogger("clx.workers")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class WorkerStatus:
     """One worker as it is now.
 
     Attributes:
@@ -47,9 +47,9 @@ class Member:
     memory: int | None
 
 
-def roster(
+def worker_statuses(
     database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
-) -> list[Member]:
+) -> list[WorkerStatus]:
     """The workers of a database, by id.
 
     Args:
@@ -64,11 +64,11 @@ def roster(
 
 def _member(
     row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
-) -> Member:
+) -> WorkerStatus:
     status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
     uptime = ((row.ended_at or now) - row.started_at) / 1000
     alive = row.ended_at is None and status != "dead"
-    return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
 
 
 def _memory(row: WorkerRow) -> int | None:
@@ -182,7 +182,7 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     if owner := foreign_owner(row.identity):
         raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
     alive = table.request_stop(row.id, reason, grace=grace)
-    worker = executors.adopt(row, table, settings)
+    worker = executors.attach(row, table, settings)
     try:
         alive = worker.is_alive() or alive
         worker.terminate()

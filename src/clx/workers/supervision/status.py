@@ -16,7 +16,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.processes import is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
-from clx.workers.supervision.cleanup import Member, roster
+from clx.workers.supervision.cleanup import WorkerStatus, worker_statuses
 from clx.workers.supervision.service_state import (
     service_workers,
     start_command,
@@ -30,12 +30,12 @@ from clx.workers.supervision.service_state import (
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 
 
-def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
+def status_of(database: Database, settings: JobsSettings) -> dict[str, Any]:
     """Everything ``clx status`` shows, as its JSON document; times in seconds.
 
     What cannot be read raises; it is never shown as zero.
     """
-    members = roster(database, settings)
+    members = worker_statuses(database, settings)
     queued = waiting(database)
     unserved = _unserved(members, queued)
     busy = any(member.status == "busy" for member in members)
@@ -50,7 +50,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
     }
 
 
-def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
+def _workers(members: list[WorkerStatus]) -> dict[str, dict[str, int]]:
     found = {type_: dict.fromkeys(_STATUSES, 0) for type_ in JOB_TYPES}
     for member in members:
         numbers = found.setdefault(member.row.type, dict.fromkeys(_STATUSES, 0))
@@ -58,7 +58,7 @@ def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _queue(database: Database, members: list[Member], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
+def _queue(database: Database, members: list[WorkerStatus], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
     queue, found = Queue(database), {}
     for type_, states in queue.stats(list(JOB_TYPES)).items():
         mean = queue.mean_seconds(type_)
@@ -145,7 +145,7 @@ def _without_supervisor(database: Database) -> list[str]:
     return [f"{told}. Type: {on_database('clx workers cleanup', database.path)}"]
 
 
-def _outdated(members: list[Member], database: Database) -> list[str]:
+def _outdated(members: list[WorkerStatus], database: Database) -> list[str]:
     """Services of another version of CLX: no build of this one uses them."""
     others: dict[str, list[str]] = {}
     for each in members:
@@ -159,7 +159,7 @@ def _outdated(members: list[Member], database: Database) -> list[str]:
     ]
 
 
-def _hung(members: list[Member]) -> list[str]:
+def _hung(members: list[WorkerStatus]) -> list[str]:
     return [
         f"Worker #{member.row.id} ({member.row.type}) is {member.status}: {member.reason}."
         for member in members
@@ -167,7 +167,7 @@ def _hung(members: list[Member]) -> list[str]:
     ]
 
 
-def _odd(members: list[Member]) -> list[str]:
+def _odd(members: list[WorkerStatus]) -> list[str]:
     return [
         f"Another program wrote the row of worker #{each.row.id}: {'; '.join(each.row.odd)}. See: clx db check"
         for each in members
@@ -175,7 +175,7 @@ def _odd(members: list[Member]) -> list[str]:
     ]
 
 
-def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
+def _unserved(members: list[WorkerStatus], queued: list[Waiting]) -> list[str]:
     """Jobs that no worker there is would ever take."""
     served = {each.row.key for each in members if each.status in {"idle", "busy", "hung"}}
     return [

@@ -11,7 +11,7 @@ from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.supervision import container_status as contained
-from clx.workers.supervision.cleanup import roster
+from clx.workers.supervision.cleanup import worker_statuses
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
 
 
@@ -103,7 +103,7 @@ def test_container_that_its_engine_has_no_more_is_dead_at_once(scene: Scene, mon
             )  # fmt: skip
 
         def statuses() -> list[str]:
-            return [each.status for each in roster(database, Settings().jobs)]
+            return [each.status for each in worker_statuses(database, Settings().jobs)]
 
         assert statuses() == ["idle", "idle"]
         engine[0] = ("ours", {})

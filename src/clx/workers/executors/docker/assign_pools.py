@@ -48,7 +48,7 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         bell.silence()
 
 
-def adopt(table: WorkerTable, client: Any) -> list[WorkerRow]:
+def assign_pools(table: WorkerTable, client: Any) -> list[WorkerRow]:
     """Enter the pools of workers that wait for theirs; returns those that have one now.
 
     Args:

@@ -17,7 +17,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
-from clx.workers.executors.docker.assign_pools import adopt
+from clx.workers.executors.docker.assign_pools import assign_pools
 from clx.workers.executors.docker.engine import connect, engine_errors
 from clx.workers.executors.docker.images import obtain
 from clx.workers.executors.docker.reaper import (
@@ -57,7 +57,7 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
     require_apart(database.path)
     with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
-        adopt(WorkerTable(database), client)
+        assign_pools(WorkerTable(database), client)
     if found:
         with closing(connect(_LOOK_LIMIT)) as client:
             _check_sharing(client, database, found[0].id, settings)

@@ -61,7 +61,7 @@ _HOME = "/home/clx"
 
 
 class DockerWorker:
-    """A worker in a container of its own; see :class:`clx.workers.executors.worker_process.Handle`.
+    """A worker in a container of its own; see :class:`clx.workers.executors.worker_process.WorkerProcess`.
 
     A thread starts the container, so that several start at once, and then follows it.
 
@@ -267,7 +267,7 @@ def _let_go(spawn: Spawn) -> None:
         worker_closed(spawn.database, spawn.settings.docker.network)
 
 
-def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
+def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
     """A handle on a living worker that another process, or another tool, started.
 
     Raises:
