@@ -20,7 +20,7 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clx.workers.supervision.cleanup import Member
+    from clx.workers.supervision.cleanup import WorkerStatus
 
 _LOOK = 0.2
 _LAST_WORDS = 2.0  # seconds that the line which tells of a worker's end may come after its row does
@@ -62,15 +62,15 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     from clx.cli.project import database_path, no_database, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.cleanup import roster
+    from clx.workers.supervision.cleanup import worker_statuses
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
     database = open_to_look(resolved, db_path)
-    members: list[Member] = []
+    members: list[WorkerStatus] = []
     if database is not None:
         with database:
-            members = roster(database, resolved.settings.jobs, everybody=everybody)
+            members = worker_statuses(database, resolved.settings.jobs, everybody=everybody)
     elsewhere = [str(each) for each in services_elsewhere(path, db_path)]
     if format_ == "json":
         document = {
@@ -86,7 +86,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
         echo(f"Services also run on another database: {on_database('clx workers list', each)}")
 
 
-def _table(members: list[Member]) -> str:
+def _table(members: list[WorkerStatus]) -> str:
     from clx.cli.roster import duration, job_words, print_table
 
     headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
