@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.executors.worker_process import Spawn, spawn_of, tail_of, words_for
 

@@ -16,7 +16,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
 from clx.workers.processes import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended

@@ -17,7 +17,7 @@ from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.liveness import REMOVED, by_engine, mark_dead
 
 _SEEN = "seen"

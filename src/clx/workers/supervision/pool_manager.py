@@ -31,7 +31,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.executors.spec import are_there, images_of
 from clx.workers.liveness import mark_lost
 from clx.workers.platforms import database_options

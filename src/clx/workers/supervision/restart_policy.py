@@ -17,7 +17,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.executors.spec import Key, WorkerSpec
 from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
 from clx.workers.supervision.worker_group import WorkerGroup, last_line, start_failure, tell

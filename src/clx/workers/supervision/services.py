@@ -417,7 +417,7 @@ def _remove_named(database: Path, state: ServiceState | None, settings: Settings
     """Remove the containers of services, where the state file tells of any."""
     if state is None or all(each.mode != "docker" for each in state.wanted):
         return []
-    from clx.workers.executors.docker.orphans import remove_services
+    from clx.workers.executors.docker.containers import remove_services
 
     return remove_services(database, settings)
 

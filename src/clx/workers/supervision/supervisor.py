@@ -24,7 +24,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services

@@ -19,7 +19,7 @@ from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess, spawn_of
 from clx.workers.liveness import BEATS_OVERDUE, is_heard, mark_lost

@@ -272,7 +272,7 @@ def test_read_only_container_works(machine: Machine, course: Course, monkeypatch
     from clx.course.layout import Selection
     from clx.settings.origin import OptionValue
     from clx.settings.resolve import resolve
-    from clx.workers.executors import let_helpers_go
+    from clx.workers.executors.start import let_helpers_go
 
     resolved = resolve(course.root, options={"workers.default_execution_mode": OptionValue("docker", "--workers")})
     one = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}), None)

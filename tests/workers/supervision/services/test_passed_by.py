@@ -8,7 +8,7 @@ from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors import start as executors
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.supervision import container_status as contained
 from clx.workers.supervision.cleanup import worker_statuses
