@@ -97,8 +97,8 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.engine "
-                "workers.executors.docker.network workers.executors.docker.containers workers.executors.docker.preflight "
+                "workers.executors.docker.containers workers.executors.docker.engine "
+                "workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),
         ),
@@ -106,7 +106,7 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker "
-                "workers.executors.direct workers.executors.docker.assign_pools workers.supervision.container_status "
+                "workers.executors.direct workers.executors.docker.assign_pools workers.executors.docker.containers "
                 "workers.supervision.worker_group workers.supervision.restart_policy workers.supervision.pool_manager "
                 "workers.supervision.services workers.supervision.supervisor"
             ),

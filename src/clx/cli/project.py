@@ -79,7 +79,7 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
     from clx.db.sqlite.database import Database
-    from clx.workers.executors.start import remove_leftovers
+    from clx.workers.executors.docker.containers import remove_leftovers
 
     remove_leftovers(path)
     return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)

@@ -274,7 +274,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.apart import state_directory
-    from clx.workers.executors.start import remove_of_missing
+    from clx.workers.executors.docker.containers import remove_of_missing
     from clx.workers.supervision.service_state import forget_for_user
     from clx.workers.supervision.services import stop_without_database
 

@@ -23,6 +23,7 @@ from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
 from clx.settings.resolve import Resolved
+from clx.workers.executors.docker.containers import mark_ended
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import mark_lost
 from clx.workers.logs import logged
@@ -31,7 +32,6 @@ from clx.workers.processes import is_gone, process_identity
 from clx.workers.supervision.build_workers import BuildWorkers
 from clx.workers.supervision.checks import require_ready, settings_for
 from clx.workers.supervision.configured_workers import spec_of
-from clx.workers.supervision.container_status import mark_ended
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1

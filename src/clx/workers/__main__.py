@@ -23,9 +23,9 @@ from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
 from clx.workers.container_env import database_inside
-from clx.workers.executors.docker.assign_pools import UNRESOLVED, await_pool
 from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
 from clx.workers.process.loop import Assignment, Worker, deregister, hold_back_signals
 from clx.workers.processes import process_identity

@@ -16,11 +16,11 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.executors import start as executors
+from clx.workers.executors.docker.containers import container_states, mark_ended, remove_of_missing, remove_orphans
+from clx.workers.executors.start import attach
 from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
 from clx.workers.processes import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
-from clx.workers.supervision.container_status import container_states, mark_ended
 from clx.workers.supervision.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
@@ -161,12 +161,12 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
 
 def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
     """Remove the containers that served the database *path*, which is not there any more."""
-    names = executors.remove_of_missing(path, settings, dry_run=dry_run)
+    names = remove_of_missing(path, settings, dry_run=dry_run)
     return [Cleaned("container", name, "its database is gone; removed") for name in names]
 
 
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    names = executors.remove_orphans(database, settings, dry_run=dry_run)
+    names = remove_orphans(database, settings, dry_run=dry_run)
     return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 
@@ -182,7 +182,7 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     if owner := foreign_owner(row.identity):
         raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
     alive = table.request_stop(row.id, reason, grace=grace)
-    worker = executors.attach(row, table, settings)
+    worker = attach(row, table, settings)
     try:
         alive = worker.is_alive() or alive
         worker.terminate()

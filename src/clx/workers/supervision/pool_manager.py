@@ -31,7 +31,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
-from clx.workers.executors import start as executors
+from clx.workers.executors.docker.reaper import dismiss_idle_reapers
 from clx.workers.executors.spec import are_there, images_of
 from clx.workers.liveness import mark_lost
 from clx.workers.platforms import database_options
@@ -223,7 +223,7 @@ class WorkerPoolManager:
                 grace=self._settings.workers.grace_period if timeout is None else timeout, reason="pools were stopped"
             )
             self._group = RestartingGroup(self.database, self._settings, log.warning)
-        executors.let_helpers_go()
+        dismiss_idle_reapers()
 
     def close(self) -> None:
         """End the workers and close the database. Idempotent."""

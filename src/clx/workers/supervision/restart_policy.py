@@ -17,8 +17,9 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
-from clx.workers.executors import start as executors
+from clx.workers.executors.docker.containers import remove_orphans
 from clx.workers.executors.spec import Key, WorkerSpec
+from clx.workers.executors.start import attach
 from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
 from clx.workers.supervision.worker_group import WorkerGroup, last_line, start_failure, tell
 
@@ -68,7 +69,7 @@ class RestartingGroup(WorkerGroup):
     def attach(self, rows: Sequence[WorkerRow]) -> None:
         """Answer for workers that another process started."""
         mine = {worker.worker_id for worker in self.members}
-        self.members += [executors.attach(row, self.table, self.settings) for row in rows if row.id not in mine]
+        self.members += [attach(row, self.table, self.settings) for row in rows if row.id not in mine]
 
     def want(self, wanted: Sequence[WorkerSpec]) -> None:
         """Have these from now on. Asking again lifts the pause after crashes."""
@@ -105,7 +106,7 @@ class RestartingGroup(WorkerGroup):
         """Remove what could not be removed while the container engine was away."""
         if self._engine_was_away:
             self._engine_was_away = False
-            executors.remove_orphans(self.database, each.settings)
+            remove_orphans(self.database, each.settings)
 
     def _end_surplus(self, worker: WorkerProcess, grace: float) -> None:
         if worker.worker_id is None:

@@ -27,6 +27,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
+from clx.workers.executors.docker.containers import mark_ended, remove_services
 from clx.workers.executors.spec import WorkerSpec, are_there, images_of
 from clx.workers.liveness import mark_lost
 from clx.workers.process.limits import not_started, require_files
@@ -45,7 +46,6 @@ from clx.workers.processes import (
 )
 from clx.workers.supervision.checks import require_ready, settings_for
 from clx.workers.supervision.configured_workers import configured_workers
-from clx.workers.supervision.container_status import mark_ended
 from clx.workers.supervision.registration import LOOK, await_registration, wait_for
 from clx.workers.supervision.service_state import (
     SERVICE,
@@ -417,8 +417,6 @@ def _remove_named(database: Path, state: ServiceState | None, settings: Settings
     """Remove the containers of services, where the state file tells of any."""
     if state is None or all(each.mode != "docker" for each in state.wanted):
         return []
-    from clx.workers.executors.docker.containers import remove_services
-
     return remove_services(database, settings)
 
 

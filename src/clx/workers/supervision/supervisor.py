@@ -24,7 +24,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers.executors import start as executors
+from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
@@ -147,7 +147,7 @@ class Supervisor:
                 raise
             log.warning("workers could not be ended in order: %s", error)
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
-            executors.remove_of_missing(self._database.path, self._settings)
+            remove_of_missing(self._database.path, self._settings)
         if read_state(self._database.state_dir) is not None:  # else its directory is gone too
             update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)
@@ -186,7 +186,7 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     group.stop(grace=grace, reason="services were stopped")
     for row in mine:
         group.table.end(row.id, "services were stopped")
-    executors.remove_orphans(database, settings)
+    remove_orphans(database, settings)
     remove_work_of_services(database)
     return [row for row in rows if row not in mine]
 

@@ -19,9 +19,9 @@ from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
-from clx.workers.executors import start as executors
-from clx.workers.executors.spec import WorkerSpec
-from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess, spawn_of
+from clx.workers.executors.spec import WorkerSpec, spawn_of
+from clx.workers.executors.start import start
+from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
 from clx.workers.liveness import BEATS_OVERDUE, is_heard, mark_lost
 from clx.workers.process.directories import remove_work
 from clx.workers.processes import is_gone, lives
@@ -78,7 +78,7 @@ class WorkerGroup:
         """Start one worker."""
         spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
         self._started += 1
-        worker = executors.start(spawn, self.database.state_dir, number=self._started)
+        worker = start(spawn, self.database.state_dir, number=self._started)
         self.members.append(worker)
         log.info(
             "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,
