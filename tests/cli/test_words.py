@@ -20,7 +20,7 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.errors import UsageError
-from clx.workers.supervision.cleanup import WorkerStatus
+from clx.workers.supervision.status import WorkerStatus
 
 # -- rows -------------------------------------------------------------------------------------------
 

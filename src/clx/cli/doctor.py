@@ -16,7 +16,7 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
 
 
 @click.command("doctor")
@@ -76,7 +76,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.db.state import require_own_state, require_sound_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
     from clx.workers.supervision.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())

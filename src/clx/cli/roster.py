@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clx.db.workers import WorkerRow
-    from clx.workers.supervision.cleanup import WorkerStatus
+    from clx.workers.supervision.status import WorkerStatus
 
 
 def worker_document(row: WorkerRow) -> dict[str, Any]:

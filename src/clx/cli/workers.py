@@ -20,7 +20,7 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clx.workers.supervision.cleanup import WorkerStatus
+    from clx.workers.supervision.status import WorkerStatus
 
 _LOOK = 0.2
 _LAST_WORDS = 2.0  # seconds that the line which tells of a worker's end may come after its row does
@@ -62,7 +62,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     from clx.cli.project import database_path, no_database, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.cleanup import worker_statuses
+    from clx.workers.supervision.status import worker_statuses
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)

@@ -1,95 +1,25 @@
-"""Who is there and how they are: what ``clx workers`` and ``clx status`` show."""
+"""``clx workers cleanup`` and ``clx workers stop``: marking the dead, ending orphans, ending one worker."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
-from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
-from clx.settings.schema import JobsSettings, Settings
+from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import container_states, mark_ended, remove_of_missing, remove_orphans
 from clx.workers.executors.start import attach
 from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.processes import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
+from clx.workers.processes import foreign_owner, is_gone, lives, may_be_ended
 from clx.workers.supervision.service_state import unkept_workers
 
 log = logging.getLogger("clx.workers")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """One worker as it is now.
-
-    Attributes:
-        row: what the table says.
-        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
-        reason: why it is hung, dead or stopped; empty otherwise.
-        job: what it works on.
-        uptime: seconds.
-        memory: bytes it and its helpers hold; None when it cannot be seen from here.
-    """
-
-    row: WorkerRow
-    status: str
-    reason: str
-    job: Job | None
-    uptime: float
-    memory: int | None
-
-
-def worker_statuses(
-    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
-) -> list[WorkerStatus]:
-    """The workers of a database, by id.
-
-    Args:
-        everybody: also those that have ended.
-    """
-    at = now_ms() if now is None else now
-    rows = WorkerTable(database).list(live=not everybody)
-    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
-    containers = container_states(database, rows)
-    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
-
-
-def _member(
-    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
-) -> WorkerStatus:
-    status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
-    uptime = ((row.ended_at or now) - row.started_at) / 1000
-    alive = row.ended_at is None and status != "dead"
-    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
-
-
-def _memory(row: WorkerRow) -> int | None:
-    """Bytes that the worker's process and its helpers hold."""
-    if row.mode != "direct" or not is_ours_to_judge(row.identity):
-        return None
-    try:
-        process = psutil.Process(row.pid)
-        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
-    except psutil.Error:
-        return None
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-# -- order ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
-from clx.workers.supervision.cleanup import WorkerStatus, worker_statuses
+from clx.workers.supervision.status import WorkerStatus, worker_statuses
 
 _STDERR_LINES = 8
 _ALIVE = {"starting", "idle", "busy", "hung"}

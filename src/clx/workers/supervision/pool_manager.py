@@ -36,10 +36,10 @@ from clx.workers.executors.spec import are_there, images_of
 from clx.workers.liveness import mark_lost
 from clx.workers.platforms import database_options
 from clx.workers.supervision.checks import place_database, require_ready, settings_for
-from clx.workers.supervision.cleanup import worker_statuses
 from clx.workers.supervision.configured_workers import configured_workers
 from clx.workers.supervision.registration import await_registration
 from clx.workers.supervision.restart_policy import RestartingGroup
+from clx.workers.supervision.status import worker_statuses
 
 log = logging.getLogger("clx.workers")
 

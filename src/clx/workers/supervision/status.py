@@ -1,22 +1,28 @@
-"""The state of a database at one moment, for ``clx status``: workers, queue, batches, services."""
+"""The state of a database at one moment, for ``clx workers`` and ``clx status``."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import psutil
 
 from clx import __version__
 from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
+from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.views import Waiting, live_batches, waiting
-from clx.db.workers import WorkerTable
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
-from clx.workers.processes import is_stopped, pid_of
+from clx.workers.executors.docker.containers import container_states
+from clx.workers.liveness import judge
+from clx.workers.processes import is_ours_to_judge, is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
-from clx.workers.supervision.cleanup import WorkerStatus, worker_statuses
 from clx.workers.supervision.service_state import (
     service_workers,
     start_command,
@@ -26,6 +32,73 @@ from clx.workers.supervision.service_state import (
     supervisor_log,
     unkept_workers,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker as it is now.
+
+    Attributes:
+        row: what the table says.
+        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
+        reason: why it is hung, dead or stopped; empty otherwise.
+        job: what it works on.
+        uptime: seconds.
+        memory: bytes it and its helpers hold; None when it cannot be seen from here.
+    """
+
+    row: WorkerRow
+    status: str
+    reason: str
+    job: Job | None
+    uptime: float
+    memory: int | None
+
+
+def worker_statuses(
+    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
+) -> list[WorkerStatus]:
+    """The workers of a database, by id.
+
+    Args:
+        everybody: also those that have ended.
+    """
+    at = now_ms() if now is None else now
+    rows = WorkerTable(database).list(live=not everybody)
+    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
+    containers = container_states(database, rows)
+    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
+
+
+def _member(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
+) -> WorkerStatus:
+    status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
+    uptime = ((row.ended_at or now) - row.started_at) / 1000
+    alive = row.ended_at is None and status != "dead"
+    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+
+
+def _memory(row: WorkerRow) -> int | None:
+    """Bytes that the worker's process and its helpers hold."""
+    if row.mode != "direct" or not is_ours_to_judge(row.identity):
+        return None
+    try:
+        process = psutil.Process(row.pid)
+        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+# -- the whole database ---------------------------------------------------------------------------
+
 
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 

@@ -10,8 +10,8 @@ from clx.db.sqlite.database import Database
 from clx.settings.schema import Settings
 from clx.workers.executors.docker import containers
 from clx.workers.executors.spec import WorkerSpec
-from clx.workers.supervision.cleanup import worker_statuses
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
+from clx.workers.supervision.status import worker_statuses
 
 
 def make_old(scene: Scene) -> None:
