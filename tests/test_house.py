@@ -114,8 +114,7 @@ UNTESTED = {
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
             (
                 "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
-                "workers.supervision.service_state workers.supervision.pruning "
-                "workers.supervision.registration"
+                "workers.supervision.service_state workers.supervision.pruning"
             ),
         ),
     )

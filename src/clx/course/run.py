@@ -19,6 +19,7 @@ from clx.course.report import Failure
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
 from clx.db.doorbell import Bell
+from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
@@ -28,7 +29,6 @@ from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.seal import sealed
-from clx.workers.processes import is_gone, process_identity
 from clx.workers.supervision.build_workers import BuildWorkers
 from clx.workers.supervision.checks import require_ready, settings_for
 from clx.workers.supervision.configured_workers import spec_of

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from clx import __version__
+from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
@@ -28,7 +29,6 @@ from clx.workers.platforms import database_options, with_journal_mode
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
 from clx.workers.process.loop import Assignment, Worker, deregister, hold_back_signals
-from clx.workers.processes import process_identity
 
 log = logging.getLogger("clx.worker")
 

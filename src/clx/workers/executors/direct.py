@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
 from clx.platforms.oom import OomWatch
 from clx.workers.executors.spec import Spawn, words_for
 from clx.workers.executors.worker_process import WorkerProcess, new_log
-from clx.workers.processes import process_identity
 
 
 class DirectWorker(WorkerProcess):

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.executors.spec import Spawn
 from clx.workers.executors.worker_process import WorkerProcess
 from clx.workers.liveness import is_heard
-from clx.workers.processes import is_gone, kill_group, may_be_ended, open_process, send_signal
+from clx.workers.processes import LOOK, kill_group, may_be_ended, open_process, send_signal
 
-_LOOK = 0.1
 _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 """What executors call the logs of their workers; a row that a job wrote may name another file."""
 
@@ -75,7 +75,7 @@ class ForeignWorker(WorkerProcess):
         while self.is_alive():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_LOOK)
+            time.sleep(LOOK)
         return True
 
     def kill(self) -> None:

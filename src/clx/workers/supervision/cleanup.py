@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
@@ -16,8 +17,9 @@ from clx.workers.executors.docker.containers import container_states, mark_ended
 from clx.workers.executors.start import attach
 from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.processes import foreign_owner, is_gone, lives, may_be_ended
+from clx.workers.processes import foreign_owner, lives, may_be_ended
 from clx.workers.supervision.service_state import unkept_workers
+from clx.workers.supervision.worker_group import HAND_BACK
 
 log = logging.getLogger("clx.workers")
 
@@ -116,7 +118,7 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     try:
         alive = worker.is_alive() or alive
         worker.terminate()
-        if not worker.wait(grace + 1.0):
+        if not worker.wait(grace + HAND_BACK):
             worker.kill()
             worker.wait(5.0)
     finally:

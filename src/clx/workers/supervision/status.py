@@ -12,6 +12,7 @@ import psutil
 from clx import __version__
 from clx.commands import on_database
 from clx.db.clock import now_ms
+from clx.db.identity import is_ours_to_judge
 from clx.db.jobs import Queue
 from clx.db.records import Job
 from clx.db.sqlite.database import Database
@@ -21,7 +22,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.executors.docker.containers import container_states
 from clx.workers.liveness import judge
-from clx.workers.processes import is_ours_to_judge, is_stopped, pid_of
+from clx.workers.processes import is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
 from clx.workers.supervision.service_state import (
     service_workers,

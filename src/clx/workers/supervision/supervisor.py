@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
@@ -28,7 +29,6 @@ from clx.workers.executors.docker.containers import remove_of_missing, remove_or
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.processes import process_identity
 from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.service_state import (
     SERVICE,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
@@ -24,13 +25,14 @@ from clx.workers.executors.start import start
 from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
 from clx.workers.liveness import BEATS_OVERDUE, is_heard, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.processes import is_gone, lives
+from clx.workers.processes import lives
 
 log = logging.getLogger("clx.workers")
 
 _SWEEP = 1.0
 _PAUSED = 5.0  # seconds between two sweeps from which on this process itself was held up
-_HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
+HAND_BACK = 1.0
+"""Seconds beyond its time that a worker has to hand its job back."""
 
 
 class WorkerGroup:
@@ -232,7 +234,7 @@ class WorkerGroup:
             if worker.worker_id is not None:
                 self.table.request_stop(worker.worker_id, reason, grace=grace)
             worker.terminate()
-        deadline = time.monotonic() + grace + _HAND_BACK
+        deadline = time.monotonic() + grace + HAND_BACK
         late = [worker for worker in self.members if not worker.wait(deadline - time.monotonic())]
         for worker in late:
             worker.kill()

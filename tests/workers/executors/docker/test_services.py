@@ -7,13 +7,14 @@ import shutil
 import pytest
 from tests.workers.executors.docker.machine import IMAGE, Machine
 
+from clx.db.identity import is_gone
 from clx.db.sqlite.database import Database
 from clx.errors import DatabaseError, EngineError
 from clx.settings.schema import Settings, WorkersSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.reaper import database_label
 from clx.workers.executors.spec import WorkerSpec
-from clx.workers.processes import is_gone, kill_group
+from clx.workers.processes import kill_group
 from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
 from clx.workers.supervision.supervisor import Supervisor

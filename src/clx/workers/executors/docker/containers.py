@@ -19,6 +19,7 @@ import msgspec
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
@@ -36,7 +37,6 @@ from clx.workers.executors.docker.reaper import (
     sweep_abandoned,
 )
 from clx.workers.liveness import REMOVED, by_engine, mark_dead
-from clx.workers.processes import is_gone
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from clx.db.apart import identity, state_directory
-from clx.db.identity import is_of_an_earlier_boot
+from clx.db.identity import is_gone, is_of_an_earlier_boot, process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError, EngineError
@@ -32,7 +32,6 @@ from clx.workers.executors.docker.engine import connect, engine_errors
 from clx.workers.executors.docker.network import drop_network
 from clx.workers.executors.spec import Spawn
 from clx.workers.liveness import CONTAINER_REMOVED, mark_dead
-from clx.workers.processes import is_gone, process_identity
 
 WORKER_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
