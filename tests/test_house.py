@@ -41,7 +41,7 @@ UNTESTED = {
         ),
         (
             "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",
-            "db.ending db.handling db.holding",
+            "db.ending db.handling db.claimed_jobs",
         ),
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
@@ -97,27 +97,24 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.engine "
-                "workers.executors.docker.network workers.executors.docker.orphans workers.executors.docker.preflight "
+                "workers.executors.docker.assign_pools workers.executors.docker.containers "
+                "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
-                "workers.__main__ workers.executors.adopted "
-                "workers.executors.direct workers.supervision.adoption workers.supervision.contained "
-                "workers.supervision.crew workers.supervision.kept workers.supervision.pool "
+                "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
+                "workers.supervision.worker_group workers.supervision.restart_policy workers.supervision.pool_manager "
                 "workers.supervision.services workers.supervision.supervisor"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
             (
-                "workers.supervision.health workers.supervision.logs "
-                "workers.supervision.overview workers.supervision.reachable workers.supervision.readiness "
-                "workers.supervision.service_state workers.supervision.upkeep "
-                "workers.supervision.waiting"
+                "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
+                "workers.supervision.service_state workers.supervision.pruning"
             ),
         ),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clx.db.jobs import Queue
-    from clx.workers.supervision.pool import WorkerConfig, WorkerPoolManager
+    from clx.workers.supervision.pool_manager import WorkerConfig, WorkerPoolManager
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def clx_queue(clx_database: Path) -> Iterator[Queue]:
 @pytest.fixture
 def clx_pools(clx_database: Path) -> Iterator[Callable[..., WorkerPoolManager]]:
     """Starts workers on ``clx_database``; called without arguments, one of each type."""
-    from clx.workers.supervision.pool import WorkerPoolManager
+    from clx.workers.supervision.pool_manager import WorkerPoolManager
 
     with ExitStack() as running:
 

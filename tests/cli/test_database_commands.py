@@ -17,7 +17,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite.database import Database
-from clx.workers.supervision.upkeep import named_digests, prune_if_due
+from clx.workers.supervision.pruning import named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.tools import require
 
 from clx.settings.schema import PlantUmlSettings, Settings
-from clx.workers.supervision.health import examine
+from clx.workers.supervision.checks import examine
 
 
 def _detail(settings: Settings) -> str:

@@ -27,10 +27,10 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd import tables
 from clx.db.results import all_results
 from clx.db.sqlite.database import Database
-from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError
 
@@ -180,7 +180,7 @@ def nobody_stops(path: Path, other: Any, column: str, values: list[Any]) -> None
             Consumer(queue, handlers).run(until_idle=True)
         assert [job.state for job in queue.get_many(good)] == ["succeeded"] * 2
         _ask_everything(queue, good)
-        strike_off_gone(queue.database)
+        mark_gone_workers_dead(queue.database)
         at(queue, now_ms() + DAY).rescue()
         queue.rescue()
         at(BatchTable(queue.database), now_ms() + 2 * DAY).sweep(is_gone)

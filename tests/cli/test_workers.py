@@ -218,7 +218,7 @@ def test_looking_never_writes(scene: Scene) -> None:
 def test_own_pid_is_judged_by_identity() -> None:
     """A recycled pid is another process."""
     from clx.db.identity import is_gone
-    from clx.workers.supervision.identity import open_process, send_signal
+    from clx.workers.processes import open_process, send_signal
 
     mine = process_identity()
     recycled = mine.rsplit("/", 1)[0] + "/1"

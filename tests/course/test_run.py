@@ -22,7 +22,7 @@ from clx.db.jobs import Job, Queue
 from clx.errors import NoWorkersError, StartupError
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
 
 Does = Callable[[Queue, Job], None]
 

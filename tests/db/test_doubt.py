@@ -119,9 +119,9 @@ class _Warned(logging.Handler):
 
 
 @pytest.fixture
-def keeper_warned() -> Iterator[threading.Event]:
-    """Set once a consumer's keeper has told that the table takes nothing."""
-    handler = _Warned("keeper")
+def heartbeat_warned() -> Iterator[threading.Event]:
+    """Set once a consumer's heartbeat has told that the table takes nothing."""
+    handler = _Warned("heartbeat")
     logging.getLogger("clx.consumer").addHandler(handler)
     yield handler.happened
     logging.getLogger("clx.consumer").removeHandler(handler)
@@ -129,7 +129,7 @@ def keeper_warned() -> Iterator[threading.Event]:
 
 @pytest.mark.slow
 def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
-    tmp_path: Path, other: Queue, keeper_warned: threading.Event
+    tmp_path: Path, other: Queue, heartbeat_warned: threading.Event
 ) -> None:
     """It is at a job for all that time: only the thread that renews its leases meets the lock."""
     with Queue.open(tmp_path / "jobs.db", busy_timeout=0.05) as queue:
@@ -140,7 +140,7 @@ def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
         def long(_job: Job) -> str:
             held = other.claim(["of another"], lease=2000)[0]
             with _locked(other):
-                assert keeper_warned.wait(60)
+                assert heartbeat_warned.wait(60)
                 while now_ms() <= (held.lease_until or 0):
                     time.sleep(0.05)
                 looker.looks.clear()
@@ -177,7 +177,7 @@ def test_a_consumer_that_had_to_wait_to_tell_that_it_lives_takes_nobodys_jobs(tm
     assert (job.result, looker.looks[0]) == ("go on", [])
 
 
-def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
+def test_a_consumer_whose_heartbeat_stood_still_takes_nobodys_jobs(
     tmp_path: Path, other: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen group of processes, or Python's lock held for long: those that it finds silent stood still with it."""
@@ -186,7 +186,7 @@ def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
     with Queue.open(tmp_path / "jobs.db") as queue:
         consumer = Consumer(queue, {"u": lambda _job: None})
         assert at(queue, now_ms() - 3 * _LEASE).rescue() == []  # its first look
-        monkeypatch.setattr(consumer._holding, "wait", lambda seconds: time.sleep(seconds + 0.5))
+        monkeypatch.setattr(consumer._claimed, "wait", lambda seconds: time.sleep(seconds + 0.5))
         consumer._rest(0.0)
 
         assert queue.rescue() == []

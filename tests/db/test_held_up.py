@@ -22,7 +22,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.strike_off import strike_off
+from clx.db.mark_dead import mark_worker_dead
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import DatabaseError
 
@@ -187,9 +187,9 @@ def test_a_silent_worker_that_speaks_up_before_it_is_struck_off_stays(tmp_path: 
         heard = workers.list()[0].heartbeat_at
         at(workers, heard + 5).beat(worker)
 
-        assert not strike_off(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard)
+        assert not mark_worker_dead(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard)
         assert [row.id for row in workers.list()] == [worker]
-        assert strike_off(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard + 5)
+        assert mark_worker_dead(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard + 5)
         assert workers.list() == []
 
 
@@ -264,7 +264,7 @@ def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(
         silent = queue.enqueue(NewJob("a"))
         claimed = queue.claim(["a"], lease=100)[0]
         consumer = Consumer(queue, {"b": lambda _job: None})
-        monkeypatch.setattr(consumer._holding, "wait", lambda _seconds: time.sleep(0.2))
+        monkeypatch.setattr(consumer._claimed, "wait", lambda _seconds: time.sleep(0.2))
         consumer._rest(0.0)
         assert queue.rescue() == []
         queue.heartbeat(claimed.id, claimed.run)

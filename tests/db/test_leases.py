@@ -148,7 +148,7 @@ def test_who_has_to_wait_for_the_lock_after_his_look_takes_no_jobs(
 
 def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(machine: _Machine) -> None:
     """A full disk or a lock longer than a lease: the first to write again must not take everybody's jobs."""
-    machine.queue.doubt_leases()
+    machine.queue.distrust_leases()
     assert machine.passes(2 * _LEASE) == []
     machine.beats()
     for _ in range(25):
@@ -156,7 +156,7 @@ def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(m
 
 
 def test_after_such_a_time_one_that_stays_silent_is_noticed_within_its_lease(machine: _Machine) -> None:
-    machine.queue.doubt_leases()
+    machine.queue.distrust_leases()
     assert machine.passes(2 * _LEASE) == []
     assert machine.passes(_LEASE) == [machine.job.id]
 

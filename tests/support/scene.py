@@ -27,7 +27,7 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 from clx.workers.supervision.service_state import locked
 
 T = TypeVar("T")

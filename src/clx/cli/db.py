@@ -15,7 +15,7 @@ from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 if TYPE_CHECKING:
-    from clx.workers.supervision.upkeep import Upkeep
+    from clx.workers.supervision.pruning import PruneReport
 
 
 @click.group("db")
@@ -148,7 +148,7 @@ def prune_(
       clx db prune --format json
     """
     from clx.db import retention
-    from clx.workers.supervision.upkeep import prune_project
+    from clx.workers.supervision.pruning import prune_project
 
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:
@@ -160,14 +160,14 @@ def prune_(
         _print_pruned(done, freed)
 
 
-def _pruned_document(path: Path, done: Upkeep, freed: int | None) -> dict[str, Any]:
+def _pruned_document(path: Path, done: PruneReport, freed: int | None) -> dict[str, Any]:
     rows = asdict(done.rows)
     ended = rows.pop("abandoned")
     removed = rows | {key: value for key, value in asdict(done).items() if key != "rows"}
     return {"database": str(path), "removed": removed, "batches_ended": ended, "freed_bytes": freed}
 
 
-def _print_pruned(done: Upkeep, freed: int | None) -> None:
+def _print_pruned(done: PruneReport, freed: int | None) -> None:
     rows = done.rows
     echo(
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "

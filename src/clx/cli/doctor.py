@@ -16,7 +16,7 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
 
 
 @click.command("doctor")
@@ -48,7 +48,7 @@ def command(
         context.exit(_about_database(context, db_path, format_))
     from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.readiness import examine_workers
+    from clx.workers.supervision.checks import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(JOB_TYPES)
@@ -76,7 +76,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.db.state import require_own_state, require_sound_state
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
     from clx.workers.supervision.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())

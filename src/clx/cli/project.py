@@ -79,7 +79,7 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
     from clx.db.sqlite.database import Database
-    from clx.workers.executors import remove_leftovers
+    from clx.workers.executors.docker.containers import remove_leftovers
 
     remove_leftovers(path)
     return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)
@@ -121,7 +121,7 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     from clx.db.sqlite.database import Database
     from clx.db.sqlite.lock_watch import tell_of_locks
     from clx.workers.platforms import database_options
-    from clx.workers.supervision.readiness import place_database, settings_for
+    from clx.workers.supervision.checks import place_database, settings_for
 
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))

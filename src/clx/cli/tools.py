@@ -120,7 +120,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
         ToolMissingError: something that it needs is still missing.
     """
     from clx.course.needs import needed_types
-    from clx.workers.supervision.health import require_tools, tools_of
+    from clx.workers.supervision.checks import require_tools, tools_of
 
     types = needed_types(course)
     needed = tools_of(types)

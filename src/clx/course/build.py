@@ -33,10 +33,10 @@ from clx.db.state import require_own_state, require_sound_state
 from clx.errors import ArtifactError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
-from clx.workers.executors import remove_leftovers
+from clx.workers.executors.docker.containers import remove_leftovers
 from clx.workers.platforms import database_options
-from clx.workers.supervision.needs import Fingerprints
-from clx.workers.supervision.readiness import place_database, settings_for
+from clx.workers.supervision.checks import place_database, settings_for
+from clx.workers.supervision.configured_workers import Fingerprints
 
 if TYPE_CHECKING:
     from clx.course.bygone import Withdrawn
@@ -218,7 +218,7 @@ class Build:
             self._run_jobs(missing, database, publisher, reasons)
         self._remove_stale(plan, publisher)
         if missing:
-            from clx.workers.supervision.upkeep import prune_if_due  # nothing to run, nothing to tidy up
+            from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
 

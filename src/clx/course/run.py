@@ -19,19 +19,19 @@ from clx.course.report import Failure
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
 from clx.db.doorbell import Bell
+from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
 from clx.settings.resolve import Resolved
+from clx.workers.executors.docker.containers import mark_ended
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.liveness import mark_lost
+from clx.workers.logs import logged
 from clx.workers.process.seal import sealed
-from clx.workers.supervision.contained import mark_ended
-from clx.workers.supervision.identity import is_gone, process_identity
-from clx.workers.supervision.lifecycle import BuildWorkers
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.logs import logged
-from clx.workers.supervision.needs import spec_of
-from clx.workers.supervision.readiness import require_ready, settings_for
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.supervision.build_workers import BuildWorkers
+from clx.workers.supervision.checks import require_ready, settings_for
+from clx.workers.supervision.configured_workers import spec_of
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1

@@ -11,7 +11,7 @@ from clx.errors import ClxError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
 from clx.workers.platforms import database_options
-from clx.workers.supervision.lifecycle import BuildWorkers
+from clx.workers.supervision.build_workers import BuildWorkers
 
 
 class SupersededError(ClxError):

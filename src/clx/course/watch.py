@@ -24,7 +24,7 @@ from clx.db.apart import shared_directory, state_directory
 from clx.db.doorbell import Doorbell
 from clx.errors import ClxError
 from clx.settings.resolve import Resolved
-from clx.workers.supervision.readiness import place_database
+from clx.workers.supervision.checks import place_database
 
 DEBOUNCE = 0.05
 """Seconds without a further change after which an edit counts as finished; editors write in several steps."""

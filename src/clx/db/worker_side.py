@@ -335,7 +335,7 @@ class WorkerSide(Lookup):
         """
         return self._rescuer.rescue_worker(worker_id, cause, stderr, is_lost, end)
 
-    def doubt_leases(self, waited: float = math.inf) -> None:
+    def distrust_leases(self, waited: float = math.inf) -> None:
         """After this program was away for a while: leave others, who may have been too, the time to renew.
 
         What it waits for the table is noted by :meth:`~clx.db.sqlite.database.Database.write` itself.

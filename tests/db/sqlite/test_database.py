@@ -20,11 +20,11 @@ from clx.db.apart import state_directory
 from clx.db.check import check
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.sqlite import filesystem
 from clx.db.sqlite.backup import backup
 from clx.db.sqlite.database import Database
 from clx.db.sqlite.driver import driver, translate
-from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
@@ -547,7 +547,7 @@ def test_who_has_the_pid_of_a_dead_worker_is_another_process(tmp_path: Path) -> 
         )
         queue.claim(["t"], worker=worker)
 
-        assert [row.id for row in strike_off_gone(queue.database)] == [worker]
+        assert [row.id for row in mark_gone_workers_dead(queue.database)] == [worker]
         assert queue.runs(job_id)[0]["cause"] == {"kind": "gone"}
 
 

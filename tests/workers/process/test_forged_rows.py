@@ -12,16 +12,17 @@ import pytest
 from tests.support.scene import until
 
 from clx.db.apart import apart
+from clx.db.identity import process_identity
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ConversionError
 from clx.settings.schema import Settings
-from clx.workers.executors.adopted import log_of
+from clx.workers.executors.foreign_worker import log_of
 from clx.workers.process.seal import require_sealed, sealed
-from clx.workers.supervision.identity import is_worker_of, process_identity
-from clx.workers.supervision.roster import cleanup, stop_worker
+from clx.workers.processes import is_worker_of
+from clx.workers.supervision.cleanup import cleanup, stop_worker
 from clx.workers.supervision.services import stop_services
 
 

@@ -1,7 +1,7 @@
 """A worker's life: register, claim, run, report, and end when it is time.
 
-Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The keeper beats
-for worker and job on a connection of its own and ends the process when a job overruns its time, is
+Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The heartbeat says
+that worker and job live, on a connection of its own, and ends the process when a job overruns its time, is
 cancelled, outlives the grace period after SIGTERM, or when the process that started this one is gone.
 """
 
@@ -45,7 +45,7 @@ _DIE_IN = 0.5  # seconds that killed helpers may take to be gone
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class Assignment:
     """Where a worker serves.
 
     Attributes:
@@ -68,26 +68,28 @@ class Worker:
 
     Args:
         database: the job table, opened in this process.
-        post: where it serves.
+        assignment: where it serves.
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
     """
 
-    def __init__(self, database: Database, post: Post, converter: Callable[[], Converter], jobs: JobsSettings) -> None:
+    def __init__(
+        self, database: Database, assignment: Assignment, converter: Callable[[], Converter], jobs: JobsSettings
+    ) -> None:
         self.database = database
-        self.post = post
+        self.assignment = assignment
         self._make_converter = converter
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
         self._store = ArtifactStore(database.shared_dir / "artifacts")
-        self._directory = work_directory(database, post.worker_id)
+        self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
-        self._keeper = Keeper(self._queue, post, jobs, self._clear)
+        self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
 
     def hold(self, lifeline: int) -> None:
         """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
-        self._keeper.hold(lifeline)
+        self._heartbeat.hold(lifeline)
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
@@ -98,19 +100,19 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         hold_back_signals(hold=False)
-        self._keeper.start()
+        self._heartbeat.start()
         try:
-            with self.database.doorbell.listen(self.post.type) as bell:
+            with self.database.doorbell.listen(self.assignment.type) as bell:
                 self._serve(bell.fileno(), wake, bell.silence)
         finally:
-            self._keeper.finish()
+            self._heartbeat.finish()
             if self._converter is not None:
                 self._converter.close()
             signal.set_wakeup_fd(-1)
             wake.close()
             woken.close()
             shutil.rmtree(self._directory, ignore_errors=True)
-        return self._keeper.reason or self._stop_reason
+        return self._heartbeat.reason or self._stop_reason
 
     def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
         waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
@@ -120,7 +122,7 @@ class Worker:
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
             ready = select.select(waiting, [], [], asked)[0]
-            self._queue.doubt_leases(time.monotonic() - asked_at - asked)
+            self._queue.distrust_leases(time.monotonic() - asked_at - asked)
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
@@ -134,7 +136,7 @@ class Worker:
     def _run_once_or_wait(self) -> bool:
         try:
             return self.run_once()
-        except DatabaseFullError as error:  # claiming stops, the keeper goes on; it resumes by itself
+        except DatabaseFullError as error:  # claiming stops, the heartbeat goes on; it resumes by itself
             log.warning("%s", error.fact)
             time.sleep(SLOW_BEAT)
         except DatabaseBusyError as error:
@@ -143,7 +145,7 @@ class Worker:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
-        self._keeper.drain()
+        self._heartbeat.drain()
 
     def _clear(self) -> None:
         """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
@@ -154,7 +156,7 @@ class Worker:
     def run_once(self) -> bool:
         """Do jobs, one at a time, for as long as each report finds another to claim; false when there was none."""
         claimed = self._queue.claim(
-            [self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=self._lease
+            [self.assignment.type], worker=self.assignment.worker_id, pool=self.assignment.pool, lease=self._lease
         )
         if not claimed:
             return False
@@ -164,11 +166,11 @@ class Worker:
                 with contextlib.suppress(LostRunError):
                     self._queue.release(job.id, job.run)
                 break
-            self._keeper.watch(job)
+            self._heartbeat.watch(job)
             try:
-                claimed = self._settle(job, self._do(job))
+                claimed = self._report_and_claim(job, self._do(job))
             finally:
-                self._keeper.unwatch()
+                self._heartbeat.unwatch()
         return True
 
     def _do(self, job: Job) -> Report:
@@ -184,25 +186,25 @@ class Worker:
             return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
         return Success(job.id, job.run, result, peak_memory=peak_memory())
 
-    def _settle(self, job: Job, report: Report) -> list[Job]:
+    def _report_and_claim(self, job: Job, report: Report) -> list[Job]:
         """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
 
         Returns:
             The next job, if there is one and this worker is not about to end.
         """
-        while self._keeper.settle():
+        while self._heartbeat.stop_watching():
             try:
                 settled = self._queue.settle(
                     [report],
-                    [self.post.type],
+                    [self.assignment.type],
                     0 if self._stop_reason else 1,
-                    worker=self.post.worker_id,
-                    pool=self.post.pool,
+                    worker=self.assignment.worker_id,
+                    pool=self.assignment.pool,
                     lease=self._lease,
                 )
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
-                self._keeper.watch(job)
+                self._heartbeat.watch(job)
                 time.sleep(SLOW_BEAT)
                 continue
             for lost in settled.lost:
@@ -211,19 +213,19 @@ class Worker:
         return []
 
 
-class Keeper(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats for a worker and its job, and ends the process when it must end in the middle of a job.
 
     Args:
         clear: removes the worker's files; called when it ends the process, once all helpers are dead.
     """
 
-    def __init__(self, queue: Queue, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
-        super().__init__(name="keeper", daemon=True)
+    def __init__(self, queue: Queue, assignment: Assignment, jobs: JobsSettings, clear: Callable[[], None]) -> None:
+        super().__init__(name="heartbeat", daemon=True)
         self._queue = queue
         self._table = WorkerTable(queue.database)
         self._batches = BatchTable(queue.database)
-        self._post = post
+        self._assignment = assignment
         self._jobs = jobs
         self._clear = clear
         self._wake, self._woken = os.pipe()
@@ -250,8 +252,8 @@ class Keeper(threading.Thread):
         if limit < self._jobs.heartbeat:  # the thread would sleep past it
             os.write(self._woken, b"!")
 
-    def settle(self) -> bool:
-        """Stop watching because the job is about to be reported; false when the keeper has reported it."""
+    def stop_watching(self) -> bool:
+        """Stop watching because the job is about to be reported; false when the heartbeat has reported it."""
         with self._lock:
             mine, self._job = self._job, None
         return mine is not None
@@ -263,7 +265,7 @@ class Keeper(threading.Thread):
 
     def drain(self) -> None:
         """Start the grace period. Called from a signal handler: takes no lock."""
-        self._drain_at = time.monotonic() + self._post.grace
+        self._drain_at = time.monotonic() + self._assignment.grace
         os.write(self._woken, b"!")
 
     def finish(self) -> None:
@@ -313,10 +315,10 @@ class Keeper(threading.Thread):
         try:
             if not self._queue.database.is_in_place():
                 self._end("its database is gone", release=False)
-            state = self._table.beat(self._post.worker_id)
+            state = self._table.beat(self._assignment.worker_id)
             if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
-            self._queue.doubt_leases(away)
+            self._queue.distrust_leases(away)
             if self._has_lost_its_build(max(away, time.monotonic() - begun)):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
@@ -332,9 +334,9 @@ class Keeper(threading.Thread):
 
     def _has_lost_its_build(self, waited: float) -> bool:
         """Whether the owner of its batch let its lease end, and not because nobody could renew."""
-        if self._post.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
+        if self._assignment.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
             return False
-        return not self._batches.is_owned(self._post.batch)
+        return not self._batches.is_owned(self._assignment.batch)
 
     def _note_lost(self, job: Job | None, error: LostRunError) -> None:
         """Told once; where nobody begins the job anew, its result may yet count."""
@@ -353,13 +355,13 @@ class Keeper(threading.Thread):
         if self._drain_at is None:
             return
         with contextlib.suppress(DatabaseError):
-            request = self._table.stop_request(self._post.worker_id)
+            request = self._table.stop_request(self._assignment.worker_id)
             if request is not None:
                 self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
                 self.reason = request["reason"]
 
     def _take(self) -> Job | None:
-        """The running job, now the keeper's to report; None when the main thread reports it."""
+        """The running job, now the heartbeat's to report; None when the main thread reports it."""
         with self._lock:
             job, self._job = self._job, None
             self._ends_at = None
@@ -393,7 +395,7 @@ class Keeper(threading.Thread):
             with contextlib.suppress(Exception):
                 self._queue.release(job.id, job.run)
         with contextlib.suppress(Exception):
-            deregister(self._table, self._post.worker_id, reason)
+            deregister(self._table, self._assignment.worker_id, reason)
         _kill_children()
         with contextlib.suppress(Exception):
             self._clear()

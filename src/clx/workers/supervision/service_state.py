@@ -25,9 +25,9 @@ from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.supervision.identity import lives, pid_of
-from clx.workers.supervision.liveness import is_within_reach
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.liveness import is_within_reach
+from clx.workers.processes import lives, pid_of
 
 STATE_FILE = "worker-state.json"
 SERVICE = "services"

@@ -1,7 +1,8 @@
 """The process that keeps persistent workers: starts what is wanted, replaces what dies, ends them all on SIGTERM.
 
 ``python -m clx.workers.supervision.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
-its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.supervision.kept`.
+its workers working, and the next one takes them over. Who is replaced and when:
+:mod:`clx.workers.supervision.restart_policy`.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
+from clx.workers.liveness import is_within_reach, mark_lost
+from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.supervision.identity import process_identity
-from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import is_within_reach, mark_lost
-from clx.workers.supervision.logs import logged
+from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
@@ -57,10 +58,10 @@ class Supervisor:
     def __init__(self, database: Database, state: ServiceState) -> None:
         self._database = database
         self._settings = state.wanted[0].settings
-        self._crew = KeptCrew(database, self._settings, log.warning, service=SERVICE, lifeline=False)
-        self._crew.adopt(service_workers(database))
+        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE, lifeline=False)
+        self._group.attach(service_workers(database))
         self._state = state
-        self._crew.want(state.wanted)
+        self._group.want(state.wanted)
         self._asked_to_end = ""
 
     def run(self) -> None:
@@ -89,10 +90,10 @@ class Supervisor:
             state = update_state(self._database.state_dir, lambda now: now or self._state)
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
-            self._crew.want(state.wanted)
+            self._group.want(state.wanted)
             self._answer()
-        self._crew.tend()
-        self._crew.reconcile()
+        self._group.tend()
+        self._group.reconcile()
         self._save_lowered()
         self._save_workers()
 
@@ -103,7 +104,7 @@ class Supervisor:
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
-        lowered, self._crew.lowered = self._crew.lowered, {}
+        lowered, self._group.lowered = self._group.lowered, {}
         if not lowered:
             return
 
@@ -119,7 +120,7 @@ class Supervisor:
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
-        there = [worker.identity for worker in self._crew.members if worker.identity]
+        there = [worker.identity for worker in self._group.members if worker.identity]
         if there != self._state.workers:
             saved = update_state(
                 self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
@@ -127,9 +128,9 @@ class Supervisor:
             self._state = saved or self._state
 
     def _wait(self, wake: socket.socket, bell: int) -> None:
-        pause_ends = self._crew.next_start()
+        pause_ends = self._group.next_start()
         seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
-        waiting = [wake.fileno(), *self._crew.descriptors(), *([bell] if bell >= 0 else [])]
+        waiting = [wake.fileno(), *self._group.descriptors(), *([bell] if bell >= 0 else [])]
         if wake.fileno() in select.select(waiting, [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
@@ -140,13 +141,13 @@ class Supervisor:
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         try:
-            self._crew.stop(grace=grace, reason=reason)
+            self._group.stop(grace=grace, reason=reason)
         except (DatabaseError, OSError) as error:
             if self._database.is_in_place():
                 raise
             log.warning("workers could not be ended in order: %s", error)
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
-            executors.remove_of_missing(self._database.path, self._settings)
+            remove_of_missing(self._database.path, self._settings)
         if read_state(self._database.state_dir) is not None:  # else its directory is gone too
             update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)
@@ -178,14 +179,14 @@ def _signals(handler: object) -> Iterator[socket.socket]:
 def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
     """End every service worker that no supervisor has ended; returns those that are another machine's."""
     mark_lost(database, settings.jobs)
-    crew = KeptCrew(database, settings, log.warning, service=SERVICE, lifeline=False)
-    rows = [row for row in crew.table.list() if row.service is not None]
+    group = RestartingGroup(database, settings, log.warning, service=SERVICE, lifeline=False)
+    rows = [row for row in group.table.list() if row.service is not None]
     mine = [row for row in rows if is_within_reach(row)]
-    crew.adopt(mine)
-    crew.stop(grace=grace, reason="services were stopped")
+    group.attach(mine)
+    group.stop(grace=grace, reason="services were stopped")
     for row in mine:
-        crew.table.end(row.id, "services were stopped")
-    executors.remove_orphans(database, settings)
+        group.table.end(row.id, "services were stopped")
+    remove_orphans(database, settings)
     remove_work_of_services(database)
     return [row for row in rows if row not in mine]
 

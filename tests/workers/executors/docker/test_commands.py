@@ -18,7 +18,7 @@ from clx.db.sqlite.database import Database
 from clx.errors import EngineError
 from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES
-from clx.workers.container import DATABASE_VARIABLE
+from clx.workers.container_env import DATABASE_VARIABLE
 from clx.workers.executors.docker import build as docker_build
 from clx.workers.executors.docker.build import Recipe, dockerfile, make_wheel
 from clx.workers.executors.docker.worker import invoking_user

@@ -14,7 +14,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 
 _DECK = """# %% tags=["keep"]
 from pathlib import Path

@@ -17,7 +17,7 @@ from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import preflight as docker_preflight
 from clx.workers.executors.docker.preflight import preflight
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 
 
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from tests.support.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
+from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.workers.supervision import service_state, services, supervisor
-from clx.workers.supervision.identity import process_identity
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 

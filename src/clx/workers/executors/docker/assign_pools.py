@@ -1,59 +1,25 @@
-"""Workers that somebody else's tool started (``docker compose up``): they wait until their pool is known.
-
-A container cannot know the id of its own image, and that id is part of its pool. Whoever has the engine at
-hand looks it up and enters it into the worker's row; until then the worker beats and takes no jobs.
-"""
+"""Pools of workers that somebody else's tool started: looked up by their image, and entered into their rows."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clx.db.doorbell import Bell
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.jobtypes.registry import pool_name
-from clx.workers.supervision.waiting import wait_for
+from clx.workers.executors.docker.engine import engine_errors, is_not_found
+from clx.workers.process.await_pool import UNRESOLVED
 
 log = logging.getLogger("clx.docker")
 
-UNRESOLVED = "docker:unresolved"
-"""The pool of a container worker whose image is not known yet."""
-_LOOK_EVERY = 0.5
 
-
-def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell) -> str | None:
-    """Wait until the worker's row names its pool, and return that; None when the worker is to end instead.
-
-    Args:
-        heartbeat: seconds between two signs of life.
-        bell: rings when there may be work of the worker's type.
-    """
-    next_beat = 0.0
-    while True:
-        row = table.get(worker_id)
-        if row is None or row.state not in {"idle", "starting"}:
-            return None
-        if row.pool != UNRESOLVED:
-            return row.pool
-        if time.monotonic() >= next_beat:
-            next_beat = time.monotonic() + heartbeat
-            table.beat(worker_id)
-        wait_for(bell.fileno(), _LOOK_EVERY)
-        bell.silence()
-
-
-def adopt(table: WorkerTable, client: Any) -> list[WorkerRow]:
-    """Enter the pools of workers that wait for theirs; returns those that have one now.
-
-    Args:
-        client: a connection to the container engine.
-    """
+def assign_pools(table: WorkerTable, client: Any) -> list[WorkerRow]:
+    """Enter the pools of workers that wait for theirs; returns those that have one now."""
     found = []
     for row in table.list():
         if row.pool != UNRESOLVED or row.container_id is None:
@@ -81,8 +47,6 @@ def _beyond(seen: Mapping[str, Any], database: Database) -> str:
 
 def _inspected(client: Any, container: str) -> Mapping[str, Any] | None:
     """What the engine knows of a container; None when it is another engine's."""
-    from clx.workers.executors.docker.engine import engine_errors, is_not_found
-
     try:
         with engine_errors("look up a worker's container"):
             found: Mapping[str, Any] = client.api.inspect_container(container)

@@ -20,9 +20,9 @@ from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings, Settings
+from clx.workers.liveness import is_serving, judge, mark_dead
 from clx.workers.process.directories import work_directory
-from clx.workers.supervision.identity import lives
-from clx.workers.supervision.liveness import is_serving, judge, mark_dead
+from clx.workers.processes import lives
 
 JOBS = JobsSettings(lease=30.0, heartbeat=5.0, timeout=50.0)
 MINE = process_identity()

@@ -1,4 +1,4 @@
-"""Waiting for workers to register, and for whatever else tells by a descriptor."""
+"""Waiting for workers to register."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import WorkerStartupError
 from clx.settings.schema import WorkersSettings
-
-LOOK = 0.1
-"""Seconds between two looks at what may end or begin without a word."""
-
-
-def wait_for(descriptor: int, seconds: float) -> None:
-    """Until *descriptor* becomes readable, or for *seconds*; -1: there is nothing that could."""
-    select.select([descriptor] if descriptor >= 0 else [], [], [], seconds)
+from clx.workers.processes import LOOK
 
 
 def await_registration(
@@ -47,5 +40,5 @@ def await_registration(
                     f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state_dir / 'logs'}.{advice}",
                 )
-            wait_for(bell.fileno(), LOOK)
+            select.select([bell.fileno()] if bell.fileno() >= 0 else [], [], [], LOOK)
             bell.silence()

@@ -13,16 +13,16 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.executors.base import Handle
-from clx.workers.supervision.crew import Crew, start_failure
-from clx.workers.supervision.liveness import is_heard, is_serving
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.worker_process import WorkerProcess
+from clx.workers.liveness import is_heard, is_serving
 from clx.workers.supervision.service_state import state_of, supervisor_lives
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.supervision.worker_group import WorkerGroup, start_failure
 
 _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
 
 
-class BuildWorkers(Crew):
+class BuildWorkers(WorkerGroup):
     """Workers that live as long as a build does, or a session of several.
 
     Args:
@@ -118,7 +118,7 @@ class BuildWorkers(Crew):
         self._queued = queued
         self.tend()
 
-    def ended(self, worker: Handle, _cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+    def ended(self, worker: WorkerProcess, _cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Replace it while there is work for it; give up on a type whose workers end before their first job."""
         type_ = worker.spawn.type
         if self.had_jobs(worker):

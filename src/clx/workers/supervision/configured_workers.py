@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
 
 
 def configured_workers(

@@ -13,13 +13,13 @@ from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
-from clx.workers.supervision.roster import Member, roster
+from clx.workers.supervision.status import WorkerStatus, worker_statuses
 
 _STDERR_LINES = 8
 _ALIVE = {"starting", "idle", "busy", "hung"}
 
 
-def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
+def job_history(database: Database, job: Job, settings: JobsSettings) -> list[str]:
     """The lines that ``clx jobs show`` prints."""
     lines, queue = [_queued(database, job)], Queue(database)
     lines += [f"Another program wrote its row: {why}." for why in job.odd]
@@ -30,9 +30,9 @@ def story(database: Database, job: Job, settings: JobsSettings) -> list[str]:
         case "queued" if job.waits_for:
             return lines + _waits_for_others(queue, job)
         case "queued":
-            return lines + _waits(database, job, runs, roster(database, settings))
+            return lines + _waits(database, job, runs, worker_statuses(database, settings))
         case "running":
-            return lines + _runs(job, roster(database, settings))
+            return lines + _runs(job, worker_statuses(database, settings))
     return lines + _over(job)
 
 
@@ -86,7 +86,7 @@ def _waits_for_others(queue: Queue, job: Job) -> list[str]:
     return [f"Waits for {job.waits_for} other job(s) to succeed: {told}."]
 
 
-def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: list[Member]) -> list[str]:
+def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: list[WorkerStatus]) -> list[str]:
     now = now_ms()
     if job.not_before > now:
         why = "because the last one failed" if runs else "as asked for"
@@ -109,7 +109,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
 
-def _runs(job: Job, members: list[Member]) -> list[str]:
+def _runs(job: Job, members: list[WorkerStatus]) -> list[str]:
     since = (now_ms() - (job.started_at or job.created_at)) / 1000
     lines = [f"Run {job.run} on worker #{job.worker_id} goes on for {since:.1f} s."]
     worker = next((each for each in members if each.row.id == job.worker_id), None)

@@ -17,10 +17,11 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
-from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle
-from clx.workers.supervision.crew import Crew, last_line, start_failure, tell
-from clx.workers.supervision.spec import Key, WorkerSpec
+from clx.workers.executors.docker.containers import remove_orphans
+from clx.workers.executors.spec import Key, WorkerSpec
+from clx.workers.executors.start import attach
+from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
+from clx.workers.supervision.worker_group import WorkerGroup, last_line, start_failure, tell
 
 log = logging.getLogger("clx.workers")
 
@@ -36,7 +37,7 @@ def pause(first: float, failures: int) -> float:
     return min(_LONGEST_PAUSE, first * 2.0 ** min(failures, 10))
 
 
-class KeptCrew(Crew):
+class RestartingGroup(WorkerGroup):
     """Workers that are kept: as many of each kind as are wanted.
 
     Attributes:
@@ -65,10 +66,10 @@ class KeptCrew(Crew):
         self._served: set[Key] = set()
         self._engine_was_away = False
 
-    def adopt(self, rows: Sequence[WorkerRow]) -> None:
+    def attach(self, rows: Sequence[WorkerRow]) -> None:
         """Answer for workers that another process started."""
         mine = {worker.worker_id for worker in self.members}
-        self.members += [executors.adopt(row, self.table, self.settings) for row in rows if row.id not in mine]
+        self.members += [attach(row, self.table, self.settings) for row in rows if row.id not in mine]
 
     def want(self, wanted: Sequence[WorkerSpec]) -> None:
         """Have these from now on. Asking again lifts the pause after crashes."""
@@ -105,9 +106,9 @@ class KeptCrew(Crew):
         """Remove what could not be removed while the container engine was away."""
         if self._engine_was_away:
             self._engine_was_away = False
-            executors.remove_orphans(self.database, each.settings)
+            remove_orphans(self.database, each.settings)
 
-    def _end_surplus(self, worker: Handle, grace: float) -> None:
+    def _end_surplus(self, worker: WorkerProcess, grace: float) -> None:
         if worker.worker_id is None:
             return
         self._surplus.add(worker.worker_id)
@@ -119,7 +120,7 @@ class KeptCrew(Crew):
         now = time.monotonic()
         return min((moment for moment in self._not_before.values() if moment > now), default=None)
 
-    def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+    def ended(self, worker: WorkerProcess, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """Decide when it is replaced, if at all."""
         key = worker.spawn.key
         if worker.worker_id is not None:
@@ -141,7 +142,7 @@ class KeptCrew(Crew):
         if each is not None:
             self.wanted[key] = msgspec.structs.replace(each, count=max(0, each.count - 1))
 
-    def _failed_to_start(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+    def _failed_to_start(self, key: Key, worker: WorkerProcess, cause: Mapping[str, object], tail: str) -> None:
         self._failures[key] = self._failures.get(key, 0) + 1
         retries = self.settings.workers.startup_retries
         fact, next_step = start_failure(worker, tail)
@@ -153,7 +154,7 @@ class KeptCrew(Crew):
         else:
             self._not_before[key] = time.monotonic() + pause(0.1, self._failures[key])
 
-    def _crashed(self, key: Key, worker: Handle, cause: Mapping[str, object], tail: str) -> None:
+    def _crashed(self, key: Key, worker: WorkerProcess, cause: Mapping[str, object], tail: str) -> None:
         now = time.monotonic()
         crashes = self._crashes.setdefault(key, deque())
         crashes.append(now)

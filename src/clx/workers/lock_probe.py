@@ -1,6 +1,6 @@
 """Whether a database is to be reached from here: run inside a container while the host holds its write lock.
 
-``python -m clx.workers.supervision.reachable PATH`` prints one word: ``BUSY`` (the lock is seen: all is well), ``FREE``
+``python -m clx.workers.lock_probe PATH`` prints one word: ``BUSY`` (the lock is seen: all is well), ``FREE``
 (it is not seen: two writers would damage the file), ``MISSING`` (no such file here), or ``ERROR`` and what SQLite said.
 With ``--wait`` it prints ``READY`` first and looks on SIGUSR1, so that the lock need not be held while a container
 is made and started.

@@ -29,7 +29,7 @@ _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
+class PruneReport:
     """What one pruning removed; sizes in bytes."""
 
     rows: Pruned
@@ -39,16 +39,16 @@ class Upkeep:
     directories: int
 
 
-def prune_project(database: Database, policy: Policy) -> Upkeep:
+def prune_project(database: Database, policy: Policy) -> PruneReport:
     """Remove what *policy* does not keep; safe beside builds and services."""
     named = named_digests(database)
     rows = prune(database, policy)
     store = ArtifactStore(database.shared_dir / "artifacts")
     artifacts, size = store.prune(named)
-    return Upkeep(rows, artifacts, size, _prune_logs(database, policy), _prune_directories(database))
+    return PruneReport(rows, artifacts, size, _prune_logs(database, policy), _prune_directories(database))
 
 
-def prune_if_due(database: Database) -> Upkeep | None:
+def prune_if_due(database: Database) -> PruneReport | None:
     """Prune with the usual policy, at most once a day; None when it is not due, or has to wait for another day."""
     mark = database.state_dir / "pruned"
     with contextlib.suppress(FileNotFoundError):

@@ -12,7 +12,7 @@ from clx.db.transitions import ENDED
 from clx.db.workers import WorkerRow, WorkerTable, end_worker
 
 
-def strike_off(
+def mark_worker_dead(
     database: Database, worker_id: int, cause: Mapping[str, Any], reason: str, *, heard: int | None = None
 ) -> bool:
     """Strike off a worker that is known to be gone, and rescue its jobs.
@@ -44,7 +44,7 @@ def strike_off(
     return struck
 
 
-def strike_off_gone(database: Database) -> list[WorkerRow]:
+def mark_gone_workers_dead(database: Database) -> list[WorkerRow]:
     """Strike off workers of this machine whose process has ended and whom nobody else watches; returns them.
 
     Workers of builds and services are left to these: they know how their workers ended.
@@ -52,5 +52,5 @@ def strike_off_gone(database: Database) -> list[WorkerRow]:
     unwatched = [row for row in WorkerTable(database).list() if row.batch_id is None and row.service is None]
     gone = [row for row in unwatched if row.is_gone()]
     for row in gone:
-        strike_off(database, row.id, {"kind": "gone"}, "its process is gone")
+        mark_worker_dead(database, row.id, {"kind": "gone"}, "its process is gone")
     return gone

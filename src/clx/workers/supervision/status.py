@@ -1,22 +1,29 @@
-"""The state of a database at one moment, for ``clx status``: workers, queue, batches, services."""
+"""The state of a database at one moment, for ``clx workers`` and ``clx status``."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import psutil
 
 from clx import __version__
 from clx.commands import on_database
 from clx.db.clock import now_ms
+from clx.db.identity import is_ours_to_judge
 from clx.db.jobs import Queue
+from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.views import Waiting, live_batches, waiting
-from clx.db.workers import WorkerTable
+from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
-from clx.workers.supervision.identity import is_stopped, pid_of
-from clx.workers.supervision.lifecycle import anew
-from clx.workers.supervision.roster import Member, roster
+from clx.workers.executors.docker.containers import container_states
+from clx.workers.liveness import judge
+from clx.workers.processes import is_stopped, pid_of
+from clx.workers.supervision.build_workers import anew
 from clx.workers.supervision.service_state import (
     service_workers,
     start_command,
@@ -27,15 +34,82 @@ from clx.workers.supervision.service_state import (
     unkept_workers,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker as it is now.
+
+    Attributes:
+        row: what the table says.
+        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
+        reason: why it is hung, dead or stopped; empty otherwise.
+        job: what it works on.
+        uptime: seconds.
+        memory: bytes it and its helpers hold; None when it cannot be seen from here.
+    """
+
+    row: WorkerRow
+    status: str
+    reason: str
+    job: Job | None
+    uptime: float
+    memory: int | None
+
+
+def worker_statuses(
+    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
+) -> list[WorkerStatus]:
+    """The workers of a database, by id.
+
+    Args:
+        everybody: also those that have ended.
+    """
+    at = now_ms() if now is None else now
+    rows = WorkerTable(database).list(live=not everybody)
+    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
+    containers = container_states(database, rows)
+    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
+
+
+def _member(
+    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
+) -> WorkerStatus:
+    status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
+    uptime = ((row.ended_at or now) - row.started_at) / 1000
+    alive = row.ended_at is None and status != "dead"
+    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+
+
+def _memory(row: WorkerRow) -> int | None:
+    """Bytes that the worker's process and its helpers hold."""
+    if row.mode != "direct" or not is_ours_to_judge(row.identity):
+        return None
+    try:
+        process = psutil.Process(row.pid)
+        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+# -- the whole database ---------------------------------------------------------------------------
+
+
 _STATUSES = ("idle", "busy", "stopping", "hung", "dead")
 
 
-def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
+def status_of(database: Database, settings: JobsSettings) -> dict[str, Any]:
     """Everything ``clx status`` shows, as its JSON document; times in seconds.
 
     What cannot be read raises; it is never shown as zero.
     """
-    members = roster(database, settings)
+    members = worker_statuses(database, settings)
     queued = waiting(database)
     unserved = _unserved(members, queued)
     busy = any(member.status == "busy" for member in members)
@@ -50,7 +124,7 @@ def overview(database: Database, settings: JobsSettings) -> dict[str, Any]:
     }
 
 
-def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
+def _workers(members: list[WorkerStatus]) -> dict[str, dict[str, int]]:
     found = {type_: dict.fromkeys(_STATUSES, 0) for type_ in JOB_TYPES}
     for member in members:
         numbers = found.setdefault(member.row.type, dict.fromkeys(_STATUSES, 0))
@@ -58,7 +132,7 @@ def _workers(members: list[Member]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _queue(database: Database, members: list[Member], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
+def _queue(database: Database, members: list[WorkerStatus], queued: list[Waiting]) -> dict[str, dict[str, Any]]:
     queue, found = Queue(database), {}
     for type_, states in queue.stats(list(JOB_TYPES)).items():
         mean = queue.mean_seconds(type_)
@@ -145,7 +219,7 @@ def _without_supervisor(database: Database) -> list[str]:
     return [f"{told}. Type: {on_database('clx workers cleanup', database.path)}"]
 
 
-def _outdated(members: list[Member], database: Database) -> list[str]:
+def _outdated(members: list[WorkerStatus], database: Database) -> list[str]:
     """Services of another version of CLX: no build of this one uses them."""
     others: dict[str, list[str]] = {}
     for each in members:
@@ -159,7 +233,7 @@ def _outdated(members: list[Member], database: Database) -> list[str]:
     ]
 
 
-def _hung(members: list[Member]) -> list[str]:
+def _hung(members: list[WorkerStatus]) -> list[str]:
     return [
         f"Worker #{member.row.id} ({member.row.type}) is {member.status}: {member.reason}."
         for member in members
@@ -167,7 +241,7 @@ def _hung(members: list[Member]) -> list[str]:
     ]
 
 
-def _odd(members: list[Member]) -> list[str]:
+def _odd(members: list[WorkerStatus]) -> list[str]:
     return [
         f"Another program wrote the row of worker #{each.row.id}: {'; '.join(each.row.odd)}. See: clx db check"
         for each in members
@@ -175,7 +249,7 @@ def _odd(members: list[Member]) -> list[str]:
     ]
 
 
-def _unserved(members: list[Member], queued: list[Waiting]) -> list[str]:
+def _unserved(members: list[WorkerStatus], queued: list[Waiting]) -> list[str]:
     """Jobs that no worker there is would ever take."""
     served = {each.row.key for each in members if each.status in {"idle", "busy", "hung"}}
     return [

@@ -31,15 +31,15 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
-from clx.workers import executors
+from clx.workers.executors.docker.reaper import dismiss_idle_reapers
+from clx.workers.executors.spec import are_there, images_of
+from clx.workers.liveness import mark_lost
 from clx.workers.platforms import database_options
-from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.needs import configured_workers
-from clx.workers.supervision.readiness import place_database, require_ready, settings_for
-from clx.workers.supervision.roster import roster
-from clx.workers.supervision.spec import are_there, images_of
-from clx.workers.supervision.waiting import await_registration
+from clx.workers.supervision.checks import place_database, require_ready, settings_for
+from clx.workers.supervision.configured_workers import configured_workers
+from clx.workers.supervision.registration import await_registration
+from clx.workers.supervision.restart_policy import RestartingGroup
+from clx.workers.supervision.status import worker_statuses
 
 log = logging.getLogger("clx.workers")
 
@@ -99,7 +99,7 @@ class WorkerPoolManager:
         self._wanted = configured_workers(resolved, self._settings, types)
         self.database = Database.open(path, **database_options(self._settings))
         link(named)
-        self._crew = KeptCrew(self.database, self._settings, log.warning)
+        self._group = RestartingGroup(self.database, self._settings, log.warning)
         self._lock = threading.RLock()
         self._closed = False
         self._monitor: threading.Thread | None = None
@@ -120,7 +120,7 @@ class WorkerPoolManager:
         with self._resolved.blamed():
             require_ready(self.database, images_of(self._wanted), self._settings, log.warning)
         with self._lock:
-            self._crew.want(self._wanted)
+            self._group.want(self._wanted)
         try:
             await_registration(self.database, self._settings.workers, self._have_registered)
         except BaseException:
@@ -128,22 +128,23 @@ class WorkerPoolManager:
             raise
         with self._lock:
             return {
-                each.type: sorted(member.worker_id or 0 for member in self._crew.of(*each.key)) for each in self._wanted
+                each.type: sorted(member.worker_id or 0 for member in self._group.of(*each.key))
+                for each in self._wanted
             }
 
     def _have_registered(self, _waited: float) -> bool:
         if self._look():
             return True
-        for fact, next_step in self._crew.given_up.values():
+        for fact, next_step in self._group.given_up.values():
             raise WorkerStartupError(fact, next_step)
         return False
 
     def _look(self) -> bool:
         """Tend the workers once; whether every wanted one has registered."""
         with self._lock:
-            self._crew.tend()
-            self._crew.reconcile()
-            registered = (member.spawn.key for member in self._crew.members if member.worker_id is not None)
+            self._group.tend()
+            self._group.reconcile()
+            registered = (member.spawn.key for member in self._group.members if member.worker_id is not None)
             return are_there(self._wanted, registered)
 
     def start_monitoring(self, check_interval: float = 1.0) -> None:
@@ -172,7 +173,7 @@ class WorkerPoolManager:
     def _await_death(self, interval: float, ending: socket.socket) -> bool:
         """Until a worker ends, or for *interval* seconds; true when the monitoring is to end."""
         with self._lock:
-            waiting = [ending.fileno(), *self._crew.descriptors()]
+            waiting = [ending.fileno(), *self._group.descriptors()]
         try:
             return ending.fileno() in select.select(waiting, [], [], interval)[0]
         except (OSError, ValueError):  # somebody else has just buried one of them
@@ -198,7 +199,7 @@ class WorkerPoolManager:
     def get_worker_stats(self) -> dict[str, dict[str, int]]:
         """Per worker type: how many are ``idle``, ``busy``, ``hung``, ``dead``; their jobs done and failed."""
         found: dict[str, dict[str, int]] = {}
-        for member in roster(self.database, self._settings.jobs):
+        for member in worker_statuses(self.database, self._settings.jobs):
             numbers = found.setdefault(member.row.type, dict.fromkeys(_NUMBERS, 0))
             numbers["total"] += 1
             numbers[member.status] = numbers.get(member.status, 0) + 1
@@ -209,7 +210,7 @@ class WorkerPoolManager:
     def cleanup_stale_workers(self) -> int:
         """Strike off workers of this database that are gone, and give their jobs to others; returns how many."""
         with self._lock:
-            mine = {member.worker_id for member in self._crew.members}
+            mine = {member.worker_id for member in self._group.members}
             return len(mark_lost(self.database, self._settings.jobs, spare=mine))
 
     # -- ending -----------------------------------------------------------------------------------
@@ -218,11 +219,11 @@ class WorkerPoolManager:
         """End the workers; jobs not finished within *timeout* seconds (default: the grace period) are handed back."""
         self.stop_monitoring()
         with self._lock:
-            self._crew.stop(
+            self._group.stop(
                 grace=self._settings.workers.grace_period if timeout is None else timeout, reason="pools were stopped"
             )
-            self._crew = KeptCrew(self.database, self._settings, log.warning)
-        executors.let_helpers_go()
+            self._group = RestartingGroup(self.database, self._settings, log.warning)
+        dismiss_idle_reapers()
 
     def close(self) -> None:
         """End the workers and close the database. Idempotent."""

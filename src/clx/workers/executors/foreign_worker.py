@@ -10,38 +10,34 @@ import time
 from pathlib import Path
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.executors.base import Spawn
-from clx.workers.supervision.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
-from clx.workers.supervision.liveness import is_heard
+from clx.workers.executors.spec import Spawn
+from clx.workers.executors.worker_process import WorkerProcess
+from clx.workers.liveness import is_heard
+from clx.workers.processes import LOOK, kill_group, may_be_ended, open_process, send_signal
 
-_LOOK = 0.1
 _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 """What executors call the logs of their workers; a row that a job wrote may name another file."""
 
 
-class AdoptedWorker:
-    """A worker that is nobody's child here; see :class:`clx.workers.executors.base.Handle`.
+class ForeignWorker(WorkerProcess):
+    """A worker that is nobody's child here.
 
     Args:
-        row: what it registered as.
         spawn: what it is taken to have been started with.
         table: where its heartbeat is read when it cannot be seen from here.
     """
 
     def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable) -> None:
-        self.spawn = spawn
-        self.worker_id: int | None = row.id
-        self.started = time.monotonic()
-        self.log = log_of(row.id, table)
-        self._row = row
         ours = row.mode == "direct" and may_be_ended(row.identity, table.database.path)
-        self.identity = row.identity if ours else ""
+        super().__init__(spawn, log_of(row.id, table), row.identity if ours else "")
+        self.worker_id = row.id
+        self._row = row
         self._table = table
         self._pidfd = open_process(self.identity)
 
     def descriptor(self) -> int:
-        """The process's pidfd; -1 where it cannot be seen."""
         return self._pidfd
 
     def is_alive(self) -> bool:
@@ -54,12 +50,10 @@ class AdoptedWorker:
         return row is not None and row.ended_at is None and is_heard(row, now_ms(), self.spawn.settings.jobs)
 
     def ended_well(self) -> bool:
-        """Whether it struck itself off."""
         row = self._table.get(self._row.id)
         return row is not None and row.state == "stopped"
 
     def is_row(self, row: WorkerRow) -> bool:
-        """Whether *row* is this worker's."""
         return row.id == self._row.id
 
     def tail(self) -> str:
@@ -75,22 +69,19 @@ class AdoptedWorker:
         send_signal(self.identity, signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end."""
         if self._pidfd >= 0:
             return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_LOOK)
+            time.sleep(LOOK)
         return True
 
     def kill(self) -> None:
-        """SIGKILL to its process group."""
         kill_group(self.identity)
 
     def close(self) -> None:
-        """Release the pidfd; the log of one that ended well is removed."""
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1

@@ -13,7 +13,7 @@ _LONG = 0.050
 """Seconds after which the jobs held ahead of a running one are handed back."""
 
 
-class Holding:
+class ClaimedJobs:
     """The jobs a consumer holds, shared between the thread that does them and the one that renews their leases."""
 
     def __init__(self) -> None:

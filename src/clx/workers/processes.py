@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from clx.db import apart
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
 
-__all__ = [
-    "foreign_owner",
-    "is_gone",
-    "is_ours_to_judge",
-    "is_stopped",
-    "is_worker_of",
-    "kill_group",
-    "lives",
-    "may_be_ended",
-    "open_process",
-    "pid_of",
-    "process_identity",
-    "send_signal",
-]
+if TYPE_CHECKING:
+    import psutil
+
+T = TypeVar("T")
+LOOK = 0.1
+"""Seconds between two looks at what may end or begin without a word."""
 
 
 def lives(identity: str) -> bool:
@@ -36,47 +31,37 @@ def pid_of(identity: str) -> int:
     return int(identity.rsplit("/", 2)[1])
 
 
-def is_stopped(identity: str) -> bool:
-    """Whether a process of this machine lives but is held by a signal (SIGSTOP, Ctrl-Z) until SIGCONT."""
-    if not lives(identity):
-        return False
-    import psutil
+def _asked(identity: str, ask: Callable[[psutil.Process], T], otherwise: T) -> T:
+    """What a process says of itself; *otherwise* where it does not."""
+    import psutil  # takes longer to import than all the rest that a build with nothing to do needs
 
     try:
-        return bool(psutil.Process(pid_of(identity)).status() == psutil.STATUS_STOPPED)
+        return ask(psutil.Process(pid_of(identity)))
     except psutil.Error:
-        return False
+        return otherwise
+
+
+def is_stopped(identity: str) -> bool:
+    """Whether a process of this machine lives but is held by a signal (SIGSTOP, Ctrl-Z) until SIGCONT."""
+    return lives(identity) and _asked(identity, lambda process: str(process.status()), "") == "stopped"
 
 
 def foreign_owner(identity: str) -> str:
     """The user whose process it is, where it lives and this user may not end it; empty otherwise."""
-    if not lives(identity):
-        return ""
-    pid = pid_of(identity)
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        import psutil
-
+    if lives(identity):
         try:
-            return psutil.Process(pid).username()
-        except psutil.Error:
-            return "another user"
-    except ProcessLookupError:
-        pass
+            os.kill(pid_of(identity), 0)
+        except PermissionError:
+            return _asked(identity, lambda process: process.username(), "another user")
+        except ProcessLookupError:
+            pass
     return ""
 
 
 def is_worker_of(identity: str, database: Path) -> bool:
     """Whether a process was started by CLX as a worker of *database*: its command line says so, which no row can."""
-    if not lives(identity):
-        return False
-    import psutil
-
-    try:
-        words = psutil.Process(pid_of(identity)).cmdline()
-    except psutil.Error:
-        return False
+    nothing: list[str] = []
+    words = _asked(identity, lambda process: process.cmdline(), nothing) if lives(identity) else nothing
     named = [apart.identity(after) for word, after in pairwise(words) if word == "--db"]
     return ("-m", "clx.workers") in pairwise(words) and named == [apart.identity(database)]
 
@@ -125,6 +110,19 @@ def send_signal(identity: str, number: int) -> bool:
         if descriptor >= 0:
             os.close(descriptor)
     return True
+
+
+def end_processes(identities: Iterable[str], seconds: float) -> None:
+    """SIGTERM to processes of this machine, SIGKILL to the groups of those that have not ended after *seconds*."""
+    living = [each for each in identities if lives(each)]
+    for each in living:
+        send_signal(each, signal.SIGTERM)
+        send_signal(each, signal.SIGCONT)  # one that was stopped would hear of nothing
+    deadline = time.monotonic() + seconds
+    while any(lives(each) for each in living) and time.monotonic() < deadline:
+        time.sleep(LOOK)
+    for each in living:
+        kill_group(each)
 
 
 def kill_group(identity: str) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_ours_to_judge
+from clx.db.mark_dead import mark_worker_dead
 from clx.db.records import Job
 from clx.db.sqlite.database import Database
-from clx.db.strike_off import strike_off
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.identity import is_ours_to_judge
 
 log = logging.getLogger("clx.workers")
 
@@ -147,7 +147,7 @@ def mark_dead(database: Database, judged: Iterable[tuple[WorkerRow, Verdict]]) -
     marked = []
     for row, verdict in judged:
         heard = row.heartbeat_at if verdict.cause == "silent" else None
-        if verdict.status == "dead" and strike_off(
+        if verdict.status == "dead" and mark_worker_dead(
             database, row.id, {"kind": verdict.cause}, verdict.record, heard=heard
         ):
             remove_work(database, row.id)

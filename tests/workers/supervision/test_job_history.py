@@ -17,10 +17,10 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.settings.schema import JobsSettings, Settings
-from clx.workers.supervision.lifecycle import passed_by, why_not
-from clx.workers.supervision.needs import image_id
-from clx.workers.supervision.spec import WorkerSpec
-from clx.workers.supervision.story import cause_words, story
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.supervision.build_workers import passed_by, why_not
+from clx.workers.supervision.configured_workers import image_id
+from clx.workers.supervision.job_history import cause_words, job_history
 
 DOCKER = {"mode": "docker", "image": "i"}
 
@@ -35,7 +35,8 @@ def told(queue: Queue, id_: int) -> list[str]:
     """The story, with moments as ``@``."""
     job = queue.get(id_)
     assert job is not None
-    return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "@", line) for line in story(queue.database, job, JobsSettings())]
+    told = job_history(queue.database, job, JobsSettings())
+    return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "@", line) for line in told]
 
 
 def test_a_job_that_waits_names_who_wants_it_why_and_that_nobody_is_there(queue: Queue, tmp_path: Path) -> None:

@@ -1,95 +1,27 @@
-"""Who is there and how they are: what ``clx workers`` and ``clx status`` show."""
+"""``clx workers cleanup`` and ``clx workers stop``: marking the dead, ending orphans, ending one worker."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.jobs import Queue
-from clx.db.records import Job
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
-from clx.settings.schema import JobsSettings, Settings
-from clx.workers import executors
+from clx.settings.schema import Settings
+from clx.workers.executors.docker.containers import container_states, mark_ended, remove_of_missing, remove_orphans
+from clx.workers.executors.start import attach
+from clx.workers.liveness import judge, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.contained import container_states, mark_ended
-from clx.workers.supervision.identity import foreign_owner, is_gone, is_ours_to_judge, lives, may_be_ended
-from clx.workers.supervision.liveness import judge, mark_lost
+from clx.workers.processes import foreign_owner, lives, may_be_ended
 from clx.workers.supervision.service_state import unkept_workers
+from clx.workers.supervision.worker_group import HAND_BACK
 
 log = logging.getLogger("clx.workers")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One worker as it is now.
-
-    Attributes:
-        row: what the table says.
-        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
-        reason: why it is hung, dead or stopped; empty otherwise.
-        job: what it works on.
-        uptime: seconds.
-        memory: bytes it and its helpers hold; None when it cannot be seen from here.
-    """
-
-    row: WorkerRow
-    status: str
-    reason: str
-    job: Job | None
-    uptime: float
-    memory: int | None
-
-
-def roster(
-    database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
-) -> list[Member]:
-    """The workers of a database, by id.
-
-    Args:
-        everybody: also those that have ended.
-    """
-    at = now_ms() if now is None else now
-    rows = WorkerTable(database).list(live=not everybody)
-    jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
-    containers = container_states(database, rows)
-    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
-
-
-def _member(
-    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
-) -> Member:
-    status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
-    uptime = ((row.ended_at or now) - row.started_at) / 1000
-    alive = row.ended_at is None and status != "dead"
-    return Member(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
-
-
-def _memory(row: WorkerRow) -> int | None:
-    """Bytes that the worker's process and its helpers hold."""
-    if row.mode != "direct" or not is_ours_to_judge(row.identity):
-        return None
-    try:
-        process = psutil.Process(row.pid)
-        return sum(_resident(each) for each in (process, *process.children(recursive=True)))
-    except psutil.Error:
-        return None
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-# -- order ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +93,12 @@ def _end_orphan(row: WorkerRow, settings: Settings, table: WorkerTable, *, dry_r
 
 def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
     """Remove the containers that served the database *path*, which is not there any more."""
-    names = executors.remove_of_missing(path, settings, dry_run=dry_run)
+    names = remove_of_missing(path, settings, dry_run=dry_run)
     return [Cleaned("container", name, "its database is gone; removed") for name in names]
 
 
 def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    names = executors.remove_orphans(database, settings, dry_run=dry_run)
+    names = remove_orphans(database, settings, dry_run=dry_run)
     return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 
@@ -182,11 +114,11 @@ def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace
     if owner := foreign_owner(row.identity):
         raise UsageError(f"Worker #{row.id} runs as {owner}; only that user can stop it.", f"Type it as {owner}.")
     alive = table.request_stop(row.id, reason, grace=grace)
-    worker = executors.adopt(row, table, settings)
+    worker = attach(row, table, settings)
     try:
         alive = worker.is_alive() or alive
         worker.terminate()
-        if not worker.wait(grace + 1.0):
+        if not worker.wait(grace + HAND_BACK):
             worker.kill()
             worker.wait(5.0)
     finally:

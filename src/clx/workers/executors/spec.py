@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -56,6 +58,44 @@ class WorkerSpec(msgspec.Struct, frozen=True):
         contained = [self.mode_source, self.image_source] if self.mode == "docker" else []
         parts = [each for each in dict.fromkeys([self.config_source, *contained]) if each != "default"]
         return ", ".join(parts) or self.mode_source
+
+
+class Spawn(WorkerSpec, frozen=True, kw_only=True):
+    """One worker of that kind, and whose it is.
+
+    Attributes:
+        database: the job table.
+        batch: the batch it ends with; None for a service.
+        service: the service it belongs to.
+        lifeline: whether it ends when the process that started it is gone; services do not.
+    """
+
+    database: Path
+    batch: int | None = None
+    service: str | None = None
+    lifeline: bool = True
+
+
+def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
+    """One worker as *spec* says, and whose it is."""
+    return Spawn(**msgspec.structs.asdict(spec), database=database, **whose)
+
+
+def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) -> list[str]:
+    """What a worker's process is told on its command line.
+
+    Args:
+        database: the job table as it is named where the worker runs.
+        settings: what holds there.
+        log_name: the file that takes its output.
+    """
+    words = [
+        spawn.type, "--db", database, "--pool", spawn.pool, f"--config-source={spawn.source}", "--log", log_name,
+        "--settings", msgspec.json.encode(settings).decode(),
+    ]  # fmt: skip
+    for option, value in (("--batch", spawn.batch), ("--service", spawn.service)):
+        words += [] if value is None else [option, str(value)]
+    return words
 
 
 def images_of(specs: Iterable[WorkerSpec]) -> dict[str, str | None]:

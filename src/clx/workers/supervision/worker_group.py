@@ -1,7 +1,7 @@
 """The workers that one process answers for: started, watched, buried, replaced, stopped.
 
-What builds, services and :class:`~clx.workers.supervision.pool.WorkerPoolManager` share. Single-threaded: the
-owner's event loop selects on :meth:`Crew.descriptors` and calls :meth:`Crew.tend`, which notices
+What builds, services and :class:`~clx.workers.supervision.pool_manager.WorkerPoolManager` share. Single-threaded: the
+owner's event loop selects on :meth:`WorkerGroup.descriptors` and calls :meth:`WorkerGroup.tend`, which notices
 registrations and deaths and gives the jobs of the dead to others.
 """
 
@@ -15,25 +15,27 @@ import time
 from collections.abc import Callable, Mapping
 
 from clx.db.clock import now_ms
+from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
-from clx.workers import executors
-from clx.workers.executors.base import NOT_STARTED, Handle, spawn_of
+from clx.workers.executors.spec import WorkerSpec, spawn_of
+from clx.workers.executors.start import start
+from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
+from clx.workers.liveness import BEATS_OVERDUE, is_heard, mark_lost
 from clx.workers.process.directories import remove_work
-from clx.workers.supervision.identity import is_gone, lives
-from clx.workers.supervision.liveness import BEATS_OVERDUE, is_heard, mark_lost
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.processes import lives
 
 log = logging.getLogger("clx.workers")
 
 _SWEEP = 1.0
 _PAUSED = 5.0  # seconds between two sweeps from which on this process itself was held up
-_HAND_BACK = 1.0  # seconds a worker has for handing its job back once its time is over
+HAND_BACK = 1.0
+"""Seconds beyond its time that a worker has to hand its job back."""
 
 
-class Crew:
+class WorkerGroup:
     """Workers of one owner. Subclasses decide who is replaced.
 
     Args:
@@ -58,7 +60,7 @@ class Crew:
         self.database = database
         self.settings = settings
         self.note = note
-        self.members: list[Handle] = []
+        self.members: list[WorkerProcess] = []
         self.table = WorkerTable(database)
         self.queue = Queue(database)
         self._batch = batch
@@ -74,11 +76,11 @@ class Crew:
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def start(self, spec: WorkerSpec) -> Handle:
+    def start(self, spec: WorkerSpec) -> WorkerProcess:
         """Start one worker."""
         spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
         self._started += 1
-        worker = executors.start(spawn, self.database.state_dir, number=self._started)
+        worker = start(spawn, self.database.state_dir, number=self._started)
         self.members.append(worker)
         log.info(
             "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,
@@ -86,7 +88,7 @@ class Crew:
         )  # fmt: skip
         return worker
 
-    def of(self, type_: str, pool: str | None = None) -> list[Handle]:
+    def of(self, type_: str, pool: str | None = None) -> list[WorkerProcess]:
         """The members of one type, and of one pool where it is given."""
         return [each for each in self.members if each.spawn.type == type_ and pool in (None, each.spawn.pool)]
 
@@ -116,7 +118,7 @@ class Crew:
             if row is not None:
                 worker.worker_id = row.id
 
-    def _bury(self, worker: Handle, *, killed: bool = False) -> None:
+    def _bury(self, worker: WorkerProcess, *, killed: bool = False) -> None:
         """Account for a member that ended, or was *killed* because it did not end in time."""
         if worker.worker_id is None:
             self._note_registrations()
@@ -128,7 +130,7 @@ class Crew:
         if not self._stopping:
             self.ended(worker, cause, well=well, tail=tail)
 
-    def _rescue(self, worker: Handle, cause: Mapping[str, object], tail: str, how: str) -> None:
+    def _rescue(self, worker: WorkerProcess, cause: Mapping[str, object], tail: str, how: str) -> None:
         worker_id, type_ = worker.worker_id, worker.spawn.type
         assert worker_id is not None
         if self._stopping:
@@ -145,7 +147,7 @@ class Crew:
         if not self._stopping:
             self.note(f"A {type_} worker died ({tell(cause)}); " + _rescue_told(rescued))
 
-    def ended(self, worker: Handle, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+    def ended(self, worker: WorkerProcess, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
         """A member has ended and is buried.
 
         Args:
@@ -154,7 +156,7 @@ class Crew:
             tail: the last lines of its output.
         """
 
-    def had_jobs(self, worker: Handle) -> bool:
+    def had_jobs(self, worker: WorkerProcess) -> bool:
         """Whether a member that ended had come as far as its first job."""
         row = self.table.get(worker.worker_id) if worker.worker_id is not None else None
         return row is not None and row.jobs_succeeded + row.jobs_failed > 0
@@ -181,7 +183,7 @@ class Crew:
         if trusted:
             self._end_silent()
         else:
-            self.queue.doubt_leases()
+            self.queue.distrust_leases()
         known = {row.id for row in self._watched.values()}
         for row in self.table.list():
             if hasattr(os, "pidfd_open") and row.id not in mine | known and lives(row.identity):
@@ -232,7 +234,7 @@ class Crew:
             if worker.worker_id is not None:
                 self.table.request_stop(worker.worker_id, reason, grace=grace)
             worker.terminate()
-        deadline = time.monotonic() + grace + _HAND_BACK
+        deadline = time.monotonic() + grace + HAND_BACK
         late = [worker for worker in self.members if not worker.wait(deadline - time.monotonic())]
         for worker in late:
             worker.kill()
@@ -262,7 +264,7 @@ def tell(cause: Mapping[str, object]) -> str:
     return f"exit code {cause.get('code')}"
 
 
-def start_failure(worker: Handle, tail: str) -> tuple[str, str]:
+def start_failure(worker: WorkerProcess, tail: str) -> tuple[str, str]:
     """Why a worker did not start, and the next step.
 
     Args:

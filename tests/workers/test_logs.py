@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from tests.support.scene import PATIENCE, WAITS, Scene, until
 
-from clx.workers.supervision import logs
+from clx.workers import logs
 
 WRITER = """
 import logging, sys
 from pathlib import Path
-from clx.workers.supervision import logs
+from clx.workers import logs
 logs.FULL = 20_000
 with logs.logged(Path(sys.argv[1]), "info", worker=int(sys.argv[2])):
     for number in range(300):
