@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import time
 from pathlib import Path
 
 from clx.db.clock import now_ms
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.platforms import system
 from clx.workers.executors.base import Spawn
 from clx.workers.supervision.identity import is_gone, kill_group, may_be_ended, open_process, send_signal
 from clx.workers.supervision.liveness import is_heard
@@ -47,7 +47,7 @@ class AdoptedWorker:
     def is_alive(self) -> bool:
         """Whether the process runs; for one that cannot be seen, whether its row is live and not silent."""
         if self._pidfd >= 0:
-            return not select.select([self._pidfd], [], [], 0)[0]
+            return not system.wait_readable([self._pidfd], 0)
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
@@ -77,7 +77,7 @@ class AdoptedWorker:
     def wait(self, seconds: float) -> bool:
         """Wait for its end."""
         if self._pidfd >= 0:
-            return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+            return bool(system.wait_readable([self._pidfd], max(0.0, seconds)))
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() >= deadline:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from clx.db.workers import WorkerRow
+from clx.platforms import system
 from clx.platforms.oom import OomWatch
 from clx.workers.executors.base import Spawn, tail_of, words_for
 from clx.workers.supervision.identity import process_identity
@@ -26,7 +27,7 @@ class DirectWorker:
         self.process = process
         self.identity = process_identity(process.pid)
         self._memory = OomWatch()
-        self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+        self._pidfd = system.open_process(process.pid)
 
     def descriptor(self) -> int:
         """The process's pidfd; -1 where the platform has none."""
@@ -56,7 +57,7 @@ class DirectWorker:
         code = self.process.returncode
         if code is not None and code < 0:
             found: dict[str, object] = {"kind": "signal", "signal": signal.Signals(-code).name}
-            return {**found, "memory": True} if code == -signal.SIGKILL and self._memory.killed() else found
+            return {**found, "memory": True} if code == -system.KILL and self._memory.killed() else found
         return {"kind": "exit", "code": code}
 
     def terminate(self) -> None:
@@ -75,7 +76,7 @@ class DirectWorker:
     def kill(self) -> None:
         """SIGKILL to the whole process group; helpers in sessions of their own notice their pipes closing."""
         if self.is_alive():
-            os.killpg(self.process.pid, signal.SIGKILL)
+            system.kill_group(self.process.pid)
 
     def close(self) -> None:
         """Reap it; the log of one that ended well is removed."""
@@ -105,8 +106,9 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
     stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
-        )
+            command, stdin=stdin, stdout=stream, stderr=stream, cwd=state_dir,
+            start_new_session=True, creationflags=system.OWN_CONSOLE,
+        )  # fmt: skip
     try:
         return DirectWorker(spawn, process, log)
     except OSError:  # no descriptor left to watch it by: nobody would ever end it

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from itertools import pairwise
 from pathlib import Path
 
 from clx.db import apart
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
+from clx.platforms import system
 
 __all__ = [
     "foreign_owner",
@@ -54,7 +54,7 @@ def foreign_owner(identity: str) -> str:
         return ""
     pid = pid_of(identity)
     try:
-        os.kill(pid, 0)
+        system.probe(pid)
     except PermissionError:
         import psutil
 
@@ -92,11 +92,11 @@ def may_be_ended(identity: str, database: Path) -> bool:
 
 def open_process(identity: str) -> int:
     """A pidfd of exactly the process *identity* names; -1 when it is gone, not of here, or there are no pidfds."""
-    if not hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity):
+    if not system.HAS_PIDFDS or not identity or not is_ours_to_judge(identity):
         return -1
     pid = pid_of(identity)
     try:
-        descriptor = os.pidfd_open(pid)
+        descriptor = system.open_process(pid)
     except OSError:
         return -1
     try:
@@ -113,12 +113,9 @@ def send_signal(identity: str, number: int) -> bool:
     """Send a signal to exactly the process *identity* names; false when it is gone, not of here or another user's."""
     descriptor = open_process(identity)
     try:
-        if descriptor >= 0:
-            signal.pidfd_send_signal(descriptor, number)
-        elif hasattr(os, "pidfd_open") or not lives(identity):
+        if descriptor < 0 and (system.HAS_PIDFDS or not lives(identity)):
             return False
-        else:
-            os.kill(pid_of(identity), number)
+        system.send_signal(pid_of(identity), number, descriptor)
     except (ProcessLookupError, PermissionError):
         return False
     finally:
@@ -130,13 +127,13 @@ def send_signal(identity: str, number: int) -> bool:
 def kill_group(identity: str) -> None:
     """SIGKILL a process that leads its group, and the group; nothing when it is gone or not of here."""
     descriptor = open_process(identity)
-    alive = descriptor >= 0 or (not hasattr(os, "pidfd_open") and lives(identity))
+    alive = descriptor >= 0 or (not system.HAS_PIDFDS and lives(identity))
     if not alive:
         return
     try:
-        os.killpg(pid_of(identity), signal.SIGKILL)
+        system.kill_group(pid_of(identity))
     except (ProcessLookupError, PermissionError):
-        send_signal(identity, signal.SIGKILL)
+        send_signal(identity, system.KILL)
     finally:
         if descriptor >= 0:
             os.close(descriptor)

@@ -25,6 +25,7 @@ from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.process.limits import not_started, require_files
@@ -206,6 +207,7 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
         with log.open("ab") as stream:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+                creationflags=system.OWN_CONSOLE,
                 cwd=database.state_dir,
             )  # fmt: skip
     except OSError as error:
@@ -483,13 +485,13 @@ def _end_supervisor(identity: str, seconds: float) -> None:
     """SIGTERM, then SIGKILL when it has not ended in time."""
     descriptor = open_process(identity)
     send_signal(identity, signal.SIGTERM)
-    send_signal(identity, signal.SIGCONT)  # one that was stopped would hear of nothing
+    send_signal(identity, system.CONTINUE)  # one that was stopped would hear of nothing
     try:
         deadline = time.monotonic() + seconds
         while not is_gone(identity) and time.monotonic() < deadline:
             wait_for(descriptor, LOOK)
         if not is_gone(identity):
-            send_signal(identity, signal.SIGKILL)
+            send_signal(identity, system.KILL)
     finally:
         if descriptor >= 0:
             os.close(descriptor)

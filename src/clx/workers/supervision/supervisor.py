@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import signal
 import socket
 import sys
@@ -22,6 +21,7 @@ import msgspec
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers import executors
 from clx.workers.process.directories import remove_work_of_services
@@ -130,7 +130,7 @@ class Supervisor:
         pause_ends = self._crew.next_start()
         seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
         waiting = [wake.fileno(), *self._crew.descriptors(), *([bell] if bell >= 0 else [])]
-        if wake.fileno() in select.select(waiting, [], [], seconds)[0]:
+        if wake.fileno() in system.wait_readable(waiting, seconds):
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
 

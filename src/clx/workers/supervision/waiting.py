@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable
 
 from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import WorkerStartupError
+from clx.platforms import system
 from clx.settings.schema import WorkersSettings
 
 LOOK = 0.1
@@ -17,7 +17,7 @@ LOOK = 0.1
 
 def wait_for(descriptor: int, seconds: float) -> None:
     """Until *descriptor* becomes readable, or for *seconds*; -1: there is nothing that could."""
-    select.select([descriptor] if descriptor >= 0 else [], [], [], seconds)
+    system.wait_readable([descriptor] if descriptor >= 0 else [], seconds)
 
 
 def await_registration(

@@ -24,6 +24,7 @@ import msgspec
 from clx.db.apart import identity
 from clx.db.identity import is_of_an_earlier_boot
 from clx.errors import ClxError
+from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own
 from clx.workers.executors.base import Spawn
@@ -104,7 +105,12 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path.write_bytes(encoded)
     command = [sys.executable, "-P", "-m", "clx.workers.executors.docker.reaper", encoded.decode()]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        creationflags=system.OWN_CONSOLE,
     )
 
 
