@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import grp
 import os
+import pwd
+import resource
 import select
 import signal
 import stat
@@ -30,10 +33,8 @@ HAS_PIDFDS = hasattr(os, "pidfd_open")
 """Whether a process can be held by a descriptor, which no other process of the same number takes over (Linux)."""
 FORKS_KERNELS = NAME == "linux"
 """Whether a process can be forked into kernels, and all that come from it be found again."""
-RUNS_KERNELS = True
-"""Whether kernels are started and ended here at all."""
-HAS_BROWSER_PIPES = True
-"""Whether a browser can be given pipes as its descriptors 3 and 4."""
+RUNS_HELPERS = True
+"""Whether kernels and browsers are started here: they are ended, and talked to, as only POSIX allows."""
 
 # -- files --------------------------------------------------------------------------------------------
 
@@ -56,11 +57,10 @@ class Folder:
     """
 
     def __init__(self, path: str | os.PathLike[str], within: Folder | None = None) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY
         if within is None:
-            self._descriptor = os.open(path, flags)
+            self._descriptor = os.open(path, os.O_RDONLY | FOLDER)
         else:
-            self._descriptor = os.open(path, flags | os.O_NOFOLLOW, dir_fd=within._descriptor)
+            self._descriptor = os.open(path, os.O_RDONLY | FOLDER | NO_LINK, dir_fd=within._descriptor)
 
     def stat(self, name: str, *, follow: bool = True) -> os.stat_result:
         """As :func:`os.stat`."""
@@ -86,7 +86,7 @@ class Folder:
 
 def open_folder(path: str | os.PathLike[str]) -> int:
     """A descriptor of a directory."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    return os.open(path, os.O_RDONLY | FOLDER)
 
 
 def stat_below(descriptor: int, name: str | os.PathLike[str]) -> os.stat_result:
@@ -190,33 +190,23 @@ def group_id() -> int | None:
 
 def user_name(user: int) -> str:
     """What a user is called; empty where nobody knows."""
-    import pwd
-
-    try:
+    with contextlib.suppress(KeyError):
         return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return ""
+    return ""
 
 
 def group_name(group: int) -> str:
     """What a group is called, or its number."""
-    import grp
-
-    try:
+    with contextlib.suppress(KeyError):
         return grp.getgrgid(group).gr_name
-    except KeyError:
-        return str(group)
+    return str(group)
 
 
 def has_others(group: int, user: int, *, people: int) -> bool:
     """Whether somebody else than *user* is in *group*; by its own group counts who has a number from *people* on."""
-    import grp
-    import pwd
-
-    try:
+    members: set[str] = set()
+    with contextlib.suppress(KeyError):
         members = set(grp.getgrgid(group).gr_mem)
-    except KeyError:
-        members = set()
     mine = {each.pw_name for each in pwd.getpwall() if each.pw_uid == user}
     others = [each for each in pwd.getpwall() if each.pw_gid == group and each.pw_uid >= people]
     return not members <= mine or any(each.pw_uid != user for each in others)
@@ -229,7 +219,7 @@ def change_owner(path: str, user: int, group: int, mode: int) -> None:
             os.chown(path, user, group, follow_symlinks=False)
         os.chmod(path, mode, follow_symlinks=False)
         return
-    held = os.open(path, PATH_ONLY | os.O_NOFOLLOW)
+    held = os.open(path, PATH_ONLY | NO_LINK)
     try:
         if not stat.S_ISLNK(os.fstat(held).st_mode):
             with contextlib.suppress(OSError):  # of a group this user is not in
@@ -323,21 +313,16 @@ def peak_memory() -> int | None:
         # not getrusage there: its maximum starts from what the process that started this one held
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return int(status.split("VmHWM:")[1].split(maxsplit=1)[0]) * 1024
-    import resource
-
     unit = 1 if NAME == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def allow_files(needed: int) -> int | None:
     """Let this process have that many files open; how many it may have where these are fewer, else None."""
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft == unlimited or needed <= soft:
+    if soft == resource.RLIM_INFINITY or needed <= soft:
         return None
-    if hard != unlimited and needed > hard:
+    if hard != resource.RLIM_INFINITY and needed > hard:
         return hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     return None
@@ -345,14 +330,8 @@ def allow_files(needed: int) -> int | None:
 
 def allowed(what: Literal["files", "processes"]) -> str:
     """How many of these this process may have now."""
-    import resource
-
     limit = resource.RLIMIT_NOFILE if what == "files" else resource.RLIMIT_NPROC
     return str(resource.getrlimit(limit)[0])
-
-
-LIMITS_MEMORY = NAME == "linux"
-"""Whether the bytes that this process has mapped can be told, and bounded."""
 
 
 @contextlib.contextmanager
@@ -362,8 +341,6 @@ def limited_memory(more: int) -> Iterator[None]:
     if size is None:
         yield
         return
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     bounds = [limit for limit in (soft, size + more) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
@@ -376,22 +353,15 @@ def limited_memory(more: int) -> Iterator[None]:
 def lift_memory_limit() -> None:
     """Let this process have all memory again that it may have."""
     if _address_space() is not None:
-        import resource
-
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _address_space() -> int | None:
     """Bytes this process has mapped; None where that cannot be told or limited."""
-    if not LIMITS_MEMORY:
-        return None
-    import resource
-
-    try:
+    with contextlib.suppress(OSError):
         return int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
-    except OSError:
-        return None
+    return None
 
 
 @contextlib.contextmanager
@@ -410,13 +380,11 @@ def limited_time(seconds: int, stop: Callable[[int, object], object]) -> Iterato
 
 
 OUT_OF_TIME: int = signal.SIGXCPU
-"""What a process gets that has used up its computing time; -1 where there is no such limit."""
+"""What a process gets that has used up its computing time; 0 where there is no such limit."""
 
 
 def limit_time(seconds: int) -> None:
     """Have the kernel end this process after so many more seconds of computing time."""
-    import resource
-
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)

@@ -27,8 +27,7 @@ ENGINE_HOST = "npipe:////./pipe/docker_engine"
 HAS_LOCAL_SOCKETS = False
 HAS_PIDFDS = False
 FORKS_KERNELS = False
-RUNS_KERNELS = False
-HAS_BROWSER_PIPES = False
+RUNS_HELPERS = False
 
 # -- files --------------------------------------------------------------------------------------------
 
@@ -54,7 +53,6 @@ class Folder:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._path))
 
     def stat(self, name: str, *, follow: bool = True) -> os.stat_result:
-        """As :func:`os.stat`."""
         return os.stat(self._path / name, follow_symlinks=follow)
 
     def open(self, name: str) -> BufferedReader:
@@ -62,24 +60,19 @@ class Folder:
         return (self._path / name).open("rb")
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
         (self._path / name).unlink()
 
     def remove_folder(self, name: str) -> None:
-        """Remove a directory that is empty."""
         (self._path / name).rmdir()
 
-    def close(self) -> None:
-        """There is nothing to let go of."""
+    def close(self) -> None: ...
 
 
 def open_folder(path: str | os.PathLike[str]) -> int:
-    """Windows opens no directories."""
     raise _none_here("descriptors of directories", path)
 
 
 def stat_below(descriptor: int, name: str | os.PathLike[str]) -> os.stat_result:
-    """There is no such descriptor."""
     raise _none_here("descriptors of directories", name)
 
 
@@ -107,73 +100,60 @@ def lock_folder(path: Path) -> int:
 
 
 KNOWS_OWN_LOCKS = False
+"""Nor has to: closing a file drops no locks that were taken by another handle."""
 
 
 class ByteLock:
-    """Never made: closing a file drops no locks that were taken by another handle."""
+    """Never made."""
 
     def __init__(self, start: int) -> None:
         raise _none_here("record locks", str(start))
 
-    def take(self, descriptor: int) -> None:
-        """Never called."""
-
-    def drop(self, descriptor: int) -> None:
-        """Never called."""
+    def take(self, descriptor: int) -> None: ...
+    def drop(self, descriptor: int) -> None: ...
 
     def is_as_taken(self, descriptor: int) -> bool:
-        """Never called."""
         return True
 
     def is_mine(self, descriptor: int) -> bool:
-        """Never called."""
         return True
 
 
 def may_set_locks(descriptor: int) -> bool:
-    """None that anybody asks for."""
     return False
 
 
 def share_blocks(origin: Path, target: Path) -> bool:
-    """NTFS shares none."""
     return False
 
 
-def widen_pipe(descriptor: int, size: int) -> None:
-    """It stays as it is."""
+def widen_pipe(descriptor: int, size: int) -> None: ...
 
 
-# -- whose something is -------------------------------------------------------------------------------
+# -- whose something is: owners have no numbers, and the bits of a mode say nothing about them ---------
 
 
 def user_id() -> int | None:
-    """Owners have no numbers, and the bits of a mode say nothing about them."""
     return None
 
 
 def group_id() -> int | None:
-    """As little."""
     return None
 
 
 def user_name(user: int) -> str:
-    """Nobody knows."""
     return ""
 
 
 def group_name(group: int) -> str:
-    """As it stands."""
     return str(group)
 
 
 def has_others(group: int, user: int, *, people: int) -> bool:
-    """Nobody that is known of."""
     return False
 
 
-def change_owner(path: str, user: int, group: int, mode: int) -> None:
-    """It stays whose it is."""
+def change_owner(path: str, user: int, group: int, mode: int) -> None: ...
 
 
 # -- processes ----------------------------------------------------------------------------------------
@@ -185,7 +165,6 @@ OWN_CONSOLE: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(
 
 
 def open_process(pid: int) -> int:
-    """Nothing that could be waited on beside sockets."""
     return -1
 
 
@@ -226,12 +205,10 @@ def _process(pid: int) -> Iterator[Any]:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from error
 
 
-def kill_marked(mark: str) -> None:
-    """The environment of others is not read here."""
+def kill_marked(mark: str) -> None: ...
 
 
-def hold_back_signals(*, hold: bool) -> None:
-    """They are not held back here."""
+def hold_back_signals(*, hold: bool) -> None: ...
 
 
 def interrupt_main_thread(number: int) -> None:
@@ -246,8 +223,7 @@ def end_after(seconds: int) -> None:
     timer.start()
 
 
-def in_forked_children(call: Callable[[], None]) -> None:
-    """None are forked."""
+def in_forked_children(call: Callable[[], None]) -> None: ...
 
 
 # -- limits -------------------------------------------------------------------------------------------
@@ -261,26 +237,19 @@ def peak_memory() -> int | None:
 
 
 def allow_files(needed: int) -> int | None:
-    """They are as many as one likes."""
     return None
 
 
 def allowed(what: Literal["files", "processes"]) -> str:
-    """Nobody tells."""
     return "no more"
-
-
-LIMITS_MEMORY = False
 
 
 @contextlib.contextmanager
 def limited_memory(more: int) -> Iterator[None]:
-    """Not limited."""
     yield
 
 
-def lift_memory_limit() -> None:
-    """There is none."""
+def lift_memory_limit() -> None: ...
 
 
 @contextlib.contextmanager
@@ -292,8 +261,7 @@ def limited_time(seconds: int, stop: Callable[[int, object], object]) -> Iterato
 OUT_OF_TIME: int = 0
 
 
-def limit_time(seconds: int) -> None:
-    """Not limited."""
+def limit_time(seconds: int) -> None: ...
 
 
 # -- waiting ------------------------------------------------------------------------------------------
@@ -324,7 +292,6 @@ def watched_end(descriptor: int) -> Any:
 
 
 def has_ended(watched: Any) -> bool:
-    """The socket tells of nothing else."""
     return True
 
 
@@ -337,20 +304,16 @@ class Alarm:
         self._read, self._write = socket.socketpair()
 
     def fileno(self) -> int:
-        """What becomes readable."""
         return self._read.fileno()
 
     def ring(self) -> None:
-        """Wake who waits, now or later."""
         self._write.send(b"!")
 
     def silence(self) -> None:
-        """Take every ring that has arrived."""
         self._read.recv(4096)
 
 
 def local_socket(kind: int) -> NoReturn:
-    """There are none in Python for Windows."""
     raise _none_here("local sockets", str(kind))
 
 
@@ -368,11 +331,9 @@ class Lines:
         self.chunks.put(b"")
 
     def fileno(self) -> int:
-        """Nothing to wait on."""
         return -1
 
     def read(self) -> bytes:
-        """What has come since the last call."""
         found = b""
         with contextlib.suppress(queue.Empty):
             while True:

@@ -106,7 +106,7 @@ class Browser:
         self._last_id = 0
         self._received = bytearray()
         self._to_send = bytearray()
-        if not system.HAS_BROWSER_PIPES:
+        if not system.RUNS_HELPERS:
             raise ToolMissingError(
                 "No browser draws diagrams on this system.", "Name draw.io desktop: the setting drawio.executable"
             )

@@ -114,7 +114,7 @@ class KernelParent:
         """
         if self._process is not None:
             return
-        if not system.RUNS_KERNELS:
+        if not system.RUNS_HELPERS:
             raise ToolMissingError(
                 "Notebooks are not executed on this system.", "Build inside WSL2, or in containers: --workers docker"
             )
