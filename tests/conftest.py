@@ -49,6 +49,7 @@ QUICK = (
     "cli/test_report_file.py",
     "cli/test_words.py",
     "docs/test_reference.py",
+    "platforms/test_seam.py",
     "jobtypes/drawio/test_answers.py",
     "jobtypes/drawio/test_document.py",
     "jobtypes/drawio/test_site.py",

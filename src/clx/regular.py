@@ -9,6 +9,8 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from clx.platforms import system
+
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -49,8 +51,8 @@ def open_regular(path: str | os.PathLike[str], *, follow: bool = True) -> Buffer
         OSError: it cannot be opened.
     """
     _check(path, os.stat(path, follow_symlinks=follow))  # noqa: PTH116  (hot: every source of every build)
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    flags = os.O_RDONLY | system.NO_WAIT | system.BINARY
+    descriptor = os.open(path, flags | (0 if follow else system.NO_LINK))
     try:
         _check(path, os.fstat(descriptor))  # it may have been exchanged since
         return os.fdopen(descriptor, "rb")

@@ -23,6 +23,7 @@ from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.course.plan import Place
 from clx.course.removal import remove_published
 from clx.errors import ArtifactError, OutputError, UsageError
+from clx.platforms import system
 from clx.regular import NotRegularError, open_regular
 
 _TEMPORARY = ".clx-tmp"
@@ -74,7 +75,7 @@ class Publisher:
         self._state_dir = state_dir
         self.stamps = [ledger.stamps(owner, target) if ledger else {} for target in targets]
         self._checked: set[str] = set()
-        self._directories: dict[tuple[int, str], int] = {}
+        self._directories: dict[tuple[int, str], system.Folder] = {}
         self._temporary: dict[int, Path] = {}
         self.kept_in = state_dir / "replaced"
         self.replaced: list[str] = []
@@ -113,7 +114,7 @@ class Publisher:
             return False
         folder, _, name = place.path.rpartition("/")
         try:
-            found = os.stat(name, dir_fd=self._directory(place.target, folder))
+            found = self._directory(place.target, folder).stat(name)
         except OSError:
             return False
         return found.st_size == row[2] and found.st_mtime_ns == row[3]
@@ -131,20 +132,20 @@ class Publisher:
             if (row.source, row.task) == (source, task)
         ]
 
-    def _directory(self, target: int, folder: str) -> int:
-        """A descriptor of an output directory: looking below it costs half of looking along the whole path."""
+    def _directory(self, target: int, folder: str) -> system.Folder:
+        """An output directory, held open: looking below it costs half of looking along the whole path."""
         known = self._directories.get((target, folder))
         if known is None:
             if len(self._directories) >= _DIRECTORIES:
                 self.forget_directories()
-            known = os.open(f"{self.targets[target]}/{folder}", os.O_RDONLY | os.O_DIRECTORY)
+            known = system.Folder(f"{self.targets[target]}/{folder}")
             self._directories[target, folder] = known
         return known
 
     def forget_directories(self) -> None:
         """Close what :meth:`is_current` has opened."""
-        for descriptor in self._directories.values():
-            os.close(descriptor)
+        for folder in self._directories.values():
+            folder.close()
         self._directories.clear()
 
     def publish(self, items: Iterable[Item]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import select
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
+from clx.platforms import system
 from clx.settings.resolve import Resolved
 from clx.workers.executors.docker.containers import mark_ended
 from clx.workers.executors.spec import WorkerSpec
@@ -233,7 +233,7 @@ class JobRunner:
                 self._display.tick(progress)
             if outstanding:
                 waiting = [*workers.descriptors(), *([bell.fileno()] if bell.fileno() >= 0 else [])]
-                select.select(waiting, [], [], _BEAT if bell.fileno() >= 0 else 0.05)
+                system.wait_readable(waiting, _BEAT if bell.fileno() >= 0 else 0.05)
         self._display.tick(progress)
 
     def _collect(

@@ -13,7 +13,6 @@ which Node.js, there wherever npm is, expands.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import Literal
@@ -50,8 +49,9 @@ class Pin:
 
     def runs_here(self) -> bool:
         """Whether the tool is made for this machine."""
-        here = os.uname()
-        return self.system in {"", f"{here.sysname} {here.machine}"}
+        import platform
+
+        return self.system in {"", f"{platform.system()} {platform.machine()}"}
 
 
 PINS = {

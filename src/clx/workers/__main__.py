@@ -21,6 +21,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
 from clx.workers.container_env import database_inside
@@ -28,7 +29,7 @@ from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
-from clx.workers.process.loop import Assignment, Worker, deregister, hold_back_signals
+from clx.workers.process.loop import Assignment, Worker, deregister
 
 log = logging.getLogger("clx.worker")
 
@@ -68,7 +69,7 @@ def serve(argv: list[str] | None = None) -> int:
     settings = with_journal_mode(settings, arguments.db, containers=contained, keep=contained)
     with Database.open(arguments.db, **database_options(settings)) as database:
         pool = arguments.pool or _own_pool(arguments, settings)
-        hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
+        system.hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
         worker_id = _register(database, arguments, pool)
         with logged(database.state_dir, settings.logging.level, worker=worker_id, type=arguments.type):
             assignment = _assignment(database, worker_id, pool, arguments, settings)
@@ -90,7 +91,7 @@ def _assignment(
     table, type_ = WorkerTable(database), arguments.type
     if pool == UNRESOLVED:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_DONE))
-        hold_back_signals(hold=False)
+        system.hold_back_signals(hold=False)
         found = None
         try:
             with database.doorbell.listen(type_) as bell:

@@ -14,12 +14,13 @@ import io
 import logging
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
+
+from clx.platforms import system
 
 if TYPE_CHECKING:
     from clx.db.sqlite.database import Database
@@ -30,7 +31,7 @@ KEPT = 3
 """How many files that were set aside stay."""
 
 _NEEDED = {"at": int | float, "level": str, "message": str}
-_TO_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_TO_READ = os.O_RDONLY | system.NO_LINK | system.NO_WAIT | system.BINARY
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -74,8 +75,8 @@ class JsonLines(logging.Handler):
             return self._descriptor
         self._forget()
         # no link to another file, no pipe that would be waited for
-        own = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | own, 0o644)
+        own = system.NO_LINK | system.NO_WAIT | system.BINARY
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | own, 0o644)
         return self._descriptor
 
     def _is_current(self) -> bool:
@@ -93,10 +94,7 @@ class JsonLines(logging.Handler):
 
     def _set_aside(self) -> None:
         """Shift the files by one; only one process does it, the others find another file of that name, or none yet."""
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        system.lock(self._descriptor)
         try:
             named = self._path.stat()
         except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clx.db import apart
 from clx.db.identity import is_gone, is_ours_to_judge, process_identity
+from clx.platforms import system
 
 if TYPE_CHECKING:
     import psutil
@@ -50,7 +51,7 @@ def foreign_owner(identity: str) -> str:
     """The user whose process it is, where it lives and this user may not end it; empty otherwise."""
     if lives(identity):
         try:
-            os.kill(pid_of(identity), 0)
+            system.probe(pid_of(identity))
         except PermissionError:
             return _asked(identity, lambda process: process.username(), "another user")
         except ProcessLookupError:
@@ -77,11 +78,11 @@ def may_be_ended(identity: str, database: Path) -> bool:
 
 def open_process(identity: str) -> int:
     """A pidfd of exactly the process *identity* names; -1 when it is gone, not of here, or there are no pidfds."""
-    if not hasattr(os, "pidfd_open") or not identity or not is_ours_to_judge(identity):
+    if not system.HAS_PIDFDS or not identity or not is_ours_to_judge(identity):
         return -1
     pid = pid_of(identity)
     try:
-        descriptor = os.pidfd_open(pid)
+        descriptor = system.open_process(pid)
     except OSError:
         return -1
     try:
@@ -98,12 +99,9 @@ def send_signal(identity: str, number: int) -> bool:
     """Send a signal to exactly the process *identity* names; false when it is gone, not of here or another user's."""
     descriptor = open_process(identity)
     try:
-        if descriptor >= 0:
-            signal.pidfd_send_signal(descriptor, number)
-        elif hasattr(os, "pidfd_open") or not lives(identity):
+        if descriptor < 0 and (system.HAS_PIDFDS or not lives(identity)):
             return False
-        else:
-            os.kill(pid_of(identity), number)
+        system.send_signal(pid_of(identity), number, descriptor)
     except (ProcessLookupError, PermissionError):
         return False
     finally:
@@ -117,7 +115,7 @@ def end_processes(identities: Iterable[str], seconds: float) -> None:
     living = [each for each in identities if lives(each)]
     for each in living:
         send_signal(each, signal.SIGTERM)
-        send_signal(each, signal.SIGCONT)  # one that was stopped would hear of nothing
+        send_signal(each, system.CONTINUE)  # one that was stopped would hear of nothing
     deadline = time.monotonic() + seconds
     while any(lives(each) for each in living) and time.monotonic() < deadline:
         time.sleep(LOOK)
@@ -128,13 +126,13 @@ def end_processes(identities: Iterable[str], seconds: float) -> None:
 def kill_group(identity: str) -> None:
     """SIGKILL a process that leads its group, and the group; nothing when it is gone or not of here."""
     descriptor = open_process(identity)
-    alive = descriptor >= 0 or (not hasattr(os, "pidfd_open") and lives(identity))
+    alive = descriptor >= 0 or (not system.HAS_PIDFDS and lives(identity))
     if not alive:
         return
     try:
-        os.killpg(pid_of(identity), signal.SIGKILL)
+        system.kill_group(pid_of(identity))
     except (ProcessLookupError, PermissionError):
-        send_signal(identity, signal.SIGKILL)
+        send_signal(identity, system.KILL)
     finally:
         if descriptor >= 0:
             os.close(descriptor)

@@ -19,6 +19,7 @@ from clx.db.records import NewJob
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import ConversionError, DatabaseFullError
 from clx.jobtypes.converter import Converter
+from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.process import loop
 from clx.workers.process.loop import Assignment, Heartbeat, Worker, deregister
@@ -298,7 +299,7 @@ def test_a_worker_ends_with_its_build_but_not_when_nobody_could_renew(
 
 def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda _pid, number: killed.append(number))
+    monkeypatch.setattr(system, "interrupt_main_thread", killed.append)
     heartbeat = bench.heartbeat()
     bench.table.request_stop(bench.id, "services stop", grace=60.0)
     heartbeat._beat(0.0)

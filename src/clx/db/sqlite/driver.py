@@ -27,6 +27,7 @@ from clx.errors import (
     QueueError,
     UsageError,
 )
+from clx.platforms import system
 
 driver: Any = sqlite3
 """The DBAPI module of this process."""
@@ -179,7 +180,7 @@ def _used_up(folder: Path) -> OSError | None:
     opened: list[int] = []
     try:
         for _ in range(_OPENED_AT_ONCE):
-            opened.append(os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)))
+            opened.append(system.open_folder(folder))
     except OSError as error:
         return error if error.errno in {errno.EMFILE, errno.ENFILE} else None
     finally:

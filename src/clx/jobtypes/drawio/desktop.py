@@ -7,7 +7,6 @@ in return it is always as new as the user's own draw.io.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.exporter import Options
+from clx.platforms import system
 
 
 def export(executable: Path, document: Document, options: Options, outputs: Path, work_dir: Path | None) -> None:
@@ -50,7 +50,7 @@ def _command(executable: Path, source: Path, output: Path, options: Options) -> 
         command += ["-s", f"{options.scale:g}"]
     command += ["-o", os.fspath(output), os.fspath(source)]
     # Electron refuses to run as root with its sandbox; it wants this option last.
-    return [*command, "--no-sandbox"] if os.geteuid() == 0 else command
+    return [*command, "--no-sandbox"] if system.user_id() == 0 else command
 
 
 def _run(command: list[str], directory: Path, page: Page, timeout: float) -> tuple[int, str]:
@@ -87,4 +87,4 @@ def _run(command: list[str], directory: Path, page: Page, timeout: float) -> tup
 
 def _end_group(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        system.kill_group(process.pid)

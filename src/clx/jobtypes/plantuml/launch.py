@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from clx.jobtypes.plantuml.identity import stamp
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
+from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.tools.finding import cache_root, locate, require
 
@@ -94,7 +94,7 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
 
 def _dies_with_parent() -> list[str]:
     """What makes a JVM that is busy end at once when its worker is killed; one that waits sees its input end."""
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    setpriv = shutil.which("setpriv") if system.NAME == "linux" else None
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 

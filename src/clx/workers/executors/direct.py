@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
+from clx.platforms import system
 from clx.platforms.oom import OomWatch
 from clx.workers.executors.spec import Spawn, words_for
 from clx.workers.executors.worker_process import WorkerProcess, new_log
@@ -22,7 +23,7 @@ class DirectWorker(WorkerProcess):
         super().__init__(spawn, log, process_identity(process.pid))
         self.process = process
         self._memory = OomWatch()
-        self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+        self._pidfd = system.open_process(process.pid)
 
     def descriptor(self) -> int:
         return self._pidfd
@@ -44,7 +45,7 @@ class DirectWorker(WorkerProcess):
         code = self.process.returncode
         if code is not None and code < 0:
             found: dict[str, object] = {"kind": "signal", "signal": signal.Signals(-code).name}
-            return {**found, "memory": True} if code == -signal.SIGKILL and self._memory.killed() else found
+            return {**found, "memory": True} if code == -system.KILL and self._memory.killed() else found
         return {"kind": "exit", "code": code}
 
     def terminate(self) -> None:
@@ -61,7 +62,7 @@ class DirectWorker(WorkerProcess):
     def kill(self) -> None:
         """SIGKILL to the whole process group; helpers in sessions of their own notice their pipes closing."""
         if self.is_alive():
-            os.killpg(self.process.pid, signal.SIGKILL)
+            system.kill_group(self.process.pid)
 
     def close(self) -> None:
         self.process.wait()
@@ -84,8 +85,9 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
     stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir
-        )
+            command, stdin=stdin, stdout=stream, stderr=stream, cwd=state_dir,
+            start_new_session=True, creationflags=system.OWN_CONSOLE,
+        )  # fmt: skip
     try:
         return DirectWorker(spawn, process, log)
     except OSError:  # no descriptor left to watch it by: nobody would ever end it

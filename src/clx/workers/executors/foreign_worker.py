@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from clx.db.clock import now_ms
 from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.platforms import system
 from clx.workers.executors.spec import Spawn
 from clx.workers.executors.worker_process import WorkerProcess
 from clx.workers.liveness import is_heard
@@ -43,7 +43,7 @@ class ForeignWorker(WorkerProcess):
     def is_alive(self) -> bool:
         """Whether the process runs; for one that cannot be seen, whether its row is live and not silent."""
         if self._pidfd >= 0:
-            return not select.select([self._pidfd], [], [], 0)[0]
+            return not system.wait_readable([self._pidfd], 0)
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
@@ -70,7 +70,7 @@ class ForeignWorker(WorkerProcess):
 
     def wait(self, seconds: float) -> bool:
         if self._pidfd >= 0:
-            return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+            return bool(system.wait_readable([self._pidfd], max(0.0, seconds)))
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() >= deadline:

@@ -6,11 +6,11 @@ A container cannot know the id of its own image, and that id is part of its pool
 
 from __future__ import annotations
 
-import select
 import time
 
 from clx.db.doorbell import Bell
 from clx.db.workers import WorkerTable
+from clx.platforms import system
 
 UNRESOLVED = "docker:unresolved"
 """The pool of a container worker whose image is not known yet."""
@@ -34,5 +34,5 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         if time.monotonic() >= next_beat:
             next_beat = time.monotonic() + heartbeat
             table.beat(worker_id)
-        select.select([bell.fileno()] if bell.fileno() >= 0 else [], [], [], _LOOK_EVERY)
+        system.wait_readable([bell.fileno()] if bell.fileno() >= 0 else [], _LOOK_EVERY)
         bell.silence()

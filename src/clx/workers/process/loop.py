@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -34,9 +34,10 @@ from clx.db.waiting import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
+from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.process.directories import work_directory
-from clx.workers.process.job_run import describe_failure, peak_memory, run_job
+from clx.workers.process.job_run import describe_failure, run_job
 from clx.workers.process.seal import require_sealed
 
 log = logging.getLogger("clx.worker")
@@ -99,7 +100,7 @@ class Worker:
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        hold_back_signals(hold=False)
+        system.hold_back_signals(hold=False)
         self._heartbeat.start()
         try:
             with self.database.doorbell.listen(self.assignment.type) as bell:
@@ -121,7 +122,7 @@ class Worker:
             if self._run_once_or_wait():
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
-            ready = select.select(waiting, [], [], asked)[0]
+            ready = system.wait_readable(waiting, asked)
             self._queue.distrust_leases(time.monotonic() - asked_at - asked)
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
@@ -183,8 +184,8 @@ class Worker:
         except Exception as error:
             log.warning("job %s (%s) failed in run %s", job.id, job.type, job.run, exc_info=True)
             described, retry = describe_failure(error)
-            return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
-        return Success(job.id, job.run, result, peak_memory=peak_memory())
+            return Failure(job.id, job.run, described, retry=retry, peak_memory=system.peak_memory())
+        return Success(job.id, job.run, result, peak_memory=system.peak_memory())
 
     def _report_and_claim(self, job: Job, report: Report) -> list[Job]:
         """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
@@ -228,19 +229,19 @@ class Heartbeat(threading.Thread):
         self._assignment = assignment
         self._jobs = jobs
         self._clear = clear
-        self._wake, self._woken = os.pipe()
+        self._alarm = system.Alarm()
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._ends_at: float | None = None
         self._drain_at: float | None = None
         self._done = False
-        self._lifeline: int | None = None
+        self._lifeline: Any = None
         self._lost: tuple[int, int] | None = None
         self.reason = ""
 
     def hold(self, lifeline: int) -> None:
         """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
-        self._lifeline = lifeline
+        self._lifeline = system.watched_end(lifeline)
 
     # -- called by the main thread ----------------------------------------------------------------
 
@@ -250,7 +251,7 @@ class Heartbeat(threading.Thread):
         with self._lock:
             self._job, self._ends_at = job, time.monotonic() + limit
         if limit < self._jobs.heartbeat:  # the thread would sleep past it
-            os.write(self._woken, b"!")
+            self._alarm.ring()
 
     def stop_watching(self) -> bool:
         """Stop watching because the job is about to be reported; false when the heartbeat has reported it."""
@@ -266,12 +267,12 @@ class Heartbeat(threading.Thread):
     def drain(self) -> None:
         """Start the grace period. Called from a signal handler: takes no lock."""
         self._drain_at = time.monotonic() + self._assignment.grace
-        os.write(self._woken, b"!")
+        self._alarm.ring()
 
     def finish(self) -> None:
         """End the thread."""
         self._done = True
-        os.write(self._woken, b"!")
+        self._alarm.ring()
         self.join(timeout=10)
 
     # -- the thread -------------------------------------------------------------------------------
@@ -282,19 +283,19 @@ class Heartbeat(threading.Thread):
             self._keep(bell)
 
     def _keep(self, bell: Bell) -> None:
-        watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        watched: list[Any] = [self._alarm.fileno(), *([self._lifeline] if self._lifeline is not None else [])]
         watched += [bell.fileno()] if bell.fileno() >= 0 else []
         next_beat = time.monotonic() + self._jobs.heartbeat
         while not self._done:
             now = time.monotonic()
             moments = [next_beat, self._ends_at, self._drain_at]
             asked = max(0.0, min(m for m in moments if m is not None) - now)
-            ready = select.select(watched, [], [], asked)[0]
+            ready = system.wait_readable(watched, asked)
             away = time.monotonic() - now - asked
-            if self._wake in ready:
-                os.read(self._wake, 4096)
+            if self._alarm.fileno() in ready:
+                self._alarm.silence()
                 self._heed_request()
-            if self._lifeline in ready and not os.read(self._lifeline, 4096):
+            if self._lifeline in ready and system.has_ended(self._lifeline):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
@@ -322,7 +323,7 @@ class Heartbeat(threading.Thread):
             if self._has_lost_its_build(max(away, time.monotonic() - begun)):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
-                os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
+                system.interrupt_main_thread(signal.SIGTERM)  # asked through the table: from here on as if by signal
             if job is None:
                 return
             if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
@@ -411,12 +412,6 @@ def _kill_children() -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children, timeout=_DIE_IN)
-
-
-def hold_back_signals(*, hold: bool) -> None:
-    """Keep SIGTERM and SIGINT pending, or let them through."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:

@@ -16,7 +16,6 @@ For workers that outlive the program see ``clx start-services``.
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import threading
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from clx.db.apart import link, state_directory
 from clx.db.sqlite.database import Database
 from clx.errors import SettingsError, WorkerStartupError
 from clx.jobtypes.registry import JOB_TYPES
+from clx.platforms import system
 from clx.settings.origin import OptionValue
 from clx.settings.problems import Problem, did_you_mean, raise_problems
 from clx.settings.resolve import Resolved, resolve
@@ -167,7 +167,7 @@ class WorkerPoolManager:
                     self._look()
                 except Exception:
                     log.exception("looking after the workers failed; it is tried again")
-                    if select.select([ending], [], [], interval)[0]:
+                    if system.wait_readable([ending], interval):
                         return
 
     def _await_death(self, interval: float, ending: socket.socket) -> bool:
@@ -175,7 +175,7 @@ class WorkerPoolManager:
         with self._lock:
             waiting = [ending.fileno(), *self._group.descriptors()]
         try:
-            return ending.fileno() in select.select(waiting, [], [], interval)[0]
+            return ending.fileno() in system.wait_readable(waiting, interval)
         except (OSError, ValueError):  # somebody else has just buried one of them
             return False
 

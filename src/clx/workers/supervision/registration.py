@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable
 
 from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import WorkerStartupError
+from clx.platforms import system
 from clx.settings.schema import WorkersSettings
 from clx.workers.processes import LOOK
 
@@ -40,5 +40,5 @@ def await_registration(
                     f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state_dir / 'logs'}.{advice}",
                 )
-            select.select([bell.fileno()] if bell.fileno() >= 0 else [], [], [], LOOK)
+            system.wait_readable([bell.fileno()] if bell.fileno() >= 0 else [], LOOK)
             bell.silence()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +22,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
+from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
 from clx.workers.executors.spec import WorkerSpec
@@ -84,7 +84,7 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
 
 def _open_own(path: Path, flags: int = 0) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    flags |= system.NO_LINK | system.NO_WAIT | system.BINARY  # nor waits for who reads from a pipe
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
@@ -105,17 +105,7 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
             "Make it writable, or work as the user whose it is.",
         ) from error
     with file as stream:
-        if sys.platform == "win32":
-            yield True
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield system.lock(stream.fileno(), wait=wait)
 
 
 def is_of(state: ServiceState | None, database: Path) -> bool:

@@ -24,6 +24,7 @@ from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import mark_ended, remove_services
@@ -202,6 +203,7 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
         with log.open("ab") as stream:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+                creationflags=system.OWN_CONSOLE,
                 cwd=database.state_dir,
             )  # fmt: skip
     except OSError as error:

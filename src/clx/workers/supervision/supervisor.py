@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
 from clx.workers.liveness import is_within_reach, mark_lost
@@ -131,7 +131,7 @@ class Supervisor:
         pause_ends = self._group.next_start()
         seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
         waiting = [wake.fileno(), *self._group.descriptors(), *([bell] if bell >= 0 else [])]
-        if wake.fileno() in select.select(waiting, [], [], seconds)[0]:
+        if wake.fileno() in system.wait_readable(waiting, seconds):
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import time
 from collections.abc import Callable, Mapping
 
@@ -19,6 +18,7 @@ from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec, spawn_of
 from clx.workers.executors.start import start
@@ -169,7 +169,7 @@ class WorkerGroup:
                 worker.kill()
 
     def _somebody_ended(self) -> bool:
-        return bool(self._watched and select.select(list(self._watched), [], [], 0)[0])
+        return bool(self._watched and system.wait_readable(self._watched, 0))
 
     def sweep(self) -> None:
         """Watch the other workers of this machine too, and rescue what silent ones left."""
@@ -186,9 +186,9 @@ class WorkerGroup:
             self.queue.distrust_leases()
         known = {row.id for row in self._watched.values()}
         for row in self.table.list():
-            if hasattr(os, "pidfd_open") and row.id not in mine | known and lives(row.identity):
+            if system.HAS_PIDFDS and row.id not in mine | known and lives(row.identity):
                 with contextlib.suppress(OSError):
-                    self._watched[os.pidfd_open(row.pid)] = row
+                    self._watched[system.open_process(row.pid)] = row
         self.queue.rescue()
 
     def _is_silence_telling(self) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.execution import CellFailed, KernelPool, interpreter_fingerprint
+from clx.platforms import system
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_without_forking_kernels_give_the_same(tmp_path: Path, monkeypatch: pyte
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from beside the deck')\n")
     cells = ["import helper\nx = 1\nprint('hi', helper.value)\nx", "import os\nprint(os.getcwd())", "1 / 0"]
     forked = KernelPool()
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(system, "FORKS_KERNELS", False)
     spawned = KernelPool()
     monkeypatch.undo()
     try:

@@ -26,6 +26,7 @@ from clx.db.identity import is_gone, is_of_an_earlier_boot, process_identity
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError, EngineError
+from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own
 from clx.workers.executors.docker.engine import connect, engine_errors
@@ -108,7 +109,12 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path.write_bytes(encoded)
     command = [sys.executable, "-P", "-m", "clx.workers.executors.docker.reaper", encoded.decode()]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        creationflags=system.OWN_CONSOLE,
     )
 
 

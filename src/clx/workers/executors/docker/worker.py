@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import select
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +20,7 @@ import msgspec
 from clx.db.apart import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
+from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
 from clx.settings.schema import Settings
 from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
@@ -172,7 +172,7 @@ class DockerWorker(WorkerProcess):
             self._signal("SIGTERM")
 
     def wait(self, seconds: float) -> bool:
-        return self._ended < 0 or bool(select.select([self._ended], [], [], max(0.0, seconds))[0])
+        return self._ended < 0 or bool(system.wait_readable([self._ended], max(0.0, seconds)))
 
     def kill(self) -> None:
         """SIGKILL to everything in the container; also when it is paused."""
@@ -393,8 +393,8 @@ def invoking_user(client: Any) -> str:
 
     Under a rootless engine the container's root is this user.
     """
-    if not hasattr(os, "getuid"):
+    if system.user_id() is None:
         return ""
     with engine_errors():
         rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
-    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+    return "0:0" if rootless else f"{system.user_id()}:{system.group_id()}"
