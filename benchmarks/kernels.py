@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from clx.jobtypes.notebook.execution import KernelPool
 from clx.jobtypes.notebook.execution.client import Client
+from clx.jobtypes.notebook.execution.pool import KernelPool
 
 PLAIN = (
     "x = 1\nprint('hi')",

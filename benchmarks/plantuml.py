@@ -15,7 +15,7 @@ from pathlib import Path
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.jobtypes.plantuml.renderer import prepare
 from clx.settings.schema import Settings
-from clx.tools import require
+from clx.tools.finding import require
 
 KINDS = (
     "Alice{n} -> Bob : question\nBob --> Alice{n} : answer\nAlice{n} -> Carol : next",

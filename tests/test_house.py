@@ -60,13 +60,13 @@ UNTESTED = {
         ),
         (
             "starts browsers or draw.io desktop: tests/jobtypes/drawio",
-            "jobtypes.drawio.desktop jobtypes.drawio.identity",
+            "jobtypes.drawio.desktop",
         ),
         (
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
             (
                 "jobtypes.notebook.conversion jobtypes.notebook.converter jobtypes.notebook.execution.client "
-                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.identity "
+                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.interpreter "
                 "jobtypes.notebook.execution.kernelapp jobtypes.notebook.execution.outputs "
                 "jobtypes.notebook.execution.pool jobtypes.notebook.execution.server"
             ),
@@ -295,4 +295,4 @@ def test_circles_are_found_whatever_leads_to_them() -> None:
 
 
 def test_a_name_that_is_handed_on_counts_for_where_it_comes_from() -> None:
-    assert set(origins("clx.tools", "locate")) == {"clx.tools", "clx.tools.finding"}
+    assert set(origins("clx.db.jobs", "Success")) == {"clx.db.jobs", "clx.db.records"}

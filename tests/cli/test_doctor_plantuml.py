@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.tools import require
 
-from clx.settings.schema import PlantUmlSettings, Settings
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.settings.schema import Settings
 from clx.workers.supervision.checks import examine
 
 
@@ -21,5 +22,5 @@ def test_only_the_pinned_jar_is_said_to_confine_includes(tmp_path: Path, monkeyp
     assert "outside the course" not in _detail(Settings())
     other = tmp_path / "plantuml.jar"
     other.write_bytes(b"PK")
-    detail = _detail(Settings(plantuml=PlantUmlSettings(jar=str(other))))
+    detail = _detail(Settings().having(PlantUmlSettings(jar=str(other))))
     assert "may include files from outside the course: clx tools install plantuml" in detail

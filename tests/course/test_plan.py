@@ -12,7 +12,8 @@ from tests.support.planning import TOOLS, job_of, plan_of, planner_of
 from clx.course.layout import Selection
 from clx.course.plan import Place, Plan, PlannedJob
 from clx.errors import CourseError
-from clx.settings.schema import DiagramSettings, DrawioSettings, Settings
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.settings.schema import DiagramSettings, Settings
 
 TOPIC = "slides/module_1/topic_100_values"
 DECK = f"{TOPIC}/slides_values.py"
@@ -243,7 +244,7 @@ def test_a_deck_in_two_sections_of_one_name_is_made_once(values: Course) -> None
 def test_diagrams_become_pictures_beside_every_page(values: Course) -> None:
     values.write(f"{TOPIC}/pu/a.pu", "@startuml\nA -> B\n@enduml\n")
     values.write(f"{TOPIC}/drawio/b.drawio", "<mxfile/>")
-    plan = plan_of(values, settings=Settings(drawio=DrawioSettings(scale=2.5, border=7)))
+    plan = plan_of(values, settings=Settings().having(DrawioSettings(scale=2.5, border=7)))
     uml, drawing = job(plan, "", f"{TOPIC}/pu/a.pu"), job(plan, "", f"{TOPIC}/drawio/b.drawio")
     assert (uml.type, uml.payload) == ("plantuml", {"source": f"{TOPIC}/pu/a.pu", "format": "png"})
     assert (drawing.type, drawing.payload) == (

@@ -8,8 +8,10 @@ import pytest
 from tests.support.courses import Course, clx
 from tests.support.tools import require
 
-from clx.settings import SettingsFile, resolve
-from clx.settings.resolve import Resolved
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.jobtypes.notebook.settings import NotebookSettings
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.settings.resolve import Resolved, SettingsFile, resolve
 
 
 def resolved(tmp_path: Path, text: str) -> Resolved:
@@ -31,10 +33,10 @@ plantuml.java = "java"
 drawio.executable = "~nobody-of-that-name/chromium"
 """,
     ).settings
-    assert found.notebook.python == str(tmp_path / "home/venv/bin/python")
-    assert found.plantuml.jar == str(tmp_path / "tools/plantuml.jar")
-    assert found.plantuml.java == "java"
-    assert found.drawio.executable == str(tmp_path / "~nobody-of-that-name/chromium")
+    assert found.section(NotebookSettings).python == str(tmp_path / "home/venv/bin/python")
+    assert found.section(PlantUmlSettings).jar == str(tmp_path / "tools/plantuml.jar")
+    assert found.section(PlantUmlSettings).java == "java"
+    assert found.section(DrawioSettings).executable == str(tmp_path / "~nobody-of-that-name/chromium")
 
 
 def test_interpreter_below_the_home(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:

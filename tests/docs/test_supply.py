@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.tools.pins import PINS
+from clx.tools.catalog import PINS
 
 _ROOT = Path(__file__).parents[2]
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))

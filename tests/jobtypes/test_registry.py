@@ -11,12 +11,14 @@ import pytest
 from clx import __version__
 from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES, pool_name
-from clx.settings.resolve import worker_types
+from clx.settings.job_types import SECTIONS
+from clx.settings.keys import all_keys
 from clx.settings.schema import Settings
 
 
 def test_the_settings_know_the_same_types() -> None:
-    assert tuple(JOB_TYPES) == worker_types() == ("notebook", "plantuml", "drawio")
+    assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio")
+    assert [key for key in all_keys() if key.endswith(".image")] == [f"workers.{name}.image" for name in JOB_TYPES]
     assert [kind.name for kind in JOB_TYPES.values()] == list(JOB_TYPES)
 
 

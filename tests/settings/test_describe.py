@@ -23,7 +23,7 @@ def test_every_setting_has_words_a_type_and_its_default() -> None:
 
 def test_resolving_without_files_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from pathlib import Path; import clx.settings as s;"
+        "import sys; from pathlib import Path; import clx.settings.resolve as s;"
         "s.resolve(Path('/'), environ={}, files=[]);"
         "print(*sorted(sys.modules))"
     )

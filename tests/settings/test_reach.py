@@ -12,7 +12,7 @@ from clx.settings.describe import describe
 from clx.settings.keys import all_keys, type_text
 from clx.settings.reach import RULES, TOOLS
 from clx.settings.resolve import Resolved, SettingsFile, resolve
-from clx.settings.schema import Reach
+from clx.settings.section import Reach
 from clx.settings.trust import trust_setting
 
 

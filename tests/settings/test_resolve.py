@@ -10,9 +10,10 @@ import pytest
 
 from clx import __version__
 from clx.errors import EXIT_USAGE, SettingsError
-from clx.settings import OptionValue, Resolved, Settings, SettingsFile, resolve, settings_files
 from clx.settings.keys import all_keys
-from clx.settings.resolve import worker_types
+from clx.settings.origin import OptionValue
+from clx.settings.resolve import Resolved, SettingsFile, resolve, settings_files
+from clx.settings.schema import Settings
 
 APPENDIX_A = {
     "minimal": """
@@ -286,7 +287,3 @@ def test_paths_are_relative_to_where_they_were_written(tmp_path: Path, monkeypat
     assert found.path("plantuml.java") == Path("/bin/java")
     assert found.path("drawio.executable") == elsewhere / "drawio"
     assert found.path("notebook.python") is None
-
-
-def test_worker_types_are_those_of_the_schema() -> None:
-    assert worker_types() == ("notebook", "plantuml", "drawio")

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clx.errors import SettingsError
-from clx.settings import OptionValue, SettingsFile, resolve
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.keys import InvalidValueError, all_keys
+from clx.settings.origin import OptionValue
+from clx.settings.resolve import SettingsFile, resolve
 
 
 def failure(directory: Path, content: str | bytes) -> SettingsError:
@@ -153,7 +155,7 @@ def test_truth_values_in_variables(text: str, value: bool) -> None:
 
 
 def test_a_word_that_other_formats_call_null_is_text() -> None:
-    assert resolve(environ={"CLX_PLANTUML__JAR": "null"}, files=[]).settings.plantuml.jar == "null"
+    assert resolve(environ={"CLX_PLANTUML__JAR": "null"}, files=[]).settings.section(PlantUmlSettings).jar == "null"
 
 
 def test_a_missing_file_is_no_error_but_a_directory_and_a_dangling_link_are(tmp_path: Path) -> None:

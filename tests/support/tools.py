@@ -9,7 +9,8 @@ from typing import NoReturn
 import pytest
 
 from clx.settings.schema import Settings
-from clx.tools import TOOL_NAMES, install_hint, locate
+from clx.tools.catalog import TOOLS, install_hint
+from clx.tools.finding import locate
 
 _NEEDS = {
     "plantuml": ("java", "plantuml", "graphviz"),
@@ -29,7 +30,7 @@ def require(name: str) -> None:
         missing = [name]
     if not missing:
         return
-    hints = "; ".join(install_hint(tool) for tool in missing if tool in TOOL_NAMES)
+    hints = "; ".join(install_hint(tool) for tool in missing if tool in TOOLS)
     skip_or_fail(name, f"{name} needs {', '.join(missing)} ({hints})")
 
 

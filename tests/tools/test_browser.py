@@ -17,12 +17,11 @@ from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
 from tests.support.tools import require as require_tools
 
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.jobtypes.drawio.identity import fingerprint
+from clx.jobtypes.drawio.fingerprint import fingerprint
 from clx.settings.schema import Settings
-from clx.tools import install_hint, require
-from clx.tools.finding import Tool, cache_directory, cache_root, cached
+from clx.tools.catalog import PINS, install_hint
+from clx.tools.finding import Tool, cache_directory, cache_root, cached, require
 from clx.tools.install import install
-from clx.tools.pins import PINS
 
 HERE = f"{os.uname().sysname} {os.uname().machine}"
 
@@ -60,7 +59,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("CHROME_PATH", raising=False)
-    monkeypatch.setattr("clx.tools.finding._FILES", {})
+    monkeypatch.setattr("clx.tools.finding._files", lambda _name: ())
     return tmp_path
 
 

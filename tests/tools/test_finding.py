@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from clx.errors import ToolMissingError
-from clx.settings.schema import DrawioSettings, PlantUmlSettings, Settings
-from clx.tools import TOOL_NAMES, install_hint, locate, require
-from clx.tools.finding import cache_directory, cache_root
-from clx.tools.pins import PINS
+from clx.jobtypes.drawio import tools as drawio
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.jobtypes.plantuml import tools as plantuml
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.jobtypes.registry import JOB_TYPES
+from clx.settings.schema import Settings
+from clx.tools.catalog import PINS, TOOLS, install_hint
+from clx.tools.finding import cache_directory, cache_root, locate, require
 from clx.tools.probe import refusal
 
 
@@ -23,7 +27,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     for variable in ("PLANTUML_JAR", "GRAPHVIZ_DOT", "DRAWIO_APP", "DRAWIO_MATH", "CHROME_PATH"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("clx.tools.finding._FILES", {})
+    monkeypatch.setattr("clx.tools.finding._files", lambda _name: ())
     return tmp_path
 
 
@@ -42,7 +46,13 @@ def put_in_cache(name: str) -> Path:
     return cache_directory(pin) / pin.entry
 
 
-@pytest.mark.parametrize("name", TOOL_NAMES)
+def test_tools_are_those_that_job_types_bring_in_the_order_of_these() -> None:
+    assert list(TOOLS.values()) == [*plantuml.TOOLS, *drawio.TOOLS]
+    assert list(TOOLS) == ["plantuml", "java", "graphviz", "drawio", "drawio-math", "browser"]
+    assert {name for type_ in JOB_TYPES.values() for name in (*type_.tools, *type_.optional_tools)} == set(TOOLS)
+
+
+@pytest.mark.parametrize("name", TOOLS)
 def test_an_absent_tool_is_none_and_the_error_says_what_to_type(nothing: Path, name: str) -> None:
     assert locate(name, Settings()) is None
     with pytest.raises(ToolMissingError, match=f"{name} is not installed") as error:
@@ -55,13 +65,13 @@ def test_setting_then_variable_then_cache_then_system(nothing: Path, monkeypatch
     for jar in jars:
         jar.parent.mkdir()
         jar.touch()
-    monkeypatch.setattr("clx.tools.finding._FILES", {"plantuml": (str(jars[2]),)})
+    monkeypatch.setattr("clx.tools.finding._files", lambda _name: (str(jars[2]),))
     seen = [require("plantuml", Settings())]
     kept = put_in_cache("plantuml")
     seen.append(require("plantuml", Settings()))
     monkeypatch.setenv("PLANTUML_JAR", str(jars[1]))
     seen.append(require("plantuml", Settings()))
-    seen.append(require("plantuml", Settings(plantuml=PlantUmlSettings(jar=str(jars[0])))))
+    seen.append(require("plantuml", Settings().having(PlantUmlSettings(jar=str(jars[0])))))
     assert [(tool.origin, tool.path) for tool in seen] == [
         ("system", jars[2]),
         ("cache", kept),
@@ -74,7 +84,7 @@ def test_setting_then_variable_then_cache_then_system(nothing: Path, monkeypatch
 def test_a_wrong_setting_or_variable_never_falls_back(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_in_cache("plantuml")
     put_in_cache("drawio")
-    settings = Settings(plantuml=PlantUmlSettings(jar="/nowhere/plantuml.jar"))
+    settings = Settings().having(PlantUmlSettings(jar="/nowhere/plantuml.jar"))
     assert locate("plantuml", settings) is None
     with pytest.raises(ToolMissingError, match=r"setting plantuml\.jar names /nowhere/plantuml\.jar"):
         require("plantuml", settings)
@@ -86,12 +96,12 @@ def test_a_wrong_setting_or_variable_never_falls_back(nothing: Path, monkeypatch
 def test_programs_are_found_by_name_on_the_path(nothing: Path) -> None:
     dot, java = program(nothing / "bin" / "dot"), program(nothing / "bin" / "java21")
     assert require("graphviz", Settings()).path == dot
-    assert require("java", Settings(plantuml=PlantUmlSettings(java="java21"))).path == java
+    assert require("java", Settings().having(PlantUmlSettings(java="java21"))).path == java
     program(nothing / "bin" / "google-chrome")
     preferred = program(nothing / "bin" / "chromium-headless-shell")
     assert require("browser", Settings()).path == preferred
     desktop = program(nothing / "opt" / "drawio")
-    found = require("browser", Settings(drawio=DrawioSettings(executable=str(desktop))))
+    found = require("browser", Settings().having(DrawioSettings(executable=str(desktop))))
     assert (found.path, found.origin) == (desktop, "setting")
 
 
@@ -126,7 +136,7 @@ def test_the_cache_is_the_users_unless_a_variable_says_otherwise(
 def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
     """A file that was mended is looked at anew; one that was killed may run the next time."""
     path = program(nothing / "browser")
-    tool = require("browser", Settings(drawio=DrawioSettings(executable=str(path))))
+    tool = require("browser", Settings().having(DrawioSettings(executable=str(path))))
     assert refusal(tool) == ""
     for number, (script, why) in enumerate(
         [

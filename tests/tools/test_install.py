@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from clx.errors import ToolMissingError, UsageError
-from clx.tools import pins
+from clx.tools.catalog import PINS, install_hint
 from clx.tools.clients import _pip
 from clx.tools.finding import cache_directory, cached
 from clx.tools.install import install
-from clx.tools.pins import PINS, Pin
+from clx.tools.spec import Pin
 
 PREFIX = "clx_probe-1.0.data/data/share/app/"
 FILES = {f"{PREFIX}export3.html": "page", f"{PREFIX}js/app.js": "code", "clx_probe/__init__.py": "raise SystemExit"}
@@ -102,7 +102,8 @@ def test_two_processes_may_install_at_once(tmp_path: Path, monkeypatch: pytest.M
     made = pin(monkeypatch, wheel(tmp_path, FILES))
     program = (
         "from clx.tools.install import install\n"
-        "from clx.tools.pins import PINS, Pin\n"
+        "from clx.tools.catalog import PINS\n"
+        "from clx.tools.spec import Pin\n"
         f"PINS['drawio'] = {made!r}\n"
         "print(install('drawio', lambda line: None).path)\n"
     )
@@ -129,7 +130,7 @@ def test_a_python_without_pip_uses_the_one_that_python_carries(tmp_path: Path, m
 def test_system_packages_and_unknown_names_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="system package") as error:
         install("java", print)
-    assert error.value.next_step == pins.install_hint("java")
+    assert error.value.next_step == install_hint("java")
     with pytest.raises(UsageError, match="no tool 'nothing'"):
         install("nothing", print)
     assert cached("java") is None

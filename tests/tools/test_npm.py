@@ -19,9 +19,10 @@ import pytest
 from tests.support.tools import require
 
 from clx.errors import ToolMissingError
+from clx.tools.catalog import PINS
 from clx.tools.finding import cache_directory, cached
 from clx.tools.install import install
-from clx.tools.pins import PINS, Pin
+from clx.tools.spec import Pin
 
 PROGRAM = b'#!/bin/sh\necho "Chromium 9.9 $LD_LIBRARY_PATH $*"\n'
 COMPRESS = """
@@ -175,7 +176,8 @@ def test_two_processes_may_install_at_once(registry: Registry, monkeypatch: pyte
     made = pin(monkeypatch, registry.publish(package()))
     program = (
         "from clx.tools.install import install\n"
-        "from clx.tools.pins import PINS, Pin\n"
+        "from clx.tools.catalog import PINS\n"
+        "from clx.tools.spec import Pin\n"
         f"PINS['browser'] = {made!r}\n"
         "print(install('browser', lambda line: None).path)\n"
     )

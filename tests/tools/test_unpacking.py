@@ -11,7 +11,7 @@ import pytest
 
 from clx.errors import ToolMissingError
 from clx.tools import unpacking
-from clx.tools.pins import Pin
+from clx.tools.spec import Pin
 from clx.tools.unpacking import unpack_chromium, unpack_wheel
 
 WHEEL = Pin("drawio", "1", "probe", "1", "", prefix="probe.data/app/", entry="", proof="index.html")

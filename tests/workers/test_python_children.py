@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import clx
-from clx.jobtypes.notebook.execution.identity import python_command
+from clx.jobtypes.notebook.execution.interpreter import python_command
 
 _SOURCES = Path(clx.__file__).parent
 _ROOT = Path(__file__).parents[2]

@@ -177,7 +177,7 @@ def tools_or_courses(context: click.Context, parameter: click.Parameter, incompl
     """Offers the tools that CLX installs, else files."""
     from click.shell_completion import CompletionItem
 
-    from clx.tools.pins import PINS
+    from clx.tools.catalog import PINS
 
     found = _items(((name, "") for name in PINS), incomplete, _typed(context, parameter))
     return found or [CompletionItem(incomplete, type="file")]

@@ -100,7 +100,7 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
     from clx.workers.executors.docker.build import default_tag
     from clx.workers.executors.docker.images import find, misfit
 
-    name = getattr(resolved.settings.workers, type_).image or default_tag(type_)
+    name = resolved.settings.workers.of(type_).image or default_tag(type_)
     found = find(client, name)
     wrong = misfit(found, type_) if found else None
     return {
@@ -136,7 +136,7 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     from clx.workers.executors.docker.build import default_tag
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types: tuple[str, ...] = _TYPES
+    types = resolved.served_types()
     path = database_path(resolved, db_path)
     if course is not None:
         from clx.course.needs import needed_types
@@ -148,7 +148,7 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
         path = located(named.absolute())
     for type_ in types:
         resolved.require_trusted(type_, mode="docker")
-    images = {type_: getattr(resolved.settings.workers, type_).image or default_tag(type_) for type_ in types}
+    images = {type_: resolved.settings.workers.of(type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         warnings = _check(resolved, images, found)
     if format_ == "json":

@@ -46,12 +46,11 @@ def command(
     """
     if about_database:
         context.exit(_about_database(context, db_path, format_))
-    from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
     from clx.workers.supervision.checks import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = list(JOB_TYPES)
+    types = list(resolved.served_types())
     if course is not None:
         from clx.course.needs import needed_types
 

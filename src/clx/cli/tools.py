@@ -11,7 +11,7 @@ import click
 from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
-from clx.tools import TOOL_NAMES
+from clx.tools.catalog import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,13 +44,13 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
       clx tools list --format json
     """
     from clx.settings.resolve import resolve
-    from clx.tools import install_hint, locate
-    from clx.tools.finding import SETTINGS
+    from clx.tools.catalog import install_hint
+    from clx.tools.finding import locate
 
     resolved = resolve(Path.cwd())
     rows = []
-    for name in TOOL_NAMES:
-        untrusted = resolved.untrusted().get(SETTINGS.get(name, ""))
+    for name, known in TOOLS.items():
+        untrusted = resolved.untrusted().get(known.setting)
         tool = None if untrusted else locate(name, resolved.settings)
         rows.append(
             {
@@ -97,7 +97,7 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
         courses = [Path("course.yaml")]
     resolved = _resolved(courses)
     if everything or not (tools or courses):
-        _install_all(TOOL_NAMES, tools, resolved)
+        _install_all(TOOLS, tools, resolved)
         return
     for name in tools:
         _install(name, resolved)
@@ -132,15 +132,15 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
 
 
 def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) -> None:
-    """Install those of *wanted* that CLX has, the browser only where it was *named* or there is none."""
-    from clx.tools.pins import PINS
+    """Install those of *wanted* that CLX has; what systems have, too, only where it was *named* or there is none."""
+    from clx.tools.catalog import PINS
 
     for name in wanted:
-        if name == "java":
-            continue  # told with PlantUML, which is what needs it
+        if TOOLS[name].told_with:
+            continue
         if name not in PINS:
             _name_missing(name, resolved)
-        elif name != "browser" or name in named or not _leaves_browser(resolved.settings):
+        elif not TOOLS[name].packages or name in named or not _is_left(name, resolved.settings):
             _install(name, resolved)
 
 
@@ -148,17 +148,16 @@ def _install(name: str, resolved: Resolved) -> None:
     from clx.tools.install import install
 
     install(name, echo)
-    if name == "plantuml":
-        _prepare_plantuml(resolved)
+    if TOOLS[name].prepare:
+        _prepare(name, resolved)
 
 
 def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
     from clx.errors import ToolMissingError
-    from clx.tools import require
-    from clx.tools.finding import SETTINGS
+    from clx.tools.finding import require
 
-    if untrusted := resolved.untrusted().get(SETTINGS.get(name, "")):
+    if untrusted := resolved.untrusted().get(TOOLS[name].setting):
         echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
         return
     try:
@@ -167,28 +166,31 @@ def _name_missing(name: str, resolved: Resolved) -> None:
         echo(f"{error.fact} {error.next_step}")
 
 
-def _leaves_browser(settings: Settings) -> bool:
-    """Whether the browser is not to be fetched unless it is named, and a line that says why."""
-    from clx.tools import install_hint, locate
-    from clx.tools.pins import PINS
+def _is_left(name: str, settings: Settings) -> bool:
+    """Whether a tool is not to be fetched unless it is named, and a line that says why."""
+    from clx.tools.catalog import PINS, install_hint
+    from clx.tools.finding import locate
 
-    found = locate("browser", settings)
+    found = locate(name, settings)
     if found is not None and found.origin != "cache":
-        echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")
-    elif not PINS["browser"].runs_here():
-        echo(f"browser is not there; for this machine type: {install_hint('browser')}")
+        echo(f"{name} is {found.path} ({found.origin}); `clx tools install {name}` would fetch the pinned one")
+    elif not PINS[name].runs_here():
+        echo(f"{name} is not there; for this machine type: {install_hint(name)}")
     else:
         return False
     return True
 
 
-def _prepare_plantuml(resolved: Resolved) -> None:
-    """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
+def _prepare(name: str, resolved: Resolved) -> None:
+    """Do now what would delay the first worker; the tool is installed also where this fails."""
     from clx.errors import ClxError
-    from clx.jobtypes.plantuml.renderer import prepare
+    from clx.jobtypes.jobtype import named
+    from clx.jobtypes.registry import JOB_TYPES
 
     try:
-        resolved.require_trusted("plantuml")
-        prepare(resolved.settings)
+        for type_ in JOB_TYPES.values():
+            if name in type_.tools:
+                resolved.require_trusted(type_.name)
+        named(TOOLS[name].prepare)(resolved.settings)
     except ClxError as error:
-        echo(f"plantuml cannot run yet: {error.fact.rstrip('.')}. {error.next_step}".rstrip())
+        echo(f"{name} cannot run yet: {error.fact.rstrip('.')}. {error.next_step}".rstrip())

@@ -21,7 +21,7 @@ from clx.db.doorbell import Bell
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.database import Database
-from clx.jobtypes.registry import pool_name
+from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms import system
 from clx.settings.resolve import Resolved
 from clx.workers.executors.docker.containers import mark_ended
@@ -193,7 +193,7 @@ class JobRunner:
 
     def _payload(self, job: PlannedJob) -> dict[str, Any]:
         """With what does not change a job's result, and so is no part of its key: a bound, and why it runs."""
-        limits = {"cell_timeout": self._settings.notebook.cell_timeout} if job.type == "notebook" else {}
+        limits = JOB_TYPES[job.type].limits(self._settings)
         return {**job.payload, "files": job.files, **limits, "why": self._why.get(job.label, "")}
 
     # -- while ------------------------------------------------------------------------------------

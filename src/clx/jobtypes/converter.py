@@ -39,12 +39,12 @@ class Converter(Protocol):
         ...
 
     def close(self) -> None:
-        """End every helper process. Idempotent."""
-        ...
+        """End every helper process, where it has any. Idempotent."""
+        return
 
     def abandon(self) -> None:
         """Remove files outside the scratch directory: the process ends in the middle of a job.
 
         Called from another thread than the one that converts, once every helper was killed.
         """
-        ...
+        return

@@ -15,18 +15,17 @@ from clx.settings.schema import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """One kind of work. It is described in ``jobtype.py`` of its room, which imports none of the rest of it.
+    """One kind of work. It is described in ``jobtype.py`` of its room, which imports its settings at most.
 
     Attributes:
         name: the job type.
         title: what a person calls what it does.
         converter: ``module:class`` of its converter, imported in the worker only.
-        identity: ``module`` whose ``fingerprint(settings)`` names all a result depends on besides its inputs.
         sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
         includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
         options: settings that change a result, as options of its jobs.
+        limits: settings that bound its jobs and change no result, as further options.
         priority: of its jobs, 1 to 5; pictures come before the decks that show them.
-        rank: its place where job types are listed.
         tools: what it cannot work without; names of :mod:`clx.tools`.
         optional_tools: what it works better with.
         packages: Python package it imports → the extra of CLX that brings it.
@@ -38,12 +37,11 @@ class JobType:
     name: str
     title: str
     converter: str
-    identity: str
     sources: tuple[str, ...] = ()
     includes: str | None = None
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
+    limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     priority: int = 3
-    rank: int = 9
     tools: tuple[str, ...] = ()
     optional_tools: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -52,8 +50,8 @@ class JobType:
     image_tools: tuple[str, ...] = ()
 
     def fingerprint(self, settings: Settings) -> dict[str, str]:
-        """Tool and converter versions that results of this type depend on."""
-        found: Mapping[str, str] = import_module(self.identity).fingerprint(settings)
+        """What results of this type depend on besides their inputs, as ``fingerprint.py`` of its room says."""
+        found: Mapping[str, str] = import_module(f"clx.jobtypes.{self.name}.fingerprint").fingerprint(settings)
         return {"clx": __version__, **found}
 
     def make_converter(self, settings: Settings, scratch: Path) -> Converter:
@@ -66,14 +64,15 @@ class JobType:
             ToolMissingError: a package it needs is not installed.
         """
         scratch.mkdir(parents=True, exist_ok=True)
-        made: Converter = _named(self.converter)(settings, scratch)
+        made: Converter = named(self.converter)(settings, scratch)
         return made
 
     def read_by(self, source: Path, root: Path) -> list[Path]:
         """The files that *source* reads, near and far, all below the course *root*."""
-        return list(_named(self.includes)(source, root)) if self.includes else []
+        return list(named(self.includes)(source, root)) if self.includes else []
 
 
-def _named(place: str) -> Any:
+def named(place: str) -> Any:
+    """What ``module:name`` names; imports the module."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)

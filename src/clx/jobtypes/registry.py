@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from clx.jobtypes.jobtype import JobType
+from clx.settings.job_types import SECTIONS
 
-
-def _rooms() -> Iterator[JobType]:
-    for path in Path(__file__).parent.iterdir():
-        if (path / "jobtype.py").exists():
-            yield import_module(f"clx.jobtypes.{path.name}.jobtype").JOB_TYPE
-
-
-JOB_TYPES: dict[str, JobType] = {each.name: each for each in sorted(_rooms(), key=lambda found: found.rank)}
+JOB_TYPES: dict[str, JobType] = {name: import_module(f"clx.jobtypes.{name}.jobtype").JOB_TYPE for name in SECTIONS}
 """Name → job type, in the order in which they are listed."""
 TYPE_OF_SOURCE: dict[str, str] = {ending: each.name for each in JOB_TYPES.values() for ending in each.sources}
 """Ending of a file that is a picture to be made → job type."""

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from clx.settings.problems import closest, quoted
-from clx.settings.schema import Reach, Section, Settings
+from clx.settings.schema import Settings
+from clx.settings.section import Reach, Section
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}

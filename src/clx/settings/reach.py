@@ -3,7 +3,7 @@
 A project's settings come with the project, from whoever wrote it. What they reach outside of it (a program, an image
 of a registry, a database elsewhere, a network, weaker walls than this user asked for) holds only once this user has
 looked at it and typed ``clx trust``. Settings of the user, of the system, of the environment and of the command line
-are the user's own. Which settings reach anything stands with their types in :mod:`clx.settings.schema`.
+are the user's own. Which settings reach anything stands with their types in :mod:`clx.settings.section`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
 from clx.settings.origin import Value
 from clx.settings.problems import Problem
-from clx.settings.schema import Reach
+from clx.settings.section import Reach
 
 _Needs = Callable[[str, Value, Mapping[str, Value], "Path | None"], bool]
 """Key, the project's value, what holds without the project, the value as a path → whether it has to be trusted."""
@@ -81,16 +82,10 @@ RULES: dict[Reach, Rule] = {
 """``own`` has none: a project that writes such a setting is told that it cannot."""
 
 
-def _tools() -> dict[str, tuple[str, ...]]:
-    keys = all_keys()
-    types = [name.split(".")[1] for name in keys if name.startswith("workers.") and name.endswith(".image")]
-    return {
-        type_: tuple(name for name, key in keys.items() if key.reach == "program" and name.startswith(f"{type_}."))
-        for type_ in types
-    }
-
-
-TOOLS = _tools()
+TOOLS = {
+    type_: tuple(name for name, key in all_keys().items() if key.reach == "program" and name.startswith(f"{type_}."))
+    for type_ in SECTIONS
+}
 """Worker type → the settings that name what it runs."""
 
 

@@ -19,24 +19,15 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from clx.errors import SettingsError, ToolMissingError, UntrustedError
+from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
 from clx.settings.layers import environment_layer, file_layer, option_layer
 from clx.settings.origin import OptionValue, Origin, Value
 from clx.settings.problems import Problem, raise_problems
 from clx.settings.project import project_file
 from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
-from clx.settings.schema import ExecutionMode, Settings, WorkersSettings, WorkerTypeSettings
-
-__all__ = [
-    "EffectiveWorker",
-    "OptionValue",
-    "Origin",
-    "Resolved",
-    "SettingsFile",
-    "resolve",
-    "settings_files",
-    "worker_types",
-]
+from clx.settings.schema import Settings
+from clx.settings.section import ExecutionMode
 
 DEFAULT_ORIGIN = Origin("default", "default")
 _TOOLS = tuple(key for keys in TOOLS.values() for key in keys)
@@ -62,12 +53,6 @@ class EffectiveWorker(msgspec.Struct, frozen=True):
     mode_origin: Origin
     count_origin: Origin
     image_origin: Origin
-
-
-def worker_types() -> tuple[str, ...]:
-    """The worker types that have settings of their own, in the order of the schema."""
-    fields = msgspec.structs.fields(WorkersSettings)
-    return tuple(field.name for field in fields if field.type is WorkerTypeSettings)
 
 
 class Resolved:
@@ -161,6 +146,14 @@ class Resolved:
         found = [self.untrusted()[key] for key in keys if key in self.untrusted()]
         raise_problems(found, UntrustedError, "the settings")
 
+    def served_types(self) -> tuple[str, ...]:
+        """The job types that services have workers of: all but those on demand that nothing is set for."""
+        return tuple(type_ for type_, section in SECTIONS.items() if not section.on_demand or self._is_set(type_))
+
+    def _is_set(self, type_: str) -> bool:
+        own = f"workers.{type_}."
+        return any(value is not None for key, (value, _) in self._values.items() if key.startswith(own))
+
     def worker(self, type_: str) -> EffectiveWorker:
         """How workers of *type_* are to be run.
 
@@ -172,17 +165,17 @@ class Resolved:
         return worker
 
     def workers(self) -> dict[str, EffectiveWorker]:
-        """Every worker type's settings, checked together: the error names all that is wrong.
+        """The settings of every type in :meth:`served_types`, checked together: the error names all that is wrong.
 
         Raises:
             SettingsError: as :meth:`worker`.
         """
         raise_problems(self.worker_problems(), SettingsError, "the settings")
-        return {type_: self._worker(type_)[0] for type_ in worker_types()}
+        return {type_: self._worker(type_)[0] for type_ in self.served_types()}
 
     def worker_problems(self) -> list[Problem]:
-        """What is wrong with how the workers of each type are to be run."""
-        return [problem for type_ in worker_types() if (problem := self._worker(type_)[1])]
+        """What is wrong with how the workers of each type in :meth:`served_types` are to be run."""
+        return [problem for type_ in self.served_types() if (problem := self._worker(type_)[1])]
 
     def _worker(self, type_: str) -> tuple[EffectiveWorker, Problem | None]:
         own = f"workers.{type_}"

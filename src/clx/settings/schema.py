@@ -1,47 +1,21 @@
 """Every setting CLX knows: its type, its default and what it means.
 
 The structures here are plain data. Where a value came from is kept beside it by
-:mod:`clx.settings.resolve`; nothing in this module reads a file or a variable.
+:mod:`clx.settings.resolve`; nothing in this module reads a file or a variable. The sections of the job
+types stand in their rooms.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-Reach = Literal["program", "image", "place", "network", "pull", "mode", "own"]
-"""What a setting makes the machine do outside of the project that wrote it; :mod:`clx.settings.reach` decides by it."""
+from clx.settings.job_types import SECTIONS, for_each_job_type
+from clx.settings.section import Count, Image, JobTypeSection, Mode, Network, OwnPlace, Place, Pull, Seconds, Section
 
-
-def _reach(kind: Reach) -> dict[str, Reach]:
-    return {"reach": kind}
-
-
-ExecutionMode = Literal["direct", "docker"]
-Count = Annotated[int, Meta(ge=0, le=256)]
-Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
-
-# Text that names something is never empty, and every kind of it says what it reaches.
-Program = Annotated[str, Meta(min_length=1, extra=_reach("program"))]
-"""What is run on this machine."""
-Image = Annotated[str, Meta(min_length=1, extra=_reach("image"))]
-"""What is fetched and run in a container."""
-Place = Annotated[str, Meta(min_length=1, extra=_reach("place"))]
-"""What is opened and written."""
-Network = Annotated[str, Meta(min_length=1, extra=_reach("network"))]
-"""What containers can talk to."""
-OwnPlace = Annotated[str, Meta(min_length=1, extra=_reach("own"))]
-"""What only the user can name."""
-Pull = Annotated[bool, Meta(extra=_reach("pull"))]
-"""Whether a registry is asked."""
-Mode = Annotated[ExecutionMode, Meta(extra=_reach("mode"))]
-"""Whether the code of a course runs in containers."""
-
-
-class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Base of all settings sections: unknown keys are errors, values never change."""
+J = TypeVar("J", bound=JobTypeSection)
 
 
 class WorkerTypeSettings(Section, frozen=True):
@@ -55,6 +29,7 @@ class WorkerTypeSettings(Section, frozen=True):
     """Container image; required where the execution mode is ``docker`` (REQ-2.2)."""
 
 
+@for_each_job_type(lambda _name: WorkerTypeSettings)
 class WorkersSettings(Section, frozen=True):
     """``[workers]``: which workers a build or a service starts (REQ-2.1)."""
 
@@ -70,9 +45,11 @@ class WorkersSettings(Section, frozen=True):
     """Seconds within which a started worker must have registered."""
     grace_period: Seconds = 5.0
     """Seconds a worker has on SIGTERM to finish its job before it hands it back."""
-    notebook: WorkerTypeSettings = WorkerTypeSettings()
-    plantuml: WorkerTypeSettings = WorkerTypeSettings()
-    drawio: WorkerTypeSettings = WorkerTypeSettings()
+
+    def of(self, type_: str) -> WorkerTypeSettings:
+        """What differs for one job type."""
+        found: WorkerTypeSettings = getattr(self, type_)
+        return found
 
 
 class DatabaseSettings(Section, frozen=True):
@@ -99,37 +76,8 @@ class JobsSettings(Section, frozen=True):
     """Seconds one run may take before its process group is killed."""
 
 
-class NotebookSettings(Section, frozen=True):
-    """``[notebook]``: how decks are executed."""
-
-    cell_timeout: Seconds = 300.0
-    """Seconds one cell may take."""
-    python: Program | None = None
-    """Interpreter whose packages the cells see; unset: the one CLX runs in."""
-
-
-class PlantUmlSettings(Section, frozen=True):
-    """``[plantuml]``: the diagram renderer for ``.pu``, ``.puml`` and ``.plantuml`` files."""
-
-    jar: Program | None = None
-    """Path of ``plantuml.jar``; unset: looked up as ``clx tools list`` shows."""
-    java: Program | None = None
-    """Java executable; unset: ``java`` on the path."""
-
-
-class DrawioSettings(Section, frozen=True):
-    """``[drawio]``: the diagram renderer for ``.drawio`` files."""
-
-    executable: Program | None = None
-    """draw.io desktop or a headless Chromium; unset: looked up as ``clx tools list`` shows."""
-    scale: Annotated[float, Meta(gt=0, le=10)] = 2.0
-    """Pixels per diagram unit in PNG files."""
-    border: Annotated[int, Meta(ge=0, le=1000)] = 10
-    """Empty margin around a page, in diagram units."""
-
-
 class DiagramSettings(Section, frozen=True):
-    """``[diagrams]``: what both diagram renderers produce."""
+    """``[diagrams]``: what the diagram renderers produce."""
 
     format: Literal["png", "svg"] = "png"
     """Picture format of converted diagrams."""
@@ -164,16 +112,32 @@ class LoggingSettings(Section, frozen=True):
     """Least severe message that reaches log files."""
 
 
-class Settings(Section, frozen=True):
-    """All settings, by section."""
+@for_each_job_type(SECTIONS.__getitem__)
+class _WithJobTypes(Section, frozen=True):
+    """The sections up to those of the job types, which stand before the others where settings are listed."""
 
     workers: WorkersSettings = WorkersSettings()
     database: DatabaseSettings = DatabaseSettings()
     jobs: JobsSettings = JobsSettings()
-    notebook: NotebookSettings = NotebookSettings()
-    plantuml: PlantUmlSettings = PlantUmlSettings()
-    drawio: DrawioSettings = DrawioSettings()
+
+    def section(self, kind: type[J]) -> J:
+        """The section that a job type brings."""
+        found: J = getattr(self, _name_of(kind))
+        return found
+
+
+class Settings(_WithJobTypes, frozen=True):
+    """All settings, by section."""
+
     diagrams: DiagramSettings = DiagramSettings()
     docker: DockerSettings = DockerSettings()
     course: CourseSettings = CourseSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    def having(self, *sections: JobTypeSection) -> Settings:
+        """The same with other sections of job types."""
+        return msgspec.structs.replace(self, **{_name_of(type(each)): each for each in sections})
+
+
+def _name_of(kind: type[JobTypeSection]) -> str:
+    return next(name for name, each in SECTIONS.items() if each is kind)

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 from clx.errors import ToolMissingError
-from clx.tools.pins import Pin, package_hint
+from clx.tools.catalog import package_hint
+from clx.tools.spec import Pin
 
 _LIMIT_S = 900
 """Seconds a download may take in all; the clients give up on a silent connection much earlier."""
 _PIP_OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--quiet", "--disable-pip-version-check")
 _NPM_OPTIONS = ("--ignore-scripts", "--prefer-offline", "--loglevel=error", "--no-update-notifier")
+_NPM_PACKAGES = {"apt-get": "npm", "dnf": "npm", "brew": "node"}
 _NPM_CODES = re.compile(r"(code|syscall|errno)\b")
 
 
@@ -67,7 +69,9 @@ def program_of_npm(name: str) -> str:
     """
     if found := shutil.which(name):
         return found
-    raise ToolMissingError(f"There is no {name}, which the browser is fetched with.", f"Type: {package_hint('npm')}")
+    raise ToolMissingError(
+        f"There is no {name}, which the browser is fetched with.", f"Type: {package_hint(_NPM_PACKAGES)}"
+    )
 
 
 def _pip() -> list[str]:

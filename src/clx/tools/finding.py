@@ -7,55 +7,18 @@ place that is named decides, also when nothing is there: a wrong setting never f
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
-from clx.tools.pins import PINS, Pin, install_hint
+from clx.tools.catalog import PINS, TOOLS, install_hint
+from clx.tools.spec import Pin
 
 Origin = Literal["setting", "environment", "cache", "system"]
-
-_VARIABLES = {
-    "plantuml": "PLANTUML_JAR",
-    "graphviz": "GRAPHVIZ_DOT",
-    "drawio": "DRAWIO_APP",
-    "drawio-math": "DRAWIO_MATH",
-    "browser": "CHROME_PATH",
-}
-SETTINGS = {"plantuml": "plantuml.jar", "java": "plantuml.java", "browser": "drawio.executable"}
-"""Tool → the setting, as dotted key, that names its place."""
-_PROGRAMS = {
-    "java": ("java",),
-    "graphviz": ("dot",),
-    "browser": (
-        "chromium-headless-shell",
-        "chrome-headless-shell",
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "google-chrome-stable",
-    ),
-}
-_FILES = {
-    "plantuml": (
-        "/usr/share/plantuml/plantuml.jar",
-        "/usr/share/java/plantuml.jar",
-        "/usr/share/java/plantuml/plantuml.jar",
-        "/opt/homebrew/opt/plantuml/libexec/plantuml.jar",
-        "/usr/local/opt/plantuml/libexec/plantuml.jar",
-    ),
-    "java": ("/opt/homebrew/opt/openjdk/bin/java", "/usr/local/opt/openjdk/bin/java"),
-    "browser": (
-        "/Applications/Chromium.app/Contents/MacOS/Chromium",
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +62,7 @@ def require(name: str, settings: Settings) -> Tool:
     raise ToolMissingError(
         f"{where} names {value}, where {name} is not.",
         f"Correct or remove {where}.",
-        settings=[SETTINGS[name]] if origin == "setting" else [],
+        settings=[TOOLS[name].setting] if origin == "setting" else [],
     )
 
 
@@ -130,21 +93,17 @@ def cached(name: str) -> Tool | None:
 
 def _named(name: str, settings: Settings) -> Iterator[tuple[Origin, str, str]]:
     """Every explicit choice of a place for *name*: its origin, what it is called, its value."""
-    chosen = {
-        "plantuml": settings.plantuml.jar,
-        "java": settings.plantuml.java,
-        "browser": settings.drawio.executable,
-    }
-    if value := chosen.get(name):
-        yield "setting", f"the setting {SETTINGS[name]}", value
-    variable = _VARIABLES.get(name, "")
-    if value := os.environ.get(variable):
-        yield "environment", f"the variable {variable}", value
+    tool = TOOLS[name]
+    section, _, field = tool.setting.partition(".")
+    if value := getattr(getattr(settings, section), field) if field else None:
+        yield "setting", f"the setting {tool.setting}", value
+    if value := os.environ.get(tool.variable):
+        yield "environment", f"the variable {tool.variable}", value
 
 
 def _resolve(name: str, value: str) -> Path | None:
     """The absolute path that *value* names, when such a tool can be there."""
-    if name not in _PROGRAMS:
+    if not TOOLS[name].programs:
         path = Path(value).expanduser().absolute()
         proof = path if path.suffix == ".jar" else path / PINS[name].proof
         return path if proof.is_file() else None
@@ -153,44 +112,18 @@ def _resolve(name: str, value: str) -> Path | None:
 
 
 def _system(name: str) -> Tool | None:
-    for program in _PROGRAMS.get(name, ()):
+    for program in TOOLS[name].programs:
         if found := shutil.which(program):
             return _tool(name, Path(found).absolute(), "system")
-    for candidate in (*_FILES.get(name, ()), *_beside_python(name)):
+    for candidate in _files(name):
         if path := _resolve(name, candidate):
             return _tool(name, path, "system")
     return None
 
 
-def _beside_python(name: str) -> tuple[str, ...]:
-    """Where the pinned package puts its files when somebody installed it into this environment."""
-    if name not in {"drawio", "drawio-math"}:
-        return ()
-    _, _, inside = PINS[name].prefix.partition("data/data/")
-    return (str(Path(sys.prefix) / inside),)
+def _files(name: str) -> tuple[str, ...]:
+    return TOOLS[name].files
 
 
 def _tool(name: str, path: Path, origin: Origin) -> Tool:
-    return Tool(name, path, _VERSIONS.get(name, _unknown_version)(path), origin)
-
-
-def _unknown_version(_path: Path) -> str:
-    return ""
-
-
-def _jar_version(jar: Path) -> str:
-    found = re.search(r"(\d+\.\d{4}\.\d+)", jar.name)
-    return found.group(1) if found else ""
-
-
-def _java_version(java: Path) -> str:
-    """From the ``release`` file that every Java home carries."""
-    try:
-        release = (java.resolve().parent.parent / "release").read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    found = re.search(r'^JAVA_VERSION="([^"]+)"', release, re.MULTILINE)
-    return found.group(1) if found else ""
-
-
-_VERSIONS: dict[str, Callable[[Path], str]] = {"plantuml": _jar_version, "java": _java_version}
+    return Tool(name, path, TOOLS[name].version(path), origin)

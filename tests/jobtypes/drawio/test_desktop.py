@@ -9,7 +9,8 @@ from tests.jobtypes.drawio.diagrams import cell, model, mxfile
 
 from clx.errors import ConversionError
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.settings.schema import DrawioSettings, Settings
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.settings.schema import Settings
 
 RECORDED = """#!/bin/sh
 printf '%s ' "$@" >>"{log}"; echo >>"{log}"
@@ -22,7 +23,7 @@ echo "$3 -> $2"
 def converter_with(script: str, path: Path) -> DrawioConverter:
     path.write_text(script)
     path.chmod(0o755)
-    return DrawioConverter(Settings(drawio=DrawioSettings(executable=str(path))), path.parent)
+    return DrawioConverter(Settings().having(DrawioSettings(executable=str(path))), path.parent)
 
 
 def run(converter: DrawioConverter, directory: Path, **payload: object) -> list[Path]:

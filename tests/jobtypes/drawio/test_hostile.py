@@ -21,7 +21,7 @@ from clx.errors import ToolMissingError
 from clx.jobtypes.drawio.browser import Browser
 from clx.jobtypes.drawio.site import ORIGIN, Site
 from clx.settings.schema import Settings
-from clx.tools import require as require_tool
+from clx.tools.finding import require as require_tool
 
 SECRET = (1, 200, 77)
 

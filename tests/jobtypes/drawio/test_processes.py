@@ -21,8 +21,9 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio import converter as module
 from clx.jobtypes.drawio.browser import Browser
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.settings.schema import DrawioSettings, Settings
-from clx.tools import locate
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.settings.schema import Settings
+from clx.tools.finding import locate
 
 PLAIN = model(cell("plain"))
 
@@ -166,7 +167,7 @@ def test_the_browser_gets_no_descriptors_but_its_own(own_studio: Studio) -> None
 
 def test_a_browser_that_is_none_is_a_missing_tool(tmp_path: Path) -> None:
     require("drawio")
-    settings = Settings(drawio=DrawioSettings(executable="/bin/false"))
+    settings = Settings().having(DrawioSettings(executable="/bin/false"))
     converter = DrawioConverter(settings, tmp_path)
     (tmp_path / "d.drawio").write_text(PLAIN)
     with pytest.raises(ToolMissingError, match="/bin/false does not start"):
@@ -187,7 +188,7 @@ def killed_while_starting(directory: Path, *, times: int) -> DrawioConverter:
     )
     script.chmod(0o755)
     (directory / "work").mkdir()
-    return DrawioConverter(Settings(drawio=DrawioSettings(executable=str(script))), directory / "work")
+    return DrawioConverter(Settings().having(DrawioSettings(executable=str(script))), directory / "work")
 
 
 def test_a_browser_killed_while_it_starts_is_replaced_within_the_job(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.notebook.converter import NotebookConverter
 from clx.jobtypes.notebook.deck import PROG_LANG
-from clx.settings.schema import NotebookSettings, Settings
+from clx.jobtypes.notebook.settings import NotebookSettings
+from clx.settings.schema import Settings
 
 from .conftest import TOPIC, Course
 
@@ -424,7 +425,7 @@ def test_a_deck_outside_the_course_is_an_error(course: Course) -> None:
 
 
 def test_an_interpreter_that_is_not_there(course: Course) -> None:
-    converter = NotebookConverter(Settings(notebook=NotebookSettings(python="/nowhere/python")))
+    converter = NotebookConverter(Settings().having(NotebookSettings(python="/nowhere/python")))
     course.converter = converter
     with pytest.raises(ToolMissingError):
         course.convert("# %%\n1\n", task="execute")

@@ -66,7 +66,7 @@ def test_linked_files_are_local_and_named_once() -> None:
 def test_planning_imports_nothing_heavy() -> None:
     code = """
 import sys
-import clx.jobtypes.notebook.deck, clx.jobtypes.notebook.identity
+import clx.jobtypes.notebook.deck, clx.jobtypes.notebook.fingerprint
 heavy = {"jinja2", "jupytext", "nbformat", "pygments", "markdown_it", "zmq", "jupyter_client", "IPython"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """

@@ -18,7 +18,7 @@ from clx.jobtypes.notebook.output_html import CellRun
 from clx.jobtypes.notebook.page import PageFrame, PageMaker
 from clx.jobtypes.notebook.variants import in_language, variant
 from clx.settings.schema import Settings
-from clx.tools import locate
+from clx.tools.finding import locate
 
 MAKER = PageMaker()
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -12,9 +12,10 @@ import pytest
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml import converter as module
-from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter, read_source
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.jobtypes.plantuml.jvm import JvmDied, Picture, Refusal
 from clx.jobtypes.plantuml.stage import Stage
+from clx.jobtypes.source import SOURCE_LIMIT, read_source
 from clx.settings.schema import Settings
 
 Answer = Picture | Refusal

@@ -19,7 +19,7 @@ from clx.errors import ConversionError
 from clx.jobtypes.plantuml import launch
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.settings.schema import Settings
-from clx.tools import locate
+from clx.tools.finding import locate
 
 SECRET = "S3CR3T"
 

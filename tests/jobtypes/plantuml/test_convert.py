@@ -9,9 +9,11 @@ from PIL import Image
 from tests.jobtypes.plantuml.bench import Bench
 
 from clx.errors import ConversionError, ToolMissingError
-from clx.jobtypes.plantuml.converter import SOURCE_LIMIT, PlantUmlConverter
-from clx.jobtypes.plantuml.identity import fingerprint
-from clx.settings.schema import PlantUmlSettings, Settings
+from clx.jobtypes.plantuml.converter import PlantUmlConverter
+from clx.jobtypes.plantuml.fingerprint import fingerprint
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.jobtypes.source import SOURCE_LIMIT
+from clx.settings.schema import Settings
 
 
 def test_every_block_becomes_one_picture_in_order(bench: Bench) -> None:
@@ -147,7 +149,7 @@ def test_without_graphviz_plantuml_lays_out_by_itself(
     before = fingerprint(Settings())
     with_dot = bench.uml("class A\nA --> B")
     monkeypatch.setenv("GRAPHVIZ_DOT", str(tmp_path / "no-dot"))
-    assert fingerprint(Settings()) == {**before, "dot": "absent"}
+    assert fingerprint(Settings()) == {**before, "dot": "missing"}
     converter = PlantUmlConverter(Settings(), work_dir=tmp_path)
     try:
         alone = Bench(converter, tmp_path / "alone")
@@ -198,7 +200,7 @@ def test_a_graphviz_that_does_not_run_is_a_missing_tool(
 def test_a_jar_that_is_none_is_a_missing_tool(tmp_path: Path, bench: Bench) -> None:
     jar = tmp_path / "plantuml.jar"
     jar.write_bytes(b"not a jar")
-    converter = PlantUmlConverter(Settings(plantuml=PlantUmlSettings(jar=str(jar))), work_dir=tmp_path)
+    converter = PlantUmlConverter(Settings().having(PlantUmlSettings(jar=str(jar))), work_dir=tmp_path)
     try:
         with pytest.raises(ToolMissingError, match="does not run"):
             Bench(converter, tmp_path / "jobs").uml("A -> B")
@@ -208,7 +210,7 @@ def test_a_jar_that_is_none_is_a_missing_tool(tmp_path: Path, bench: Bench) -> N
 
 def test_the_fingerprint_tells_jars_and_changes_of_them_apart(tmp_path: Path) -> None:
     jar = tmp_path / "plantuml.jar"
-    settings = Settings(plantuml=PlantUmlSettings(jar=str(jar)))
+    settings = Settings().having(PlantUmlSettings(jar=str(jar)))
     seen = [fingerprint(Settings())["jar"], fingerprint(settings)["jar"]]
     for content in (b"one", b"three"):
         jar.write_bytes(content)

@@ -19,9 +19,10 @@ from tests.support.tools import require
 
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.identity import fingerprint
-from clx.settings.schema import PlantUmlSettings, Settings
-from clx.tools import locate
+from clx.jobtypes.plantuml.fingerprint import fingerprint
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.settings.schema import Settings
+from clx.tools.finding import locate
 
 CLASSES = "@startuml\nclass A\nA --> B\n@enduml\n"
 
@@ -206,7 +207,7 @@ def test_the_first_jvm_of_a_machine_leaves_an_archive_that_the_next_one_uses(
     require("plantuml")
     jar = locate("plantuml", Settings())
     assert jar is not None
-    settings = Settings(plantuml=PlantUmlSettings(jar=str(jar.path)))
+    settings = Settings().having(PlantUmlSettings(jar=str(jar.path)))
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     pictures: list[list[bytes]] = []
     for _ in range(2):
@@ -224,7 +225,7 @@ def test_asking_for_the_fingerprint_is_cheap_and_imports_nothing_heavy() -> None
     program = """
 import sys
 from clx.settings.schema import Settings
-from clx.jobtypes.plantuml.identity import fingerprint
+from clx.jobtypes.plantuml.fingerprint import fingerprint
 assert not {"subprocess", "sqlalchemy", "jinja2", "zipfile"} & set(sys.modules), sys.modules
 fingerprint(Settings())
 assert "subprocess" not in sys.modules

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
 from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
-from clx.jobtypes.drawio.identity import is_desktop
+from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
+from clx.jobtypes.drawio.tools import is_desktop
 from clx.settings.schema import Settings
-from clx.tools import install_hint, locate, require
+from clx.tools.catalog import install_hint
+from clx.tools.finding import locate, require
 
 RECYCLE_AFTER = 300
 """Pages after which the browser is replaced: its memory grows by about 1 MB with each."""
@@ -22,7 +25,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds one page may take unless the payload says otherwise."""
 
 
-class DrawioConverter:
+class DrawioConverter(Converter):
     """Draws ``.drawio`` files; keeps one browser with the application warm between jobs.
 
     Payload: ``source`` (path in the inputs), ``format`` (``png`` or ``svg``), ``scale`` (pixels per diagram
@@ -67,11 +70,8 @@ class DrawioConverter:
         if exporter is not None:
             exporter.close()
 
-    def abandon(self) -> None:
-        """Nothing: all its files lie in the scratch directory."""
-
     def _options(self, payload: Mapping[str, Any]) -> Options:
-        defaults = self._settings.drawio
+        defaults = self._settings.section(DrawioSettings)
         return Options(
             format="svg" if payload.get("format") == "svg" else "png",
             scale=float(payload.get("scale", defaults.scale)),

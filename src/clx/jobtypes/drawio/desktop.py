@@ -7,13 +7,13 @@ in return it is always as new as the user's own draw.io.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.exporter import Options
+from clx.jobtypes.program import run
 from clx.platforms import system
 
 
@@ -34,11 +34,22 @@ def export(executable: Path, document: Document, options: Options, outputs: Path
 
 
 def _export_page(executable: Path, page: Page, source: Path, output: Path, options: Options) -> None:
-    code, said = _run(_command(executable, source, output, options), source.parent, page, options.timeout)
+    try:
+        code, said = run(_command(executable, source, output, options), source.parent, options.timeout)
+    except TimeoutError:
+        raise ConversionError(
+            f"draw.io desktop did not draw page {page.number} within {options.timeout:g} s.",
+            "Make the page simpler, or look whether draw.io waits for a display.",
+            line=page.line,
+        ) from None
+    except OSError as error:
+        raise ToolMissingError(
+            f"{executable} cannot be started: {error.strerror}.", "Correct the setting drawio.executable."
+        ) from None
     if not output.is_file():
         raise ConversionError(
             f"draw.io desktop wrote no picture of page {page.number} (exit code {code}).",
-            said or "It gave no reason; try to export the page by hand.",
+            said.rpartition("\n")[2] or "It gave no reason; try to export the page by hand.",
             line=page.line,
             retryable=code < 0,
         )
@@ -51,40 +62,3 @@ def _command(executable: Path, source: Path, output: Path, options: Options) -> 
     command += ["-o", os.fspath(output), os.fspath(source)]
     # Electron refuses to run as root with its sandbox; it wants this option last.
     return [*command, "--no-sandbox"] if system.user_id() == 0 else command
-
-
-def _run(command: list[str], directory: Path, page: Page, timeout: float) -> tuple[int, str]:
-    """Exit code and last line of what it said; its whole process group is ended after *timeout* seconds."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolMissingError(
-            f"{command[0]} cannot be started: {error.strerror}.", "Correct the setting drawio.executable."
-        ) from None
-    with process:
-        try:
-            said, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise ConversionError(
-                f"draw.io desktop did not draw page {page.number} within {timeout:g} s.",
-                "Make the page simpler, or look whether draw.io waits for a display.",
-                line=page.line,
-            ) from None
-        finally:
-            _end_group(process)
-    lines = said.strip().splitlines()
-    return process.returncode, lines[-1] if lines else ""
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        system.kill_group(process.pid)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.jobtype import JobType
+from clx.settings.schema import Settings
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    own = settings.section(DrawioSettings)
+    return {"scale": own.scale, "border": own.border}
+
 
 JOB_TYPE = JobType(
     name="drawio",
     title="draw.io",
     converter="clx.jobtypes.drawio.converter:DrawioConverter",
-    identity="clx.jobtypes.drawio.identity",
     sources=(".drawio",),
-    options=lambda settings: {"scale": settings.drawio.scale, "border": settings.drawio.border},
+    options=_options,
     priority=4,
-    rank=3,
     tools=("browser", "drawio"),
     optional_tools=("drawio-math",),
     packages={"defusedxml": "diagrams"},

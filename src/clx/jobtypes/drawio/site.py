@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from clx.errors import ToolMissingError
-from clx.tools import install_hint
+from clx.tools.catalog import install_hint
 
 ORIGIN = "https://drawio.invalid"
 """Top-level domain ``.invalid`` never exists (RFC 2606)."""

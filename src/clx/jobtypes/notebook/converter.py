@@ -15,11 +15,12 @@ from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import NotebookJob, read_job
+from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.conversion import DeckFiles
-    from clx.jobtypes.notebook.execution import KernelPool
+    from clx.jobtypes.notebook.execution.pool import KernelPool
     from clx.jobtypes.notebook.output_html import CellRun
     from clx.jobtypes.notebook.variants import DeckCell
 
@@ -33,7 +34,7 @@ class NotebookConverter:
     """
 
     def __init__(self, settings: Settings, _scratch: Path | None = None) -> None:
-        self._settings = settings.notebook
+        self._settings = settings.section(NotebookSettings)
         self._loaded: DeckFiles | None = None
         self._pool: KernelPool | None = None
 
@@ -71,13 +72,13 @@ class NotebookConverter:
             self._pool.abandon()
 
     def _kernels(self) -> KernelPool:
-        from clx.jobtypes.notebook.execution import KernelPool
+        from clx.jobtypes.notebook.execution.pool import KernelPool
 
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.jobtypes.notebook.execution import CellFailed
+        from clx.jobtypes.notebook.execution.results import CellFailed
         from clx.jobtypes.notebook.output_html import CellRun
 
         code = [cell for cell in cells if cell.runs]

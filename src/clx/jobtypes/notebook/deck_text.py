@@ -11,13 +11,14 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.cells import Cell
     from clx.jobtypes.notebook.expand import Expanded
 
 _encode = msgspec.json.encode
-_SOURCES = frozenset({"pu", "puml", "plantuml", "drawio", "py", "cpp", "cs", "java", "ts", "rs", "c", "md"})
+_SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for ending in TYPE_OF_SOURCE)}
 _NAME = re.compile(r"[\w.\-]+")
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 

@@ -12,7 +12,7 @@ from clx.errors import ConversionError
 from clx.platforms.container import IMAGE_VARIABLE
 
 if TYPE_CHECKING:
-    from clx.jobtypes.notebook.execution import CellFailed
+    from clx.jobtypes.notebook.execution.results import CellFailed
     from clx.jobtypes.notebook.variants import DeckCell
 
 _NEXT_STEPS = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from clx.jobtypes.jobtype import JobType
+from clx.jobtypes.notebook.settings import NotebookSettings
 
 JOB_TYPE = JobType(
     name="notebook",
     title="decks",
     converter="clx.jobtypes.notebook.converter:NotebookConverter",
-    identity="clx.jobtypes.notebook.identity",
-    rank=1,
+    limits=lambda settings: {"cell_timeout": settings.section(NotebookSettings).cell_timeout},
     packages=dict.fromkeys(("ipykernel", "jupyter_client", "jinja2", "markdown_it", "pygments"), "notebook"),
     extra="notebook",
 )

@@ -9,24 +9,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.converter import Converter
 from clx.jobtypes.plantuml.blame import Job, explain
 from clx.jobtypes.plantuml.blocks import Block, split_blocks
 from clx.jobtypes.plantuml.jvm import Refusal
 from clx.jobtypes.plantuml.launch import PICTURE_LIMIT_PX
 from clx.jobtypes.plantuml.renderer import Renderer
-from clx.regular import read_regular
+from clx.jobtypes.source import read_source
 from clx.settings.schema import Settings
-from clx.tools.pins import install_hint
+from clx.tools.catalog import install_hint
 
 FORMATS = ("png", "svg")
-SOURCE_LIMIT = 2 * 1024 * 1024
-"""Bytes of a source; a diagram that somebody wrote is a thousandth of it."""
 DEFAULT_TIMEOUT_S = 60.0
 _START_OF_PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class PlantUmlConverter:
-    """A :class:`clx.jobtypes.converter.Converter` for ``.pu``, ``.puml`` and ``.plantuml``.
+class PlantUmlConverter(Converter):
+    """For ``.pu``, ``.puml`` and ``.plantuml``.
 
     Payload keys: ``source`` (POSIX path of the source below the inputs), ``format`` (``png`` or ``svg``),
     ``timeout`` (seconds per diagram, default 60). The outputs are ``1.png``, ``2.png``, … in the order of
@@ -76,9 +75,6 @@ class PlantUmlConverter:
             self._renderer.close()
             self._renderer = None
 
-    def abandon(self) -> None:
-        """Nothing: all its files lie in the scratch directory."""
-
     def pids(self) -> list[int]:
         """Process ids of the helpers that are running now."""
         return self._renderer.pids() if self._renderer else []
@@ -90,25 +86,6 @@ class PlantUmlConverter:
                 jar, hint = self._renderer.tools.jar, install_hint("plantuml")
                 warn(f"{jar} lets diagrams read files outside the course; a PlantUML that does not: {hint}")
         return self._renderer
-
-
-def read_source(inputs: Path, source: PurePosixPath) -> str:
-    """The text of a source, without a byte order mark.
-
-    Raises:
-        ConversionError: it is not there, not inside *inputs*, too large or not UTF-8.
-    """
-    path = (inputs / source).resolve()
-    if ".." in source.parts or not path.is_relative_to(inputs.resolve()) or not path.is_file():
-        raise ConversionError("The file is not among the inputs of its job.")
-    if path.stat().st_size > SOURCE_LIMIT:
-        raise ConversionError(f"The file is larger than {SOURCE_LIMIT // 1024**2} MB.", "Split the diagram.")
-    data = read_regular(path)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConversionError("The file is not UTF-8 text.", "Save it as UTF-8.", line=line) from None
 
 
 def _draw(job: Job, block: Block) -> bytes:

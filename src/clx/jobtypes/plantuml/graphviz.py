@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from clx.errors import ToolMissingError
-from clx.tools.pins import install_hint
+from clx.tools.catalog import install_hint
 
 _LIMIT_S = 20
 _SCRIPT = """#!/bin/sh

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.jobtypes.plantuml.identity import stamp
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
-from clx.platforms import system
+from clx.jobtypes.program import dies_with_parent, small_environment
 from clx.settings.schema import Settings
 from clx.tools.finding import cache_root, locate, require
+from clx.tools.fingerprint import file_stamp
 
 PICTURE_LIMIT_PX = 16_384
 """Longest side of a PNG; PlantUML cuts off what is beyond it without a word."""
@@ -29,7 +28,6 @@ _FLAGS = (
     f"-DPLANTUML_LIMIT_SIZE={PICTURE_LIMIT_PX}",
     "-DPLANTUML_SECURITY_PROFILE=ALLOWLIST",
 )
-_KEPT_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "PATH", "TZ", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 _STALE_S = 3600
 _ARCHIVES_SINCE = 13
 """The first Java with ``-XX:ArchiveClassesAtExit``."""
@@ -78,7 +76,7 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     command = [
-        *_dies_with_parent(),
+        *dies_with_parent(),
         str(tools.java),
         *_FLAGS,
         *_archive_flags(tools, save),
@@ -89,13 +87,7 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
         *("-jar", str(tools.jar), f"-t{picture_format}", "-charset", "UTF-8", "-nometadata"),
         *(("-graphvizdot", str(dot)) if dot else ("-Playout=smetana",)),
     ]
-    return Jvm(command, stage.directory, _environment(), scratch / f"{picture_format}.log")
-
-
-def _dies_with_parent() -> list[str]:
-    """What makes a JVM that is busy end at once when its worker is killed; one that waits sees its input end."""
-    setpriv = shutil.which("setpriv") if system.NAME == "linux" else None
-    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    return Jvm(command, stage.directory, small_environment(), scratch / f"{picture_format}.log")
 
 
 def unsaved_archive(tools: Tools) -> Path | None:
@@ -125,8 +117,8 @@ def keep_archive(tools: Tools, saved: Path) -> None:
 
 def _archive(tools: Tools) -> Path:
     # The JVM ignores an archive of another Java or jar, so both are part of the name.
-    identity = "\n".join((stamp(tools.java), stamp(tools.jar), *_FLAGS))
-    return cache_root() / "java-classes" / f"plantuml-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.jsa"
+    known_by = "\n".join((file_stamp(tools.java), file_stamp(tools.jar), *_FLAGS))
+    return cache_root() / "java-classes" / f"plantuml-{hashlib.sha256(known_by.encode()).hexdigest()[:16]}.jsa"
 
 
 def _archive_flags(tools: Tools, save: Path | None) -> list[str]:
@@ -137,11 +129,3 @@ def _archive_flags(tools: Tools, save: Path | None) -> list[str]:
         return ["-Xlog:disable", f"-XX:ArchiveClassesAtExit={save}"]
     archive = _archive(tools)
     return ["-Xlog:disable", f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"] if archive.exists() else []
-
-
-def _environment() -> dict[str, str]:
-    """Little of the user's environment: diagrams may look at it, and PlantUML's own variables must not count."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    fonts = {name: value for name, value in os.environ.items() if name.startswith("FONTCONFIG_")}
-    # SERVER_NAME makes Graphviz refuse every file that a diagram names (image=, shapefile=, <img src>).
-    return kept | fonts | {"LC_ALL": "C.UTF-8", "SERVER_NAME": "clx"}

@@ -14,7 +14,7 @@ from clx.jobtypes.plantuml.graphviz import GuardedDot
 from clx.jobtypes.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
 from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings
-from clx.tools.pins import install_hint
+from clx.tools.catalog import install_hint
 
 _START_LIMIT_S = 60.0
 _SMALLEST = "@startuml\na -> b\n@enduml\n"

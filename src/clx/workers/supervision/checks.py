@@ -17,14 +17,13 @@ from clx import DISTRIBUTION
 from clx.db.apart import located, move_apart
 from clx.db.sqlite.database import Database
 from clx.errors import StartupError, ToolMissingError
-from clx.jobtypes.drawio.identity import is_desktop
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.problems import Problem
 from clx.settings.reach import image_key
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
-from clx.tools import TOOL_NAMES, Tool, install_hint, locate, require
-from clx.tools.finding import SETTINGS
+from clx.tools.catalog import TOOLS, install_hint
+from clx.tools.finding import locate, require
 from clx.tools.probe import refusal
 from clx.workers.executors.docker.images import image_fingerprint
 from clx.workers.executors.docker.preflight import preflight
@@ -68,7 +67,7 @@ def examine(types: Collection[str], settings: Settings, without: Collection[str]
             detail = "installed" if there else "not installed"
             found.append(Finding(package, type_, there, True, detail, hint))
         for required, names in ((True, JOB_TYPES[type_].tools), (False, JOB_TYPES[type_].optional_tools)):
-            looked_at = [name for name in names if SETTINGS.get(name) not in without]
+            looked_at = [name for name in names if TOOLS[name].setting not in without]
             found += [_tool(name, type_, settings, required=required) for name in looked_at]
     return found
 
@@ -76,31 +75,26 @@ def examine(types: Collection[str], settings: Settings, without: Collection[str]
 def tools_of(types: Collection[str]) -> list[str]:
     """The tools that the worker *types* need or can make use of, in the order in which tools are shown."""
     used = {name for type_ in types for name in (*JOB_TYPES[type_].tools, *JOB_TYPES[type_].optional_tools)}
-    return [name for name in TOOL_NAMES if name in used]
+    return [name for name in TOOLS if name in used]
 
 
 def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Finding:
+
     tool = locate(name, settings)
-    if tool is not None and tool.origin == "setting" and (why := _refusal(tool)):
-        key = SETTINGS[name]
+    if tool is not None and tool.origin == "setting" and (why := refusal(tool)):
+        key = TOOLS[name].setting
         fact = f"the setting {key} names {tool.path}, which does not run: {why}."
         return Finding(name, type_, False, required, fact, f"Correct or remove the setting {key}.", key)
     if tool is not None:
         version = f" {tool.version}" if tool.version else ""
-        # Debian's jar (2020) knows no allow-list, that of 1.2026.8 lets links and .. through: only the pinned one holds
-        unsafe = "; may include files from outside the course: clx tools install plantuml"
-        remark = unsafe if name == "plantuml" and tool.origin != "cache" else ""
+        unpinned = TOOLS[name].unpinned_remark
+        remark = f"; {unpinned}" if unpinned and tool.origin != "cache" else ""
         return Finding(name, type_, True, required, f"{tool.path}{version} ({tool.origin}){remark}", "")
     try:
         require(name, settings)
     except ToolMissingError as error:
         return Finding(name, type_, False, required, error.fact, error.next_step, "".join(error.settings))
     return Finding(name, type_, False, required, "not found", f"Type: {install_hint(name)}")
-
-
-def _refusal(tool: Tool) -> str:
-    """Why a tool that somebody chose cannot be started; a desktop application may need a display even to say."""
-    return "" if is_desktop(tool.path) else refusal(tool)
 
 
 def require_tools(types: Collection[str], settings: Settings) -> None:

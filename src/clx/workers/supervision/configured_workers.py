@@ -10,17 +10,17 @@ from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec
 
 
-def configured_workers(
-    resolved: Resolved, settings: Settings, types: Iterable[str] = tuple(JOB_TYPES)
-) -> list[WorkerSpec]:
+def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[str] | None = None) -> list[WorkerSpec]:
     """The workers that the settings ask for, types with a count of 0 left out.
 
     Args:
         settings: what they are started with.
+        types: of these job types; default: of those that services have workers of.
 
     Raises:
         SettingsError: docker mode without an image.
     """
+    types = resolved.served_types() if types is None else types
     workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
     return [spec_of(worker, settings, fingerprint(resolved, worker.type)) for worker in workers]
 

@@ -49,7 +49,7 @@ class WorkerConfig:
     """Workers of one type.
 
     Attributes:
-        worker_type: ``notebook``, ``plantuml`` or ``drawio``.
+        worker_type: the job type, as ``notebook``.
         count: how many.
         execution_mode: ``direct`` or ``docker``; None: as the settings say.
         image: the container image, needed in docker mode; None: the one that the settings name for the type.
@@ -92,7 +92,7 @@ class WorkerPoolManager:
         options = _options(worker_configs, network_name, log_level)
         resolved = resolve(Path(workspace_path or state_directory(named).parent), options=options)
         _require_images(worker_configs or (), resolved)
-        types = list(JOB_TYPES) if worker_configs is None else [each.worker_type for each in worker_configs]
+        types = None if worker_configs is None else [each.worker_type for each in worker_configs]
         self._resolved = resolved
         path = place_database(resolved, named)
         self._settings = settings_for(resolved, path)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from clx.jobtypes.notebook.execution import CellResult, KernelPool
+from clx.jobtypes.notebook.execution.pool import KernelPool
+from clx.jobtypes.notebook.execution.results import CellResult
 
 Run = Callable[..., list[CellResult]]
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from clx.errors import ToolMissingError
-from clx.jobtypes.notebook.execution import CellFailed, KernelPool, interpreter_fingerprint
+from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
+from clx.jobtypes.notebook.execution.pool import KernelPool
+from clx.jobtypes.notebook.execution.results import CellFailed
 from clx.platforms import system
 
 
@@ -143,7 +145,7 @@ def test_the_fingerprint_follows_what_is_installed(bare_python: Path) -> None:
 def test_the_fingerprint_of_the_own_interpreter_needs_no_process() -> None:
     code = (
         "import sys\n"
-        "from clx.jobtypes.notebook.execution import interpreter_fingerprint\n"
+        "from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint\n"
         "sys.addaudithook(lambda event, _: sys.exit(event) if event.startswith('subprocess') else None)\n"
         "print(interpreter_fingerprint(None) == interpreter_fingerprint(sys.executable))"
     )

@@ -11,8 +11,9 @@ import pytest
 from tests.jobtypes.notebook.execution.conftest import Run
 from tests.support.scene import is_alive
 
-from clx.jobtypes.notebook.execution import CellResult, KernelPool
 from clx.jobtypes.notebook.execution.forkserver import scan_for_children
+from clx.jobtypes.notebook.execution.pool import KernelPool
+from clx.jobtypes.notebook.execution.results import CellResult
 
 
 def printed(result: CellResult) -> str:

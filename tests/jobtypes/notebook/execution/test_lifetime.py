@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.support.scene import is_alive
 
-from clx.jobtypes.notebook.execution import CellFailed, KernelPool
+from clx.jobtypes.notebook.execution.pool import KernelPool
+from clx.jobtypes.notebook.execution.results import CellFailed
 
 PATIENCE = 10.0
 """Seconds within which processes must be gone that would go on for ten minutes."""
@@ -21,7 +22,7 @@ PATIENCE = 10.0
 WORKER = """
 import sys
 from pathlib import Path
-from clx.jobtypes.notebook.execution import KernelPool
+from clx.jobtypes.notebook.execution.pool import KernelPool
 pool = KernelPool()
 cells = sys.argv[2:]
 try:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.jobtypes.notebook.execution.conftest import Run
 
-from clx.jobtypes.notebook.execution import CellFailed
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.execution.results import CellFailed
 
 
 def text_of(outputs: list[dict[str, Any]], name: str = "stdout") -> str:

@@ -221,7 +221,7 @@ def test_building_again_leaves_no_image_without_a_name(
     monkeypatch.setattr(docker_build, "_context", context)
     monkeypatch.setattr(docker_build, "_STAGE_AGE", -60.0)
     monkeypatch.setattr(docker_build, "labels_of", lambda recipe: {"test": recipe.wheel.name})
-    nothing = JobType(name="test", title="", converter="", identity="")
+    nothing = JobType(name="test", title="", converter="")
     monkeypatch.setitem(JOB_TYPES, "test", nothing)
     before, name = nameless(), "clx-test:again"
     try:

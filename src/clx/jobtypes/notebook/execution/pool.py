@@ -9,8 +9,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clx.jobtypes.notebook.execution.identity import python_command
 from clx.jobtypes.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
+from clx.jobtypes.notebook.execution.interpreter import python_command
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellFailed, CellResult
 from clx.jobtypes.notebook.execution.server import Kernel, KernelParent, ParentGone, remove_directories

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clx.errors import ToolMissingError
-from clx.jobtypes.notebook.execution.identity import python_command
+from clx.jobtypes.notebook.execution.interpreter import python_command
 from clx.platforms import system
 
 FORKSERVER = Path(__file__).with_name("forkserver.py")

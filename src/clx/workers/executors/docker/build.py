@@ -30,9 +30,9 @@ from clx import DISTRIBUTION, __version__
 from clx.db.identity import is_gone, process_identity
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
+from clx.tools.catalog import PINS
 from clx.tools.finding import cache_root
 from clx.tools.install import install
-from clx.tools.pins import PINS
 from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
 from clx.workers.executors.docker.installed_wheel import wheel_of_installed

@@ -22,6 +22,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
+from clx.settings.reach import TOOLS
 from clx.settings.schema import Settings
 from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.docker.engine import (
@@ -350,12 +351,11 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
 def settings_inside(settings: Settings) -> Settings:
     """*settings* as they hold inside a container: an image brings its own tools, so no path of this machine."""
     replace = msgspec.structs.replace
-    return replace(
-        settings,
-        notebook=replace(settings.notebook, python=None),
-        plantuml=replace(settings.plantuml, jar=None, java=None),
-        drawio=replace(settings.drawio, executable=None),
-    )
+    bare = {
+        type_: replace(getattr(settings, type_), **{key.rpartition(".")[2]: None for key in keys})
+        for type_, keys in TOOLS.items()
+    }
+    return replace(settings, **bare)
 
 
 def database_inside_of(database: Path) -> str:

@@ -8,8 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from clx.jobtypes.notebook.execution.identity import interpreter_fingerprint
+from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
+from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
+from clx.tools.fingerprint import MISSING
 
 _DISTRIBUTIONS = (
     "jinja2",
@@ -27,7 +29,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     """Name the converter, its libraries and the interpreter that runs the cells.
 
     The converter is named by a digest of its own files, so that no change of it can be forgotten. A
-    library that is not installed is ``absent``.
+    library that is not installed is ``missing``.
 
     Raises:
         ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
@@ -35,7 +37,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     return {
         "converter": _own_digest(),
         **_versions(tuple(sys.path)),
-        **interpreter_fingerprint(settings.notebook.python),
+        **interpreter_fingerprint(settings.section(NotebookSettings).python),
     }
 
 
@@ -59,7 +61,7 @@ def _versions(places: tuple[str, ...]) -> dict[str, str]:
             name = name.lower().replace("-", "_").replace(".", "_")
             if rest.endswith(".dist-info") and name in _DISTRIBUTIONS:
                 found.setdefault(name, rest.removesuffix(".dist-info"))
-    return {name: found.get(name, "absent") for name in _DISTRIBUTIONS}
+    return {name: found.get(name, MISSING) for name in _DISTRIBUTIONS}
 
 
 def _entries(place: str) -> list[str]:

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from clx.jobtypes.drawio.identity import fingerprint, is_desktop
-from clx.settings.schema import DrawioSettings, Settings
+from clx.jobtypes.drawio.fingerprint import fingerprint
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.jobtypes.drawio.tools import is_desktop
+from clx.settings.schema import Settings
 
 
 def executable(path: Path, content: str) -> Settings:
     path.write_text(content)
     path.chmod(0o755)
-    return Settings(drawio=DrawioSettings(executable=str(path)))
+    return Settings().having(DrawioSettings(executable=str(path)))
 
 
 def test_the_browser_is_told_by_path_size_and_time(tmp_path: Path) -> None:
@@ -44,7 +46,7 @@ def test_an_application_of_ones_own_is_told_by_its_main_file(tmp_path: Path, mon
 
 
 def test_scale_and_border_are_not_part_of_it() -> None:
-    assert fingerprint(Settings()) == fingerprint(Settings(drawio=DrawioSettings(scale=1.0, border=0)))
+    assert fingerprint(Settings()) == fingerprint(Settings().having(DrawioSettings(scale=1.0, border=0)))
 
 
 def test_desktop_has_no_web_application(tmp_path: Path) -> None:
@@ -72,6 +74,6 @@ def test_it_is_cheap() -> None:
 
 def test_it_imports_nothing_heavy() -> None:
     heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.jobtypes.drawio.browser'}"
-    code = f"import sys, clx.jobtypes.drawio.identity; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, clx.jobtypes.drawio.fingerprint; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

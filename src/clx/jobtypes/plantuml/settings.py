@@ -1,0 +1,19 @@
+"""What can be set for PlantUML."""
+
+from __future__ import annotations
+
+from clx.settings.section import JobTypeSection, Program
+
+
+class PlantUmlSettings(JobTypeSection, frozen=True):
+    """``[plantuml]``: the diagram renderer for ``.pu``, ``.puml`` and ``.plantuml`` files."""
+
+    rank = 2
+
+    jar: Program | None = None
+    """Path of ``plantuml.jar``; unset: looked up as ``clx tools list`` shows."""
+    java: Program | None = None
+    """Java executable; unset: ``java`` on the path."""
+
+
+SETTINGS = PlantUmlSettings
