@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
-from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
+from clx.course.build_state import FileFacts, Ledger, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.clock import now_ms

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.courses import Course
 
-from clx.course.ledger import Ledger
+from clx.course.build_state import Ledger
 from clx.db.jobs import Queue
 
 

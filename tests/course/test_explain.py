@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.planning import job_of
 
+from clx.course.build_state import Ledger
 from clx.course.explain import Reasons
-from clx.course.ledger import Ledger
 
 BEFORE: dict[str, Any] = {
     "key": "old",

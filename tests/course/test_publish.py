@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import Ledger, Owner, PublishedFile
 from clx.course.layout import Selection
-from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.course.plan import Place
 from clx.course.publish import Item, Publisher
 from clx.errors import ArtifactError, OutputError, UsageError

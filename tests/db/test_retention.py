@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clx.course.ledger import Ledger, Owner, PublishedFile
+from clx.course.build_state import Ledger, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.identity import process_identity

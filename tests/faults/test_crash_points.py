@@ -17,7 +17,7 @@ from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 
 _ROOM = Path(clx.db.__file__).parent
-_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "ledger.py"]
+_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "build_state.py"]
 """All that writes to the database."""
 
 _SETUP = """
@@ -68,7 +68,7 @@ _SCENARIOS = {
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
-_LEDGER = _SETUP + "from clx.course.ledger import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
+_LEDGER = _SETUP + "from clx.course.build_state import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
 _RESULT = _LEDGER + (
     "queue.enqueue(NewJob('t', key='k'), now=0)\njob = queue.claim(['t'], now=0)[0]\n"
     "queue.finish(job.id, 1, 1, now=0)\n"

@@ -139,8 +139,8 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     types: tuple[str, ...] = _TYPES
     path = database_path(resolved, db_path)
     if course is not None:
-        from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
+        from clx.course.worker_types import needed_types
         from clx.db.apart import located
 
         types = tuple(needed_types(course))

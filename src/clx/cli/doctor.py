@@ -53,7 +53,7 @@ def command(
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(JOB_TYPES)
     if course is not None:
-        from clx.course.needs import needed_types
+        from clx.course.worker_types import needed_types
 
         types = needed_types(course)
     findings = _places(resolved, course) + examine_workers(resolved, types)

@@ -119,7 +119,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
         CourseError: the course cannot be read.
         ToolMissingError: something that it needs is still missing.
     """
-    from clx.course.needs import needed_types
+    from clx.course.worker_types import needed_types
     from clx.workers.supervision.health import require_tools, tools_of
 
     types = needed_types(course)

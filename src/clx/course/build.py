@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import Ledger, Owner
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
-from clx.course.ledger import Ledger, Owner
-from clx.course.moved import follow_move
+from clx.course.moved_course import follow_move
 from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
 from clx.course.publish import Item, Publisher, usual_output
 from clx.course.report import PRIVATE_TEXT, Failure, Report
@@ -39,9 +39,9 @@ from clx.workers.supervision.needs import Fingerprints
 from clx.workers.supervision.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
-    from clx.course.bygone import Withdrawn
-    from clx.course.gate import Gate, Hit
+    from clx.course.private_text import Gate, Hit
     from clx.course.session import Session
+    from clx.course.withdraw import Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +308,7 @@ class Build:
 
     @cached_property
     def _gate(self) -> Gate:
-        from clx.course.gate import Gate  # a build with nothing to write need not import it
+        from clx.course.private_text import Gate  # a build with nothing to write need not import it
 
         spec = self._layout.spec
         texts = [spec.name, *(section.name for section in spec.sections)]
@@ -321,7 +321,7 @@ class Build:
         fresh = [deck for deck in self._unchecked if deck in self._hidden]
         copies = self._checked_copies(plan, publisher, fresh)
         if fresh:
-            from clx.course.bygone import withdraw
+            from clx.course.withdraw import withdraw
 
             self._withdrawn = withdraw(self._gate, publisher, plan, fresh, str(self._output))
         return copies
@@ -341,7 +341,7 @@ class Build:
 
     def _tell_of_nobody(self, ledger: Ledger) -> None:
         """Tell of public files with private text that are there without CLX's knowing of them."""
-        from clx.course.bygone import of_nobody
+        from clx.course.withdraw import of_nobody
 
         targets = zip(self._layout.targets, self._targets, strict=True)
         public = [directory for target, directory in targets if target.kinds != ("speaker",)]

@@ -36,7 +36,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _FORM = 2
 """Which form :class:`DeckFacts` have; facts of another one are not used."""
 _MARKED_BY = 2
-"""Which rules :func:`clx.course.marked.is_marked` has; what was found out by others is not used."""
+"""Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
@@ -280,7 +280,7 @@ class Closures:
         looked_into = f"{_MARKED_BY} {digest}"
         known = self._known.get(path)
         if known is None or known.get("looked_into") != looked_into:
-            from clx.course.marked import is_marked  # most builds need not look into any file
+            from clx.course.private_cells import is_marked  # most builds need not look into any file
 
             known = {"looked_into": looked_into, "is_marked": is_marked(self._files.root / path)}
             self.learned[path] = known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clx.course.ledger import Ledger
+from clx.course.build_state import Ledger
 from clx.course.plan import PlannedJob
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from clx.course import withheld
 from clx.course.closure import Closures, DeckFacts
-from clx.course.groups import group_files, group_problem
+from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, SliceDirectory
 from clx.course.names import job_label, safe_name
 from clx.course.source_files import SourceFiles

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import Ledger, Owner, PublishedFile
 from clx.course.layout import Selection
-from clx.course.ledger import Ledger, Owner, PublishedFile
 from clx.course.plan import Place
 from clx.course.removal import remove_published
 from clx.errors import ArtifactError, OutputError, UsageError

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clx.course.ledger import FileFacts
-from clx.course.links import Bounds
+from clx.course.build_state import FileFacts
+from clx.course.symlinks import Bounds
 from clx.errors import CourseError
 from clx.regular import NotRegularError, not_regular, open_regular
 

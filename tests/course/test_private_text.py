@@ -12,7 +12,7 @@ import pytest
 from tests.support.courses import HEADER, SPEC, Course
 from tests.support.planning import planner_of
 
-from clx.course.gate import Gate
+from clx.course.private_text import Gate
 
 TOPIC = "slides/module_1/topic_100_values"
 DECK = """\

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clx.course.ledger import Ledger, Owner
+from clx.course.build_state import Ledger, Owner
 
 
 def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
+from clx.course.build_state import FileFacts, Ledger, Owner, PublishedFile
 
 FACTS = FileFacts(1, 2, 3, 4, "d" * 64)
 OWNER = Owner("/course.yaml", "/output")

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.course.gate import Gate, Hit
+from clx.course.build_state import PublishedFile
 from clx.course.layout import KIND_DIRECTORIES
-from clx.course.ledger import PublishedFile
 from clx.course.plan import Place, Plan, is_near
+from clx.course.private_text import Gate, Hit
 from clx.course.publish import Publisher
 from clx.course.report import Failure
 
