@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from clx.course.report import Failure, Report
+from clx.course.report import FailedOutput, Report
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED, EXIT_USAGE
 
 
-def failure(error: dict[str, Any], task: str = "execute de") -> Failure:
-    return Failure("notebook", "slides/a.py", task, error)
+def failure(error: dict[str, Any], task: str = "execute de") -> FailedOutput:
+    return FailedOutput("notebook", "slides/a.py", task, error)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_failure_is_called_as_its_job_is() -> None:
     ],
 )
 def test_a_failed_job_is_exit_code_1_unless_something_worse_is_known(
-    failures: list[Failure], before: int, after: int
+    failures: list[FailedOutput], before: int, after: int
 ) -> None:
     report = Report(failures=failures, exit_code=before)
     report.settle()
@@ -65,7 +65,7 @@ def test_a_failed_job_is_exit_code_1_unless_something_worse_is_known(
 
 
 def test_the_document_has_every_documented_key_and_value() -> None:
-    failed = Failure("notebook", "slides/a.py", "execute de", {"message": "no", "line": 4}, ["/out/old.html"])
+    failed = FailedOutput("notebook", "slides/a.py", "execute de", {"message": "no", "line": 4}, ["/out/old.html"])
     report = Report(
         course="course.yaml",
         output="/out",

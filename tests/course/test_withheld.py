@@ -20,7 +20,7 @@ import pytest
 from tests.support.courses import Course
 from tests.support.planning import copied, plan_of, planner_of
 
-from clx.course import private_cells as marked
+from clx.course import private_cells
 
 TOPIC = "slides/module_1/topic_100_values"
 SECRET = '# %%\nx = 1\n\n# %% tags=["private"]\nsecret = 1\n'
@@ -434,4 +434,4 @@ def test_looking_for_marks_takes_no_longer_for_odd_texts(tmp_path: Path) -> None
         *("```{a}\n" * 200_000 + "tag", "::: {a\n" + "tags:\n-\n" * 200_000, "[" * 1_000_000, '{"metadata":' * 200_000),
     ):
         odd.write_text(text)
-        assert not marked.is_marked(odd)
+        assert not private_cells.is_marked(odd)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clx.artifacts.store import ArtifactStore
-from clx.course.build_state import Ledger, Owner
+from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
-from clx.course.plan import Copy, Place, Plan, PlannedJob, Planner, is_near, target_directories
-from clx.course.publish import Item, Publisher, usual_output
-from clx.course.report import PRIVATE_TEXT, Failure, Report
+from clx.course.plan import OutputPath, Plan, PlannedJob, Planner, StaticFile, is_near, target_directories
+from clx.course.publish import OutputFile, Publisher, usual_output
+from clx.course.report import PRIVATE_TEXT, FailedOutput, Report
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import find_course_root, resolve_topics
@@ -39,7 +39,7 @@ from clx.workers.supervision.needs import Fingerprints
 from clx.workers.supervision.readiness import place_database, settings_for
 
 if TYPE_CHECKING:
-    from clx.course.private_text import Gate, Hit
+    from clx.course.private_text import Hit, PrivateText
     from clx.course.session import Session
     from clx.course.withdraw import Withdrawn
 
@@ -153,38 +153,38 @@ class Build:
         return opened
 
     def _run(self, spec: CourseSpec, database: Database | None) -> Report:
-        ledger = Ledger(database) if database else None
+        state = BuildState(database) if database else None
         root = str(self._root)
-        is_known = ledger is not None and (ledger.knows(self._owner) or self._was_moved(ledger))
-        own = self._own_directories(ledger)
-        files = SourceFiles(self._root, ledger.files(root) if ledger else {}, shared=self._shared, own=own)
+        is_known = state is not None and (state.knows(self._owner) or self._was_moved(state))
+        own = self._own_directories(state)
+        files = SourceFiles(self._root, state.files(root) if state else {}, shared=self._shared, own=own)
         topics = resolve_topics(spec, files.bounds, warn=self._left_out.append)
         settings = self.resolved.settings
-        known = ledger.sources(root) if ledger else {}
+        known = state.sources(root) if state else {}
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
             planner = Planner(self._layout, topics, files, settings, tools, known, reader)
             plan = planner.plan()
         self._hidden = {deck: each for deck, each in plan.hidden.items() if each}
-        publisher = Publisher(self._targets, self._owner, ledger, self._store, self._state_dir)
+        publisher = Publisher(self._targets, self._owner, state, self._store, self._state_dir)
         with closing(publisher):  # also when an edit overtakes this build: a watch goes on in the same process
-            missing, outdated = self._compare(plan, ledger, publisher)
+            missing, outdated = self._compare(plan, state, publisher)
             self._warn([*self._left_out, *plan.warnings])
             self._count(plan, missing)
-            reasons = Reasons(root, ledger)
+            reasons = Reasons(root, state)
             self.report.reasons = reasons.tell(plan.jobs, {job.key for job in missing}, forced=self.options.force)
             self.display.planned(decks=plan.decks, jobs=len(plan.jobs), reused=len(plan.jobs) - len(missing))
             if not self.options.dry_run:
                 with _owned(database) or self._open_new() as writable:
-                    ledger = Ledger(writable)
-                    publisher.attach(ledger)
-                    reasons.attach(ledger)
-                    ledger.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
-                    copies = self._checked(plan, publisher, ledger)
+                    state = BuildState(writable)
+                    publisher.attach(state)
+                    reasons.attach(state)
+                    state.remember(root, files.learned, planner.closures.learned, planner.closures.newly_hidden())
+                    copies = self._checked(plan, publisher, state)
                     self._carry_out(plan, missing, outdated, copies, writable, publisher, reasons)
-                    self._tell_unchecked(ledger)
+                    self._tell_unchecked(state)
                     if not is_known and self._hidden:
-                        self._tell_of_nobody(ledger)
+                        self._tell_of_nobody(state)
         self._tell_replaced(publisher)
         self.report.dry_run = self.options.dry_run
         self.report.written = publisher.written
@@ -193,9 +193,9 @@ class Build:
         self.display.finished(self.report)
         return self.report
 
-    def _was_moved(self, ledger: Ledger) -> bool:
+    def _was_moved(self, state: BuildState) -> bool:
         """Whether what is known is that of the course in another place, which has been taken over then."""
-        if self.options.dry_run or not follow_move(ledger, self._root, self._owner):
+        if self.options.dry_run or not follow_move(state, self._root, self._owner):
             return False
         self.display.note("The course was moved here: what is known of its files goes along.")
         return True
@@ -204,8 +204,8 @@ class Build:
         self,
         plan: Plan,
         missing: list[PlannedJob],
-        outdated: list[tuple[PlannedJob, list[Item]]],
-        copies: list[Item],
+        outdated: list[tuple[PlannedJob, list[OutputFile]]],
+        copies: list[OutputFile],
         database: Database,
         publisher: Publisher,
         reasons: Reasons,
@@ -222,14 +222,14 @@ class Build:
 
             prune_if_due(database)
 
-    def _own_directories(self, ledger: Ledger | None) -> dict[str, str]:
+    def _own_directories(self, state: BuildState | None) -> dict[str, str]:
         """The directories that CLX writes into, as real paths, each with what it is."""
         own = {
             str(self._output): "the output directory",
             os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
             os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
         }
-        for target in ledger.written_to(str(self._output)) if ledger else ():
+        for target in state.written_to(str(self._output)) if state else ():
             own.setdefault(target, f"the output of an earlier build in {target}")
         return own
 
@@ -253,18 +253,18 @@ class Build:
     # -- reuse ------------------------------------------------------------------------------------
 
     def _compare(
-        self, plan: Plan, ledger: Ledger | None, publisher: Publisher
-    ) -> tuple[list[PlannedJob], list[tuple[PlannedJob, list[Item]]]]:
+        self, plan: Plan, state: BuildState | None, publisher: Publisher
+    ) -> tuple[list[PlannedJob], list[tuple[PlannedJob, list[OutputFile]]]]:
         """The jobs that must run, and the files to write of those whose result is known.
 
         A file that is as CLX wrote it, from a job of the same key, is taken to be right without a look at
         the result.
         """
-        if ledger is None or self.options.force:
+        if state is None or self.options.force:
             return list(plan.jobs), []
         pictures = self._places_of_diagrams(plan, publisher)
         unsure = [job for job in plan.jobs if not self._is_current(job, pictures, publisher)]
-        known = find_results(ledger.database, [job.key for job in unsure]) if unsure else {}
+        known = find_results(state.database, [job.key for job in unsure]) if unsure else {}
         missing, outdated = [], []
         for job in unsure:
             items = self._outdated(job, known[job.key], publisher) if job.key in known else None
@@ -277,16 +277,16 @@ class Build:
         return missing, outdated
 
     @staticmethod
-    def _places_of_diagrams(plan: Plan, publisher: Publisher) -> dict[str, list[Place]]:
+    def _places_of_diagrams(plan: Plan, publisher: Publisher) -> dict[str, list[OutputPath]]:
         """Published pictures by key: how many a diagram has is not known beforehand."""
-        found: dict[str, list[Place]] = {job.key: [] for job in plan.jobs if job.is_diagram}
+        found: dict[str, list[OutputPath]] = {job.key: [] for job in plan.jobs if job.is_diagram}
         for target, stamps in enumerate(publisher.stamps) if found else ():
             for path, key, _size, _mtime in stamps.values():
                 if key in found:
-                    found[key].append(Place(target, path, ""))
+                    found[key].append(OutputPath(target, path, ""))
         return found
 
-    def _is_current(self, job: PlannedJob, pictures: Mapping[str, list[Place]], publisher: Publisher) -> bool:
+    def _is_current(self, job: PlannedJob, pictures: Mapping[str, list[OutputPath]], publisher: Publisher) -> bool:
         """Whether every file of a job is there as its result says."""
         first = all(publisher.is_current(place, job.key) for places in job.places.values() for place in places)
         if not first or not job.is_diagram:
@@ -294,39 +294,39 @@ class Build:
         self._further |= {(place.target, place.path) for place in pictures[job.key]}
         return all(publisher.is_current(place, job.key) for place in pictures[job.key])
 
-    def _outdated(self, job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[Item] | None:
+    def _outdated(self, job: PlannedJob, result: Mapping[str, Any], publisher: Publisher) -> list[OutputFile] | None:
         """Files of a job that are not as its result says; None when the store lacks bytes for one."""
         items = []
         for name, digest, size in result["outputs"]:
             found = [place for place in job.places_of(name) if not publisher.is_current(place, job.key)]
             if found and not self._store.has(digest, size):
                 return None
-            items += [Item(place, job.source, job.task, job.key, digest) for place in found]
+            items += [OutputFile(place, job.source, job.task, job.key, digest) for place in found]
         return items
 
     # -- the last look ----------------------------------------------------------------------------
 
     @cached_property
-    def _gate(self) -> Gate:
-        from clx.course.private_text import Gate  # a build with nothing to write need not import it
+    def _private_text(self) -> PrivateText:
+        from clx.course.private_text import PrivateText  # a build with nothing to write need not import it
 
         spec = self._layout.spec
         texts = [spec.name, *(section.name for section in spec.sections)]
         names = [text.in_language(language) for text in texts for language in spec.languages]
-        return Gate(self._hidden, names)
+        return PrivateText(self._hidden, names)
 
-    def _checked(self, plan: Plan, publisher: Publisher, ledger: Ledger) -> list[Item]:
+    def _checked(self, plan: Plan, publisher: Publisher, state: BuildState) -> list[OutputFile]:
         """The copies to write, after a look at what was published before some cells were hidden."""
-        self._unchecked = [deck for deck in ledger.unchecked(self._owner) if deck in plan.hidden]
+        self._unchecked = [deck for deck in state.unchecked(self._owner) if deck in plan.hidden]
         fresh = [deck for deck in self._unchecked if deck in self._hidden]
         copies = self._checked_copies(plan, publisher, fresh)
         if fresh:
             from clx.course.withdraw import withdraw
 
-            self._withdrawn = withdraw(self._gate, publisher, plan, fresh, str(self._output))
+            self._withdrawn = withdraw(self._private_text, publisher, plan, fresh, str(self._output))
         return copies
 
-    def _tell_unchecked(self, ledger: Ledger) -> None:
+    def _tell_unchecked(self, state: BuildState) -> None:
         """Tell of files with private text: those that are gone, and those that have stayed, which fail their decks.
 
         For these decks all is looked at again next time.
@@ -334,21 +334,21 @@ class Build:
         if self._withdrawn is not None:
             self.report.removed += self._withdrawn.gone()
             self._warn(list(filter(None, [self._withdrawn.warning()])))
-            for failure in self._withdrawn.failures(self._gate):
+            for failure in self._withdrawn.failures(self._private_text):
                 self._fail(failure)
         refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
-        ledger.checked(self._owner, [deck for deck in self._unchecked if deck not in refused])
+        state.checked(self._owner, [deck for deck in self._unchecked if deck not in refused])
 
-    def _tell_of_nobody(self, ledger: Ledger) -> None:
+    def _tell_of_nobody(self, state: BuildState) -> None:
         """Tell of public files with private text that are there without CLX's knowing of them."""
         from clx.course.withdraw import of_nobody
 
         targets = zip(self._layout.targets, self._targets, strict=True)
         public = [directory for target, directory in targets if target.kinds != ("speaker",)]
-        known = {target: set(files) for target, files in ledger.outputs(self._owner).items()}
-        self._warn(list(filter(None, [of_nobody(self._gate, public, known)])))
+        known = {target: set(files) for target, files in state.outputs(self._owner).items()}
+        self._warn(list(filter(None, [of_nobody(self._private_text, public, known)])))
 
-    def _checked_copies(self, plan: Plan, publisher: Publisher, fresh: list[str]) -> list[Item]:
+    def _checked_copies(self, plan: Plan, publisher: Publisher, fresh: list[str]) -> list[OutputFile]:
         """The copies to write.
 
         One that holds the text of a hidden cell fails that cell's deck, and goes where it was published before.
@@ -362,43 +362,43 @@ class Build:
             hit = self._hit_in(copy, None if outdated else [deck for deck in fresh if is_near(copy.source, deck)])
             if hit is None:
                 path = self._root / copy.source
-                items += [Item(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
+                items += [OutputFile(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
                 continue
-            self._fail(Failure("notebook", hit.deck, "", hit.error))
+            self._fail(FailedOutput("notebook", hit.deck, "", hit.error))
             for place in copy.places:
                 plan.places.pop((place.target, place.path), None)
         publisher.forget_directories()
         return items
 
-    def _hit_in(self, copy: Copy, decks: list[str] | None) -> Hit | None:
+    def _hit_in(self, copy: StaticFile, decks: list[str] | None) -> Hit | None:
         if not self._hidden or decks == [] or not any(place.is_public for place in copy.places):
             return None
-        return self._gate.look(self._root / copy.source, copy.source, decks)
+        return self._private_text.look(self._root / copy.source, copy.source, decks)
 
-    def _refusal(self, job: PlannedJob, items: list[Item]) -> dict[str, Any] | None:
+    def _refusal(self, job: PlannedJob, items: list[OutputFile]) -> dict[str, Any] | None:
         """The error of a deck's job whose files may not be published."""
         if job.source not in self._hidden:
             return None
         for digest, place in {item.digest: item.place for item in items if item.place.is_public}.items():
             shown = os.path.relpath(f"{self._targets[place.target]}/{place.path}", self._output)
-            hit = self._gate.look(self._store.path(digest), shown, [job.source])
+            hit = self._private_text.look(self._store.path(digest), shown, [job.source])
             if hit is not None:
                 return hit.error
         return None
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: FailedOutput) -> None:
         self.report.failures.append(failure)
         self.display.job_failed(failure)
 
     # -- publishing -------------------------------------------------------------------------------
 
     def _publish_known(
-        self, missing: list[PlannedJob], outdated: list[tuple[PlannedJob, list[Item]]], publisher: Publisher
+        self, missing: list[PlannedJob], outdated: list[tuple[PlannedJob, list[OutputFile]]], publisher: Publisher
     ) -> None:
         """Write every file whose bytes are to be had; a job whose artifact turns out damaged runs again."""
         for job, items in outdated:
             if refusal := self._refusal(job, items):
-                self._fail(Failure(job.type, job.source, job.task, refusal))
+                self._fail(FailedOutput(job.type, job.source, job.task, refusal))
                 del self._done[job.key]
                 continue
             try:
@@ -443,7 +443,7 @@ class Build:
             reasons.remember([job for job in missing if job.key in self._done])
         reasons.remember_failed([job for job, _error in failures])
         self.report.ran = len(failures) + sum(1 for job in missing if job.key in self._done)
-        self.report.failures += [Failure(job.type, job.source, job.task, error) for job, error in failures]
+        self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
     def _remove_stale(self, plan: Plan, publisher: Publisher) -> None:
         """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""

@@ -41,7 +41,7 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
-Stamp = tuple[str, str, int, int]
+OutputStat = tuple[str, str, int, int]
 """What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
 
 
@@ -57,7 +57,7 @@ def _checks_of(owner: Owner) -> str:
     return f"{owner.course}\n{owner.output}"
 
 
-class FileFacts(NamedTuple):
+class FileStat(NamedTuple):
     """What tells whether a source file has changed, and its digest."""
 
     size: int
@@ -77,22 +77,22 @@ WITH RECURSIVE each(target) AS (
 _LOOKED_FOR = 200
 
 
-_FILE = Reader.of("files", ("path", *FileFacts._fields))
+_FILE = Reader.of("files", ("path", *FileStat._fields))
 _OUTPUT = Reader.of("outputs", PublishedFile._fields)
 
 
-class Ledger:
+class BuildState:
     """What one database remembers between builds."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def files(self, root: str) -> dict[str, FileFacts]:
+    def files(self, root: str) -> dict[str, FileStat]:
         """Known files below *root* by path."""
         rows = self.database.read(
             "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
         )
-        return {row[0]: FileFacts._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
+        return {row[0]: FileStat._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
@@ -103,7 +103,7 @@ class Ledger:
     def remember(
         self,
         root: str,
-        files: Mapping[str, FileFacts],
+        files: Mapping[str, FileStat],
         sources: Mapping[str, Any],
         unchecked: Sequence[str] = (),
     ) -> None:
@@ -147,7 +147,7 @@ class Ledger:
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
-    def stamps(self, owner: Owner, target: str) -> dict[str, Stamp]:
+    def stamps(self, owner: Owner, target: str) -> dict[str, OutputStat]:
         """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""
         rows = self.database.read(
             "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",

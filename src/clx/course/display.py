@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clx.course.report import Failure, Report
+from clx.course.report import FailedOutput, Report
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Display:
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
         """A job succeeded and its files are published."""
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         """A job failed for good."""
 
     def note(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clx.course.build_state import Ledger
+from clx.course.build_state import BuildState
 from clx.course.plan import PlannedJob
 
 
@@ -14,16 +14,16 @@ class Reasons:
 
     Args:
         root: the course root.
-        ledger: what was remembered; None on a first build.
+        state: what was remembered; None on a first build.
     """
 
-    def __init__(self, root: str, ledger: Ledger | None) -> None:
+    def __init__(self, root: str, state: BuildState | None) -> None:
         self._root = f"{root}#reasons"
-        self._ledger = ledger
+        self._state = state
 
     def tell(self, jobs: list[PlannedJob], missing: Collection[str], *, forced: bool) -> list[tuple[str, str]]:
         """Job label and reason, for every job."""
-        before = self._ledger.sources(self._root) if self._ledger is not None and missing else {}
+        before = self._state.sources(self._root) if self._state is not None and missing else {}
         return [
             (job.label, self._why(job, before.get(job.label), forced=forced) if job.key in missing else "up to date")
             for job in jobs
@@ -56,12 +56,12 @@ class Reasons:
             }
             for job in jobs
         }
-        if self._ledger is not None:
-            self._ledger.remember(self._root, {}, facts)
+        if self._state is not None:
+            self._state.remember(self._root, {}, facts)
 
-    def attach(self, ledger: Ledger) -> None:
-        """Remember in *ledger* from now on."""
-        self._ledger = ledger
+    def attach(self, state: BuildState) -> None:
+        """Remember in *state* from now on."""
+        self._state = state
 
 
 def _files_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

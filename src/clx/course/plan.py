@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.course import withheld
-from clx.course.closure import Closures, DeckFacts
+from clx.course.closure import Closures, DeckInfo
 from clx.course.dir_groups import group_files, group_problem
-from clx.course.layout import Layout, SliceDirectory
+from clx.course.layout import Layout, VariantDirectory
 from clx.course.names import job_label, safe_name
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
@@ -37,17 +37,17 @@ _FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
 
 
-class Place(NamedTuple):
-    """One path of the output tree: index of the target, POSIX path below it, the slice it belongs to."""
+class OutputPath(NamedTuple):
+    """One path of the output tree: index of the target, POSIX path below it, the variant it belongs to."""
 
     target: int
     path: str
-    slice: str
+    variant: str
 
     @property
     def is_public(self) -> bool:
         """Whether students get it."""
-        return "/speaker/" not in self.slice
+        return "/speaker/" not in self.variant
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class PlannedJob:
     payload: dict[str, Any]
     files: list[tuple[str, str]]
     tools: Mapping[str, str]
-    places: dict[str, list[Place]] = field(default_factory=dict)
+    places: dict[str, list[OutputPath]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -89,7 +89,7 @@ class PlannedJob:
         """Diagrams before the pages that show them, long work before short."""
         return JOB_TYPES[self.type].priority
 
-    def places_of(self, name: str) -> list[Place]:
+    def places_of(self, name: str) -> list[OutputPath]:
         """Where the output *name* goes; further pages of a diagram are called ``<stem>-2.png``, …"""
         found = self.places.get(name)
         if found is not None:
@@ -97,16 +97,16 @@ class PlannedJob:
         number, dot, extension = name.partition(".")
         first = self.places.get(f"1.{extension}", ()) if number.isdigit() else ()
         cut = len(dot + extension)
-        return [Place(target, f"{path[:-cut]}-{number}.{extension}", slice_) for target, path, slice_ in first]
+        return [OutputPath(target, f"{path[:-cut]}-{number}.{extension}", variant) for target, path, variant in first]
 
 
 @dataclass(slots=True)
-class Copy:
+class StaticFile:
     """A file that is copied as it is."""
 
     source: str
     digest: str
-    places: list[Place]
+    places: list[OutputPath]
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Plan:
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
-    copies: list[Copy] = field(default_factory=list)
+    copies: list[StaticFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     decks: int = 0
@@ -166,12 +166,12 @@ class Planner:
         self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"], reader)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
-        self._copies: dict[str, Copy] = {}
+        self._copies: dict[str, StaticFile] = {}
         self._problems: list[str] = []
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
-        self._in_section: dict[tuple[int, str], list[tuple[SliceDirectory, str, str]]] = {}
+        self._in_section: dict[tuple[int, str], list[tuple[VariantDirectory, str, str]]] = {}
 
     def plan(self) -> Plan:
         """Look at every source.
@@ -292,7 +292,7 @@ class Planner:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, facts: DeckFacts, number: int, pictures: Mapping[str, str]) -> None:
+    def _deck(self, place: CourseTopic, deck: str, facts: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
         self._plan.warnings += facts.respelt
@@ -310,7 +310,7 @@ class Planner:
                 closure = self.closures.deck_closure(place, facts)
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
-    def _renamed(self, place: CourseTopic, deck: str, facts: DeckFacts, pictures: Mapping[str, str]) -> dict[str, str]:
+    def _renamed(self, place: CourseTopic, deck: str, facts: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
         """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
 
         Warns of pictures that nothing makes.
@@ -345,29 +345,29 @@ class Planner:
 
     def _deck_places(
         self, place: CourseTopic, deck: str, language: str, title: str, *, evaluate: bool
-    ) -> tuple[dict[str, list[Place]], dict[str, list[Place]]]:
+    ) -> tuple[dict[str, list[OutputPath]], dict[str, list[OutputPath]]]:
         """Places by output name: those of the executed pages, and all others."""
-        executed: dict[str, list[Place]] = {}
-        rendered: dict[str, list[Place]] = {}
+        executed: dict[str, list[OutputPath]] = {}
+        rendered: dict[str, list[OutputPath]] = {}
         code = deck_language(deck, self._spec.prog_lang).extension
-        for each, folder, text in self._section_slices(place.section, language):
-            kind, format_ = each.slice.kind, each.slice.format
+        for each, folder, text in self._section_variants(place.section, language):
+            kind, format_ = each.variant.kind, each.variant.format
             if format_ == "html" and not place.ref.html:
                 continue
             extension = _EXTENSIONS.get(format_, code)
             ran = format_ == "html" and kind != "code-along" and evaluate
-            found = Place(each.target, f"{folder}/{title}{extension}", text)
+            found = OutputPath(each.target, f"{folder}/{title}{extension}", text)
             (executed if ran else rendered).setdefault(f"{kind}{extension}", []).append(found)
         return executed, rendered
 
-    def _section_slices(self, section: int, language: str) -> list[tuple[SliceDirectory, str, str]]:
+    def _section_variants(self, section: int, language: str) -> list[tuple[VariantDirectory, str, str]]:
         """Slices of one language, each with its directory for a section and its name."""
         if (section, language) not in self._in_section:
             name = self._layout.sections[language][section]
             self._in_section[section, language] = [
-                (each, f"{each.path}/{name}", str(each.slice))
-                for each in self._layout.slices
-                if each.slice.language == language
+                (each, f"{each.path}/{name}", str(each.variant))
+                for each in self._layout.variants
+                if each.variant.language == language
             ]
         return self._in_section[section, language]
 
@@ -378,7 +378,7 @@ class Planner:
         task: str,
         options: dict[str, Any],
         files: list[tuple[str, str]],
-        places: dict[str, list[Place]],
+        places: dict[str, list[OutputPath]],
     ) -> None:
         listed = sorted(set(files))
         if type_ not in self._tools:
@@ -396,12 +396,12 @@ class Planner:
 
     # -- pictures and other files -----------------------------------------------------------------
 
-    def _section_places(self, place: CourseTopic, path: str) -> list[Place]:
+    def _section_places(self, place: CourseTopic, path: str) -> list[OutputPath]:
         return [
-            Place(each.target, f"{folder}/{path}", text)
+            OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
-            for each, folder, text in self._section_slices(place.section, language)
-            if place.ref.html or each.slice.format != "html"
+            for each, folder, text in self._section_variants(place.section, language)
+            if place.ref.html or each.variant.format != "html"
         ]
 
     def _diagrams(self, place: CourseTopic, sources: list[str]) -> dict[str, str]:
@@ -432,15 +432,15 @@ class Planner:
                 continue
             self._copy(path, self._section_places(place, relative))
 
-    def _copy(self, source: str, places: list[Place]) -> None:
+    def _copy(self, source: str, places: list[OutputPath]) -> None:
         digest = self._files.digest(source)
         if digest is None or not places:
             return
         fresh = [each for each in places if self._take(each, source, digest)]
-        known = self._copies.setdefault(source, Copy(source, digest, []))
+        known = self._copies.setdefault(source, StaticFile(source, digest, []))
         known.places.extend(fresh)
 
-    def _take(self, place: Place, source: str, content: str) -> bool:
+    def _take(self, place: OutputPath, source: str, content: str) -> bool:
         """Claim an output path for a source; false when the same content has it already."""
         at = (place.target, place.path)
         holder = self._plan.places.setdefault(at, (source, content))
@@ -479,7 +479,7 @@ class Planner:
                     name = group.name.in_language(language)
                     parts = [self._layout.course_directory(language), *([name] if name not in ("", ".") else [])]
                     kind = "speaker" if target.kinds == ("speaker",) else ""
-                    places.append(Place(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
+                    places.append(OutputPath(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
 
 

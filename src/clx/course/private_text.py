@@ -75,7 +75,7 @@ class Hit:
     error: dict[str, Any]
 
 
-class Gate:
+class PrivateText:
     """Knows the hidden cells of a course.
 
     Args:

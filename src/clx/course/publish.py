@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
-from clx.course.build_state import Ledger, Owner, PublishedFile
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
-from clx.course.plan import Place
+from clx.course.plan import OutputPath
 from clx.course.removal import remove_published
 from clx.errors import ArtifactError, OutputError, UsageError
 from clx.regular import NotRegularError, open_regular
@@ -31,7 +31,7 @@ _DIRECTORIES = 256  # open at once while files are compared
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class OutputFile:
     """One file to be: where, from which source and job, and which bytes.
 
     Attributes:
@@ -40,7 +40,7 @@ class Item:
         path: the file the bytes are read from when they are not in the store.
     """
 
-    place: Place
+    place: OutputPath
     source: str
     task: str
     key: str
@@ -52,9 +52,9 @@ class Publisher:
     """Writes the targets of one build.
 
     Args:
-        targets: absolute directory of each target, as :class:`~clx.course.plan.Place` counts them.
+        targets: absolute directory of each target, as :class:`~clx.course.plan.OutputPath` counts them.
         owner: whose files they are.
-        ledger: who owns what; None when nothing is known and nothing may be written.
+        state: who owns what; None when nothing is known and nothing may be written.
         store: the artifacts.
         state_dir: for locks and, on the same file system, temporary files.
 
@@ -65,14 +65,14 @@ class Publisher:
     """
 
     def __init__(
-        self, targets: list[str], owner: Owner, ledger: Ledger | None, store: ArtifactStore, state_dir: Path
+        self, targets: list[str], owner: Owner, state: BuildState | None, store: ArtifactStore, state_dir: Path
     ) -> None:
         self.targets = targets
         self._owner = owner
-        self._ledger = ledger
+        self._state = state
         self._store = store
         self._state_dir = state_dir
-        self.stamps = [ledger.stamps(owner, target) if ledger else {} for target in targets]
+        self.stamps = [state.stamps(owner, target) if state else {} for target in targets]
         self._checked: set[str] = set()
         self._directories: dict[tuple[int, str], int] = {}
         self._temporary: dict[int, Path] = {}
@@ -80,9 +80,9 @@ class Publisher:
         self.replaced: list[str] = []
         self.written = 0
 
-    def attach(self, ledger: Ledger) -> None:
-        """Write to *ledger* from now on."""
-        self._ledger = ledger
+    def attach(self, state: BuildState) -> None:
+        """Write to *state* from now on."""
+        self._state = state
 
     def check(self) -> None:
         """See that the targets can be directories.
@@ -106,7 +106,7 @@ class Publisher:
                         f"The output path {each} is a file, not a directory.", "Choose another directory with -o."
                     )
 
-    def is_current(self, place: Place, key: str) -> bool:
+    def is_current(self, place: OutputPath, key: str) -> bool:
         """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
         row = self.stamps[place.target].get(place.path)
         if row is None or row[1] != key:
@@ -120,7 +120,7 @@ class Publisher:
 
     def owned(self) -> dict[str, dict[str, PublishedFile]]:
         """All files of the owner by target and path, also in targets the course no longer has."""
-        return self._ledger.outputs(self._owner) if self._ledger is not None else {}
+        return self._state.outputs(self._owner) if self._state is not None else {}
 
     def files_of(self, source: str, task: str) -> list[str]:
         """Absolute paths of the files one job has published."""
@@ -147,7 +147,7 @@ class Publisher:
             os.close(descriptor)
         self._directories.clear()
 
-    def publish(self, items: Iterable[Item]) -> None:
+    def publish(self, items: Iterable[OutputFile]) -> None:
         """Write files and note who owns them.
 
         Raises:
@@ -165,11 +165,11 @@ class Publisher:
                 self._note(done)
 
     def _note(self, done: list[PublishedFile]) -> None:
-        if self._ledger is not None:
-            self._ledger.published(self._owner, done)
+        if self._state is not None:
+            self._state.published(self._owner, done)
         done.clear()
 
-    def _write(self, item: Item) -> PublishedFile:
+    def _write(self, item: OutputFile) -> PublishedFile:
         root = self.targets[item.place.target]
         final = Path(root, item.place.path)
         try:
@@ -183,7 +183,7 @@ class Publisher:
         row = PublishedFile(
             target=root,
             path=item.place.path,
-            slice=item.place.slice,
+            slice=item.place.variant,
             source=item.source,
             task=item.task,
             key=item.key,
@@ -194,9 +194,9 @@ class Publisher:
         self.stamps[item.place.target][row.path] = (row.path, row.key, row.size, row.mtime_ns)
         return row
 
-    def _make_way(self, item: Item, final: Path) -> None:
+    def _make_way(self, item: OutputFile, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
-        if self._ledger is None:
+        if self._state is None:
             return
         if not final.is_file():
             self._move_away(item, final)
@@ -205,13 +205,13 @@ class Publisher:
         if row is not None and _is_as_written(final, row[2], row[3]):
             return
         target = self.targets[item.place.target]
-        written = self._ledger.digest_written(target, item.place.path)
+        written = self._state.digest_written(target, item.place.path)
         if written is not None and _has_bytes(final, written):
             return
         shutil.copy2(final, self._kept(item))
         self.replaced.append(str(final))
 
-    def _move_away(self, item: Item, final: Path) -> None:
+    def _move_away(self, item: OutputFile, final: Path) -> None:
         """Keep a pipe, socket or device that stands where a file is to be."""
         try:
             mode = final.lstat().st_mode
@@ -221,7 +221,7 @@ class Publisher:
             os.replace(final, self._kept(item))  # noqa: PTH105
             self.replaced.append(str(final))
 
-    def _kept(self, item: Item) -> Path:
+    def _kept(self, item: OutputFile) -> Path:
         """Where what stood in the way of a file is kept."""
         target = hashlib.sha256(self.targets[item.place.target].encode()).hexdigest()[:8]
         kept = self.kept_in / target / item.place.path
@@ -238,7 +238,7 @@ class Publisher:
         final.parent.mkdir(parents=True, exist_ok=True)
         self._checked.add(folder)
 
-    def _replace(self, item: Item, final: Path) -> None:
+    def _replace(self, item: OutputFile, final: Path) -> None:
         temporary = self._temporary_directory(item.place.target) / os.urandom(8).hex()
         try:
             if item.path is not None:
@@ -273,7 +273,7 @@ class Publisher:
         *,
         within: str,
     ) -> tuple[list[str], list[str]]:
-        """Remove files of the selected slices that nothing wants any more.
+        """Remove files of the selected variants that nothing wants any more.
 
         Args:
             wanted: every output path of the plan.
@@ -331,9 +331,9 @@ class Publisher:
             removed += [] if left else [f"{row.target}/{row.path}"]
             if forget_kept or not left:
                 forgotten.append((row.target, row.path))
-        if forgotten and self._ledger is not None:
+        if forgotten and self._state is not None:
             with self._locked():
-                self._ledger.published(self._owner, [], forgotten)
+                self._state.published(self._owner, [], forgotten)
         return removed, kept
 
     def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
@@ -341,10 +341,10 @@ class Publisher:
         for number, stamps in enumerate(self.stamps):
             if any((number, path) not in wanted for path in stamps):
                 return True
-        if selection.targets is not None or self._ledger is None:
+        if selection.targets is not None or self._state is None:
             return False
         known = set(self.targets)
-        return any(target not in known and _is_below(target, within) for target in self._ledger.targets(self._owner))
+        return any(target not in known and _is_below(target, within) for target in self._state.targets(self._owner))
 
     @staticmethod
     def _remove(row: PublishedFile, *, gone_from: str | None) -> list[str]:

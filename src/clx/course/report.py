@@ -14,7 +14,7 @@ PRIVATE_TEXT = "PrivateTextError"
 
 
 @dataclass(slots=True)
-class Failure:
+class FailedOutput:
     """A job that failed, as the author needs to know it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Report:
     written: int = 0
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailedOutput] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0

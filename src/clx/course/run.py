@@ -15,7 +15,7 @@ import msgspec
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress, TypeProgress
 from clx.course.plan import PlannedJob
-from clx.course.report import Failure
+from clx.course.report import FailedOutput
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
 from clx.db.doorbell import Bell
@@ -272,4 +272,4 @@ class JobRunner:
             error = {"type": "Cancelled", "message": "The job was cancelled.", "next_step": "Build again to run it."}
         numbers.failed += 1
         self._failures.append((job, error))
-        self._display.job_failed(Failure(job.type, job.source, job.task, error))
+        self._display.job_failed(FailedOutput(job.type, job.source, job.task, error))
