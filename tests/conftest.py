@@ -37,6 +37,7 @@ QUICK = (
                 "publish",
                 "removal",
                 "report",
+                "results",
                 "run",
             ),
             *("source_files", "spec", "spec_errors", "topics", "withheld"),

@@ -46,8 +46,8 @@ def test_published_files_are_known_by_owner_target_and_path(state: BuildState) -
     state.published(OWNER, files)
     assert state.outputs(OWNER) == {"/output/public": {"a.html": files[0]}, "/output/speaker": {"b.html": files[1]}}
     assert sorted(state.targets(OWNER)) == ["/output/public", "/output/speaker"]
-    assert state.stamps(OWNER, "/output/public") == {"a.html": ("a.html", "k", 5, 6)}
-    assert (state.outputs(OTHER), state.targets(OTHER), state.stamps(OTHER, "/output/public")) == ({}, [], {})
+    assert state.output_stats(OWNER, "/output/public") == {"a.html": ("a.html", "k", 5, 6)}
+    assert (state.outputs(OTHER), state.targets(OTHER), state.output_stats(OTHER, "/output/public")) == ({}, [], {})
 
 
 def test_a_file_belongs_to_who_wrote_it_last(state: BuildState) -> None:

@@ -57,7 +57,7 @@ def test_a_job_that_is_as_it_was_lost_its_output_or_failed(reasons: Reasons) -> 
     assert why(reasons) == "new: it has no result yet"
     reasons.remember([job_of("a.py", **BEFORE)])
     assert why(reasons) == "its stored output is missing or damaged"
-    reasons.remember_failed([job_of("a.py", **BEFORE)])
+    reasons.remember([job_of("a.py", **BEFORE)], failed=True)
     assert why(reasons) == "it failed last time"
 
 
@@ -77,10 +77,10 @@ def test_courses_of_one_database_do_not_know_each_others_jobs(reasons: Reasons, 
     assert why(Reasons("/other", state)) == "new: it has no result yet"
 
 
-def test_without_a_ledger_all_is_new_and_nothing_kept_until_there_is_one(reasons: Reasons, state: BuildState) -> None:
-    first = Reasons("/course", None)
-    first.remember([job_of("a.py", **BEFORE)])
+def test_without_a_database_all_is_new_until_there_is_one(reasons: Reasons, state: BuildState) -> None:
+    later = BuildState()
+    first = Reasons("/course", later)
     assert why(first) == "new: it has no result yet"
-    first.attach(state)
+    later.database = state.database
     first.remember([job_of("a.py", **BEFORE)])
     assert why(reasons) == "its stored output is missing or damaged"

@@ -14,7 +14,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath
-from clx.course.publish import OutputFile, Publisher
+from clx.course.publish import OutputFile, Publisher, check_targets
 from clx.errors import ArtifactError, OutputError, UsageError
 
 
@@ -246,17 +246,17 @@ def test_what_the_system_refuses_comes_with_a_next_step(
 
 @pytest.mark.parametrize("way", ["output", "output/public"])
 def test_a_target_that_is_or_lies_below_a_file_is_refused(site: Site, way: str) -> None:
-    site.publisher.check()
+    check_targets(site.publisher.targets)
     (site.root / way).parent.mkdir(parents=True, exist_ok=True)
     (site.root / way).write_text("a file")
     with pytest.raises(UsageError, match=f"The output path {site.root / way} is a file, not a directory"):
-        site.publisher.check()
+        check_targets(site.publisher.targets)
 
 
 def test_a_link_to_nowhere_is_no_target_either(site: Site) -> None:
     (site.root / "output").symlink_to("nowhere")
     with pytest.raises(UsageError, match="output/public leads to"):
-        site.publisher.check()
+        check_targets(site.publisher.targets)
 
 
 # -- removal ----------------------------------------------------------------------------------------
@@ -339,13 +339,14 @@ def test_the_files_of_a_job_are_known_by_source_and_task(three: Site) -> None:
     assert three.publisher.files_of("b.py", "other") == []
 
 
-# -- without a state, locks, temporary files -------------------------------------------------------
+# -- without a database, locks, temporary files -------------------------------------------------------
 
 
-def test_without_a_ledger_nothing_is_known(site: Site) -> None:
-    publisher = Publisher([f"{site.root}/output"], site.owner, None, site.store, site.root / "state")
-    assert (publisher.owned(), publisher.stamps) == ({}, [{}])
-    publisher.attach(site.state)
+def test_without_a_database_nothing_is_known_until_there_is_one(site: Site) -> None:
+    state = BuildState()
+    publisher = Publisher([f"{site.root}/output"], site.owner, state, site.store, site.root / "state")
+    assert (publisher.owned(), publisher.output_stats) == ({}, [{}])
+    state.database = site.state.database
     publisher.publish([site.item("a.html", "one")])
     assert list(publisher.owned()[f"{site.root}/output"]) == ["a.html"]
 

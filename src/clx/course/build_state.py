@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -82,21 +82,31 @@ _OUTPUT = Reader.of("outputs", PublishedFile._fields)
 
 
 class BuildState:
-    """What one database remembers between builds."""
+    """What one database remembers between builds.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: None where there is none yet: then nothing is known, and nothing can be noted before it is set.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
         self.database = database
+
+    def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return self.database.read(sql, parameters) if self.database is not None else []
+
+    def _write(self, name: str, body: Callable[[Any], object]) -> None:
+        if self.database is None:
+            raise AssertionError(f"there is no database for {name}")
+        self.database.write(name, body)
 
     def files(self, root: str) -> dict[str, FileStat]:
         """Known files below *root* by path."""
-        rows = self.database.read(
-            "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
-        )
+        rows = self._read("SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,))
         return {row[0]: FileStat._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
-        rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
+        rows = self._read("SELECT path, facts FROM sources WHERE root = ?", (root,))
         found = {path: decode_or_show(facts) for path, facts in rows if isinstance(path, str)}
         return {path: facts for path, facts in found.items() if not isinstance(facts, Unreadable)}
 
@@ -132,24 +142,24 @@ class BuildState:
                 [(_checks_of(Owner._make(owner)), path) for owner in owners for path in unchecked],
             )
 
-        self.database.write("remember", body)
+        self._write("remember", body)
 
     def unchecked(self, owner: Owner) -> list[str]:
         """The sources for which *owner* has yet to look at its files."""
-        return [row[0] for row in self.database.read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
+        return [row[0] for row in self._read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
 
     def checked(self, owner: Owner, sources: Iterable[str]) -> None:
         """Note that *owner* has looked at its files for these sources."""
         rows = [(_checks_of(owner), path) for path in sources]
         if rows:
-            self.database.write(
+            self._write(
                 "checked",
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
-    def stamps(self, owner: Owner, target: str) -> dict[str, OutputStat]:
-        """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""
-        rows = self.database.read(
+    def output_stats(self, owner: Owner, target: str) -> dict[str, OutputStat]:
+        """*owner*'s files in one target, by path: as little of them as a build with nothing to do needs."""
+        rows = self._read(
             "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
             (*owner, target),
         )
@@ -157,16 +167,16 @@ class BuildState:
 
     def targets(self, owner: Owner) -> list[str]:
         """Directories of all targets in which *owner* has files."""
-        rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
+        rows = self._read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
         return [row[0] for row in rows if isinstance(row[0], str)]
 
     def knows(self, owner: Owner) -> bool:
         """Whether *owner* has files in any target."""
-        return bool(self.database.read("SELECT 1 FROM outputs WHERE course = ? AND output = ? LIMIT 1", owner))
+        return bool(self._read("SELECT 1 FROM outputs WHERE course = ? AND output = ? LIMIT 1", owner))
 
     def owners(self) -> list[Owner]:
         """Whoever has files in any target."""
-        rows = self.database.read("SELECT DISTINCT course, output FROM outputs")
+        rows = self._read("SELECT DISTINCT course, output FROM outputs")
         return [Owner._make(row) for row in rows if all(isinstance(each, str) for each in row)]
 
     def move(self, before: Owner, owner: Owner, there: str, here: str) -> None:
@@ -189,7 +199,7 @@ class BuildState:
                 for table in ("files", "sources"):
                     connection.execute(f"UPDATE OR REPLACE {table} SET root = ? WHERE root = ?", (new, old))
 
-        self.database.write("move", body)
+        self._write("move", body)
 
     def written_to(self, but: str) -> list[str]:
         """Directories of all targets of all owners in which files are still there that CLX has written.
@@ -197,17 +207,17 @@ class BuildState:
         Args:
             but: a directory below which they are not looked for.
         """
-        targets = [target for (target,) in self.database.read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
+        targets = [target for (target,) in self._read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
         return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
 
     def _has_any(self, target: str) -> bool:
         """Whether any of a target's files is there: who has removed them may use the directory for something else."""
-        rows = self.database.read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
+        rows = self._read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
         return any(os.path.lexists(f"{target}/{path}") for (path,) in rows)
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""
-        rows = self.database.read(
+        rows = self._read(
             "SELECT target, path, slice, source, task, key, digest, size, mtime_ns FROM outputs "
             "WHERE course = ? AND output = ?",
             owner,
@@ -221,7 +231,7 @@ class BuildState:
 
     def digest_written(self, target: str, path: str) -> str | None:
         """The digest of what CLX last wrote to an output path, for whichever course; None if it never did."""
-        rows = self.database.read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))
+        rows = self._read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))
         return str(rows[0][0]) if rows else None
 
     def published(self, owner: Owner, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
@@ -241,4 +251,4 @@ class BuildState:
                 [(*file, *owner) for file in files],
             )
 
-        self.database.write("published", body)
+        self._write("published", body)

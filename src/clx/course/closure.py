@@ -327,6 +327,11 @@ def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
     texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
     if len(texts) > _TOLD:
         texts[_TOLD:] = [f"{name}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
+    return one_error(texts)
+
+
+def one_error(texts: Iterable[str]) -> CourseError:
+    """One error for several that have been put into words; the last line is the next step."""
     fact, _, step = "\n".join(texts).rpartition("\n")
     return CourseError(fact or step, step if fact else "")
 

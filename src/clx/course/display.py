@@ -87,3 +87,23 @@ class Display:
 
     def finished(self, report: Report) -> None:
         """The build is over."""
+
+
+class Reporter:
+    """Keeps the report of a build, and tells its display what comes into it."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.report = Report()
+
+    def warn(self, *texts: str) -> None:
+        """Something the author should know, told once; empty texts are nothing."""
+        for text in texts:
+            if text and text not in self.report.warnings:
+                self.report.warnings.append(text)
+                self.display.warning(text)
+
+    def fail(self, failed: FailedOutput) -> None:
+        """Something cannot be published."""
+        self.report.failures.append(failed)
+        self.display.job_failed(failed)

@@ -21,6 +21,8 @@ def follow_move(state: BuildState, root: Path, owner: Owner) -> bool:
     Returns:
         Whether something was taken over.
     """
+    if state.database is None:
+        return False
     here, database = os.path.realpath(root), os.path.realpath(state.database.path)
     if not database.startswith(f"{here}/"):
         return False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.course import withheld
-from clx.course.closure import Closures, DeckInfo
+from clx.course.build_state import FileStat
+from clx.course.closure import Closures, DeckInfo, one_error
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
 from clx.course.names import job_label, safe_name
@@ -119,6 +120,8 @@ class Plan:
         warnings: what the author should know.
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
+        names: what pages show beside their deck's text.
+        learned: what later builds should know: files, sources, and the decks that hide something else than before.
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
@@ -127,6 +130,24 @@ class Plan:
     places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     decks: int = 0
     hidden: dict[str, list[Any]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    learned: tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]] = field(default=({}, {}, []), compare=False)
+
+    @property
+    def hides_anything(self) -> bool:
+        """Whether any deck has a hidden cell."""
+        return any(self.hidden.values())
+
+
+class _Page(NamedTuple):
+    """One file that a deck becomes: what the converter calls it, whether code is run for it, and where it goes."""
+
+    name: str
+    is_executed: bool
+    target: int
+    folder: str
+    extension: str
+    variant: str
 
 
 class _EnoughError(CourseError):
@@ -138,12 +159,9 @@ class Planner:
 
     Args:
         layout: the output tree asked for.
-        topics: the course's topics in order.
-        files: the course's files.
-        settings: options that results depend on.
+        topics: in order.
         tools: fingerprint per job type; only those that the course needs are asked for.
-        known: facts about sources from earlier builds.
-        reader: reads decks.
+        known: what earlier builds learned of sources.
     """
 
     def __init__(
@@ -161,9 +179,9 @@ class Planner:
         self._topics = topics
         self._files = files
         self._settings = settings
-        self._tools: dict[str, bytes] = {}
-        self._tool_facts = tools
-        self.closures = Closures(self._spec, files, known, self._tool_facts["notebook"], reader)
+        self._tools = tools
+        self._encoded_tools: dict[str, bytes] = {}
+        self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
@@ -171,7 +189,8 @@ class Planner:
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
-        self._in_section: dict[tuple[int, str], list[tuple[VariantDirectory, str, str]]] = {}
+        self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
+        self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
 
     def plan(self) -> Plan:
         """Look at every source.
@@ -191,8 +210,7 @@ class Planner:
         for group in self._spec.dir_groups:
             self._dir_group(group)
         if self._problems:
-            fact, _, step = "\n".join(self._problems).rpartition("\n")
-            raise CourseError(fact or step, step if fact else "")
+            raise one_error(self._problems)
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
@@ -200,6 +218,9 @@ class Planner:
             self._plan.warnings.append("The course has no deck at all.")
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
+        texts = [self._spec.name, *(section.name for section in self._spec.sections)]
+        self._plan.names = [text.in_language(language) for text in texts for language in self._spec.languages]
+        self._plan.learned = (self._files.learned, self.closures.learned, self.closures.newly_hidden())
         return self._plan
 
     def _problem(self, text: str) -> None:
@@ -350,26 +371,33 @@ class Planner:
         executed: dict[str, list[OutputPath]] = {}
         rendered: dict[str, list[OutputPath]] = {}
         code = deck_language(deck, self._spec.prog_lang).extension
-        for each, folder, text in self._section_variants(place.section, language):
-            kind, format_ = each.variant.kind, each.variant.format
-            if format_ == "html" and not place.ref.html:
-                continue
-            extension = _EXTENSIONS.get(format_, code)
-            ran = format_ == "html" and kind != "code-along" and evaluate
-            found = OutputPath(each.target, f"{folder}/{title}{extension}", text)
-            (executed if ran else rendered).setdefault(f"{kind}{extension}", []).append(found)
+        asked = (place.section, language, place.ref.html, evaluate, code)
+        pages = self._pages.get(asked)
+        if pages is None:
+            pages = self._pages[asked] = list(self._pages_of(*asked))
+        for page in pages:
+            found = OutputPath(page.target, f"{page.folder}/{title}{page.extension}", page.variant)
+            (executed if page.is_executed else rendered).setdefault(page.name, []).append(found)
         return executed, rendered
 
-    def _section_variants(self, section: int, language: str) -> list[tuple[VariantDirectory, str, str]]:
-        """Slices of one language, each with its directory for a section and its name."""
-        if (section, language) not in self._in_section:
+    def _pages_of(self, section: int, language: str, html: bool, evaluate: bool, code: str) -> Iterator[_Page]:
+        """What decks of a section become in one language."""
+        for each, folder, text in self._section_variants(section, language, html):
+            kind, format_ = each.variant.kind, each.variant.format
+            extension = _EXTENSIONS.get(format_, code)
+            is_executed = format_ == "html" and kind != "code-along" and evaluate
+            yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
+
+    def _section_variants(self, section: int, language: str, html: bool) -> list[tuple[VariantDirectory, str, str]]:
+        """Variants of one language, each with its directory for a section and its name."""
+        if (section, language, html) not in self._in_section:
             name = self._layout.sections[language][section]
-            self._in_section[section, language] = [
+            self._in_section[section, language, html] = [
                 (each, f"{each.path}/{name}", str(each.variant))
                 for each in self._layout.variants
-                if each.variant.language == language
+                if each.variant.language == language and (html or each.variant.format != "html")
             ]
-        return self._in_section[section, language]
+        return self._in_section[section, language, html]
 
     def _job(
         self,
@@ -381,18 +409,19 @@ class Planner:
         places: dict[str, list[OutputPath]],
     ) -> None:
         listed = sorted(set(files))
-        if type_ not in self._tools:
-            self._tools[type_] = _encode(self._tool_facts[type_], order="sorted")
-        key = sha256(_encode([type_, options, listed], order="deterministic") + self._tools[type_]).hexdigest()
+        if type_ not in self._encoded_tools:
+            self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
+        key = sha256(_encode([type_, options, listed], order="deterministic") + self._encoded_tools[type_]).hexdigest()
         for name, wanted in places.items():
+            holder = (source, f"{key}/{name}")
             for each in wanted:
-                self._take(each, source, f"{key}/{name}")
+                self._take(each, holder)
         known = self._jobs.get(key)
         if known is not None:
             for name, wanted in places.items():
                 known.places.setdefault(name, []).extend(wanted)
             return
-        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tool_facts[type_], places)
+        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places)
 
     # -- pictures and other files -----------------------------------------------------------------
 
@@ -400,8 +429,7 @@ class Planner:
         return [
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
-            for each, folder, text in self._section_variants(place.section, language)
-            if place.ref.html or each.variant.format != "html"
+            for each, folder, text in self._section_variants(place.section, language, place.ref.html)
         ]
 
     def _diagrams(self, place: CourseTopic, sources: list[str]) -> dict[str, str]:
@@ -436,21 +464,19 @@ class Planner:
         digest = self._files.digest(source)
         if digest is None or not places:
             return
-        fresh = [each for each in places if self._take(each, source, digest)]
+        fresh = [each for each in places if self._take(each, (source, digest))]
         known = self._copies.setdefault(source, StaticFile(source, digest, []))
         known.places.extend(fresh)
 
-    def _take(self, place: OutputPath, source: str, content: str) -> bool:
-        """Claim an output path for a source; false when the same content has it already."""
-        at = (place.target, place.path)
-        holder = self._plan.places.setdefault(at, (source, content))
-        if holder[0] == source and holder[1] == content:
+    def _take(self, place: OutputPath, wants: tuple[str, str]) -> bool:
+        """Claim an output path for a source and its content; false when another has it already."""
+        has = self._plan.places.setdefault(place[:2], wants)
+        if has == wants:
             return True
-        if holder[1] == content:
-            return False
-        if (holder[0], source) not in self._conflicts:
-            self._conflicts.add((holder[0], source))
-            both = f"{holder[0]} and {source} both want the output {place.path}, with different contents."
+        pair = (has[0], wants[0])
+        if has[1] != wants[1] and pair not in self._conflicts:
+            self._conflicts.add(pair)
+            both = f"{has[0]} and {wants[0]} both want the output {place.path}, with different contents."
             self._problem(
                 f"{visible_line(both)}\nRename one of them, or put their topics into sections of different names."
             )
