@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from clx.course.layout import Layout, Selection, Variant
-from clx.course.plan import target_directories
 from clx.course.spec import CourseSpec, read_spec
 from clx.errors import UsageError
 
@@ -69,7 +68,7 @@ def test_a_target_gets_only_what_it_names_and_lies_where_it_says() -> None:
 
 def test_targets_lie_below_the_output_and_one_may_be_it() -> None:
     layout = Layout(spec_of(TARGETS), Selection())
-    assert target_directories(layout, Path("/out")) == ["/out/hand/out", "/out"]
+    assert layout.directories(Path("/out")) == ["/out/hand/out", "/out"]
 
 
 @pytest.mark.parametrize(("prog_lang", "directory"), [("python", "Python"), ("cpp", "Cpp"), ("csharp", "CSharp")])

@@ -11,6 +11,7 @@ from tests.support.planning import TOOLS, job_of, plan_of, planner_of
 
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath, Plan, PlannedJob
+from clx.course.planner import Planner
 from clx.errors import CourseError
 from clx.settings.schema import DiagramSettings, DrawioSettings, Settings
 
@@ -224,7 +225,7 @@ def test_two_plans_of_one_course_are_equal(values: Course) -> None:
 
 
 def test_what_an_earlier_plan_learned_gives_the_same_plan(values: Course) -> None:
-    first = planner_of(values)
+    first: Planner = planner_of(values)
     plan = first.plan()
     again = planner_of(values, first.closures.learned)
     assert again.plan() == plan

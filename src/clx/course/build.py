@@ -16,7 +16,8 @@ from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
-from clx.course.plan import Plan, PlannedJob, Planner, target_directories
+from clx.course.plan import Plan, PlannedJob
+from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
 from clx.course.report import PRIVATE_TEXT, FailedOutput, Report
 from clx.course.results import Outdated, Results
@@ -119,7 +120,7 @@ class Build:
             raise UsageError(f"The output directory {self._output} lies among the sources.", "Choose another with -o.")
         self._owner = Owner(os.path.realpath(self.options.spec), self._output)
         self._layout = Layout(spec, self.options.selection)
-        self._targets = target_directories(self._layout, Path(self._output))
+        self._targets = self._layout.directories(Path(self._output))
         self._database_name = (self.options.database or self._root / ".clx" / "jobs.db").absolute()
         require_reachable(self._database_name)
         require_sound_state(self._database_name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from clx.course.names import safe_name
@@ -96,6 +97,10 @@ class Layout:
         )
         names = _chosen("target", self.selection.targets, [target.name for target in every])
         return tuple(target for target in every if target.name in names)
+
+    def directories(self, output: Path) -> list[str]:
+        """The absolute directory of each target."""
+        return [str(output if target.path in ("", ".") else output / target.path) for target in self.targets]
 
     def course_directory(self, language: str) -> str:
         """The course's directory in one language, below a target."""
