@@ -33,7 +33,7 @@ UNTESTED = {
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
-            "course.groups course.spec_reader course.archives course.bygone course.texts course.withheld",
+            "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",

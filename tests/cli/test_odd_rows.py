@@ -20,7 +20,7 @@ from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
-from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
+from clx.course.build_state import BuildState, FileStat, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.clock import now_ms
@@ -70,7 +70,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _fill(queue: Queue, n: int) -> None:
-    table, ledger, now = WorkerTable(queue.database), Ledger(queue.database), now_ms()
+    table, state, now = WorkerTable(queue.database), BuildState(queue.database), now_ms()
 
     def worker(at_: int = now, **options: Any) -> int:
         told = {"type": "good", "pool": "", "mode": "direct", "host": "h", "pid": 1, "identity": "b/1/1/1"}
@@ -92,8 +92,8 @@ def _fill(queue: Queue, n: int) -> None:
     queue.enqueue(NewJob("good", {"n": n}, not_before=now + DAY))
     queue.enqueue(NewJob("good", {"n": n}, key=f"queued {n}"))
     queue.enqueue(NewJob("good", {"n": n}))
-    ledger.published(_OWNER, [PublishedFile("/output/de", f"{n}.html", "//", "a.py", "t", "k", "d", 1, 1)])
-    ledger.remember("/", {f"{n}.py": FileFacts(1, 1, 1, 1, "d")}, {f"{n}.py": {"a": 1}})
+    state.published(_OWNER, [PublishedFile("/output/de", f"{n}.html", "//", "a.py", "t", "k", "d", 1, 1)])
+    state.remember("/", {f"{n}.py": FileStat(1, 1, 1, 1, "d")}, {f"{n}.py": {"a": 1}})
     queue.database.write(
         "results", lambda it: it.execute("INSERT INTO results VALUES (?, 't', '{}', 1, 1)", (f"r{n}",))
     )
@@ -203,8 +203,8 @@ def _ask_everything(queue: Queue, good: list[int]) -> None:
     queue.results(["key 0", "key 3", "r1"], type="t")
     for state in get_args(JobState):
         queue.search(state=state)
-    ledger = Ledger(queue.database)
-    for look in (lambda: ledger.outputs(_OWNER), lambda: ledger.files("/"), lambda: ledger.sources("/")):
+    state = BuildState(queue.database)
+    for look in (lambda: state.outputs(_OWNER), lambda: state.files("/"), lambda: state.sources("/")):
         assert all(isinstance(name, str) for name in look())
     all_results(queue.database)
     again = queue.enqueue(NewJob("good"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.clock import at, find_results, prune
 
-from clx.course.ledger import Ledger, Owner, PublishedFile
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.identity import process_identity
@@ -187,8 +187,8 @@ def test_a_need_that_failed_stays_as_long_as_what_it_took_down(queue: Queue) -> 
 def test_results_of_published_files_never_go(queue: Queue) -> None:
     _do(queue, NewJob("t", key="published"), 0)
     _do(queue, NewJob("t", key="other"), 0)
-    ledger = Ledger(queue.database)
-    ledger.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
+    state = BuildState(queue.database)
+    state.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
 
     assert prune(queue.database, Policy(), now=_YEAR).results == 1
     assert list(queue.results(["published", "other"])) == ["published"]
@@ -226,7 +226,7 @@ def test_whatever_may_name_an_artifact_is_told(queue: Queue) -> None:
         at(queue, now).enqueue(NewJob("t", key=key))
         at(queue, now).finish(at(queue, now).claim(["t"])[0].id, 1, f"result of {key}")
     file = PublishedFile("target", "path", "", "source", "", "key", "digest of a file", 1, 2)
-    Ledger(queue.database).published(Owner("course", "output"), [file])
+    BuildState(queue.database).published(Owner("course", "output"), [file])
     assert prune(queue.database, Policy(results=1000), now=_YEAR).jobs == 1
 
     assert sorted(named_text(queue.database)) == [

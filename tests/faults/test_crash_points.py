@@ -17,7 +17,7 @@ from clx.db.jobs import Queue
 from clx.db.sqlite.database import Database
 
 _ROOM = Path(clx.db.__file__).parent
-_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "ledger.py"]
+_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "build_state.py"]
 """All that writes to the database."""
 
 _SETUP = """
@@ -75,31 +75,33 @@ _SCENARIOS = {
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
-_LEDGER = _SETUP + "from clx.course.ledger import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
+_STATE = (
+    _SETUP
+    + "from clx.course.build_state import BuildState, Owner, PublishedFile\n"
+    + ("state = BuildState(queue.database)\n")
+)
 _RESULT = (
-    _LEDGER
-    + (
-        "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', key='k'))\njob = queue.claim(['t'])[0]\n"
-        "queue.finish(job.id, 1, 1)\n"
-    )
+    _STATE
+    + "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', key='k'))\njob = queue.claim(['t'])[0]\n"
+    + "queue.finish(job.id, 1, 1)\n"
     + _LATE
 )
 _SCENARIOS |= {
-    "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
-    "published": (_LEDGER, "ledger.published(Owner('c', 'o'), [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])"),
+    "remember": (_STATE, "state.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
+    "published": (_STATE, "state.published(Owner('c', 'o'), [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])"),
     "checked": (
-        _LEDGER
+        _STATE
         + "owner = Owner('c', 'o')\n"
-        + "ledger.published(owner, [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
-        + "ledger.remember('r', {}, {'s': {}}, ['s'])\n",
-        "ledger.checked(owner, ['s'])",
+        + "state.published(owner, [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
+        + "state.remember('r', {}, {'s': {}}, ['s'])\n",
+        "state.checked(owner, ['s'])",
     ),
     "move": (
-        _LEDGER
+        _STATE
         + "owner = Owner('/a/c.yaml', '/a/o')\n"
-        + "ledger.published(owner, [PublishedFile('/a/o/t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
-        + "ledger.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
-        "ledger.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
+        + "state.published(owner, [PublishedFile('/a/o/t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
+        + "state.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
+        "state.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
     ),
     "use_results": (
         _RESULT + "from clx.db.results import find_results\n",
@@ -198,7 +200,7 @@ def _dump(path: Path) -> dict[str, Any]:
             "batches": database.read("SELECT id, state, pending, lease_until - created_at FROM batches"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
-            "ledger": database.read(
+            "state": database.read(
                 "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "
                 "UNION ALL SELECT root, path FROM sources"),
         }  # fmt: skip

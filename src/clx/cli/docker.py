@@ -139,11 +139,11 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     types = resolved.served_types()
     path = database_path(resolved, db_path)
     if course is not None:
-        from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
+        from clx.course.worker_types import worker_types
         from clx.db.apart import located
 
-        types = tuple(needed_types(course))
+        types = tuple(worker_types(course))
         named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:

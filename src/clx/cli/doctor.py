@@ -52,9 +52,9 @@ def command(
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(resolved.served_types())
     if course is not None:
-        from clx.course.needs import needed_types
+        from clx.course.worker_types import worker_types
 
-        types = needed_types(course)
+        types = worker_types(course)
     findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
     if format_ == "json":

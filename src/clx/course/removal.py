@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clx.course.ledger import PublishedFile
+from clx.course.build_state import PublishedFile
 from clx.errors import OutputError
 from clx.platforms import system
 

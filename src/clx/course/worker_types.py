@@ -10,7 +10,7 @@ from clx.course.topics import find_course_root, resolve_topics
 from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 
-def needed_types(spec_path: Path) -> list[str]:
+def worker_types(spec_path: Path) -> list[str]:
     """The worker types that the course's sources call for.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,7 +41,7 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
-Stamp = tuple[str, str, int, int]
+OutputStat = tuple[str, str, int, int]
 """What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
 
 
@@ -57,7 +57,7 @@ def _checks_of(owner: Owner) -> str:
     return f"{owner.course}\n{owner.output}"
 
 
-class FileFacts(NamedTuple):
+class FileStat(NamedTuple):
     """What tells whether a source file has changed, and its digest."""
 
     size: int
@@ -77,33 +77,59 @@ WITH RECURSIVE each(target) AS (
 _LOOKED_FOR = 200
 
 
-_FILE = Reader.of("files", ("path", *FileFacts._fields))
+_OUTPUT_COLUMNS = ", ".join(PublishedFile._fields)
+_OF_OWNER = "FROM outputs WHERE course = ? AND output = ?"
+_KEEP_FILE = (
+    "INSERT INTO files (root, path, size, mtime_ns, ctime_ns, inode, digest) VALUES (?,?,?,?,?,?,?) "
+    "ON CONFLICT (root, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, "
+    "ctime_ns = excluded.ctime_ns, inode = excluded.inode, digest = excluded.digest"
+)
+_KEEP_SOURCE = (
+    "INSERT INTO sources (root, path, facts) VALUES (?,?,?) "
+    "ON CONFLICT (root, path) DO UPDATE SET facts = excluded.facts"
+)
+_KEEP_OUTPUT = (
+    f"INSERT INTO outputs ({_OUTPUT_COLUMNS}, course, output) VALUES (?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (target, path) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*PublishedFile._fields[2:], "course", "output"))
+)
+_FILE = Reader.of("files", ("path", *FileStat._fields))
 _OUTPUT = Reader.of("outputs", PublishedFile._fields)
 
 
-class Ledger:
-    """What one database remembers between builds."""
+class BuildState:
+    """What one database remembers between builds.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: None where there is none yet: then nothing is known, and nothing can be noted before it is set.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
         self.database = database
 
-    def files(self, root: str) -> dict[str, FileFacts]:
+    def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return self.database.read(sql, parameters) if self.database is not None else []
+
+    def _write(self, name: str, body: Callable[[Any], object]) -> None:
+        if self.database is None:
+            raise AssertionError(f"there is no database for {name}")
+        self.database.write(name, body)
+
+    def files(self, root: str) -> dict[str, FileStat]:
         """Known files below *root* by path."""
-        rows = self.database.read(
-            "SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,)
-        )
-        return {row[0]: FileFacts._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
+        rows = self._read("SELECT path, size, mtime_ns, ctime_ns, inode, digest FROM files WHERE root = ?", (root,))
+        return {row[0]: FileStat._make(row[1:]) for row in rows if not _FILE.read_quickly(row)[1]}
 
     def sources(self, root: str) -> dict[str, Any]:
         """What was found out about each source below *root* when it was last read."""
-        rows = self.database.read("SELECT path, facts FROM sources WHERE root = ?", (root,))
+        rows = self._read("SELECT path, facts FROM sources WHERE root = ?", (root,))
         found = {path: decode_or_show(facts) for path, facts in rows if isinstance(path, str)}
         return {path: facts for path, facts in found.items() if not isinstance(facts, Unreadable)}
 
     def remember(
         self,
         root: str,
-        files: Mapping[str, FileFacts],
+        files: Mapping[str, FileStat],
         sources: Mapping[str, Any],
         unchecked: Sequence[str] = (),
     ) -> None:
@@ -119,37 +145,36 @@ class Ledger:
         def body(connection: Any) -> None:
             owners = connection.execute("SELECT DISTINCT course, output FROM outputs").fetchall() if unchecked else ()
             connection.executemany(
-                "INSERT OR REPLACE INTO files (root, path, size, mtime_ns, ctime_ns, inode, digest) "
-                "VALUES (?,?,?,?,?,?,?)",
+                _KEEP_FILE,
                 [(root, path, *facts) for path, facts in files.items()],
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO sources VALUES (?,?,?)",
+                _KEEP_SOURCE,
                 [(root, path, _encode(facts).decode()) for path, facts in sources.items()],
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO sources VALUES (?,?,'{}')",
-                [(_checks_of(Owner._make(owner)), path) for owner in owners for path in unchecked],
+                _KEEP_SOURCE,
+                [(_checks_of(Owner._make(owner)), path, "{}") for owner in owners for path in unchecked],
             )
 
-        self.database.write("remember", body)
+        self._write("remember", body)
 
     def unchecked(self, owner: Owner) -> list[str]:
         """The sources for which *owner* has yet to look at its files."""
-        return [row[0] for row in self.database.read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
+        return [row[0] for row in self._read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
 
     def checked(self, owner: Owner, sources: Iterable[str]) -> None:
         """Note that *owner* has looked at its files for these sources."""
         rows = [(_checks_of(owner), path) for path in sources]
         if rows:
-            self.database.write(
+            self._write(
                 "checked",
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
-    def stamps(self, owner: Owner, target: str) -> dict[str, Stamp]:
-        """The stamps of *owner*'s files in one target, by path: as little as a build with nothing to do needs."""
-        rows = self.database.read(
+    def output_stats(self, owner: Owner, target: str) -> dict[str, OutputStat]:
+        """*owner*'s files in one target, by path: as little of them as a build with nothing to do needs."""
+        rows = self._read(
             "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
             (*owner, target),
         )
@@ -157,39 +182,40 @@ class Ledger:
 
     def targets(self, owner: Owner) -> list[str]:
         """Directories of all targets in which *owner* has files."""
-        rows = self.database.read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
+        rows = self._read("SELECT DISTINCT target FROM outputs WHERE course = ? AND output = ?", owner)
         return [row[0] for row in rows if isinstance(row[0], str)]
 
     def knows(self, owner: Owner) -> bool:
         """Whether *owner* has files in any target."""
-        return bool(self.database.read("SELECT 1 FROM outputs WHERE course = ? AND output = ? LIMIT 1", owner))
+        return bool(self._read("SELECT 1 FROM outputs WHERE course = ? AND output = ? LIMIT 1", owner))
 
     def owners(self) -> list[Owner]:
         """Whoever has files in any target."""
-        rows = self.database.read("SELECT DISTINCT course, output FROM outputs")
+        rows = self._read("SELECT DISTINCT course, output FROM outputs")
         return [Owner._make(row) for row in rows if all(isinstance(each, str) for each in row)]
 
     def move(self, before: Owner, owner: Owner, there: str, here: str) -> None:
         """Give *owner* all that is known of *before*, whose course lay below *there* and lies below *here* now."""
 
+        real = os.path.realpath(here)
+
+        def moved(target: Any) -> Any:
+            is_below = isinstance(target, str) and target.startswith(f"{there}/")
+            return real + target[len(there) :] if is_below else target
+
         def body(connection: Any) -> None:
-            connection.execute(
-                "UPDATE OR REPLACE outputs SET course = :course, output = :output, target = CASE "
-                "WHEN substr(target, 1, :length + 1) = :there || '/' THEN :here || substr(target, :length + 1) "
-                "ELSE target END WHERE course = :old_course AND output = :old_output",
-                {
-                    **dict(zip(("course", "output"), owner, strict=True)),
-                    **dict(zip(("old_course", "old_output"), before, strict=True)),
-                    "there": there,
-                    "here": os.path.realpath(here),
-                    "length": len(there),
-                },
-            )
+            outputs = connection.execute(f"SELECT {_OUTPUT_COLUMNS} {_OF_OWNER}", before).fetchall()
+            connection.execute(f"DELETE {_OF_OWNER}", before)
+            connection.executemany(_KEEP_OUTPUT, [(moved(target), *rest, *owner) for target, *rest in outputs])
             for old, new in ((there, here), (_checks_of(before), _checks_of(owner))):
                 for table in ("files", "sources"):
-                    connection.execute(f"UPDATE OR REPLACE {table} SET root = ? WHERE root = ?", (new, old))
+                    connection.execute(
+                        f"DELETE FROM {table} WHERE root = ? AND path IN (SELECT path FROM {table} WHERE root = ?)",
+                        (new, old),
+                    )
+                    connection.execute(f"UPDATE {table} SET root = ? WHERE root = ?", (new, old))
 
-        self.database.write("move", body)
+        self._write("move", body)
 
     def written_to(self, but: str) -> list[str]:
         """Directories of all targets of all owners in which files are still there that CLX has written.
@@ -197,19 +223,18 @@ class Ledger:
         Args:
             but: a directory below which they are not looked for.
         """
-        targets = [target for (target,) in self.database.read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
+        targets = [target for (target,) in self._read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
         return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
 
     def _has_any(self, target: str) -> bool:
         """Whether any of a target's files is there: who has removed them may use the directory for something else."""
-        rows = self.database.read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
+        rows = self._read(f"SELECT path FROM outputs WHERE target = ? LIMIT {_LOOKED_FOR}", (target,))
         return any(os.path.lexists(f"{target}/{path}") for (path,) in rows)
 
     def outputs(self, owner: Owner) -> dict[str, dict[str, PublishedFile]]:
         """Files *owner* owns: target → path → file."""
-        rows = self.database.read(
-            "SELECT target, path, slice, source, task, key, digest, size, mtime_ns FROM outputs "
-            "WHERE course = ? AND output = ?",
+        rows = self._read(
+            f"SELECT {_OUTPUT_COLUMNS} {_OF_OWNER}",
             owner,
         )
         found: dict[str, dict[str, PublishedFile]] = {}
@@ -221,7 +246,7 @@ class Ledger:
 
     def digest_written(self, target: str, path: str) -> str | None:
         """The digest of what CLX last wrote to an output path, for whichever course; None if it never did."""
-        rows = self.database.read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))
+        rows = self._read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))
         return str(rows[0][0]) if rows else None
 
     def published(self, owner: Owner, files: Sequence[PublishedFile], removed: Sequence[tuple[str, str]] = ()) -> None:
@@ -235,10 +260,8 @@ class Ledger:
                 [(*each, *owner) for each in removed],
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO outputs "
-                "(target, path, slice, source, task, key, digest, size, mtime_ns, course, output) "
-                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                _KEEP_OUTPUT,
                 [(*file, *owner) for file in files],
             )
 
-        self.database.write("published", body)
+        self._write("published", body)

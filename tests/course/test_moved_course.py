@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.course.test_bygone import TAGS, deck, holding
+from tests.course.test_withdraw import TAGS, deck, holding
 from tests.support.courses import Course
 
 WAYS: dict[str, Callable[[Path, Path], object]] = {

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from clx.course.archives import ClosedArchiveError
+from clx.course.file_text import windows_of
 from clx.course.report import PRIVATE_TEXT
-from clx.course.texts import windows_of
 from clx.jobtypes.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
 
 _TOGETHER = 40
@@ -75,7 +75,7 @@ class Hit:
     error: dict[str, Any]
 
 
-class Gate:
+class PrivateText:
     """Knows the hidden cells of a course.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from clx.course.links import is_below
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
+from clx.course.symlinks import is_below
 from clx.jobtypes.notebook.deck import is_deck
 
 _NEXT_STEP = "Name a directory of its own for what students shall have, or choose `subdirs`."

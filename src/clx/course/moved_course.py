@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clx.course.ledger import Ledger, Owner
+from clx.course.build_state import BuildState, Owner
 
 
-def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:
+def follow_move(state: BuildState, root: Path, owner: Owner) -> bool:
     """Take over for *owner*, of whom nothing is known, what the same course wrote when its directory lay elsewhere.
 
     It is the same course if its file, its output and the database lie to each other as they did, and what lies in the
@@ -21,15 +21,17 @@ def follow_move(ledger: Ledger, root: Path, owner: Owner) -> bool:
     Returns:
         Whether something was taken over.
     """
-    here, database = os.path.realpath(root), os.path.realpath(ledger.database.path)
+    if state.database is None:
+        return False
+    here, database = os.path.realpath(root), os.path.realpath(state.database.path)
     if not database.startswith(f"{here}/"):
         return False
     course = owner.course.removeprefix(here)
-    for before in ledger.owners():
+    for before in state.owners():
         there = before.course.removesuffix(course)
         moved = Owner(_carried(before.course, there, here), _carried(before.output, there, here))
         if moved == owner and not _is_still(Path(there + database[len(here) :]), database):
-            ledger.move(before, owner, there, str(root))
+            state.move(before, owner, there, str(root))
             return True
     return False
 

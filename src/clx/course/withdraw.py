@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.course.gate import Gate, Hit
+from clx.course.build_state import PublishedFile
 from clx.course.layout import KIND_DIRECTORIES
-from clx.course.ledger import PublishedFile
-from clx.course.plan import Place, Plan, is_near
+from clx.course.plan import OutputPath, Plan, is_near
+from clx.course.private_text import Hit, PrivateText
 from clx.course.publish import Publisher
-from clx.course.report import Failure
+from clx.course.report import FailedOutput
 
 _TOLD = 10
 
@@ -42,25 +42,25 @@ class Withdrawn:
         gone = self.gone()
         if not gone:
             return ""
-        places = dict.fromkeys(Failure("notebook", hit.deck, "", hit.error).place for hit in self.removed.values())
+        places = dict.fromkeys(FailedOutput("notebook", hit.deck, "", hit.error).place for hit in self.removed.values())
         return (
             f"Removed, because an earlier build had published in it what is private now: {_listed(gone)}. "
             f"It is the text of {_listed(list(places))}."
         )
 
-    def failures(self, gate: Gate) -> list[Failure]:
+    def failures(self, private: PrivateText) -> list[FailedOutput]:
         """A failure of the deck for each file that has stayed and still holds its text."""
-        still = {path: hit for path, hit in self.kept.items() if gate.look(Path(path), path, [hit.deck])}
-        return [Failure("notebook", hit.deck, "", _stays(hit, path)) for path, hit in still.items()]
+        still = {path: hit for path, hit in self.kept.items() if private.look(Path(path), path, [hit.deck])}
+        return [FailedOutput("notebook", hit.deck, "", _stays(hit, path)) for path, hit in still.items()]
 
 
-def withdraw(gate: Gate, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str) -> Withdrawn:
+def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str) -> Withdrawn:
     """Remove the public files of earlier builds that hold the text of a cell that is hidden now.
 
     That is done before anything runs: they should not be read for as long as that takes.
 
     Args:
-        gate: knows the hidden cells.
+        private: knows the hidden cells.
         publisher: owns the files.
         plan: what the build is about to do.
         fresh: the decks whose hidden cells say something else than when files were last looked at.
@@ -69,27 +69,27 @@ def withdraw(gate: Gate, publisher: Publisher, plan: Plan, fresh: Collection[str
     Raises:
         OutputError: a file cannot be removed.
     """
-    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(gate, publisher, plan, fresh, output)}
+    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(private, publisher, plan, fresh, output)}
     removed, kept = publisher.remove([row for row, _ in hits.values()], within=output, forget_kept=False)
     return Withdrawn({path: hits[path][1] for path in removed}, {path: hits[path][1] for path in kept})
 
 
 def _found(
-    gate: Gate, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str
+    private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str
 ) -> Iterator[tuple[PublishedFile, Hit]]:
     numbers = {target: number for number, target in enumerate(publisher.targets)}
     for target, rows in publisher.owned().items():
         for row in rows.values():
-            place = Place(numbers.get(target, -1), row.path, row.slice)
+            place = OutputPath(numbers.get(target, -1), row.path, row.slice)
             if not place.is_public or _is_current(row, place, plan):
                 continue
             path = Path(target, row.path)
-            hit = gate.look(path, os.path.relpath(path, output), _decks_of(row, plan, fresh))
+            hit = private.look(path, os.path.relpath(path, output), _decks_of(row, plan, fresh))
             if hit is not None:
                 yield row, hit
 
 
-def _is_current(row: PublishedFile, place: Place, plan: Plan) -> bool:
+def _is_current(row: PublishedFile, place: OutputPath, plan: Plan) -> bool:
     """Whether a file is what the plan wants in its place: then it was looked at when it was published."""
     _, content = plan.places.get((place.target, place.path), ("", ""))
     return content.partition("/")[0] == row.key
@@ -105,14 +105,14 @@ def _decks_of(row: PublishedFile, plan: Plan, fresh: Collection[str]) -> list[st
     return [deck for deck in fresh if deck == row.source or row.source not in plan.hidden]
 
 
-def of_nobody(gate: Gate, directories: Iterable[str], known: Mapping[str, Collection[str]]) -> str:
+def of_nobody(private: PrivateText, directories: Iterable[str], known: Mapping[str, Collection[str]]) -> str:
     """A warning about public files that CLX does not know to be its own and that hold what is private.
 
     For the first build into directories that are not empty: their files may be those of builds of which all else was
     removed (``rm -r .clx``). Empty where there are none.
 
     Args:
-        gate: knows the hidden cells.
+        private: knows the hidden cells.
         directories: those of targets that students get.
         known: target → paths of its files that are known.
     """
@@ -123,7 +123,7 @@ def of_nobody(gate: Gate, directories: Iterable[str], known: Mapping[str, Collec
             for name in files:
                 path = Path(folder, name)
                 is_known = path.relative_to(directory).as_posix() in known.get(directory, ())
-                if not is_known and gate.look(path, str(path)):
+                if not is_known and private.look(path, str(path)):
                     found.append(str(path))
     if not found:
         return ""

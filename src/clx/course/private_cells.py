@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from clx.course.archives import ClosedArchiveError, Readable
-from clx.course.texts import WINDOW, encoding_of, plain, texts_of, windows
+from clx.course.file_text import WINDOW, encoding_of, plain, texts_of, windows
 from clx.course.withheld import is_like_deck
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.courses import HEADER, SPEC, Course
 from tests.support.planning import planner_of
 
-from clx.course.gate import Gate
+from clx.course.private_text import PrivateText
 
 TOPIC = "slides/module_1/topic_100_values"
 DECK = """\
@@ -47,10 +47,10 @@ PROSE = {
 }
 
 
-def gate_of(course: Course, deck: str, name: str = "slides_values.py") -> Gate:
+def private_text_of(course: Course, deck: str, name: str = "slides_values.py") -> PrivateText:
     course.write(f"{TOPIC}/{name}", deck)
     course.spec("values")
-    return Gate(planner_of(course).plan().hidden, ["My Course", "Week 1"])
+    return PrivateText(planner_of(course).plan().hidden, ["My Course", "Week 1"])
 
 
 def text_of(cell: str) -> str:
@@ -85,13 +85,13 @@ SLOW_FORMS = {"far behind": pytest.mark.slow}
 @pytest.mark.parametrize("form", [pytest.param(form, marks=SLOW_FORMS.get(form, ())) for form in FORMS])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_hidden_cell_is_found_in_whatever_form(course: Course, tmp_path: Path, cell: str, form: str) -> None:
-    gate = gate_of(course, f"# %% [markdown]\n# public\n\n{CELLS[cell]}")
+    private = private_text_of(course, f"# %% [markdown]\n# public\n\n{CELLS[cell]}")
     file = tmp_path / "public.html"
     file.write_text(FORMS[form]("nothing of it"), encoding="utf-8")
-    assert gate.look(file, "public.html") is None
+    assert private.look(file, "public.html") is None
     text = text_of(CELLS[cell])
     file.write_text(PROSE.get(cell, "") if form == "HTML" and cell in PROSE else FORMS[form](text), encoding="utf-8")
-    hit = gate.look(file, "public/x.html")
+    hit = private.look(file, "public/x.html")
     assert hit is not None
     assert hit.deck == f"{TOPIC}/slides_values.py"
     assert "public/x.html" in hit.error["message"]
@@ -100,30 +100,30 @@ def test_a_hidden_cell_is_found_in_whatever_form(course: Course, tmp_path: Path,
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
 def test_a_hidden_cell_is_found_in_wide_texts(course: Course, tmp_path: Path, encoding: str) -> None:
-    gate = gate_of(course, DECK)
+    private = private_text_of(course, DECK)
     (tmp_path / "x").write_bytes('password = "Zebra"'.encode(encoding))
-    assert gate.look(tmp_path / "x", "x") is not None
+    assert private.look(tmp_path / "x", "x") is not None
 
 
 def test_a_hidden_cell_is_found_in_archives(course: Course, tmp_path: Path) -> None:
-    gate = gate_of(course, DECK)
+    private = private_text_of(course, DECK)
     with zipfile.ZipFile(tmp_path / "x", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.txt", "nothing")
         archive.writestr("b.xml", "<t>password = &quot;Zebra&quot;</t>")
-    assert gate.look(tmp_path / "x", "x") is not None
+    assert private.look(tmp_path / "x", "x") is not None
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-9])
-    assert gate.look(tmp_path / "x", "x") is None
+    assert private.look(tmp_path / "x", "x") is None
 
 
 def test_many_hidden_cells_are_looked_for_by_words(course: Course, tmp_path: Path) -> None:
     cells = "".join(f'# %% tags=["private"]\nname{i} = "word{i}"\n\n' for i in range(200))
-    gate = gate_of(course, "# %%\nx\n\n" + cells + CELLS["umlauts"])
+    private = private_text_of(course, "# %%\nx\n\n" + cells + CELLS["umlauts"])
     file = tmp_path / "public.txt"
     for text, found in (("nothing", False), ('name7 = "word7"', True), ("Die Lösung für Übung drei überrascht", False)):
         file.write_text(text)
-        assert (gate.look(file, "x") is not None) == found
+        assert (private.look(file, "x") is not None) == found
     file.write_text(json.dumps("a\nDie Lösung für Übung drei überrascht fast alle"))
-    assert gate.look(file, "x") is not None
+    assert private.look(file, "x") is not None
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_many_hidden_cells_are_looked_for_by_words(course: Course, tmp_path: Pat
     ],
 )
 def test_what_is_common_or_public_too_is_no_secret(course: Course, tmp_path: Path, text: str) -> None:
-    gate = gate_of(course, DECK)
+    private = private_text_of(course, DECK)
     file = tmp_path / "helper.py"
     file.write_text(text)
-    assert gate.look(file, "helper.py") is None
+    assert private.look(file, "helper.py") is None
 
 
 def test_names_that_every_page_shows_are_no_secret(course: Course, tmp_path: Path) -> None:
@@ -152,16 +152,16 @@ def test_names_that_every_page_shows_are_no_secret(course: Course, tmp_path: Pat
     hidden = planner_of(course).plan().hidden
     file = tmp_path / "page.html"
     file.write_text("<title>Everything about many small things</title>")
-    assert Gate(hidden).look(file, "x") is not None
-    assert Gate(hidden, ["All: Everything about many small things"]).look(file, "x") is None
+    assert PrivateText(hidden).look(file, "x") is not None
+    assert PrivateText(hidden, ["All: Everything about many small things"]).look(file, "x") is None
 
 
 def test_a_deck_is_only_asked_for_its_own_cells(course: Course, tmp_path: Path) -> None:
-    gate = gate_of(course, DECK)
+    private = private_text_of(course, DECK)
     file = tmp_path / "x"
     file.write_text('password = "Zebra"')
-    assert gate.look(file, "x", [f"{TOPIC}/slides_values.py"]) is not None
-    assert gate.look(file, "x", ["another"]) is None
+    assert private.look(file, "x", [f"{TOPIC}/slides_values.py"]) is not None
+    assert private.look(file, "x", ["another"]) is None
 
 
 @pytest.mark.slow
