@@ -46,7 +46,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.inserting db.rescue db.writer db.state "
+                "db.migrate db.claiming db.consequences db.inserting db.rescue db.writer "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.held db.sqlite.intact db.views"
             ),
         ),

@@ -35,8 +35,8 @@ def clx_database(tmp_path: Path) -> Path:
 @pytest.fixture
 def clx_queue(clx_database: Path) -> Iterator[Queue]:
     """The queue in ``clx_database``."""
+    from clx.db.database import Database
     from clx.db.jobs import Queue
-    from clx.db.sqlite.database import Database
 
     with Database.open(clx_database) as database:
         yield Queue(database)

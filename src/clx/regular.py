@@ -97,3 +97,15 @@ def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+_CURES = {
+    errno.EMFILE: "Close what this program has open, or let it open more: `ulimit -n` shows how many.",
+    errno.ENFILE: "End programs that have many files open, or raise fs.file-max.",
+    errno.ENOSPC: "Free some space and run again.",
+}
+
+
+def cure(error: OSError, otherwise: str) -> str:
+    """What to do about *error*; *otherwise* where it is none of what can run out."""
+    return _CURES.get(error.errno or 0, otherwise)

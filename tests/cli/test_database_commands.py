@@ -15,8 +15,8 @@ from tests.support.clock import at
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.workers.supervision.pruning import named_digests, prune_if_due
 
 
@@ -29,7 +29,7 @@ def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def project(tmp_path: Path) -> Path:
     """A project with one finished job and its artifact."""
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
-        digest = ArtifactStore(queue.database.state_dir / "artifacts").put_bytes(b"output")
+        digest = ArtifactStore(queue.database.state.path / "artifacts").put_bytes(b"output")
         queue.enqueue(NewJob("t", key="k"))
         job = queue.claim(["t"])[0]
         queue.finish(job.id, job.run, {"outputs": [["out.html", digest, 6]], "warnings": [], "facts": {}})

@@ -18,8 +18,8 @@ from clx.artifacts.store import ArtifactStore
 from clx.cli.docker import _TYPES
 from clx.cli.main import cli
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 SERVICES = (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_database_that_is_checked(queue: Queue, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["db", "cache"])
 def test_what_was_pruned(queue: Queue, tmp_path: Path, command: str) -> None:
-    ArtifactStore(queue.database.state_dir / "artifacts").put_bytes(b"nobody names me")
+    ArtifactStore(queue.database.state.path / "artifacts").put_bytes(b"nobody names me")
     failed(queue)
     now = now_ms()
     until(lambda: now_ms() > now)  # what ended in this very millisecond is not older than zero days

@@ -15,8 +15,8 @@ from tests.support.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, P
 
 from clx import __version__
 from clx.cli.main import cli
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable, register_this_process
 
 START = ("start-services", *ONLY_DECKS)

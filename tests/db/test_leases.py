@@ -11,9 +11,9 @@ import pytest
 from tests.support.clock import at
 
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.leases import Lease, LeaseWatch
-from clx.db.sqlite.database import Database
 
 _DAY = 24 * 3600 * 1000
 _LEASE = 30_000

@@ -10,7 +10,7 @@ import pytest
 from tests.support.clock import SetClock
 
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.sqlite.driver import driver
 from clx.db.transaction import Transaction
 

@@ -14,7 +14,7 @@ from tests.faults.conftest import Script
 
 import clx.db
 from clx.db.jobs import Queue
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 
 _ROOM = Path(clx.db.__file__).parent
 _FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "build_state.py"]
@@ -184,7 +184,7 @@ def _arrivals(name: str, setup: str) -> int:
 
 def _dump(path: Path) -> dict[str, Any]:
     """The tables without what differs from run to run: clocks and process numbers."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         if database.revision() is None:
             return {}

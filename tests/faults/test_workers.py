@@ -19,7 +19,7 @@ from clx.db.jobs import NewJob, Queue
 _WORKER = """
 import subprocess, sys, time
 from pathlib import Path
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import register_this_process
 from clx.settings.schema import JobsSettings
 from clx.workers.process.loop import Assignment, Worker

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from clx.db import results, retention
 from clx.db.clock import Clock
+from clx.db.database import Database
 from clx.db.retention import Policy, Pruned
-from clx.db.sqlite.database import Database
 
 
 class _Kept(Protocol):

@@ -23,9 +23,9 @@ from tests.support.courses import SPEC, Course
 from clx import __version__
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.lock_probe import look
 from clx.workers.supervision.service_state import locked
@@ -243,7 +243,7 @@ class Scene:
 
         with self.open() as database:
             text = f'# %% tags=["keep"]\n{source}\n'
-            digest = ArtifactStore(database.shared_dir / "artifacts").put_bytes(text.encode())
+            digest = ArtifactStore(database.state.shared / "artifacts").put_bytes(text.encode())
             payload = {
                 "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
                 "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,

@@ -15,9 +15,9 @@ from tests.support.clock import at
 
 from clx.db import schema, statements, workers
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers.liveness import is_serving, judge, mark_dead

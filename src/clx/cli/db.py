@@ -78,7 +78,7 @@ def _problems(database: Any) -> list[str]:
     from clx.db.check import check
     from clx.db.results import all_results
 
-    store = ArtifactStore(database.shared_dir / "artifacts")
+    store = ArtifactStore(database.state.shared / "artifacts")
     missing = [
         digest
         for _, result in all_results(database)
@@ -153,7 +153,7 @@ def prune_(
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:
         done = prune_project(database, policy)
-        freed = retention.vacuum(database) if vacuum else None
+        freed = database.vacuum() if vacuum else None
     if format_ == "json":
         echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
     else:

@@ -189,7 +189,7 @@ def _database_at(path: Path) -> Iterator[Path]:
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> list[str]:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
     from clx.workers.executors.docker.preflight import preflight
     from clx.workers.platforms import database_options, with_journal_mode
 

@@ -71,8 +71,7 @@ def command(
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory, or of the database it names, is not used before it is trusted."""
     from clx.cli.project import project_root
-    from clx.db.apart import state_directory
-    from clx.db.state import require_own_state, require_sound_state
+    from clx.db.state import StateDirectory
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
     from clx.workers.supervision.checks import Finding
@@ -83,13 +82,13 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
         fact = f"{problem.where}: {problem.fact}"
         return [Finding("database.path", "all", False, True, fact, problem.next_step, "database.path")]
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
-    state = state_directory(database)
+    state = StateDirectory.of(database)
     try:
-        require_sound_state(database)
-        require_own_state(database, resolved)
-        require_own(state / STATE_FILE)
+        state.require_sound()
+        state.require_own(resolved)
+        require_own(state.path / STATE_FILE)
     except UntrustedError as error:
-        return [Finding(state.name, "all", False, True, error.fact, error.next_step)]
+        return [Finding(state.path.name, "all", False, True, error.fact, error.next_step)]
     return []
 
 

@@ -15,9 +15,9 @@ from clx.cli.terminal import echo
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.db.database import Database
     from clx.db.jobs import Queue
     from clx.db.records import Job, JobState
-    from clx.db.sqlite.database import Database
 
 _OVER = {
     "succeeded": "was over already: it succeeded",

@@ -18,7 +18,7 @@ from clx.errors import EXIT_JOB_FAILED, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
 
 _EVERY = 1.0
 

@@ -253,7 +253,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         if format_ == "table":
             found += bool(_print_output(table, worker_id))
         if not found:
-            echo(_nothing_of(worker_id, log_path(database.state_dir)), err=True)
+            echo(_nothing_of(worker_id, log_path(database.state.path)), err=True)
         if follow:
             for entry in () if over else _following(table, worker_id, seen):
                 _print_entry(entry, format_)

@@ -24,12 +24,12 @@ from clx.course.results import Outdated, Results
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
 from clx.course.topics import find_course_root, resolve_topics
-from clx.db.apart import link, shared_directory, state_directory
+from clx.db.apart import link
+from clx.db.database import Database
 from clx.db.results import find_results
-from clx.db.sqlite.database import Database, prepare_state_directory
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
-from clx.db.state import require_own_state, require_sound_state
+from clx.db.state import StateDirectory
 from clx.errors import UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
@@ -123,12 +123,13 @@ class Build:
         self._targets = self._layout.directories(Path(self._output))
         self._database_name = (self.options.database or self._root / ".clx" / "jobs.db").absolute()
         require_reachable(self._database_name)
-        require_sound_state(self._database_name)
+        named = StateDirectory.of(self._database_name)
+        named.require_sound()
         if self.options.database in (None, self.resolved.path("database.path")):
-            require_own_state(self._database_name, self.resolved)
+            named.require_own(self.resolved)
         self._database_path = place_database(self.resolved, self._database_name, move=not self.options.dry_run)
-        self._state_dir = state_directory(self._database_path)
-        self._store = ArtifactStore(shared_directory(self._database_path) / "artifacts")
+        self._directory = StateDirectory.of(self._database_path)
+        self._store = ArtifactStore(self._directory.shared / "artifacts")
         self.report.course = spec.name.in_language(spec.languages[0])
         self.report.output, self.report.targets = self._output, self._targets
         self.report.dry_run = self.options.dry_run
@@ -145,14 +146,15 @@ class Build:
     def _build(self) -> None:
         is_known = self._state.knows(self._owner) or self._was_moved()
         plan = self._plan()
-        with closing(Publisher(self._targets, self._owner, self._state, self._store, self._state_dir)) as publisher:
+        directory = self._directory.path
+        with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
             results = Results(plan, publisher, self._store, self._output, self._reporter)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
             if not self.options.dry_run:
                 if self._state.database is None:
-                    prepare_state_directory(self._database_path)
+                    self._directory.prepare()
                     self._state.database = self._open()
                 self._carry_out(results, missing, outdated, reasons, self._state.database)
                 if not is_known and plan.hides_anything:
@@ -184,7 +186,7 @@ class Build:
         own = {
             self._output: "the output directory",
             os.path.realpath(self._root / ".clx"): "CLX's own directory .clx",
-            os.path.realpath(self._state_dir): f"CLX's own directory {self._state_dir.name}",
+            os.path.realpath(self._directory.path): f"CLX's own directory {self._directory.path.name}",
         }
         for target in self._state.written_to(self._output):
             own.setdefault(target, f"the output of an earlier build in {target}")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from clx.db.database import Database
 from clx.db.odd import Reader
 from clx.db.records import Unreadable, decode_or_show
-from clx.db.sqlite.database import Database
 
 _encode = msgspec.json.encode
 

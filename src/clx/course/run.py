@@ -18,10 +18,10 @@ from clx.course.plan import PlannedJob
 from clx.course.report import FailedOutput
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
+from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.settings.resolve import Resolved
@@ -103,7 +103,7 @@ class JobRunner:
         )
         if new_workers:
             specs = [msgspec.structs.replace(spec, pool=f"batch:{batch}") for spec in specs]
-        with logged(self._database.state_dir, self._settings.logging.level, batch=batch):
+        with logged(self._database.state.path, self._settings.logging.level, batch=batch):
             self._run(batch, jobs, specs, publish, fail_fast=fail_fast)
         return self._failures
 

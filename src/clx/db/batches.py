@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clx.db import transitions
+from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.odd import Reader
-from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
 from clx.db.transaction import Transaction
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clx.db.database import Database
 from clx.db.odd import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
-from clx.db.sqlite.database import Database
 
 _RULES = {
     "a job has not exactly one record per ended run": """

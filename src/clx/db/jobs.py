@@ -60,7 +60,7 @@ class Queue(WorkerSide):
     Times are those of its database's clock; all durations are milliseconds. Usable from several threads at once.
 
     Args:
-        database: an open :class:`~clx.db.sqlite.database.Database`; :meth:`open` makes one.
+        database: an open :class:`~clx.db.database.Database`; :meth:`open` makes one.
     """
 
     @classmethod
@@ -70,10 +70,10 @@ class Queue(WorkerSide):
         Args:
             path_or_url: a path, ``sqlite:///PATH`` with ``?journal_mode=delete`` where wanted, or ``memory:``
                 for a queue that lives and ends with this object.
-            options: as :class:`~clx.db.sqlite.database.Database` takes them.
+            options: as :class:`~clx.db.database.Database` takes them.
 
         Raises:
-            DatabaseError: as :meth:`clx.db.sqlite.database.Database.open` says.
+            DatabaseError: as :meth:`clx.db.database.Database.open` says.
             UsageError: the URL names something else.
         """
         from clx.db.location import open_database

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
 from clx.db import statements as sql
+from clx.db.database import Database
 from clx.db.dialect import among
 from clx.db.odd import Reader
 from clx.db.records import Job, JobState, encode, job_from_row, told_or_shown
-from clx.db.sqlite.database import Database
 from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
@@ -33,7 +33,7 @@ class Lookup:
     """Readers of the jobs of one database.
 
     Args:
-        database: an open :class:`~clx.db.sqlite.database.Database`.
+        database: an open :class:`~clx.db.database.Database`.
     """
 
     def __init__(self, database: Database) -> None:

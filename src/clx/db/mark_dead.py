@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.sqlite.database import Database
 from clx.db.transaction import Transaction
 from clx.db.transitions import ENDED
 from clx.db.workers import WorkerRow, WorkerTable, end_worker

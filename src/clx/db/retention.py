@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from clx.db.batches import BatchTable
+from clx.db.database import Database
 from clx.db.identity import is_gone
-from clx.db.sqlite.database import Database
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
@@ -138,16 +138,3 @@ def named_text(database: Database) -> list[str]:
 def _text(value: Any) -> str:
     """What other programs wrote may name one too."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def vacuum(database: Database) -> int:
-    """Give the space of removed rows back to the file system; returns how many bytes that were.
-
-    Raises:
-        DatabaseBusyError: somebody uses the database.
-    """
-    database.checkpoint()
-    before = database.path.stat().st_size
-    database.read("VACUUM")
-    database.checkpoint()
-    return before - database.path.stat().st_size

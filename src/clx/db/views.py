@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clx.db.database import Database
 from clx.db.identity import is_gone, is_ours_to_judge
 from clx.db.odd import Reader
-from clx.db.sqlite.database import Database
 
 _WAITING = Reader("jobs.type", "jobs.pool", "jobs.run", "jobs.run", "jobs.created_at")
 _PROGRESS = Reader(

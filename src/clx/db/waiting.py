@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
 
+from clx.db.database import Database
 from clx.db.doorbell import Bell, for_ends_of
 from clx.db.lookup import Lookup
-from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import DatabaseBusyError
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from clx.db import claiming, transitions
 from clx.db import statements as sql
+from clx.db.database import Database
 from clx.db.lookup import Lookup
 from clx.db.records import Failure, Job, Report, Settled, Success, check_reports, encode
 from clx.db.rescue import Rescuer
-from clx.db.sqlite.database import Database
 from clx.db.transaction import Transaction
 from clx.db.validation import check_backoff, check_claim, check_lease, check_types
 from clx.db.writer import Writer
@@ -338,7 +338,7 @@ class WorkerSide(Lookup):
     def distrust_leases(self, waited: float = math.inf) -> None:
         """After this program was away for a while: leave others, who may have been too, the time to renew.
 
-        What it waits for the table is noted by :meth:`~clx.db.sqlite.database.Database.write` itself.
+        What it waits for the table is noted by :meth:`~clx.db.database.Database.write` itself.
 
         Args:
             waited: for how many seconds; leases of which that is a small part are believed all the same.

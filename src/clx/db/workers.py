@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from clx.db.database import Database
 from clx.db.identity import is_gone, is_of_an_earlier_boot
 from clx.db.odd import Reader
 from clx.db.records import told_or_shown
-from clx.db.sqlite.database import Database
 from clx.db.transaction import Transaction
 from clx.db.transitions import ENDED
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TypeVar
 
 from clx.db import transitions
+from clx.db.database import Database
 from clx.db.odd import odd_live_jobs
-from clx.db.sqlite.database import Database
 from clx.db.sqlite.driver import UNBOUND
 from clx.db.transaction import Transaction
 from clx.errors import OddRowError, QueueError
@@ -37,7 +37,7 @@ class Writer:
         """One transaction; again once the jobs whose odd rows it failed at have been failed.
 
         Raises:
-            DatabaseError: as :meth:`~clx.db.sqlite.database.Database.write`; or the file was removed or replaced.
+            DatabaseError: as :meth:`~clx.db.database.Database.write`; or the file was removed or replaced.
         """
         try:
             value = self._database.write(name, body)

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from clx import __version__
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
@@ -71,7 +71,7 @@ def serve(argv: list[str] | None = None) -> int:
         pool = arguments.pool or _own_pool(arguments, settings)
         system.hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
         worker_id = _register(database, arguments, pool)
-        with logged(database.state_dir, settings.logging.level, worker=worker_id, type=arguments.type):
+        with logged(database.state.path, settings.logging.level, worker=worker_id, type=arguments.type):
             assignment = _assignment(database, worker_id, pool, arguments, settings)
             if assignment is not None:
                 _serve(database, assignment, arguments, settings)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError
 from clx.platforms.container import own_container_id

@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.errors import DatabaseBusyError, DatabaseError
 
 READY = "READY"
@@ -28,7 +28,7 @@ def look(path: Path) -> str:
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         # SQLite would open it for reading and take any BEGIN as granted
         return "ERROR it cannot be written there"
-    database = Database(path, journal_mode="keep", busy_timeout=0.05)
+    database = SqliteDatabase(path, journal_mode="keep", busy_timeout=0.05)
     try:
         database.write("look", lambda connection: None)  # noqa: ARG005
     except DatabaseBusyError:

@@ -23,7 +23,7 @@ import msgspec
 from clx.platforms import system
 
 if TYPE_CHECKING:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
 
 FULL = 4 << 20
 """Bytes after which the file is set aside."""
@@ -154,7 +154,7 @@ def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
 
 def log_paths(database: Database) -> list[Path]:
     """The logs about workers of *database*: of this machine's processes, and of containers."""
-    return [log_path(folder) for folder in dict.fromkeys((database.state_dir, database.shared_dir))]
+    return [log_path(folder) for folder in dict.fromkeys((database.state.path, database.state.shared))]
 
 
 def entries(
@@ -189,7 +189,7 @@ def entries_of(database: Database, ends: Mapping[Path, int], **which: Any) -> It
 
 def log_folders(database: Database) -> list[Path]:
     """The state directories in which something is logged about *database*: this machine's, and the containers'."""
-    return list(dict.fromkeys((database.state_dir, database.shared_dir)))
+    return list(dict.fromkeys((database.state.path, database.state.shared)))
 
 
 def open_log(path: Path) -> BinaryIO | None:

@@ -118,8 +118,8 @@ def test_all_jobs_of_its_pool_are_done_in_one_go_with_one_converter(bench: Bench
     assert len(bench.made) == 1
     [name, _, size] = bench.job(ids[0]).result["outputs"][0]
     assert (name, size) == ("out.txt", 1)
-    assert list((bench.queue.database.state_dir / "work").rglob("*")) == [
-        bench.queue.database.state_dir / "work" / str(bench.id)
+    assert list((bench.queue.database.state.path / "work").rglob("*")) == [
+        bench.queue.database.state.path / "work" / str(bench.id)
     ]
 
 

@@ -12,32 +12,32 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from clx.db.apart import is_apart, located, shared_directory, state_directory
+from clx.db.apart import is_apart, located
 from clx.db.clock import Clock
 from clx.db.crashpoints import crash_point
+from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.connect import Connector
 from clx.db.sqlite.dialect import DIALECT, SqliteTransaction
-from clx.db.sqlite.driver import BUSY, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, read_any_text, translate
 from clx.db.sqlite.filesystem import lost_log
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
 from clx.db.sqlite.held import Held, is_inherited
 from clx.db.sqlite.intact import Folder, Place
-from clx.db.state import make_state_directory
+from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
+from clx.regular import cure
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-Params = Mapping[str, Any] | Sequence[Any]
 
 REVISION = "0003"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
@@ -47,27 +47,8 @@ _WRITES_WAIT = 5
 """So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
 
 
-def prepare_state_directory(database: Path) -> Path:
-    """Make the state directory with a ``.gitignore`` that spares ``config.toml``.
-
-    Raises:
-        DatabaseError: it cannot be made.
-    """
-    try:
-        state = make_state_directory(database)
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
-    except OSError as error:
-        raise DatabaseError(
-            f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-            cure(error, "Make it writable, or name another file with --db-path."),
-        ) from error
-    return state
-
-
-class Database:
-    """One job table file.
+class SqliteDatabase(Database):
+    """One job table in a file of SQLite.
 
     Args:
         path: the SQLite file.
@@ -97,8 +78,7 @@ class Database:
         self.path = _placed(path)
         self.readonly = readonly
         self.clock = clock or Clock()
-        self.state_dir = state_directory(self.path)
-        self.shared_dir = shared_directory(self.path)
+        self.state = StateDirectory.of(self.path)
         self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
@@ -111,7 +91,7 @@ class Database:
         self._place: Place | None = None  # of the file alone: for threads without a connection
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
-        self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells", self.path)
+        self.doorbell = Doorbell(self.state.shared / "bells", self.path)
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -124,12 +104,12 @@ class Database:
         try:
             refuse_other_files(database.path, readonly=database.readonly)
             if not database.readonly:
-                if database.state_dir in database.path.parents:
-                    make_state_directory(database.path)
+                if database.state.path in database.path.parents:
+                    database.state.make()
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
             if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
-                prepare_state_directory(database.path)
+                database.state.prepare()
         except OSError as error:
             database.close()
             raise DatabaseError(
@@ -246,12 +226,6 @@ class Database:
         if self._folder is not None:
             self._folder.close()
         self.doorbell.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
 
     # -- statements -------------------------------------------------------------------------------
 
@@ -433,6 +407,14 @@ class Database:
             Whether that was everything; None where somebody writes just now, or there is no log.
         """
         return self._checkpointer.run(self.connection()) if self._connector.logs else None
+
+    def vacuum(self) -> int:
+        """Write the file anew without the space of removed rows."""
+        self.checkpoint()
+        before = self.path.stat().st_size
+        self.read("VACUUM")
+        self.checkpoint()
+        return before - self.path.stat().st_size
 
     # -- schema -----------------------------------------------------------------------------------
 

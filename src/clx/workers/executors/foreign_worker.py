@@ -93,4 +93,4 @@ def log_of(worker_id: int, table: WorkerTable) -> Path:
     """Where the output of a worker goes, as it registered; an empty path when it did not say."""
     started = table.events(worker_id, action="started")
     name = str((started[0][1].get("log") if started else None) or "")
-    return table.database.state_dir / "logs" / name if _LOG_NAME.fullmatch(name) else Path()
+    return table.database.state.path / "logs" / name if _LOG_NAME.fullmatch(name) else Path()

@@ -24,11 +24,11 @@ import psutil
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import can_explain
 from clx.db.records import Report
-from clx.db.sqlite.database import Database
 from clx.db.transitions import UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
@@ -83,7 +83,7 @@ class Worker:
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.shared_dir / "artifacts")
+        self._store = ArtifactStore(database.state.shared / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
         self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)

@@ -9,7 +9,7 @@ from pathlib import Path
 from clx import __version__
 from clx.commands import on_database
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
 from clx.settings.schema import JobsSettings, Settings

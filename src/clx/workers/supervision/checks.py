@@ -15,7 +15,7 @@ import msgspec
 
 from clx import DISTRIBUTION
 from clx.db.apart import located, move_apart
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import StartupError, ToolMissingError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.problems import Problem
@@ -146,7 +146,7 @@ def require_ready(
         EngineError: the container engine, an image, or the way a container sees the database is not as needed.
     """
     require_tools({type_ for type_, image in images.items() if image is None}, settings)
-    for text in resource_warnings(images, database.state_dir):
+    for text in resource_warnings(images, database.state.path):
         note(f"Warning: {text}")
     contained = {type_: image for type_, image in images.items() if image is not None}
     if contained:

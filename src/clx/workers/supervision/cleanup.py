@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import UsageError
 from clx.settings.schema import Settings

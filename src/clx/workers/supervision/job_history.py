@@ -7,9 +7,9 @@ from typing import Any
 
 from clx.commands import on_database
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import Job
-from clx.db.sqlite.database import Database
 from clx.db.views import wanted_by
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings

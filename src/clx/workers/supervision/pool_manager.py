@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from clx.db.apart import link, state_directory
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import SettingsError, WorkerStartupError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system

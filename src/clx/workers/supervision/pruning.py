@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.database import Database
 from clx.db.retention import Policy, Pruned, named_text, prune
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseError
 from clx.workers.process.directories import work_roots
@@ -43,14 +43,14 @@ def prune_project(database: Database, policy: Policy) -> PruneReport:
     """Remove what *policy* does not keep; safe beside builds and services."""
     named = named_digests(database)
     rows = prune(database, policy)
-    store = ArtifactStore(database.shared_dir / "artifacts")
+    store = ArtifactStore(database.state.shared / "artifacts")
     artifacts, size = store.prune(named)
     return PruneReport(rows, artifacts, size, _prune_logs(database, policy), _prune_directories(database))
 
 
 def prune_if_due(database: Database) -> PruneReport | None:
     """Prune with the usual policy, at most once a day; None when it is not due, or has to wait for another day."""
-    mark = database.state_dir / "pruned"
+    mark = database.state.path / "pruned"
     with contextlib.suppress(FileNotFoundError):
         if 0 <= time.time() - mark.stat().st_mtime < _DAY:
             return None
@@ -77,7 +77,7 @@ def _prune_logs(database: Database, policy: Policy) -> int:
         if detail.get("log")
     }
     removed = 0
-    for path in _older(database.state_dir / "logs", "*.log", policy.workers * _DAY):
+    for path in _older(database.state.path / "logs", "*.log", policy.workers * _DAY):
         if path.name not in used:
             path.unlink(missing_ok=True)
             removed += 1

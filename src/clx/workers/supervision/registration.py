@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import WorkerStartupError
 from clx.platforms import system
@@ -38,7 +38,7 @@ def await_registration(
             if time.monotonic() > began + limit:
                 raise WorkerStartupError(
                     f"Not every worker registered within {limit:g} s.",
-                    f"Their logs are in {database.state_dir / 'logs'}.{advice}",
+                    f"Their logs are in {database.state.path / 'logs'}.{advice}",
                 )
             system.wait_readable([bell.fileno()] if bell.fileno() >= 0 else [], LOOK)
             bell.silence()

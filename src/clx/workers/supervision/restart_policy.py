@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings

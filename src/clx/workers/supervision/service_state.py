@@ -18,7 +18,7 @@ import msgspec
 
 from clx.commands import on_database
 from clx.db.apart import identity, name_of, state_directory
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
@@ -156,8 +156,8 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
         return []
     with (
         contextlib.suppress(DatabaseError),  # where nobody may write they are another user's to end
-        locked(database.state_dir, "services", wait=False) as free,
-        locked(database.state_dir, "supervisor", wait=False) as alone,
+        locked(database.state.path, "services", wait=False) as free,
+        locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         return rows if free and alone else []
     return []

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.platforms import system
@@ -126,14 +126,14 @@ def start_services(
     database.require_writable()
     require_files({mode: sum(each.count for each in wanted if each.mode == mode) for mode in ("direct", "docker")})
     require_ready(database, images_of(wanted), wanted[0].settings, note)
-    with locked(database.state_dir, "services"):
+    with locked(database.state.path, "services"):
         mark_lost(database)
         mark_ended(database, wanted[0].settings.jobs)
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         state = _with(wanted, database, old, before, foreground=foreground)
         supervised = bool(state.supervisor)
-        update_state(database.state_dir, lambda _: state)
+        update_state(database.state.path, lambda _: state)
         note_for_user(database.path)
         if foreground:
             return Started(before, [], supervised)
@@ -196,7 +196,7 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
     Raises:
         WorkerStartupError: the system does not let it.
     """
-    log = supervisor_log(database.state_dir)
+    log = supervisor_log(database.state.path)
     command = [sys.executable, "-P", "-m", "clx.workers.supervision.supervisor", str(database.path)]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,7 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
                 creationflags=system.OWN_CONSOLE,
-                cwd=database.state_dir,
+                cwd=database.state.path,
             )  # fmt: skip
     except OSError as error:
         raise not_started(error, "supervisor") from error
@@ -219,7 +219,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
     def look(waited: float) -> bool:
         nonlocal probed
         if are_there(state.wanted, (row.key for row in service_workers(database))) and (
-            child is None or supervisor_lives(read_state(database.state_dir))
+            child is None or supervisor_lives(read_state(database.state.path))
         ):
             return True
         for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
@@ -243,10 +243,10 @@ def _require_supervisor(
     Raises:
         WorkerStartupError: it ended, or has not taken notice within the time it has.
     """
-    now = read_state(database.state_dir)
+    now = read_state(database.state.path)
     if child is not None:
         if child.poll() is not None and not supervisor_lives(now):
-            log = supervisor_log(database.state_dir)
+            log = supervisor_log(database.state.path)
             raise WorkerStartupError(
                 f"The supervisor ended with code {child.returncode}: {last_line(tail_of(log))}", f"Its log is {log}."
             )
@@ -276,7 +276,7 @@ def _undo(database: Database, old: ServiceState | None) -> None:
         now = state or old
         return replace(old, supervisor=now.supervisor, workers=now.workers)
 
-    update_state(database.state_dir, undone)
+    update_state(database.state.path, undone)
     database.doorbell.ring(SERVICE)
 
 
@@ -312,7 +312,7 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
             it was locked only while they ended, all have ended; the next call writes that down.
     """
     database.require_writable()
-    with locked(database.state_dir, "services"):
+    with locked(database.state.path, "services"):
         return end_all(database, grace=timeout)
 
 

@@ -12,10 +12,10 @@ import psutil
 from clx import __version__
 from clx.commands import on_database
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.jobs import Queue
 from clx.db.records import Job
-from clx.db.sqlite.database import Database
 from clx.db.views import Waiting, live_batches, waiting
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
@@ -182,7 +182,7 @@ def _unkept(database: Database) -> list[str]:
     state = state_of(database.path)
     if state is None:
         return _without_supervisor(database)
-    log = f"its log is {supervisor_log(database.state_dir)}"
+    log = f"its log is {supervisor_log(database.state.path)}"
     again, end = start_command(state), stop_command(database.path)
     if not supervisor_lives(state):
         return [f"The supervisor of the services is gone ({log}): no worker is replaced. Type: {again}, or: {end}"]

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.platforms import system
@@ -85,9 +85,9 @@ class Supervisor:
 
     def run_once(self) -> None:
         """Look once: what is wanted, who lives, what is to be started."""
-        state = read_state(self._database.state_dir)
+        state = read_state(self._database.state.path)
         if state is None:  # somebody removed the file; without it nobody finds this process
-            state = update_state(self._database.state_dir, lambda now: now or self._state)
+            state = update_state(self._database.state.path, lambda now: now or self._state)
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
             self._group.want(state.wanted)
@@ -100,7 +100,7 @@ class Supervisor:
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
         asked = self._state.started_at
-        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
+        update_state(self._database.state.path, lambda now: now and msgspec.structs.replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
@@ -116,14 +116,14 @@ class Supervisor:
             ]
             return msgspec.structs.replace(found, wanted=wanted)
 
-        self._state = update_state(self._database.state_dir, lower) or self._state
+        self._state = update_state(self._database.state.path, lower) or self._state
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
         there = [worker.identity for worker in self._group.members if worker.identity]
         if there != self._state.workers:
             saved = update_state(
-                self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
+                self._database.state.path, lambda now: msgspec.structs.replace(now or self._state, workers=there)
             )
             self._state = saved or self._state
 
@@ -137,7 +137,7 @@ class Supervisor:
 
     def _finish(self) -> None:
         """End every worker within the time asked for, and leave nothing behind."""
-        state = read_state(self._database.state_dir)
+        state = read_state(self._database.state.path)
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         try:
@@ -148,8 +148,8 @@ class Supervisor:
             log.warning("workers could not be ended in order: %s", error)
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
             remove_of_missing(self._database.path, self._settings)
-        if read_state(self._database.state_dir) is not None:  # else its directory is gone too
-            update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
+        if read_state(self._database.state.path) is not None:  # else its directory is gone too
+            update_state(self._database.state.path, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)
         log.info("supervisor ended", extra={"action": "supervisor_stopped"})
 
@@ -195,13 +195,13 @@ def supervise(path: Path) -> int:
     """Be the supervisor of a database until told to end; returns the exit code."""
     with (
         Database.open(path, journal_mode="keep") as database,
-        locked(database.state_dir, "supervisor", wait=False) as alone,
+        locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         if not alone:
             raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
-        state = update_state(database.state_dir, _sign)
+        state = update_state(database.state.path, _sign)
         if state is not None and state.wanted:
-            with logged(database.state_dir, state.wanted[0].settings.logging.level):
+            with logged(database.state.path, state.wanted[0].settings.logging.level):
                 Supervisor(database, state).run()
     return EXIT_DONE
 

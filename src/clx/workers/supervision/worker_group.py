@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.platforms import system
 from clx.settings.schema import Settings
@@ -80,7 +80,7 @@ class WorkerGroup:
         """Start one worker."""
         spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
         self._started += 1
-        worker = start(spawn, self.database.state_dir, number=self._started)
+        worker = start(spawn, self.database.state.path, number=self._started)
         self.members.append(worker)
         log.info(
             "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,

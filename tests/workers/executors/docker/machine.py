@@ -17,7 +17,7 @@ from tests.support.containers import containers_of_clx, left_in
 from tests.support.courses import HEADER, Course
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.settings.schema import Settings

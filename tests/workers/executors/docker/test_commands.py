@@ -14,7 +14,7 @@ from tests.support.courses import Course, clx, tree
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import EngineError
 from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES

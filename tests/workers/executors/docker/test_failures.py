@@ -14,7 +14,7 @@ from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.workers.executors.docker.registry import registry
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import worker as docker

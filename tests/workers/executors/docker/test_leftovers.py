@@ -12,8 +12,8 @@ import pytest
 from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, SLOW, Machine, kill_process, one_deck
 
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.workers.executors.docker.reaper import Note, database_label
 
 

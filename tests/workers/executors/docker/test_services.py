@@ -7,8 +7,8 @@ import shutil
 import pytest
 from tests.workers.executors.docker.machine import IMAGE, Machine
 
+from clx.db.database import Database
 from clx.db.identity import is_gone
-from clx.db.sqlite.database import Database
 from clx.errors import DatabaseError, EngineError
 from clx.settings.schema import Settings, WorkersSettings
 from clx.workers.executors.docker import worker as docker
@@ -58,7 +58,7 @@ def test_supervisor_removes_containers_of_a_deleted_database(
     """Also where its own files vanish under what it does at that moment."""
     database = Database.open(machine.database)
     wanted = WorkerSpec("notebook", 1, "docker:test", "test", "docker", IMAGE, Settings())
-    update_state(database.state_dir, lambda _: ServiceState(str(database.path), wanted=[wanted]))
+    update_state(database.state.path, lambda _: ServiceState(str(database.path), wanted=[wanted]))
     if not in_order:
 
         def fails(*_arguments: object, **_options: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.scene import Scene
 
 from clx.db.apart import apart
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.workers.container_env import inside

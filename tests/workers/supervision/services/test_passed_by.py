@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.support.scene import ONLY_DECKS, Scene
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.settings.schema import Settings
 from clx.workers.executors.docker import containers
 from clx.workers.executors.spec import WorkerSpec

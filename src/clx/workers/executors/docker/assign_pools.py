@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.jobtypes.registry import pool_name
@@ -29,7 +29,7 @@ def assign_pools(table: WorkerTable, client: Any) -> list[WorkerRow]:
             log.warning(
                 "worker #%s is not used: its container mounts all of %s, so that its jobs could write your settings. "
                 "Mount %s instead, as this version's docker-compose.yaml does.",
-                *(row.id, source, table.database.shared_dir),
+                *(row.id, source, table.database.state.shared),
             )
             continue
         image = str(seen["Image"]) if seen is not None else ""
@@ -40,7 +40,7 @@ def assign_pools(table: WorkerTable, client: Any) -> list[WorkerRow]:
 
 def _beyond(seen: Mapping[str, Any], database: Database) -> str:
     """The directory that a container mounts though what this machine believes lies in it; empty when there is none."""
-    state = Path(os.path.realpath(database.state_dir))
+    state = Path(os.path.realpath(database.state.path))
     sources = [str(each.get("Source") or "") for each in seen.get("Mounts") or ()]
     return next((each for each in sources if each and state.is_relative_to(os.path.realpath(each))), "")
 

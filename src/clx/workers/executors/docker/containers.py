@@ -19,8 +19,8 @@ import msgspec
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
 from clx.settings.schema import JobsSettings, Settings
@@ -76,7 +76,7 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     Args:
         dry_run: only look.
     """
-    if not (database.state_dir / "containers").is_dir():
+    if not (database.state.path / "containers").is_dir():
         return []
 
     def remove() -> list[str]:
@@ -159,7 +159,7 @@ def container_states(database: Database, rows: Sequence[WorkerRow]) -> Mapping[s
     if found is None:
         return None
     engine, states = found
-    path = database.state_dir / "containers" / "seen"
+    path = database.state.path / "containers" / "seen"
     seen = _read(path)
     here = {id_ for id_ in wanted if id_ in states}
     if any(seen.get(id_) != engine for id_ in here):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
@@ -71,7 +71,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
         engine = client.info()["ID"]
     place = database.path.parent.stat()
     known = {"engine": engine, "user": invoking_user(client), "device": place.st_dev, "inode": place.st_ino}
-    proof = database.state_dir / "containers" / "shared"
+    proof = database.state.path / "containers" / "shared"
     encoded = msgspec.json.encode([*known.items(), str(database.path)])
     if proof.is_file() and proof.read_bytes() == encoded:
         return

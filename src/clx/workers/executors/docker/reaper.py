@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 
 from clx.db.apart import identity, state_directory
+from clx.db.database import Database
 from clx.db.identity import is_gone, is_of_an_earlier_boot, process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError, EngineError
 from clx.platforms import system
