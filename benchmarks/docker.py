@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.measure import clx, run, seconds
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import StartupError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker.images import image_fingerprint
@@ -36,7 +36,7 @@ _DIAGRAM = '<mxGraphModel><root><mxCell id="0"/><mxCell id="1" parent="0"/></roo
 _STORM = """
 import os, sys, time
 from pathlib import Path
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable
 with Database.open(Path(sys.argv[1]), journal_mode=sys.argv[2], busy_timeout=60.0) as database:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.build import write_course
 from benchmarks.measure import ENVIRONMENT, clx
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)

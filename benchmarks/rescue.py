@@ -95,7 +95,7 @@ def worker_rescues(number: signal.Signals, rounds: int) -> Iterator[float]:
     """Seconds of each rescue from a worker of the services."""
     for begin in range(0, rounds, A_SESSION):
         with services() as (queue, pool):
-            digest = ArtifactStore(queue.database.state_dir / "artifacts").put_bytes(DECK.encode())
+            digest = ArtifactStore(queue.database.state.path / "artifacts").put_bytes(DECK.encode())
             payload = {
                 "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
                 "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,

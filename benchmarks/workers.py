@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.workers import WorkerConfig, WorkerPoolManager
 

@@ -22,7 +22,7 @@ def main(directory: Path) -> None:
     """Draw every diagram into *directory*."""
     directory.mkdir(parents=True, exist_ok=True)
     with WorkerPoolManager(directory / "jobs.db", worker_configs=[WorkerConfig("plantuml", count=2)]) as pools:
-        store, queue = ArtifactStore(pools.database.state_dir / "artifacts"), Queue(pools.database)
+        store, queue = ArtifactStore(pools.database.state.path / "artifacts"), Queue(pools.database)
         jobs = []
         for name, text in DIAGRAMS.items():
             payload = {"source": name, "format": "png", "files": [[name, store.put_bytes(text.encode())]]}

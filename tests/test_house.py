@@ -33,7 +33,7 @@ UNTESTED = {
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
-            "course.groups course.spec_reader course.archives course.bygone course.texts course.withheld",
+            "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -41,13 +41,13 @@ UNTESTED = {
         ),
         (
             "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",
-            "db.ending db.handling db.holding",
+            "db.ending db.handling db.claimed_jobs",
         ),
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.rescuing db.state db.sqlite.connect db.sqlite.foreign db.sqlite.held db.sqlite.intact "
-                "db.views"
+                "db.migrate db.claiming db.consequences db.inserting db.rescue db.writer "
+                "db.sqlite.connect db.sqlite.foreign db.sqlite.held db.sqlite.intact db.views"
             ),
         ),
         (
@@ -104,37 +104,31 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.engine "
-                "workers.executors.docker.network workers.executors.docker.orphans workers.executors.docker.preflight "
+                "workers.executors.docker.assign_pools workers.executors.docker.containers "
+                "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
-                "workers.__main__ workers.executors.adopted "
-                "workers.executors.direct workers.supervision.adoption workers.supervision.contained "
-                "workers.supervision.crew workers.supervision.kept workers.supervision.pool "
+                "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
+                "workers.supervision.worker_group workers.supervision.restart_policy workers.supervision.pool_manager "
                 "workers.supervision.services workers.supervision.supervisor"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
             (
-                "workers.supervision.health workers.supervision.logs "
-                "workers.supervision.overview workers.supervision.reachable workers.supervision.readiness "
-                "workers.supervision.service_state workers.supervision.upkeep "
-                "workers.supervision.waiting"
+                "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
+                "workers.supervision.service_state workers.supervision.pruning"
             ),
         ),
     )
     for name in names.split()
 }
 """Module → why no quick test imports it."""
-LONGER = {
-    "src/clx/db/jobs.py": "the face of the queue: a third of it are docstrings",
-    "src/clx/db/transitions.py": "every way in which a job may change its state, in one place to be seen together",
-}
+LONGER: dict[str, str] = {}
 """File → why it may be longer."""
 CIRCLES: dict[frozenset[str], str] = {}
 """Modules that import each other → why they may."""

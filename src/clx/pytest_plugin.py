@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clx.db.jobs import Queue
-    from clx.workers.supervision.pool import WorkerConfig, WorkerPoolManager
+    from clx.workers.supervision.pool_manager import WorkerConfig, WorkerPoolManager
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def clx_database(tmp_path: Path) -> Path:
 @pytest.fixture
 def clx_queue(clx_database: Path) -> Iterator[Queue]:
     """The queue in ``clx_database``."""
+    from clx.db.database import Database
     from clx.db.jobs import Queue
-    from clx.db.sqlite.database import Database
 
     with Database.open(clx_database) as database:
         yield Queue(database)
@@ -45,7 +45,7 @@ def clx_queue(clx_database: Path) -> Iterator[Queue]:
 @pytest.fixture
 def clx_pools(clx_database: Path) -> Iterator[Callable[..., WorkerPoolManager]]:
     """Starts workers on ``clx_database``; called without arguments, one of each type."""
-    from clx.workers.supervision.pool import WorkerPoolManager
+    from clx.workers.supervision.pool_manager import WorkerPoolManager
 
     with ExitStack() as running:
 

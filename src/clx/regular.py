@@ -9,6 +9,8 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from clx.platforms import system
+
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -49,8 +51,8 @@ def open_regular(path: str | os.PathLike[str], *, follow: bool = True) -> Buffer
         OSError: it cannot be opened.
     """
     _check(path, os.stat(path, follow_symlinks=follow))  # noqa: PTH116  (hot: every source of every build)
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    flags = os.O_RDONLY | system.NO_WAIT | system.BINARY
+    descriptor = os.open(path, flags | (0 if follow else system.NO_LINK))
     try:
         _check(path, os.fstat(descriptor))  # it may have been exchanged since
         return os.fdopen(descriptor, "rb")
@@ -95,3 +97,15 @@ def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+_CURES = {
+    errno.EMFILE: "Close what this program has open, or let it open more: `ulimit -n` shows how many.",
+    errno.ENFILE: "End programs that have many files open, or raise fs.file-max.",
+    errno.ENOSPC: "Free some space and run again.",
+}
+
+
+def cure(error: OSError, otherwise: str) -> str:
+    """What to do about *error*; *otherwise* where it is none of what can run out."""
+    return _CURES.get(error.errno or 0, otherwise)

@@ -14,8 +14,8 @@ import pytest
 from tests.support.courses import Course
 
 from clx.cli.main import COMMANDS
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 SHELLS = ("bash", "zsh", "fish")

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.clock import at
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
-from clx.workers.supervision.upkeep import named_digests, prune_if_due
+from clx.workers.supervision.pruning import named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def project(tmp_path: Path) -> Path:
     """A project with one finished job and its artifact."""
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
-        digest = ArtifactStore(queue.database.state_dir / "artifacts").put_bytes(b"output")
+        digest = ArtifactStore(queue.database.state.path / "artifacts").put_bytes(b"output")
         queue.enqueue(NewJob("t", key="k"))
         job = queue.claim(["t"])[0]
         queue.finish(job.id, job.run, {"outputs": [["out.html", digest, 6]], "warnings": [], "facts": {}})
@@ -93,7 +94,7 @@ def test_prune_says_what_went_and_keeps_what_is_named(project: Path) -> None:
 
 def test_prune_ends_batches_whose_build_is_gone(project: Path) -> None:
     with Queue.open(project / ".clx" / "jobs.db") as queue:
-        batch = BatchTable(queue.database).open("b", host="h", pid=1, identity="i", lease=1, now=0)
+        batch = at(BatchTable(queue.database), 0).open("b", host="h", pid=1, identity="i", lease=1)
         queue.enqueue_many([NewJob("u")], batch=batch)
 
         assert "Ended 1 batch(es) whose build is gone." in _clx("db", "prune", cwd=project).stdout

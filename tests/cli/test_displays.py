@@ -17,10 +17,10 @@ from clx.cli.displays import Json, Plain, Shown, Silent, counted, make, planned_
 from clx.cli.live import Live
 from clx.cli.watching import TerminalWatcher
 from clx.course.display import Progress, TypeProgress
-from clx.course.report import Failure, Report
+from clx.course.report import FailedOutput, Report
 from clx.errors import UsageError
 
-FAILED = Failure(
+FAILED = FailedOutput(
     "notebook",
     "slides/a.py",
     "execute de",

@@ -9,7 +9,7 @@ from tests.support.tools import require
 
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.schema import Settings
-from clx.workers.supervision.health import examine
+from clx.workers.supervision.checks import examine
 
 
 def _detail(settings: Settings) -> str:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene, until
 
 from clx.artifacts.store import ArtifactStore
 from clx.cli.main import cli
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 SERVICES = (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
@@ -93,7 +94,7 @@ def test_database_that_is_checked(queue: Queue, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["db", "cache"])
 def test_what_was_pruned(queue: Queue, tmp_path: Path, command: str) -> None:
-    ArtifactStore(queue.database.state_dir / "artifacts").put_bytes(b"nobody names me")
+    ArtifactStore(queue.database.state.path / "artifacts").put_bytes(b"nobody names me")
     failed(queue)
     now = now_ms()
     until(lambda: now_ms() > now)  # what ended in this very millisecond is not older than zero days
@@ -176,8 +177,8 @@ def test_check_fails_when_nobody_takes_what_waits(queue: Queue, tmp_path: Path) 
 
 def test_check_fails_when_a_worker_is_dead(queue: Queue, tmp_path: Path) -> None:
     with Database.open(tmp_path / ".clx" / "jobs.db") as database:
-        WorkerTable(database).register(
-            type="t", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1", now=0
+        at(WorkerTable(database), 0).register(
+            type="t", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1"
         )
     assert "is dead" in clx("status", "--check", cwd=tmp_path, code=1)["warnings"][0]
 

@@ -16,20 +16,21 @@ from typing import Any, get_args
 import click
 import pytest
 from click.testing import CliRunner
+from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene
 
 from clx.cli.main import cli
-from clx.course.ledger import FileFacts, Ledger, Owner, PublishedFile
+from clx.course.build_state import BuildState, FileStat, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
+from clx.db.database import Database
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd import tables
 from clx.db.results import all_results
-from clx.db.sqlite.database import Database
-from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError
 
@@ -69,13 +70,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _fill(queue: Queue, n: int) -> None:
-    table, ledger, now = WorkerTable(queue.database), Ledger(queue.database), now_ms()
+    table, state, now = WorkerTable(queue.database), BuildState(queue.database), now_ms()
 
-    def worker(**options: Any) -> int:
+    def worker(at_: int = now, **options: Any) -> int:
         told = {"type": "good", "pool": "", "mode": "direct", "host": "h", "pid": 1, "identity": "b/1/1/1"}
-        return table.register(**{**told, "version": "1", **options})
+        return at(table, at_).register(**{**told, "version": "1", **options})
 
-    mine, ended = worker(), worker(mode="docker", container_id="c", now=now - DAY)
+    mine, ended = worker(), worker(mode="docker", container_id="c", at_=now - DAY)
     worker(service="s", identity=f"{process_identity().rsplit('/', 2)[0]}/4194303/1")
     table.end(ended, "stopped")
     table.request_stop(worker(), "asked", grace=1)
@@ -91,8 +92,8 @@ def _fill(queue: Queue, n: int) -> None:
     queue.enqueue(NewJob("good", {"n": n}, not_before=now + DAY))
     queue.enqueue(NewJob("good", {"n": n}, key=f"queued {n}"))
     queue.enqueue(NewJob("good", {"n": n}))
-    ledger.published(_OWNER, [PublishedFile("/output/de", f"{n}.html", "//", "a.py", "t", "k", "d", 1, 1)])
-    ledger.remember("/", {f"{n}.py": FileFacts(1, 1, 1, 1, "d")}, {f"{n}.py": {"a": 1}})
+    state.published(_OWNER, [PublishedFile("/output/de", f"{n}.html", "//", "a.py", "t", "k", "d", 1, 1)])
+    state.remember("/", {f"{n}.py": FileStat(1, 1, 1, 1, "d")}, {f"{n}.py": {"a": 1}})
     queue.database.write(
         "results", lambda it: it.execute("INSERT INTO results VALUES (?, 't', '{}', 1, 1)", (f"r{n}",))
     )
@@ -179,10 +180,10 @@ def nobody_stops(path: Path, other: Any, column: str, values: list[Any]) -> None
             Consumer(queue, handlers).run(until_idle=True)
         assert [job.state for job in queue.get_many(good)] == ["succeeded"] * 2
         _ask_everything(queue, good)
-        strike_off_gone(queue.database)
-        queue.rescue(now=now_ms() + DAY)
+        mark_gone_workers_dead(queue.database)
+        at(queue, now_ms() + DAY).rescue()
         queue.rescue()
-        BatchTable(queue.database).sweep(is_gone, now=now_ms() + 2 * DAY)
+        at(BatchTable(queue.database), now_ms() + 2 * DAY).sweep(is_gone)
         other.execute("UPDATE workers SET identity = 'b/1/1/2' WHERE identity = ?", (process_identity(),))
     _type_everything(path, other)
 
@@ -202,8 +203,8 @@ def _ask_everything(queue: Queue, good: list[int]) -> None:
     queue.results(["key 0", "key 3", "r1"], type="t")
     for state in get_args(JobState):
         queue.search(state=state)
-    ledger = Ledger(queue.database)
-    for look in (lambda: ledger.outputs(_OWNER), lambda: ledger.files("/"), lambda: ledger.sources("/")):
+    state = BuildState(queue.database)
+    for look in (lambda: state.outputs(_OWNER), lambda: state.files("/"), lambda: state.sources("/")):
         assert all(isinstance(name, str) for name in look())
     all_results(queue.database)
     again = queue.enqueue(NewJob("good"))

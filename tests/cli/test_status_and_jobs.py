@@ -14,8 +14,8 @@ import pytest
 from tests.support.scene import PATIENCE, Scene, until
 
 from clx.db.consumer import Consumer
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 
 START = ("start-services", "--plantuml-workers", "0", "--drawio-workers", "0")
 

@@ -20,7 +20,7 @@ from clx.db.jobs import Queue
 from clx.db.records import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.errors import UsageError
-from clx.workers.supervision.roster import Member
+from clx.workers.supervision.status import WorkerStatus
 
 # -- rows -------------------------------------------------------------------------------------------
 
@@ -91,10 +91,10 @@ def test_the_document_of_a_worker_as_it_is_now_names_its_job(row: WorkerRow) -> 
     with Queue.open("memory:") as queue:
         queue.enqueue(NewJob("t", {"source": "a.py", "task": "execute"}))
         [job] = queue.claim(["t"])
-    busy = member_document(Member(row, "busy", "", job, 1.23456, 1 << 20))
+    busy = member_document(WorkerStatus(row, "busy", "", job, 1.23456, 1 << 20))
     assert (busy["status"], busy["uptime"], busy["memory"]) == ("busy", 1.235, 1 << 20)
     assert busy["current_job"] == {"id": job.id, "type": "t", "what": "a.py execute"}
-    assert member_document(Member(row, "idle", "", None, 1.0, None))["current_job"] is None
+    assert member_document(WorkerStatus(row, "idle", "", None, 1.0, None))["current_job"] is None
 
 
 # -- status -----------------------------------------------------------------------------------------

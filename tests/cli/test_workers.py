@@ -15,8 +15,8 @@ from tests.support.scene import BOTH, CONTAINER_SETTINGS, GONE_IN, ONLY_DECKS, P
 
 from clx import __version__
 from clx.cli.main import cli
+from clx.db.database import Database
 from clx.db.identity import process_identity
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable, register_this_process
 
 START = ("start-services", *ONLY_DECKS)
@@ -218,7 +218,7 @@ def test_looking_never_writes(scene: Scene) -> None:
 def test_own_pid_is_judged_by_identity() -> None:
     """A recycled pid is another process."""
     from clx.db.identity import is_gone
-    from clx.workers.supervision.identity import open_process, send_signal
+    from clx.workers.processes import open_process, send_signal
 
     mine = process_identity()
     recycled = mine.rsplit("/", 1)[0] + "/1"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.courses import Course
 
-from clx.course.ledger import Ledger
+from clx.course.build_state import BuildState
 from clx.db.jobs import Queue
 
 
@@ -28,6 +28,6 @@ def queue() -> Iterator[Queue]:
 
 
 @pytest.fixture
-def ledger(queue: Queue) -> Ledger:
+def state(queue: Queue) -> BuildState:
     """What an empty job table remembers: nothing."""
-    return Ledger(queue.database)
+    return BuildState(queue.database)

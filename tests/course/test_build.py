@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.support.courses import DECK, HEADER, Course, clx, tree
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 
 GOLDEN = Path(__file__).with_name("golden_tree.txt")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.planning import job_of
 
+from clx.course.build_state import BuildState
 from clx.course.explain import Reasons
-from clx.course.ledger import Ledger
 
 BEFORE: dict[str, Any] = {
     "key": "old",
@@ -19,8 +19,8 @@ BEFORE: dict[str, Any] = {
 
 
 @pytest.fixture
-def reasons(ledger: Ledger) -> Reasons:
-    return Reasons("/course", ledger)
+def reasons(state: BuildState) -> Reasons:
+    return Reasons("/course", state)
 
 
 def why(reasons: Reasons, *, forced: bool = False, **changes: Any) -> str:
@@ -57,7 +57,7 @@ def test_a_job_that_is_as_it_was_lost_its_output_or_failed(reasons: Reasons) -> 
     assert why(reasons) == "new: it has no result yet"
     reasons.remember([job_of("a.py", **BEFORE)])
     assert why(reasons) == "its stored output is missing or damaged"
-    reasons.remember_failed([job_of("a.py", **BEFORE)])
+    reasons.remember([job_of("a.py", **BEFORE)], failed=True)
     assert why(reasons) == "it failed last time"
 
 
@@ -72,15 +72,15 @@ def test_a_job_with_a_result_is_up_to_date_even_when_forced(reasons: Reasons) ->
         assert reasons.tell([job], set(), forced=forced) == [(job.label, "up to date")]
 
 
-def test_courses_of_one_database_do_not_know_each_others_jobs(reasons: Reasons, ledger: Ledger) -> None:
+def test_courses_of_one_database_do_not_know_each_others_jobs(reasons: Reasons, state: BuildState) -> None:
     reasons.remember([job_of("a.py", **BEFORE)])
-    assert why(Reasons("/other", ledger)) == "new: it has no result yet"
+    assert why(Reasons("/other", state)) == "new: it has no result yet"
 
 
-def test_without_a_ledger_all_is_new_and_nothing_kept_until_there_is_one(reasons: Reasons, ledger: Ledger) -> None:
-    first = Reasons("/course", None)
-    first.remember([job_of("a.py", **BEFORE)])
+def test_without_a_database_all_is_new_until_there_is_one(reasons: Reasons, state: BuildState) -> None:
+    later = BuildState()
+    first = Reasons("/course", later)
     assert why(first) == "new: it has no result yet"
-    first.attach(ledger)
+    later.database = state.database
     first.remember([job_of("a.py", **BEFORE)])
     assert why(reasons) == "its stored output is missing or damaged"

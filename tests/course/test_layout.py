@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.layout import Layout, Selection, Slice
-from clx.course.plan import target_directories
+from clx.course.layout import Layout, Selection, Variant
 from clx.course.spec import CourseSpec, read_spec
 from clx.errors import UsageError
 
@@ -30,7 +29,7 @@ def spec_of(more: str = "", prog_lang: str = "python") -> CourseSpec:
 def paths(layout: Layout) -> dict[str, list[str]]:
     """Directories by the name of their target."""
     found: dict[str, list[str]] = {target.name: [] for target in layout.targets}
-    for each in layout.slices:
+    for each in layout.variants:
         found[layout.targets[each.target].name].append(each.path)
     return found
 
@@ -41,7 +40,7 @@ def test_without_targets_students_get_two_audiences_and_speakers_theirs() -> Non
         ("public", "public", ("code-along", "completed")),
         ("speaker", "speaker", ("speaker",)),
     ]
-    assert len(layout.slices) == 18
+    assert len(layout.variants) == 18
     assert paths(layout)["speaker"] == [
         "De/Mein Kurs 1/Folien/Html/Speaker",
         "De/Mein Kurs 1/Folien/Notebooks/Speaker",
@@ -69,13 +68,13 @@ def test_a_target_gets_only_what_it_names_and_lies_where_it_says() -> None:
 
 def test_targets_lie_below_the_output_and_one_may_be_it() -> None:
     layout = Layout(spec_of(TARGETS), Selection())
-    assert target_directories(layout, Path("/out")) == ["/out/hand/out", "/out"]
+    assert layout.directories(Path("/out")) == ["/out/hand/out", "/out"]
 
 
 @pytest.mark.parametrize(("prog_lang", "directory"), [("python", "Python"), ("cpp", "Cpp"), ("csharp", "CSharp")])
 def test_the_directory_of_code_is_called_after_its_language(prog_lang: str, directory: str) -> None:
     chosen = Selection(formats=frozenset({"code"}), languages=frozenset({"en"}), kinds=frozenset({"completed"}))
-    assert [each.path for each in Layout(spec_of(prog_lang=prog_lang), chosen).slices] == [
+    assert [each.path for each in Layout(spec_of(prog_lang=prog_lang), chosen).variants] == [
         f"En/My Course/Slides/{directory}/Completed"
     ]
 
@@ -89,7 +88,7 @@ def test_the_directory_of_code_is_called_after_its_language(prog_lang: str, dire
     ],
 )
 def test_a_selection_leaves_the_rest_out(selection: Selection, slices: list[str]) -> None:
-    found = [each.slice for each in Layout(spec_of(), selection).slices]
+    found = [each.variant for each in Layout(spec_of(), selection).variants]
     assert [str(each) for each in found] == [f"en/speaker/{format_}" for format_ in slices]
 
 
@@ -109,7 +108,7 @@ def test_what_a_course_does_not_have_is_told_with_what_it_has(selection: Selecti
 
 
 @pytest.mark.parametrize(
-    ("slice_", "is_covered"),
+    ("variant", "is_covered"),
     [
         ("en/completed/html", True),
         ("de/completed/html", False),
@@ -120,11 +119,11 @@ def test_what_a_course_does_not_have_is_told_with_what_it_has(selection: Selecti
         ("en/speaker/", False),
     ],
 )
-def test_a_slice_is_covered_where_all_its_parts_are_asked_for_or_are_any(slice_: str, is_covered: bool) -> None:
+def test_a_slice_is_covered_where_all_its_parts_are_asked_for_or_are_any(variant: str, is_covered: bool) -> None:
     selection = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}))
-    assert selection.covers(slice_) == is_covered
-    assert Selection().covers(slice_)
+    assert selection.covers(variant) == is_covered
+    assert Selection().covers(variant)
 
 
 def test_a_slice_is_written_as_rows_name_it() -> None:
-    assert str(Slice("de", "code-along", "notebook")) == "de/code-along/notebook"
+    assert str(Variant("de", "code-along", "notebook")) == "de/code-along/notebook"

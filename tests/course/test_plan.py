@@ -10,7 +10,8 @@ from tests.support.courses import HEADER, SPEC, Course
 from tests.support.planning import TOOLS, job_of, plan_of, planner_of
 
 from clx.course.layout import Selection
-from clx.course.plan import Place, Plan, PlannedJob
+from clx.course.plan import OutputPath, Plan, PlannedJob
+from clx.course.planner import Planner
 from clx.errors import CourseError
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.settings.schema import DiagramSettings, Settings
@@ -65,7 +66,7 @@ def test_of_a_deck_only_the_pages_that_show_results_need_the_run(values: Course)
         "speaker.ipynb", "speaker.py",
     ]  # fmt: skip
     assert job(plan, "execute en").places["completed.html"] == [
-        Place(0, f"{PAGE}/01 values en.html", "en/completed/html")
+        OutputPath(0, f"{PAGE}/01 values en.html", "en/completed/html")
     ]
     assert job(plan, "execute en").places["speaker.html"][0].target == 1
 
@@ -97,7 +98,7 @@ def test_a_topic_without_pages_is_not_run_and_has_no_html(values: Course) -> Non
     places = [
         place for each in (plan.jobs[0].places, {"copy": plan.copies[0].places}) for place in chain(*each.values())
     ]
-    assert {place.slice.rpartition("/")[2] for place in places} == {"notebook", "code"}
+    assert {place.variant.rpartition("/")[2] for place in places} == {"notebook", "code"}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_two_plans_of_one_course_are_equal(values: Course) -> None:
 
 
 def test_what_an_earlier_plan_learned_gives_the_same_plan(values: Course) -> None:
-    first = planner_of(values)
+    first: Planner = planner_of(values)
     plan = first.plan()
     again = planner_of(values, first.closures.learned)
     assert again.plan() == plan
@@ -315,8 +316,8 @@ def test_a_page_shows_the_picture_that_is_made_whatever_format_the_deck_names(
     [("1.png", "img/a.png"), ("2.png", "img/a-2.png"), ("12.png", "img/a-12.png"), ("2.svg", None), ("x.png", None)],
 )
 def test_further_pages_of_a_diagram_lie_beside_the_first(name: str, path: str | None) -> None:
-    diagram = job_of("a.drawio", "", places={"1.png": [Place(1, "img/a.png", "en/speaker/html")]})
-    assert diagram.places_of(name) == ([] if path is None else [Place(1, path, "en/speaker/html")])
+    diagram = job_of("a.drawio", "", places={"1.png": [OutputPath(1, "img/a.png", "en/speaker/html")]})
+    assert diagram.places_of(name) == ([] if path is None else [OutputPath(1, path, "en/speaker/html")])
 
 
 def test_diagrams_are_made_before_the_pages_that_show_them() -> None:
@@ -332,7 +333,7 @@ def test_files_beside_a_deck_go_wherever_it_goes(values: Course) -> None:
     [copy] = plan_of(values).copies
     assert copy.source == f"{TOPIC}/data/a.csv"
     assert len(copy.places) == 18
-    assert Place(0, f"{PAGE}/data/a.csv", "en/completed/html") in copy.places
+    assert OutputPath(0, f"{PAGE}/data/a.csv", "en/completed/html") in copy.places
 
 
 def test_equal_files_may_want_one_place(values: Course) -> None:
@@ -369,15 +370,15 @@ def test_a_directory_group_lies_beside_the_slides_once_for_each_target(values: C
     values.write("div/deep/a.txt", "1")
     values.write("course.yaml", SPEC % "      - values" + f"dir_groups:\n  - {{name: {name}, path: div}}\n")
     [copy] = plan_of(values, selection=ENGLISH).copies
-    assert copy.places == [Place(0, place, "en//"), Place(1, place, "en/speaker/")]
+    assert copy.places == [OutputPath(0, place, "en//"), OutputPath(1, place, "en/speaker/")]
 
 
 @pytest.mark.parametrize(
-    ("slice_", "is_public"),
+    ("variant", "is_public"),
     [("en/completed/html", True), ("en//", True), ("en/speaker/html", False), ("en/speaker/", False)],
 )
-def test_only_what_is_for_speakers_is_not_public(slice_: str, is_public: bool) -> None:
-    assert Place(0, "x", slice_).is_public is is_public
+def test_only_what_is_for_speakers_is_not_public(variant: str, is_public: bool) -> None:
+    assert OutputPath(0, "x", variant).is_public is is_public
 
 
 def test_all_that_is_wrong_is_told_in_one_go_but_not_without_end(course: Course) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
-from clx.course.ledger import Ledger, Owner, PublishedFile
-from clx.course.plan import Place
-from clx.course.publish import Item, Publisher
+from clx.course.plan import OutputPath
+from clx.course.publish import OutputFile, Publisher, check_targets
 from clx.errors import ArtifactError, OutputError, UsageError
 
 
@@ -25,24 +25,24 @@ def open_files() -> int:
 class Site:
     """An output directory with two targets, and what published into it."""
 
-    def __init__(self, root: Path, ledger: Ledger) -> None:
+    def __init__(self, root: Path, state: BuildState) -> None:
         self.root = root
-        self.ledger = ledger
+        self.state = state
         self.owner = Owner(str(root / "course.yaml"), str(root / "output"))
         self.store = ArtifactStore(root / "artifacts")
         self.publisher = self.anew()
 
-    def anew(self, *names: str, ledger: Ledger | None = None, owner: Owner | None = None) -> Publisher:
+    def anew(self, *names: str, state: BuildState | None = None, owner: Owner | None = None) -> Publisher:
         """The publisher of a next build with these targets."""
         targets = [str(self.root / "output" / name) for name in names or ("public", "speaker")]
-        self.publisher = Publisher(targets, owner or self.owner, ledger or self.ledger, self.store, self.root / "state")
+        self.publisher = Publisher(targets, owner or self.owner, state or self.state, self.store, self.root / "state")
         return self.publisher
 
     def item(
         self, path: str, text: str, *, target: int = 0, key: str = "k", source: str = "a.py", task: str = "t"
-    ) -> Item:
+    ) -> OutputFile:
         digest = self.store.put_bytes(text.encode())
-        return Item(Place(target, path, "en/completed/html"), source, task, key, digest)
+        return OutputFile(OutputPath(target, path, "en/completed/html"), source, task, key, digest)
 
     def path(self, path: str, target: str = "public") -> Path:
         return self.root / "output" / target / path
@@ -57,8 +57,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, ledger: Ledger) -> Iterator[Site]:
-    site = Site(tmp_path, ledger)
+def site(tmp_path: Path, state: BuildState) -> Iterator[Site]:
+    site = Site(tmp_path, state)
     yield site
     site.publisher.close()
 
@@ -89,12 +89,12 @@ def test_the_same_bytes_are_not_written_again_but_belong_to_the_new_key(site: Si
     site.publisher.publish([site.item("a.html", "one", key="new")])
     assert site.path("a.html").stat().st_ino == before
     assert site.publisher.written == 1
-    assert site.anew().is_current(Place(0, "a.html", ""), "new")
+    assert site.anew().is_current(OutputPath(0, "a.html", ""), "new")
 
 
 def test_a_file_is_current_while_it_is_as_it_was_written_for_its_key(site: Site) -> None:
     def is_current(path: str = "d/a.html", key: str = "k", target: int = 0) -> bool:
-        return publisher.is_current(Place(target, path, ""), key)
+        return publisher.is_current(OutputPath(target, path, ""), key)
 
     site.publisher.publish([site.item("d/a.html", "one")])
     publisher = site.anew()
@@ -118,7 +118,7 @@ def test_a_file_whose_directory_is_gone_is_not_current(site: Site) -> None:
     site.publisher.publish([site.item("d/a.html", "one")])
     site.path("d/a.html").unlink()
     site.path("d").rmdir()
-    assert not site.anew().is_current(Place(0, "d/a.html", ""), "k")
+    assert not site.anew().is_current(OutputPath(0, "d/a.html", ""), "k")
 
 
 def test_looking_at_many_directories_keeps_few_of_them_open(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ def test_a_copied_file_is_read_from_where_it_lies(site: Site, tmp_path: Path) ->
     source = tmp_path / "data.csv"
     source.write_text("1,2")
     digest = hashlib.sha256(b"1,2").hexdigest()
-    site.publisher.publish([Item(Place(0, "data.csv", ""), "data.csv", "", digest, digest, source)])
+    site.publisher.publish([OutputFile(OutputPath(0, "data.csv", ""), "data.csv", "", digest, digest, source)])
     assert site.text("data.csv") == "1,2"
 
 
@@ -214,7 +214,7 @@ def test_a_copied_file_that_changed_meanwhile_is_not_published(site: Site, tmp_p
     source = tmp_path / "data.csv"
     source.write_text("changed")
     digest = hashlib.sha256(b"1,2").hexdigest()
-    item = Item(Place(0, "data.csv", ""), "data.csv", "", digest, digest, source)
+    item = OutputFile(OutputPath(0, "data.csv", ""), "data.csv", "", digest, digest, source)
     with pytest.raises(ArtifactError, match=r"data\.csv changed while it was being copied"):
         site.publisher.publish([site.item("a.html", "one"), item, site.item("never.html", "x")])
     assert not site.path("data.csv").exists()
@@ -224,7 +224,7 @@ def test_a_copied_file_that_changed_meanwhile_is_not_published(site: Site, tmp_p
 
 def test_bytes_that_are_not_in_the_store_are_an_error(site: Site) -> None:
     with pytest.raises(ArtifactError):
-        site.publisher.publish([Item(Place(0, "a.html", ""), "a.py", "t", "k", "0" * 64)])
+        site.publisher.publish([OutputFile(OutputPath(0, "a.html", ""), "a.py", "t", "k", "0" * 64)])
 
 
 @pytest.mark.parametrize(
@@ -246,17 +246,17 @@ def test_what_the_system_refuses_comes_with_a_next_step(
 
 @pytest.mark.parametrize("way", ["output", "output/public"])
 def test_a_target_that_is_or_lies_below_a_file_is_refused(site: Site, way: str) -> None:
-    site.publisher.check()
+    check_targets(site.publisher.targets)
     (site.root / way).parent.mkdir(parents=True, exist_ok=True)
     (site.root / way).write_text("a file")
     with pytest.raises(UsageError, match=f"The output path {site.root / way} is a file, not a directory"):
-        site.publisher.check()
+        check_targets(site.publisher.targets)
 
 
 def test_a_link_to_nowhere_is_no_target_either(site: Site) -> None:
     (site.root / "output").symlink_to("nowhere")
     with pytest.raises(UsageError, match="output/public leads to"):
-        site.publisher.check()
+        check_targets(site.publisher.targets)
 
 
 # -- removal ----------------------------------------------------------------------------------------
@@ -327,8 +327,8 @@ def test_a_target_that_the_course_no_longer_has_is_cleared_but_not_when_targets_
     assert remove(three, "d/a.html", "d/e/b.html") == ["speaker/c.html"]
 
 
-def test_a_target_outside_the_output_directory_is_left_alone(site: Site, ledger: Ledger) -> None:
-    publisher = Publisher([f"{site.root}/output-2"], site.owner, ledger, site.store, site.root / "state")
+def test_a_target_outside_the_output_directory_is_left_alone(site: Site, state: BuildState) -> None:
+    publisher = Publisher([f"{site.root}/output-2"], site.owner, state, site.store, site.root / "state")
     publisher.publish([site.item("a.html", "one")])
     assert remove(site) == []
     assert (site.root / "output-2/a.html").exists()
@@ -339,13 +339,14 @@ def test_the_files_of_a_job_are_known_by_source_and_task(three: Site) -> None:
     assert three.publisher.files_of("b.py", "other") == []
 
 
-# -- without a ledger, locks, temporary files -------------------------------------------------------
+# -- without a database, locks, temporary files -------------------------------------------------------
 
 
-def test_without_a_ledger_nothing_is_known(site: Site) -> None:
-    publisher = Publisher([f"{site.root}/output"], site.owner, None, site.store, site.root / "state")
-    assert (publisher.owned(), publisher.stamps) == ({}, [{}])
-    publisher.attach(site.ledger)
+def test_without_a_database_nothing_is_known_until_there_is_one(site: Site) -> None:
+    state = BuildState()
+    publisher = Publisher([f"{site.root}/output"], site.owner, state, site.store, site.root / "state")
+    assert (publisher.owned(), publisher.output_stats) == ({}, [{}])
+    state.database = site.state.database
     publisher.publish([site.item("a.html", "one")])
     assert list(publisher.owned()[f"{site.root}/output"]) == ["a.html"]
 
@@ -354,13 +355,13 @@ def test_rows_are_noted_while_many_files_are_written(site: Site, monkeypatch: py
     """A build that is killed has lost the notes of a few files only."""
     monkeypatch.setattr("clx.course.publish._NOTED_AT_ONCE", 2)
     noted: list[int] = []
-    published = site.ledger.published
+    published = site.state.published
 
     def note(owner: Owner, files: list[PublishedFile]) -> None:
         noted.append(len(files))
         published(owner, files)
 
-    monkeypatch.setattr(site.ledger, "published", note)
+    monkeypatch.setattr(site.state, "published", note)
     site.publisher.publish(site.item(f"{number}.html", "x") for number in range(5))
     assert noted == [2, 2, 1]
 
@@ -368,7 +369,7 @@ def test_rows_are_noted_while_many_files_are_written(site: Site, monkeypatch: py
 def test_two_publishers_of_one_target_take_turns(site: Site) -> None:
     import fcntl
 
-    def probe() -> Iterator[Item]:
+    def probe() -> Iterator[OutputFile]:
         yield site.item("a.html", "one")
         for lock in (site.root / "state/locks").iterdir():
             with lock.open("w") as stream, pytest.raises(BlockingIOError):

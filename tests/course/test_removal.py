@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clx.course.ledger import PublishedFile
+from clx.course.build_state import PublishedFile
 from clx.course.removal import remove_published
 from clx.errors import OutputError
 

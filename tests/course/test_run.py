@@ -14,7 +14,7 @@ from tests.support.planning import job_of
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress
 from clx.course.plan import PlannedJob
-from clx.course.report import Failure
+from clx.course.report import FailedOutput
 from clx.course.run import JobRunner
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
@@ -22,7 +22,7 @@ from clx.db.jobs import Job, Queue
 from clx.errors import NoWorkersError, StartupError
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
 
 Does = Callable[[Queue, Job], None]
 
@@ -83,7 +83,7 @@ class Noting(Display):
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
         self.told.append(f"done {label}")
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         self.told.append(f"failed {failure.line}")
 
     def note(self, text: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.links import Bounds
 from clx.course.source_files import JUNK_DIRECTORIES, SourceFiles, check_name, is_junk, unreadable
+from clx.course.symlinks import Bounds
 from clx.errors import CourseError
 from clx.regular import NotRegularError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.courses import Course
 
-from clx.course.links import Bounds
 from clx.course.spec import load_spec
+from clx.course.symlinks import Bounds
 from clx.course.topics import Topic, find_course_root, resolve_topics
 from clx.errors import CourseError
 

@@ -20,7 +20,7 @@ import pytest
 from tests.support.courses import Course
 from tests.support.planning import copied, plan_of, planner_of
 
-from clx.course import marked
+from clx.course import private_cells
 
 TOPIC = "slides/module_1/topic_100_values"
 SECRET = '# %%\nx = 1\n\n# %% tags=["private"]\nsecret = 1\n'
@@ -412,7 +412,7 @@ def test_files_that_have_not_changed_are_not_read_again(values: Course, monkeypa
     values.write(f"{TOPIC}/old.txt", SECRET)
     first = planner_of(values)
     first.plan()
-    monkeypatch.setattr("clx.course.marked.is_marked", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("clx.course.private_cells.is_marked", lambda path: pytest.fail(f"{path} was read again"))
     again = planner_of(values, first.closures.learned)
     assert copied(again.plan()) == set()
     with pytest.raises(pytest.fail.Exception):
@@ -434,4 +434,4 @@ def test_looking_for_marks_takes_no_longer_for_odd_texts(tmp_path: Path) -> None
         *("```{a}\n" * 200_000 + "tag", "::: {a\n" + "tags:\n-\n" * 200_000, "[" * 1_000_000, '{"metadata":' * 200_000),
     ):
         odd.write_text(text)
-        assert not marked.is_marked(odd)
+        assert not private_cells.is_marked(odd)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clx.db.apart import apart, link, located, move_apart, name_of, shared_directory, state_directory
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import LONGEST_PATH
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError
 
@@ -32,7 +32,7 @@ def test_one_state_directory_for_both_places(tmp_path: Path, name: str) -> None:
 
 
 def test_move_takes_rows_and_artifacts_along(name: Path) -> None:
-    with Database.open(name) as database:
+    with SqliteDatabase.open(name) as database:
         mode = database.journal_mode()
         database.write("mark", lambda connection: connection.execute("PRAGMA user_version = 7"))
     (name.parent / "artifacts" / "ab").mkdir(parents=True)
@@ -44,8 +44,8 @@ def test_move_takes_rows_and_artifacts_along(name: Path) -> None:
     assert name.readlink() == Path("shared/jobs.db")
     assert name_of(place) == name_of(name) == name
     for either in (name, place):
-        with Database.open(either) as database:
-            assert (database.path, database.state_dir, database.shared_dir) == (place, name.parent, place.parent)
+        with SqliteDatabase.open(either) as database:
+            assert (database.path, database.state.path, database.state.shared) == (place, name.parent, place.parent)
             assert database.read("PRAGMA user_version") == [(7,)]
             assert database.journal_mode() == mode
     with sqlite3.connect(name) as other:
@@ -60,7 +60,7 @@ def test_nothing_is_made_where_nothing_is(name: Path) -> None:
 
 
 def test_name_leads_to_a_database_that_a_container_made(name: Path) -> None:
-    Database.open(apart(name)).close()
+    SqliteDatabase.open(apart(name)).close()
     assert located(name) == apart(name)
     link(name)
     assert located(name) == apart(name)
@@ -70,8 +70,8 @@ def test_name_leads_to_a_database_that_a_container_made(name: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_database_in_use_is_not_moved(name: Path, mode: str) -> None:
-    Database.open(name, journal_mode=mode).close()
-    code = "import sys; from pathlib import Path; from clx.db.sqlite.database import Database as D; "
+    SqliteDatabase.open(name, journal_mode=mode).close()
+    code = "import sys; from pathlib import Path; from clx.db.sqlite.database import SqliteDatabase as D; "
     code += "database = D.open(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code, str(name)], stdin=-1, stdout=-1) as other:
         assert other.stdout is not None
@@ -86,9 +86,9 @@ def test_database_in_use_is_not_moved(name: Path, mode: str) -> None:
 
 
 def test_of_two_databases_none_is_chosen(name: Path) -> None:
-    Database.open(name).close()
+    SqliteDatabase.open(name).close()
     apart(name).parent.mkdir()
-    Database.open(apart(name)).close()
+    SqliteDatabase.open(apart(name)).close()
     with pytest.raises(DatabaseError, match="two databases of one name"):
         located(name)
 
@@ -97,14 +97,14 @@ def test_of_two_databases_none_is_chosen(name: Path) -> None:
 def test_link_in_the_place_of_the_database_is_not_followed(name: Path, tmp_path: Path, end: str) -> None:
     """A job in a container may leave one, so that this machine writes where it points."""
     victim = tmp_path / "victim.db"
-    Database.open(victim).close()
+    SqliteDatabase.open(victim).close()
     before = victim.stat()
-    Database.open(apart(name)).close()
+    SqliteDatabase.open(apart(name)).close()
     if not end:
         apart(name).unlink()
     apart(name).with_name(f"jobs.db{end}").symlink_to(victim)
     with pytest.raises(DatabaseCorruptError, match="not a regular file"):
-        Database.open(name)
+        SqliteDatabase.open(name)
     assert (victim.stat().st_mtime_ns, victim.stat().st_size) == (before.st_mtime_ns, before.st_size)
 
 
@@ -114,7 +114,7 @@ def test_path_that_sqlite_cannot_open_is_told_as_such(tmp_path: Path) -> None:
         folder /= "x" * 90
     folder.mkdir(parents=True)
     longest = folder / ("y" * (LONGEST_PATH - len(str(folder)) - 1))
-    Database.open(longest).close()
+    SqliteDatabase.open(longest).close()
     with pytest.raises(DatabaseError, match=f"too long: {LONGEST_PATH + 1} bytes") as caught:
-        Database.open(longest.with_name(f"{longest.name}y"))
+        SqliteDatabase.open(longest.with_name(f"{longest.name}y"))
     assert "--db-path" in caught.value.next_step

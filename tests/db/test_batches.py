@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.batches import Batch, BatchTable
 from clx.db.identity import process_identity
@@ -24,7 +25,7 @@ def batches(queue: Queue) -> BatchTable:
 
 
 def open_one(batches: BatchTable, *, identity: str = "elsewhere", now: int = 1000) -> int:
-    return batches.open("build", host="h", pid=7, identity=identity, lease=100, now=now)
+    return at(batches, now).open("build", host="h", pid=7, identity=identity, lease=100)
 
 
 def test_a_batch_says_who_opened_it_and_until_when_it_is_theirs(batches: BatchTable) -> None:
@@ -36,7 +37,7 @@ def test_a_batch_says_who_opened_it_and_until_when_it_is_theirs(batches: BatchTa
 @pytest.mark.parametrize(("abandoned", "state"), [(False, "done"), (True, "abandoned")])
 def test_a_batch_that_ended_says_how_and_when(batches: BatchTable, abandoned: bool, state: str) -> None:
     id_, other = open_one(batches), open_one(batches)
-    batches.close(id_, abandoned=abandoned, now=1050)
+    at(batches, 1050).close(id_, abandoned=abandoned)
     found = batches.get(id_)
     assert found is not None
     assert (found.state, found.finished_at) == (state, 1050)
@@ -45,17 +46,17 @@ def test_a_batch_that_ended_says_how_and_when(batches: BatchTable, abandoned: bo
 
 @pytest.mark.parametrize(("now", "is_owned"), [(1000, True), (1099, True), (1100, False)])
 def test_a_batch_is_owned_within_its_lease(batches: BatchTable, now: int, is_owned: bool) -> None:
-    assert batches.is_owned(open_one(batches), now=now) is is_owned
+    assert at(batches, now).is_owned(open_one(batches)) is is_owned
 
 
 def test_a_lease_is_renewed_from_now_and_not_after_the_end(batches: BatchTable) -> None:
     id_ = open_one(batches)
-    assert batches.renew(id_, lease=100, now=1500)
-    assert (batches.is_owned(id_, now=1599), batches.is_owned(id_, now=1600)) == (True, False)
-    batches.close(id_, now=1550)
-    assert not batches.renew(id_, lease=100, now=1560)
-    assert not batches.is_owned(id_, now=1560)
-    assert not batches.renew(id_ + 1, lease=100, now=1560)
+    assert at(batches, 1500).renew(id_, lease=100)
+    assert (at(batches, 1599).is_owned(id_), at(batches, 1600).is_owned(id_)) == (True, False)
+    at(batches, 1550).close(id_)
+    assert not at(batches, 1560).renew(id_, lease=100)
+    assert not at(batches, 1560).is_owned(id_)
+    assert not at(batches, 1560).renew(id_ + 1, lease=100)
 
 
 def test_only_those_named_are_cancelled_and_only_where_nobody_else_wants_them(
@@ -86,8 +87,8 @@ def test_a_batch_is_swept_when_its_owner_is_gone_or_silent_elsewhere(
 ) -> None:
     id_ = open_one(batches, identity=identity or process_identity())
     (job,) = queue.enqueue_many([NewJob("t")], batch=id_)
-    assert batches.sweep(lambda _: is_gone, spare=[id_], now=now) == []
-    assert batches.sweep(lambda _: is_gone, now=now) == ([id_] if swept else [])
+    assert at(batches, now).sweep(lambda _: is_gone, spare=[id_]) == []
+    assert at(batches, now).sweep(lambda _: is_gone) == ([id_] if swept else [])
     found = queue.get(job)
     assert found is not None
     assert found.state == ("cancelled" if swept else "queued")
@@ -99,5 +100,5 @@ def test_after_a_wait_for_the_lock_nobody_is_judged_by_his_lease(
     silent, gone = open_one(batches, identity="silent"), open_one(batches, identity="gone")
     clock = count(0.0, 0.2)
     monkeypatch.setattr("clx.db.batches.time.monotonic", lambda: next(clock))
-    assert batches.sweep(lambda identity: identity == "gone", now=9999) == [gone]
+    assert at(batches, 9999).sweep(lambda identity: identity == "gone") == [gone]
     assert [batch.id for batch in batches.live()] == [silent]

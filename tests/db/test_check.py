@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import check as check_module
 from clx.db import facts
 from clx.db.check import check
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 
@@ -120,7 +121,7 @@ def test_what_is_not_as_it_should_be_is_told_with_what_to_do(
 def test_a_clock_that_is_ahead_is_told(queue: Queue) -> None:
     assert _told(queue)["clock"].ok
     (worker,) = WorkerTable(queue.database).list()
-    WorkerTable(queue.database).beat(worker.id, now=now_ms() + 3_600_000)
+    at(WorkerTable(queue.database), now_ms() + 3_600_000).beat(worker.id)
 
     assert not _told(queue)["clock"].ok
     assert "3600 s ahead" in _told(queue)["clock"].detail or "3599 s ahead" in _told(queue)["clock"].detail
@@ -128,6 +129,6 @@ def test_a_clock_that_is_ahead_is_told(queue: Queue) -> None:
 
 def test_leases_that_are_over_are_told(queue: Queue) -> None:
     assert _told(queue)["leases"].detail == "none over"
-    queue.heartbeat(2, 1, lease=1, now=0)
+    at(queue, 0).heartbeat(2, 1, lease=1)
 
     assert _told(queue)["leases"].detail.startswith("1 over")

@@ -22,7 +22,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
-from clx.db.strike_off import strike_off_gone
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import Cancelled, DatabaseError, LostRunError, QueueError
@@ -363,14 +363,14 @@ def test_a_consumer_that_was_stopped_does_not_begin_what_went_to_others(queue: Q
 
     def work(job: Job) -> None:
         ran.append(job.id)
-        if job.id == ids[0]:  # as if SIGSTOP had held this process, its keeper too, while others did the rest
+        if job.id == ids[0]:  # as if SIGSTOP had held this process, its heartbeat too, while others did the rest
             for held in queue.search(state="running"):
                 if held.id != job.id:
-                    with suppress(LostRunError):  # if this takes long, the keeper hands it back
+                    with suppress(LostRunError):  # if this takes long, the heartbeat hands it back
                         queue.release(held.id, held.run)
             for other in Queue(queue.database).claim(["t"], 5):
                 queue.finish(other.id, other.run)
-            consumer._holding._renewed_at -= 3600
+            consumer._claimed._renewed_at -= 3600
 
     consumer = Consumer(queue, {"t": work})
     consumer._room = 6
@@ -416,8 +416,8 @@ def test_a_job_held_ahead_is_not_begun_once_the_table_says_that_it_is_cancelled(
 ) -> None:
     first, second = queue.enqueue_many([NewJob("t"), NewJob("t")])
     consumer = Consumer(queue, {"t": lambda _job: None})
-    consumer._holding.fill(queue.claim(["t"], 2, worker=consumer.worker))
-    at_hand = consumer._holding.take()
+    consumer._claimed.fill(queue.claim(["t"], 2, worker=consumer.worker))
+    at_hand = consumer._claimed.take()
     assert at_hand is not None
     assert at_hand.id == first
     queue.cancel([second])
@@ -426,13 +426,13 @@ def test_a_job_held_ahead_is_not_begun_once_the_table_says_that_it_is_cancelled(
 
     def end(job_id: int, run: int) -> None:
         end_cancelled(job_id, run)
-        begun.append(consumer._holding.take())
+        begun.append(consumer._claimed.take())
 
     monkeypatch.setattr(queue, "end_cancelled", end)
     consumer._renew()
 
     assert begun == [None]
-    assert not consumer._holding.is_holding()
+    assert not consumer._claimed.is_holding()
     assert [job.state for job in queue.get_many([first, second])] == ["running", "cancelled"]
 
 
@@ -516,7 +516,7 @@ def test_what_is_being_reported_keeps_its_lease(queue: Queue) -> None:
     queue.enqueue(NewJob("t"))
     consumer = Consumer(queue, {"t": lambda _job: None})
     job = queue.claim(["t"], worker=consumer.worker)[0]
-    holding = consumer._holding
+    holding = consumer._claimed
     holding.fill([job])
     holding.take()
     holding.done(Success(job.id, job.run))
@@ -602,7 +602,7 @@ def test_workers_that_somebody_watches_are_left_to_whoever_that_is(queue: Queue)
     _register(queue, identity, service="s")
     nobodys = _register(queue, identity)
 
-    assert [row.id for row in strike_off_gone(queue.database)] == [nobodys]
+    assert [row.id for row in mark_gone_workers_dead(queue.database)] == [nobodys]
 
 
 def test_a_failure_is_logged_with_its_traceback_and_what_comes_next(

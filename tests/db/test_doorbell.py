@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import SetClock, at
 from tests.support.tools import skip_or_fail
 
-from clx.db import doorbell, waiting
+from clx.db import doorbell
 from clx.db.clock import now_ms
 from clx.db.doorbell import Bell, Doorbell, for_ends_of, of_end
 from clx.db.jobs import Failure, Job, NewJob, Queue, Success
@@ -296,76 +297,74 @@ def test_what_is_put_in_rings_for_its_type(tmp_path: Path) -> None:
             assert _rings(done)
 
 
-def test_a_worker_that_found_nothing_waits_until_the_next_delayed_job_is_due(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_found_nothing_waits_until_the_next_delayed_job_is_due(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
         assert rest(queue) == SLOW_BEAT
         queue.enqueue(NewJob("t", not_before=now_ms() + 3_600_000))
         assert rest(queue) == SLOW_BEAT
         due = now_ms() + 200
         queue.enqueue(NewJob("t", not_before=due))
-        monkeypatch.setattr(waiting, "now_ms", lambda: due - 150)
+        queue.database.clock = SetClock(due - 150)
         assert rest(queue) == 0.15
 
 
 def test_whoever_finds_that_delayed_jobs_are_due_wakes_their_workers(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
-        queue.enqueue(NewJob("other", not_before=2000), now=1000)
+        at(queue, 1000).enqueue(NewJob("other", not_before=2000))
         door = queue.database.doorbell
         with door.listen("other") as bell, door.listen("t") as mine:
-            assert queue.claim(["t"], now=2000) == []
+            assert at(queue, 2000).claim(["t"]) == []
             assert (_rings(bell), _rings(mine)) == (True, False)
 
 
 def _held(queue: Queue, **more: Any) -> Job:
     """A running job of another type than the one somebody waits for."""
-    queue.enqueue(NewJob("other", **more), now=0)
-    return queue.claim(["other"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("other", **more))
+    return at(queue, 0).claim(["other"], lease=100)[0]
 
 
 def _mine(queue: Queue) -> Job:
-    queue.enqueue(NewJob("t", max_runs=5), now=0)
-    return queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t", max_runs=5))
+    return at(queue, 0).claim(["t"], lease=100)[0]
 
 
 def _needed(queue: Queue) -> Job:
     job = _held(queue)
-    queue.enqueue(NewJob("t", needs=[job.id]), now=0)
+    at(queue, 0).enqueue(NewJob("t", needs=[job.id]))
     return job
 
 
 def _last_of_a_batch(queue: Queue) -> Job:
-    queue.enqueue_batch([NewJob("other")], NewJob("t"), now=0)
-    return queue.claim(["other"], lease=100, now=0)[0]
+    at(queue, 0).enqueue_batch([NewJob("other")], NewJob("t"))
+    return at(queue, 0).claim(["other"], lease=100)[0]
 
 
 def _delayed(queue: Queue) -> Job:
-    queue.enqueue(NewJob("t", not_before=50), now=0)
+    at(queue, 0).enqueue(NewJob("t", not_before=50))
     return _held(queue)
 
 
 def _failed(queue: Queue) -> Job:
     job = _mine(queue)
-    queue.fail(job.id, job.run, {"message": "no"}, now=1)
+    at(queue, 1).fail(job.id, job.run, {"message": "no"})
     return job
 
 
 _CLAIMABLE: dict[str, tuple[Callable[[Queue], Job], Callable[[Queue, Job], Any]]] = {
-    "put in": (_held, lambda queue, _job: queue.enqueue(NewJob("t"), now=1)),
-    "its need succeeded": (_needed, lambda queue, job: queue.finish(job.id, job.run, now=1)),
-    "its need was settled": (_needed, lambda queue, job: queue.settle([Success(job.id, job.run)], now=1)),
-    "the last of its batch ended": (_last_of_a_batch, lambda queue, job: queue.finish(job.id, job.run, now=1)),
-    "handed back": (_mine, lambda queue, job: queue.release(job.id, job.run, now=1)),
-    "handed back with others": (_mine, lambda queue, job: queue.release_many([(job.id, job.run)], now=1)),
-    "its worker was ended": (_mine, lambda queue, job: queue.release_worker(job.worker_id or 0, now=1)),
+    "put in": (_held, lambda queue, _job: at(queue, 1).enqueue(NewJob("t"))),
+    "its need succeeded": (_needed, lambda queue, job: at(queue, 1).finish(job.id, job.run)),
+    "its need was settled": (_needed, lambda queue, job: at(queue, 1).settle([Success(job.id, job.run)])),
+    "the last of its batch ended": (_last_of_a_batch, lambda queue, job: at(queue, 1).finish(job.id, job.run)),
+    "handed back": (_mine, lambda queue, job: at(queue, 1).release(job.id, job.run)),
+    "handed back with others": (_mine, lambda queue, job: at(queue, 1).release_many([(job.id, job.run)])),
+    "its worker was ended": (_mine, lambda queue, job: at(queue, 1).release_worker(job.worker_id or 0)),
     "failed and tried again": (
-        _mine, lambda queue, job: queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=1)
+        _mine, lambda queue, job: at(queue, 1).fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0)
     ),
-    "rescued from the silent": (_mine, lambda queue, _job: queue.rescue(now=1000)),
-    "rescued from the dead": (_mine, lambda queue, job: queue.rescue_worker(job.worker_id or 0, {}, now=1)),
-    "retried": (_failed, lambda queue, job: queue.retry([job.id], now=1)),
-    "its delay is over": (_delayed, lambda queue, _job: queue.claim(["other"], now=60)),
+    "rescued from the silent": (_mine, lambda queue, _job: at(queue, 1000).rescue()),
+    "rescued from the dead": (_mine, lambda queue, job: at(queue, 1).rescue_worker(job.worker_id or 0, {})),
+    "retried": (_failed, lambda queue, job: at(queue, 1).retry([job.id])),
+    "its delay is over": (_delayed, lambda queue, _job: at(queue, 60).claim(["other"])),
 }  # fmt: skip
 
 
@@ -376,7 +375,7 @@ def test_whoever_waits_for_a_type_is_woken_when_one_can_be_claimed(queue: Queue,
     with queue.database.doorbell.listen("t") as bell:
         step(queue, job)
         assert _rings(bell)
-        assert [found.type for found in queue.claim(["t"], now=2000)] == ["t"]
+        assert [found.type for found in at(queue, 2000).claim(["t"])] == ["t"]
 
 
 def _give_up(queue: Queue, job: Job) -> None:
@@ -390,7 +389,7 @@ _ENDS: dict[str, Callable[[Queue, Job], Any]] = {
     "settle": lambda queue, job: queue.settle([Failure(job.id, job.run, {"message": "no"})]),
     "cancel": lambda queue, _job: queue.cancel([queue.enqueue(NewJob("u"))]),
     "end_cancelled": _give_up,
-    "rescue": lambda queue, _job: queue.rescue(now=1000),
+    "rescue": lambda queue, _job: at(queue, 1000).rescue(),
 }
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
@@ -51,8 +52,8 @@ def _locked(other: Queue) -> Iterator[Callable[[], None]]:
 def _held_by_one_who_lives(other: Queue, type_: str = "t", lease: int = _LEASE) -> Job:
     """A job whose lease has been over for as long as it lasts; its worker has only been kept from renewing it."""
     before = now_ms() - 2 * lease
-    other.enqueue(NewJob(type_), now=before)
-    return other.claim([type_], lease=lease, now=before)[0]
+    at(other, before).enqueue(NewJob(type_))
+    return at(other, before).claim([type_], lease=lease)[0]
 
 
 def test_who_could_not_write_leaves_others_the_time_to_renew(tmp_path: Path, other: Queue) -> None:
@@ -118,9 +119,9 @@ class _Warned(logging.Handler):
 
 
 @pytest.fixture
-def keeper_warned() -> Iterator[threading.Event]:
-    """Set once a consumer's keeper has told that the table takes nothing."""
-    handler = _Warned("keeper")
+def heartbeat_warned() -> Iterator[threading.Event]:
+    """Set once a consumer's heartbeat has told that the table takes nothing."""
+    handler = _Warned("heartbeat")
     logging.getLogger("clx.consumer").addHandler(handler)
     yield handler.happened
     logging.getLogger("clx.consumer").removeHandler(handler)
@@ -128,7 +129,7 @@ def keeper_warned() -> Iterator[threading.Event]:
 
 @pytest.mark.slow
 def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
-    tmp_path: Path, other: Queue, keeper_warned: threading.Event
+    tmp_path: Path, other: Queue, heartbeat_warned: threading.Event
 ) -> None:
     """It is at a job for all that time: only the thread that renews its leases meets the lock."""
     with Queue.open(tmp_path / "jobs.db", busy_timeout=0.05) as queue:
@@ -139,7 +140,7 @@ def test_a_consumer_that_could_not_tell_that_it_lives_takes_nobodys_jobs(
         def long(_job: Job) -> str:
             held = other.claim(["of another"], lease=2000)[0]
             with _locked(other):
-                assert keeper_warned.wait(60)
+                assert heartbeat_warned.wait(60)
                 while now_ms() <= (held.lease_until or 0):
                     time.sleep(0.05)
                 looker.looks.clear()
@@ -176,7 +177,7 @@ def test_a_consumer_that_had_to_wait_to_tell_that_it_lives_takes_nobodys_jobs(tm
     assert (job.result, looker.looks[0]) == ("go on", [])
 
 
-def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
+def test_a_consumer_whose_heartbeat_stood_still_takes_nobodys_jobs(
     tmp_path: Path, other: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen group of processes, or Python's lock held for long: those that it finds silent stood still with it."""
@@ -184,8 +185,8 @@ def test_a_consumer_whose_keeper_stood_still_takes_nobodys_jobs(
     job = _held_by_one_who_lives(other)
     with Queue.open(tmp_path / "jobs.db") as queue:
         consumer = Consumer(queue, {"u": lambda _job: None})
-        assert queue.rescue(now=now_ms() - 3 * _LEASE) == []  # its first look
-        monkeypatch.setattr(consumer._holding, "wait", lambda seconds: time.sleep(seconds + 0.5))
+        assert at(queue, now_ms() - 3 * _LEASE).rescue() == []  # its first look
+        monkeypatch.setattr(consumer._claimed, "wait", lambda seconds: time.sleep(seconds + 0.5))
         consumer._rest(0.0)
 
         assert queue.rescue() == []

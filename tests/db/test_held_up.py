@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.batches import BatchTable
 from clx.db.check import check
@@ -21,7 +22,7 @@ from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.strike_off import strike_off
+from clx.db.mark_dead import mark_worker_dead
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import DatabaseError
 
@@ -153,10 +154,10 @@ def test_a_build_does_not_sweep_its_own_batch_nor_one_whose_process_it_sees(tmp_
     with Queue.open(tmp_path / "jobs.db") as queue:
         batches = BatchTable(queue.database)
         own, far = (
-            batches.open("b", host="h", pid=1, identity=identity, lease=1, now=1)
+            at(batches, 1).open("b", host="h", pid=1, identity=identity, lease=1)
             for identity in ("elsewhere/1/1", "elsewhere/2/2")
         )
-        here = batches.open("b", host="h", pid=os.getpid(), identity=process_identity(), lease=1, now=1)
+        here = at(batches, 1).open("b", host="h", pid=os.getpid(), identity=process_identity(), lease=1)
 
         assert batches.sweep(lambda _identity: False, spare=[own]) == [far]
         assert [batch.id for batch in batches.live()] == [own, here]
@@ -165,7 +166,7 @@ def test_a_build_does_not_sweep_its_own_batch_nor_one_whose_process_it_sees(tmp_
 def test_a_sweeper_that_waited_for_the_lock_abandons_no_batch(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue, Queue.open(tmp_path / "jobs.db") as other:
         batches = BatchTable(queue.database)
-        batch = batches.open("b", host="h", pid=1, identity="elsewhere/1/1", lease=1, now=1)
+        batch = at(batches, 1).open("b", host="h", pid=1, identity="elsewhere/1/1", lease=1)
         connection = other.database.connection()
         connection.execute("BEGIN IMMEDIATE")
         swept: list[list[int]] = []
@@ -184,11 +185,11 @@ def test_a_silent_worker_that_speaks_up_before_it_is_struck_off_stays(tmp_path: 
         workers = WorkerTable(queue.database)
         worker = register_this_process(queue.database, "t")
         heard = workers.list()[0].heartbeat_at
-        workers.beat(worker, now=heard + 5)
+        at(workers, heard + 5).beat(worker)
 
-        assert not strike_off(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard)
+        assert not mark_worker_dead(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard)
         assert [row.id for row in workers.list()] == [worker]
-        assert strike_off(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard + 5)
+        assert mark_worker_dead(queue.database, worker, {"kind": "silent"}, "it was silent", heard=heard + 5)
         assert workers.list() == []
 
 
@@ -244,11 +245,11 @@ def test_many_jobs_are_queued_again_with_their_needs(tmp_path: Path) -> None:
 
 def test_very_many_jobs_due_at_once_are_let_in_by_slices(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
-        queue.enqueue_many([NewJob("t", not_before=1000) for _ in range(2500)], now=1)
+        at(queue, 1).enqueue_many([NewJob("t", not_before=1000) for _ in range(2500)])
         ready = "SELECT count(*) AS n FROM jobs WHERE ready = 1"
 
         seen = []
-        while queue.claim(["t"], 100, now=2000):
+        while at(queue, 2000).claim(["t"], 100):
             seen.append(queue.sql(ready)[0]["n"])
 
         assert max(after - before for before, after in zip([0, *seen], seen, strict=False)) <= 1000
@@ -263,7 +264,7 @@ def test_a_consumer_that_stood_still_while_it_rested_judges_nobody(
         silent = queue.enqueue(NewJob("a"))
         claimed = queue.claim(["a"], lease=100)[0]
         consumer = Consumer(queue, {"b": lambda _job: None})
-        monkeypatch.setattr(consumer._holding, "wait", lambda _seconds: time.sleep(0.2))
+        monkeypatch.setattr(consumer._claimed, "wait", lambda _seconds: time.sleep(0.2))
         consumer._rest(0.0)
         assert queue.rescue() == []
         queue.heartbeat(claimed.id, claimed.run)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.leases import Lease, LeaseWatch
-from clx.db.sqlite.database import Database
 
 _DAY = 24 * 3600 * 1000
 _LEASE = 30_000
@@ -25,17 +26,17 @@ class _Machine:
         self.queue = queue
         self.wall = 10 * _DAY
         self.steady = 0
-        queue.enqueue(NewJob("t"), now=self.wall)
-        self.job = queue.claim(["t"], lease=_LEASE, now=self.wall)[0]
+        at(queue, self.wall).enqueue(NewJob("t"))
+        self.job = at(queue, self.wall).claim(["t"], lease=_LEASE)[0]
 
     def passes(self, milliseconds: int) -> list[int]:
         """Time passes; returns what the sweep at its end rescues."""
         self.wall += milliseconds
         self.steady += milliseconds
-        return self.queue.rescue(now=self.wall, monotonic=self.steady)
+        return at(self.queue, self.wall, self.steady).rescue()
 
     def beats(self) -> None:
-        self.queue.heartbeat(self.job.id, self.job.run, lease=_LEASE, now=self.wall)
+        at(self.queue, self.wall).heartbeat(self.job.id, self.job.run, lease=_LEASE)
 
 
 @pytest.fixture
@@ -130,24 +131,24 @@ def test_who_has_to_wait_for_the_lock_after_his_look_takes_no_jobs(
 ) -> None:
     """SQLite itself waited: no error told of it before the transaction began."""
     clock = _Clock()
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=_LEASE, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=_LEASE)[0]
     monkeypatch.setattr("clx.db.sqlite.database.time", clock)
 
     def wait(statement: str) -> None:
         clock.now += 3.0 * (statement == "BEGIN IMMEDIATE")
 
     queue.database.connection().set_trace_callback(wait)
-    assert queue.rescue(now=_LEASE, monotonic=0) == []
+    assert at(queue, _LEASE, 0).rescue() == []
 
     queue.database.connection().set_trace_callback(None)
-    assert queue.rescue(now=_LEASE, monotonic=0) == []  # what is over now may be renewed now
-    assert queue.heartbeat(job.id, job.run, now=_LEASE) == "go on"
+    assert at(queue, _LEASE, 0).rescue() == []  # what is over now may be renewed now
+    assert at(queue, _LEASE).heartbeat(job.id, job.run) == "go on"
 
 
 def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(machine: _Machine) -> None:
     """A full disk or a lock longer than a lease: the first to write again must not take everybody's jobs."""
-    machine.queue.doubt_leases()
+    machine.queue.distrust_leases()
     assert machine.passes(2 * _LEASE) == []
     machine.beats()
     for _ in range(25):
@@ -155,7 +156,7 @@ def test_after_a_time_in_which_nobody_could_write_others_get_the_time_to_renew(m
 
 
 def test_after_such_a_time_one_that_stays_silent_is_noticed_within_its_lease(machine: _Machine) -> None:
-    machine.queue.doubt_leases()
+    machine.queue.distrust_leases()
     assert machine.passes(2 * _LEASE) == []
     assert machine.passes(_LEASE) == [machine.job.id]
 
@@ -170,8 +171,8 @@ def test_a_sweeper_that_was_kept_waiting_takes_no_jobs(
     with Database.open(path, journal_mode=journal) as database, Database.open(path) as other:
         queue = Queue(database)
         before = now_ms() - 2 * _LEASE
-        queue.enqueue(NewJob("t"), now=before)
-        job = queue.claim(["t"], lease=_LEASE, now=before)[0]
+        at(queue, before).enqueue(NewJob("t"))
+        job = at(queue, before).claim(["t"], lease=_LEASE)[0]
         holder = other.connection()
         holder.execute("BEGIN EXCLUSIVE")
         with ThreadPoolExecutor() as threads:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import statements as sql
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite.dialect import DIALECT
 
 _PLANS = {
-    "claim one": (sql.CLAIM_ONE, "INDEX jobs_claim (pool=? AND type=?)"),
-    "claim many": (sql.CLAIM_MANY, "INDEX jobs_claim (pool=? AND type=?)"),
-    "claim harmless": (sql.CLAIM_HARMLESS, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claim one": (DIALECT.claim_one, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claim many": (DIALECT.claim_many, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claim harmless": (DIALECT.claim_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
     "claimable": (sql.CLAIMABLE, "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (sql.PROMOTE, "INDEX jobs_delayed (not_before<?)"),
@@ -25,8 +27,8 @@ _PLANS = {
     "unlock": (sql.UNLOCK, "INDEX dependencies_needs (needs_id=?)"),
     "let go": (sql.LET_GO, "INDEX jobs_behind (after_id=?)"),
     "behind": (sql.BEHIND, "INDEX jobs_behind (after_id=?)"),
-    "next of several types": (sql.NEXT, "INDEX jobs_claim (pool=? AND type=?)"),
-    "next harmless": (sql.NEXT_HARMLESS, "INDEX jobs_claim (pool=? AND type=?)"),
+    "next of several types": (DIALECT.next, "INDEX jobs_claim (pool=? AND type=?)"),
+    "next harmless": (DIALECT.next_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
     "failed dependents": (sql.FAIL_DEPENDENTS, "INDEX dependencies_needs (needs_id=?)"),
     "matters": (sql.MATTERS, "INDEX dependencies_needs (needs_id=?)"),
     "may claim": (sql.MAY_CLAIM, "INDEX jobs_delayed (not_before<?)"),
@@ -64,7 +66,7 @@ def test_a_statement_stays_on_its_index(long_queue: Queue, name: str, analyzed: 
 
 
 def _values(statement: str) -> dict[str, int] | tuple[int, ...]:
-    named = ("worker", "lease", "now", "pool", "type", "n", "id", "run", "slack")
+    named = ("worker", "lease", "now", "until", "pool", "type", "n", "id", "run", "slack")
     return dict.fromkeys(named, 1) if ":" in statement else (1,) * statement.count("?")
 
 
@@ -105,11 +107,11 @@ def old_queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     """20,000 jobs that have succeeded, and behind them a few of each other kind."""
     with Queue.open(tmp_path_factory.mktemp("old") / "jobs.db") as queue:
         [failing, cancelled, running, *_] = queue.enqueue_many([NewJob("t", key=f"old{n}") for n in range(20_003)])
-        queue.claim(["t"], 2, now=1)
+        at(queue, 1).claim(["t"], 2)
         queue.fail(failing, 1, {"message": "no"})
         queue.release(cancelled, 1)
         queue.cancel([cancelled])
-        queue.claim(["t"], now=1)
+        at(queue, 1).claim(["t"])
         ended = "UPDATE jobs SET state = 'succeeded', finished_at = 1, run = 1 WHERE id > 3"
         queue.database.write("fill", lambda connection: connection.execute(ended))
         waiting = queue.enqueue(NewJob("t", key="new", not_before=1 << 50))

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.clock import at, find_results
 
 from clx.db.jobs import NewJob, Queue
-from clx.db.results import all_results, find_results
+from clx.db.results import all_results
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
 
 
 def do(queue: Queue, key: str, result: Any, type_: str = "t", now: int = 0) -> None:
-    queue.enqueue(NewJob(type_, key=key), now=now)
-    job = queue.claim([type_], now=now)[0]
-    queue.finish(job.id, job.run, result, now=now)
+    at(queue, now).enqueue(NewJob(type_, key=key))
+    job = at(queue, now).claim([type_])[0]
+    at(queue, now).finish(job.id, job.run, result)
 
 
 def used_at(queue: Queue) -> dict[str, int]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at, find_results, prune
 
-from clx.course.ledger import Ledger, Owner, PublishedFile
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.check import check
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
-from clx.db.results import find_results
-from clx.db.retention import Policy, Pruned, named_text, prune, vacuum
+from clx.db.retention import Policy, Pruned, named_text
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import QueueError
 
@@ -30,12 +30,12 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 
 def _do(queue: Queue, job: NewJob, now: int, *, fail: bool = False) -> int:
-    job_id = queue.enqueue(job, now=now)
-    claimed = queue.claim([job.type], now=now)[0]
+    job_id = at(queue, now).enqueue(job)
+    claimed = at(queue, now).claim([job.type])[0]
     if fail:
-        queue.fail(claimed.id, claimed.run, {"message": "no"}, now=now)
+        at(queue, now).fail(claimed.id, claimed.run, {"message": "no"})
     else:
-        queue.finish(claimed.id, claimed.run, now=now)
+        at(queue, now).finish(claimed.id, claimed.run)
     return job_id
 
 
@@ -50,12 +50,12 @@ def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool
 
 def test_with_a_job_goes_all_that_names_it(queue: Queue) -> None:
     """Runs, needs, places in batches: nothing is left that points to a row which is gone."""
-    batch, (need,) = queue.enqueue_batch([NewJob("t")], NewJob("after"), now=0)
+    batch, (need,) = at(queue, 0).enqueue_batch([NewJob("t")], NewJob("after"))
     for type_ in ("t", "after"):
-        job = queue.claim([type_], now=0)[0]
-        queue.finish(job.id, job.run, now=0)
-    dependent = queue.enqueue(NewJob("t", needs=[need]), now=0)
-    queue.finish(queue.claim(["t"], now=0)[0].id, 1, now=0)
+        job = at(queue, 0).claim([type_])[0]
+        at(queue, 0).finish(job.id, job.run)
+    dependent = at(queue, 0).enqueue(NewJob("t", needs=[need]))
+    at(queue, 0).finish(at(queue, 0).claim(["t"])[0].id, 1)
     assert queue.needs(dependent)
 
     assert prune(queue.database, Policy(), now=_YEAR).jobs == 3
@@ -66,8 +66,8 @@ def test_with_a_job_goes_all_that_names_it(queue: Queue) -> None:
 
 
 def test_cancelled_jobs_go_with_the_failed_ones(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t"), now=0)
-    queue.cancel([job_id], now=0)
+    job_id = at(queue, 0).enqueue(NewJob("t"))
+    at(queue, 0).cancel([job_id])
 
     assert prune(queue.database, Policy(), now=90 * _DAY).jobs == 0
     assert prune(queue.database, Policy(), now=90 * _DAY + 1).jobs == 1
@@ -75,15 +75,15 @@ def test_cancelled_jobs_go_with_the_failed_ones(queue: Queue) -> None:
 
 def test_live_rows_never_go(queue: Queue) -> None:
     batches = BatchTable(queue.database)
-    batch = batches.open("b", host="h", pid=1, identity="i", lease=10**15, now=0)
+    batch = at(batches, 0).open("b", host="h", pid=1, identity="i", lease=10**15)
     wanted, need = (_do(queue, NewJob("t", key=key), 0) for key in ("wanted", "need"))
     queue.database.write(
         "want", lambda connection: connection.execute("INSERT INTO batch_jobs VALUES (?, ?)", (batch, wanted))
     )
-    waiting = queue.enqueue(NewJob("u", needs=[need], not_before=2 * _YEAR), now=0)
-    queue.enqueue(NewJob("v"), now=0)
-    held = queue.claim(["v"], lease=2 * _YEAR, now=0)[0]
-    WorkerTable(queue.database).end(held.worker_id or 0, "struck off", dead=True, now=0)
+    waiting = at(queue, 0).enqueue(NewJob("u", needs=[need], not_before=2 * _YEAR))
+    at(queue, 0).enqueue(NewJob("v"))
+    held = at(queue, 0).claim(["v"], lease=2 * _YEAR)[0]
+    at(WorkerTable(queue.database), 0).end(held.worker_id or 0, "struck off", dead=True)
 
     done = prune(queue.database, Policy(), now=_YEAR)
 
@@ -97,14 +97,14 @@ def test_results_go_when_nobody_used_them_for_long(queue: Queue) -> None:
     find_results(queue.database, ["used"], now=100 * _DAY)
 
     assert prune(queue.database, Policy(), now=200 * _DAY).results == 1
-    assert list(find_results(queue.database, ["used", "unused"])) == ["used"]
+    assert list(queue.results(["used", "unused"])) == ["used"]
 
 
 def test_workers_events_and_batches_go_together(queue: Queue) -> None:
     table, batches = WorkerTable(queue.database), BatchTable(queue.database)
     old = register_this_process(queue.database, "t")
-    table.end(old, "done", now=0)
-    batches.close(batches.open("b", host="h", pid=1, identity="i", lease=10, now=0), now=0)
+    at(table, 0).end(old, "done")
+    at(batches, 0).close(at(batches, 0).open("b", host="h", pid=1, identity="i", lease=10))
     living = register_this_process(queue.database, "t")
 
     done = prune(queue.database, Policy(), now=table.get(living).started_at + 31 * _DAY)  # type: ignore[union-attr]
@@ -117,12 +117,12 @@ def test_workers_events_and_batches_go_together(queue: Queue) -> None:
 
 def test_a_batch_whose_owner_is_gone_keeps_nothing(queue: Queue) -> None:
     batches = BatchTable(queue.database)
-    silent = batches.open("b", host="h", pid=1, identity="i", lease=_DAY, now=0)
-    done, left = queue.enqueue_many([NewJob("t"), NewJob("u")], batch=silent, now=0)
-    queue.claim(["t"], now=0)
-    queue.finish(done, 1, now=0)
-    own = batches.open("mine", host="h", pid=1, identity=process_identity(), lease=2 * _YEAR, now=0)
-    queue.enqueue_many([NewJob("v")], batch=own, now=0)
+    silent = at(batches, 0).open("b", host="h", pid=1, identity="i", lease=_DAY)
+    done, left = at(queue, 0).enqueue_many([NewJob("t"), NewJob("u")], batch=silent)
+    at(queue, 0).claim(["t"])
+    at(queue, 0).finish(done, 1)
+    own = at(batches, 0).open("mine", host="h", pid=1, identity=process_identity(), lease=2 * _YEAR)
+    at(queue, 0).enqueue_many([NewJob("v")], batch=own)
 
     assert prune(queue.database, Policy(), now=_DAY - 1).abandoned == 0
     removed = prune(queue.database, Policy(), now=31 * _DAY)
@@ -137,8 +137,8 @@ def test_a_program_without_builds_prunes_its_queue_itself(queue: Queue) -> None:
         _do(queue, NewJob("t", key="k"), 0)
     _do(queue, NewJob("t"), 0, fail=True)
 
-    assert queue.prune(now=31 * _DAY).jobs == 2
-    assert queue.prune(failed=7, results=0.5, now=31 * _DAY) == Pruned(jobs=1, results=1)
+    assert at(queue, 31 * _DAY).prune().jobs == 2
+    assert at(queue, 31 * _DAY).prune(failed=7, results=0.5) == Pruned(jobs=1, results=1)
 
 
 @pytest.mark.parametrize("days", [-1, float("nan"), float("inf"), "30"])
@@ -153,9 +153,9 @@ def test_a_year_of_daily_builds_stays_small(queue: Queue, tmp_path: Path) -> Non
     sizes = []
     for day in range(365):
         now = day * _DAY
-        ids = queue.enqueue_many([NewJob("t", {"files": "x" * 300}, key=f"{day % 60}-{n}") for n in range(40)], now=now)
-        for job in queue.claim(["t"], 40, now=now):
-            queue.finish(job.id, job.run, {"outputs": "y" * 200}, now=now)
+        ids = at(queue, now).enqueue_many([NewJob("t", {"files": "x" * 300}, key=f"{day % 60}-{n}") for n in range(40)])
+        for job in at(queue, now).claim(["t"], 40):
+            at(queue, now).finish(job.id, job.run, {"outputs": "y" * 200})
         assert len(ids) == 40
         if day % 5 == 0:
             prune(queue.database, Policy(), now=now)
@@ -167,66 +167,66 @@ def test_a_year_of_daily_builds_stays_small(queue: Queue, tmp_path: Path) -> Non
 
 def test_vacuum_gives_space_back(queue: Queue) -> None:
     for _ in range(3):
-        queue.enqueue_many([NewJob("t", {"text": "x" * 1000}) for _ in range(500)], now=0)
-    queue.cancel([job.id for job in queue.search(limit=2000)], now=0)
+        at(queue, 0).enqueue_many([NewJob("t", {"text": "x" * 1000}) for _ in range(500)])
+    at(queue, 0).cancel([job.id for job in queue.search(limit=2000)])
     prune(queue.database, Policy(), now=_YEAR)
 
-    assert vacuum(queue.database) > 1 << 20
+    assert queue.database.vacuum() > 1 << 20
 
 
 def test_a_need_that_failed_stays_as_long_as_what_it_took_down(queue: Queue) -> None:
     """The dependent may be tried again, and must not run as if its need had been met."""
     need = _do(queue, NewJob("t"), 0, fail=True)
-    dependent = queue.enqueue(NewJob("u", needs=[need]), now=_YEAR - _DAY)
+    dependent = at(queue, _YEAR - _DAY).enqueue(NewJob("u", needs=[need]))
 
     assert prune(queue.database, Policy(), now=_YEAR).jobs == 0
-    assert queue.retry([dependent], now=_YEAR) == []
+    assert at(queue, _YEAR).retry([dependent]) == []
     assert prune(queue.database, Policy(), now=2 * _YEAR).jobs == 2
 
 
 def test_results_of_published_files_never_go(queue: Queue) -> None:
     _do(queue, NewJob("t", key="published"), 0)
     _do(queue, NewJob("t", key="other"), 0)
-    ledger = Ledger(queue.database)
-    ledger.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
+    state = BuildState(queue.database)
+    state.published(Owner("c", "o"), [PublishedFile("t", "p", "", "s", "", "published", "d", 1, 2)])
 
     assert prune(queue.database, Policy(), now=_YEAR).results == 1
-    assert list(find_results(queue.database, ["published", "other"])) == ["published"]
+    assert list(queue.results(["published", "other"])) == ["published"]
 
 
 def test_a_batch_stays_while_one_of_its_jobs_is_live(queue: Queue) -> None:
     batches = BatchTable(queue.database)
-    batch = batches.open("b", host="h", pid=1, identity="i", lease=10, now=0)
-    (job_id,) = queue.enqueue_many([NewJob("t")], batch=batch, now=0)
-    queue.enqueue_many([NewJob("t", key="k")], now=0)
-    queue.claim(["t"], lease=2 * _YEAR, now=0)
-    batches.close(batch, now=0)  # running: told, and live until it has heard
+    batch = at(batches, 0).open("b", host="h", pid=1, identity="i", lease=10)
+    (job_id,) = at(queue, 0).enqueue_many([NewJob("t")], batch=batch)
+    at(queue, 0).enqueue_many([NewJob("t", key="k")])
+    at(queue, 0).claim(["t"], lease=2 * _YEAR)
+    at(batches, 0).close(batch)  # running: told, and live until it has heard
 
     assert prune(queue.database, Policy(), now=_YEAR).batches == 0
-    queue.end_cancelled(job_id, 1, now=0)
+    at(queue, 0).end_cancelled(job_id, 1)
     assert prune(queue.database, Policy(), now=_YEAR).batches == 1
 
 
 def test_a_failed_chain_goes_as_a_whole_when_it_is_old(queue: Queue) -> None:
-    previous = queue.enqueue(NewJob("t"), now=0)
+    previous = at(queue, 0).enqueue(NewJob("t"))
     for _ in range(5):
-        previous = queue.enqueue(NewJob("u", needs=[previous]), now=0)
-    job = queue.claim(["t"], now=0)[0]
-    queue.fail(job.id, job.run, {"message": "no"}, now=0)
+        previous = at(queue, 0).enqueue(NewJob("u", needs=[previous]))
+    job = at(queue, 0).claim(["t"])[0]
+    at(queue, 0).fail(job.id, job.run, {"message": "no"})
 
     assert prune(queue.database, Policy(), now=_YEAR).jobs == 6
 
 
 def test_whatever_may_name_an_artifact_is_told(queue: Queue) -> None:
     """Queued and running payloads, results of jobs, results that outlive their job, published files."""
-    queue.enqueue(NewJob("u", {"input": "waiting"}), now=_YEAR)
-    queue.enqueue(NewJob("v", {"input": "running"}), now=_YEAR)
-    queue.claim(["v"], now=_YEAR)
+    at(queue, _YEAR).enqueue(NewJob("u", {"input": "waiting"}))
+    at(queue, _YEAR).enqueue(NewJob("v", {"input": "running"}))
+    at(queue, _YEAR).claim(["v"])
     for key, now in (("pruned", 0), (None, _YEAR)):
-        queue.enqueue(NewJob("t", key=key), now=now)
-        queue.finish(queue.claim(["t"], now=now)[0].id, 1, f"result of {key}", now=now)
+        at(queue, now).enqueue(NewJob("t", key=key))
+        at(queue, now).finish(at(queue, now).claim(["t"])[0].id, 1, f"result of {key}")
     file = PublishedFile("target", "path", "", "source", "", "key", "digest of a file", 1, 2)
-    Ledger(queue.database).published(Owner("course", "output"), [file])
+    BuildState(queue.database).published(Owner("course", "output"), [file])
     assert prune(queue.database, Policy(results=1000), now=_YEAR).jobs == 1
 
     assert sorted(named_text(queue.database)) == [

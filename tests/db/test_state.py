@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from clx import Queue
-from clx.db.sqlite.database import Database, prepare_state_directory
+from clx.db.database import Database
+from clx.db.state import StateDirectory
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o002])
@@ -27,7 +28,11 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize("database", ["course/.clx/jobs.db", "jobs.db"])
 def test_it_is_nobody_elses_whatever_the_umask(tmp_path: Path, umask: int, database: str) -> None:
     """Whoever comes first makes it: a program that opens a queue, or a build before there is a database."""
-    for number, make in enumerate((lambda path: Queue.open(path).close(), prepare_state_directory)):
+    made: tuple[Callable[[Path], None], ...] = (
+        lambda path: Queue.open(path).close(),
+        lambda path: StateDirectory.of(path).prepare(),
+    )
+    for number, make in enumerate(made):
         folder = tmp_path / str(number)
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
@@ -42,7 +47,7 @@ def test_a_mode_that_somebody_chose_stays(tmp_path: Path) -> None:
     for chosen in (0o2770, 0o755, 0o777):
         state.chmod(chosen)
         Database.open(state / "jobs.db").close()
-        prepare_state_directory(state / "jobs.db")
+        StateDirectory.of(state / "jobs.db").prepare()
         assert mode(state) == chosen
 
 

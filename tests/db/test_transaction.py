@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+from tests.support.clock import SetClock
+
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.sqlite.driver import driver
-from clx.db.transaction import Transaction, transact
+from clx.db.transaction import Transaction
 
 
-def _tried_twice(_name: str, body: Callable[[Any], int]) -> int:
-    """As ``Database.write`` does where the first attempt is undone."""
-    connection = driver.connect(":memory:")
-    try:
-        body(connection)
-        return body(connection)
-    finally:
-        connection.close()
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with Database.open(tmp_path / "jobs.db") as database:
+        yield database
 
 
-def test_only_those_are_woken_whom_the_attempt_that_was_committed_names() -> None:
+def _locked() -> Any:
+    error: Any = driver.OperationalError("database is locked")
+    error.sqlite_errorname = "SQLITE_BUSY"
+    return error
+
+
+def test_only_those_are_woken_whom_the_attempt_that_was_committed_names(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(database.doorbell, "ring", lambda *names: rung.extend(names))
     attempts: list[Transaction] = []
 
     def body(tx: Transaction) -> int:
         attempts.append(tx)
         tx.bells.add(f"bell {len(attempts)}")
+        if len(attempts) == 1:
+            raise _locked()
+        assert not rung
         return int(tx.execute("SELECT 7").fetchone()[0])
 
-    assert transact(_tried_twice, "enqueue", body, None) == (7, {"bell 2"})
+    assert database.write("enqueue", body) == 7
+    assert rung == ["bell 2"]
 
 
-def test_its_time_is_taken_in_it() -> None:
+def test_nobody_is_woken_for_what_was_undone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(database.doorbell, "ring", lambda *names: rung.extend(names))
+
+    def body(tx: Transaction) -> None:
+        tx.bells.add("bell")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        database.write("enqueue", body)
+    assert not rung
+
+
+def test_its_time_is_that_of_the_database_when_the_lock_is_ours(database: Database) -> None:
     before = now_ms()
-    value, _ = transact(_tried_twice, "enqueue", lambda tx: tx.now, None)
-    assert before <= value <= now_ms()
-    assert transact(_tried_twice, "enqueue", lambda tx: tx.now, 5) == (5, set())
+    assert before <= database.write("enqueue", lambda tx: tx.now) <= now_ms()
+    database.clock = SetClock(5)
+    assert database.write("enqueue", lambda tx: tx.now) == 5

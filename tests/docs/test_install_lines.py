@@ -23,7 +23,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.build import make_wheel
 from clx.workers.executors.docker.package_digest import digest_of_running, digest_of_wheel
-from clx.workers.supervision.health import examine
+from clx.workers.supervision.checks import examine
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from clx.course.spec import load_spec
-from clx.course.links import Bounds
+from clx.course.symlinks import Bounds
 from clx.course.topics import resolve_topics
 from clx.jobtypes.notebook.cells import Cell, read_cells
 from clx.jobtypes.notebook.deck import deck_language

@@ -16,6 +16,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _PRELUDE = """
 import sys
+from clx.db.clock import Clock
 from clx.db.jobs import *
 from clx.db.batches import BatchTable
 from clx.db.workers import WorkerTable, register_this_process
@@ -24,7 +25,7 @@ path = sys.argv[1]
 _JUDGE = """
 import sys
 from clx.db.check import check
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 problems = check(Database.open(sys.argv[1], journal_mode="keep"))
 print(*problems, sep="\\n", end="")
 """

@@ -14,19 +14,26 @@ from tests.faults.conftest import Script
 
 import clx.db
 from clx.db.jobs import Queue
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 
 _ROOM = Path(clx.db.__file__).parent
-_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "ledger.py"]
+_FILES = [*_ROOM.rglob("*.py"), _ROOM.parent / "course" / "build_state.py"]
 """All that writes to the database."""
 
 _SETUP = """
+class At(Clock):
+    is_certain = True
+
+    def __init__(self, now):
+        self.now = lambda: now
+
 queue = Queue.open(path)
 batches, table = BatchTable(queue.database), WorkerTable(queue.database)
 me = register_this_process(queue.database, "t")
 """
 _HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.claim(['t'], worker=me)[0]\n"
 _BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
+_LATE = "queue.database.clock = At(10**14)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -43,10 +50,10 @@ _SCENARIOS = {
     "end_cancelled": (_HELD + "queue.cancel([job.id])\n", "queue.end_cancelled(job.id, job.run)"),
     "cancel": (_HELD, "queue.cancel([job.id])"),
     "retry": (_HELD + "queue.fail(job.id, job.run, {'message': 'no'})\n", "queue.retry([job.id])"),
-    "rescue": (_HELD, "queue.rescue(now=10**14)"),
+    "rescue": (_HELD + _LATE, "queue.rescue()"),
     "rescue_worker": (_HELD, "queue.rescue_worker(me, {'kind': 'gone'})"),
     "register": (_SETUP, "register_this_process(queue.database, 't')"),
-    "beat": (_SETUP, "table.beat(me, now=10**14)"),
+    "beat": (_SETUP + _LATE, "table.beat(me)"),
     "end_worker": (_SETUP, "table.end(me, 'done')"),
     "assign": (_SETUP, "table.assign(me, '', 'other')"),
     "request_stop": (_SETUP, "table.request_stop(me, 'asked', grace=5)"),
@@ -62,40 +69,46 @@ _SCENARIOS = {
         _SETUP
         + "queue.enqueue(NewJob('t'))\n"
         + "queue.database.connection().execute(\"UPDATE jobs SET timeout = 'soon'\")\n",
-        "queue._put_odd_aside()",
+        "queue._writer.put_odd_aside()",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
 
-_LEDGER = _SETUP + "from clx.course.ledger import Ledger, Owner, PublishedFile\nledger = Ledger(queue.database)\n"
-_RESULT = _LEDGER + (
-    "queue.enqueue(NewJob('t', key='k'), now=0)\njob = queue.claim(['t'], now=0)[0]\n"
-    "queue.finish(job.id, 1, 1, now=0)\n"
+_STATE = (
+    _SETUP
+    + "from clx.course.build_state import BuildState, Owner, PublishedFile\n"
+    + ("state = BuildState(queue.database)\n")
+)
+_RESULT = (
+    _STATE
+    + "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', key='k'))\njob = queue.claim(['t'])[0]\n"
+    + "queue.finish(job.id, 1, 1)\n"
+    + _LATE
 )
 _SCENARIOS |= {
-    "remember": (_LEDGER, "ledger.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
-    "published": (_LEDGER, "ledger.published(Owner('c', 'o'), [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])"),
+    "remember": (_STATE, "state.remember('r', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})"),
+    "published": (_STATE, "state.published(Owner('c', 'o'), [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])"),
     "checked": (
-        _LEDGER
+        _STATE
         + "owner = Owner('c', 'o')\n"
-        + "ledger.published(owner, [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
-        + "ledger.remember('r', {}, {'s': {}}, ['s'])\n",
-        "ledger.checked(owner, ['s'])",
+        + "state.published(owner, [PublishedFile('t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
+        + "state.remember('r', {}, {'s': {}}, ['s'])\n",
+        "state.checked(owner, ['s'])",
     ),
     "move": (
-        _LEDGER
+        _STATE
         + "owner = Owner('/a/c.yaml', '/a/o')\n"
-        + "ledger.published(owner, [PublishedFile('/a/o/t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
-        + "ledger.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
-        "ledger.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
+        + "state.published(owner, [PublishedFile('/a/o/t', 'p', '', 's', '', 'k', 'd', 1, 2)])\n"
+        + "state.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
+        "state.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
     ),
     "use_results": (
         _RESULT + "from clx.db.results import find_results\n",
-        "find_results(queue.database, ['k'], now=10**14)",
+        "find_results(queue.database, ['k'])",
     ),
-    "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy(), now=10**14)"),
-    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9), now=10**14)"),
+    "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy())"),
+    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9))"),
 }
 
 
@@ -106,13 +119,11 @@ def _commits() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_write(node.func):
                 names |= _texts(node.args[0])
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "transact":
-                names |= _texts(node.args[1])
     return names - {"name"}
 
 
 def _is_write(called: ast.expr) -> bool:
-    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "_write_in_slices", "_give_back"}
+    return isinstance(called, ast.Attribute) and called.attr in {"write", "_write", "write_in_slices", "_give_back"}
 
 
 def _texts(node: ast.expr) -> set[str]:
@@ -173,7 +184,7 @@ def _arrivals(name: str, setup: str) -> int:
 
 def _dump(path: Path) -> dict[str, Any]:
     """The tables without what differs from run to run: clocks and process numbers."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         if database.revision() is None:
             return {}
@@ -189,7 +200,7 @@ def _dump(path: Path) -> dict[str, Any]:
             "batches": database.read("SELECT id, state, pending, lease_until - created_at FROM batches"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
-            "ledger": database.read(
+            "state": database.read(
                 "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "
                 "UNION ALL SELECT root, path FROM sources"),
         }  # fmt: skip

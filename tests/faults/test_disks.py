@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.faults.conftest import Script, need
 
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.errors import DatabaseCorruptError, DatabaseError, DatabaseFullError
 
 _SOAK = bool(os.environ.get("CLX_SOAK"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
@@ -16,20 +17,20 @@ from clx.db.sqlite import database as database_module
 from clx.errors import DatabaseBusyError, JobExistsError, LostRunError
 
 _STEPS: dict[str, Callable[[Queue], Any]] = {
-    "claim": lambda queue: queue.claim(["t"], worker=2, now=500),
-    "settle": lambda queue: queue.settle([Success(1, 1)], ["t"], 1, worker=1, now=500),
-    "finish": lambda queue: queue.finish(1, 1, now=500),
-    "fail": lambda queue: queue.fail(1, 1, {"message": "no"}, retry=True, backoff=0, now=500),
-    "release": lambda queue: queue.release(1, 1, now=500),
-    "heartbeat": lambda queue: queue.heartbeat(1, 1, now=500),
-    "rescue": lambda queue: queue.rescue(now=500),
-    "rescue_worker": lambda queue: queue.rescue_worker(1, {"kind": "gone"}, now=500),
-    "rescue, claim": lambda queue: (queue.rescue(now=500), queue.claim(["t"], worker=2, now=500)),
-    "cancel": lambda queue: queue.cancel([1, 2], now=500),
-    "end_cancelled": lambda queue: queue.end_cancelled(1, 1, now=500),
-    "want too": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return", now=500),
-    "replace": lambda queue: queue.enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="replace", now=500),
-    "retry": lambda queue: queue.retry([1], now=500),
+    "claim": lambda queue: at(queue, 500).claim(["t"], worker=2),
+    "settle": lambda queue: at(queue, 500).settle([Success(1, 1)], ["t"], 1, worker=1),
+    "finish": lambda queue: at(queue, 500).finish(1, 1),
+    "fail": lambda queue: at(queue, 500).fail(1, 1, {"message": "no"}, retry=True, backoff=0),
+    "release": lambda queue: at(queue, 500).release(1, 1),
+    "heartbeat": lambda queue: at(queue, 500).heartbeat(1, 1),
+    "rescue": lambda queue: at(queue, 500).rescue(),
+    "rescue_worker": lambda queue: at(queue, 500).rescue_worker(1, {"kind": "gone"}),
+    "rescue, claim": lambda queue: (at(queue, 500).rescue(), at(queue, 500).claim(["t"], worker=2)),
+    "cancel": lambda queue: at(queue, 500).cancel([1, 2]),
+    "end_cancelled": lambda queue: at(queue, 500).end_cancelled(1, 1),
+    "want too": lambda queue: at(queue, 500).enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="return"),
+    "replace": lambda queue: at(queue, 500).enqueue(NewJob("t", {"n": 9}, key="k"), on_conflict="replace"),
+    "retry": lambda queue: at(queue, 500).retry([1]),
 }
 
 
@@ -97,8 +98,8 @@ def _prepare(queue: Queue) -> None:
 
     for _ in range(2):
         register_this_process(queue.database, "t")
-    queue.enqueue_many([NewJob("t", key="k"), NewJob("t")], now=1)
-    queue.claim(["t"], worker=1, lease=100, now=1)
+    at(queue, 1).enqueue_many([NewJob("t", key="k"), NewJob("t")])
+    at(queue, 1).claim(["t"], worker=1, lease=100)
 
 
 def _interleave(

@@ -14,7 +14,7 @@ from tests.faults.conftest import Script
 
 import clx.db
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import REVISION, Database
+from clx.db.sqlite.database import REVISION, SqliteDatabase
 from clx.db.sqlite.driver import driver
 from clx.errors import DatabaseError
 
@@ -76,7 +76,7 @@ def _tables(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("version", _VERSIONS)
 def test_each_earlier_schema_becomes_todays(version: str, tmp_path: Path) -> None:
     fresh, old = tmp_path / "fresh.db", tmp_path / "old.db"
-    Database.open(fresh).close()
+    SqliteDatabase.open(fresh).close()
     _make_at(old, version)
     with Queue.open(old) as queue:
         assert queue.database.revision() == REVISION
@@ -113,7 +113,7 @@ def test_an_interrupted_upgrade_is_all_or_nothing_and_goes_through_the_next_time
     died = script(as_the_next, crash=f"migrate.{moment}_commit:1")
 
     assert died.returncode == -signal.SIGKILL
-    with Database(tmp_path / "jobs.db") as database:
+    with SqliteDatabase(tmp_path / "jobs.db") as database:
         assert database.revision() == (REVISION if moment == "before" else "9999")
         columns = [row[1] for row in database.read("PRAGMA table_info(jobs)")]
     assert ("note" in columns) == (moment == "after")

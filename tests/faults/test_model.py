@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from tests.support.clock import at
 
-from clx.db import jobs
+from clx.db import worker_side
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
 from clx.errors import LostRunError
@@ -54,7 +55,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        jobs._RESCUE_EVERY = 0.0  # every claim looks for silent workers, not one a second
+        worker_side._RESCUE_EVERY = 0.0  # every claim looks for silent workers, not one a second
         self.queue = Queue.open("memory:")
         self.now = 1000
         self.fruitful = False
@@ -102,7 +103,7 @@ class QueueMachine(RuleBasedStateMachine):
         needs = frozenset(ids[-1 - place] for place in pick if place < len(ids))
         not_before = self.now + delay if delay else 0
         new = NewJob("t", key=key, priority=priority, max_runs=max_runs, not_before=not_before, needs=needs)
-        job_id = self.queue.enqueue(new, now=self.now)
+        job_id = at(self.queue, self.now).enqueue(new)
         twin = next((job for job in self.jobs.values() if key and job.key == key and job.live), None)
         if twin is not None:
             assert job_id == twin.id
@@ -119,7 +120,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.fruitful or not self._claimable():
             self._give_up_overdue()
         expected = self._claimable()[:n]
-        found = self.queue.claim(["t"], n, lease=_LEASE, now=self.now)
+        found = at(self.queue, self.now).claim(["t"], n, lease=_LEASE)
         assert [job.id for job in found] == [job.id for job in expected]
         self.fruitful = bool(expected)
         for job in expected:
@@ -129,7 +130,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=claims)
     def finish(self, claim: tuple[int, int]) -> None:
         job = self._owned(claim) or self._late(claim)
-        if self._reports(lambda: self.queue.finish(*claim, now=self.now), job):
+        if self._reports(lambda: at(self.queue, self.now).finish(*claim), job):
             assert job is not None
             self._succeed(job)
 
@@ -148,7 +149,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=consumes(claims))
     def settle(self, claim: tuple[int, int]) -> None:
         job = self._owned(claim) or self._late(claim)
-        settled = self.queue.settle([Success(*claim)], now=self.now)
+        settled = at(self.queue, self.now).settle([Success(*claim)])
         assert bool(settled.lost) == (job is None)
         if job is not None:
             self._succeed(job)
@@ -157,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
     def fail(self, claim: tuple[int, int], retry: bool) -> None:
         job = self._owned(claim)
         report = {"message": "no"}
-        if not self._reports(lambda: self.queue.fail(*claim, report, retry=retry, backoff=10, now=self.now), job):
+        if not self._reports(lambda: at(self.queue, self.now).fail(*claim, report, retry=retry, backoff=10), job):
             return
         assert job is not None
         if retry and job.runs_left:
@@ -170,7 +171,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=claims)
     def release(self, claim: tuple[int, int]) -> None:
         job = self._owned(claim)
-        if self._reports(lambda: self.queue.release(*claim, now=self.now), job):
+        if self._reports(lambda: at(self.queue, self.now).release(*claim), job):
             assert job is not None
             wanted = not job.cancel
             self._again(job, "released" if wanted else "cancelled")
@@ -179,7 +180,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=claims)
     def heartbeat(self, claim: tuple[int, int]) -> None:
         job = self._owned(claim)
-        if self._reports(lambda: self.queue.heartbeat(*claim, lease=_LEASE, now=self.now), job):
+        if self._reports(lambda: at(self.queue, self.now).heartbeat(*claim, lease=_LEASE), job):
             assert job is not None
             job.lease_until = self.now + _LEASE
 
@@ -197,7 +198,7 @@ class QueueMachine(RuleBasedStateMachine):
     def cancel(self, place: int) -> None:
         for job_id in sorted(self.jobs)[place : place + 1]:
             job = self.jobs[job_id]
-            assert self.queue.cancel([job_id], now=self.now) == ([job_id] if job.state == "queued" else [])
+            assert at(self.queue, self.now).cancel([job_id]) == ([job_id] if job.state == "queued" else [])
             if job.state == "running":
                 job.cancel = True
             elif job.state == "queued":
@@ -206,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         overdue = self._give_up_overdue()
-        assert sorted(self.queue.rescue(now=self.now)) == sorted(overdue)
+        assert sorted(at(self.queue, self.now).rescue()) == sorted(overdue)
 
     @rule(step=st.sampled_from([1, 30, 100]))
     def time_passes(self, step: int) -> None:

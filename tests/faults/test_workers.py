@@ -19,10 +19,10 @@ from clx.db.jobs import NewJob, Queue
 _WORKER = """
 import subprocess, sys, time
 from pathlib import Path
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import register_this_process
 from clx.settings.schema import JobsSettings
-from clx.workers.process.loop import Post, Worker
+from clx.workers.process.loop import Assignment, Worker
 
 class Helped:
     def convert(self, payload, inputs, outputs, warn):
@@ -35,8 +35,8 @@ class Helped:
         pass
 
 with Database.open(Path(sys.argv[1]), busy_timeout=0.05) as database:
-    post = Post(register_this_process(database, "t"), "t", "", 5.0)
-    Worker(database, post, Helped, JobsSettings(lease=3.0, heartbeat=0.1)).run()
+    assignment = Assignment(register_this_process(database, "t"), "t", "", 5.0)
+    Worker(database, assignment, Helped, JobsSettings(lease=3.0, heartbeat=0.1)).run()
 """
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from tests.support.courses import Course
 
 from clx.course.layout import Layout, Selection
-from clx.course.plan import Plan, PlannedJob, Planner
+from clx.course.plan import Plan, PlannedJob
+from clx.course.planner import Planner
 from clx.course.source_files import SourceFiles
 from clx.course.spec import load_spec
 from clx.course.topics import resolve_topics

@@ -16,17 +16,18 @@ from typing import Any, Literal, TypeVar
 
 import psutil
 import pytest
+from tests.support.clock import at
 from tests.support.containers import containers_of_clx, left_in
 from tests.support.courses import SPEC, Course
 
 from clx import __version__
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 from clx.workers.supervision.service_state import locked
 
 T = TypeVar("T")
@@ -242,13 +243,13 @@ class Scene:
 
         with self.open() as database:
             text = f'# %% tags=["keep"]\n{source}\n'
-            digest = ArtifactStore(database.shared_dir / "artifacts").put_bytes(text.encode())
+            digest = ArtifactStore(database.state.shared / "artifacts").put_bytes(text.encode())
             payload = {
                 "task": "execute", "source": "slides_x.py", "topic": ".", "lang": "en", "prog_lang": "python",
                 "course": "C", "section": "S", "files": [["slides_x.py", digest]], "cell_timeout": 60.0,
             }  # fmt: skip
-            return Queue(database).enqueue(
-                NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs), now=now_ms()
+            return at(Queue(database), now_ms()).enqueue(
+                NewJob("notebook", payload, pool=pool, timeout=timeout, max_runs=max_runs)
             )
 
     # -- workers, whatever they run in -----------------------------------------------------------

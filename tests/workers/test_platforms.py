@@ -9,7 +9,7 @@ import pytest
 from clx.db.sqlite.filesystem import NETWORK, Mount, file_system_of, kind_in, parse_mounts
 from clx.platforms.container import container_id
 from clx.settings.schema import DatabaseSettings, Settings
-from clx.workers.container import database_inside
+from clx.workers.container_env import database_inside
 from clx.workers.platforms import (
     Platform,
     Surroundings,

@@ -15,13 +15,13 @@ import os
 import re
 import shutil
 import stat
-import sys
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
 from clx.errors import ArtifactError
+from clx.platforms import system
 from clx.regular import open_regular, read_regular
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -32,8 +32,7 @@ _TEMPORARY_AGE = 24 * 3600.0
 _RENEWED_AFTER = 3600.0
 UNNAMED_FOR = 24 * 3600.0
 """Seconds for which an object that no row names stays, because its row may be about to be written."""
-_TO_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_FICLONE = 0x40049409
+_TO_READ = os.O_RDONLY | system.NO_LINK | system.NO_WAIT | system.BINARY
 
 
 class ArtifactStore:
@@ -46,7 +45,6 @@ class ArtifactStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: set[str] = set()
-        self._reflink = sys.platform == "linux"
 
     def path(self, digest: str) -> Path:
         """Where the object of *digest* lies or would lie.
@@ -193,7 +191,7 @@ class ArtifactStore:
         if found.st_size < LINK_FROM or not stat.S_ISREG(found.st_mode):
             self.copy_to(digest, target)
             return
-        if self._reflink and _clone(origin, target):
+        if system.share_blocks(origin, target):
             return
         try:
             os.link(origin, target)
@@ -302,20 +300,3 @@ def _copy_hashing(reader: IO[bytes], writer: IO[bytes]) -> tuple[str, int]:
         writer.write(chunk)
         size += len(chunk)
     return digest.hexdigest(), size
-
-
-def _clone(origin: Path, target: Path) -> bool:
-    """Make *target* share *origin*'s blocks (btrfs, xfs); false where the file system cannot."""
-    import fcntl
-
-    with origin.open("rb") as reader, target.open("xb") as writer:
-        try:
-            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-        except OSError as error:
-            if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
-                raise
-        else:
-            os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-            return True
-    target.unlink()
-    return False

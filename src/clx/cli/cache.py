@@ -47,7 +47,7 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
     if database is not None:
         with database:
             found["results"] = len(all_results(database))
-            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.shared_dir / "artifacts").size()
+            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state.shared / "artifacts").size()
             found["database_bytes"] = database.path.stat().st_size
     if format_ == "json":
         echo(json.dumps({"cache": found}, indent=2))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from clx.course.spec import CourseSpec
+    from clx.db.database import Database
     from clx.db.records import JobState
-    from clx.db.sqlite.database import Database
 
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -61,7 +61,7 @@ def _database(context: click.Context) -> Iterator[Database]:
         ClxError: there is none, or it cannot be read as it is.
     """
     from clx.cli.project import database_path
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
     from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
 

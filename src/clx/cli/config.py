@@ -191,14 +191,14 @@ def _ignore_state(directory: Path) -> None:
     Raises:
         UntrustedError: it is somebody else's: what is written there would not be read.
     """
-    from clx.db.sqlite.database import prepare_state_directory
+    from clx.db.state import StateDirectory
     from clx.errors import DatabaseError, SettingsError
     from clx.settings.owners import require_own
 
     for path in (directory, directory / "config.toml"):
         require_own(path)
     try:
-        prepare_state_directory(directory / "jobs.db")
+        StateDirectory.of(directory / "jobs.db").prepare()
     except DatabaseError as error:
         raise SettingsError(
             f"The directory of the settings cannot be made: {directory}.", "Make it writable."

@@ -15,7 +15,7 @@ from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, DatabaseError
 
 if TYPE_CHECKING:
-    from clx.workers.supervision.upkeep import Upkeep
+    from clx.workers.supervision.pruning import PruneReport
 
 
 @click.group("db")
@@ -78,7 +78,7 @@ def _problems(database: Any) -> list[str]:
     from clx.db.check import check
     from clx.db.results import all_results
 
-    store = ArtifactStore(database.shared_dir / "artifacts")
+    store = ArtifactStore(database.state.shared / "artifacts")
     missing = [
         digest
         for _, result in all_results(database)
@@ -148,26 +148,26 @@ def prune_(
       clx db prune --format json
     """
     from clx.db import retention
-    from clx.workers.supervision.upkeep import prune_project
+    from clx.workers.supervision.pruning import prune_project
 
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
     with _opened(open_to_change, context, db_path) as database:
         done = prune_project(database, policy)
-        freed = retention.vacuum(database) if vacuum else None
+        freed = database.vacuum() if vacuum else None
     if format_ == "json":
         echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
     else:
         _print_pruned(done, freed)
 
 
-def _pruned_document(path: Path, done: Upkeep, freed: int | None) -> dict[str, Any]:
+def _pruned_document(path: Path, done: PruneReport, freed: int | None) -> dict[str, Any]:
     rows = asdict(done.rows)
     ended = rows.pop("abandoned")
     removed = rows | {key: value for key, value in asdict(done).items() if key != "rows"}
     return {"database": str(path), "removed": removed, "batches_ended": ended, "freed_bytes": freed}
 
 
-def _print_pruned(done: Upkeep, freed: int | None) -> None:
+def _print_pruned(done: PruneReport, freed: int | None) -> None:
     rows = done.rows
     echo(
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "

@@ -10,7 +10,7 @@ from typing import Any
 from clx.cli.next_steps import completed
 from clx.cli.terminal import echo
 from clx.course.display import Display, Progress
-from clx.course.report import Failure, Report
+from clx.course.report import FailedOutput, Report
 from clx.errors import ClxError
 from clx.visible import visible_line
 
@@ -56,7 +56,7 @@ class Shown(Display):
         if report.targets:
             self.line(f"Output: {report.output}")
 
-    def _tell(self, failure: Failure) -> None:
+    def _tell(self, failure: FailedOutput) -> None:
         error = failure.error
         echo(visible_line(failure.line), label="Failed", err=True)
         if failure.kept:
@@ -113,7 +113,7 @@ class Plain(Shown):
         self._ended += 1
         self.line(f"[{self._ended}/{self._total}] {fields['type']}: {label} ({fields['seconds']:.1f} s)")
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         """One line; details follow in the summary."""
         self._ended += 1
         self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.label} FAILED")
@@ -167,7 +167,7 @@ class Json(Shown):
         """``job_done``."""
         self._emit("job_done", label=label, **fields)
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         """``job_failed``."""
         self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
 

@@ -139,11 +139,11 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     types = resolved.served_types()
     path = database_path(resolved, db_path)
     if course is not None:
-        from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
+        from clx.course.worker_types import worker_types
         from clx.db.apart import located
 
-        types = tuple(needed_types(course))
+        types = tuple(worker_types(course))
         named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
@@ -189,7 +189,7 @@ def _database_at(path: Path) -> Iterator[Path]:
 
 
 def _check(resolved: Any, images: dict[str, str], path: Path) -> list[str]:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
     from clx.workers.executors.docker.preflight import preflight
     from clx.workers.platforms import database_options, with_journal_mode
 

@@ -16,7 +16,7 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
 
 
 @click.command("doctor")
@@ -47,14 +47,14 @@ def command(
     if about_database:
         context.exit(_about_database(context, db_path, format_))
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.readiness import examine_workers
+    from clx.workers.supervision.checks import examine_workers
 
     resolved = resolve((course or Path.cwd() / "x").absolute().parent)
     types = list(resolved.served_types())
     if course is not None:
-        from clx.course.needs import needed_types
+        from clx.course.worker_types import worker_types
 
-        types = needed_types(course)
+        types = worker_types(course)
     findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
     if format_ == "json":
@@ -71,11 +71,10 @@ def command(
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory, or of the database it names, is not used before it is trusted."""
     from clx.cli.project import project_root
-    from clx.db.apart import state_directory
-    from clx.db.state import require_own_state, require_sound_state
+    from clx.db.state import StateDirectory
     from clx.errors import UntrustedError
     from clx.settings.owners import require_own
-    from clx.workers.supervision.health import Finding
+    from clx.workers.supervision.checks import Finding
     from clx.workers.supervision.service_state import STATE_FILE
 
     root = project_root(course.absolute().parent if course else Path.cwd())
@@ -83,13 +82,13 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
         fact = f"{problem.where}: {problem.fact}"
         return [Finding("database.path", "all", False, True, fact, problem.next_step, "database.path")]
     database = resolved.path("database.path") or root / ".clx" / "jobs.db"
-    state = state_directory(database)
+    state = StateDirectory.of(database)
     try:
-        require_sound_state(database)
-        require_own_state(database, resolved)
-        require_own(state / STATE_FILE)
+        state.require_sound()
+        state.require_own(resolved)
+        require_own(state.path / STATE_FILE)
     except UntrustedError as error:
-        return [Finding(state.name, "all", False, True, error.fact, error.next_step)]
+        return [Finding(state.path.name, "all", False, True, error.fact, error.next_step)]
     return []
 
 

@@ -15,9 +15,9 @@ from clx.cli.terminal import echo
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.db.database import Database
     from clx.db.jobs import Queue
     from clx.db.records import Job, JobState
-    from clx.db.sqlite.database import Database
 
 _OVER = {
     "succeeded": "was over already: it succeeded",
@@ -170,7 +170,7 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
     log_to_terminal(verbose=verbose)
     from clx.db.jobs import Queue
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.story import story
+    from clx.workers.supervision.job_history import job_history
 
     database = _look(db_path)
     if database is None:
@@ -179,7 +179,7 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
         job = Queue(database).get(job_id)
         if job is None:
             raise _unknown(job_id)
-        told = [completed(line) for line in story(database, job, resolve(Path.cwd()).settings.jobs)]
+        told = [completed(line) for line in job_history(database, job, resolve(Path.cwd()).settings.jobs)]
         runs = Queue(database).runs(job_id)
     if format_ == "json":
         document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}

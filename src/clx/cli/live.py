@@ -13,7 +13,7 @@ from rich.text import Text
 
 from clx.cli.displays import Shown, planned_line
 from clx.course.display import Progress, TypeProgress
-from clx.course.report import Failure
+from clx.course.report import FailedOutput
 from clx.visible import visible_line
 
 
@@ -47,7 +47,7 @@ class Live(Shown):
         """Named under the table."""
         self._latest = visible_line(label)
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         """Above the live part at once; details follow in the summary."""
         self._console.print(Text.assemble(("Failed: ", "bold red"), visible_line(failure.line)), soft_wrap=True)
 

@@ -19,6 +19,7 @@ import click
 from clx import __version__
 from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
+from clx.platforms import system
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -176,9 +177,7 @@ def _complete() -> NoReturn:
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (for good; without pathlib)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(0))
-        signal.alarm(_COMPLETES_IN)
+    system.end_after(_COMPLETES_IN)
     with contextlib.suppress(Exception):
         cli(prog_name="clx", complete_var=COMPLETE)
     sys.exit(0)

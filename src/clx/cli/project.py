@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clx.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
     from clx.settings.resolve import Resolved
 
 
@@ -34,14 +34,15 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     """
     from clx.db.apart import located
     from clx.db.sqlite.driver import require_reachable
-    from clx.db.state import require_own_state, require_sound_state
+    from clx.db.state import StateDirectory
 
     named = option or resolved.database()
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
-    require_sound_state(path)
+    state = StateDirectory.of(path)
+    state.require_sound()
     if option is None:
-        require_own_state(path, resolved)
+        state.require_own(resolved)
     return located(path)
 
 
@@ -78,8 +79,8 @@ def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
         if not _was_typed():
             return None
         raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
-    from clx.db.sqlite.database import Database
-    from clx.workers.executors import remove_leftovers
+    from clx.db.database import Database
+    from clx.workers.executors.docker.containers import remove_leftovers
 
     remove_leftovers(path)
     return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)
@@ -118,10 +119,10 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     """
 
     from clx.db.apart import link
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
     from clx.db.sqlite.lock_watch import tell_of_locks
     from clx.workers.platforms import database_options
-    from clx.workers.supervision.readiness import place_database, settings_for
+    from clx.workers.supervision.checks import place_database, settings_for
 
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))

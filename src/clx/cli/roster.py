@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clx.db.workers import WorkerRow
-    from clx.workers.supervision.roster import Member
+    from clx.workers.supervision.status import WorkerStatus
 
 
 def worker_document(row: WorkerRow) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def worker_document(row: WorkerRow) -> dict[str, Any]:
     }
 
 
-def member_document(member: Member) -> dict[str, Any]:
+def member_document(member: WorkerStatus) -> dict[str, Any]:
     """A worker as it is now; times in seconds, memory in bytes."""
     job = member.job
     return worker_document(member.row) | {

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from clx.errors import DatabaseError
     from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
+    from clx.workers.executors.spec import WorkerSpec
     from clx.workers.supervision.services import Started, Stopped
-    from clx.workers.supervision.spec import WorkerSpec
 
 _START_EPILOG = """\b
 Examples:
@@ -148,7 +148,7 @@ def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> Non
 
 def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
-    from clx.workers.supervision.lifecycle import why_not
+    from clx.workers.supervision.build_workers import why_not
 
     keys = {each.key for each in wanted}
     for each in wanted:
@@ -274,7 +274,7 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
         DatabaseError: *error*, where no services have ever run on a database of that name.
     """
     from clx.db.apart import state_directory
-    from clx.workers.executors import remove_of_missing
+    from clx.workers.executors.docker.containers import remove_of_missing
     from clx.workers.supervision.service_state import forget_for_user
     from clx.workers.supervision.services import stop_without_database
 

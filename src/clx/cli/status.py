@@ -18,7 +18,7 @@ from clx.errors import EXIT_JOB_FAILED, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.db.sqlite.database import Database
+    from clx.db.database import Database
 
 _EVERY = 1.0
 
@@ -50,7 +50,7 @@ def command(
     from clx.cli.main import Interrupted
     from clx.cli.project import database_path, open_to_look, services_elsewhere
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.overview import overview
+    from clx.workers.supervision.status import status_of
 
     if follow and check:
         raise UsageError("--follow and --check do not go together.", "Leave one of them out.")
@@ -63,7 +63,7 @@ def command(
         _print_nothing(path, elsewhere, untrusted, format_)
         return
     with database:
-        found = _with(overview(database, resolved.settings.jobs) | elsewhere, untrusted)
+        found = _with(status_of(database, resolved.settings.jobs) | elsewhere, untrusted)
         _print(found, format_, follow=follow)
         if check and found["warnings"]:
             context.exit(EXIT_JOB_FAILED)
@@ -71,7 +71,7 @@ def command(
             while follow:
                 time.sleep(_EVERY)
                 _require_in_place(database)
-                _print(_with(overview(database, resolved.settings.jobs) | elsewhere, untrusted), format_, follow=True)
+                _print(_with(status_of(database, resolved.settings.jobs) | elsewhere, untrusted), format_, follow=True)
         except Interrupted as error:
             context.exit(128 + error.number)
 

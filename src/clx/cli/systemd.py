@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clx.errors import UsageError
+from clx.platforms import system
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=@,+%$~-]+")
 """What needs no quotes; ``%`` and ``$`` are doubled, in quotes and outside."""
@@ -37,15 +38,10 @@ sandbox), memory that is both written and run (Java, JavaScript), and setgid (di
 
 def owner() -> str:
     """As whom the unit runs: who types the command, with ``sudo`` who typed that."""
-    import pwd
-
-    uid = os.geteuid()
+    uid = system.user_id()
     caller = os.environ.get("SUDO_UID", "")
     uid = int(caller) if uid == 0 and caller.isdecimal() else uid
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return (system.user_name(uid) or str(uid)) if uid is not None else ""
 
 
 def systemd_unit(database: Path, options: Sequence[str], directory: Path) -> str:

@@ -119,10 +119,10 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
         CourseError: the course cannot be read.
         ToolMissingError: something that it needs is still missing.
     """
-    from clx.course.needs import needed_types
-    from clx.workers.supervision.health import require_tools, tools_of
+    from clx.course.worker_types import worker_types
+    from clx.workers.supervision.checks import require_tools, tools_of
 
-    types = needed_types(course)
+    types = worker_types(course)
     needed = tools_of(types)
     echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
     _install_all(needed, named, resolved)

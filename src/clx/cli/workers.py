@@ -20,7 +20,7 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clx.workers.supervision.roster import Member
+    from clx.workers.supervision.status import WorkerStatus
 
 _LOOK = 0.2
 _LAST_WORDS = 2.0  # seconds that the line which tells of a worker's end may come after its row does
@@ -62,15 +62,15 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
     from clx.cli.project import database_path, no_database, open_to_look, services_elsewhere
     from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.roster import roster
+    from clx.workers.supervision.status import worker_statuses
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
     database = open_to_look(resolved, db_path)
-    members: list[Member] = []
+    members: list[WorkerStatus] = []
     if database is not None:
         with database:
-            members = roster(database, resolved.settings.jobs, everybody=everybody)
+            members = worker_statuses(database, resolved.settings.jobs, everybody=everybody)
     elsewhere = [str(each) for each in services_elsewhere(path, db_path)]
     if format_ == "json":
         document = {
@@ -86,7 +86,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
         echo(f"Services also run on another database: {on_database('clx workers list', each)}")
 
 
-def _table(members: list[Member]) -> str:
+def _table(members: list[WorkerStatus]) -> str:
     from clx.cli.roster import duration, job_words, print_table
 
     headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
@@ -123,7 +123,7 @@ def cleanup_workers(dry_run: bool, db_path: Path | None, format_: str, verbose: 
     from clx.cli.project import database_path, no_database, open_to_change
     from clx.errors import DatabaseError
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.roster import cleanup, cleanup_of_missing
+    from clx.workers.supervision.cleanup import cleanup, cleanup_of_missing
 
     resolved = resolve(Path.cwd())
     path = database_path(resolved, db_path)
@@ -180,7 +180,7 @@ def stop_workers(
     from clx.cli.project import database_path, no_database, open_to_change
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.roster import stop_worker
+    from clx.workers.supervision.cleanup import stop_worker
 
     resolved = resolve(Path.cwd())
     grace = resolved.settings.workers.grace_period if timeout is None else timeout
@@ -234,7 +234,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
     from clx.cli.project import database_path, no_database, open_to_look
     from clx.db.workers import WorkerTable
     from clx.settings.resolve import resolve
-    from clx.workers.supervision.logs import entries_of, log_folders, log_path
+    from clx.workers.logs import entries_of, log_folders, log_path
 
     resolved = resolve(Path.cwd())
     database = open_to_look(resolved, db_path)
@@ -253,7 +253,7 @@ def show_logs(worker_id: int, follow: bool, db_path: Path | None, format_: str, 
         if format_ == "table":
             found += bool(_print_output(table, worker_id))
         if not found:
-            echo(_nothing_of(worker_id, log_path(database.state_dir)), err=True)
+            echo(_nothing_of(worker_id, log_path(database.state.path)), err=True)
         if follow:
             for entry in () if over else _following(table, worker_id, seen):
                 _print_entry(entry, format_)
@@ -282,7 +282,7 @@ def _print_entry(entry: dict[str, Any], format_: str) -> None:
 
 def _print_output(table: Any, worker_id: int) -> bool:
     """The raw output of the process, as long as there is a file of it; whether there was any."""
-    from clx.workers.executors.adopted import log_of
+    from clx.workers.executors.foreign_worker import log_of
 
     path, said = log_of(worker_id, table), ""
     with contextlib.suppress(OSError):  # removed as soon as the worker has ended well
@@ -299,7 +299,7 @@ def _following(table: Any, worker_id: int, seen: Mapping[Path, int]) -> Iterator
     Args:
         seen: state directory → bytes of its log.
     """
-    from clx.workers.supervision.logs import log_path, matching, open_log
+    from clx.workers.logs import log_path, matching, open_log
 
     over, gives_up_at = False, float("inf")
     with contextlib.ExitStack() as stack:

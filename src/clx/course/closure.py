@@ -34,13 +34,13 @@ _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _FORM = 2
-"""Which form :class:`DeckFacts` have; facts of another one are not used."""
+"""Which form :class:`DeckInfo` have; facts of another one are not used."""
 _MARKED_BY = 2
-"""Which rules :func:`clx.course.marked.is_marked` has; what was found out by others is not used."""
+"""Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
 
 
-class DeckFacts(msgspec.Struct, frozen=True):
+class DeckInfo(msgspec.Struct, frozen=True):
     """What a deck's text says.
 
     Attributes:
@@ -77,7 +77,7 @@ class Closures:
         reader: reads decks.
 
     Attributes:
-        learned: facts about sources that the ledger should be told.
+        learned: facts about sources that the state should be told.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Closures:
         self.learned: dict[str, Any] = {}
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
-        self._facts: dict[str, DeckFacts] = {}
+        self._facts: dict[str, DeckInfo] = {}
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def facts(self, deck: str) -> DeckFacts:
+    def facts(self, deck: str) -> DeckInfo:
         """What *deck* says, from memory where nothing it depends on has changed.
 
         Raises:
@@ -109,7 +109,7 @@ class Closures:
             self._facts[deck] = self._remembered(deck) or self._read(deck)
         return self._facts[deck]
 
-    def _remembered(self, deck: str) -> DeckFacts | None:
+    def _remembered(self, deck: str) -> DeckInfo | None:
         known = self._known.get(deck)
         if known is None or known["signature"] != self._signature:
             return None
@@ -117,9 +117,9 @@ class Closures:
             return None
         if any(self._files.digest(path) is not None for path in known["absent"]):
             return None
-        return DeckFacts(**known)
+        return DeckInfo(**known)
 
-    def _read(self, deck: str) -> DeckFacts:
+    def _read(self, deck: str) -> DeckInfo:
         size = (self._files.root / deck).stat().st_size
         if size > MAX_DECK:
             raise CourseError(
@@ -137,7 +137,7 @@ class Closures:
         self.learned[deck] = msgspec.to_builtins(facts)
         return facts
 
-    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckFacts:
+    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckInfo:
         from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
@@ -157,7 +157,7 @@ class Closures:
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        return DeckFacts(
+        return DeckInfo(
             self._signature,
             reads,
             absent,
@@ -216,7 +216,7 @@ class Closures:
                 existing.add(path)
         return sorted(existing), sorted(missing)
 
-    def deck_closure(self, place: CourseTopic, facts: DeckFacts) -> list[tuple[str, str]]:
+    def deck_closure(self, place: CourseTopic, facts: DeckInfo) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
 
         Other decks and diagram sources of its directory belong to it only when it names them: editing
@@ -280,7 +280,7 @@ class Closures:
         looked_into = f"{_MARKED_BY} {digest}"
         known = self._known.get(path)
         if known is None or known.get("looked_into") != looked_into:
-            from clx.course.marked import is_marked  # most builds need not look into any file
+            from clx.course.private_cells import is_marked  # most builds need not look into any file
 
             known = {"looked_into": looked_into, "is_marked": is_marked(self._files.root / path)}
             self.learned[path] = known
@@ -327,6 +327,11 @@ def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
     texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
     if len(texts) > _TOLD:
         texts[_TOLD:] = [f"{name}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
+    return one_error(texts)
+
+
+def one_error(texts: Iterable[str]) -> CourseError:
+    """One error for several that have been put into words; the last line is the next step."""
     fact, _, step = "\n".join(texts).rpartition("\n")
     return CourseError(fact or step, step if fact else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clx.course.report import Failure, Report
+from clx.course.report import FailedOutput, Report
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Display:
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
         """A job succeeded and its files are published."""
 
-    def job_failed(self, failure: Failure) -> None:
+    def job_failed(self, failure: FailedOutput) -> None:
         """A job failed for good."""
 
     def note(self, text: str) -> None:
@@ -87,3 +87,23 @@ class Display:
 
     def finished(self, report: Report) -> None:
         """The build is over."""
+
+
+class Reporter:
+    """Keeps the report of a build, and tells its display what comes into it."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.report = Report()
+
+    def warn(self, *texts: str) -> None:
+        """Something the author should know, told once; empty texts are nothing."""
+        for text in texts:
+            if text and text not in self.report.warnings:
+                self.report.warnings.append(text)
+                self.display.warning(text)
+
+    def fail(self, failed: FailedOutput) -> None:
+        """Something cannot be published."""
+        self.report.failures.append(failed)
+        self.display.job_failed(failed)

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clx.course.ledger import Ledger
+from clx.course.build_state import BuildState
 from clx.course.plan import PlannedJob
 
 
 class Reasons:
-    """Compares jobs with what they were.
+    """Compares the jobs of the course in *root* with what they were."""
 
-    Args:
-        root: the course root.
-        ledger: what was remembered; None on a first build.
-    """
-
-    def __init__(self, root: str, ledger: Ledger | None) -> None:
+    def __init__(self, root: str, state: BuildState) -> None:
         self._root = f"{root}#reasons"
-        self._ledger = ledger
+        self._state = state
 
     def tell(self, jobs: list[PlannedJob], missing: Collection[str], *, forced: bool) -> list[tuple[str, str]]:
         """Job label and reason, for every job."""
-        before = self._ledger.sources(self._root) if self._ledger is not None and missing else {}
+        before = self._state.sources(self._root) if missing else {}
         return [
             (job.label, self._why(job, before.get(job.label), forced=forced) if job.key in missing else "up to date")
             for job in jobs
@@ -40,12 +35,8 @@ class Reasons:
         changes = [*_files_changed(before["files"], dict(job.files)), *_options_changed(before, job)]
         return "; ".join(changes) or "something it depends on changed"
 
-    def remember_failed(self, jobs: list[PlannedJob]) -> None:
-        """Keep what jobs that failed were made from."""
-        self.remember(jobs, failed=True)
-
     def remember(self, jobs: list[PlannedJob], *, failed: bool = False) -> None:
-        """Keep what the results of *jobs* were made from."""
+        """Keep what *jobs* that ended were made from."""
         facts = {
             job.label: {
                 "failed": failed,
@@ -56,12 +47,7 @@ class Reasons:
             }
             for job in jobs
         }
-        if self._ledger is not None:
-            self._ledger.remember(self._root, {}, facts)
-
-    def attach(self, ledger: Ledger) -> None:
-        """Remember in *ledger* from now on."""
-        self._ledger = ledger
+        self._state.remember(self._root, {}, facts)
 
 
 def _files_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

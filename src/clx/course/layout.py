@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from clx.course.names import safe_name
@@ -19,7 +20,7 @@ KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speak
 _SLIDES_DIRECTORIES = {"de": "Folien"}
 
 
-class Slice(NamedTuple):
+class Variant(NamedTuple):
     """One variant of a course: a language, an audience and a file format."""
 
     language: str
@@ -40,7 +41,7 @@ class Selection:
     targets: frozenset[str] | None = None
 
     def covers(self, text: str) -> bool:
-        """Whether files of the slice *text* (``<language>/<kind>/<format>``) are asked for."""
+        """Whether files of the variant *text* (``<language>/<kind>/<format>``) are asked for."""
         language, kind, format_ = text.split("/")
         return (
             (self.languages is None or language in self.languages)
@@ -50,17 +51,17 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceDirectory:
-    """Where one slice of one target goes.
+class VariantDirectory:
+    """Where one variant of one target goes.
 
     Attributes:
         target: index of the target.
-        slice: the variant.
+        variant: which.
         path: POSIX path below the target's directory, without the section.
     """
 
     target: int
-    slice: Slice
+    variant: Variant
     path: str
 
 
@@ -86,7 +87,7 @@ class Layout:
             language: [safe_name(section.name.in_language(language)) for section in spec.sections]
             for language in spec.languages
         }
-        self.slices = list(self._slices())
+        self.variants = list(self._variants())
 
     def _targets(self) -> tuple[OutputTarget, ...]:
         spec = self.spec
@@ -97,11 +98,15 @@ class Layout:
         names = _chosen("target", self.selection.targets, [target.name for target in every])
         return tuple(target for target in every if target.name in names)
 
+    def directories(self, output: Path) -> list[str]:
+        """The absolute directory of each target."""
+        return [str(output if target.path in ("", ".") else output / target.path) for target in self.targets]
+
     def course_directory(self, language: str) -> str:
         """The course's directory in one language, below a target."""
         return f"{language.capitalize()}/{safe_name(self.spec.name.in_language(language))}"
 
-    def _slices(self) -> Iterator[SliceDirectory]:
+    def _variants(self) -> Iterator[VariantDirectory]:
         code = PROG_LANG[self.spec.prog_lang].directory
         directories = {"html": "Html", "notebook": "Notebooks", "code": code}
         for number, target in enumerate(self.targets):
@@ -110,7 +115,7 @@ class Layout:
                 for format_ in (each for each in self.formats if each in target.formats):
                     for kind in (each for each in self.kinds if each in target.kinds):
                         path = f"{base}/{directories[format_]}/{KIND_DIRECTORIES[kind]}"
-                        yield SliceDirectory(number, Slice(language, kind, format_), path)
+                        yield VariantDirectory(number, Variant(language, kind, format_), path)
 
 
 def _chosen(what: str, asked: Collection[str] | None, there: Collection[str]) -> tuple[str, ...]:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
-from clx.course.ledger import Ledger, Owner, PublishedFile
-from clx.course.plan import Place
+from clx.course.plan import OutputPath
 from clx.course.removal import remove_published
+from clx.course.symlinks import is_below
 from clx.errors import ArtifactError, OutputError, UsageError
+from clx.platforms import system
 from clx.regular import NotRegularError, open_regular
 
 _TEMPORARY = ".clx-tmp"
@@ -31,7 +33,7 @@ _DIRECTORIES = 256  # open at once while files are compared
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class OutputFile:
     """One file to be: where, from which source and job, and which bytes.
 
     Attributes:
@@ -40,7 +42,7 @@ class Item:
         path: the file the bytes are read from when they are not in the store.
     """
 
-    place: Place
+    place: OutputPath
     source: str
     task: str
     key: str
@@ -52,75 +54,47 @@ class Publisher:
     """Writes the targets of one build.
 
     Args:
-        targets: absolute directory of each target, as :class:`~clx.course.plan.Place` counts them.
+        targets: absolute directory of each target, as :class:`~clx.course.plan.OutputPath` counts them.
         owner: whose files they are.
-        ledger: who owns what; None when nothing is known and nothing may be written.
-        store: the artifacts.
         state_dir: for locks and, on the same file system, temporary files.
 
     Attributes:
-        stamps: per target, the stamps of the files that *owner* has there, by path.
+        output_stats: per target, the :data:`OutputStat` of the files that *owner* has there, by path.
         replaced: files that CLX had not written, or that were changed since, and that had to make way.
         kept_in: where those were moved.
     """
 
     def __init__(
-        self, targets: list[str], owner: Owner, ledger: Ledger | None, store: ArtifactStore, state_dir: Path
+        self, targets: list[str], owner: Owner, state: BuildState, store: ArtifactStore, state_dir: Path
     ) -> None:
         self.targets = targets
         self._owner = owner
-        self._ledger = ledger
+        self._state = state
         self._store = store
         self._state_dir = state_dir
-        self.stamps = [ledger.stamps(owner, target) if ledger else {} for target in targets]
+        self.output_stats = [state.output_stats(owner, target) for target in targets]
         self._checked: set[str] = set()
-        self._directories: dict[tuple[int, str], int] = {}
+        self._directories: dict[tuple[int, str], system.Folder] = {}
         self._temporary: dict[int, Path] = {}
         self.kept_in = state_dir / "replaced"
         self.replaced: list[str] = []
         self.written = 0
 
-    def attach(self, ledger: Ledger) -> None:
-        """Write to *ledger* from now on."""
-        self._ledger = ledger
-
-    def check(self) -> None:
-        """See that the targets can be directories.
-
-        Raises:
-            UsageError: one is a file or lies below one, or a link stands between it and the output directory.
-        """
-        for target in self.targets:
-            folder = Path(target)
-            if os.path.realpath(target) != target:
-                real = os.path.realpath(target)
-                raise UsageError(
-                    f"The output path {target} leads to {real}: links in the output are not followed.",
-                    "Remove the link, or choose another directory with -o.",
-                )
-            for each in (folder, *folder.parents):
-                if each.is_dir():
-                    break
-                if each.exists() or each.is_symlink():
-                    raise UsageError(
-                        f"The output path {each} is a file, not a directory.", "Choose another directory with -o."
-                    )
-
-    def is_current(self, place: Place, key: str) -> bool:
+    def is_current(self, place: OutputPath, key: str) -> bool:
         """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
-        row = self.stamps[place.target].get(place.path)
+        row = self.output_stats[place.target].get(place.path)
         if row is None or row[1] != key:
             return False
         folder, _, name = place.path.rpartition("/")
         try:
-            found = os.stat(name, dir_fd=self._directory(place.target, folder))
+            found = self._directory(place.target, folder).stat(name)
         except OSError:
             return False
         return found.st_size == row[2] and found.st_mtime_ns == row[3]
 
     def owned(self) -> dict[str, dict[str, PublishedFile]]:
         """All files of the owner by target and path, also in targets the course no longer has."""
-        return self._ledger.outputs(self._owner) if self._ledger is not None else {}
+        return self._state.outputs(self._owner)
 
     def files_of(self, source: str, task: str) -> list[str]:
         """Absolute paths of the files one job has published."""
@@ -131,23 +105,23 @@ class Publisher:
             if (row.source, row.task) == (source, task)
         ]
 
-    def _directory(self, target: int, folder: str) -> int:
-        """A descriptor of an output directory: looking below it costs half of looking along the whole path."""
+    def _directory(self, target: int, folder: str) -> system.Folder:
+        """An output directory, held open: looking below it costs half of looking along the whole path."""
         known = self._directories.get((target, folder))
         if known is None:
             if len(self._directories) >= _DIRECTORIES:
                 self.forget_directories()
-            known = os.open(f"{self.targets[target]}/{folder}", os.O_RDONLY | os.O_DIRECTORY)
+            known = system.Folder(f"{self.targets[target]}/{folder}")
             self._directories[target, folder] = known
         return known
 
     def forget_directories(self) -> None:
         """Close what :meth:`is_current` has opened."""
-        for descriptor in self._directories.values():
-            os.close(descriptor)
+        for folder in self._directories.values():
+            folder.close()
         self._directories.clear()
 
-    def publish(self, items: Iterable[Item]) -> None:
+    def publish(self, files: Iterable[OutputFile]) -> None:
         """Write files and note who owns them.
 
         Raises:
@@ -157,74 +131,71 @@ class Publisher:
         done: list[PublishedFile] = []
         with self._locked():
             try:
-                for item in items:
-                    done.append(self._write(item))
+                for file in files:
+                    done.append(self._write(file))
                     if len(done) >= _NOTED_AT_ONCE:
                         self._note(done)
             finally:
                 self._note(done)
 
     def _note(self, done: list[PublishedFile]) -> None:
-        if self._ledger is not None:
-            self._ledger.published(self._owner, done)
+        self._state.published(self._owner, done)
         done.clear()
 
-    def _write(self, item: Item) -> PublishedFile:
-        root = self.targets[item.place.target]
-        final = Path(root, item.place.path)
+    def _write(self, file: OutputFile) -> PublishedFile:
+        root = self.targets[file.place.target]
+        final = Path(root, file.place.path)
         try:
             self._prepare(Path(root), final)
-            if not _has_bytes(final, item.digest):
-                self._make_way(item, final)
-                self._replace(item, final)
+            if not _has_bytes(final, file.digest):
+                self._make_way(file, final)
+                self._replace(file, final)
             found = final.stat()
         except OSError as error:
             raise _unwritable(final, error) from error
         row = PublishedFile(
             target=root,
-            path=item.place.path,
-            slice=item.place.slice,
-            source=item.source,
-            task=item.task,
-            key=item.key,
-            digest=item.digest,
+            path=file.place.path,
+            slice=file.place.variant,
+            source=file.source,
+            task=file.task,
+            key=file.key,
+            digest=file.digest,
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
         )
-        self.stamps[item.place.target][row.path] = (row.path, row.key, row.size, row.mtime_ns)
+        self.output_stats[file.place.target][row.path] = (row.path, row.key, row.size, row.mtime_ns)
         return row
 
-    def _make_way(self, item: Item, final: Path) -> None:
+    def _make_way(self, file: OutputFile, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
-        if self._ledger is None:
-            return
         if not final.is_file():
-            self._move_away(item, final)
+            self._move_away(file, final)
             return
-        row = self.stamps[item.place.target].get(item.place.path)
+        row = self.output_stats[file.place.target].get(file.place.path)
         if row is not None and _is_as_written(final, row[2], row[3]):
             return
-        target = self.targets[item.place.target]
-        written = self._ledger.digest_written(target, item.place.path)
+        target = self.targets[file.place.target]
+        written = self._state.digest_written(target, file.place.path)
         if written is not None and _has_bytes(final, written):
             return
-        shutil.copy2(final, self._kept(item))
+        shutil.copy2(final, self._kept(file))
         self.replaced.append(str(final))
 
-    def _move_away(self, item: Item, final: Path) -> None:
+    def _move_away(self, file: OutputFile, final: Path) -> None:
         """Keep a pipe, socket or device that stands where a file is to be."""
         try:
             mode = final.lstat().st_mode
         except FileNotFoundError:
             return
         if not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):
-            os.replace(final, self._kept(item))  # noqa: PTH105
+            os.replace(final, self._kept(file))  # noqa: PTH105
             self.replaced.append(str(final))
 
-    def _kept(self, item: Item) -> Path:
+    def _kept(self, file: OutputFile) -> Path:
         """Where what stood in the way of a file is kept."""
-        target = hashlib.sha256(self.targets[item.place.target].encode()).hexdigest()[:8]
-        kept = self.kept_in / target / item.place.path
+        target = hashlib.sha256(self.targets[file.place.target].encode()).hexdigest()[:8]
+        kept = self.kept_in / target / file.place.path
         kept.parent.mkdir(parents=True, exist_ok=True)
         return kept
 
@@ -238,13 +209,13 @@ class Publisher:
         final.parent.mkdir(parents=True, exist_ok=True)
         self._checked.add(folder)
 
-    def _replace(self, item: Item, final: Path) -> None:
-        temporary = self._temporary_directory(item.place.target) / os.urandom(8).hex()
+    def _replace(self, file: OutputFile, final: Path) -> None:
+        temporary = self._temporary_directory(file.place.target) / os.urandom(8).hex()
         try:
-            if item.path is not None:
-                _copy_checked(item.path, temporary, item.digest)
+            if file.path is not None:
+                _copy_checked(file.path, temporary, file.digest)
             else:
-                self._store.copy_to(item.digest, temporary)
+                self._store.copy_to(file.digest, temporary)
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, final)  # noqa: PTH105
@@ -273,19 +244,12 @@ class Publisher:
         *,
         within: str,
     ) -> tuple[list[str], list[str]]:
-        """Remove files of the selected slices that nothing wants any more.
+        """:meth:`remove` the files of the selected variants that nothing wants any more.
 
         Args:
             wanted: every output path of the plan.
             selection: what was asked for; nothing outside it is touched.
             failed: source and task of jobs that failed: their last good files stay.
-            within: the output directory; targets the course no longer has are looked for below it.
-
-        Returns:
-            Paths removed, and paths kept because they are not there as CLX wrote them.
-
-        Raises:
-            OutputError: a file cannot be removed.
         """
         if not self._has_unwanted(wanted, selection, within):
             return [], []
@@ -309,7 +273,6 @@ class Publisher:
         """Remove files of the owner, and forget them; those in other targets only where they lie below *within*.
 
         Args:
-            rows: the files.
             within: the output directory.
             forget_kept: whether those that stay are forgotten too: what was changed is somebody else's from then on.
 
@@ -323,45 +286,34 @@ class Publisher:
         kept: list[str] = []
         forgotten: list[tuple[str, str]] = []
         for row in rows:
-            is_target = row.target in self.targets
-            if not is_target and not _is_below(row.target, within):
+            if row.target in self.targets:
+                left = remove_published(row, row.target)
+            elif is_below(os.path.normpath(row.target), within):  # a target of before: its own directory goes too
+                depth = len(Path(os.path.relpath(row.target, within)).parts)
+                left = remove_published(row, os.path.dirname(within), kept_folders=depth)  # noqa: PTH120
+            else:
                 continue
-            left = self._remove(row, gone_from=None if is_target else within)
             kept += left
             removed += [] if left else [f"{row.target}/{row.path}"]
             if forget_kept or not left:
                 forgotten.append((row.target, row.path))
-        if forgotten and self._ledger is not None:
+        if forgotten:
             with self._locked():
-                self._ledger.published(self._owner, [], forgotten)
+                self._state.published(self._owner, [], forgotten)
         return removed, kept
 
     def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
-        """Whether there may be anything to remove: a look at the stamps, before all that is known is read."""
-        for number, stamps in enumerate(self.stamps):
-            if any((number, path) not in wanted for path in stamps):
+        """Whether there may be anything to remove: a look at those, before all that is known is read."""
+        for number, output_stats in enumerate(self.output_stats):
+            if any((number, path) not in wanted for path in output_stats):
                 return True
-        if selection.targets is not None or self._ledger is None:
+        if selection.targets is not None:
             return False
         known = set(self.targets)
-        return any(target not in known and _is_below(target, within) for target in self._ledger.targets(self._owner))
-
-    @staticmethod
-    def _remove(row: PublishedFile, *, gone_from: str | None) -> list[str]:
-        """Remove one file, and directories that are empty then.
-
-        Args:
-            row: the file.
-            gone_from: the output directory when its target is no longer in the course: then the target's own
-                directory goes too.
-
-        Returns:
-            Its path instead when it is not as CLX wrote it.
-        """
-        if gone_from is None:
-            return remove_published(row, row.target)
-        depth = len(Path(os.path.relpath(row.target, gone_from)).parts)
-        return remove_published(row, os.path.dirname(gone_from), kept_folders=depth)  # noqa: PTH120
+        return any(
+            target not in known and is_below(os.path.normpath(target), within)
+            for target in self._state.targets(self._owner)
+        )
 
     # -- one publisher at a time ------------------------------------------------------------------
 
@@ -382,6 +334,27 @@ class Publisher:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_targets(targets: Iterable[str]) -> None:
+    """See that the targets can be directories.
+
+    Raises:
+        UsageError: one is a file or lies below one, or a link stands between it and the output directory.
+    """
+    for target in targets:
+        if (real := os.path.realpath(target)) != target:
+            raise UsageError(
+                f"The output path {target} leads to {real}: links in the output are not followed.",
+                "Remove the link, or choose another directory with -o.",
+            )
+        for each in (Path(target), *Path(target).parents):
+            if each.is_dir():
+                break
+            if each.exists() or each.is_symlink():
+                raise UsageError(
+                    f"The output path {each} is a file, not a directory.", "Choose another directory with -o."
+                )
+
+
 def usual_output(root: Path) -> Path:
     """The output directory of who names none.
 
@@ -400,11 +373,6 @@ def usual_output(root: Path) -> Path:
 def _unwritable(path: Path, error: OSError) -> OutputError:
     step = "Free some space and build again." if error.errno == errno.ENOSPC else "Check the output directory."
     return OutputError(f"{path} cannot be written: {error.strerror}.", step)
-
-
-def _is_below(path: str, directory: str) -> bool:
-    path = os.path.normpath(path)
-    return path == directory or path.startswith(directory + os.sep)
 
 
 def _has_bytes(path: Path, digest: str) -> bool:

@@ -1,4 +1,4 @@
-"""Removing what CLX wrote: below one directory, by descriptor, never through a symbolic link.
+"""Removing what CLX wrote: below one directory that is held open, never through a symbolic link.
 
 Where a file lies is said by a row of the job table, and what lies there now may be anything. So each directory on
 the way is opened for itself, and nothing goes that is not, byte for byte, what was written.
@@ -14,10 +14,10 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clx.course.ledger import PublishedFile
+from clx.course.build_state import PublishedFile
 from clx.errors import OutputError
+from clx.platforms import system
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NOT_OURS = (errno.ELOOP, errno.ENOTDIR)
 
 
@@ -36,16 +36,16 @@ def remove_published(row: PublishedFile, root: str, *, kept_folders: int = 0) ->
         OutputError: it cannot be removed.
     """
     full = Path(row.target, row.path)
-    parts = _parts(os.path.relpath(row.target, root), row)
+    parts = _parts(os.path.relpath(row.target, root).replace(os.sep, "/"), row)
     if parts is None:
         return [str(full)] if full.exists() else []
     *folders, name = parts
     try:
-        with _opened(root, folders) as descriptors:
-            if not _is_as_written(name, descriptors[-1], row):
+        with _opened(root, folders) as opened:
+            if not _is_as_written(name, opened[-1], row):
                 return [str(full)]
-            os.unlink(name, dir_fd=descriptors[-1])
-            _remove_empty(descriptors, folders, kept_folders)
+            opened[-1].remove(name)
+            _remove_empty(opened, folders, kept_folders)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -65,28 +65,27 @@ def _parts(base: str, row: PublishedFile) -> list[str] | None:
 
 
 @contextlib.contextmanager
-def _opened(root: str, folders: Sequence[str]) -> Iterator[list[int]]:
-    """Descriptors of *root* and of each directory below it on a way; a link on it is an ``OSError``."""
-    descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
+def _opened(root: str, folders: Sequence[str]) -> Iterator[list[system.Folder]]:
+    """*root* and each directory below it on a way; a link on it is an ``OSError``."""
+    opened = [system.Folder(root)]
     try:
         for name in folders:
-            descriptors.append(os.open(name, _FOLDER, dir_fd=descriptors[-1]))
-        yield descriptors
+            opened.append(system.Folder(name, opened[-1]))
+        yield opened
     finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        for folder in opened:
+            folder.close()
 
 
-def _is_as_written(name: str, folder: int, row: PublishedFile) -> bool:
-    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+def _is_as_written(name: str, folder: system.Folder, row: PublishedFile) -> bool:
+    found = folder.stat(name, follow=False)
     if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
         return False
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as stream:
+    with folder.open(name) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == row.digest
 
 
-def _remove_empty(descriptors: Sequence[int], folders: Sequence[str], kept: int) -> None:
+def _remove_empty(opened: Sequence[system.Folder], folders: Sequence[str], kept: int) -> None:
     with contextlib.suppress(OSError):
         for depth in range(len(folders), kept, -1):
-            os.rmdir(folders[depth - 1], dir_fd=descriptors[depth - 1])
+            opened[depth - 1].remove_folder(folders[depth - 1])

@@ -14,7 +14,7 @@ PRIVATE_TEXT = "PrivateTextError"
 
 
 @dataclass(slots=True)
-class Failure:
+class FailedOutput:
     """A job that failed, as the author needs to know it.
 
     Attributes:
@@ -72,17 +72,16 @@ class Report:
     written: int = 0
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailedOutput] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     dry_run: bool = False
-    exit_code: int = EXIT_DONE
 
-    def settle(self) -> None:
-        """Derive the exit code from what happened."""
-        if self.failures and self.exit_code == EXIT_DONE:
-            self.exit_code = EXIT_JOB_FAILED
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: a build that could not go on has an error of its own instead of a report."""
+        return EXIT_JOB_FAILED if self.failures else EXIT_DONE
 
     def as_dict(self) -> dict[str, Any]:
         """The report as one JSON document."""

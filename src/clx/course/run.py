@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import select
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,24 @@ import msgspec
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Display, Progress, TypeProgress
 from clx.course.plan import PlannedJob
-from clx.course.report import Failure
+from clx.course.report import FailedOutput
 from clx.course.session import Session, SupersededError
 from clx.db.batches import BatchTable
+from clx.db.database import Database
 from clx.db.doorbell import Bell
+from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
-from clx.db.sqlite.database import Database
-from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.jobtypes.registry import JOB_TYPES
+from clx.platforms import system
 from clx.settings.resolve import Resolved
+from clx.workers.executors.docker.containers import mark_ended
+from clx.workers.executors.spec import WorkerSpec, images_of
+from clx.workers.liveness import mark_lost
+from clx.workers.logs import logged
 from clx.workers.process.seal import sealed
-from clx.workers.supervision.contained import mark_ended
-from clx.workers.supervision.identity import is_gone, process_identity
-from clx.workers.supervision.lifecycle import BuildWorkers
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.logs import logged
-from clx.workers.supervision.needs import spec_of
-from clx.workers.supervision.readiness import require_ready, settings_for
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.supervision.build_workers import BuildWorkers
+from clx.workers.supervision.checks import require_ready, settings_for
+from clx.workers.supervision.configured_workers import spec_of
 
 _BEAT = 0.5
 _SHOWN_EVERY = 0.1
@@ -45,11 +46,7 @@ class JobRunner:
     """Runs planned jobs on workers.
 
     Args:
-        database: the job table.
-        resolved: settings with their origins.
-        store: where inputs go and outputs come from.
         root: the course root.
-        display: is told what happens.
         session: what several builds share; None for a build of its own.
     """
 
@@ -96,28 +93,31 @@ class JobRunner:
             WorkerStartupError: workers do not start.
         """
         self._why = why
+        specs = self._specs(jobs)
         with self._resolved.blamed():
-            require_ready(self._database, self._images(jobs), self._settings, self._display.note)
+            require_ready(self._database, images_of(specs), self._settings, self._display.note)
         mark_lost(self._database)  # the silent are judged by sweeps: just now the table may have been locked
         mark_ended(self._database, self._settings.jobs)
         batch = self._batches.open(
             name, host=platform.node(), pid=os.getpid(), identity=process_identity(), lease=self._lease
         )
-        with logged(self._database.state_dir, self._settings.logging.level, batch=batch):
-            self._run(batch, jobs, publish, fail_fast=fail_fast, new_workers=new_workers)
+        if new_workers:
+            specs = [msgspec.structs.replace(spec, pool=f"batch:{batch}") for spec in specs]
+        with logged(self._database.state.path, self._settings.logging.level, batch=batch):
+            self._run(batch, jobs, specs, publish, fail_fast=fail_fast)
         return self._failures
 
-    def _run(self, batch: int, jobs: list[PlannedJob], publish: Publish, *, fail_fast: bool, new_workers: bool) -> None:
+    def _run(
+        self, batch: int, jobs: list[PlannedJob], specs: list[WorkerSpec], publish: Publish, *, fail_fast: bool
+    ) -> None:
         workers = self._workers(batch)
         done = superseded = False
         try:
             with self._database.doorbell.listen("build") as bell:
-                pools = self._pools(jobs, f"batch:{batch}" if new_workers else None)
-                workers.require(self._needs(jobs, pools), str(self._resolved.origin("workers.auto_start")))
-                outstanding = self._enqueue(batch, jobs, pools)
-                self._batches.sweep(
-                    is_gone, spare=[batch]
-                )  # only now: what a killed build had under way goes on for this one
+                workers.require(specs, str(self._resolved.origin("workers.auto_start")))
+                outstanding = self._enqueue(batch, jobs, {spec.type: spec.pool for spec in specs})
+                # only now: what a killed build had under way goes on for this one
+                self._batches.sweep(is_gone, spare=[batch])
                 if self._session is not None:
                     self._session.relieve()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
@@ -148,30 +148,16 @@ class JobRunner:
 
     # -- before -----------------------------------------------------------------------------------
 
-    def _images(self, jobs: list[PlannedJob]) -> dict[str, str | None]:
-        """Container image per job type, None for subprocesses; says which images nobody has named."""
-        workers = [self._resolved.worker(type_) for type_ in sorted({job.type for job in jobs})]
-        own = [each.image for each in workers if each.mode == "docker" and each.image_origin.kind == "default"]
-        if own:
-            self._display.note(f"Workers run in this version's own images: {', '.join(map(str, own))}.")
-        return {worker.type: worker.image if worker.mode == "docker" else None for worker in workers}
-
-    def _pools(self, jobs: list[PlannedJob], own: str | None) -> dict[str, str]:
-        return {
-            job.type: own or pool_name(self._resolved.worker(job.type).mode, job.tools)
-            for job in {job.type: job for job in jobs}.values()
-        }
-
-    def _needs(self, jobs: list[PlannedJob], pools: dict[str, str]) -> list[WorkerSpec]:
-        """Only the types the jobs need, never more workers than jobs (REQ-1.1)."""
-        needs = []
+    def _specs(self, jobs: list[PlannedJob]) -> list[WorkerSpec]:
+        """Only the types the jobs need, never more workers than jobs (REQ-1.1); says which images nobody has named."""
+        numbers = Counter(job.type for job in jobs)
         tools = {job.type: job.tools for job in jobs}
-        for type_, pool in pools.items():
-            worker = self._resolved.worker(type_)
-            count = min(worker.count, sum(1 for job in jobs if job.type == type_))
-            spec = spec_of(worker, self._settings, tools[type_])
-            needs.append(msgspec.structs.replace(spec, count=count, pool=pool))
-        return needs
+        workers = [self._resolved.worker(type_) for type_ in numbers]
+        if own := {w.type: w.image for w in workers if w.mode == "docker" and w.image_origin.kind == "default"}:
+            images = ", ".join(str(own[type_]) for type_ in sorted(own))
+            self._display.note(f"Workers run in this version's own images: {images}.")
+        specs = [spec_of(worker, self._settings, tools[worker.type]) for worker in workers]
+        return [msgspec.structs.replace(spec, count=min(spec.count, numbers[spec.type])) for spec in specs]
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:
         for path, digest in {file for job in jobs for file in job.files}:
@@ -233,7 +219,7 @@ class JobRunner:
                 self._display.tick(progress)
             if outstanding:
                 waiting = [*workers.descriptors(), *([bell.fileno()] if bell.fileno() >= 0 else [])]
-                select.select(waiting, [], [], _BEAT if bell.fileno() >= 0 else 0.05)
+                system.wait_readable(waiting, _BEAT if bell.fileno() >= 0 else 0.05)
         self._display.tick(progress)
 
     def _collect(
@@ -272,4 +258,4 @@ class JobRunner:
             error = {"type": "Cancelled", "message": "The job was cancelled.", "next_step": "Build again to run it."}
         numbers.failed += 1
         self._failures.append((job, error))
-        self._display.job_failed(Failure(job.type, job.source, job.task, error))
+        self._display.job_failed(FailedOutput(job.type, job.source, job.task, error))

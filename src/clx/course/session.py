@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable
 
 from clx.course.plan import PlannedJob
 from clx.db.batches import BatchTable
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import ClxError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
 from clx.workers.platforms import database_options
-from clx.workers.supervision.lifecycle import BuildWorkers
+from clx.workers.supervision.build_workers import BuildWorkers
 
 
 class SupersededError(ClxError):

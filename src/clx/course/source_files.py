@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clx.course.ledger import FileFacts
-from clx.course.links import Bounds
+from clx.course.build_state import FileStat
+from clx.course.symlinks import Bounds
 from clx.errors import CourseError
 from clx.regular import NotRegularError, not_regular, open_regular
 
@@ -40,7 +40,7 @@ class SourceFiles:
 
     Attributes:
         root: the course root.
-        known: what the ledger knew of files.
+        known: what the state knew of files.
         learned: what it should be told.
         left_out: what was not taken, and why.
         links: which of the files that were found are links.
@@ -49,8 +49,8 @@ class SourceFiles:
     """
 
     root: Path
-    known: Mapping[str, FileFacts]
-    learned: dict[str, FileFacts] = field(default_factory=dict)
+    known: Mapping[str, FileStat]
+    learned: dict[str, FileStat] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     shared: Path | None = None
@@ -97,7 +97,7 @@ class SourceFiles:
         except OSError as error:
             raise unreadable(path, error) from error
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
-            self.learned[path] = FileFacts(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, digest)
+            self.learned[path] = FileStat(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, digest)
         return digest
 
     def tree(self, directory: str) -> list[str]:

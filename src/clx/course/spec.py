@@ -13,15 +13,18 @@ instead. Whether the topics exist is not looked at here.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from clx.course.names import name_problem, path_problem
-from clx.course.spec_reader import EnoughError, Reader
+from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
 from clx.settings.problems import quoted, shortened
+
+T = TypeVar("T")
 
 PROG_LANGS = ("python", "cpp", "csharp", "java", "typescript", "rust", "c")
 """Programming languages a course can be in."""
@@ -172,15 +175,9 @@ def load_spec(path: Path) -> CourseSpec:
 
 def read_spec(text: str, path: str) -> CourseSpec:
     """As :func:`load_spec`, from the text of the file *path*."""
-    root = parse(text, path)
     reader = _SpecReader(path)
-    try:
-        spec = reader.course(root)
-    except EnoughError:
-        spec = None
+    spec = reader.course(parse(text, path))
     reader.finish()
-    if spec is None:
-        raise AssertionError("reading stopped without a problem")
     return spec
 
 
@@ -275,12 +272,9 @@ class _SpecReader(Reader):
         values = self.mapping(node, "a section", ("name", "topics"), ("name", "topics"))
         name = self._get(values, "name", self._section_name, Text())
         topics = self.list(values["topics"], "topics", self._topic) if "topics" in values else ()
-        first: dict[str, TopicRef] = {}
-        for topic, item in zip(topics, values["topics"].items if topics else (), strict=True):
-            earlier = first.setdefault(topic.id, topic)
-            if earlier is not topic and topic.id:
-                fact = f"topic {quoted(topic.id)} is named twice in this section (first in line {earlier.line})"
-                self.problem(item, fact, "Remove one.")
+        for item, topic, _, first in _repeated(topics, values.get("topics"), "id"):
+            fact = f"topic {quoted(topic.id)} is named twice in this section (first in line {first.line})"
+            self.problem(item, fact, "Remove one.")
         return Section(name, topics, node.line, node.column)
 
     def _section_name(self, node: Node, _key: str) -> Text:
@@ -352,22 +346,13 @@ class _SpecReader(Reader):
         if node is None:
             return ()
         targets = self.list(node, "output_targets", lambda item: self._target(item, languages), may_be_empty=False)
-        first: dict[str, Node] = {}
-        for target, item in zip(targets, node.items, strict=True):
-            earlier = first.setdefault(target.name, item)
-            if earlier is not item and target.name:
-                fact = f"two targets are called {quoted(target.name)} (first in line {earlier.line})"
-                self.problem(item, fact, "Rename one.")
-        self._check_target_paths(targets, node)
+        for item, target, _, first in _repeated(targets, node, "name"):
+            fact = f"two targets are called {quoted(target.name)} (first in line {first.line})"
+            self.problem(item, fact, "Rename one.")
+        for item, target, earlier, _ in _repeated(targets, node, "path"):
+            fact = f'the targets "{earlier.name}" and "{target.name}" have one path: {target.path}'
+            self.problem(item, fact, "Give each target a directory of its own.")
         return targets
-
-    def _check_target_paths(self, targets: tuple[OutputTarget, ...], node: Node) -> None:
-        first: dict[str, OutputTarget] = {}
-        for target, item in zip(targets, node.items, strict=True):
-            earlier = first.setdefault(target.path, target)
-            if earlier is not target and target.path:
-                fact = f'the targets "{earlier.name}" and "{target.name}" have one path: {target.path}'
-                self.problem(item, fact, "Give each target a directory of its own.")
 
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))
@@ -389,6 +374,16 @@ class _SpecReader(Reader):
 
     def _target_name(self, node: Node, _key: str) -> str:
         return self.checked(node, "the target name", name_problem)
+
+
+def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iterator[tuple[Node, T, T, Node]]:
+    """Each entry of a list that says the same as an earlier one, with its node; behind it the earlier one, with its."""
+    first: dict[str, tuple[T, Node]] = {}
+    for entry, item in zip(entries, node.items if node is not None and entries else (), strict=True):
+        said = getattr(entry, attribute)
+        earlier = first.setdefault(said, (entry, item))
+        if earlier[0] is not entry and said:
+            yield item, entry, *earlier
 
 
 def _is_language(code: str) -> bool:

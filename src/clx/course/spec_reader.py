@@ -18,10 +18,6 @@ _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]
 _KINDS = {"scalar": "a single value", "list": "a list", "mapping": "a mapping (key: value)"}
 
 
-class EnoughError(Exception):
-    """The limit of problems is reached; reading on would only take time."""
-
-
 class Reader:
     """Reads nodes as what they should be and collects what they are not.
 
@@ -34,16 +30,15 @@ class Reader:
         self._problems: list[tuple[int, int, Problem]] = []
 
     def problem(self, node: Node, fact: str, next_step: str = "") -> None:
-        """Note what is wrong at *node*."""
+        """Note what is wrong at *node*.
+
+        Raises:
+            CourseError: it is one mistake too many.
+        """
         where = f"{self._name}:{node.line}:{node.column}"
         self._problems.append((node.line, node.column, Problem(where, fact, next_step)))
         if len(self._problems) == PROBLEM_LIMIT:
-            raise EnoughError
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything was wrong so far."""
-        return bool(self._problems)
+            self.finish()  # reading on would only take time
 
     def finish(self) -> None:
         """Raise what was noted, in the order of the document.

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clx.course.links import OUTSIDE, Bounds
 from clx.course.spec import CourseSpec, TopicRef
+from clx.course.symlinks import OUTSIDE, Bounds
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import is_deck
 from clx.settings.owners import require_own

@@ -20,11 +20,11 @@ from clx.course.report import Report
 from clx.course.session import Session, SupersededError
 from clx.course.source_files import JUNK_DIRECTORIES, is_junk
 from clx.course.topics import find_course_root
-from clx.db.apart import shared_directory, state_directory
 from clx.db.doorbell import Doorbell
+from clx.db.state import StateDirectory
 from clx.errors import ClxError
 from clx.settings.resolve import Resolved
-from clx.workers.supervision.readiness import place_database
+from clx.workers.supervision.checks import place_database
 
 DEBOUNCE = 0.05
 """Seconds without a further change after which an edit counts as finished; editors write in several steps."""
@@ -136,10 +136,10 @@ def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
     """
     root = find_course_root(options.spec)
     database = place_database(resolved, (options.database or root / ".clx" / "jobs.db").absolute())
-    state = state_directory(database)
+    state = StateDirectory.of(database)
     output = options.output.absolute() if options.output else root / "output"
-    doorbell = Doorbell(shared_directory(database) / "bells", database)
-    with Changes(root, [output, state], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
+    doorbell = Doorbell(state.shared / "bells", database)
+    with Changes(root, [output, state.path], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
         while True:
             changes.take()
             if build_once(options, resolved, watcher, session):

@@ -2,7 +2,7 @@
 
 Editors, merges and jupytext leave copies of a deck beside it, under names of their own: with all cells,
 private ones too. Left out are dot files, files whose name is a deck's with something in front or behind, and those
-that :mod:`clx.course.marked` finds marked cells in.
+that :mod:`clx.course.private_cells` finds marked cells in.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ aliases that would multiply the document are counted before anything is expanded
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,37 +36,39 @@ class Node:
     """One value of a document.
 
     Attributes:
-        kind: what it is.
         text: a scalar's text.
         plain: whether a scalar is written without quotes (and so may be a number, true, false, null).
-        items: the entries of a list.
-        pairs: the entries of a mapping, key node and value node, in the order written.
+        parts: the entries of a list; of a mapping each key and its value, in the order written.
         line: 1-based line of its first character.
         column: 1-based column, in characters.
+        size: of how many nodes it consists once aliases are written out; known when it is complete.
     """
 
-    __slots__ = ("column", "items", "kind", "line", "pairs", "plain", "text")
+    __slots__ = ("column", "kind", "line", "parts", "plain", "size", "text")
 
     def __init__(self, kind: Kind, mark: Any, text: str = "", plain: bool = False) -> None:
         self.kind = kind
         self.text = text
         self.plain = plain
-        self.items: list[Node] = []
-        self.pairs: list[tuple[Node, Node]] = []
+        self.parts: list[Node] = []
         self.line: int = mark.line + 1
         self.column: int = mark.column + 1
+        self.size = 1
+
+    @property
+    def items(self) -> list[Node]:
+        """The entries of a list."""
+        return self.parts if self.kind == "list" else []
+
+    @property
+    def pairs(self) -> list[tuple[Node, Node]]:
+        """The keys and values of a mapping."""
+        return list(zip(self.parts[::2], self.parts[1::2], strict=True)) if self.kind == "mapping" else []
 
     @property
     def is_null(self) -> bool:
         """Whether nothing is written here: empty, ``~`` or ``null``."""
         return self.kind == "scalar" and self.plain and self.text in ("", "~", "null", "Null", "NULL")
-
-    def children(self) -> Iterator[Node]:
-        """Every node directly below this one."""
-        yield from self.items
-        for key, value in self.pairs:
-            yield key
-            yield value
 
 
 def read_source(path: Path) -> str:
@@ -130,18 +131,21 @@ def parse(text: str, name: str) -> Node:
         raise CourseError(fact, "Remove it.") from None
     if root is None or root.is_null:
         raise CourseError(f"{name}:1:1: is empty", "A course needs at least: name, prog_lang, sections.")
-    _check_aliases(root, name)
     return root
 
 
 class _Builder:
-    """Puts the events of a parser together, without recursion."""
+    """Puts the events of a parser together, without recursion.
+
+    PyYAML's own composer recurses as deeply as the document, refuses anchors that are used again, and hides which
+    values bear a tag: see docs/decisions.md.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.root: Node | None = None
+        self.written = 0
         self._open: list[Node] = []
-        self._keys: list[Node | None] = []
         self._anchors: dict[str, Node] = {}
 
     def fail(self, mark: Any, fact: str, next_step: str) -> CourseError:
@@ -152,79 +156,55 @@ class _Builder:
             if not _encodable(event.value):
                 raise self.fail(event.start_mark, "half of a surrogate pair", "Write the character itself.")
             self._add(Node("scalar", event.start_mark, event.value, event.implicit[0]), event)
-        elif isinstance(event, yaml.MappingStartEvent):
-            self._start(Node("mapping", event.start_mark), event)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._start(Node("list", event.start_mark), event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            node = Node("mapping" if isinstance(event, yaml.MappingStartEvent) else "list", event.start_mark)
+            self._add(node, event)
+            if len(self._open) == DEPTH_LIMIT:
+                fact = f"is nested more than {DEPTH_LIMIT} levels deep"
+                raise self.fail(event.start_mark, fact, "Check the brackets and the indentation.")
+            self._open.append(node)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._open.pop()
-            self._keys.pop()
+            node = self._open.pop()
+            node.size += sum(part.size for part in node.parts)
         elif isinstance(event, yaml.AliasEvent):
-            self._alias(event)
+            self._attach(self._named(event))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
             raise self.fail(event.start_mark, "a second document begins", "A course file holds one document.")
 
-    def _start(self, node: Node, event: Any) -> None:
-        self._add(node, event)
-        if len(self._open) == DEPTH_LIMIT:
-            fact = f"is nested more than {DEPTH_LIMIT} levels deep"
-            raise self.fail(event.start_mark, fact, "Check the brackets and the indentation.")
-        self._open.append(node)
-        self._keys.append(None)
-
     def _add(self, node: Node, event: Any) -> None:
         if event.tag is not None and event.tag != "!":
-            raise self.fail(
-                event.start_mark, f"tags are not allowed ({shortened(event.tag)})", "Write the plain value."
-            )
+            fact = f"tags are not allowed ({shortened(event.tag)})"
+            raise self.fail(event.start_mark, fact, "Write the plain value.")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
+        self.written += 1
         self._attach(node)
 
-    def _alias(self, event: Any) -> None:
+    def _named(self, event: Any) -> Node:
         node = self._anchors.get(event.anchor)
         if node is None:
             fact = f"nothing before this is called &{shortened(event.anchor)}"
             raise self.fail(event.start_mark, fact, "Quote the value if the * belongs to it.")
         if node in self._open:
             raise self.fail(event.start_mark, f"*{shortened(event.anchor)} contains itself", "Write the value out.")
-        self._attach(node)
+        return node
 
     def _attach(self, node: Node) -> None:
-        if not self._open:
-            self.root = node
-        elif self._open[-1].kind == "list":
-            self._open[-1].items.append(node)
-        elif (key := self._keys[-1]) is None:
-            self._keys[-1] = node
+        if self._open:
+            self._open[-1].parts.append(node)
         else:
-            self._open[-1].pairs.append((key, node))
-            self._keys[-1] = None
+            self.root = node
 
 
 def _build(text: str, name: str) -> Node | None:
     builder = _Builder(name)
     for event in yaml.parse(text, Loader=_LOADER):
         builder.take(event)
-    return builder.root
-
-
-def _check_aliases(root: Node, name: str) -> None:
-    """Refuse documents that are small on paper and huge when read (the "billion laughs")."""
-    sizes: dict[int, int] = {}
-    stack = [(root, False)]
-    while stack:
-        node, below_done = stack.pop()
-        if id(node) in sizes:
-            continue
-        if below_done:
-            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in node.children())
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in node.children())
-    if sizes[id(root)] - len(sizes) > ALIAS_LIMIT:
+    root = builder.root
+    if root is not None and root.size - builder.written > ALIAS_LIMIT:  # the "billion laughs"
         fact = f"{name}:{root.line}:{root.column}: its aliases (*name) repeat more than {ALIAS_LIMIT} values"
         raise CourseError(fact, "Write the values out where they are needed.")
+    return root
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> CourseError:

@@ -8,9 +8,9 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Self
 
+from clx.db.database import Database
 from clx.db.doorbell import Bell, for_ends_of
 from clx.db.lookup import Lookup
-from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.db.waiting import MODERATE_BEAT, REST, SLOW_BEAT
 

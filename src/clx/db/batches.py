@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from clx.db import transitions
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.odd import Reader
-from clx.db.sqlite.database import Database
 from clx.db.statements import NEEDS
-from clx.db.transaction import Transaction, transact
+from clx.db.transaction import Transaction
 
 _NAMES = (
     "id", "name", "state", "host", "pid", "identity", "lease_until", "created_at", "finished_at", "callback_job",
@@ -25,7 +24,7 @@ _READER = Reader.of("batches", _NAMES)
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM batches"
 _PROMPT = 0.1
 """Seconds within which the lock must have been got for owners to be judged by their leases."""
-_OWNED = "SELECT 1 FROM batches WHERE id = ? AND state = 'live' AND lease_until > ? AND typeof(lease_until) = 'integer'"
+_LEASE = "SELECT lease_until FROM batches WHERE id = ? AND state = 'live'"
 _UNWANTED = """
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
 WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
@@ -65,32 +64,29 @@ class BatchTable:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def open(self, name: str, *, host: str, pid: int, identity: str, lease: int, now: int | None = None) -> int:
+    def open(self, name: str, *, host: str, pid: int, identity: str, lease: int) -> int:
         """A new live batch owned by this process for *lease* milliseconds; returns its id."""
         sql = "INSERT INTO batches (name, host, pid, identity, lease_until, created_at) VALUES (?,?,?,?,?,?)"
 
-        def body(connection: Any) -> int:
-            at = now_ms() if now is None else now  # here, not before the wait for the lock: the lease begins now
-            return int(connection.execute(sql, (name, host, pid, identity, at + lease, at)).lastrowid)
+        def body(tx: Transaction) -> int:
+            return tx.insert(sql, (name, host, pid, identity, tx.now + lease, tx.now))
 
         return self.database.write("open_batch", body)
 
-    def renew(self, batch_id: int, *, lease: int, now: int | None = None) -> bool:
+    def renew(self, batch_id: int, *, lease: int) -> bool:
         """Renew the owner's lease; false when the batch has been given up on."""
         sql = "UPDATE batches SET lease_until = ? WHERE id = ? AND state = 'live' RETURNING id"
 
-        def body(connection: Any) -> bool:
-            at = now_ms() if now is None else now
-            return bool(connection.execute(sql, (at + lease, batch_id)).fetchall())
+        def body(tx: Transaction) -> bool:
+            return bool(tx.execute(sql, (tx.now + lease, batch_id)).fetchall())
 
         return self.database.write("renew_batch", body)
 
-    def is_owned(self, batch_id: int, *, now: int | None = None) -> bool:
+    def is_owned(self, batch_id: int) -> bool:
         """Whether a batch is live and its owner has been heard of within its lease."""
-        at = now_ms() if now is None else now
-        return bool(self.database.read(_OWNED, (batch_id, at)))
+        return _is_owned(self.database.read(_LEASE, (batch_id,)), self.database.clock.now())
 
-    def close(self, batch_id: int, *, abandoned: bool = False, now: int | None = None) -> list[int]:
+    def close(self, batch_id: int, *, abandoned: bool = False) -> list[int]:
         """End a batch and cancel what nobody else wants.
 
         Returns:
@@ -98,27 +94,23 @@ class BatchTable:
         """
 
         def body(tx: Transaction) -> list[int]:
+            tx.bells.add(transitions.ENDED)
             return _close(tx, batch_id, abandoned) or []
 
-        return self._write("close_batch", body, now)
+        return self.database.write("close_batch", body)
 
-    def cancel(self, batch_id: int, job_ids: Collection[int], *, now: int | None = None) -> list[int]:
+    def cancel(self, batch_id: int, job_ids: Collection[int]) -> list[int]:
         """Cancel those of a live batch's jobs that nobody else wants; returns their ids."""
         named = set(job_ids)
 
         def body(tx: Transaction) -> list[int]:
+            tx.bells.add(transitions.ENDED)
             unwanted = [job_id for job_id in _unwanted(tx, batch_id) if job_id in named]
             for job_id in unwanted:
                 transitions.request_cancel(tx, job_id)
             return unwanted
 
-        return self._write("cancel_of_batch", body, now)
-
-    def _write(self, name: str, body: Callable[[Transaction], list[int]], now: int | None) -> list[int]:
-        """One transaction, then the bells that *body* named, and that of whoever watches all work."""
-        ids, bells = transact(self.database.write, name, body, now)
-        self.database.doorbell.ring(transitions.ENDED, *bells)
-        return ids
+        return self.database.write("cancel_of_batch", body)
 
     def live(self) -> list[Batch]:
         """Batches that have not ended, by id."""
@@ -129,9 +121,7 @@ class BatchTable:
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (batch_id,))
         return _from_row(rows[0]) if rows else None
 
-    def sweep(
-        self, is_gone: Callable[[str], bool], *, spare: Collection[int] = (), now: int | None = None
-    ) -> list[int]:
+    def sweep(self, is_gone: Callable[[str], bool], *, spare: Collection[int] = ()) -> list[int]:
         """Abandon batches whose owner *is_gone*, or cannot be judged from here and let its lease end.
 
         An owner that this machine sees to live is not silent for good, and one that could not renew because the table
@@ -144,7 +134,7 @@ class BatchTable:
             Their ids.
         """
         begun = time.monotonic()
-        at = now_ms() if now is None else now
+        at = self.database.clock.now()
         lost = []
         for batch in self.live():
             if batch.id in spare:
@@ -154,15 +144,21 @@ class BatchTable:
                 lost.append((batch.id, gone))
 
         def body(tx: Transaction) -> list[int]:
+            tx.bells.add(transitions.ENDED)
             held_up = time.monotonic() - begun > _PROMPT
             return [
                 batch_id
                 for batch_id, gone in lost
-                if (gone or (not held_up and not tx.execute(_OWNED, (batch_id, tx.now)).fetchall()))
+                if (gone or (not held_up and not _is_owned(tx.execute(_LEASE, (batch_id,)).fetchall(), tx.now)))
                 and _close(tx, batch_id, True) is not None
             ]
 
-        return self._write("sweep_batches", body, now) if lost else []
+        return self.database.write("sweep_batches", body) if lost else []
+
+
+def _is_owned(rows: Sequence[Sequence[Any]], now: int) -> bool:
+    """Whether there is a live batch, and its lease not over; what is no number another program wrote."""
+    return any(isinstance(row[0], int) and row[0] > now for row in rows)
 
 
 def _from_row(row: Sequence[Any]) -> Batch:

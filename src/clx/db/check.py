@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clx.db.database import Database
 from clx.db.odd import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
-from clx.db.sqlite.database import Database
 
 _RULES = {
     "a job has not exactly one record per ended run": """
         SELECT j.id FROM jobs j LEFT JOIN (SELECT job_id, count(*) AS n, max(run) AS top FROM runs GROUP BY job_id) r
           ON r.job_id = j.id
-        WHERE coalesce(r.n, 0) <> j.run - (j.state = 'running') OR coalesce(r.top, 0) > j.run""",
+        WHERE coalesce(r.n, 0) <> j.run - CASE WHEN j.state = 'running' THEN 1 ELSE 0 END
+          OR coalesce(r.top, 0) > j.run""",
     "a succeeded job's last run did not succeed": """
         SELECT id FROM jobs j WHERE state = 'succeeded' AND NOT EXISTS
           (SELECT 1 FROM runs r WHERE r.job_id = j.id AND r.run = j.run AND r.outcome = 'succeeded')""",
@@ -25,7 +26,7 @@ _RULES = {
     "a job waits for another number of jobs than it needs": """
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id
-           WHERE d.job_id = j.id AND n.state <> 'succeeded') + (j.after_id IS NOT NULL)""",
+           WHERE d.job_id = j.id AND n.state <> 'succeeded') + CASE WHEN j.after_id IS NULL THEN 0 ELSE 1 END""",
     "a job waits behind one that is over or of another key": WRONGLY_BEHIND,
     "a job runs that was never begun": """
         SELECT id FROM jobs WHERE state = 'running' AND started_at IS NULL""",
@@ -96,7 +97,7 @@ def _name(table: str, row: Sequence[Any]) -> str:
     return f"({', '.join(shown(values[name]) for name in facts.key)})" if len(facts.key) > 1 else shown(values["id"])
 
 
-def overdue(database: Database, now: int) -> int:
-    """How many jobs run under a lease that was over at *now*: what the next sweep will rescue."""
+def overdue(database: Database) -> int:
+    """How many jobs run under a lease that was over: what the next sweep will rescue."""
     sql = "SELECT count(*) FROM jobs WHERE state = 'running' AND lease_until <= ?"
-    return int(database.read(sql, (now,))[0][0])
+    return int(database.read(sql, (database.clock.now(),))[0][0])

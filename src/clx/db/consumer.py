@@ -25,14 +25,15 @@ from typing import Any
 import msgspec
 
 from clx.db.backoff import backoff
+from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.ending import Ending
 from clx.db.handling import Interrupted, call, described, is_of_the_program
-from clx.db.holding import Holding
-from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
+from clx.db.jobs import Failure, Job, Queue, Success
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.records import Report, encode
-from clx.db.strike_off import strike_off_gone
 from clx.db.validation import check_consumer
 from clx.db.waiting import SLOW_BEAT, Bells, rest
+from clx.db.worker_side import DEFAULT_LEASE
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import (
     Cancelled,
@@ -60,7 +61,7 @@ _LEAVE_IN = 5.0
 """Seconds that leaving may wait for the lock of the table; what it could not say, leases tell."""
 _REFUSALS = 60
 """Tries, one a second, after which a disk that refuses to be written to is given up: that is no full quota."""
-_PAUSE = 0.2  # seconds between two tries of the keeper while the table takes nothing
+_PAUSE = 0.2  # seconds between two tries of the heartbeat while the table takes nothing
 
 
 class Consumer:
@@ -109,9 +110,9 @@ class Consumer:
         self._ending = Ending(stop_after, self._wake)
         self._begun = threading.Lock()
         self._over = threading.Event()
-        self._watched = threading.Event()  # the keeper has its connection: a job may take the last descriptor
+        self._watched = threading.Event()  # the heartbeat has its connection: a job may take the last descriptor
         self._broken: BaseException | None = None
-        self._holding = Holding()
+        self._claimed = ClaimedJobs()
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
@@ -143,10 +144,10 @@ class Consumer:
         if not self._begun.acquire(blocking=False):
             state = "has ended; it was struck off" if self._over.is_set() else "runs already"
             raise QueueError(f"This consumer {state}.", "Make another.")
-        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        heartbeat = threading.Thread(target=self._watch_over_jobs, name="heartbeat", daemon=True)
         with self._ending.by_signals(wanted=handle_signals):
             try:
-                keeper.start()
+                heartbeat.start()
                 self._watched.wait()
                 with (
                     Bells(self.queue.database, self._types) as self._bells,
@@ -156,9 +157,9 @@ class Consumer:
             finally:
                 self._ending.leave()
                 self._over.set()
-                self._holding.end()
-                if keeper.ident is not None:
-                    keeper.join()
+                self._claimed.end()
+                if heartbeat.ident is not None:
+                    heartbeat.join()
                 self._leave()
         if self._broken is not None:
             raise self._broken
@@ -169,7 +170,7 @@ class Consumer:
             bells.silence()
             if self._turn_or_wait(bells) != 0:
                 continue
-            if self._holding.is_holding():  # the keeper is about to hand it back
+            if self._claimed.is_holding():  # the heartbeat is about to hand it back
                 bells.pause(_PAUSE)
             elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
                 return
@@ -196,7 +197,7 @@ class Consumer:
         table, ends = WorkerTable(self.queue.database), time.monotonic() + _LEAVE_IN
         with self.queue.database.waiting_until(lambda: time.monotonic() >= ends):
             for step in (
-                lambda: self._settle(claim=False),
+                lambda: self._report_and_claim(claim=False),
                 lambda: self.queue.release_worker(self.worker),
                 lambda: table.end(self.worker, "stopped"),
             ):
@@ -209,44 +210,44 @@ class Consumer:
 
     def _turn(self) -> int:
         """Claim, and go on until nothing is held; returns how many jobs were done."""
-        if not self._holding.is_holding() and not self.queue.may_claim(self._types, self._pool):
+        if not self._claimed.is_holding() and not self.queue.may_claim(self._types, self._pool):
             return 0
         done = 0
-        self._settle(claim=True)
-        while held := self._holding.waiting:
+        self._report_and_claim(claim=True)
+        while held := self._claimed.waiting:
             started = flushed = time.perf_counter()
             while not self._ending.is_asked and (job := self._next()) is not None:
                 report = self._do(job)
                 if report is None:
                     break
-                self._holding.done(report)
+                self._claimed.done(report)
                 self._done += 1
                 done += 1
-                if time.perf_counter() - flushed >= FLUSH and self._holding.waiting:
-                    self._settle(claim=False)
+                if time.perf_counter() - flushed >= FLUSH and self._claimed.waiting:
+                    self._report_and_claim(claim=False)
                     flushed = time.perf_counter()
             if self._ending.is_asked:
                 break
             self._adapt(held, time.perf_counter() - started)
-            self._settle(claim=True)
+            self._report_and_claim(claim=True)
         return done
 
     def _next(self) -> Job | None:
         """The next job held; after a pause as long as a lease (a stopped process), none that went to another."""
-        if self._holding.is_stale(self._lease / 1000):
+        if self._claimed.is_stale(self._lease / 1000):
             self._renew()
-        return self._holding.take()
+        return self._claimed.take()
 
     def _adapt(self, jobs: int, seconds: float) -> None:
         """Hold as many as are done within the time a result may wait."""
         fitting = int(FLUSH * jobs / max(seconds, 1e-6))
         self._room = max(1, min(self._ahead, fitting, self._room * 4))
 
-    def _settle(self, *, claim: bool) -> None:
+    def _report_and_claim(self, *, claim: bool) -> None:
         """Report what is done, and claim as many as there is room for."""
-        reports = self._holding.take_reports()
+        reports = self._claimed.take_reports()
         # nothing beside what waits: a job that must be held alone would not be
-        room = min(self._room, self._limit - self._done) if claim and not self._holding.waiting else 0
+        room = min(self._room, self._limit - self._done) if claim and not self._claimed.waiting else 0
         if not reports and not room:
             return
         try:
@@ -254,14 +255,14 @@ class Consumer:
                 reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
             )
         except BaseException:
-            self._holding.reported(reports, taken=False)
+            self._claimed.reported(reports, taken=False)
             raise
-        self._holding.reported(reports, taken=True)
+        self._claimed.reported(reports, taken=True)
         for report in settled.lost:
             log.warning(
                 "run %s of job %s was not this consumer's any more; its end was not taken", report.run, report.job_id
             )
-        self._holding.fill(settled.claimed)
+        self._claimed.fill(settled.claimed)
 
     def _do(self, job: Job) -> Report | None:
         """Run the function of *job*; None where it was given up."""
@@ -304,20 +305,20 @@ class Consumer:
             log.error("%s", failed)  # noqa: TRY400
         return Failure(job.id, job.run, described(error), retry=True, backoff=pause)
 
-    # -- the keeper's thread ----------------------------------------------------------------------
+    # -- the heartbeat's thread ----------------------------------------------------------------------
 
-    def _keep(self) -> None:
+    def _watch_over_jobs(self) -> None:
         with self.queue.database.waiting_until(self._over.is_set):
             try:
                 self.queue.database.connection()
                 self._watched.set()
-                self._keep_until_over()
+                self._beat_until_over()
             except BaseException as error:  # without this thread nothing renews the leases: the other one must end
                 self._broken = error
                 self._watched.set()
                 self.stop()
 
-    def _keep_until_over(self) -> None:
+    def _beat_until_over(self) -> None:
         beat = self._lease / 6000
         next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
         while not self._over.is_set():
@@ -338,24 +339,24 @@ class Consumer:
     def _rest(self, seconds: float) -> None:
         """Wait; where that took much longer, the process stood still, and so may have those it finds silent."""
         left = self._ending.seconds_left()
-        asked = max(0.0, seconds if left is None or not self._holding.is_at_work else min(seconds, max(left, 0.05)))
+        asked = max(0.0, seconds if left is None or not self._claimed.is_at_work else min(seconds, max(left, 0.05)))
         began = time.monotonic()
-        self._holding.wait(asked)
-        self.queue.doubt_leases(time.monotonic() - began - asked)
+        self._claimed.wait(asked)
+        self.queue.distrust_leases(time.monotonic() - began - asked)
 
     def _look_after_job(self) -> None:
-        if self._holding.is_at_a_long_job():
-            self._relieve()
-        if (job := self._holding.overrun()) is not None:
+        if self._claimed.is_at_a_long_job():
+            self._hand_back()
+        if (job := self._claimed.overrun()) is not None:
             self._time_out(job)
-        if self._ending.is_over() and self._holding.is_at_work:
+        if self._ending.is_over() and self._claimed.is_at_work:
             self._give_up()
 
     def _give_up(self) -> None:
         """The time to end in order is over: hand everything back, so that others begin it, and end the function."""
         if not self._given_up:
-            self._settle(claim=False)
-            self._holding.drop_all()
+            self._report_and_claim(claim=False)
+            self._claimed.drop_all()
             self.queue.release_worker(self.worker)
             self._given_up = True
         self._ending.interrupt()
@@ -363,25 +364,25 @@ class Consumer:
     def _sweep(self) -> None:
         """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
         try:
-            for row in strike_off_gone(self.queue.database):
+            for row in mark_gone_workers_dead(self.queue.database):
                 log.warning("worker %s is gone; its jobs were given to others", row.id)
             self.queue.rescue()
         except OddRowError as error:  # it is in the way of others, not of this consumer's own jobs
             log.warning("%s", error.fact)
 
-    def _relieve(self) -> None:
+    def _hand_back(self) -> None:
         """Report what was done before the long job, and hand back what waits behind it."""
-        self._settle(claim=False)
-        leaving = self._holding.begin_to_hand_back()
+        self._report_and_claim(claim=False)
+        leaving = self._claimed.begin_to_hand_back()
         if leaving:
             self.queue.release_many(leaving)
-            self._holding.handed_back()
+            self._claimed.handed_back()
 
     def _time_out(self, job: Job) -> None:
         error = {"type": "Timeout", "message": f"The job ran longer than {(job.timeout or 0) / 1000:g} seconds."}
         with suppress(LostRunError):
             self.queue.fail(job.id, job.run, error)
-        self._holding.drop(job.id, job.run)
+        self._claimed.drop(job.id, job.run)
 
     def _beat(self) -> None:
         if not self.queue.database.is_in_place():
@@ -391,12 +392,12 @@ class Consumer:
 
     def _renew(self) -> None:
         """Renew every lease; what went to another, or is not wanted any more, is not held any more."""
-        for job_id, run in self._holding.held():
+        for job_id, run in self._claimed.held():
             try:
                 if self.queue.heartbeat(job_id, run, lease=self._lease) == "cancel":
-                    self._holding.withhold(job_id, run)  # first: once the table says so, it is not begun any more
+                    self._claimed.withhold(job_id, run)  # first: once the table says so, it is not begun any more
                     self.queue.end_cancelled(job_id, run)
-                    self._holding.drop(job_id, run)
+                    self._claimed.drop(job_id, run)
             except LostRunError:
-                self._holding.drop_unbegun(job_id, run)
-        self._holding.renewed()
+                self._claimed.drop_unbegun(job_id, run)
+        self._claimed.renewed()

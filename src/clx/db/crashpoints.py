@@ -7,7 +7,8 @@ Disarmed, a point costs one dictionary test.
 from __future__ import annotations
 
 import os
-import signal
+
+from clx.platforms import system
 
 _armed: dict[str, int] = {}
 if _setting := os.environ.get("CLX_CRASH"):
@@ -21,4 +22,4 @@ def crash_point(transaction: str, moment: str) -> None:
         return
     _armed[name] -= 1
     if _armed[name] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        system.send_signal(os.getpid(), system.KILL)

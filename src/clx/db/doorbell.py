@@ -21,6 +21,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
+from clx.platforms import system
+
 log = logging.getLogger("clx.doorbell")
 
 _SUN_PATH = 100  # the address of a local socket holds 108 bytes on Linux, 104 elsewhere
@@ -33,7 +35,7 @@ FEW = 8
 """Bells that one waiter hangs for the ends of jobs, however many jobs these are."""
 _LOOK_EVERY = 1.0
 _SWEEP_EVERY = 10.0
-SUPPORTED = hasattr(socket, "AF_UNIX")
+SUPPORTED = system.HAS_LOCAL_SOCKETS
 
 
 def of_end(job_id: int) -> str:
@@ -111,11 +113,11 @@ class Doorbell:
 
     def _through_descriptor(self) -> str:
         """The directory by one of this process's descriptors (Linux); empty where that is not possible."""
-        if not os.path.isdir("/proc/self/fd") or not hasattr(os, "O_PATH"):  # noqa: PTH112
+        if not os.path.isdir("/proc/self/fd") or not system.PATH_ONLY:  # noqa: PTH112
             return ""
         try:
             self._make(self._plain)
-            self._descriptor = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+            self._descriptor = os.open(self._directory, system.PATH_ONLY | system.FOLDER)
         except OSError:
             return ""
         return f"/proc/self/fd/{self._descriptor}"
@@ -135,7 +137,7 @@ class Doorbell:
     def _link(plain: str) -> str:
         import tempfile  # only where paths are long
 
-        uid = os.getuid() if hasattr(os, "getuid") else 0
+        uid = system.user_id() or 0
         link = Path(tempfile.gettempdir()) / f"clx-{uid}-{sha256(os.fsencode(plain)).hexdigest()[:16]}"
         with contextlib.suppress(FileExistsError):
             link.symlink_to(plain)
@@ -162,7 +164,7 @@ class Doorbell:
         """
         if not SUPPORTED:
             raise OSError("this platform has no local sockets")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        listener = system.local_socket(socket.SOCK_DGRAM)
         try:
             listener.setblocking(False)
             return listener, self._bind(listener, _folder(name))
@@ -302,7 +304,7 @@ class Doorbell:
 
 
 def _datagrams() -> socket.socket:
-    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender = system.local_socket(socket.SOCK_DGRAM)
     sender.setblocking(False)
     return sender
 
@@ -333,26 +335,9 @@ def _liken(path: str, model: str, mask: int) -> None:
     with contextlib.suppress(OSError):
         like, found = os.stat(model), os.lstat(path)  # noqa: PTH116
         mode = stat.S_IMODE(like.st_mode) & mask
-        uid = like.st_uid if os.geteuid() == 0 else found.st_uid
+        uid = like.st_uid if system.user_id() == 0 else found.st_uid
         if (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) != (uid, like.st_gid, mode):
-            _change(path, uid, like.st_gid, mode)
-
-
-def _change(path: str, uid: int, gid: int, mode: int) -> None:
-    """Change who may use *path*; never what it leads to: others may put a link in its place at any moment."""
-    if not hasattr(os, "O_PATH"):
-        with contextlib.suppress(OSError):
-            os.chown(path, uid, gid, follow_symlinks=False)
-        os.chmod(path, mode, follow_symlinks=False)  # noqa: PTH101
-        return
-    held = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    try:
-        if not stat.S_ISLNK(os.fstat(held).st_mode):
-            with contextlib.suppress(OSError):  # of a group this user is not in
-                os.chown(f"/proc/self/fd/{held}", uid, gid)
-            os.chmod(f"/proc/self/fd/{held}", mode)  # noqa: PTH101
-    finally:
-        os.close(held)
+            system.change_owner(path, uid, like.st_gid, mode)
 
 
 class Bell:

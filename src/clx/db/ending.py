@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clx.db.handling import Interrupted
+from clx.platforms import system
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _AGAIN = 1.0
@@ -96,13 +97,4 @@ class Ending:
         now = time.monotonic()
         if self._installed and self.in_function and now >= self._interrupt_at:
             self._interrupt_at = now + _AGAIN
-            _send_to_main_thread(self._signal)
-
-
-def _send_to_main_thread(number: int) -> None:
-    """Have the signal handler run there, also where that thread waits in the kernel."""
-    main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, number)
-    else:
-        signal.raise_signal(number)
+            system.interrupt_main_thread(self._signal)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from clx.db.check import overdue
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import GUARDS_RESETS, driver
 from clx.db.sqlite.filesystem import NETWORK, holders, kind
 from clx.errors import DatabaseError
@@ -44,7 +45,7 @@ class Fact:
 def examine(path: Path, database: Database | None) -> list[Fact]:
     """What there is to know; *database* is None where there is no file at *path* yet."""
     facts = [_library(), *_ground(path)]
-    if database is not None:
+    if isinstance(database, SqliteDatabase):
         facts += _file(database)
     return facts
 
@@ -64,7 +65,7 @@ def _ground(path: Path) -> Iterator[Fact]:
     yield Fact("free space", free >= _LITTLE, f"{free >> 20} MiB", "" if free >= _LITTLE else "clx db prune --vacuum")
 
 
-def _file(database: Database) -> Iterator[Fact]:
+def _file(database: SqliteDatabase) -> Iterator[Fact]:
     mode = database.journal_mode()
     yield Fact("journal mode", True, mode)
     yield Fact("durability", True, _DURABLE.get(mode, mode))
@@ -72,7 +73,7 @@ def _file(database: Database) -> Iterator[Fact]:
     yield Fact("database", True, f"{database.path.stat().st_size / 2**20:.1f} MiB, schema {database.revision()}")
     yield _clock(database)
     yield _bells(database)
-    late = overdue(database, now_ms())
+    late = overdue(database)
     yield Fact("leases", True, f"{late} over, to be rescued by the next worker or build" if late else "none over")
 
 
@@ -84,7 +85,7 @@ def _log(database: Path) -> Fact:
     if size <= _LONG_LOG:
         return Fact("write-ahead log", True, told)
     try:
-        with Database.open(database, journal_mode="keep") as writer:
+        with SqliteDatabase.open(database, journal_mode="keep") as writer:
             is_all_copied = writer.checkpoint()
     except DatabaseError:
         unknown = "only who may write can see whether a reader keeps it from shrinking"
@@ -97,7 +98,7 @@ def _log(database: Path) -> Fact:
     return Fact("write-ahead log", True, f"{told}, all of it in the database: it is written over from its start")
 
 
-def _bells(database: Database) -> Fact:
+def _bells(database: SqliteDatabase) -> Fact:
     """Whether this user wakes those who wait at once, and is woken by them."""
     shut = database.doorbell.closed_to_us() if os.access(database.path, os.W_OK) else ""
     if not shut:
@@ -111,7 +112,7 @@ def _bells(database: Database) -> Fact:
     )
 
 
-def _clock(database: Database) -> Fact:
+def _clock(database: SqliteDatabase) -> Fact:
     """Whether somebody wrote times that lie ahead: their clock or ours is wrong."""
     newest = database.read("SELECT max(heartbeat_at) FROM workers WHERE typeof(heartbeat_at) = 'integer'")[0][0] or 0
     ahead = newest - now_ms()

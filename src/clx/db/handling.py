@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.db.records import Job
 from clx.errors import LostRunError, QueueError
+from clx.platforms import system
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
@@ -78,10 +79,6 @@ def described(error: BaseException) -> dict[str, str]:
     return {"type": name, "message": message or name, "traceback": text}
 
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
-"""Signals that end a program; the handler of another one (a timer's, say) may well be the job's own."""
-
-
 def is_of_the_program(error: BaseException) -> bool:
     """Whether an exception that came out of a job's function is meant for the program and not for the job.
 
@@ -90,7 +87,8 @@ def is_of_the_program(error: BaseException) -> bool:
     """
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return True
-    handlers = {_code(signal.getsignal(number)) for number in _ENDING} - {None}
+    # the handler of another one (a timer's, say) may well be the job's own
+    handlers = {_code(signal.getsignal(number)) for number in system.ENDING} - {None}
     return any(code in handlers for code in _codes(error.__traceback__))
 
 

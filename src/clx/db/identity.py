@@ -11,6 +11,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from clx.platforms import system
+
 
 @cache
 def _boot_and_namespace() -> str:
@@ -104,7 +106,7 @@ def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
 def _is_hidden(pid: int) -> bool:
     """Whether there is such a process that this user may not look at (``hidepid``)."""
     try:
-        os.kill(pid, 0)
+        system.probe(pid)
     except ProcessLookupError:
         return False
     except OSError:

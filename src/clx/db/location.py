@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import UsageError
 
 MEMORY = "memory:"
@@ -22,7 +22,7 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
 
     Raises:
         UsageError: it names something else, or an option that such a database does not take.
-        DatabaseError: as :meth:`clx.db.sqlite.database.Database.open` says.
+        DatabaseError: as :meth:`clx.db.database.Database.open` says.
     """
     if not isinstance(path_or_url, str | os.PathLike):
         raise UsageError(f"{path_or_url!r} is not a database CLX can open.", _WAYS)
@@ -39,9 +39,9 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
 def _open_in_memory(options: dict[str, Any]) -> Database:
     from clx.db.sqlite.memory import MemoryDatabase
 
-    if options:
-        raise UsageError(f"A queue in memory takes no {' and no '.join(options)}.", f'Write Queue.open("{MEMORY}").')
-    return MemoryDatabase.open(Path(MEMORY))
+    if others := options.keys() - {"clock"}:
+        raise UsageError(f"A queue in memory takes no {' and no '.join(others)}.", f'Write Queue.open("{MEMORY}").')
+    return MemoryDatabase.open(Path(MEMORY), **options)
 
 
 def _open_url(text: str, options: dict[str, Any]) -> Database:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
 from clx.db import statements as sql
+from clx.db.database import Database
+from clx.db.dialect import among
 from clx.db.odd import Reader
 from clx.db.records import Job, JobState, encode, job_from_row, told_or_shown
-from clx.db.sqlite.database import Database
 from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
@@ -17,48 +18,22 @@ _RUN_NAMES = (
 _RUN = Reader.of("runs", _RUN_NAMES)
 _COUNTED = Reader("jobs.type", "jobs.state", "jobs.run")
 _RUNS = f"SELECT {', '.join(_RUN_NAMES)} FROM runs WHERE job_id = ? ORDER BY run"
-_BY_IDS = f"{sql.SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-_LIVE_AMONG = (
-    "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('queued', 'running') ORDER BY id"
-)
-_CHANGED = (
-    f"{sql.SELECT} WHERE (id IN (SELECT value FROM json_each(:waiting)) AND state <> 'queued') OR "
-    "(id IN (SELECT value FROM json_each(:running)) AND state <> 'running') ORDER BY finished_at, id"
-)
 _LIVE = {"queued", "running"}
 _BADLY = {"failed", "cancelled"}
-_IS_LIVE = "state IN ('queued', 'running')"
-_HAS_ENDED = "finished_at IS NOT NULL"
-# named, because SQLite would rather read the whole table in order than sort a few rows
-_RUNNING = "INDEXED BY jobs_running WHERE state = 'running'"
-_ASIDE = "INDEXED BY jobs_aside WHERE (waits_for > 0 OR state IN ('failed', 'cancelled'))"
-_LIVE_KEY = f"INDEXED BY jobs_live_key WHERE {_IS_LIVE} AND after_id IS NULL"
-_BEHIND = "INDEXED BY jobs_behind WHERE after_id IS NOT NULL AND state = 'queued'"
-_QUEUED = (
-    "INDEXED BY jobs_claim WHERE state = 'queued' AND ready = 1",
-    "INDEXED BY jobs_delayed WHERE state = 'queued' AND ready = 0 AND waits_for = 0",
-    f"{_ASIDE} AND state = 'queued' AND waits_for > 0",
-)
 _FEW = 10_000
 """Queued jobs that are sorted; where there are more, the newest are near the end of the table."""
-_QUEUED_AT_MOST = "SELECT " + " + ".join(
-    f"(SELECT count(*) FROM (SELECT 1 FROM jobs {part} LIMIT :most))" for part in _QUEUED
-)
 _MEAN = (
     "SELECT avg(ended_at - started_at) FROM (SELECT r.ended_at, r.started_at FROM runs r "
-    "JOIN jobs j ON j.id = r.job_id WHERE j.type = ? AND r.outcome = 'succeeded' ORDER BY r.job_id DESC LIMIT ?)"
+    "JOIN jobs j ON j.id = r.job_id WHERE j.type = ? AND r.outcome = 'succeeded' "
+    "ORDER BY r.job_id DESC LIMIT ?) AS newest"
 )
-
-
-def _among(states: Collection[str]) -> str:
-    return f"state IN ({', '.join(repr(state) for state in sorted(states))})"
 
 
 class Lookup:
     """Readers of the jobs of one database.
 
     Args:
-        database: an open :class:`~clx.db.sqlite.database.Database`.
+        database: an open :class:`~clx.db.database.Database`.
     """
 
     def __init__(self, database: Database) -> None:
@@ -81,17 +56,19 @@ class Lookup:
             QueueError: *job_ids* is no list of ids.
         """
         check_ids(job_ids)
-        return [job_from_row(row) for row in self.database.read(_BY_IDS, (encode(list(job_ids)),))]
+        return [
+            job_from_row(row) for row in self.database.read(self.database.sql.by_ids, {"ids": encode(list(job_ids))})
+        ]
 
     def get_changed(self, job_ids: Sequence[int], running: Collection[int]) -> list[Job]:
         """Those of *job_ids* that are in another state than the caller believes: *running*, the others queued."""
         waiting = encode([id_ for id_ in job_ids if id_ not in running])
-        rows = self.database.read(_CHANGED, {"waiting": waiting, "running": encode(list(running))})
+        rows = self.database.read(self.database.sql.changed, {"waiting": waiting, "running": encode(list(running))})
         return [job_from_row(row) for row in rows]
 
     def live_among(self, job_ids: Sequence[int]) -> list[int]:
         """Those of *job_ids* that still wait or run."""
-        return [row[0] for row in self.database.read(_LIVE_AMONG, (encode(list(job_ids)),))]
+        return [row[0] for row in self.database.read(self.database.sql.live_among, {"ids": encode(list(job_ids))})]
 
     def next_due(self) -> int | None:
         """When the next delayed job can be claimed, milliseconds UTC; None where none is delayed."""
@@ -137,9 +114,9 @@ class Lookup:
             "before": "id < :before",
         }
         given = {name: value for name, value in params.items() if value is not None}
-        conditions = " AND ".join(where[name] for name in given) or "1"
+        conditions = " AND ".join(where[name] for name in given) or "true"
         parts = [
-            f"SELECT * FROM ({sql.SELECT} {part} AND {conditions} ORDER BY id DESC LIMIT :limit)"
+            f"SELECT * FROM ({sql.SELECT} {part} AND {conditions} ORDER BY id DESC LIMIT :limit) AS part"
             for part in self._parts(states, has_key=key is not None)
         ]
         if not parts:  # of no state
@@ -150,24 +127,22 @@ class Lookup:
         return [job_from_row(row) for row in rows]
 
     def _parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
-        """The table in parts that an index each can serve; of a long table few rows live, and few ended badly.
-
-        States are literals: else no partial index would be considered.
-        """
+        """The table in parts that an index each can serve; of a long table few rows live, and few ended badly."""
+        known = self.database.sql
         chosen = set(get_args(JobState) if states is None else states)
         live, badly = chosen & _LIVE, chosen & _BADLY
         if has_key:
             ended = chosen - live
-            parts = [f"{part} AND {_among(live)}" for part in (_LIVE_KEY, _BEHIND)] if live else []
-            return parts + ([f"INDEXED BY jobs_ended_key WHERE {_HAS_ENDED} AND {_among(ended)}"] if ended else [])
+            parts = [f"{part} AND {among(live)}" for part in (known.live_key, known.behind)] if live else []
+            return parts + ([f"{known.ended_key} AND {among(ended)}"] if ended else [])
         if states is None:
-            return ["WHERE 1"]
+            return ["WHERE true"]
         if "succeeded" in chosen:  # most have, so the newest are found soon
-            return [f"WHERE {_among(chosen)}"]
-        parts = [f"{_ASIDE} AND {_among(badly)}"] if badly else []
-        if "queued" in live and self.database.read(_QUEUED_AT_MOST, {"most": _FEW})[0][0] < _FEW:
-            return [*parts, *_QUEUED, *([_RUNNING] if "running" in live else [])]
-        return parts + ([_RUNNING] if live == {"running"} else [f"WHERE {_among(live)}"] if live else [])
+            return [f"WHERE {among(chosen)}"]
+        parts = [f"{known.aside} AND {among(badly)}"] if badly else []
+        if "queued" in live and self.database.read(known.queued_at_most, {"most": _FEW})[0][0] < _FEW:
+            return [*parts, *known.queued, *([known.running] if "running" in live else [])]
+        return parts + ([known.running] if live == {"running"} else [f"WHERE {among(live)}"] if live else [])
 
     def runs(self, job_id: int) -> list[dict[str, Any]]:
         """Every ended run of a job, oldest first; times in milliseconds UTC, memory in bytes."""

@@ -19,7 +19,8 @@ from typing import Any
 from clx.db import statements as sql
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
-from clx.db.transitions import values
+from clx.db.records import row_to_insert
+from clx.db.sqlite.dialect import DIALECT
 from clx.db.waiting import Bells
 from clx.db.workers import register_this_process
 
@@ -94,7 +95,7 @@ def _pair(folder: Path, name: str, jobs: int = 0) -> Iterator[tuple[Queue, Any]]
 
 
 def _enqueue(folder: Path, jobs: int) -> Number:
-    row = values(NewJob(_TYPE, {"n": 1}), 0, None, 1)
+    row = row_to_insert(NewJob(_TYPE, {"n": 1}), 0, None, 1)
 
     def plain(bare: Any, count: int) -> None:
         for _ in range(count):
@@ -112,7 +113,7 @@ def _enqueue(folder: Path, jobs: int) -> Number:
 
 def _enqueue_many(folder: Path, jobs: int) -> Number:
     def plain(bare: Any, count: int) -> None:
-        rows = [values(NewJob(_TYPE, {"n": n}), 0, None, 1) for n in range(count)]
+        rows = [row_to_insert(NewJob(_TYPE, {"n": n}), 0, None, 1) for n in range(count)]
         bare.execute("BEGIN IMMEDIATE")
         bare.executemany(sql.INSERT, rows)
         bare.execute("COMMIT")
@@ -126,10 +127,10 @@ def _enqueue_many(folder: Path, jobs: int) -> Number:
 
 def bare_claim_finish(connection: Any, count: int) -> None:
     """Two transactions a job, nothing but the two statements."""
-    params = {"worker": 1, "lease": 30_000, "now": 10**12, "pool": "", "type": _TYPE}
+    params = {"worker": 1, "lease": 30_000, "until": 10**12 + 30_000, "now": 10**12, "pool": "", "type": _TYPE}
     for _ in range(count):
         connection.execute("BEGIN IMMEDIATE")
-        row = connection.execute(sql.CLAIM_ONE, params).fetchall()[0]
+        row = connection.execute(DIALECT.claim_one, params).fetchall()[0]
         connection.execute("COMMIT")
         connection.execute("BEGIN IMMEDIATE")
         report = {"id": row[0], "run": row[7], "now": 10**12, "result": "null"}

@@ -222,7 +222,7 @@ class Reader:
         return looks
 
 
-def rows_of(connection: Any, table: str, where: str = "1") -> Iterator[tuple[Any, ...]]:
+def rows_of(connection: Any, table: str, where: str = "true") -> Iterator[tuple[Any, ...]]:
     """Rows of *table* with all columns, in the order of :func:`tables`, one after the other."""
     names = ", ".join(f'"{name}"' for name in tables()[table].columns)
     yield from connection.execute(f"SELECT {names} FROM {table} WHERE {where}")

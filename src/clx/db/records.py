@@ -157,6 +157,31 @@ def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
     return found
 
 
+def row_to_insert(
+    job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None
+) -> tuple[Any, ...]:
+    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
+    waits_for += behind is not None
+    not_before: Any = job.not_before
+    return (
+        job.type,
+        job.pool,
+        job.priority,
+        5 - job.priority,
+        encode(job.payload),
+        job.key,
+        job.max_runs,
+        int(not_before <= now and not waits_for),
+        not_before,
+        NO_TIME if job.deadline is None else job.deadline,
+        job.timeout,
+        now,
+        waits_for,
+        int(batch is None),
+        behind,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of the job table; times in milliseconds UTC, ``timeout`` in milliseconds.

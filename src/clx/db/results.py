@@ -7,25 +7,18 @@ from typing import Any
 
 import msgspec
 
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.records import Unreadable, decode_or_show
-from clx.db.sqlite.database import Database
 from clx.errors import QueueError
 
 _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
-_FIND = (
-    "SELECT key, type, result, used_at FROM results WHERE key IN (SELECT value FROM json_each(:keys)) "
-    "AND (:type IS NULL OR type = :type)"
-)
 
 
 def find_results(
     database: Database,
     keys: Sequence[str],
     type: str | None = None,  # noqa: A002
-    *,
-    now: int | None = None,
 ) -> dict[str, Any]:
     """Kept results of those *keys* that have one; they count as used, which keeps them from being pruned.
 
@@ -35,8 +28,8 @@ def find_results(
     Raises:
         QueueError: jobs of several types left a result for one key.
     """
-    at = now_ms() if now is None else now
-    rows = database.read(_FIND, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
+    at = database.clock.now()
+    rows = database.read(database.sql.results, {"keys": msgspec.json.encode(list(keys)).decode(), "type": type})
     found = {}
     for key, type_, result, _ in rows:
         if key in found:

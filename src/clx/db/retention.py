@@ -11,9 +11,8 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from clx.db.batches import BatchTable
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone
-from clx.db.sqlite.database import Database
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
@@ -67,7 +66,7 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
                   WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
 """One that did not succeed stays as long as what it took down with it, which may be tried again."""
-_NEXT_IDS = "SELECT max(id) FROM (SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?)"
+_NEXT_IDS = "SELECT max(id) FROM (SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?) AS next"
 _OLD_WORKERS = """
 DELETE FROM workers WHERE id IN (SELECT id FROM workers WHERE ended_at < :cutoff
   AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND worker_id = workers.id) LIMIT :stride)"""
@@ -83,10 +82,10 @@ DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE us
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
 
-def prune(database: Database, policy: Policy, *, now: int | None = None) -> Pruned:
+def prune(database: Database, policy: Policy) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
-    at = now_ms() if now is None else now
-    abandoned = len(BatchTable(database).sweep(is_gone, now=at))
+    at = database.clock.now()
+    abandoned = len(BatchTable(database).sweep(is_gone))
     jobs = _prune_jobs(database, policy, at)
 
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
@@ -139,16 +138,3 @@ def named_text(database: Database) -> list[str]:
 def _text(value: Any) -> str:
     """What other programs wrote may name one too."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def vacuum(database: Database) -> int:
-    """Give the space of removed rows back to the file system; returns how many bytes that were.
-
-    Raises:
-        DatabaseBusyError: somebody uses the database.
-    """
-    database.checkpoint()
-    before = database.path.stat().st_size
-    database.read("VACUUM")
-    database.checkpoint()
-    return before - database.path.stat().st_size

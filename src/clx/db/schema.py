@@ -7,7 +7,10 @@ The state machine of a job lives in CHECK constraints and partial indexes, not i
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -24,6 +27,13 @@ REVISION = "0003"
 """The migration that this schema corresponds to."""
 
 metadata = MetaData()
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""A whole number of 64 bits: times are milliseconds."""
+
+
+def where(condition: str) -> dict[str, Any]:
+    """What makes an index hold only rows for which *condition* is true."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 def one_of(column: str, *values: str) -> str:
@@ -40,24 +50,24 @@ LIVE_WORKER = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"
 workers = Table(
     "workers",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("type", Text, nullable=False),
     Column("pool", Text, nullable=False),
     Column("mode", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("host", Text, nullable=False),
-    Column("pid", Integer, nullable=False),
+    Column("pid", Number, nullable=False),
     Column("identity", Text, nullable=False),
     Column("container_id", Text),
     Column("image", Text),
     Column("version", Text, nullable=False),
-    Column("started_at", Integer, nullable=False),
-    Column("heartbeat_at", Integer, nullable=False),
-    Column("ended_at", Integer),
+    Column("started_at", Number, nullable=False),
+    Column("heartbeat_at", Number, nullable=False),
+    Column("ended_at", Number),
     Column("reason", Text),
-    Column("jobs_succeeded", Integer, nullable=False, server_default=text("0")),
-    Column("jobs_failed", Integer, nullable=False, server_default=text("0")),
-    Column("batch_id", Integer),
+    Column("jobs_succeeded", Number, nullable=False, server_default=text("0")),
+    Column("jobs_failed", Number, nullable=False, server_default=text("0")),
+    Column("batch_id", Number),
     Column("service", Text),
     Column("config_source", Text),
     CheckConstraint("mode IN ('direct', 'docker')", name="worker_mode"),
@@ -67,42 +77,42 @@ workers = Table(
     CheckConstraint("(state IN ('dead', 'stopped')) = (ended_at IS NOT NULL)", name="worker_ended"),
     sqlite_autoincrement=True,
 )
-Index("workers_live", workers.c.type, workers.c.pool, sqlite_where=text(LIVE_WORKER))
+Index("workers_live", workers.c.type, workers.c.pool, **where(LIVE_WORKER))
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("type", Text, nullable=False),
     Column("pool", Text, nullable=False, server_default=text("''")),
     Column("state", Text, nullable=False, server_default=text("'queued'")),
-    Column("priority", Integer, nullable=False, server_default=text("3")),
+    Column("priority", Number, nullable=False, server_default=text("3")),
     Column("payload", Text, nullable=False),
     Column("key", Text),
-    Column("run", Integer, nullable=False, server_default=text("0")),
-    Column("released", Integer, nullable=False, server_default=text("0")),
-    Column("kills", Integer, nullable=False, server_default=text("0")),
-    Column("max_runs", Integer, nullable=False, server_default=text("3")),
-    Column("ready", Integer, nullable=False, server_default=text("1")),
-    Column("claim_rank", Integer, nullable=False, server_default=text("2")),
-    Column("not_before", Integer, nullable=False, server_default=text("0")),
-    Column("deadline", Integer, nullable=False, server_default=text("9223372036854775807")),
-    Column("timeout", Integer),
-    Column("lease_until", Integer),
-    Column("lease", Integer),
+    Column("run", Number, nullable=False, server_default=text("0")),
+    Column("released", Number, nullable=False, server_default=text("0")),
+    Column("kills", Number, nullable=False, server_default=text("0")),
+    Column("max_runs", Number, nullable=False, server_default=text("3")),
+    Column("ready", Number, nullable=False, server_default=text("1")),
+    Column("claim_rank", Number, nullable=False, server_default=text("2")),
+    Column("not_before", Number, nullable=False, server_default=text("0")),
+    Column("deadline", Number, nullable=False, server_default=text("9223372036854775807")),
+    Column("timeout", Number),
+    Column("lease_until", Number),
+    Column("lease", Number),
     # no foreign key: workers are pruned long before their jobs, and the check would cost a look-up per claim
-    Column("worker_id", Integer),
-    Column("waits_for", Integer, nullable=False, server_default=text("0")),
-    Column("unbatched", Integer, nullable=False, server_default=text("0")),
-    Column("cancel_requested", Integer, nullable=False, server_default=text("0")),
+    Column("worker_id", Number),
+    Column("waits_for", Number, nullable=False, server_default=text("0")),
+    Column("unbatched", Number, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Number, nullable=False, server_default=text("0")),
     Column("progress", Text),
     Column("result", Text),
     Column("error", Text),
-    Column("created_at", Integer, nullable=False),
-    Column("started_at", Integer),
-    Column("finished_at", Integer),
-    Column("rescues", Integer, nullable=False, server_default=text("0")),
-    Column("after_id", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("started_at", Number),
+    Column("finished_at", Number),
+    Column("rescues", Number, nullable=False, server_default=text("0")),
+    Column("after_id", Number),
     CheckConstraint(one_of("state", "queued", "running", "succeeded", "failed", "cancelled"), name="job_state"),
     CheckConstraint("priority BETWEEN 1 AND 5", name="job_priority"),
     CheckConstraint("ready IN (0, 1) AND unbatched IN (0, 1)", name="job_ready"),
@@ -121,44 +131,44 @@ Index(
     jobs.c.claim_rank,
     jobs.c.deadline,
     jobs.c.id,
-    sqlite_where=text("state = 'queued' AND ready = 1"),
+    **where("state = 'queued' AND ready = 1"),
 )
-Index("jobs_delayed", jobs.c.not_before, sqlite_where=text("state = 'queued' AND ready = 0 AND waits_for = 0"))
+Index("jobs_delayed", jobs.c.not_before, **where("state = 'queued' AND ready = 0 AND waits_for = 0"))
 # few rows run at a time: one small index serves both "what does this worker hold" and "whose lease is over"
-Index("jobs_running", jobs.c.worker_id, jobs.c.lease_until, sqlite_where=text("state = 'running'"))
+Index("jobs_running", jobs.c.worker_id, jobs.c.lease_until, **where("state = 'running'"))
 Index(
     "jobs_live_key",
     jobs.c.key,
     jobs.c.type,
     jobs.c.pool,
     unique=True,
-    sqlite_where=text("key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"),
+    **where("key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL"),
 )
 # one job of a key waits behind one that runs
 Index(
     "jobs_behind",
     jobs.c.after_id,
     unique=True,
-    sqlite_where=text("after_id IS NOT NULL AND state = 'queued'"),
+    **where("after_id IS NOT NULL AND state = 'queued'"),
 )
 # for looking: none of these costs a plain enqueue, or a plain success, anything
-Index("jobs_ended_key", jobs.c.key, sqlite_where=text("key IS NOT NULL AND finished_at IS NOT NULL"))
+Index("jobs_ended_key", jobs.c.key, **where("key IS NOT NULL AND finished_at IS NOT NULL"))
 # those that can be searched for beside the ones that other indexes hold; one, because each is asked at every change
-Index("jobs_aside", jobs.c.id, jobs.c.state, sqlite_where=text("waits_for > 0 OR state IN ('failed', 'cancelled')"))
+Index("jobs_aside", jobs.c.id, jobs.c.state, **where("waits_for > 0 OR state IN ('failed', 'cancelled')"))
 
 runs = Table(
     "runs",
     metadata,
-    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("run", Integer, nullable=False),
-    Column("worker_id", Integer, nullable=False),
-    Column("started_at", Integer, nullable=False),
-    Column("ended_at", Integer, nullable=False),
+    Column("job_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("run", Number, nullable=False),
+    Column("worker_id", Number, nullable=False),
+    Column("started_at", Number, nullable=False),
+    Column("ended_at", Number, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("error", Text),
     Column("cause", Text),
     Column("stderr", Text),
-    Column("peak_memory", Integer),
+    Column("peak_memory", Number),
     PrimaryKeyConstraint("job_id", "run"),
     CheckConstraint(one_of("outcome", "succeeded", "failed", "rescued", "released", "cancelled"), name="run_outcome"),
     sqlite_with_rowid=False,
@@ -167,30 +177,30 @@ runs = Table(
 batches = Table(
     "batches",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("name", Text, nullable=False),
     Column("state", Text, nullable=False, server_default=text("'live'")),
     Column("host", Text, nullable=False),
-    Column("pid", Integer, nullable=False),
+    Column("pid", Number, nullable=False),
     Column("identity", Text, nullable=False),
-    Column("lease_until", Integer, nullable=False),
+    Column("lease_until", Number, nullable=False),
     Column("callback", Text),
-    Column("callback_job", Integer),
-    Column("pending", Integer, nullable=False, server_default=text("0")),
-    Column("created_at", Integer, nullable=False),
-    Column("finished_at", Integer),
+    Column("callback_job", Number),
+    Column("pending", Number, nullable=False, server_default=text("0")),
+    Column("created_at", Number, nullable=False),
+    Column("finished_at", Number),
     CheckConstraint("state IN ('live', 'done', 'abandoned')", name="batch_state"),
     CheckConstraint("pending >= 0", name="batch_pending"),
     CheckConstraint("(state = 'live') = (finished_at IS NULL)", name="batch_finished"),
     sqlite_autoincrement=True,
 )
-Index("batches_live", batches.c.id, sqlite_where=text("state = 'live'"))
+Index("batches_live", batches.c.id, **where("state = 'live'"))
 
 batch_jobs = Table(
     "batch_jobs",
     metadata,
-    Column("batch_id", Integer, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
-    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("batch_id", Number, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("batch_id", "job_id"),
     Index("batch_jobs_job", "job_id"),
     sqlite_with_rowid=False,
@@ -199,8 +209,8 @@ batch_jobs = Table(
 dependencies = Table(
     "dependencies",
     metadata,
-    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("needs_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("needs_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("job_id", "needs_id"),
     CheckConstraint("job_id <> needs_id", name="dependency_of_another"),
     Index("dependencies_needs", "needs_id"),
@@ -210,9 +220,9 @@ dependencies = Table(
 worker_events = Table(
     "worker_events",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("at", Integer, nullable=False),
-    Column("worker_id", Integer, nullable=False),
+    Column("id", Number, primary_key=True),
+    Column("at", Number, nullable=False),
+    Column("worker_id", Number, nullable=False),
     Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
@@ -223,8 +233,8 @@ results = Table(
     Column("key", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("result", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("used_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
+    Column("used_at", Number, nullable=False),
     PrimaryKeyConstraint("key", "type"),
     sqlite_with_rowid=False,
 )
@@ -237,8 +247,8 @@ outputs = Table(
     Column("slice", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("digest", Text, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("mtime_ns", Integer, nullable=False),
+    Column("size", Number, nullable=False),
+    Column("mtime_ns", Number, nullable=False),
     Column("course", Text, nullable=False, server_default=text("''")),
     Column("output", Text, nullable=False, server_default=text("''")),
     Column("task", Text, nullable=False, server_default=text("''")),
@@ -253,11 +263,11 @@ files = Table(
     metadata,
     Column("root", Text, nullable=False),
     Column("path", Text, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("mtime_ns", Integer, nullable=False),
-    Column("inode", Integer, nullable=False),
+    Column("size", Number, nullable=False),
+    Column("mtime_ns", Number, nullable=False),
+    Column("inode", Number, nullable=False),
     Column("digest", Text, nullable=False),
-    Column("ctime_ns", Integer, nullable=False, server_default=text("0")),
+    Column("ctime_ns", Number, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("root", "path"),
     sqlite_with_rowid=False,
 )

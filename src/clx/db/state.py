@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from clx.errors import UntrustedError
+from clx.db.apart import leads_apart, shared_directory, state_directory
+from clx.errors import DatabaseError, UntrustedError
+from clx.regular import cure
 from clx.settings.owners import require_own, who_else_writes
 
 if TYPE_CHECKING:
@@ -20,57 +23,96 @@ _PRIVATE = 0o700
 """Nobody else's are cells that reach no public file, logs, and what is to be run."""
 
 
-def make_state_directory(database: Path) -> Path:
-    """Make the state directory, and what it lies in; one that is there keeps the mode that somebody gave it.
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    """What lies beside a database: settings, logs, artifacts, bells, the directories of jobs.
 
-    Nobody else may enter it, unless it lies beside a database in a directory that others may write: they share the
-    database on purpose, and the state directory gets the same mode, as SQLite's own files beside it do.
-
-    Raises:
-        OSError: it cannot be made.
+    Attributes:
+        database: the database whose it is.
+        path: the directory itself.
+        shared: the directory with what jobs share, artifacts and bells: the same, or in it (:mod:`clx.db.apart`).
     """
-    from clx.db.apart import state_directory
 
-    state = state_directory(database)
-    if state.is_dir():
-        return state
-    state.parent.mkdir(parents=True, exist_ok=True)
-    mode = _PRIVATE if state in database.parents else _mode_beside(state.parent)
-    try:
-        state.mkdir(mode=mode)
-    except FileExistsError:
-        if not state.is_dir():
-            raise
-        return state
-    if mode != _PRIVATE:
-        state.chmod(mode)  # the umask takes nothing away
-    return state
+    database: Path
+    path: Path
+    shared: Path
 
+    @classmethod
+    def of(cls, database: Path) -> Self:
+        """The one of a database, whether or not either is there."""
+        return cls(database, state_directory(database), shared_directory(database))
 
-def require_sound_state(database: Path) -> None:
-    """See that nothing stands in the place of the state directory, or of what CLX has in it.
+    def make(self) -> None:
+        """Make it, and what it lies in; one that is there keeps the mode that somebody gave it.
 
-    Whoever writes the files of a course could have put it there: what CLX writes would go where a link leads, and a
-    pipe would be waited for. ``config.toml`` alone may be a link: who keeps settings elsewhere has one.
+        Nobody else may enter it, unless it lies beside a database in a directory that others may write: they share the
+        database on purpose, and the state directory gets the same mode, as SQLite's own files beside it do.
 
-    Raises:
-        UntrustedError: something does.
-    """
-    from clx.db.apart import state_directory
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self.path.is_dir():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _PRIVATE if self.path in self.database.parents else _mode_beside(self.path.parent)
+        try:
+            self.path.mkdir(mode=mode)
+        except FileExistsError:
+            if not self.path.is_dir():
+                raise
+        else:
+            if mode != _PRIVATE:
+                self.path.chmod(mode)  # the umask takes nothing away
 
-    state = state_directory(database)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        _require_folder(state, os.lstat(state).st_mode)
-        files = {".gitignore", *(f"{database.name}{end}" for end in ("", "-wal", "-shm", "-journal"))}
-        with os.scandir(state) as entries:
-            for entry in entries:
-                if entry.name != "config.toml":
-                    _require_sound(entry, is_file=entry.name in files)
+    def prepare(self) -> None:
+        """Make it with a ``.gitignore`` that spares ``config.toml``.
+
+        Raises:
+            DatabaseError: it cannot be made.
+        """
+        try:
+            self.make()
+            ignore = self.path / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+        except OSError as error:
+            raise DatabaseError(
+                f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
+                cure(error, "Make it writable, or name another file with --db-path."),
+            ) from error
+
+    def require_sound(self) -> None:
+        """See that nothing stands in its place, or in that of what CLX has in it.
+
+        Whoever writes the files of a course could have put it there: what CLX writes would go where a link leads, and
+        a pipe would be waited for. ``config.toml`` alone may be a link: who keeps settings elsewhere has one.
+
+        Raises:
+            UntrustedError: something does.
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            _require_folder(self.path, os.lstat(self.path).st_mode)
+            ends = ("", "-wal", "-shm", "-journal")
+            files = {".gitignore", *(f"{self.database.name}{end}" for end in ends)}
+            with os.scandir(self.path) as entries:
+                for entry in entries:
+                    if entry.name != "config.toml":
+                        _require_sound(entry, is_file=entry.name in files)
+
+    def require_own(self, resolved: Resolved) -> None:
+        """See that it and its database may be used, if they were found by looking or a project names them.
+
+        Those that the user named, by an option or in settings of their own, are used whoever else does.
+
+        Raises:
+            UntrustedError: one of the two is somebody else's, or others may write it.
+        """
+        if resolved.origin("database.path").kind in ("default", "project"):
+            for path in (self.path, self.database):
+                require_own(path)
 
 
 def _require_sound(entry: os.DirEntry[str], *, is_file: bool) -> None:
-    from clx.db.apart import leads_apart
-
     path = Path(entry.path)
     if entry.is_symlink():
         if not leads_apart(path):
@@ -103,18 +145,3 @@ def _mode_beside(folder: Path) -> int:
     if found.st_mode & stat.S_ISVTX or not who_else_writes(found):  # in /tmp nobody shares anything
         return _PRIVATE
     return stat.S_IMODE(found.st_mode)
-
-
-def require_own_state(database: Path, resolved: Resolved) -> None:
-    """See that a database and its state directory may be used, if it was found by looking or a project names it.
-
-    One that the user named, by an option or in settings of their own, is used whoever else does.
-
-    Raises:
-        UntrustedError: one of the two is somebody else's, or others may write it.
-    """
-    from clx.db.apart import state_directory
-
-    if resolved.origin("database.path").kind in ("default", "project"):
-        for path in (state_directory(database), database):
-            require_own(path)

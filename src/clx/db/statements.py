@@ -1,4 +1,4 @@
-"""Every statement of the queue that several transitions share, by name.
+"""The statements of the queue by name, as far as one text serves every database; :mod:`clx.db.dialect` has the rest.
 
 The driver caches compiled statements by their text, so each of these is compiled once per connection.
 Times are parameters everywhere; nothing here asks the database for the time.
@@ -26,27 +26,21 @@ INSERT = (
 )
 REPLACE = (
     "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
-    "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, unbatched = unbatched OR ?, "
-    "after_id = ?, released = run, kills = 0, rescues = 0, error = NULL WHERE id = ? AND state = 'queued'"
+    "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, "
+    "unbatched = CASE WHEN ? = 1 THEN 1 ELSE unbatched END, after_id = ?, released = run, "
+    "kills = 0, rescues = 0, error = NULL WHERE id = ? AND state = 'queued'"
 )
 """Another job in its place: what happened to the one before is none of its own."""
-WAITS_FOR = (
-    "WITH RECURSIVE needed (id) AS (SELECT value FROM json_each(?) UNION "
-    "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id UNION "
-    "SELECT j.after_id FROM jobs j JOIN needed ON j.id = needed.id WHERE j.after_id IS NOT NULL) "
-    "SELECT 1 FROM needed WHERE id = ?"
-)
-"""Whether one of some jobs is, or waits near or far for, another."""
 LIVE_BY_KEY = (
     "SELECT id, state FROM jobs WHERE pool = ? AND type = ? AND key = ? AND state IN ('queued', 'running') "
     "AND after_id IS NULL"
 )
 BEHIND = "SELECT id FROM jobs WHERE after_id = ? AND state = 'queued'"
 """The job that waits until another of its key has ended."""
-WANT_TOO = "UPDATE jobs SET unbatched = unbatched OR ?, cancel_requested = 0 WHERE id = ?"
+WANT_TOO = "UPDATE jobs SET unbatched = CASE WHEN ? = 1 THEN 1 ELSE unbatched END, cancel_requested = 0 WHERE id = ?"
 """Whoever asked for its cancellation did not know of this one's interest."""
-WANT = "INSERT OR IGNORE INTO batch_jobs (batch_id, job_id) VALUES (?, ?)"
-NEED = "INSERT OR IGNORE INTO dependencies (job_id, needs_id) VALUES (?, ?)"
+WANT = "INSERT INTO batch_jobs (batch_id, job_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+NEED = "INSERT INTO dependencies (job_id, needs_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 # -- claiming ---------------------------------------------------------------------------------------
 
@@ -64,30 +58,7 @@ PROMOTE = (
 )
 """Delayed jobs that are due; at most so many at a time, so that nobody else waits for the table meanwhile."""
 PROMOTED = 1000
-ANY_LIVE = (
-    "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND pool = :pool "
-    "AND type IN (SELECT value FROM json_each(:types)) LIMIT 1"
-)
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
-_TAKE = (
-    "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :now + :lease, started_at = :now WHERE id "
-)
-_NEXT = (
-    "SELECT {columns} FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type{harmless} "
-    "ORDER BY claim_rank, deadline, id LIMIT "
-)
-_HARMLESS = " AND rescues = 0 AND max_runs > 1"
-CLAIM_ONE = f"{_TAKE} = ({_NEXT} 1) RETURNING {COLUMNS}".format(columns="id", harmless="")
-"""One job. Five times as fast as IN with a LIMIT, for which SQLite builds a temporary table."""
-_CLAIM_MANY = f"{_TAKE} IN ({_NEXT} :n) RETURNING {COLUMNS}"
-CLAIM_MANY = _CLAIM_MANY.format(columns="id", harmless="")
-CLAIM_HARMLESS = _CLAIM_MANY.format(columns="id", harmless=_HARMLESS)
-"""Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
-NEXT = f"{_NEXT} :n".format(columns="claim_rank, deadline, id", harmless="")
-NEXT_HARMLESS = f"{_NEXT} :n".format(columns="claim_rank, deadline, id", harmless=_HARMLESS)
-"""The first of one type in claim order, to be merged with those of others."""
-CLAIM_THESE = f"{_TAKE} IN (SELECT value FROM json_each(:ids)) RETURNING {COLUMNS}"
 
 # -- what workers report: every one fenced by id, run and state ---------------------------------------
 
@@ -136,35 +107,19 @@ RETRY = (
     "result = NULL "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
 )
-KEY_TAKEN = (
-    "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
-    "AND live.key = j.key AND live.state IN ('queued', 'running') AND live.after_id IS NULL "
-    "WHERE j.id IN (SELECT value FROM json_each(:ids)) AND j.state IN ('failed', 'cancelled') LIMIT 1"
-)
-KEY_SHARED = (
-    "SELECT max(id), min(id) FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND key IS NOT NULL "
-    "AND state IN ('failed', 'cancelled') GROUP BY pool, type, key HAVING count(*) > 1 LIMIT 1"
-)
-"""Whether some of many jobs cannot be queued again, because of their keys."""
-NEEDS_AMONG = (
-    "SELECT job_id, needs_id FROM dependencies WHERE job_id IN (SELECT value FROM json_each(:ids)) "
-    "AND needs_id IN (SELECT value FROM json_each(:ids))"
-)
 NEEDS = "SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id"
 UNMET_NEEDS = (
     "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
 )
-AWAIT_NEEDS = (
-    "UPDATE jobs SET waits_for = :waits_for, ready = (:waits_for = 0) WHERE id = :id AND state = 'queued' RETURNING id"
-)
-STILL_QUEUED = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued'"
+AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = :ready WHERE id = :id AND state = 'queued' RETURNING id"
 FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
 RECORD_ODD = (
-    "INSERT OR IGNORE INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
-    "SELECT id, CAST(run AS INTEGER), CAST(coalesce(worker_id, 0) AS INTEGER), "
-    "CAST(coalesce(started_at, :now) AS INTEGER), :now, 'failed', :error FROM jobs WHERE id = :id AND state = 'running'"
+    "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
+    "SELECT id, CAST(run AS BIGINT), CAST(coalesce(worker_id, 0) AS BIGINT), "
+    "CAST(coalesce(started_at, :now) AS BIGINT), :now, 'failed', :error "
+    "FROM jobs WHERE id = :id AND state = 'running' ON CONFLICT DO NOTHING"
 )
 FAIL_ODD = (
     "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
@@ -176,9 +131,8 @@ SILENCES = """SELECT count(*) FROM runs WHERE job_id = ? AND outcome = 'rescued'
 REQUEST_CANCEL = "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
 RECORD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error, cause, stderr, peak_memory) "
-    "VALUES (?1,?2,?3,coalesce(?4,?5),?5,?6,?7,?8,?9,?10)"
+    "VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
-"""When it began may be missing, where another program wrote the job's row."""
 KEEP_RESULT = (
     "INSERT INTO results (key, type, result, created_at, used_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, type) "
     "DO UPDATE SET result = excluded.result, created_at = excluded.created_at, used_at = excluded.used_at"
@@ -190,7 +144,7 @@ KEEP_FIRST_RESULT = (
 """Of a run that ended late: what others have answered since then is newer."""
 ACCOUNT = (
     "UPDATE workers SET jobs_succeeded = jobs_succeeded + ?, jobs_failed = jobs_failed + ?, "
-    "heartbeat_at = max(heartbeat_at, ?) WHERE id = ?"
+    "heartbeat_at = CASE WHEN heartbeat_at < ? THEN ? ELSE heartbeat_at END WHERE id = ?"
 )
 
 # -- what follows from an end -------------------------------------------------------------------------
@@ -202,13 +156,14 @@ FAIL_DEPENDENTS = (
 CANCEL_DEPENDENTS = (
     f"UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
 )
+_READY_NEXT = "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END"
 LET_GO = (
-    "UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
+    f"UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"
 )
 """The job behind one that has ended waits for it no more."""
 UNLOCK = (
-    "UPDATE jobs SET waits_for = waits_for - 1, ready = (waits_for = 1 AND not_before <= :now) "
+    f"UPDATE jobs SET waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
     "RETURNING type"
 )
@@ -218,8 +173,9 @@ MATTERS = (
 )
 """Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
 COUNT_DOWN = (
-    "UPDATE batches SET pending = max(pending - 1, 0) WHERE state = 'live' AND callback IS NOT NULL "
-    "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) RETURNING id, pending, callback"
+    "UPDATE batches SET pending = CASE WHEN pending > 0 THEN pending - 1 ELSE 0 END "
+    "WHERE state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) "
+    "RETURNING id, pending, callback"
 )
 COUNT_UP = (
     "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
@@ -231,7 +187,10 @@ _LIVE_OF_BATCH = (
     "WHERE b.batch_id = batches.id AND j.state IN ('queued', 'running'))"
 )
 SET_CALLBACK = f"UPDATE batches SET callback = ?, pending = {_LIVE_OF_BATCH} WHERE id = ? RETURNING pending"
-KEEP_OPEN = "UPDATE batches SET pending = pending + (callback IS NOT NULL) WHERE id = ? AND state = 'live' RETURNING id"
+KEEP_OPEN = (
+    "UPDATE batches SET pending = CASE WHEN callback IS NULL THEN pending ELSE pending + 1 END "
+    "WHERE id = ? AND state = 'live' RETURNING id"
+)
 COUNT_PENDING = (
     f"UPDATE batches SET pending = {_LIVE_OF_BATCH} WHERE id = ? AND callback IS NOT NULL RETURNING pending, callback"
 )

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import select
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +22,7 @@ from clx.db.jobs import NewJob, Queue
 from clx.db.waiting import Bells
 from clx.db.workers import register_this_process
 from clx.errors import LostRunError
+from clx.platforms import system
 
 _TYPE = "storm"
 _LEASE = 2_000
@@ -64,17 +63,13 @@ class _Hand:
         command = [sys.executable, "-P", "-m", "clx.db.storm", str(path), journal_mode]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout is not None
-        self.pipe = self.process.stdout.fileno()
-        os.set_blocking(self.pipe, False)
+        self.pipe = system.Lines(self.process.stdout)
         self.worker: int | None = None
         self._text = b""
 
     def read(self) -> list[int]:
         """Jobs acknowledged since the last call."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.pipe, 65536):
-                self._text += chunk
-        *lines, self._text = self._text.split(b"\n")
+        *lines, self._text = (self._text + self.pipe.read()).split(b"\n")
         numbers = [int(line) for line in lines]
         if numbers and self.worker is None:
             self.worker = numbers.pop(0)
@@ -164,7 +159,7 @@ class Storm:
         """Have all workers there, and hear what they acknowledge."""
         while len(self._hands) < self._workers:
             self._hands.append(_Hand(self._path, self._mode))
-        select.select([hand.pipe for hand in self._hands], [], [], 0.02)
+        system.wait_readable([hand.pipe.fileno() for hand in self._hands], 0.02)
         for hand in self._hands:
             self._acknowledged.update(hand.read())
 
@@ -176,7 +171,7 @@ class Storm:
         hand.close()
         self.outcome.kills += 1
         if hand.worker is not None:
-            rescued = self._queue.rescue_worker(hand.worker, {"kind": "signal", "signal": int(signal.SIGKILL)})
+            rescued = self._queue.rescue_worker(hand.worker, {"kind": "signal", "signal": int(system.KILL)})
             self.outcome.rescues += [now_ms() - killed_at] * len(rescued)
 
     def _count(self, ids: list[int]) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from clx.db.clock import now_ms
-
-T = TypeVar("T")
+from clx.db.dialect import Dialect
 
 
-class Transaction:
+class Transaction(ABC):
     """One writing transaction: its connection, its time, and whom to wake once it is committed.
 
     Attributes:
+        sql: the statements of its database.
         execute, executemany: those of its connection.
         now: its time in milliseconds UTC. Taken when the lock was ours: before, it would be old by as long as the
             table was locked.
@@ -21,6 +21,7 @@ class Transaction:
     """
 
     __slots__ = ("bells", "execute", "executemany", "now")
+    sql: ClassVar[Dialect]
 
     def __init__(self, connection: Any, now: int) -> None:
         self.execute = connection.execute
@@ -28,26 +29,10 @@ class Transaction:
         self.now = now
         self.bells: set[str] = set()
 
+    @abstractmethod
+    def insert(self, statement: str, values: Sequence[Any]) -> int:
+        """Enter one row into a table that numbers its rows; returns its number."""
 
-def transact(
-    write: Callable[[str, Callable[[Any], T]], T],
-    name: str,
-    body: Callable[[Transaction], T],
-    now: int | None,
-) -> tuple[T, set[str]]:
-    """Run *body* in one transaction of *write* (:meth:`~clx.db.sqlite.database.Database.write`).
-
-    Args:
-        now: its time; None: the clock's when the lock is ours.
-
-    Returns:
-        The value of *body*, and the names to ring: those of the attempt that was committed.
-    """
-    made: list[Transaction] = []
-
-    def whole(connection: Any) -> T:
-        made[:] = [Transaction(connection, now_ms() if now is None else now)]
-        return body(made[0])
-
-    value = write(name, whole)
-    return value, made[0].bells
+    @abstractmethod
+    def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Enter some rows into a table that numbers its rows; returns their numbers, in their order."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from clx.db.clock import Clock
 from clx.db.statements import NO_TIME
 from clx.errors import QueueError
 from clx.settings.problems import did_you_mean, shortened
@@ -78,7 +79,7 @@ SECONDS = 100_000_000_000
 """Milliseconds below which a moment (of before 1973) must be meant in seconds."""
 
 
-def check_moments(jobs: Sequence[Any]) -> None:
+def check_moments(jobs: Sequence[Any], clock: Clock) -> None:
     """Hold the moments of new jobs to milliseconds.
 
     Raises:
@@ -89,7 +90,7 @@ def check_moments(jobs: Sequence[Any]) -> None:
             continue
         for name in ("not_before", "deadline"):
             moment = getattr(job, name)
-            if moment and moment < SECONDS:
+            if moment and moment < SECONDS <= clock.now():
                 raise QueueError(
                     f"The {name} {moment} of a job lies in {1970 + moment // 31_557_600_000}: these are seconds.",
                     f"Give milliseconds (× 1000), a datetime, or a timedelta from now: {name}=timedelta(hours=1).",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone, is_ours_to_judge
 from clx.db.odd import Reader
-from clx.db.sqlite.database import Database
 
 _WAITING = Reader("jobs.type", "jobs.pool", "jobs.run", "jobs.run", "jobs.created_at")
 _PROGRESS = Reader(
@@ -54,12 +53,13 @@ class BatchProgress:
     reason: str
 
 
-def waiting(database: Database, *, now: int | None = None) -> list[Waiting]:
+def waiting(database: Database) -> list[Waiting]:
     """What is queued, per type and pool."""
     rows = database.read(
-        "SELECT type, pool, sum(not_before <= :now), sum(not_before > :now), min(created_at) FROM jobs "
+        "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
+        "count(*) FILTER (WHERE not_before > :now), min(created_at) FROM jobs "
         "WHERE state = 'queued' GROUP BY type, pool ORDER BY type, pool",
-        {"now": now_ms() if now is None else now},
+        {"now": database.clock.now()},
     )
     return [Waiting(*_WAITING.read(row)[0]) for row in rows]
 
@@ -74,9 +74,9 @@ def owner_lost(identity: str, lease_until: int, now: int) -> str:
     return "its process is silent" if lease_until <= now and not is_ours_to_judge(identity) else ""
 
 
-def live_batches(database: Database, *, now: int | None = None) -> list[BatchProgress]:
+def live_batches(database: Database) -> list[BatchProgress]:
     """Every batch that was not closed, with the states of its jobs."""
-    at = now_ms() if now is None else now
+    at = database.clock.now()
     rows = database.read(
         "SELECT b.id, b.name, b.host, b.pid, b.created_at, b.identity, b.lease_until, j.state, count(j.id) "
         "FROM batches b "
@@ -95,9 +95,9 @@ def live_batches(database: Database, *, now: int | None = None) -> list[BatchPro
     return list(found.values())
 
 
-def wanted_by(database: Database, job_id: int, *, now: int | None = None) -> list[tuple[int, str, str]]:
+def wanted_by(database: Database, job_id: int) -> list[tuple[int, str, str]]:
     """The batches that wanted a job: id, name and state (as in :class:`BatchProgress`, or ``done``), oldest first."""
-    at = now_ms() if now is None else now
+    at = database.clock.now()
     rows = database.read(
         "SELECT b.id, b.name, b.state, b.identity, b.lease_until FROM batch_jobs bj "
         "JOIN batches b ON b.id = bj.batch_id WHERE bj.job_id = ? ORDER BY b.id",

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
 
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.doorbell import Bell, for_ends_of
 from clx.db.lookup import Lookup
-from clx.db.sqlite.database import Database
 from clx.db.transitions import ENDED
 from clx.errors import DatabaseBusyError
 
@@ -30,7 +29,7 @@ def rest(queue: Lookup) -> float:
         due = queue.next_due()
     except DatabaseBusyError:
         return SLOW_BEAT
-    return SLOW_BEAT if due is None else min(SLOW_BEAT, max(0.001, (due - now_ms()) / 1000))
+    return SLOW_BEAT if due is None else min(SLOW_BEAT, max(0.001, (due - queue.database.clock.now()) / 1000))
 
 
 class Bells:

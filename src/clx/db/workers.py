@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.identity import is_gone, is_of_an_earlier_boot
 from clx.db.odd import Reader
 from clx.db.records import told_or_shown
-from clx.db.sqlite.database import Database
+from clx.db.transaction import Transaction
 from clx.db.transitions import ENDED
 
 _NAMES = (
@@ -101,45 +101,42 @@ class WorkerTable:
         service: str | None = None,
         config_source: str | None = None,
         log: str | None = None,
-        now: int | None = None,
     ) -> int:
         """Enter a worker, idle (REQ-5.1); returns its id. *log* names the file that takes its output."""
 
-        def body(connection: Any) -> int:
-            at = now_ms() if now is None else now
-            values = (type, pool, mode, "idle", host, pid, identity, container_id, image, version, at, at, batch_id)
-            cursor = connection.execute(
+        def body(tx: Transaction) -> int:
+            at = (tx.now, tx.now)
+            values = (type, pool, mode, "idle", host, pid, identity, container_id, image, version, *at, batch_id)
+            worker_id = tx.insert(
                 "INSERT INTO workers (type, pool, mode, state, host, pid, identity, container_id, image, version, "
                 "started_at, heartbeat_at, batch_id, service, config_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (*values, service, config_source),
             )
             detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source, "log": log}
-            _note(connection, int(cursor.lastrowid), "started", detail, at)
-            return int(cursor.lastrowid)
+            _note(tx, worker_id, "started", detail)
+            tx.bells.add(ENDED)
+            return worker_id
 
-        worker_id = self.database.write("register", body)
-        self.database.doorbell.ring(ENDED)
-        return worker_id
+        return self.database.write("register", body)
 
-    def beat(self, worker_id: int, *, now: int | None = None) -> str | None:
+    def beat(self, worker_id: int) -> str | None:
         """Say that a worker lives; returns its state, None when it has been struck off and must end."""
         sql = f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING state"
 
-        def body(connection: Any) -> str | None:
-            rows = connection.execute(sql, (now_ms() if now is None else now, worker_id)).fetchall()
+        def body(tx: Transaction) -> str | None:
+            rows = tx.execute(sql, (tx.now, worker_id)).fetchall()
             return str(rows[0][0]) if rows else None
 
         return self.database.write("beat", body)
 
-    def end(self, worker_id: int, reason: str, *, dead: bool = False, now: int | None = None) -> bool:
+    def end(self, worker_id: int, reason: str, *, dead: bool = False) -> bool:
         """Strike a worker off: ``stopped`` by itself, or found ``dead``; false when it was off already."""
 
-        def body(connection: Any) -> bool:
-            return end_worker(connection, worker_id, reason, now_ms() if now is None else now, dead=dead)
+        def body(tx: Transaction) -> bool:
+            tx.bells.add(ENDED)
+            return end_worker(tx, worker_id, reason, dead=dead)
 
-        ended = self.database.write("end_worker", body)
-        self.database.doorbell.ring(ENDED)
-        return ended
+        return self.database.write("end_worker", body)
 
     def list(self, *, live: bool = True, batch: int | None = None, after: int = 0) -> builtins.list[WorkerRow]:
         """Workers by id, those with ids above *after*.
@@ -160,18 +157,19 @@ class WorkerTable:
     def assign(self, worker_id: int, old: str, new: str) -> bool:
         """Move a live worker from pool *old* to pool *new*; false when it is not in *old* (any more)."""
         sql = f"UPDATE workers SET pool = ? WHERE id = ? AND pool = ? AND {_LIVE} RETURNING type"
-        rows = self.database.write(
-            "assign", lambda connection: connection.execute(sql, (new, worker_id, old)).fetchall()
-        )
-        for (type_,) in rows:
-            self.database.doorbell.ring(type_)
-        return bool(rows)
+
+        def body(tx: Transaction) -> bool:
+            types = [row[0] for row in tx.execute(sql, (new, worker_id, old)).fetchall()]
+            tx.bells.update(types)
+            return bool(types)
+
+        return self.database.write("assign", body)
 
     def newest_id(self) -> int:
         """The highest id there is; 0 without workers."""
         return int(self.database.read("SELECT coalesce(max(id), 0) FROM workers")[0][0])
 
-    def request_stop(self, worker_id: int, reason: str, *, grace: float, now: int | None = None) -> bool:
+    def request_stop(self, worker_id: int, reason: str, *, grace: float) -> bool:
         """Ask a worker to end; it takes no more jobs and hands its own back after *grace* seconds from now.
 
         A worker of this machine is woken by a signal besides; any other sees it with its next beat.
@@ -180,13 +178,12 @@ class WorkerTable:
             False when it has ended already.
         """
 
-        def body(connection: Any) -> bool:
-            at = now_ms() if now is None else now
+        def body(tx: Transaction) -> bool:
             sql = f"UPDATE workers SET state = 'stopping' WHERE id = ? AND {_LIVE} RETURNING id"
-            found = connection.execute(sql, (worker_id,)).fetchall()
+            found = tx.execute(sql, (worker_id,)).fetchall()
             if found:
-                detail = {"reason": reason, "until": at + int(grace * 1000)}
-                _note(connection, worker_id, "stop_requested", detail, at)
+                detail = {"reason": reason, "until": tx.now + int(grace * 1000)}
+                _note(tx, worker_id, "stop_requested", detail)
             return bool(found)
 
         return self.database.write("request_stop", body)
@@ -196,14 +193,14 @@ class WorkerTable:
         found = self.events(worker_id, action="stop_requested")
         return found[-1][1] if found else None
 
-    def note(self, worker_id: int, action: str, detail: Mapping[str, Any], *, now: int | None = None) -> None:
+    def note(self, worker_id: int, action: str, detail: Mapping[str, Any]) -> None:
         """Keep an event about a worker; worker 0 stands for a whole service."""
 
-        def body(connection: Any) -> None:
-            _note(connection, worker_id, action, detail, now_ms() if now is None else now)
+        def body(tx: Transaction) -> None:
+            _note(tx, worker_id, action, detail)
+            tx.bells.add(ENDED)
 
         self.database.write("note", body)
-        self.database.doorbell.ring(ENDED)
 
     def events(
         self, worker_id: int, *, action: str | None = None, after: int = 0
@@ -231,20 +228,20 @@ def _from_row(row: Sequence[Any]) -> WorkerRow:
     return WorkerRow(*values)
 
 
-def end_worker(connection: Any, worker_id: int, reason: str, now: int, *, dead: bool) -> bool:
+def end_worker(tx: Transaction, worker_id: int, reason: str, *, dead: bool) -> bool:
     """Strike a worker off within somebody's transaction; false when it was off already."""
-    rows = connection.execute(
+    rows = tx.execute(
         f"UPDATE workers SET state = ?, ended_at = ?, reason = ? WHERE id = ? AND {_LIVE} "
         "RETURNING jobs_succeeded, jobs_failed, started_at",
-        ("dead" if dead else "stopped", now, reason, worker_id),
+        ("dead" if dead else "stopped", tx.now, reason, worker_id),
     ).fetchall()
     if rows:
         succeeded, failed, started_at = rows[0]
         counted = all(isinstance(each, int) for each in rows[0])  # else another program wrote it
         detail: dict[str, Any] = {"reason": reason}
         if counted:
-            detail |= {"jobs": succeeded + failed, "uptime": (now - started_at) / 1000}
-        _note(connection, worker_id, "dead" if dead else "stopped", detail, now)
+            detail |= {"jobs": succeeded + failed, "uptime": (tx.now - started_at) / 1000}
+        _note(tx, worker_id, "dead" if dead else "stopped", detail)
     return bool(rows)
 
 
@@ -262,8 +259,8 @@ def register_this_process(database: Database, type_: str, pool: str = "") -> int
     )  # fmt: skip
 
 
-def _note(connection: Any, worker_id: int, action: str, detail: Mapping[str, Any], now: int) -> None:
-    connection.execute(
+def _note(tx: Transaction, worker_id: int, action: str, detail: Mapping[str, Any]) -> None:
+    tx.execute(
         "INSERT INTO worker_events (at, worker_id, action, detail) VALUES (?, ?, ?, ?)",
-        (now, worker_id, action, msgspec.json.encode(detail).decode()),
+        (tx.now, worker_id, action, msgspec.json.encode(detail).decode()),
     )

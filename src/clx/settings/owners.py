@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from clx.errors import UntrustedError
+from clx.platforms import system
 
 _FIRST_PERSON = 500
 """User ids from here on are people's on every system."""
@@ -59,59 +60,29 @@ def complaint(path: Path) -> str:
 
 
 def _complaint(found: os.stat_result) -> str:
-    if not hasattr(os, "geteuid"):
+    if system.user_id() is None:
         return ""
     if found.st_uid not in _believed():
-        return f"belongs to {_name_of(found.st_uid)}"
+        return f"belongs to {system.user_name(found.st_uid) or f'user {found.st_uid}'}"
     if stat.S_ISLNK(found.st_mode):  # everybody's by its mode; what it leads to is looked at
         return ""
     return f"may be written by {others}" if (others := who_else_writes(found)) else ""
 
 
-def _believed() -> set[int]:
+def _believed() -> set[int | None]:
     """This user, root, and with ``sudo`` who typed it."""
-    caller = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
-    return {os.geteuid(), 0} | ({int(caller)} if caller.isdecimal() else set())
+    user = system.user_id()
+    caller = os.environ.get("SUDO_UID", "") if user == 0 else ""
+    return {user, 0, *([int(caller)] if caller.isdecimal() else [])}
 
 
 def who_else_writes(found: os.stat_result) -> str:
     """Who besides its owner may write something, in words; empty for nobody."""
-    if not hasattr(os, "geteuid"):
+    if system.user_id() is None:
         return ""
     if found.st_mode & stat.S_IWOTH:
         return "everybody"
-    if found.st_mode & stat.S_IWGRP and not _is_alone_in(found.st_gid, found.st_uid):
-        return f"the group {_name_of_group(found.st_gid)}"
+    # many systems give every user a group of their own, and a umask of 002
+    if found.st_mode & stat.S_IWGRP and system.has_others(found.st_gid, found.st_uid, people=_FIRST_PERSON):
+        return f"the group {system.group_name(found.st_gid)}"
     return ""
-
-
-def _is_alone_in(group: int, user: int) -> bool:
-    """Whether nobody but *user* is in *group*: many systems give every user such a group, and a umask of 002."""
-    import grp
-    import pwd
-
-    try:
-        members = set(grp.getgrgid(group).gr_mem)
-    except KeyError:
-        members = set()
-    mine = {each.pw_name for each in pwd.getpwall() if each.pw_uid == user}
-    others = [each for each in pwd.getpwall() if each.pw_gid == group and each.pw_uid >= _FIRST_PERSON]
-    return members <= mine and all(each.pw_uid == user for each in others)
-
-
-def _name_of(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
-
-
-def _name_of_group(group: int) -> str:
-    import grp
-
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return str(group)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from clx.platforms import system
+
 
 def upwards(start: Path) -> Iterator[Path]:
     """*start* and the directories above it that can belong to the same project.
@@ -14,7 +16,7 @@ def upwards(start: Path) -> Iterator[Path]:
     a user who is neither this one, nor root, nor the owner of *start*.
     """
     home = os.path.expanduser("~")  # noqa: PTH111
-    device, believed = -1, {0, os.geteuid()} if hasattr(os, "geteuid") else set()
+    device, believed = -1, {0, system.user_id()}
     for folder in (start, *start.parents):
         try:
             found = os.stat(folder)  # noqa: PTH116  (pathlib's takes longer, and every command asks)

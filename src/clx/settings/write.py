@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from clx.errors import SettingsError
+from clx.platforms import system
 from clx.regular import replace_text
 from clx.settings.toml_file import key_lines, read_toml
 
@@ -38,18 +39,11 @@ def set_value(path: Path, key: str, value: Any, check: Callable[[str], None] = l
 def alone(path: Path) -> Iterator[None]:
     """While others who set something there wait: what they write must not be lost. The directory is the lock."""
     try:
-        import fcntl
-
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-    except ImportError:
-        yield
-        return
+        folder = system.lock_folder(path.parent)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written ({error.strerror})", "Check its permissions.") from error
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from clx.platforms import system
 
 _LONGEST = 1_000_000
 """Bytes of what a program says that are read."""
@@ -42,14 +42,14 @@ def run(
                 raise TimeoutError from None
             finally:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    system.kill_group(process.pid)
         said.seek(0)
         return process.returncode, said.read(_LONGEST).decode("utf-8", "replace").strip()
 
 
 def dies_with_parent() -> list[str]:
     """What stands before a command that is to end at once when its worker is killed, even while it is busy."""
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    setpriv = shutil.which("setpriv") if system.NAME == "linux" else None
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +35,7 @@ class Pin:
 
     def runs_here(self) -> bool:
         """Whether the tool is made for this machine."""
-        here = os.uname()
-        return self.system in {"", f"{here.sysname} {here.machine}"}
+        return self.system in {"", f"{platform.system()} {platform.machine()}"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clx.workers.process.loop import Worker
-    from clx.workers.supervision.pool import WorkerConfig, WorkerPoolManager
+    from clx.workers.supervision.pool_manager import WorkerConfig, WorkerPoolManager
 
 __all__ = ["Worker", "WorkerConfig", "WorkerPoolManager"]
 
 _HOMES = {
     "Worker": "clx.workers.process.loop",
-    "WorkerConfig": "clx.workers.supervision.pool",
-    "WorkerPoolManager": "clx.workers.supervision.pool",
+    "WorkerConfig": "clx.workers.supervision.pool_manager",
+    "WorkerPoolManager": "clx.workers.supervision.pool_manager",
 }
 
 

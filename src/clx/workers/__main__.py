@@ -16,19 +16,20 @@ from pathlib import Path
 import msgspec
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
-from clx.workers.container import database_inside
+from clx.workers.container_env import database_inside
+from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
-from clx.workers.process.loop import Post, Worker, deregister, hold_back_signals
-from clx.workers.supervision.adoption import UNRESOLVED, await_pool
-from clx.workers.supervision.identity import process_identity
-from clx.workers.supervision.logs import logged
+from clx.workers.process.loop import Assignment, Worker, deregister
 
 log = logging.getLogger("clx.worker")
 
@@ -68,12 +69,12 @@ def serve(argv: list[str] | None = None) -> int:
     settings = with_journal_mode(settings, arguments.db, containers=contained, keep=contained)
     with Database.open(arguments.db, **database_options(settings)) as database:
         pool = arguments.pool or _own_pool(arguments, settings)
-        hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
+        system.hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
         worker_id = _register(database, arguments, pool)
-        with logged(database.state_dir, settings.logging.level, worker=worker_id, type=arguments.type):
-            post = _post(database, worker_id, pool, arguments, settings)
-            if post is not None:
-                _serve(database, post, arguments, settings)
+        with logged(database.state.path, settings.logging.level, worker=worker_id, type=arguments.type):
+            assignment = _assignment(database, worker_id, pool, arguments, settings)
+            if assignment is not None:
+                _serve(database, assignment, arguments, settings)
     return EXIT_DONE
 
 
@@ -83,14 +84,14 @@ def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
     return pool_name(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings))
 
 
-def _post(
+def _assignment(
     database: Database, worker_id: int, pool: str, arguments: argparse.Namespace, settings: Settings
-) -> Post | None:
+) -> Assignment | None:
     """Where the worker serves; None when it is told to end before it knows."""
     table, type_ = WorkerTable(database), arguments.type
     if pool == UNRESOLVED:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_DONE))
-        hold_back_signals(hold=False)
+        system.hold_back_signals(hold=False)
         found = None
         try:
             with database.doorbell.listen(type_) as bell:
@@ -102,7 +103,7 @@ def _post(
             return None
         pool = found
     batch = arguments.batch if arguments.mode == "docker" else None
-    return Post(worker_id, type_, pool, settings.workers.grace_period, batch)
+    return Assignment(worker_id, type_, pool, settings.workers.grace_period, batch)
 
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
@@ -123,20 +124,21 @@ def _register(database: Database, arguments: argparse.Namespace, pool: str) -> i
     )
 
 
-def _serve(database: Database, post: Post, arguments: argparse.Namespace, settings: Settings) -> None:
+def _serve(database: Database, assignment: Assignment, arguments: argparse.Namespace, settings: Settings) -> None:
     log.info(
-        "worker %s started: %s, %s, settings from %s", post.worker_id, post.type, post.pool, arguments.config_source,
+        "worker %s started: %s, %s, settings from %s",
+        *(assignment.worker_id, assignment.type, assignment.pool, arguments.config_source),
         extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
     )  # fmt: skip
-    job_type, scratch = JOB_TYPES[post.type], work_directory(database, post.worker_id) / "scratch"
-    worker = Worker(database, post, lambda: job_type.make_converter(settings, scratch), settings.jobs)
+    job_type, scratch = JOB_TYPES[assignment.type], work_directory(database, assignment.worker_id) / "scratch"
+    worker = Worker(database, assignment, lambda: job_type.make_converter(settings, scratch), settings.jobs)
     if arguments.lifeline:
         worker.hold(sys.stdin.fileno())
     reason = "it failed"
     try:
         reason = worker.run()
     finally:
-        deregister(WorkerTable(database), post.worker_id, reason)
+        deregister(WorkerTable(database), assignment.worker_id, reason)
 
 
 if __name__ == "__main__":

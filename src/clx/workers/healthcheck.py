@@ -6,11 +6,11 @@ import os
 import sys
 
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError
 from clx.platforms.container import own_container_id
-from clx.workers.container import database_inside
+from clx.workers.container_env import database_inside
 
 _SILENT_MS = 60_000
 """Milliseconds: twice the default lease, for an engine may end what is unhealthy."""

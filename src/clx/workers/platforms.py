@@ -8,7 +8,6 @@ journal mode is chosen is :func:`choose_journal_mode` (REQ-4.1, REQ-4.5).
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import msgspec
 
 from clx.db.sqlite.connect import busy_seconds
 from clx.db.sqlite.filesystem import NETWORK, kind
+from clx.platforms import system
 from clx.settings.schema import DatabaseSettings, Settings
 
 JournalMode = Literal["wal", "delete"]
@@ -112,7 +112,7 @@ def mount_source(path: str, platform: Platform) -> str:
 
 def surroundings(database: Path) -> Surroundings:
     """Where *database* lies on this machine."""
-    platform = platform_of(sys.platform, _text("/proc/version"))
+    platform = platform_of(system.NAME, _text("/proc/version"))
     return Surroundings(platform, kind(_nearest(database)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.batches import BatchTable
 from clx.db.jobs import NewJob, Queue
@@ -12,7 +13,7 @@ from clx.errors import LostBatchError, QueueError
 
 
 def _open(batches: BatchTable, now: int = 0) -> int:
-    return batches.open("build", host="here", pid=1, identity="me", lease=100, now=now)
+    return at(batches, now).open("build", host="here", pid=1, identity="me", lease=100)
 
 
 def test_closing_a_batch_cancels_only_what_nobody_else_wants(queue: Queue) -> None:
@@ -62,10 +63,10 @@ def test_an_owner_that_is_silent_or_gone_loses_its_batch(queue: Queue) -> None:
     silent, gone, fine = _open(batches), _open(batches, now=300), _open(batches, now=300)
     queue.enqueue_many([NewJob("t")], batch=silent)
 
-    assert batches.sweep(lambda _identity: False, now=200) == [silent]
+    assert at(batches, 200).sweep(lambda _identity: False) == [silent]
     assert batches.renew(silent, lease=100) is False
-    assert batches.renew(fine, lease=500, now=300) is True
-    assert batches.sweep(lambda _identity: False, now=450) == [gone]
+    assert at(batches, 300).renew(fine, lease=500) is True
+    assert at(batches, 450).sweep(lambda _identity: False) == [gone]
     assert queue.stats() == {"t": {"cancelled": 1}}
     assert [batch.id for batch in batches.live()] == [fine]
 
@@ -74,20 +75,20 @@ def test_an_owner_known_to_be_gone_loses_its_batch_at_once(queue: Queue) -> None
     batches = BatchTable(queue.database)
     batch = _open(batches)
 
-    assert batches.sweep(lambda identity: identity == "me", now=1) == [batch]
+    assert at(batches, 1).sweep(lambda identity: identity == "me") == [batch]
 
 
 def test_the_callback_is_queued_when_the_last_job_has_ended(queue: Queue) -> None:
-    batch, ids = queue.enqueue_batch([NewJob("t") for _ in range(3)], NewJob("after", {"mine": 1}), now=1)
-    first, second, third = queue.claim(["t"], 3, now=2)
-    queue.finish(first.id, first.run, now=3)
-    queue.fail(second.id, second.run, {"message": "no"}, now=3)
-    assert queue.claim(["after"], now=4) == []
+    batch, ids = at(queue, 1).enqueue_batch([NewJob("t") for _ in range(3)], NewJob("after", {"mine": 1}))
+    first, second, third = at(queue, 2).claim(["t"], 3)
+    at(queue, 3).finish(first.id, first.run)
+    at(queue, 3).fail(second.id, second.run, {"message": "no"})
+    assert at(queue, 4).claim(["after"]) == []
 
-    queue.cancel([third.id], now=5)
-    queue.end_cancelled(third.id, third.run, now=6)
+    at(queue, 5).cancel([third.id])
+    at(queue, 6).end_cancelled(third.id, third.run)
 
-    (callback,) = queue.claim(["after"], now=7)
+    (callback,) = at(queue, 7).claim(["after"])
     counts = {"succeeded": 1, "failed": 1, "cancelled": 1}
     assert callback.payload == {"mine": 1, "batch": {"id": batch, **counts}}
     row = BatchTable(queue.database).get(batch)
@@ -138,16 +139,16 @@ def test_a_batch_ends_once(queue: Queue, end: str) -> None:
     """Who ends it after somebody else, a build after its last job or a sweep after the build, changes nothing."""
     batches = BatchTable(queue.database)
     if end == "called back":
-        batch, ids = queue.enqueue_batch([NewJob("t")], NewJob("after"), now=1)
-        queue.cancel(ids, now=5)
+        batch, ids = at(queue, 1).enqueue_batch([NewJob("t")], NewJob("after"))
+        at(queue, 5).cancel(ids)
     else:
         batch = _open(batches)
-        batches.close(batch, abandoned=end == "abandoned", now=5)
+        at(batches, 5).close(batch, abandoned=end == "abandoned")
     before = batches.get(batch)
     assert before is not None
     assert (before.state, before.finished_at) == ("abandoned" if end == "abandoned" else "done", 5)
 
-    batches.close(batch, abandoned=end != "abandoned", now=900)
+    at(batches, 900).close(batch, abandoned=end != "abandoned")
 
     assert batches.get(batch) == before
 

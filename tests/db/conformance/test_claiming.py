@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.support.clock import at
 
-from clx.db import jobs as jobs_module
 from clx.db import statements as sql
+from clx.db import worker_side
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.workers import WorkerTable
 from clx.errors import LostWorkerError
 
 
 def _names(queue: Queue, n: int = 1) -> list[str]:
-    return [job.payload["name"] for job in queue.claim(["t"], n, now=100)]
+    return [job.payload["name"] for job in at(queue, 100).claim(["t"], n)]
 
 
 def test_claim_order_is_priority_then_deadline_then_id(queue: Queue) -> None:
     for name, priority, deadline in [
         ("third", 3, None), ("fourth", 3, None), ("last", 1, 5), ("second", 3, 900), ("first", 5, None),
     ]:  # fmt: skip
-        queue.enqueue(NewJob("t", {"name": name}, priority=priority, deadline=deadline), now=1)
+        at(queue, 1).enqueue(NewJob("t", {"name": name}, priority=priority, deadline=deadline))
 
     assert [_names(queue)[0] for _ in range(5)] == ["first", "second", "third", "fourth", "last"]
 
 
 def test_a_batch_of_claims_comes_in_claim_order_too(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t", {"name": str(n)}, priority=1 + n % 5) for n in range(20)], now=1)
+    at(queue, 1).enqueue_many([NewJob("t", {"name": str(n)}, priority=1 + n % 5) for n in range(20)])
 
     names = _names(queue, 12)
 
@@ -68,12 +69,12 @@ def test_steady_work_of_one_type_starves_no_urgent_work_of_another(queue: Queue)
 
 
 def test_each_claim_starts_a_new_run_under_a_lease(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
 
-    job = queue.claim(["t"], lease=500, now=10)[0]
+    job = at(queue, 10).claim(["t"], lease=500)[0]
 
     assert (job.run, job.state, job.started_at, job.lease_until) == (1, "running", 10, 510)
-    assert queue.claim(["t"], now=10) == []
+    assert at(queue, 10).claim(["t"]) == []
 
 
 def test_a_worker_is_busy_while_it_holds_a_job(queue: Queue) -> None:
@@ -108,8 +109,8 @@ def test_a_worker_ends_once(queue: Queue) -> None:
     worker = queue.claim(["t"])[0].worker_id or 0
     table = WorkerTable(queue.database)
 
-    assert table.end(worker, "stopped", now=10) is True
-    assert table.end(worker, "its process is gone", dead=True, now=20) is False
+    assert at(table, 10).end(worker, "stopped") is True
+    assert at(table, 20).end(worker, "its process is gone", dead=True) is False
 
     row = table.get(worker)
     assert row is not None
@@ -130,14 +131,14 @@ def test_settling_reports_and_claims_in_one_transaction(queue: Queue) -> None:
 
 
 def test_settling_names_reports_that_were_lost_and_takes_the_others(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t"), NewJob("t")], now=1)
-    first, second = queue.claim(["t"], 2, lease=10, now=1)
-    queue.finish(first.id, first.run, now=2)
-    queue.rescue(now=100)
+    at(queue, 1).enqueue_many([NewJob("t"), NewJob("t")])
+    first, second = at(queue, 1).claim(["t"], 2, lease=10)
+    at(queue, 2).finish(first.id, first.run)
+    at(queue, 100).rescue()
 
     lost = Success(second.id, second.run, "too late")
-    job = queue.claim(["t"], lease=10, now=101)[0]
-    settled = queue.settle([lost, Success(job.id, job.run, "in time")], now=102)
+    job = at(queue, 101).claim(["t"], lease=10)[0]
+    settled = at(queue, 102).settle([lost, Success(job.id, job.run, "in time")])
 
     assert settled.lost == [lost]
     found = queue.get(second.id)
@@ -162,7 +163,7 @@ def test_jobs_that_could_harm_their_neighbours_are_held_alone(queue: Queue) -> N
 
 _DEATHS: dict[str, Callable[[Queue, Job], list[int]]] = {
     "killed": lambda queue, job: queue.rescue_worker(job.worker_id or 0, {"kind": "signal", "signal": 9}),
-    "silent": lambda queue, job: queue.rescue(now=10**14),
+    "silent": lambda queue, job: at(queue, 10**14).rescue(),
 }
 
 
@@ -201,12 +202,12 @@ def _traced(queue: Queue) -> list[str]:
 @pytest.mark.parametrize("n", [1, 99])
 def test_a_claim_among_many_does_nothing_but_claim(queue: Queue, n: int) -> None:
     """It looks for nothing before it takes the lock, lets nobody in where nobody is due, and asks once."""
-    queue.enqueue_many([NewJob("t") for _ in range(9)], now=0)
+    at(queue, 0).enqueue_many([NewJob("t") for _ in range(9)])
     for now in (1, 2):  # whether there is a job, and whether anybody is silent, has been looked at
-        queue.claim(["t"], now=now)
+        at(queue, now).claim(["t"])
     statements = _traced(queue)
 
-    assert len(queue.claim(["t"], n, now=3)) == min(n, 7)
+    assert len(at(queue, 3).claim(["t"], n)) == min(n, 7)
 
     assert [statement.split()[0] for statement in statements] == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
 
@@ -215,18 +216,18 @@ def test_delayed_jobs_are_let_in_by_slices_with_pauses_while_others_can_be_claim
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql, "PROMOTED", 2)
-    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
-    queue.enqueue_many([NewJob("t") for _ in range(3)], now=0)
-    queue.enqueue_many([NewJob("t", not_before=1000) for _ in range(5)], now=0)
+    monkeypatch.setattr(worker_side, "_FLOOD_PAUSE", 3600.0)
+    at(queue, 0).enqueue_many([NewJob("t") for _ in range(3)])
+    at(queue, 0).enqueue_many([NewJob("t", not_before=1000) for _ in range(5)])
 
     still_outside = []
-    while queue.claim(["t"], now=2000):
+    while at(queue, 2000).claim(["t"]):
         still_outside += queue.sql("SELECT count(*) AS n FROM jobs WHERE ready = 0")
 
     # two with the first claim, and no more before all five that could be claimed had been
     assert [row["n"] for row in still_outside] == [3, 3, 3, 3, 3, 1, 1, 0]
     statements = _traced(queue)
-    assert queue.settle((), ["t"], 1, now=2000).claimed == []
+    assert at(queue, 2000).settle((), ["t"], 1).claimed == []
     assert [statement.split()[0] for statement in statements] == ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
 
 
@@ -234,20 +235,20 @@ def test_a_claim_lets_in_one_slice_of_delayed_jobs_of_other_types(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql, "PROMOTED", 2)
-    queue.enqueue_many([NewJob("u", not_before=1000) for _ in range(5)], now=0)
+    at(queue, 0).enqueue_many([NewJob("u", not_before=1000) for _ in range(5)])
 
-    assert queue.claim(["t"], now=2000) == []
+    assert at(queue, 2000).claim(["t"]) == []
 
     assert queue.sql("SELECT count(*) AS n FROM jobs WHERE ready = 0") == [{"n": 3}]
 
 
 def test_delayed_jobs_that_are_few_are_let_in_at_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each at its moment, before others of less priority; no pause follows."""
-    monkeypatch.setattr(jobs_module, "_FLOOD_PAUSE", 3600.0)
-    queue.enqueue_many([NewJob("t", {"name": "plain"}, priority=1) for _ in range(3)], now=0)
+    monkeypatch.setattr(worker_side, "_FLOOD_PAUSE", 3600.0)
+    at(queue, 0).enqueue_many([NewJob("t", {"name": "plain"}, priority=1) for _ in range(3)])
     for moment in (100, 200):
-        queue.enqueue(NewJob("t", {"name": str(moment)}, priority=5, not_before=moment), now=0)
+        at(queue, 0).enqueue(NewJob("t", {"name": str(moment)}, priority=5, not_before=moment))
 
-    names = [queue.claim(["t"], now=now)[0].payload["name"] for now in (99, 100, 199, 200)]
+    names = [at(queue, now).claim(["t"])[0].payload["name"] for now in (99, 100, 199, 200)]
 
     assert names == ["plain", "100", "plain", "200"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.check import check
 from clx.db.jobs import Job, NewJob, Queue
@@ -106,14 +107,14 @@ def test_it_waits_for_its_needs_as_well(queue: Queue) -> None:
 
 
 def test_it_waits_for_its_time_as_well(queue: Queue) -> None:
-    queue.enqueue(_index(1), now=1)
-    (running,) = queue.claim(["index"], now=2)
-    second = queue.enqueue(_index(2, not_before=500), on_conflict="after", now=3)
+    at(queue, 1).enqueue(_index(1))
+    (running,) = at(queue, 2).claim(["index"])
+    second = at(queue, 3).enqueue(_index(2, not_before=500), on_conflict="after")
 
-    queue.finish(running.id, running.run, now=4)
+    at(queue, 4).finish(running.id, running.run)
 
-    assert queue.claim(["index"], now=499) == []
-    assert [job.id for job in queue.claim(["index"], now=500)] == [second]
+    assert at(queue, 499).claim(["index"]) == []
+    assert [job.id for job in at(queue, 500).claim(["index"])] == [second]
 
 
 def test_it_can_be_cancelled_and_tried_again(queue: Queue) -> None:
@@ -170,24 +171,24 @@ def test_a_job_never_waits_for_what_waits_behind_it(queue: Queue) -> None:
 
 @pytest.mark.parametrize("way", ["replace", "after"])
 def test_a_late_success_does_not_end_what_has_replaced_its_job(queue: Queue, way: Literal["replace", "after"]) -> None:
-    queue.enqueue(_index(1), now=1)
-    (late,) = queue.claim(["index"], lease=10, now=1)
-    queue.rescue(now=100)
-    queue.enqueue(_index(2), on_conflict=way, now=101)
+    at(queue, 1).enqueue(_index(1))
+    (late,) = at(queue, 1).claim(["index"], lease=10)
+    at(queue, 100).rescue()
+    at(queue, 101).enqueue(_index(2), on_conflict=way)
 
     with pytest.raises(LostRunError):
-        queue.finish(late.id, late.run, "of the first", now=102)
-    assert queue.claim(["index"], now=103)[0].payload == {"version": 2}
+        at(queue, 102).finish(late.id, late.run, "of the first")
+    assert at(queue, 103).claim(["index"])[0].payload == {"version": 2}
 
 
 def test_a_late_success_does_not_replace_a_newer_result(queue: Queue) -> None:
-    queue.enqueue(_index(1, max_runs=1), now=1)
-    (late,) = queue.claim(["index"], lease=10, now=1)
-    queue.rescue(now=100)
-    queue.enqueue(_index(2), now=101)
-    (newer,) = queue.claim(["index"], now=102)
-    queue.finish(newer.id, newer.run, "newer", now=103)
+    at(queue, 1).enqueue(_index(1, max_runs=1))
+    (late,) = at(queue, 1).claim(["index"], lease=10)
+    at(queue, 100).rescue()
+    at(queue, 101).enqueue(_index(2))
+    (newer,) = at(queue, 102).claim(["index"])
+    at(queue, 103).finish(newer.id, newer.run, "newer")
 
-    queue.finish(late.id, late.run, "older", now=104)
+    at(queue, 104).finish(late.id, late.run, "older")
 
     assert queue.results(["document"]) == {"document": "newer"}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.jobs import NewJob, Queue
 from clx.errors import QueueError
@@ -56,10 +57,10 @@ def test_stats_count_per_type_and_state(queue: Queue) -> None:
 
 
 def test_the_mean_is_of_succeeded_runs(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
-    first, second = queue.claim(["t"], 2, now=0)
-    queue.finish(first.id, first.run, now=4000)
-    queue.fail(second.id, second.run, {"message": "no"}, now=90_000)
+    at(queue, 0).enqueue_many([NewJob("t"), NewJob("t")])
+    first, second = at(queue, 0).claim(["t"], 2)
+    at(queue, 4000).finish(first.id, first.run)
+    at(queue, 90_000).fail(second.id, second.run, {"message": "no"})
 
     assert queue.mean_seconds("t") == 4.0
 

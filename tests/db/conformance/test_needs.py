@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.jobs import Job, NewJob, Queue
 from clx.errors import QueueError, UnknownJobError
 
 
 def _run(queue: Queue) -> Job:
-    return queue.claim(["t"], now=100)[0]
+    return at(queue, 100).claim(["t"])[0]
 
 
 def test_a_job_waits_until_everything_it_needs_has_succeeded(queue: Queue) -> None:
-    first, second = queue.enqueue_many([NewJob("t"), NewJob("t")], now=1)
-    last = queue.enqueue(NewJob("u", needs=[first, second, first]), now=1)
+    first, second = at(queue, 1).enqueue_many([NewJob("t"), NewJob("t")])
+    last = at(queue, 1).enqueue(NewJob("u", needs=[first, second, first]))
     assert queue.needs(last) == [first, second]
 
     for remaining in (2, 1):
         found = queue.get(last)
         assert found is not None
-        assert (found.waits_for, queue.claim(["u"], now=100)) == (remaining, [])
+        assert (found.waits_for, at(queue, 100).claim(["u"])) == (remaining, [])
         job = _run(queue)
-        queue.finish(job.id, job.run, now=101)
+        at(queue, 101).finish(job.id, job.run)
 
-    assert [job.id for job in queue.claim(["u"], now=102)] == [last]
+    assert [job.id for job in at(queue, 102).claim(["u"])] == [last]
 
 
 def test_needs_that_have_succeeded_already_are_no_hindrance(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _run(queue)
     queue.finish(job.id, job.run)
 
@@ -38,25 +39,25 @@ def test_needs_that_have_succeeded_already_are_no_hindrance(queue: Queue) -> Non
 
 
 def test_a_job_that_needs_others_still_waits_for_its_time(queue: Queue) -> None:
-    first = queue.enqueue(NewJob("t"), now=1)
-    queue.enqueue(NewJob("u", needs=[first], not_before=500), now=1)
+    first = at(queue, 1).enqueue(NewJob("t"))
+    at(queue, 1).enqueue(NewJob("u", needs=[first], not_before=500))
     job = _run(queue)
-    queue.finish(job.id, job.run, now=101)
+    at(queue, 101).finish(job.id, job.run)
 
-    assert queue.claim(["u"], now=499) == []
-    assert len(queue.claim(["u"], now=500)) == 1
+    assert at(queue, 499).claim(["u"]) == []
+    assert len(at(queue, 500).claim(["u"])) == 1
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_the_failure_of_a_need_ends_everything_that_waits_for_it(queue: Queue, state: str) -> None:
-    first = queue.enqueue(NewJob("t"), now=1)
-    second = queue.enqueue(NewJob("u", needs=[first]), now=1)
-    third = queue.enqueue(NewJob("u", needs=[second]), now=1)
+    first = at(queue, 1).enqueue(NewJob("t"))
+    second = at(queue, 1).enqueue(NewJob("u", needs=[first]))
+    third = at(queue, 1).enqueue(NewJob("u", needs=[second]))
     if state == "failed":
         job = _run(queue)
-        queue.fail(job.id, job.run, {"message": "no"}, now=101)
+        at(queue, 101).fail(job.id, job.run, {"message": "no"})
     else:
-        queue.cancel([first], now=101)
+        at(queue, 101).cancel([first])
 
     for job_id, need in ((second, first), (third, second)):
         found = queue.get(job_id)
@@ -67,23 +68,23 @@ def test_the_failure_of_a_need_ends_everything_that_waits_for_it(queue: Queue, s
 
 
 def test_a_failure_that_is_retried_ends_nothing_yet(queue: Queue) -> None:
-    first = queue.enqueue(NewJob("t"), now=1)
-    queue.enqueue(NewJob("u", needs=[first]), now=1)
+    first = at(queue, 1).enqueue(NewJob("t"))
+    at(queue, 1).enqueue(NewJob("u", needs=[first]))
     job = _run(queue)
-    queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=101)
+    at(queue, 101).fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0)
     assert queue.stats()["u"] == {"queued": 1}
 
     again = _run(queue)
-    queue.finish(again.id, again.run, now=102)
+    at(queue, 102).finish(again.id, again.run)
 
-    assert len(queue.claim(["u"], now=103)) == 1
+    assert len(at(queue, 103).claim(["u"])) == 1
 
 
 def test_a_job_killed_for_good_fails_those_that_wait_for_it(queue: Queue) -> None:
-    first = queue.enqueue(NewJob("t", max_runs=1), now=1)
-    second = queue.enqueue(NewJob("u", needs=[first]), now=1)
+    first = at(queue, 1).enqueue(NewJob("t", max_runs=1))
+    second = at(queue, 1).enqueue(NewJob("u", needs=[first]))
     job = _run(queue)
-    queue.rescue_worker(job.worker_id or 0, {"kind": "exit", "code": 1}, now=101)
+    at(queue, 101).rescue_worker(job.worker_id or 0, {"kind": "exit", "code": 1})
 
     found = queue.get(second)
     assert found is not None
@@ -91,7 +92,7 @@ def test_a_job_killed_for_good_fails_those_that_wait_for_it(queue: Queue) -> Non
 
 
 def test_needing_a_job_that_failed_fails_at_once(queue: Queue) -> None:
-    first = queue.enqueue(NewJob("t"), now=1)
+    first = at(queue, 1).enqueue(NewJob("t"))
     queue.cancel([first])
 
     found = queue.get(queue.enqueue(NewJob("u", needs=[first])))
@@ -106,28 +107,28 @@ def test_needing_a_job_that_is_not_there_is_refused(queue: Queue) -> None:
 
 
 def test_retrying_a_job_waits_for_its_needs_again(queue: Queue) -> None:
-    first = queue.enqueue(NewJob("t"), now=1)
-    second = queue.enqueue(NewJob("u", needs=[first]), now=1)
-    queue.cancel([first], now=2)
+    first = at(queue, 1).enqueue(NewJob("t"))
+    second = at(queue, 1).enqueue(NewJob("u", needs=[first]))
+    at(queue, 2).cancel([first])
 
-    queue.retry([second], now=3)
+    at(queue, 3).retry([second])
     found = queue.get(second)
     assert found is not None
     assert found.state == "cancelled"  # its need is still cancelled
 
-    queue.retry([first, second], now=4)
-    assert queue.claim(["u"], now=5) == []
+    at(queue, 4).retry([first, second])
+    assert at(queue, 5).claim(["u"]) == []
     job = _run(queue)
-    queue.finish(job.id, job.run, now=101)
-    assert [job.id for job in queue.claim(["u"], now=102)] == [second]
+    at(queue, 101).finish(job.id, job.run)
+    assert [job.id for job in at(queue, 102).claim(["u"])] == [second]
 
 
 def test_a_long_chain_falls_in_one_transaction(queue: Queue) -> None:
-    ids = [queue.enqueue(NewJob("t"), now=1)]
+    ids = [at(queue, 1).enqueue(NewJob("t"))]
     jobs = [NewJob("u", needs=[ids[0] + n]) for n in range(3000)]
-    queue.enqueue_many(jobs, now=1)
+    at(queue, 1).enqueue_many(jobs)
 
-    queue.cancel(ids, now=2)
+    at(queue, 2).cancel(ids)
 
     assert queue.stats() == {"t": {"cancelled": 1}, "u": {"cancelled": 3000}}
 
@@ -152,7 +153,7 @@ def test_jobs_tried_again_together_wait_for_each_other(queue: Queue) -> None:
     assert queue.retry([dependent]) == []
     assert queue.get_many([dependent])[0].state == "failed"
     assert queue.retry([dependent, need]) == [dependent, need]
-    assert queue.claim(["u"], now=200) == []
+    assert at(queue, 200).claim(["u"]) == []
     job = _run(queue)
     queue.finish(job.id, job.run)
     assert [job.id for job in queue.claim(["u"])] == [dependent]
@@ -182,15 +183,15 @@ def test_a_need_is_an_id(queue: Queue) -> None:
 
 @pytest.mark.parametrize("waits", ["for its need", "behind another"])
 def test_what_was_cancelled_while_it_waited_is_left_as_it_is(queue: Queue, waits: str) -> None:
-    first = queue.enqueue(NewJob("t", key="k"), now=1)
+    first = at(queue, 1).enqueue(NewJob("t", key="k"))
     job = _run(queue)
     if waits == "for its need":
-        second = queue.enqueue(NewJob("u", needs=[first]), now=2)
+        second = at(queue, 2).enqueue(NewJob("u", needs=[first]))
     else:
-        second = queue.enqueue(NewJob("t", key="k"), on_conflict="after", now=2)
-    queue.cancel([second], now=3)
+        second = at(queue, 2).enqueue(NewJob("t", key="k"), on_conflict="after")
+    at(queue, 3).cancel([second])
     before = queue.get(second)
 
-    queue.finish(job.id, job.run, now=101)
+    at(queue, 101).finish(job.id, job.run)
 
     assert queue.get(second) == before

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.clock import at
 
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
@@ -143,10 +144,10 @@ def test_other_moments_are_refused(options: dict[str, Any]) -> None:
 def test_two_that_claim_to_wait_behind_the_same_job_stop_no_sweep(queue: Queue) -> None:
     """Queued again both would be in one place, which the table has once."""
     good, *odd = queue.enqueue_many([NewJob("t") for _ in range(3)])
-    queue.claim(["t"], 3, lease=1000, now=1_700_000_000_000)
+    at(queue, 1_700_000_000_000).claim(["t"], 3, lease=1000)
     _put(queue, "UPDATE jobs SET after_id = 99 WHERE id IN (?, ?)", (*odd,))
 
-    queue.rescue(now=1_700_000_100_000)
+    at(queue, 1_700_000_100_000).rescue()
 
     assert [job.state for job in queue.get_many([good, *odd])] == ["queued", "failed", "failed"]
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import validation
 from clx.db.jobs import NewJob, Queue
@@ -15,7 +16,7 @@ from clx.errors import DatabaseError, JobExistsError, LostBatchError, QueueError
 
 
 def test_a_job_is_in_the_table_when_enqueue_returned(open_queue: Callable[[], Queue]) -> None:
-    job_id = open_queue().enqueue(NewJob("t", {"text": 'ä"\n', "list": [1, None, 2.5]}, priority=4, timeout=7), now=5)
+    job_id = at(open_queue(), 5).enqueue(NewJob("t", {"text": 'ä"\n', "list": [1, None, 2.5]}, priority=4, timeout=7))
 
     job = open_queue().get(job_id)
 
@@ -95,10 +96,10 @@ def test_asking_again_for_a_job_that_is_being_cancelled_keeps_it(queue: Queue) -
 
 
 def test_a_delayed_job_waits_for_its_time(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", not_before=2000), now=1000)
+    at(queue, 1000).enqueue(NewJob("t", not_before=2000))
 
-    assert queue.claim(["t"], now=1999) == []
-    assert len(queue.claim(["t"], now=2000)) == 1
+    assert at(queue, 1999).claim(["t"]) == []
+    assert len(at(queue, 2000).claim(["t"])) == 1
 
 
 def test_an_ended_batch_takes_no_more_jobs(queue: Queue) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.check import check
 from clx.db.jobs import Job, NewJob, Queue
@@ -15,7 +16,7 @@ from clx.errors import LostRunError
 
 
 def _claim(queue: Queue, now: int = 10) -> Job:
-    return queue.claim(["t"], lease=100, now=now)[0]
+    return at(queue, now).claim(["t"], lease=100)[0]
 
 
 def _state(queue: Queue, job_id: int) -> str:
@@ -25,10 +26,10 @@ def _state(queue: Queue, job_id: int) -> str:
 
 
 def test_finish_records_result_and_run(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
 
-    queue.finish(job.id, job.run, {"answer": 42}, peak_memory=1000, now=25)
+    at(queue, 25).finish(job.id, job.run, {"answer": 42}, peak_memory=1000)
 
     found = queue.get(job.id)
     assert found is not None
@@ -52,17 +53,17 @@ _REPORTS: dict[str, Callable[[Queue, int, int], Any]] = {
 @pytest.mark.parametrize("report", _REPORTS)
 @pytest.mark.parametrize("meanwhile", ["rescued", "running elsewhere", "finished elsewhere", "cancelled", "never ran"])
 def test_a_worker_that_was_given_up_on_changes_nothing_and_is_told(queue: Queue, report: str, meanwhile: str) -> None:
-    job_id = queue.enqueue(NewJob("t"), now=1)
+    job_id = at(queue, 1).enqueue(NewJob("t"))
     run = 1
     if meanwhile != "never ran":
         job = _claim(queue)
-        queue.rescue_worker(job.worker_id or 0, {"kind": "gone"}, now=1000)
+        at(queue, 1000).rescue_worker(job.worker_id or 0, {"kind": "gone"})
         if meanwhile in {"running elsewhere", "finished elsewhere"}:
             again = _claim(queue, 1001)
             if meanwhile == "finished elsewhere":
-                queue.finish(again.id, again.run, "theirs", now=1002)
+                at(queue, 1002).finish(again.id, again.run, "theirs")
         elif meanwhile == "cancelled":
-            queue.cancel([job.id], now=1001)
+            at(queue, 1001).cancel([job.id])
     before, runs = queue.get(job_id), queue.runs(job_id)
 
     with pytest.raises(LostRunError):
@@ -72,31 +73,31 @@ def test_a_worker_that_was_given_up_on_changes_nothing_and_is_told(queue: Queue,
 
 
 def test_a_late_success_of_a_worker_that_was_only_silent_counts(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t", key="k"), now=1)
-    need = queue.enqueue(NewJob("u", needs=[job_id]), now=1)
+    job_id = at(queue, 1).enqueue(NewJob("t", key="k"))
+    need = at(queue, 1).enqueue(NewJob("u", needs=[job_id]))
     job = _claim(queue)
-    assert queue.rescue(now=100_000) == [job_id]
+    assert at(queue, 100_000).rescue() == [job_id]
 
-    queue.finish(job.id, job.run, "late", now=100_001)
+    at(queue, 100_001).finish(job.id, job.run, "late")
 
     found = queue.get(job_id)
     assert found is not None
     assert (found.state, found.result, found.error) == ("succeeded", "late", None)
     assert [(run["run"], run["outcome"], run["cause"]) for run in queue.runs(job_id)] == [(1, "succeeded", None)]
     assert queue.results(["k"]) == {"k": "late"}
-    assert [each.id for each in queue.claim(["u"], now=100_002)] == [need]
-    assert queue.claim(["t"], now=100_002) == []
+    assert [each.id for each in at(queue, 100_002).claim(["u"])] == [need]
+    assert at(queue, 100_002).claim(["t"]) == []
 
 
 def test_a_late_success_counts_after_the_last_run_too(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t", max_runs=1), now=1)
+    job_id = at(queue, 1).enqueue(NewJob("t", max_runs=1))
     job = _claim(queue)
-    queue.rescue(now=100_000)
+    at(queue, 100_000).rescue()
     found = queue.get(job_id)
     assert found is not None
     assert found.state == "failed"
 
-    queue.finish(job.id, job.run, "late", now=100_001)
+    at(queue, 100_001).finish(job.id, job.run, "late")
 
     found = queue.get(job_id)
     assert found is not None
@@ -104,15 +105,15 @@ def test_a_late_success_counts_after_the_last_run_too(queue: Queue) -> None:
 
 
 def test_a_late_success_does_not_count_once_somebody_has_begun_anew(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     first = _claim(queue)
-    queue.rescue(now=100_000)
+    at(queue, 100_000).rescue()
     again = _claim(queue, 100_001)
 
     with pytest.raises(LostRunError):
-        queue.finish(first.id, first.run, "late", now=100_002)
+        at(queue, 100_002).finish(first.id, first.run, "late")
 
-    queue.finish(again.id, again.run, "right", now=100_003)
+    at(queue, 100_003).finish(again.id, again.run, "right")
     assert queue.search()[0].result == "right"
 
 
@@ -126,12 +127,12 @@ def _ended_by(queue: Queue, worker_id: int | None) -> tuple[int, int]:
 @pytest.mark.parametrize(("held", "failed"), [(1, 1), (2, 0)])
 def test_a_late_success_counts_once_for_its_worker_and_no_failure_is_left(queue: Queue, held: int, failed: int) -> None:
     """Those that were held beside others had not been counted as failed."""
-    queue.enqueue_many([NewJob("t")] * held, now=1)
-    job, *others = queue.claim(["t"], held, lease=100, now=10)
-    assert len(queue.rescue(now=100_000)) == held
+    at(queue, 1).enqueue_many([NewJob("t")] * held)
+    job, *others = at(queue, 10).claim(["t"], held, lease=100)
+    assert len(at(queue, 100_000).rescue()) == held
     assert _ended_by(queue, job.worker_id) == (0, failed)
 
-    queue.finish(job.id, job.run, "late", now=100_001)
+    at(queue, 100_001).finish(job.id, job.run, "late")
 
     assert _ended_by(queue, job.worker_id) == (1, 0)
     assert [_state(queue, job.id), *(_state(queue, other.id) for other in others)] == ["succeeded", "queued"][:held]
@@ -141,31 +142,31 @@ def test_a_late_success_counts_once_for_its_worker_and_no_failure_is_left(queue:
 @pytest.mark.parametrize("meanwhile", ["silent again", "killed", "cancelled"])
 def test_a_late_success_does_not_count_after_what_else_happened_to_its_job(queue: Queue, meanwhile: str) -> None:
     """A newer run was lost too, the newest was lost in another way, or nobody wants the job any more."""
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     late = _claim(queue)
-    queue.rescue(now=100_000)
+    at(queue, 100_000).rescue()
     if meanwhile == "cancelled":
-        queue.cancel([late.id], now=100_001)
+        at(queue, 100_001).cancel([late.id])
     else:
         again = _claim(queue, 100_001)
         if meanwhile == "silent again":
-            queue.rescue(now=200_000)
+            at(queue, 200_000).rescue()
         else:
-            queue.rescue_worker(again.worker_id or 0, {"kind": "gone"}, now=100_002)
+            at(queue, 100_002).rescue_worker(again.worker_id or 0, {"kind": "gone"})
             late = again
     before, runs = queue.get(late.id), queue.runs(late.id)
 
     with pytest.raises(LostRunError):
-        queue.finish(late.id, late.run, "late", now=300_000)
+        at(queue, 300_000).finish(late.id, late.run, "late")
 
     assert (queue.get(late.id), queue.runs(late.id)) == (before, runs)
 
 
 def test_progress_never_shortens_a_lease(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
-    job = queue.claim(["t"], lease=600_000, now=1)[0]
+    at(queue, 1).enqueue(NewJob("t"))
+    job = at(queue, 1).claim(["t"], lease=600_000)[0]
 
-    queue.heartbeat(job.id, job.run, progress={"done": 1}, now=100)
+    at(queue, 100).heartbeat(job.id, job.run, progress={"done": 1})
 
     found = queue.get(job.id)
     assert found is not None
@@ -173,29 +174,29 @@ def test_progress_never_shortens_a_lease(queue: Queue) -> None:
 
 
 def test_what_ends_after_it_was_asked_to_is_cancelled_in_its_last_run_too(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", max_runs=1), now=1)
+    at(queue, 1).enqueue(NewJob("t", max_runs=1))
     job = _claim(queue)
-    queue.cancel([job.id], now=20)
+    at(queue, 20).cancel([job.id])
 
-    assert queue.fail(job.id, job.run, {"message": "I was told to end"}, now=30) == "cancelled"
+    assert at(queue, 30).fail(job.id, job.run, {"message": "I was told to end"}) == "cancelled"
 
 
 def test_one_whose_turn_has_not_come_waits(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue, 10)
 
-    queue.release(job.id, job.run, delay=500, now=10)
+    at(queue, 10).release(job.id, job.run, delay=500)
 
-    assert queue.claim(["t"], now=509) == []
+    assert at(queue, 509).claim(["t"]) == []
     again = _claim(queue, 510)
     assert (again.run, again.released) == (2, 1)
 
 
 def test_a_failure_without_retry_is_final(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
 
-    assert queue.fail(job.id, job.run, {"message": "broken"}, stderr="line", now=20) == "failed"
+    assert at(queue, 20).fail(job.id, job.run, {"message": "broken"}, stderr="line") == "failed"
 
     found = queue.get(job.id)
     assert found is not None
@@ -204,23 +205,23 @@ def test_a_failure_without_retry_is_final(queue: Queue) -> None:
 
 
 def test_a_retry_waits_for_its_backoff_and_ends_with_max_runs(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", max_runs=2), now=1)
+    at(queue, 1).enqueue(NewJob("t", max_runs=2))
     job = _claim(queue)
 
-    assert queue.fail(job.id, job.run, {"message": "1"}, retry=True, backoff=50, now=20) == "queued"
-    assert queue.claim(["t"], now=69) == []
+    assert at(queue, 20).fail(job.id, job.run, {"message": "1"}, retry=True, backoff=50) == "queued"
+    assert at(queue, 69).claim(["t"]) == []
     again = _claim(queue, 70)
     assert again.run == 2
-    assert queue.fail(again.id, again.run, {"message": "2"}, retry=True, backoff=50, now=80) == "failed"
+    assert at(queue, 80).fail(again.id, again.run, {"message": "2"}, retry=True, backoff=50) == "failed"
     assert [run["error"]["message"] for run in queue.runs(job.id)] == ["1", "2"]
 
 
 def test_backoff_doubles_with_jitter_when_nobody_says_how_long(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", max_runs=5), now=0)
+    at(queue, 0).enqueue(NewJob("t", max_runs=5))
     now, waits = 0, []
     for _ in range(4):
         job = _claim(queue, now)
-        queue.fail(job.id, job.run, {"message": "again"}, retry=True, now=now)
+        at(queue, now).fail(job.id, job.run, {"message": "again"}, retry=True)
         found = queue.get(job.id)
         assert found is not None
         waits.append(found.not_before - now)
@@ -232,11 +233,11 @@ def test_backoff_doubles_with_jitter_when_nobody_says_how_long(queue: Queue) -> 
 
 def test_backoff_ends_at_five_minutes_and_keeps_its_jitter(queue: Queue) -> None:
     """However often it failed, a job is not put off for days, and many do not come back in the same moment."""
-    queue.enqueue(NewJob("t", max_runs=100), now=0)
+    at(queue, 0).enqueue(NewJob("t", max_runs=100))
     now, waits = 0, []
     for _ in range(60):
         job = _claim(queue, now)
-        queue.fail(job.id, job.run, {"message": "again"}, retry=True, now=now)
+        at(queue, now).fail(job.id, job.run, {"message": "again"}, retry=True)
         found = queue.get(job.id)
         assert found is not None
         waits.append(found.not_before - now)
@@ -249,24 +250,24 @@ def test_backoff_ends_at_five_minutes_and_keeps_its_jitter(queue: Queue) -> None
 
 
 def test_released_runs_do_not_count(queue: Queue) -> None:
-    queue.enqueue(NewJob("t", max_runs=1), now=1)
+    at(queue, 1).enqueue(NewJob("t", max_runs=1))
     for _ in range(5):
         job = _claim(queue)
-        queue.release(job.id, job.run, now=11)
+        at(queue, 11).release(job.id, job.run)
 
     job = _claim(queue)
 
     assert (job.run, job.released) == (6, 5)
-    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=12) == "failed"
+    assert at(queue, 12).fail(job.id, job.run, {"message": "no"}, retry=True) == "failed"
     assert [run["outcome"] for run in queue.runs(job.id)] == ["released"] * 5 + ["failed"]
 
 
 def test_progress_is_kept_while_the_job_runs(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
 
-    assert queue.heartbeat(job.id, job.run, lease=100, progress={"done": 3}, now=50) == "go on"
-    assert queue.heartbeat(job.id, job.run, lease=100, now=60) == "go on"
+    assert at(queue, 50).heartbeat(job.id, job.run, lease=100, progress={"done": 3}) == "go on"
+    assert at(queue, 60).heartbeat(job.id, job.run, lease=100) == "go on"
 
     found = queue.get(job.id)
     assert found is not None
@@ -274,19 +275,19 @@ def test_progress_is_kept_while_the_job_runs(queue: Queue) -> None:
 
 
 _BACK: dict[str, Callable[[Queue, Job], Any]] = {
-    "failed": lambda queue, job: queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=60),
-    "released": lambda queue, job: queue.release(job.id, job.run, now=60),
-    "silent": lambda queue, job: queue.rescue(now=1000),
-    "retried": lambda queue, job: (queue.fail(job.id, job.run, {"message": "no"}, now=60), queue.retry([job.id])),
+    "failed": lambda queue, job: at(queue, 60).fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0),
+    "released": lambda queue, job: at(queue, 60).release(job.id, job.run),
+    "silent": lambda queue, job: at(queue, 1000).rescue(),
+    "retried": lambda queue, job: (at(queue, 60).fail(job.id, job.run, {"message": "no"}), queue.retry([job.id])),
 }
 
 
 @pytest.mark.parametrize("back", _BACK)
 def test_a_job_that_waits_again_has_made_no_progress(queue: Queue, back: str) -> None:
     """What the run before told is none of the next one's."""
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
-    queue.heartbeat(job.id, job.run, lease=100, progress={"done": 3}, now=50)
+    at(queue, 50).heartbeat(job.id, job.run, lease=100, progress={"done": 3})
 
     _BACK[back](queue, job)
 
@@ -298,74 +299,74 @@ def test_a_job_that_waits_again_has_made_no_progress(queue: Queue, back: str) ->
 
 
 def test_a_cancelled_job_that_is_retried_is_wanted(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
-    queue.cancel([job.id], now=20)
-    queue.end_cancelled(job.id, job.run, now=21)
+    at(queue, 20).cancel([job.id])
+    at(queue, 21).end_cancelled(job.id, job.run)
 
-    assert queue.retry([job.id], now=30) == [job.id]
+    assert at(queue, 30).retry([job.id]) == [job.id]
 
     again = _claim(queue, 40)
-    assert queue.heartbeat(again.id, again.run, lease=100, now=50) == "go on"
+    assert at(queue, 50).heartbeat(again.id, again.run, lease=100) == "go on"
 
 
 def test_a_heartbeat_says_that_the_worker_lives(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
     table = WorkerTable(queue.database)
     later = table.list()[0].heartbeat_at + 5000
 
-    queue.heartbeat(job.id, job.run, now=later)
+    at(queue, later).heartbeat(job.id, job.run)
 
     assert table.list()[0].heartbeat_at == later
 
 
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t", key="k"), now=1)
+    job_id = at(queue, 1).enqueue(NewJob("t", key="k"))
 
-    assert queue.cancel([job_id, 999], now=2) == [job_id]
-    assert (_state(queue, job_id), queue.claim(["t"], now=3), queue.cancel([job_id])) == ("cancelled", [], [])
+    assert at(queue, 2).cancel([job_id, 999]) == [job_id]
+    assert (_state(queue, job_id), at(queue, 3).claim(["t"]), queue.cancel([job_id])) == ("cancelled", [], [])
 
 
 def test_a_running_job_is_told_through_its_heartbeat(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
 
-    assert queue.cancel([job.id], now=20) == []
+    assert at(queue, 20).cancel([job.id]) == []
     assert _state(queue, job.id) == "running"
-    assert queue.heartbeat(job.id, job.run, now=30) == "cancel"
-    queue.end_cancelled(job.id, job.run, now=40)
+    assert at(queue, 30).heartbeat(job.id, job.run) == "cancel"
+    at(queue, 40).end_cancelled(job.id, job.run)
     assert (_state(queue, job.id), queue.runs(job.id)[0]["outcome"]) == ("cancelled", "cancelled")
 
 
 @pytest.mark.parametrize("end", ["release", "fail", "rescue"])
 def test_a_job_that_is_to_be_cancelled_is_not_queued_again(queue: Queue, end: str) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
-    queue.cancel([job.id], now=20)
+    at(queue, 20).cancel([job.id])
 
     if end == "release":
-        queue.release(job.id, job.run, now=30)
+        at(queue, 30).release(job.id, job.run)
     elif end == "fail":
-        assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, now=30) == "cancelled"
+        assert at(queue, 30).fail(job.id, job.run, {"message": "no"}, retry=True) == "cancelled"
     else:
-        assert queue.rescue(now=5000) == [job.id]
+        assert at(queue, 5000).rescue() == [job.id]
 
     assert _state(queue, job.id) == "cancelled"
 
 
 def test_a_job_may_still_succeed_after_somebody_asked_for_its_end(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=1)
+    at(queue, 1).enqueue(NewJob("t"))
     job = _claim(queue)
-    queue.cancel([job.id], now=20)
-    queue.finish(job.id, job.run, "in time", now=21)
+    at(queue, 20).cancel([job.id])
+    at(queue, 21).finish(job.id, job.run, "in time")
 
     assert _state(queue, job.id) == "succeeded"
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
 def test_retrying_gives_all_runs_back(queue: Queue, end: str) -> None:
-    job_id = queue.enqueue(NewJob("t", max_runs=2, key="k"), now=1)
+    job_id = at(queue, 1).enqueue(NewJob("t", max_runs=2, key="k"))
     if end == "failed":
         job = _claim(queue)
         queue.fail(job.id, job.run, {"message": "no"})
@@ -382,16 +383,16 @@ def test_retrying_gives_all_runs_back(queue: Queue, end: str) -> None:
 @pytest.mark.parametrize("kills", [1, 3])
 def test_what_killed_its_workers_is_as_new_when_it_is_retried(queue: Queue, kills: int) -> None:
     """Claimed in its usual place, beside others, and not held to be a killer after one kill more."""
-    killer = queue.enqueue(NewJob("t", max_runs=kills, priority=5), now=1)
+    killer = at(queue, 1).enqueue(NewJob("t", max_runs=kills, priority=5))
     for _ in range(kills):
         job = _claim(queue)
-        queue.rescue_worker(job.worker_id or 0, {"kind": "signal", "signal": 9}, now=20)
+        at(queue, 20).rescue_worker(job.worker_id or 0, {"kind": "signal", "signal": 9})
     assert _state(queue, killer) == "failed"
-    other = queue.enqueue(NewJob("t"), now=21)
+    other = at(queue, 21).enqueue(NewJob("t"))
 
-    assert queue.retry([killer], now=30) == [killer]
+    assert at(queue, 30).retry([killer]) == [killer]
 
-    claimed = queue.settle((), ["t"], 10, harmless=True, now=40).claimed
+    claimed = at(queue, 40).settle((), ["t"], 10, harmless=True).claimed
     # one of a single run is held alone by right
     assert [(job.id, job.kills) for job in claimed] == [(killer, 0), (other, 0)][: 1 if kills == 1 else 2]
 

@@ -6,52 +6,53 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
-from clx.db import jobs as jobs_module
+from clx.db import worker_side
 from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable, register_this_process
 
 
 def test_a_lease_is_over_at_its_last_moment_and_not_before(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=100)[0]
 
-    assert queue.rescue(now=99) == []
-    assert queue.rescue(now=100) == [job.id]
-    assert queue.rescue(now=100) == []
+    assert at(queue, 99).rescue() == []
+    assert at(queue, 100).rescue() == [job.id]
+    assert at(queue, 100).rescue() == []
 
 
 def test_a_lease_that_is_renewed_after_the_look_is_left_alone(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look takes no lock: its worker may be the first to get that."""
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=100)[0]
     write = queue.database.write
 
     def after_a_heartbeat(name: str, body: Callable[[Any], Any]) -> Any:
         if name == "rescue":
-            queue.heartbeat(job.id, job.run, now=99)
+            at(queue, 99).heartbeat(job.id, job.run)
         return write(name, body)
 
     monkeypatch.setattr(queue.database, "write", after_a_heartbeat)
 
-    assert queue.rescue(now=100) == []
+    assert at(queue, 100).rescue() == []
     assert queue.stats() == {"t": {"running": 1}}
 
 
 def test_a_heartbeat_keeps_a_job_for_hours(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=100)[0]
     for now in range(50, 10_000, 50):
-        assert queue.rescue(now=now) == []
-        queue.heartbeat(job.id, job.run, lease=100, now=now)
+        assert at(queue, now).rescue() == []
+        at(queue, now).heartbeat(job.id, job.run, lease=100)
 
 
 def test_a_rescue_names_the_cause_and_counts_the_run(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=100)[0]
 
     cause = {"kind": "signal", "signal": 9}
-    assert queue.rescue_worker(job.worker_id or 0, cause, stderr="last words", now=5) == [job.id]
+    assert at(queue, 5).rescue_worker(job.worker_id or 0, cause, stderr="last words") == [job.id]
 
     (run,) = queue.runs(job.id)
     assert (run["outcome"], run["cause"], run["stderr"], run["run"]) == ("rescued", cause, "last words", 1)
@@ -62,11 +63,11 @@ def test_a_rescue_names_the_cause_and_counts_the_run(queue: Queue) -> None:
 
 def _lose(queue: Queue, cause: str, now: int) -> None:
     """The only worker claims a job and is lost with it."""
-    (job,) = queue.claim(["t"], lease=100, now=now)
+    (job,) = at(queue, now).claim(["t"], lease=100)
     if cause == "silent":
-        assert queue.rescue(now=now + 500) == [job.id]
+        assert at(queue, now + 500).rescue() == [job.id]
     else:
-        assert queue.rescue_worker(job.worker_id or 0, {"kind": cause}, now=now + 500) == [job.id]
+        assert at(queue, now + 500).rescue_worker(job.worker_id or 0, {"kind": cause}) == [job.id]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def _lose(queue: Queue, cause: str, now: int) -> None:
 )
 def test_a_job_whose_workers_are_lost_is_parked(queue: Queue, causes: list[str], message: str, kills: int) -> None:
     """Silence is no kill: it is counted as a run and told as what it was."""
-    queue.enqueue(NewJob("t", max_runs=len(causes)), now=0)
+    at(queue, 0).enqueue(NewJob("t", max_runs=len(causes)))
     for now, cause in enumerate(causes):
         _lose(queue, cause, 1000 * now)
 
@@ -95,18 +96,18 @@ def test_a_job_whose_workers_are_lost_is_parked(queue: Queue, causes: list[str],
 
 @pytest.mark.parametrize("cause", ["gone", "silent"])
 def test_jobs_held_beside_others_when_their_worker_is_lost_are_innocent(queue: Queue, cause: str) -> None:
-    queue.enqueue_many([NewJob("t", max_runs=1) for _ in range(3)], now=0)
-    held = queue.claim(["t"], 3, lease=100, now=0)
+    at(queue, 0).enqueue_many([NewJob("t", max_runs=1) for _ in range(3)])
+    held = at(queue, 0).claim(["t"], 3, lease=100)
 
     if cause == "silent":
-        queue.rescue(now=500)
+        at(queue, 500).rescue()
     else:
-        queue.rescue_worker(held[0].worker_id or 0, {"kind": cause}, now=500)
+        at(queue, 500).rescue_worker(held[0].worker_id or 0, {"kind": cause})
 
     found = queue.search()
     assert [(job.state, job.run - job.released, job.kills, job.rescues) for job in found] == [("queued", 0, 0, 1)] * 3
     assert {run["outcome"] for job in held for run in queue.runs(job.id)} == {"released"}
-    again = queue.settle((), ["t"], 3, worker=held[0].worker_id, harmless=True, now=600).claimed
+    again = at(queue, 600).settle((), ["t"], 3, worker=held[0].worker_id, harmless=True).claimed
     assert len(again) == 1  # alone: if it is the culprit, that is known the next time
 
 
@@ -114,84 +115,84 @@ def test_a_worker_that_goes_on_finding_work_takes_what_silent_ones_hold(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rescue must not wait for the end of a backlog that never ends."""
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
-    urgent = queue.enqueue(NewJob("t", priority=5), now=0)
-    queue.claim(["t"], lease=100, now=0)
-    queue.enqueue_many([NewJob("t") for _ in range(5)], now=0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 0.0)
+    urgent = at(queue, 0).enqueue(NewJob("t", priority=5))
+    at(queue, 0).claim(["t"], lease=100)
+    at(queue, 0).enqueue_many([NewJob("t") for _ in range(5)])
 
-    assert urgent in [queue.claim(["t"], now=200)[0].id for _ in range(3)]
+    assert urgent in [at(queue, 200).claim(["t"])[0].id for _ in range(3)]
 
 
 def test_after_the_first_kill_at_once_after_the_second_last(queue: Queue) -> None:
-    killer = queue.enqueue(NewJob("t", max_runs=5, priority=5), now=0)
-    others = queue.enqueue_many([NewJob("t", priority=1) for _ in range(2)], now=0)
+    killer = at(queue, 0).enqueue(NewJob("t", max_runs=5, priority=5))
+    others = at(queue, 0).enqueue_many([NewJob("t", priority=1) for _ in range(2)])
     for now in (0, 1000):
-        assert queue.claim(["t"], lease=100, now=now)[0].id == killer
-        queue.rescue(now=now + 500)
+        assert at(queue, now).claim(["t"], lease=100)[0].id == killer
+        at(queue, now + 500).rescue()
 
-    claimed = [queue.claim(["t"], now=2000)[0].id for _ in range(3)]  # one by one: the order is the table's
+    claimed = [at(queue, 2000).claim(["t"])[0].id for _ in range(3)]  # one by one: the order is the table's
     assert claimed == [*others, killer]
 
 
 def test_among_those_that_are_claimed_last_the_usual_order_holds(queue: Queue) -> None:
-    often = queue.enqueue(NewJob("t", max_runs=9, priority=5), now=0)
+    often = at(queue, 0).enqueue(NewJob("t", max_runs=9, priority=5))
     for now in (0, 1000, 2000, 3000):
-        assert queue.claim(["t"], lease=100, now=now)[0].id == often
-        queue.rescue(now=now + 500)
-    twice = queue.enqueue(NewJob("t", max_runs=9, priority=1), now=4000)
+        assert at(queue, now).claim(["t"], lease=100)[0].id == often
+        at(queue, now + 500).rescue()
+    twice = at(queue, 4000).enqueue(NewJob("t", max_runs=9, priority=1))
     for now in (4000, 5000):
-        assert queue.claim(["t"], lease=100, now=now)[0].id == twice
-        queue.rescue(now=now + 500)
+        assert at(queue, now).claim(["t"], lease=100)[0].id == twice
+        at(queue, now + 500).rescue()
 
-    assert [queue.claim(["t"], now=6000)[0].id for _ in range(2)] == [often, twice]
+    assert [at(queue, 6000).claim(["t"])[0].id for _ in range(2)] == [often, twice]
 
 
 def test_a_worker_ended_on_purpose_gives_its_jobs_back_uncounted(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
-    jobs = queue.claim(["t"], 2, now=0)
+    at(queue, 0).enqueue_many([NewJob("t"), NewJob("t")])
+    jobs = at(queue, 0).claim(["t"], 2)
 
-    assert queue.release_worker(jobs[0].worker_id or 0, now=5) == [job.id for job in jobs]
-    assert [job.released for job in queue.claim(["t"], 2, now=6)] == [1, 1]
+    assert at(queue, 5).release_worker(jobs[0].worker_id or 0) == [job.id for job in jobs]
+    assert [job.released for job in at(queue, 6).claim(["t"], 2)] == [1, 1]
 
 
 def test_only_the_dead_workers_jobs_are_taken(queue: Queue) -> None:
-    queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
+    at(queue, 0).enqueue_many([NewJob("t"), NewJob("t")])
     one, two = (register_this_process(queue.database, "t") for _ in range(2))
-    first = queue.claim(["t"], worker=one, now=0)[0]
-    second = queue.claim(["t"], worker=two, now=0)[0]
+    first = at(queue, 0).claim(["t"], worker=one)[0]
+    second = at(queue, 0).claim(["t"], worker=two)[0]
 
-    assert queue.rescue_worker(one, {"kind": "gone"}, now=1) == [first.id]
-    queue.finish(second.id, second.run, now=2)
+    assert at(queue, 1).rescue_worker(one, {"kind": "gone"}) == [first.id]
+    at(queue, 2).finish(second.id, second.run)
 
 
 def test_whoever_finds_nothing_that_waits_takes_what_silent_workers_hold(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t"), now=0)
-    queue.claim(["t"], lease=100, now=0)
+    job_id = at(queue, 0).enqueue(NewJob("t"))
+    at(queue, 0).claim(["t"], lease=100)
 
-    assert queue.claim(["t"], now=99) == []
-    assert [(job.id, job.run, job.rescues) for job in queue.claim(["t"], now=100)] == [(job_id, 2, 1)]
+    assert at(queue, 99).claim(["t"]) == []
+    assert [(job.id, job.run, job.rescues) for job in at(queue, 100).claim(["t"])] == [(job_id, 2, 1)]
 
 
 def test_a_job_put_in_the_place_of_another_starts_afresh(queue: Queue) -> None:
-    job_id = queue.enqueue(NewJob("t", key="k"), now=0)
+    job_id = at(queue, 0).enqueue(NewJob("t", key="k"))
     for now in (0, 1000):
-        queue.claim(["t"], lease=100, now=now)
-        queue.rescue(now=now + 500)
+        at(queue, now).claim(["t"], lease=100)
+        at(queue, now + 500).rescue()
 
-    queue.enqueue(NewJob("t", key="k", max_runs=2), on_conflict="replace", now=2000)
+    at(queue, 2000).enqueue(NewJob("t", key="k", max_runs=2), on_conflict="replace")
 
-    job = queue.claim(["t"], now=2000)[0]
+    job = at(queue, 2000).claim(["t"])[0]
     assert (job.id, job.run, job.kills, job.error) == (job_id, 3, 0, None)
-    assert queue.fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0, now=2001) == "queued"
-    again = queue.claim(["t"], now=2002)[0]
-    assert queue.fail(again.id, again.run, {"message": "no"}, retry=True, now=2003) == "failed"
+    assert at(queue, 2001).fail(job.id, job.run, {"message": "no"}, retry=True, backoff=0) == "queued"
+    again = at(queue, 2002).claim(["t"])[0]
+    assert at(queue, 2003).fail(again.id, again.run, {"message": "no"}, retry=True) == "failed"
 
 
 def test_a_rescue_is_no_sign_of_life_of_the_silent_worker(queue: Queue) -> None:
-    queue.enqueue(NewJob("t"), now=0)
-    job = queue.claim(["t"], lease=100, now=0)[0]
+    at(queue, 0).enqueue(NewJob("t"))
+    job = at(queue, 0).claim(["t"], lease=100)[0]
     before = WorkerTable(queue.database).get(job.worker_id or 0)
-    queue.rescue(now=10**14)
+    at(queue, 10**14).rescue()
 
     after = WorkerTable(queue.database).get(job.worker_id or 0)
     assert before is not None
@@ -200,11 +201,11 @@ def test_a_rescue_is_no_sign_of_life_of_the_silent_worker(queue: Queue) -> None:
 
 
 def test_a_claim_after_a_fruitful_one_finds_what_silent_workers_hold(queue: Queue) -> None:
-    first, second = queue.enqueue_many([NewJob("t"), NewJob("t")], now=0)
-    queue.claim(["t"], lease=100, now=0)
-    assert queue.claim(["t"], lease=10_000, now=0)[0].id == second
+    first, second = at(queue, 0).enqueue_many([NewJob("t"), NewJob("t")])
+    at(queue, 0).claim(["t"], lease=100)
+    assert at(queue, 0).claim(["t"], lease=10_000)[0].id == second
 
-    assert [job.id for job in queue.claim(["t"], now=500)] == [first]
+    assert [job.id for job in at(queue, 500).claim(["t"])] == [first]
 
 
 def _looks(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
@@ -224,11 +225,11 @@ def test_claims_that_find_work_look_for_silent_workers_now_and_again_only(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look costs more than a claim."""
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 3600.0)
-    ids = queue.enqueue_many([NewJob("t") for _ in range(5)], now=0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 3600.0)
+    ids = at(queue, 0).enqueue_many([NewJob("t") for _ in range(5)])
     looks = _looks(queue, monkeypatch)
 
-    claimed = [queue.claim(["t"], lease=100, now=now)[0].id for now in (0, 1, 500, 501)]
+    claimed = [at(queue, now).claim(["t"], lease=100)[0].id for now in (0, 1, 500, 501)]
 
     assert claimed == ids[:4]
     assert looks == [[]]
@@ -237,8 +238,8 @@ def test_claims_that_find_work_look_for_silent_workers_now_and_again_only(
 def test_claims_that_find_nothing_look_for_silent_workers_once_each(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "_RESCUE_EVERY", 0.0)
+    monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 0.0)
     looks = _looks(queue, monkeypatch)
 
-    assert [queue.claim(["t"], now=now) for now in (0, 1)] == [[], []]
+    assert [at(queue, now).claim(["t"]) for now in (0, 1)] == [[], []]
     assert looks == [[], []]

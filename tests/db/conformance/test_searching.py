@@ -6,6 +6,7 @@ from itertools import chain, combinations, product
 from typing import get_args
 
 import pytest
+from tests.support.clock import at
 
 from clx.db import lookup
 from clx.db.jobs import NewJob, Queue
@@ -20,24 +21,24 @@ def full(queue: Queue) -> Queue:
     """Jobs of every state and kind of waiting, of two pools and types, each with and without the key of others."""
     for n in range(12):
         ids = [
-            queue.enqueue(NewJob(type_, pool=pool, key=key), now=1000 + n)
+            at(queue, 1000 + n).enqueue(NewJob(type_, pool=pool, key=key))
             for type_, pool, key in (("t", "", "k"), ("t", "p", "k"), ("u", "", None))
         ]
         if n % 4 == 3:
             queue.cancel(ids)
             continue
         for pool in ("", "p"):
-            for job in queue.claim(["t", "u"], 3, pool=pool, now=2000):
+            for job in at(queue, 2000).claim(["t", "u"], 3, pool=pool):
                 if n % 4 == 0:
-                    queue.finish(job.id, job.run, now=2000)
+                    at(queue, 2000).finish(job.id, job.run)
                 else:
-                    queue.fail(job.id, job.run, {"message": "no"}, retry=False, now=2000)
-    queue.enqueue(NewJob("t", key="k"), now=3000)
-    queue.claim(["t"], now=3000)
-    queue.enqueue(NewJob("t", key="k"), on_conflict="after", now=3000)
-    delayed = queue.enqueue(NewJob("t", pool="p", key="k", not_before=10**15), now=3000)
-    queue.enqueue(NewJob("u", needs=[delayed]), now=3000)
-    queue.enqueue(NewJob("u"), now=3000)
+                    at(queue, 2000).fail(job.id, job.run, {"message": "no"}, retry=False)
+    at(queue, 3000).enqueue(NewJob("t", key="k"))
+    at(queue, 3000).claim(["t"])
+    at(queue, 3000).enqueue(NewJob("t", key="k"), on_conflict="after")
+    delayed = at(queue, 3000).enqueue(NewJob("t", pool="p", key="k", not_before=10**15))
+    at(queue, 3000).enqueue(NewJob("u", needs=[delayed]))
+    at(queue, 3000).enqueue(NewJob("u"))
     return queue
 
 

@@ -14,24 +14,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from tests.support.sqlite import file_of
 
 from clx.db import identity
 from clx.db.apart import state_directory
 from clx.db.check import check
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.sqlite import filesystem
 from clx.db.sqlite.backup import backup
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver, translate
-from clx.db.strike_off import strike_off_gone
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
 
 
 def test_a_reader_never_makes_a_database(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as caught:
-        Database.open(tmp_path / "none.db", readonly=True)
+        SqliteDatabase.open(tmp_path / "none.db", readonly=True)
 
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
@@ -68,9 +69,9 @@ def test_leaving_wal_needs_everybody_out(tmp_path: Path) -> None:
         queue.enqueue(NewJob("t"))
         queue.claim(["t"])
         with pytest.raises(DatabaseBusyError, match=rf"worker #1 \(t, direct, pid {os.getpid()}\)"):
-            Database.open(path, journal_mode="delete", busy_timeout=0.01)
+            SqliteDatabase.open(path, journal_mode="delete", busy_timeout=0.01)
     with Queue.open(path, journal_mode="delete") as queue:
-        assert queue.database.journal_mode() == "delete"
+        assert file_of(queue).journal_mode() == "delete"
 
 
 def test_a_process_without_a_row_is_named_too(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_process_without_a_row_is_named_too(tmp_path: Path) -> None:
     holder.stdout.readline()
     try:
         with pytest.raises(DatabaseBusyError, match=f"process {holder.pid} "):
-            Database.open(path, journal_mode="delete", busy_timeout=0.01)
+            SqliteDatabase.open(path, journal_mode="delete", busy_timeout=0.01)
     finally:
         holder.communicate(b"\n")
 
@@ -126,10 +127,10 @@ def test_what_is_no_database_is_left_alone(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "jobs.sqlite"
     path.write_bytes(content)
     if not content:
-        Database.open(path).close()  # an empty file is an empty database
+        SqliteDatabase.open(path).close()  # an empty file is an empty database
         return
     with pytest.raises(DatabaseCorruptError, match="Nothing was touched") as caught:
-        Database.open(path)
+        SqliteDatabase.open(path)
     assert str(path) in caught.value.fact
     assert path.read_bytes() == content
 
@@ -140,7 +141,7 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
     with pytest.raises(DatabaseCorruptError, match="something else"):
-        Database.open(path)
+        SqliteDatabase.open(path)
 
 
 def test_a_locked_database_is_reported_with_what_is_known(tmp_path: Path) -> None:
@@ -233,8 +234,8 @@ def test_the_nearest_mount_decides(path: str, kind: str) -> None:
 def test_a_write_ahead_log_on_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystem, "kind", lambda _path: "nfs4")
     with pytest.raises(DatabaseError, match="network file system"):
-        Database.open(tmp_path / "jobs.db")
-    Database.open(tmp_path / "other.db", journal_mode="delete").close()
+        SqliteDatabase.open(tmp_path / "jobs.db")
+    SqliteDatabase.open(tmp_path / "other.db", journal_mode="delete").close()
 
 
 @pytest.mark.parametrize("content", [b"just text, no database at all, and long enough to be looked at" * 20, None])
@@ -243,7 +244,7 @@ def test_what_is_no_job_table_gets_nothing_beside_it(tmp_path: Path, content: by
     path.mkdir() if content is None else path.write_bytes(content)
 
     with pytest.raises(DatabaseError):
-        Database.open(path)
+        SqliteDatabase.open(path)
 
     assert list(tmp_path.iterdir()) == [path]
     assert content is None or path.read_bytes() == content
@@ -398,11 +399,11 @@ def test_a_removed_file_is_told_by_the_next_call(tmp_path: Path) -> None:
 
 def test_an_existing_file_keeps_its_journal_mode_unless_another_is_asked_for(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db", journal_mode="delete"), Queue.open(tmp_path / "jobs.db") as queue:
-        assert queue.database.journal_mode() == "delete"
-        assert queue.database.patience == 60
+        assert file_of(queue).journal_mode() == "delete"
+        assert file_of(queue).patience == 60
         assert queue.database.read("PRAGMA synchronous") == [(2,)]
     with Queue.open(tmp_path / "new.db") as queue:
-        assert queue.database.journal_mode() == "wal"
+        assert file_of(queue).journal_mode() == "wal"
 
 
 @pytest.mark.parametrize("table", ["notes", "alembic_version"])
@@ -417,7 +418,7 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, table: st
 
     for readonly in (False, True):
         with pytest.raises(DatabaseCorruptError, match="database of something else"):
-            Database.open(path, readonly=readonly)
+            SqliteDatabase.open(path, readonly=readonly)
     assert list(tmp_path.iterdir()) == [path]
     connection = driver.connect(str(path))
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -547,7 +548,7 @@ def test_who_has_the_pid_of_a_dead_worker_is_another_process(tmp_path: Path) -> 
         )
         queue.claim(["t"], worker=worker)
 
-        assert [row.id for row in strike_off_gone(queue.database)] == [worker]
+        assert [row.id for row in mark_gone_workers_dead(queue.database)] == [worker]
         assert queue.runs(job_id)[0]["cause"] == {"kind": "gone"}
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from clx.db.database import Database
 from clx.db.sqlite import lock_watch
-from clx.db.sqlite.database import Database
 from clx.errors import DatabaseBusyError
 
 _HOLD = """

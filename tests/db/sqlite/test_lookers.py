@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy
+from tests.support.sqlite import file_of
 
 from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite import checkpoint, fence, marks
@@ -220,7 +221,7 @@ def test_who_has_lost_his_locks_stores_nothing_any_more(queue: Queue, way: str, 
     with pytest.raises(DatabaseError, match="behind SQLite's back"):
         queue.database.write("look", body)
     assert queue.sql("SELECT priority FROM jobs") == [{"priority": 3}]
-    if queue.database.journal_mode() == "wal":
+    if file_of(queue).journal_mode() == "wal":
         with pytest.raises(DatabaseError, match="behind SQLite's back"):
             queue.enqueue(NewJob("t"))
         assert queue.stats() == {"t": {"queued": 1}}
@@ -266,7 +267,7 @@ def test_who_is_given_a_write_ahead_log_by_another_goes_by_the_locks_of_that(tmp
     with Queue.open(tmp_path / "jobs.db", journal_mode="delete") as queue:
         queue.enqueue(NewJob("t"))
         with Queue.open(tmp_path / "jobs.db", journal_mode="wal") as other:
-            assert other.database.journal_mode() == "wal"
+            assert file_of(other).journal_mode() == "wal"
             queue.enqueue(NewJob("t"))
             assert other.stats() == {"t": {"queued": 2}}
 
@@ -400,9 +401,9 @@ def test_no_checkpoint_while_somebody_writes(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue, Queue.open(tmp_path / "jobs.db") as other:
         queue.enqueue(NewJob("t"))
         other.database.connection().execute("BEGIN IMMEDIATE")
-        assert queue.database.checkpoint() is None
+        assert file_of(queue).checkpoint() is None
         other.database.connection().execute("ROLLBACK")
-        assert queue.database.checkpoint() is True
+        assert file_of(queue).checkpoint() is True
 
 
 @pytest.mark.parametrize(

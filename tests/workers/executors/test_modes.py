@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from clx.settings.schema import Settings
-from clx.workers import executors
-from clx.workers.executors.base import Spawn, spawn_of, tail_of, words_for
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import Spawn, WorkerSpec, spawn_of, words_for
+from clx.workers.executors.start import start
+from clx.workers.executors.worker_process import tail_of
 
 SPEC = WorkerSpec("notebook", 2, "docker:x", "c.toml:2", "docker", "mine:1", Settings(), "id", "--workers", "v")
 
@@ -21,7 +21,7 @@ def test_worker_is_started_by_the_executor_of_its_mode(mode: str, monkeypatch: p
     home = "docker.worker" if mode == "docker" else mode
     monkeypatch.setattr(f"clx.workers.executors.{home}.start", lambda spawn, _state, number: started.append(spawn))
     spawn = spawn_of(msgspec.structs.replace(SPEC, mode=mode), Path("jobs.db"), batch=3)
-    executors.start(spawn, Path(), number=1)
+    start(spawn, Path(), number=1)
     assert started == [spawn]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clx.db.apart import apart
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.workers.process.directories import remove_work, remove_work_of_services, work_directory, work_roots
 

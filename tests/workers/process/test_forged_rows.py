@@ -12,16 +12,17 @@ import pytest
 from tests.support.scene import until
 
 from clx.db.apart import apart
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.db.jobs import Queue
 from clx.db.records import NewJob
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ConversionError
 from clx.settings.schema import Settings
-from clx.workers.executors.adopted import log_of
+from clx.workers.executors.foreign_worker import log_of
 from clx.workers.process.seal import require_sealed, sealed
-from clx.workers.supervision.identity import is_worker_of, process_identity
-from clx.workers.supervision.roster import cleanup, stop_worker
+from clx.workers.processes import is_worker_of
+from clx.workers.supervision.cleanup import cleanup, stop_worker
 from clx.workers.supervision.services import stop_services
 
 
@@ -86,7 +87,7 @@ def test_row_names_no_file_but_a_log_of_a_worker(
 ) -> None:
     assert log_of(forge(database, bystander, log=name), WorkerTable(database)) == Path()
     mine = log_of(forge(database, bystander, log="notebook-1-2.log"), WorkerTable(database))
-    assert mine == database.state_dir / "logs" / "notebook-1-2.log"
+    assert mine == database.state.path / "logs" / "notebook-1-2.log"
 
 
 @pytest.mark.parametrize("change", [{"files": [["a.py", "1" * 64]]}, {"seal": "0" * 64}, {"seal": ""}, {}])
@@ -104,12 +105,12 @@ def test_job_that_this_machine_has_not_put_in_is_not_done_here(database: Databas
 
 def test_key_of_the_seals_is_out_of_reach(database: Database) -> None:
     sealed(database, "notebook", "direct:x", {})
-    key = database.state_dir / "key"
+    key = database.state.path / "key"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert not key.is_relative_to(database.shared_dir)
+    assert not key.is_relative_to(database.state.shared)
 
 
 def test_nothing_is_sealed_where_no_container_looks(tmp_path: Path) -> None:
     with Database.open(tmp_path / ".clx" / "jobs.db") as database:
         assert sealed(database, "notebook", "direct:x", {"a": 1}) == {"a": 1}
-        assert not (database.state_dir / "key").exists()
+        assert not (database.state.path / "key").exists()

@@ -16,7 +16,8 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Queue
 from clx.db.records import Job, NewJob
 from clx.errors import ArtifactError, ConversionError, ToolMissingError
-from clx.workers.process.job_run import describe_failure, peak_memory, run_job
+from clx.platforms import system
+from clx.workers.process.job_run import describe_failure, run_job
 
 
 class Doing:
@@ -150,8 +151,8 @@ def test_the_place_and_next_step_of_an_error_are_kept() -> None:
 @pytest.mark.slow
 def test_peak_memory_is_the_processes_own_and_not_its_starters() -> None:
     held = bytearray(200 << 20)
-    mine = peak_memory()
-    code = "from clx.workers.process.job_run import peak_memory; print(peak_memory())"
+    mine = system.peak_memory()
+    code = "from clx.platforms import system; print(system.peak_memory())"
     started = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
     assert mine is not None

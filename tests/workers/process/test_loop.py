@@ -1,4 +1,4 @@
-"""What a worker does with its jobs, and when its keeper ends it in the middle of one; without a process of its own."""
+"""What a worker does with its jobs, and when its heartbeat ends it in the middle of one; in no process of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import at
 
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
@@ -18,9 +19,10 @@ from clx.db.records import NewJob
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import ConversionError, DatabaseFullError
 from clx.jobtypes.converter import Converter
+from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.process import loop
-from clx.workers.process.loop import Keeper, Post, Worker, deregister
+from clx.workers.process.loop import Assignment, Heartbeat, Worker, deregister
 
 
 class EndedError(BaseException):
@@ -64,13 +66,13 @@ class Bench:
         return self.made[-1]
 
     def worker(self) -> Worker:
-        return Worker(self.queue.database, Post(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
+        return Worker(self.queue.database, Assignment(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
 
-    def keeper(self, *, batch: int | None = None, timeout: float = 1800.0) -> Keeper:
+    def heartbeat(self, *, batch: int | None = None, timeout: float = 1800.0) -> Heartbeat:
         def clear() -> None:
             self.cleared += 1
 
-        return Keeper(self.queue, Post(self.id, "t", "p", 5.0, batch), JobsSettings(timeout=timeout), clear)
+        return Heartbeat(self.queue, Assignment(self.id, "t", "p", 5.0, batch), JobsSettings(timeout=timeout), clear)
 
     def enqueue(self, source: str = "a", **options: Any) -> int:
         return self.queue.enqueue(NewJob("t", {"source": source, "files": []}, pool="p", **options))
@@ -116,8 +118,8 @@ def test_all_jobs_of_its_pool_are_done_in_one_go_with_one_converter(bench: Bench
     assert len(bench.made) == 1
     [name, _, size] = bench.job(ids[0]).result["outputs"][0]
     assert (name, size) == ("out.txt", 1)
-    assert list((bench.queue.database.state_dir / "work").rglob("*")) == [
-        bench.queue.database.state_dir / "work" / str(bench.id)
+    assert list((bench.queue.database.state.path / "work").rglob("*")) == [
+        bench.queue.database.state.path / "work" / str(bench.id)
     ]
 
 
@@ -190,8 +192,8 @@ def test_a_run_that_is_no_longer_its_own_does_not_count(bench: Bench, caplog: py
     other = register_this_process(bench.queue.database, "t", "p")
 
     def taken(_: object) -> None:
-        bench.queue.rescue(now=now_ms() + 60_000)
-        bench.queue.claim(["t"], worker=other, pool="p", now=now_ms() + 600_000)
+        at(bench.queue, now_ms() + 60_000).rescue()
+        at(bench.queue, now_ms() + 600_000).claim(["t"], worker=other, pool="p")
 
     id_ = bench.enqueue()
     bench.does = taken
@@ -201,16 +203,16 @@ def test_a_run_that_is_no_longer_its_own_does_not_count(bench: Bench, caplog: py
     assert [record.message for record in caplog.records] == [f"run 1 of job {id_} is no longer this worker's"]
 
 
-# -- the keeper -------------------------------------------------------------------------------------
+# -- the heartbeat -------------------------------------------------------------------------------------
 
 
 def test_a_job_that_overruns_its_time_is_failed_and_the_process_ends(bench: Bench) -> None:
-    keeper, job = bench.keeper(timeout=100.0), bench.claim()
+    heartbeat, job = bench.heartbeat(timeout=100.0), bench.claim()
     begun = time.monotonic()
-    keeper.watch(job)
-    keeper._check_deadlines(begun + 99.0)
+    heartbeat.watch(job)
+    heartbeat._check_deadlines(begun + 99.0)
     with pytest.raises(EndedError):
-        keeper._check_deadlines(time.monotonic() + 100.0)
+        heartbeat._check_deadlines(time.monotonic() + 100.0)
     error = bench.job(job.id).error
     assert error is not None
     assert (bench.job(job.id).state, error["type"]) == ("failed", "Timeout")
@@ -219,63 +221,63 @@ def test_a_job_that_overruns_its_time_is_failed_and_the_process_ends(bench: Benc
 
 
 def test_the_time_that_a_job_brings_along_counts_before_the_setting(bench: Bench) -> None:
-    keeper, job = bench.keeper(timeout=1000.0), bench.claim(timeout=2500)
-    keeper.watch(job)
+    heartbeat, job = bench.heartbeat(timeout=1000.0), bench.claim(timeout=2500)
+    heartbeat.watch(job)
     with pytest.raises(EndedError):
-        keeper._check_deadlines(time.monotonic() + 2.6)
+        heartbeat._check_deadlines(time.monotonic() + 2.6)
     assert "longer than 2.5 seconds" in str(bench.job(job.id).error)
 
 
 def test_a_job_that_is_being_reported_is_not_timed_out(bench: Bench) -> None:
-    keeper, job = bench.keeper(timeout=1.0), bench.claim()
-    keeper.watch(job)
-    assert keeper.settle()
-    keeper._check_deadlines(time.monotonic() + 100.0)
+    heartbeat, job = bench.heartbeat(timeout=1.0), bench.claim()
+    heartbeat.watch(job)
+    assert heartbeat.stop_watching()
+    heartbeat._check_deadlines(time.monotonic() + 100.0)
     assert bench.job(job.id).state == "running"
-    assert not keeper.settle()
-    keeper.unwatch()
+    assert not heartbeat.stop_watching()
+    heartbeat.unwatch()
 
 
 def test_after_the_grace_period_the_job_is_handed_back(bench: Bench) -> None:
-    keeper, job = bench.keeper(), bench.claim()
-    keeper.watch(job)
-    keeper.drain()
-    keeper._check_deadlines(time.monotonic() + 4.0)
+    heartbeat, job = bench.heartbeat(), bench.claim()
+    heartbeat.watch(job)
+    heartbeat.drain()
+    heartbeat._check_deadlines(time.monotonic() + 4.0)
     with pytest.raises(EndedError):
-        keeper._check_deadlines(time.monotonic() + 5.1)
+        heartbeat._check_deadlines(time.monotonic() + 5.1)
     assert bench.job(job.id).state == "queued"
     assert bench.reason() == "SIGTERM, time for its job is over"
 
 
 def test_a_beat_keeps_worker_and_job(bench: Bench) -> None:
-    keeper, job = bench.keeper(), bench.claim()
+    heartbeat, job = bench.heartbeat(), bench.claim()
     bench.queue.database.write(
         "test", lambda connection: connection.execute("UPDATE jobs SET lease_until = 1 WHERE id = ?", (job.id,))
     )
-    keeper.watch(job)
-    keeper._beat(0.0)
+    heartbeat.watch(job)
+    heartbeat._beat(0.0)
     lease = bench.queue.database.read("SELECT lease_until FROM jobs WHERE id = ?", (job.id,))[0][0]
     assert 0 < lease - now_ms() <= 30_000
     assert bench.reason() is None
 
 
 def test_a_cancelled_job_ends_the_process(bench: Bench) -> None:
-    keeper, job = bench.keeper(), bench.claim()
-    keeper.watch(job)
+    heartbeat, job = bench.heartbeat(), bench.claim()
+    heartbeat.watch(job)
     bench.queue.cancel([job.id])
     with pytest.raises(EndedError):
-        keeper._beat(0.0)
+        heartbeat._beat(0.0)
     assert bench.job(job.id).state == "cancelled"
     assert (bench.reason(), bench.cleared) == ("its job was cancelled", 1)
 
 
 def test_one_that_was_struck_off_ends_and_hands_nothing_back(bench: Bench) -> None:
-    keeper, job = bench.keeper(), bench.claim()
-    keeper.watch(job)
+    heartbeat, job = bench.heartbeat(), bench.claim()
+    heartbeat.watch(job)
     bench.table.end(bench.id, "taken for dead")
     state = bench.job(job.id).state
     with pytest.raises(EndedError):
-        keeper._beat(0.0)
+        heartbeat._beat(0.0)
     assert (bench.job(job.id).state, bench.reason()) == (state, "taken for dead")
 
 
@@ -284,40 +286,40 @@ def test_a_worker_ends_with_its_build_but_not_when_nobody_could_renew(
     bench: Bench, lease: int, away: float, ends: bool
 ) -> None:
     batch = BatchTable(bench.queue.database).open("b", host="h", pid=1, identity="elsewhere", lease=lease)
-    keeper, job = bench.keeper(batch=batch), bench.claim()
-    keeper.watch(job)
+    heartbeat, job = bench.heartbeat(batch=batch), bench.claim()
+    heartbeat.watch(job)
     if not ends:
-        keeper._beat(away)
+        heartbeat._beat(away)
         assert bench.reason() is None
         return
     with pytest.raises(EndedError):
-        keeper._beat(away)
+        heartbeat._beat(away)
     assert (bench.reason(), bench.job(job.id).state) == ("its build is gone", "queued")
 
 
 def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda _pid, number: killed.append(number))
-    keeper = bench.keeper()
+    monkeypatch.setattr(system, "interrupt_main_thread", killed.append)
+    heartbeat = bench.heartbeat()
     bench.table.request_stop(bench.id, "services stop", grace=60.0)
-    keeper._beat(0.0)
+    heartbeat._beat(0.0)
     assert killed == [15]
-    keeper.drain()  # as the handler of that signal does
-    keeper._heed_request()
-    keeper._check_deadlines(time.monotonic() + 55.0)  # its own grace period would be over
+    heartbeat.drain()  # as the handler of that signal does
+    heartbeat._heed_request()
+    heartbeat._check_deadlines(time.monotonic() + 55.0)  # its own grace period would be over
     with pytest.raises(EndedError):
-        keeper._check_deadlines(time.monotonic() + 61.0)
+        heartbeat._check_deadlines(time.monotonic() + 61.0)
     assert bench.reason() == "services stop, time for its job is over"
 
 
 def test_the_end_of_whoever_started_it_is_the_end(bench: Bench) -> None:
-    keeper, job = bench.keeper(), bench.claim()
+    heartbeat, job = bench.heartbeat(), bench.claim()
     lifeline, held = os.pipe()
-    keeper.hold(lifeline)
-    keeper.watch(job)
+    heartbeat.hold(lifeline)
+    heartbeat.watch(job)
     os.close(held)
     with pytest.raises(EndedError):
-        keeper.run()
+        heartbeat.run()
     os.close(lifeline)
     assert (bench.reason(), bench.job(job.id).state) == ("the process that started it is gone", "queued")
 

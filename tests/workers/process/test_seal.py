@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from clx.db.apart import apart
+from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.records import Job, NewJob
-from clx.db.sqlite.database import Database
 from clx.errors import ConversionError
 from clx.workers.process.seal import require_sealed, sealed
 
@@ -65,17 +65,17 @@ def test_where_no_container_is_nothing_is_sealed_or_asked_for(tmp_path: Path) ->
     with Database.open(tmp_path / "jobs.db") as database:
         assert sealed(database, "t", "p", PAYLOAD) == PAYLOAD
         require_sealed(database, queued(PAYLOAD))
-        assert not (database.state_dir / "key").exists()
+        assert not (database.state.path / "key").exists()
 
 
 def test_the_key_is_the_owners_alone_made_once_and_out_of_reach_of_containers(shared: Database) -> None:
     first = sealed(shared, "t", "p", PAYLOAD)
-    key = shared.state_dir / "key"
+    key = shared.state.path / "key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert len(key.read_bytes()) == 32
-    assert not key.is_relative_to(shared.shared_dir)
+    assert not key.is_relative_to(shared.state.shared)
     assert sealed(shared, "t", "p", PAYLOAD) == first
-    assert [path.name for path in shared.state_dir.glob("key*")] == ["key"]
+    assert [path.name for path in shared.state.path.glob("key*")] == ["key"]
 
 
 def test_another_project_has_another_key(shared: Database, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
 from clx.errors import SettingsError, StartupError, WorkerStartupError
 from clx.workers import WorkerConfig, WorkerPoolManager
-from clx.workers.supervision import kept
+from clx.workers.supervision import restart_policy as kept
 
 ONE = [WorkerConfig("notebook")]
 ROUNDS = 100 if os.environ.get("CLX_SOAK") else 3
@@ -175,7 +175,7 @@ def test_worker_that_goes_on_dying_is_given_up(scene: Scene, monkeypatch: pytest
     for number in (1, 2, 3):
         [row] = until(scene.workers)
         assert row.id == number
-        paused.append(bool(manager._crew._not_before))
+        paused.append(bool(manager._group._not_before))
         scene.kill(row.pid)
         until(lambda id_=number: id_ not in [row.id for row in scene.workers()])  # type: ignore[misc]
     assert paused == [False, False, True]

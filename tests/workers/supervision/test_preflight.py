@@ -12,7 +12,7 @@ import pytest
 from tests.support.scene import Scene
 from tests.support.tools import require
 
-from clx.workers.supervision.health import resource_warnings
+from clx.workers.supervision.checks import resource_warnings
 
 DIAGRAM = "@startuml\nAlice -> Bob\n@enduml\n"
 

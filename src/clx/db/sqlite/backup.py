@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.sqlite.driver import driver, error_name, translate
 from clx.errors import DatabaseError, UsageError
 

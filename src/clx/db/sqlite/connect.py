@@ -26,7 +26,7 @@ class Connector:
 
     Args:
         path: the SQLite file.
-        journal_mode: as :class:`~clx.db.sqlite.database.Database` takes it.
+        journal_mode: as :class:`~clx.db.database.Database` takes it.
         busy_timeout: seconds a read waits for somebody else's lock; None: as long as the journal mode wants.
         readonly: never write.
 

@@ -12,29 +12,32 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from clx.db.apart import is_apart, located, shared_directory, state_directory
+from clx.db.apart import is_apart, located
+from clx.db.clock import Clock
 from clx.db.crashpoints import crash_point
+from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.connect import Connector
-from clx.db.sqlite.driver import BUSY, UNBOUND, cure, driver, error_name, not_taken, read_any_text, translate
+from clx.db.sqlite.dialect import DIALECT, SqliteTransaction
+from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, read_any_text, translate
 from clx.db.sqlite.filesystem import lost_log
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
 from clx.db.sqlite.held import Held, is_inherited
 from clx.db.sqlite.intact import Folder, Place
-from clx.db.state import make_state_directory
+from clx.db.state import StateDirectory
+from clx.db.transaction import Transaction
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
+from clx.regular import cure
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-Params = Mapping[str, Any] | Sequence[Any]
 
 REVISION = "0003"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
@@ -44,27 +47,8 @@ _WRITES_WAIT = 5
 """So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
 
 
-def prepare_state_directory(database: Path) -> Path:
-    """Make the state directory with a ``.gitignore`` that spares ``config.toml``.
-
-    Raises:
-        DatabaseError: it cannot be made.
-    """
-    try:
-        state = make_state_directory(database)
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
-    except OSError as error:
-        raise DatabaseError(
-            f"The directory of the database cannot be made: {error.filename}: {error.strerror}.",
-            cure(error, "Make it writable, or name another file with --db-path."),
-        ) from error
-    return state
-
-
-class Database:
-    """One job table file.
+class SqliteDatabase(Database):
+    """One job table in a file of SQLite.
 
     Args:
         path: the SQLite file.
@@ -73,9 +57,12 @@ class Database:
         busy_timeout: seconds a read waits for somebody else's lock, a write five times as long;
             None: 10, or 60 in DELETE mode, where waiting is not fair.
         readonly: never create, migrate or write.
+        clock: what tells the time; None: the system's.
 
     Not usable across a fork: every process opens its own.
     """
+
+    sql = DIALECT
 
     def __init__(
         self,
@@ -84,13 +71,14 @@ class Database:
         journal_mode: Literal["wal", "delete", "keep"] | None = None,
         busy_timeout: float | None = None,
         readonly: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         if "\0" in str(path):
             raise UsageError("The path of a database holds a NUL character.", "Name another file.")
         self.path = _placed(path)
         self.readonly = readonly
-        self.state_dir = state_directory(self.path)
-        self.shared_dir = shared_directory(self.path)
+        self.clock = clock or Clock()
+        self.state = StateDirectory.of(self.path)
         self._connector = Connector(self.path, journal_mode, busy_timeout, readonly)
         self._local = threading.local()
         self._connections: weakref.WeakSet[Held] = weakref.WeakSet()
@@ -103,7 +91,7 @@ class Database:
         self._place: Place | None = None  # of the file alone: for threads without a connection
         self._folder: Folder | None = None
         self._checkpointer = Checkpointer(f"{self.path}-wal", self._connect_for_gate)
-        self.doorbell: Doorbell = Doorbell(self.shared_dir / "bells", self.path)
+        self.doorbell = Doorbell(self.state.shared / "bells", self.path)
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -116,12 +104,12 @@ class Database:
         try:
             refuse_other_files(database.path, readonly=database.readonly)
             if not database.readonly:
-                if database.state_dir in database.path.parents:
-                    make_state_directory(database.path)
+                if database.state.path in database.path.parents:
+                    database.state.make()
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             database._ensure_schema()
             if not database.readonly:  # last, so that a file which is no job table gets nothing beside it
-                prepare_state_directory(database.path)
+                database.state.prepare()
         except OSError as error:
             database.close()
             raise DatabaseError(
@@ -239,12 +227,6 @@ class Database:
             self._folder.close()
         self.doorbell.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
     # -- statements -------------------------------------------------------------------------------
 
     @contextmanager
@@ -311,12 +293,14 @@ class Database:
 
         return self._patiently(self._connector.patience, attempt)
 
-    def write(self, name: str, body: Callable[[Any], T]) -> T:
-        """Run *body* in one writing transaction and return its value once it is committed.
+    def write(self, name: str, body: Callable[[Transaction], T]) -> T:
+        """Run *body* in one writing transaction, and ring the bells it named once that is committed.
 
-        *body* gets the connection and may run again when the database was busy, so it must have no
-        other effects. It begins when the lock is ours: a time that it compares or stores is taken in it.
-        *name* names the crash points around the COMMIT.
+        *body* may run again when the database was busy, so it must have no other effects. It begins when the lock is
+        ours, and so does the time of its transaction. *name* names the crash points around the COMMIT.
+
+        Returns:
+            The value of *body*.
 
         Raises:
             DatabaseError: as :func:`clx.db.sqlite.driver.translate` names it; or this thread is in the middle of a
@@ -337,7 +321,7 @@ class Database:
         self._commit("look", lambda _: None, self._connector.patience)
         return time.monotonic() - begun
 
-    def _commit(self, name: str, body: Callable[[Any], T], seconds: float) -> T:
+    def _commit(self, name: str, body: Callable[[Transaction], T], seconds: float) -> T:
         if self.readonly:
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         begun = time.monotonic()
@@ -359,7 +343,7 @@ class Database:
             self.leases.distrust(math.inf)
         return found
 
-    def _transaction(self, name: str, body: Callable[[Any], T], begun: float) -> T:
+    def _transaction(self, name: str, body: Callable[[Transaction], T], begun: float) -> T:
         held = self._hold()
         with held.lock:
             connection = self._open(held)
@@ -370,7 +354,8 @@ class Database:
                 waited = time.monotonic() - begun
                 if waited > NOTICED:  # before the body judges anybody by his lease
                     self.leases.distrust(waited)
-                value = body(connection)
+                transaction = SqliteTransaction(connection, self.clock.now())
+                value = body(transaction)
                 self._require_locks(held)
                 crash_point(name, "before_commit")
                 connection.execute("COMMIT")
@@ -380,6 +365,8 @@ class Database:
                 raise
             self._checkpointer.committed(held)
         crash_point(name, "after_commit")
+        if transaction.bells:
+            self.doorbell.ring(*transaction.bells)
         return value
 
     def _require_locks(self, held: Held) -> None:
@@ -421,6 +408,14 @@ class Database:
         """
         return self._checkpointer.run(self.connection()) if self._connector.logs else None
 
+    def vacuum(self) -> int:
+        """Write the file anew without the space of removed rows."""
+        self.checkpoint()
+        before = self.path.stat().st_size
+        self.read("VACUUM")
+        self.checkpoint()
+        return before - self.path.stat().st_size
+
     # -- schema -----------------------------------------------------------------------------------
 
     def revision(self) -> str | None:
@@ -452,14 +447,14 @@ class Database:
     def _create(self) -> None:
         statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
 
-        def body(connection: Any) -> None:
-            exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        def body(tx: Transaction) -> None:
+            exists = tx.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
             if exists:
                 return
-            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            if tx.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 raise of_something_else(self.path)
             for statement in statements:
-                connection.execute(statement)
+                tx.execute(statement)
 
         self.write("create", body)
 

@@ -27,6 +27,8 @@ from clx.errors import (
     QueueError,
     UsageError,
 )
+from clx.platforms import system
+from clx.regular import cure
 
 driver: Any = sqlite3
 """The DBAPI module of this process."""
@@ -55,12 +57,6 @@ _FREE = (
     "Free some space and run again. Where there is enough, a quota is used up, or the ids are "
     "(SELECT max(id) FROM jobs: 9223372036854775807 is the last)."
 )
-_CURES = {
-    errno.EMFILE: "Close what this program has open, or let it open more: `ulimit -n` shows how many.",
-    errno.ENFILE: "End programs that have many files open, or raise fs.file-max.",
-    errno.ENOSPC: "Free some space and run again.",
-}
-
 UNBOUND = (OverflowError, UnicodeEncodeError, driver.InterfaceError, driver.ProgrammingError)
 """What the driver raises for a value that it cannot hand to SQLite."""
 
@@ -179,18 +175,13 @@ def _used_up(folder: Path) -> OSError | None:
     opened: list[int] = []
     try:
         for _ in range(_OPENED_AT_ONCE):
-            opened.append(os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)))
+            opened.append(system.open_folder(folder))
     except OSError as error:
         return error if error.errno in {errno.EMFILE, errno.ENFILE} else None
     finally:
         for each in opened:
             os.close(each)
     return None
-
-
-def cure(error: OSError, otherwise: str) -> str:
-    """What to do about *error*; *otherwise* where it is none of what can run out."""
-    return _CURES.get(error.errno or 0, otherwise)
 
 
 def _closed_to_us(path: Path, *, reading: bool) -> DatabaseError:

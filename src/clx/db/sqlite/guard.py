@@ -17,15 +17,13 @@ from typing import Any
 
 from clx.db.sqlite import fence
 from clx.errors import DatabaseInUseError
+from clx.platforms import system
 
 File = tuple[int, int]
 """Device and inode: what a file is, whatever it is called."""
 
 _used: Counter[File] = Counter()
 """How many connections of this process each file has."""
-_PATH_ONLY = getattr(os, "O_PATH", 0)
-"""A descriptor opened with it is closed without touching locks."""
-_FOLDER = getattr(os, "O_DIRECTORY", 0)
 _folders: set[int] = set()
 """Descriptors of directories that nobody but CLX opens files by."""
 _installed = False
@@ -35,7 +33,7 @@ _lock = threading.RLock()  # a connection may be freed in the middle of it
 def file_number(path: str | os.PathLike[str], folder: int | None = None) -> File | None:
     """Which file *path* names, from a *folder* held open; None where there is none, or none that can be looked at."""
     try:
-        found = os.stat(path, dir_fd=folder)
+        found = os.stat(path) if folder is None else system.stat_below(folder, path)  # noqa: PTH116
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
@@ -96,10 +94,10 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     name = os.fsdecode(arguments[0])
     if event == "open":
         _, mode, flags = arguments
-        if flags & _PATH_ONLY:
+        if flags & system.PATH_ONLY:
             return
         _refuse_used(name)
-        if mode is None and not flags & _FOLDER and not os.path.isabs(name):  # noqa: PTH117
+        if mode is None and not flags & system.FOLDER and not os.path.isabs(name):  # noqa: PTH117
             _refuse_below_folders(name)
     elif name.startswith("file:") and "vfs=" in name and "vfs=unix-excl" not in name:
         _refuse_used(fence.path_of(name))  # other ways of locking, or none
@@ -111,7 +109,7 @@ def _refuse_used(path: str) -> None:
 
 
 def _refuse_below_folders(name: str) -> None:
-    """``os.open`` may count *name* from a directory (``dir_fd``), which is not said: any that is open may be it."""
+    """``os.open`` may count *name* from a directory that is open, which is not said: any that is open may be it."""
     for descriptor in open_descriptors():
         if descriptor not in _folders and _is_used(name, descriptor):
             raise DatabaseInUseError(name)

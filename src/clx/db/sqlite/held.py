@@ -9,6 +9,7 @@ from typing import Any
 from clx.db.sqlite import guard, marks
 from clx.db.sqlite.guard import File
 from clx.db.sqlite.intact import Place
+from clx.platforms import system
 
 _OPEN: dict[Any, File | None] = {}
 """Every open connection and the number of its file. Kept here, so that a forked child frees, and by that closes, none
@@ -28,8 +29,7 @@ def _keep_in_child() -> None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_in_child)
+system.in_forked_children(_keep_in_child)
 
 
 def is_inherited(file: File | None) -> bool:

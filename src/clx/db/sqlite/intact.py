@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from clx.db.sqlite.guard import File, close_folder, file_number, keep_folder
+from clx.platforms import system
 
 _SURE_FOR = 0.1
 """Seconds after which the files are looked at all the same: a directory above may have been moved."""
@@ -23,7 +24,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+            self._descriptor = system.open_folder(path)
         except OSError:
             self._descriptor = -1
             return

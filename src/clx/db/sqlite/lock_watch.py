@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.sqlite.filesystem import locked_by
 
 TOLD_AFTER = 3.0

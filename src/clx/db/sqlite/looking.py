@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.sqlite.driver import BUSY, driver, error_name
 from clx.errors import QueueError
 

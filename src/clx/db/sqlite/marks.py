@@ -14,24 +14,15 @@ from __future__ import annotations
 
 import os
 import secrets
-import struct
-import sys
 import threading
 
 from clx.db.sqlite.guard import File, open_descriptors
+from clx.platforms import system
 
-try:
-    import fcntl
-except ImportError:  # Windows, where closing drops nothing
-    fcntl = None  # type: ignore[assignment]
-
-_FLOCK = struct.Struct("hhqqi4x")
-"""``struct flock`` of fcntl(2) on 64-bit Linux: type, whence, start, length, process."""
 _FAR = 1 << 61
 _RESERVED = 0x40000001
 """The byte of the database file whose lock is for who writes without a write-ahead log (SQLite's ``os.h``)."""
-SUPPORTED = hasattr(fcntl, "F_OFD_GETLK") and sys.maxsize > 1 << 32
-"""Whether a process can ask for its own locks: F_GETLK tells of those of others only."""
+SUPPORTED = system.KNOWS_OWN_LOCKS
 
 
 class Mark:
@@ -39,9 +30,7 @@ class Mark:
 
     def __init__(self, file: File, start: int) -> None:
         self._file = file
-        self._start = start
-        self._question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-        self._usual_answer = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, os.getpid())
+        self._byte = system.ByteLock(start)
         self._descriptor = _descriptor_of(file)
 
     @property
@@ -55,17 +44,17 @@ class Mark:
         Raises:
             OSError: this file system has no such locks.
         """
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._start)
+        self._byte.take(self._descriptor)
 
     def remove(self) -> None:
         """Let go of it."""
         if _is(self._descriptor, self._file):
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, self._start)
+            self._byte.drop(self._descriptor)
 
     def is_held(self) -> bool:
         """Whether it is still locked; true where nobody can tell."""
         try:
-            if fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, self._question) == self._usual_answer:
+            if self._byte.is_as_taken(self._descriptor):
                 return True
         except (OSError, ValueError):
             pass
@@ -76,11 +65,9 @@ class Mark:
 
     def _is_locked(self) -> bool:
         try:
-            answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, self._question)
+            return self._byte.is_mine(self._descriptor)
         except OSError:
             return False
-        kind, _, _, _, owner = _FLOCK.unpack(answer)
-        return bool(kind != fcntl.F_UNLCK and owner == os.getpid())
 
 
 class _Standing:
@@ -153,7 +140,7 @@ def _descriptor_of(file: File) -> int:
     """A descriptor of this process for *file* that may set locks; -1 where there is none, or nobody can tell."""
     for descriptor in open_descriptors():
         try:
-            if _is(descriptor, file) and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR:
+            if _is(descriptor, file) and system.may_set_locks(descriptor):
                 return descriptor
         except OSError:
             continue

@@ -7,17 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from clx.db.database import Params, Row
 from clx.db.doorbell import Bell, Doorbell, with_blocks
-from clx.db.sqlite.database import Database, Params, Row
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver
 from clx.db.sqlite.held import Held
+from clx.db.transaction import Transaction
 
 T = TypeVar("T")
 
 
-class MemoryDatabase(Database):
+class MemoryDatabase(SqliteDatabase):
     """The same tables on one connection that the threads of this process share in turn.
 
     Differs by necessity from a file: a private in-memory database belongs to one connection, so there is one
@@ -31,7 +33,7 @@ class MemoryDatabase(Database):
         self.doorbell = _MemoryDoorbell()
 
     @classmethod
-    def open(cls, path: Path | str, **options: Any) -> MemoryDatabase:
+    def open(cls, path: Path | str, **options: Any) -> Self:
         """A fresh, empty database; *path* is only its name in messages."""
         database = cls(Path(path), **options)
         database._ensure_schema()
@@ -58,8 +60,8 @@ class MemoryDatabase(Database):
         with self._turn:
             return super().read(sql, params)
 
-    def write(self, name: str, body: Callable[[Any], T]) -> T:
-        """One transaction, as :meth:`Database.write`."""
+    def write(self, name: str, body: Callable[[Transaction], T]) -> T:
+        """One transaction, as :meth:`SqliteDatabase.write`."""
         with self._turn:
             return super().write(name, body)
 

@@ -7,19 +7,20 @@ also the browser's life line: it ends when the other side is gone, however that 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from clx.errors import ToolMissingError
+from clx.platforms import system
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,15 +89,20 @@ class Browser:
     Raises:
         BrowserDiedError: it ended while it started; the message holds its last words.
         TimeoutError: it did not answer within 30 s.
+        ToolMissingError: browsers are not driven on this system.
     """
 
-    _sandbox = os.geteuid() != 0  # the browser refuses it to root
+    _sandbox = system.user_id() != 0  # the browser refuses it to root
 
     def __init__(self, executable: Path, work_dir: Path | None, on_event: Callable[[Message], None]) -> None:
         self._on_event = on_event
         self._last_id = 0
         self._received = bytearray()
         self._to_send = bytearray()
+        if not system.RUNS_HELPERS:
+            raise ToolMissingError(
+                "No browser draws diagrams on this system.", "Name draw.io desktop: the setting drawio.executable"
+            )
         try:
             self._start(executable, work_dir)
         except BrowserDiedError as error:
@@ -140,8 +146,7 @@ class Browser:
         self._stdin, self._stdout = process.stdin, process.stdout
         for end in (self._stdin, self._stdout):
             os.set_blocking(end.fileno(), False)
-            with contextlib.suppress(AttributeError, OSError):  # Linux only; less context switches
-                fcntl.fcntl(end.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK)
+            system.widen_pipe(end.fileno(), _CHUNK)  # less context switches
 
     @property
     def pid(self) -> int:
@@ -211,7 +216,7 @@ class Browser:
         """End the browser now, with everything it started, and remove its profile. Idempotent."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                system.kill_group(self._process.pid)
             self._process.wait()
         for end in (self._process.stdin, self._process.stdout, self._stderr):
             if end is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.exporter import Options
+from clx.platforms import system
 from clx.tools.program import run
 
 
@@ -55,4 +56,4 @@ def _command(executable: Path, source: Path, output: Path, options: Options) -> 
         command += ["-s", f"{options.scale:g}"]
     command += ["-o", os.fspath(output), os.fspath(source)]
     # Electron refuses to run as root with its sandbox; it wants this option last.
-    return [*command, "--no-sandbox"] if os.geteuid() == 0 else command
+    return [*command, "--no-sandbox"] if system.user_id() == 0 else command

@@ -7,17 +7,17 @@ nested lists) cannot be interrupted: :mod:`clx.jobtypes.notebook.reader` reads d
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
+
+from clx.platforms import system
 
 MEMORY = 512 << 20
 """Bytes that reading a deck may take besides what the process has."""
 SECONDS = 3
 """Seconds of computing time that reading a deck may take; real decks take milliseconds."""
+
 _MORE_MEMORY = 50
 _MORE_SECONDS = 40e-6
 """What a byte of the deck adds to each: a large Markdown deck takes its time honestly."""
@@ -50,62 +50,16 @@ def bounded(size: int) -> Iterator[None]:
         return
     _state.inside = True
     try:
-        with _memory(MEMORY + size * _MORE_MEMORY), _time(seconds_for(size)):
+        with system.limited_memory(MEMORY + size * _MORE_MEMORY), system.limited_time(seconds_for(size), _too_long):
             yield
     finally:
         _state.inside = False
 
 
-@contextlib.contextmanager
-def _memory(allowed: int) -> Iterator[None]:
-    size = _address_space()
-    if size is None:
-        yield
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bounds = [limit for limit in (soft, size + allowed) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
 def lift_memory() -> None:
     """Give back room for telling what happened, once memory has run out."""
-    if _address_space() is not None and getattr(_state, "inside", False):
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-
-
-def _address_space() -> int | None:
-    """Bytes this process has mapped; None where that cannot be told or limited."""
-    if sys.platform != "linux":
-        return None
-    import resource
-
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
-    except OSError:
-        return None
-
-
-@contextlib.contextmanager
-def _time(seconds: int) -> Iterator[None]:
-    if not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_PROF)[0] > 0:  # a profiler has it
-        yield
-        return
-    before = signal.signal(signal.SIGPROF, _too_long)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 1)  # again and again: somebody may catch the error
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+    if getattr(_state, "inside", False):
+        system.lift_memory_limit()
 
 
 def _too_long(_number: int, _frame: object) -> NoReturn:

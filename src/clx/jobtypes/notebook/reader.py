@@ -7,12 +7,11 @@ what cannot be interrupted there is ended by the kernel, and the traceback that 
 from __future__ import annotations
 
 import contextlib
-import select
-import signal
 import sys
 from typing import IO, TYPE_CHECKING
 
 from clx.errors import ConversionError
+from clx.platforms import system
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,6 +29,7 @@ class DeckReader:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._told: IO[bytes] | None = None
+        self._pipes: system.Pipes | None = None
 
     def read(self, asked: Asked) -> DeckText:
         """What a deck says; an error has its line, also where reading it takes too much time or memory."""
@@ -48,25 +48,24 @@ class DeckReader:
         """The answer; None when the process has ended without one."""
         import msgspec
 
-        from clx.jobtypes.notebook.reading import Answer, receive, seconds_of, send
+        from clx.jobtypes.notebook.reading import LENGTH, Answer, is_whole, message, seconds_of
 
-        process = self._process or self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if self._process is None:
+            self._start()
+        assert self._pipes is not None
         try:
-            send(process.stdin, msgspec.json.encode(question))
-            is_there, _, _ = select.select([process.stdout], [], [], _PATIENCE * seconds_of(question))
-            answer = receive(process.stdout) if is_there else b""
-        except BrokenPipeError:
+            asked = message(msgspec.json.encode(question))
+            answer = self._pipes.exchange(asked, is_whole, _PATIENCE * seconds_of(question))
+        except TimeoutError:
             return None
-        if not answer:
+        if answer is None:
             return None
-        found = msgspec.json.decode(answer, type=Answer)
+        found = msgspec.json.decode(answer[LENGTH:], type=Answer)
         if found.is_last:
             self.close()
         return found
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         import subprocess
         import tempfile
 
@@ -77,7 +76,9 @@ class DeckReader:
             stdout=subprocess.PIPE,
             stderr=self._told,
         )
-        return self._process
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._pipes = system.Pipes(self._process.stdin, self._process.stdout)
 
     def _ended(self, asked: Asked) -> ConversionError:
         """Why there was no answer, as far as can be known."""
@@ -89,8 +90,8 @@ class DeckReader:
         assert process is not None
         assert told is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if process.poll() is None and hasattr(signal, "SIGXCPU"):
-                process.send_signal(signal.SIGXCPU)  # it says where it is
+            if process.poll() is None and system.OUT_OF_TIME:
+                process.send_signal(system.OUT_OF_TIME)  # it says where it is
             process.wait(GRACE)
         fact = _fact(process.poll())
         told.seek(0)
@@ -123,7 +124,7 @@ def _fact(code: int | None) -> str:
     """What happened to a process that ended without an answer, or did not end."""
     from clx.jobtypes.notebook.limits import MEMORY_FACT, TIME_FACT
 
-    if code in (None, -getattr(signal, "SIGXCPU", 0)):
+    if code in (None, -system.OUT_OF_TIME):
         return TIME_FACT
     return MEMORY_FACT if code == -9 else f"reading the deck ended the process that read it (exit code {code})"
 

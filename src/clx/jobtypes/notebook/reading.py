@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -13,9 +12,12 @@ import msgspec
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck_text import Asked, DeckText, read_deck
 from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded, lift_memory, seconds_for
+from clx.platforms import system
 
 GRACE = 2
 """Seconds of computing time, after the limit, within which a deck can still be told of it in order."""
+LENGTH = 8
+"""Bytes that say how long a message is."""
 STEP = "Look for a loop, an expression or an alias that makes much of little."
 
 
@@ -48,17 +50,21 @@ def seconds_of(question: Question) -> int:
     return seconds_for(_size(question))
 
 
-def send(stream: IO[bytes], message: bytes) -> None:
-    """Pass on one message."""
-    stream.write(len(message).to_bytes(8, "big") + message)
-    stream.flush()
+def message(text: bytes) -> bytes:
+    """A message that says how long its text is."""
+    return len(text).to_bytes(LENGTH, "big") + text
+
+
+def is_whole(received: bytearray) -> bool:
+    """Whether it is one message."""
+    return len(received) >= LENGTH and len(received) - LENGTH >= int.from_bytes(received[:LENGTH], "big")
 
 
 def receive(stream: IO[bytes]) -> bytes:
     """One message; empty when the other side has ended."""
-    length = stream.read(8)
-    message = stream.read(int.from_bytes(length, "big"))
-    return message if len(length) == 8 else b""
+    length = stream.read(LENGTH)
+    text = stream.read(int.from_bytes(length, "big"))
+    return text if len(length) == LENGTH else b""
 
 
 def main() -> None:
@@ -68,27 +74,16 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     faulthandler.enable()
-    if hasattr(signal, "SIGXCPU"):
-        faulthandler.register(signal.SIGXCPU, all_threads=False, chain=True)
-    while message := receive(sys.stdin.buffer):
-        question = msgspec.json.decode(message, type=Question)
-        _bound_process(seconds_of(question))
+    if system.OUT_OF_TIME:
+        faulthandler.register(system.OUT_OF_TIME, all_threads=False, chain=True)
+    while asked := receive(sys.stdin.buffer):
+        question = msgspec.json.decode(asked, type=Question)
+        system.limit_time(seconds_of(question) + GRACE)  # the kernel ends this process when a deck's time is long over
         answer = _answer(question)
-        send(replies, msgspec.json.encode(answer))
+        replies.write(message(msgspec.json.encode(answer)))
+        replies.flush()
         if answer.is_last:
             return
-
-
-def _bound_process(seconds: int) -> None:
-    """Have the kernel end this process when a deck's time is long over."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(usage.ru_utime + usage.ru_stime) + seconds + GRACE
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def _answer(question: Question) -> Answer:

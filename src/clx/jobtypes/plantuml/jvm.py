@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
-import selectors
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_CHUNK = 64 * 1024
+from clx.platforms import system
+
 _EXIT_LIMIT_S = 10.0
 """Seconds an idle JVM may take to end by itself; it may be writing its class archive."""
 _DEATH_LIMIT_S = 2.0
@@ -90,7 +88,7 @@ class Jvm:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        os.set_blocking(self._stdin.fileno(), False)
+        self._pipes = system.Pipes(self._stdin, self._stdout)
 
     @property
     def pid(self) -> int:
@@ -111,15 +109,18 @@ class Jvm:
         """
         seen = self._log.stat().st_size
         try:
-            answer = self._exchange(text.encode(), time.monotonic() + timeout)
-        except (JvmTimeoutError, KeyboardInterrupt, SystemExit):
+            answer = self._pipes.exchange(text.encode(), self._is_whole, timeout)
+        except (TimeoutError, KeyboardInterrupt, SystemExit) as error:
             self.kill()
+            if isinstance(error, TimeoutError):
+                raise JvmTimeoutError from error
             raise
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DEATH_LIMIT_S)
             self.kill()  # A dot that it was waiting for is still there.
             raise JvmDiedError(self._process.returncode, self._read_log(seen))
+        answer = answer[: answer.rindex(self._end)]
         if refused := _ERROR.fullmatch(answer.strip()):
             return Refusal(int(refused[1]), refused[2].decode("utf-8", "replace").strip())
         log = self._read_log(seen)
@@ -138,41 +139,14 @@ class Jvm:
     def kill(self) -> None:
         """End it and every process it started, at once. For a JVM that is busy, or has just died so."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            system.kill_group(self._process.pid)
         self._process.wait()
         self._stdin.close()
         self._stdout.close()
 
-    def _exchange(self, request: bytes, deadline: float) -> bytes | None:
-        """Send all of *request* and read up to the delimiter; ``None`` when the JVM closed its end."""
-        answer, waiting = bytearray(), memoryview(request)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stdout, selectors.EVENT_READ)
-            selector.register(self._stdin, selectors.EVENT_WRITE)
-            while True:
-                ready = selector.select(max(deadline - time.monotonic(), 0))
-                if not ready:
-                    raise JvmTimeoutError
-                for key, _ in ready:
-                    if key.fileobj is self._stdin:
-                        waiting = waiting[self._write(waiting) :]
-                        if not waiting:
-                            selector.unregister(self._stdin)
-                    elif chunk := os.read(self._stdout.fileno(), _CHUNK):
-                        answer += chunk
-                    else:
-                        return None
-                if answer[-len(self._end) - 2 :].rstrip(b"\r\n").endswith(self._end):
-                    return bytes(answer[: answer.rindex(self._end)])
-
-    def _write(self, waiting: memoryview) -> int:
-        """Write what the pipe takes; everything counts as written once nobody reads any more."""
-        try:
-            return os.write(self._stdin.fileno(), waiting)
-        except BlockingIOError:
-            return 0
-        except BrokenPipeError:
-            return len(waiting)
+    def _is_whole(self, answer: bytearray) -> bool:
+        """Whether *answer* ends with the delimiter."""
+        return answer[-len(self._end) - 2 :].rstrip(b"\r\n").endswith(self._end)
 
     def _read_log(self, position: int = 0) -> str:
         with self._log.open("rb") as log:

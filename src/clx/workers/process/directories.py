@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 
 _PATIENCE = 2.0  # seconds in which the helpers of a killed worker notice that it is gone
@@ -14,12 +14,12 @@ _PATIENCE = 2.0  # seconds in which the helpers of a killed worker notice that i
 
 def work_directory(database: Database, worker_id: int) -> Path:
     """Where the worker that asks keeps the directories of its jobs: never where a container could write into them."""
-    return database.state_dir / "work" / str(worker_id)
+    return database.state.path / "work" / str(worker_id)
 
 
 def work_roots(database: Database) -> list[Path]:
     """Where workers have such directories: those of this machine, and those in containers as seen from here."""
-    folders = dict.fromkeys((database.state_dir / "work", database.shared_dir / "work"))
+    folders = dict.fromkeys((database.state.path / "work", database.state.shared / "work"))
     return [folder for folder in folders if not folder.is_symlink()]  # a job in a container may have made a link
 
 

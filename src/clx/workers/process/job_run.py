@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-import sys
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +72,3 @@ def describe_failure(error: Exception) -> tuple[dict[str, Any], bool]:
         "next_step": "This is a fault in CLX; the traceback is in the report (--report) and with -v.",
         "traceback": "".join(traceback.format_exception(error)),
     }, False
-
-
-def peak_memory() -> int | None:
-    """The most bytes this process ever held; None where the platform does not tell."""
-    if sys.platform == "win32":
-        return None
-    with suppress(OSError, ValueError, IndexError):
-        # not getrusage there: its maximum starts from what the process that started this one held
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.split("VmHWM:")[1].split(maxsplit=1)[0]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

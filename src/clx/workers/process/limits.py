@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import sys
 
 from clx.errors import WorkerStartupError
+from clx.platforms import system
 
 _FILES_ANYWAY = 32
 """Files that a process which keeps workers has open besides, with room for those it opens for a moment."""
@@ -25,21 +25,12 @@ def require_files(workers: dict[str, int]) -> None:
     Raises:
         WorkerStartupError: it may not.
     """
-    if sys.platform == "win32":
-        return
-    import resource
-
     needed = _FILES_ANYWAY + sum(_FILES_EACH[mode] * count for mode, count in workers.items())
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft == unlimited or needed <= soft:
-        return
-    if hard != unlimited and needed > hard:
+    if (allowed := system.allow_files(needed)) is not None:
         raise WorkerStartupError(
-            f"{sum(workers.values())} workers need about {needed} open files, and {hard} are allowed (ulimit -n).",
+            f"{sum(workers.values())} workers need about {needed} open files, and {allowed} are allowed (ulimit -n).",
             f"Type: ulimit -n {needed} (in a systemd unit: LimitNOFILE={needed}), {_FEWER}",
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def not_started(error: OSError, what: str) -> WorkerStartupError:
@@ -48,12 +39,13 @@ def not_started(error: OSError, what: str) -> WorkerStartupError:
     match error.errno:
         case errno.EMFILE:
             return WorkerStartupError(
-                f"{fact}: {_soft('RLIMIT_NOFILE')} open files are allowed (ulimit -n).",
+                f"{fact}: {system.allowed('files')} open files are allowed (ulimit -n).",
                 f"Type: ulimit -n 4096 (in a systemd unit: LimitNOFILE=4096), {_FEWER}",
             )
         case errno.EAGAIN:
             return WorkerStartupError(
-                f"{fact}: {_soft('RLIMIT_NPROC')} processes are allowed (ulimit -u, or the pids limit of a container).",
+                f"{fact}: {system.allowed('processes')} processes are allowed "
+                "(ulimit -u, or the pids limit of a container).",
                 f"Raise the limit, {_FEWER}",
             )
         case errno.ENFILE:
@@ -63,11 +55,3 @@ def not_started(error: OSError, what: str) -> WorkerStartupError:
     return WorkerStartupError(
         f"{fact}{f': {error.filename}' if error.filename else ''}.", "Check it with `clx doctor`."
     )
-
-
-def _soft(name: str) -> str:
-    if sys.platform == "win32":
-        return "no more"
-    import resource
-
-    return str(resource.getrlimit(getattr(resource, name))[0])

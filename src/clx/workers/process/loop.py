@@ -1,7 +1,7 @@
 """A worker's life: register, claim, run, report, and end when it is time.
 
-Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The keeper beats
-for worker and job on a connection of its own and ends the process when a job overruns its time, is
+Two threads. The main one waits for the doorbell, claims and runs jobs, one at a time. The heartbeat says
+that worker and job live, on a connection of its own, and ends the process when a job overruns its time, is
 cancelled, outlives the grace period after SIGTERM, or when the process that started this one is gone.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import shutil
 import signal
 import socket
@@ -18,25 +17,27 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
+from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import can_explain
 from clx.db.records import Report
-from clx.db.sqlite.database import Database
 from clx.db.transitions import UNWANTED
 from clx.db.waiting import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
+from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.process.directories import work_directory
-from clx.workers.process.job_run import describe_failure, peak_memory, run_job
+from clx.workers.process.job_run import describe_failure, run_job
 from clx.workers.process.seal import require_sealed
 
 log = logging.getLogger("clx.worker")
@@ -45,7 +46,7 @@ _DIE_IN = 0.5  # seconds that killed helpers may take to be gone
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class Assignment:
     """Where a worker serves.
 
     Attributes:
@@ -68,26 +69,28 @@ class Worker:
 
     Args:
         database: the job table, opened in this process.
-        post: where it serves.
+        assignment: where it serves.
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
     """
 
-    def __init__(self, database: Database, post: Post, converter: Callable[[], Converter], jobs: JobsSettings) -> None:
+    def __init__(
+        self, database: Database, assignment: Assignment, converter: Callable[[], Converter], jobs: JobsSettings
+    ) -> None:
         self.database = database
-        self.post = post
+        self.assignment = assignment
         self._make_converter = converter
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.shared_dir / "artifacts")
-        self._directory = work_directory(database, post.worker_id)
+        self._store = ArtifactStore(database.state.shared / "artifacts")
+        self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
-        self._keeper = Keeper(self._queue, post, jobs, self._clear)
+        self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
 
     def hold(self, lifeline: int) -> None:
         """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
-        self._keeper.hold(lifeline)
+        self._heartbeat.hold(lifeline)
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
@@ -97,20 +100,20 @@ class Worker:
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        hold_back_signals(hold=False)
-        self._keeper.start()
+        system.hold_back_signals(hold=False)
+        self._heartbeat.start()
         try:
-            with self.database.doorbell.listen(self.post.type) as bell:
+            with self.database.doorbell.listen(self.assignment.type) as bell:
                 self._serve(bell.fileno(), wake, bell.silence)
         finally:
-            self._keeper.finish()
+            self._heartbeat.finish()
             if self._converter is not None:
                 self._converter.close()
             signal.set_wakeup_fd(-1)
             wake.close()
             woken.close()
             shutil.rmtree(self._directory, ignore_errors=True)
-        return self._keeper.reason or self._stop_reason
+        return self._heartbeat.reason or self._stop_reason
 
     def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
         waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
@@ -119,8 +122,8 @@ class Worker:
             if self._run_once_or_wait():
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
-            ready = select.select(waiting, [], [], asked)[0]
-            self._queue.doubt_leases(time.monotonic() - asked_at - asked)
+            ready = system.wait_readable(waiting, asked)
+            self._queue.distrust_leases(time.monotonic() - asked_at - asked)
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
@@ -134,7 +137,7 @@ class Worker:
     def _run_once_or_wait(self) -> bool:
         try:
             return self.run_once()
-        except DatabaseFullError as error:  # claiming stops, the keeper goes on; it resumes by itself
+        except DatabaseFullError as error:  # claiming stops, the heartbeat goes on; it resumes by itself
             log.warning("%s", error.fact)
             time.sleep(SLOW_BEAT)
         except DatabaseBusyError as error:
@@ -143,7 +146,7 @@ class Worker:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
-        self._keeper.drain()
+        self._heartbeat.drain()
 
     def _clear(self) -> None:
         """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
@@ -154,7 +157,7 @@ class Worker:
     def run_once(self) -> bool:
         """Do jobs, one at a time, for as long as each report finds another to claim; false when there was none."""
         claimed = self._queue.claim(
-            [self.post.type], worker=self.post.worker_id, pool=self.post.pool, lease=self._lease
+            [self.assignment.type], worker=self.assignment.worker_id, pool=self.assignment.pool, lease=self._lease
         )
         if not claimed:
             return False
@@ -164,11 +167,11 @@ class Worker:
                 with contextlib.suppress(LostRunError):
                     self._queue.release(job.id, job.run)
                 break
-            self._keeper.watch(job)
+            self._heartbeat.watch(job)
             try:
-                claimed = self._settle(job, self._do(job))
+                claimed = self._report_and_claim(job, self._do(job))
             finally:
-                self._keeper.unwatch()
+                self._heartbeat.unwatch()
         return True
 
     def _do(self, job: Job) -> Report:
@@ -181,28 +184,28 @@ class Worker:
         except Exception as error:
             log.warning("job %s (%s) failed in run %s", job.id, job.type, job.run, exc_info=True)
             described, retry = describe_failure(error)
-            return Failure(job.id, job.run, described, retry=retry, peak_memory=peak_memory())
-        return Success(job.id, job.run, result, peak_memory=peak_memory())
+            return Failure(job.id, job.run, described, retry=retry, peak_memory=system.peak_memory())
+        return Success(job.id, job.run, result, peak_memory=system.peak_memory())
 
-    def _settle(self, job: Job, report: Report) -> list[Job]:
+    def _report_and_claim(self, job: Job, report: Report) -> list[Job]:
         """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
 
         Returns:
             The next job, if there is one and this worker is not about to end.
         """
-        while self._keeper.settle():
+        while self._heartbeat.stop_watching():
             try:
                 settled = self._queue.settle(
                     [report],
-                    [self.post.type],
+                    [self.assignment.type],
                     0 if self._stop_reason else 1,
-                    worker=self.post.worker_id,
-                    pool=self.post.pool,
+                    worker=self.assignment.worker_id,
+                    pool=self.assignment.pool,
                     lease=self._lease,
                 )
             except (DatabaseBusyError, DatabaseFullError) as error:
                 log.warning("%s", error.fact)
-                self._keeper.watch(job)
+                self._heartbeat.watch(job)
                 time.sleep(SLOW_BEAT)
                 continue
             for lost in settled.lost:
@@ -211,34 +214,34 @@ class Worker:
         return []
 
 
-class Keeper(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats for a worker and its job, and ends the process when it must end in the middle of a job.
 
     Args:
         clear: removes the worker's files; called when it ends the process, once all helpers are dead.
     """
 
-    def __init__(self, queue: Queue, post: Post, jobs: JobsSettings, clear: Callable[[], None]) -> None:
-        super().__init__(name="keeper", daemon=True)
+    def __init__(self, queue: Queue, assignment: Assignment, jobs: JobsSettings, clear: Callable[[], None]) -> None:
+        super().__init__(name="heartbeat", daemon=True)
         self._queue = queue
         self._table = WorkerTable(queue.database)
         self._batches = BatchTable(queue.database)
-        self._post = post
+        self._assignment = assignment
         self._jobs = jobs
         self._clear = clear
-        self._wake, self._woken = os.pipe()
+        self._alarm = system.Alarm()
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._ends_at: float | None = None
         self._drain_at: float | None = None
         self._done = False
-        self._lifeline: int | None = None
+        self._lifeline: Any = None
         self._lost: tuple[int, int] | None = None
         self.reason = ""
 
     def hold(self, lifeline: int) -> None:
         """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
-        self._lifeline = lifeline
+        self._lifeline = system.watched_end(lifeline)
 
     # -- called by the main thread ----------------------------------------------------------------
 
@@ -248,10 +251,10 @@ class Keeper(threading.Thread):
         with self._lock:
             self._job, self._ends_at = job, time.monotonic() + limit
         if limit < self._jobs.heartbeat:  # the thread would sleep past it
-            os.write(self._woken, b"!")
+            self._alarm.ring()
 
-    def settle(self) -> bool:
-        """Stop watching because the job is about to be reported; false when the keeper has reported it."""
+    def stop_watching(self) -> bool:
+        """Stop watching because the job is about to be reported; false when the heartbeat has reported it."""
         with self._lock:
             mine, self._job = self._job, None
         return mine is not None
@@ -263,13 +266,13 @@ class Keeper(threading.Thread):
 
     def drain(self) -> None:
         """Start the grace period. Called from a signal handler: takes no lock."""
-        self._drain_at = time.monotonic() + self._post.grace
-        os.write(self._woken, b"!")
+        self._drain_at = time.monotonic() + self._assignment.grace
+        self._alarm.ring()
 
     def finish(self) -> None:
         """End the thread."""
         self._done = True
-        os.write(self._woken, b"!")
+        self._alarm.ring()
         self.join(timeout=10)
 
     # -- the thread -------------------------------------------------------------------------------
@@ -280,19 +283,19 @@ class Keeper(threading.Thread):
             self._keep(bell)
 
     def _keep(self, bell: Bell) -> None:
-        watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        watched: list[Any] = [self._alarm.fileno(), *([self._lifeline] if self._lifeline is not None else [])]
         watched += [bell.fileno()] if bell.fileno() >= 0 else []
         next_beat = time.monotonic() + self._jobs.heartbeat
         while not self._done:
             now = time.monotonic()
             moments = [next_beat, self._ends_at, self._drain_at]
             asked = max(0.0, min(m for m in moments if m is not None) - now)
-            ready = select.select(watched, [], [], asked)[0]
+            ready = system.wait_readable(watched, asked)
             away = time.monotonic() - now - asked
-            if self._wake in ready:
-                os.read(self._wake, 4096)
+            if self._alarm.fileno() in ready:
+                self._alarm.silence()
                 self._heed_request()
-            if self._lifeline in ready and not os.read(self._lifeline, 4096):
+            if self._lifeline in ready and system.has_ended(self._lifeline):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
@@ -313,14 +316,14 @@ class Keeper(threading.Thread):
         try:
             if not self._queue.database.is_in_place():
                 self._end("its database is gone", release=False)
-            state = self._table.beat(self._post.worker_id)
+            state = self._table.beat(self._assignment.worker_id)
             if state is None:
                 self._end("struck off: somebody took it for dead", release=False)
-            self._queue.doubt_leases(away)
+            self._queue.distrust_leases(away)
             if self._has_lost_its_build(max(away, time.monotonic() - begun)):
                 self._end("its build is gone", release=True)
             if state == "stopping" and self._drain_at is None:
-                os.kill(os.getpid(), signal.SIGTERM)  # asked through the table: from here on as if by signal
+                system.interrupt_main_thread(signal.SIGTERM)  # asked through the table: from here on as if by signal
             if job is None:
                 return
             if self._queue.heartbeat(job.id, job.run, lease=int(self._jobs.lease * 1000)) == "cancel":
@@ -332,9 +335,9 @@ class Keeper(threading.Thread):
 
     def _has_lost_its_build(self, waited: float) -> bool:
         """Whether the owner of its batch let its lease end, and not because nobody could renew."""
-        if self._post.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
+        if self._assignment.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
             return False
-        return not self._batches.is_owned(self._post.batch)
+        return not self._batches.is_owned(self._assignment.batch)
 
     def _note_lost(self, job: Job | None, error: LostRunError) -> None:
         """Told once; where nobody begins the job anew, its result may yet count."""
@@ -353,13 +356,13 @@ class Keeper(threading.Thread):
         if self._drain_at is None:
             return
         with contextlib.suppress(DatabaseError):
-            request = self._table.stop_request(self._post.worker_id)
+            request = self._table.stop_request(self._assignment.worker_id)
             if request is not None:
                 self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
                 self.reason = request["reason"]
 
     def _take(self) -> Job | None:
-        """The running job, now the keeper's to report; None when the main thread reports it."""
+        """The running job, now the heartbeat's to report; None when the main thread reports it."""
         with self._lock:
             job, self._job = self._job, None
             self._ends_at = None
@@ -393,7 +396,7 @@ class Keeper(threading.Thread):
             with contextlib.suppress(Exception):
                 self._queue.release(job.id, job.run)
         with contextlib.suppress(Exception):
-            deregister(self._table, self._post.worker_id, reason)
+            deregister(self._table, self._assignment.worker_id, reason)
         _kill_children()
         with contextlib.suppress(Exception):
             self._clear()
@@ -409,12 +412,6 @@ def _kill_children() -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children, timeout=_DIE_IN)
-
-
-def hold_back_signals(*, hold: bool) -> None:
-    """Keep SIGTERM and SIGINT pending, or let them through."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:

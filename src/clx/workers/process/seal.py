@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from clx.db.apart import is_apart
+from clx.db.database import Database
 from clx.db.records import Job
-from clx.db.sqlite.database import Database
 from clx.errors import ConversionError
 
 SEAL = "seal"
@@ -57,7 +57,7 @@ def _seal(database: Database, type_: str, pool: str, payload: Mapping[str, Any])
 
 def _key(database: Database) -> bytes:
     """The key of this project, made by whoever needs it first."""
-    path = database.state_dir / _KEY
+    path = database.state.path / _KEY
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
     made = path.with_name(f"{_KEY}.{os.urandom(6).hex()}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,15 +18,16 @@ import msgspec
 
 from clx.commands import on_database
 from clx.db.apart import identity, name_of, state_directory
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
+from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.supervision.identity import lives, pid_of
-from clx.workers.supervision.liveness import is_within_reach
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.liveness import is_within_reach
+from clx.workers.processes import lives, pid_of
 
 STATE_FILE = "worker-state.json"
 SERVICE = "services"
@@ -84,7 +84,7 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
 
 def _open_own(path: Path, flags: int = 0) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    flags |= system.NO_LINK | system.NO_WAIT | system.BINARY  # nor waits for who reads from a pipe
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
@@ -105,17 +105,7 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
             "Make it writable, or work as the user whose it is.",
         ) from error
     with file as stream:
-        if sys.platform == "win32":
-            yield True
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield system.lock(stream.fileno(), wait=wait)
 
 
 def is_of(state: ServiceState | None, database: Path) -> bool:
@@ -166,8 +156,8 @@ def unkept_workers(database: Database) -> list[WorkerRow]:
         return []
     with (
         contextlib.suppress(DatabaseError),  # where nobody may write they are another user's to end
-        locked(database.state_dir, "services", wait=False) as free,
-        locked(database.state_dir, "supervisor", wait=False) as alone,
+        locked(database.state.path, "services", wait=False) as free,
+        locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         return rows if free and alone else []
     return []

@@ -8,8 +8,6 @@ not undo each other's work; ``services-state`` only while the file is read and w
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,30 +20,31 @@ from msgspec.structs import replace
 
 from clx.db.apart import state_directory
 from clx.db.clock import now_ms
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.resolve import Resolved
 from clx.settings.schema import Settings
+from clx.workers.executors.docker.containers import mark_ended, remove_services
+from clx.workers.executors.spec import WorkerSpec, are_there, images_of
+from clx.workers.executors.worker_process import tail_of
+from clx.workers.liveness import mark_lost
 from clx.workers.process.limits import not_started, require_files
-from clx.workers.supervision.contained import mark_ended
-from clx.workers.supervision.crew import last_line
-from clx.workers.supervision.identity import (
+from clx.workers.processes import (
+    LOOK,
+    end_processes,
     foreign_owner,
-    is_gone,
     is_stopped,
     is_worker_of,
-    kill_group,
     lives,
     may_be_ended,
-    open_process,
     pid_of,
-    process_identity,
-    send_signal,
 )
-from clx.workers.supervision.liveness import mark_lost
-from clx.workers.supervision.needs import configured_workers
-from clx.workers.supervision.readiness import require_ready, settings_for
+from clx.workers.supervision.checks import require_ready, settings_for
+from clx.workers.supervision.configured_workers import configured_workers
+from clx.workers.supervision.registration import await_registration
 from clx.workers.supervision.service_state import (
     SERVICE,
     STATE_FILE,
@@ -63,9 +62,8 @@ from clx.workers.supervision.service_state import (
     supervisor_log,
     update_state,
 )
-from clx.workers.supervision.spec import WorkerSpec, are_there, images_of
 from clx.workers.supervision.supervisor import end_services
-from clx.workers.supervision.waiting import LOOK, await_registration, wait_for
+from clx.workers.supervision.worker_group import HAND_BACK, last_line
 
 SUPERVISOR_STOPS_IN = 5.0
 """Seconds beyond the workers' time before the supervisor counts as hung."""
@@ -116,7 +114,6 @@ def start_services(
     """Have at least the *wanted* workers as services; returns once all have registered.
 
     Args:
-        note: told what the user should know.
         foreground: only prepare: the calling process is about to become the supervisor.
 
     Raises:
@@ -129,14 +126,14 @@ def start_services(
     database.require_writable()
     require_files({mode: sum(each.count for each in wanted if each.mode == mode) for mode in ("direct", "docker")})
     require_ready(database, images_of(wanted), wanted[0].settings, note)
-    with locked(database.state_dir, "services"):
+    with locked(database.state.path, "services"):
         mark_lost(database)
         mark_ended(database, wanted[0].settings.jobs)
         refuse_beside_another(database.path)
         before, old = service_workers(database), state_of(database.path)
         state = _with(wanted, database, old, before, foreground=foreground)
         supervised = bool(state.supervisor)
-        update_state(database.state_dir, lambda _: state)
+        update_state(database.state.path, lambda _: state)
         note_for_user(database.path)
         if foreground:
             return Started(before, [], supervised)
@@ -199,14 +196,15 @@ def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
     Raises:
         WorkerStartupError: the system does not let it.
     """
-    log = supervisor_log(database.state_dir)
+    log = supervisor_log(database.state.path)
     command = [sys.executable, "-P", "-m", "clx.workers.supervision.supervisor", str(database.path)]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
-                cwd=database.state_dir,
+                creationflags=system.OWN_CONSOLE,
+                cwd=database.state.path,
             )  # fmt: skip
     except OSError as error:
         raise not_started(error, "supervisor") from error
@@ -221,7 +219,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
     def look(waited: float) -> bool:
         nonlocal probed
         if are_there(state.wanted, (row.key for row in service_workers(database))) and (
-            child is None or supervisor_lives(read_state(database.state_dir))
+            child is None or supervisor_lives(read_state(database.state.path))
         ):
             return True
         for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
@@ -245,12 +243,12 @@ def _require_supervisor(
     Raises:
         WorkerStartupError: it ended, or has not taken notice within the time it has.
     """
-    now = read_state(database.state_dir)
+    now = read_state(database.state.path)
     if child is not None:
         if child.poll() is not None and not supervisor_lives(now):
+            log = supervisor_log(database.state.path)
             raise WorkerStartupError(
-                f"The supervisor ended with code {child.returncode}: {_last_words(database.state_dir)}",
-                f"Its log is {supervisor_log(database.state_dir)}.",
+                f"The supervisor ended with code {child.returncode}: {last_line(tail_of(log))}", f"Its log is {log}."
             )
     elif now is not None and supervisor_lives(now):
         if is_stopped(now.supervisor):
@@ -267,12 +265,6 @@ def _no_answer(state: ServiceState, how: str) -> WorkerStartupError:
     )
 
 
-def _last_words(state_dir: Path) -> str:
-    with contextlib.suppress(OSError):
-        return last_line(supervisor_log(state_dir).read_text(encoding="utf-8", errors="replace")[-4000:])
-    return "it said nothing"
-
-
 def _undo(database: Database, old: ServiceState | None) -> None:
     """Leave what was there before: nothing, or the workers of *old*."""
     if old is None:
@@ -284,7 +276,7 @@ def _undo(database: Database, old: ServiceState | None) -> None:
         now = state or old
         return replace(old, supervisor=now.supervisor, workers=now.workers)
 
-    update_state(database.state_dir, undone)
+    update_state(database.state.path, undone)
     database.doorbell.ring(SERVICE)
 
 
@@ -320,7 +312,7 @@ def stop_services(database: Database, *, timeout: float) -> Stopped:
             it was locked only while they ended, all have ended; the next call writes that down.
     """
     database.require_writable()
-    with locked(database.state_dir, "services"):
+    with locked(database.state.path, "services"):
         return end_all(database, grace=timeout)
 
 
@@ -341,7 +333,7 @@ def end_all(database: Database, *, grace: float) -> Stopped:
             _end_named(database.path, state, settings, 0.0)
         raise
     # those that a file of the same name before this one knew, and those that have not registered yet
-    _end_processes([*(state.workers if state else []), *unregistered(database.path)], 0.0)
+    end_processes([*(state.workers if state else []), *unregistered(database.path)], HAND_BACK)
     mark_lost(database)
     containers = _remove_containers(database.path, state, settings)
     if not _forget(database.path):  # one that a killed command had launched took over meanwhile
@@ -409,7 +401,7 @@ def stop_without_database(database: Path, *, timeout: float) -> int | None:
 
 def _end_named(database: Path, state: ServiceState, settings: Settings, grace: float) -> list[str]:
     """End the workers that the state file leads to, without the job table; returns the containers among them."""
-    _end_processes([*state.workers, *unregistered(database)], grace)
+    end_processes([*state.workers, *unregistered(database)], grace + HAND_BACK)
     return _remove_named(database, state, settings)
 
 
@@ -417,8 +409,6 @@ def _remove_named(database: Path, state: ServiceState | None, settings: Settings
     """Remove the containers of services, where the state file tells of any."""
     if state is None or all(each.mode != "docker" for each in state.wanted):
         return []
-    from clx.workers.executors.docker.orphans import remove_services
-
     return remove_services(database, settings)
 
 
@@ -435,18 +425,6 @@ def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequ
                 f"The services of {database} run as {owner}; only that user can stop them.",
                 f"Type: sudo -u {owner} {stop_command(database)}",
             )
-
-
-def _end_processes(identities: Sequence[str], grace: float) -> None:
-    """End worker processes that no row leads to: SIGTERM, after *grace* and a moment SIGKILL."""
-    living = [each for each in identities if lives(each)]
-    for each in living:
-        send_signal(each, signal.SIGTERM)
-    deadline = time.monotonic() + grace + 1.0
-    while any(lives(each) for each in living) and time.monotonic() < deadline:
-        time.sleep(LOOK)
-    for each in living:
-        kill_group(each)
 
 
 def _forget(database: Path) -> bool:
@@ -472,24 +450,8 @@ def _end_supervisors(database: Path, grace: float) -> Settings:
         settings = state.wanted[0].settings if state and state.wanted else settings
         if state is not None and supervisor_lives(state):
             update_state(state_dir, lambda now: now and replace(now, grace=grace))
-            _end_supervisor(state.supervisor, grace + SUPERVISOR_STOPS_IN)
+            end_processes([state.supervisor], grace + SUPERVISOR_STOPS_IN)
         with locked(state_dir, "supervisor", wait=False) as nobody:
             if nobody or time.monotonic() > deadline:
                 return settings
         time.sleep(LOOK)
-
-
-def _end_supervisor(identity: str, seconds: float) -> None:
-    """SIGTERM, then SIGKILL when it has not ended in time."""
-    descriptor = open_process(identity)
-    send_signal(identity, signal.SIGTERM)
-    send_signal(identity, signal.SIGCONT)  # one that was stopped would hear of nothing
-    try:
-        deadline = time.monotonic() + seconds
-        while not is_gone(identity) and time.monotonic() < deadline:
-            wait_for(descriptor, LOOK)
-        if not is_gone(identity):
-            send_signal(identity, signal.SIGKILL)
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)

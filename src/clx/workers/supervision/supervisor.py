@@ -1,7 +1,8 @@
 """The process that keeps persistent workers: starts what is wanted, replaces what dies, ends them all on SIGTERM.
 
 ``python -m clx.workers.supervision.supervisor DATABASE``. It holds no jobs and no state of its own: killed, it leaves
-its workers working, and the next one adopts them. Who is replaced and when: :mod:`clx.workers.supervision.kept`.
+its workers working, and the next one takes them over. Who is replaced and when:
+:mod:`clx.workers.supervision.restart_policy`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import signal
 import socket
 import sys
@@ -19,16 +19,17 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
+from clx.platforms import system
 from clx.settings.schema import Settings
-from clx.workers import executors
+from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
+from clx.workers.liveness import is_within_reach, mark_lost
+from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
-from clx.workers.supervision.identity import process_identity
-from clx.workers.supervision.kept import KeptCrew
-from clx.workers.supervision.liveness import is_within_reach, mark_lost
-from clx.workers.supervision.logs import logged
+from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
@@ -57,10 +58,10 @@ class Supervisor:
     def __init__(self, database: Database, state: ServiceState) -> None:
         self._database = database
         self._settings = state.wanted[0].settings
-        self._crew = KeptCrew(database, self._settings, log.warning, service=SERVICE, lifeline=False)
-        self._crew.adopt(service_workers(database))
+        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE, lifeline=False)
+        self._group.attach(service_workers(database))
         self._state = state
-        self._crew.want(state.wanted)
+        self._group.want(state.wanted)
         self._asked_to_end = ""
 
     def run(self) -> None:
@@ -84,26 +85,26 @@ class Supervisor:
 
     def run_once(self) -> None:
         """Look once: what is wanted, who lives, what is to be started."""
-        state = read_state(self._database.state_dir)
+        state = read_state(self._database.state.path)
         if state is None:  # somebody removed the file; without it nobody finds this process
-            state = update_state(self._database.state_dir, lambda now: now or self._state)
+            state = update_state(self._database.state.path, lambda now: now or self._state)
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
-            self._crew.want(state.wanted)
+            self._group.want(state.wanted)
             self._answer()
-        self._crew.tend()
-        self._crew.reconcile()
+        self._group.tend()
+        self._group.reconcile()
         self._save_lowered()
         self._save_workers()
 
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
         asked = self._state.started_at
-        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
+        update_state(self._database.state.path, lambda now: now and msgspec.structs.replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
-        lowered, self._crew.lowered = self._crew.lowered, {}
+        lowered, self._group.lowered = self._group.lowered, {}
         if not lowered:
             return
 
@@ -115,40 +116,40 @@ class Supervisor:
             ]
             return msgspec.structs.replace(found, wanted=wanted)
 
-        self._state = update_state(self._database.state_dir, lower) or self._state
+        self._state = update_state(self._database.state.path, lower) or self._state
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
-        there = [worker.identity for worker in self._crew.members if worker.identity]
+        there = [worker.identity for worker in self._group.members if worker.identity]
         if there != self._state.workers:
             saved = update_state(
-                self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
+                self._database.state.path, lambda now: msgspec.structs.replace(now or self._state, workers=there)
             )
             self._state = saved or self._state
 
     def _wait(self, wake: socket.socket, bell: int) -> None:
-        pause_ends = self._crew.next_start()
+        pause_ends = self._group.next_start()
         seconds = _BEAT if pause_ends is None else min(_BEAT, max(0.0, pause_ends - time.monotonic()))
-        waiting = [wake.fileno(), *self._crew.descriptors(), *([bell] if bell >= 0 else [])]
-        if wake.fileno() in select.select(waiting, [], [], seconds)[0]:
+        waiting = [wake.fileno(), *self._group.descriptors(), *([bell] if bell >= 0 else [])]
+        if wake.fileno() in system.wait_readable(waiting, seconds):
             with contextlib.suppress(BlockingIOError):
                 wake.recv(64)
 
     def _finish(self) -> None:
         """End every worker within the time asked for, and leave nothing behind."""
-        state = read_state(self._database.state_dir)
+        state = read_state(self._database.state.path)
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         try:
-            self._crew.stop(grace=grace, reason=reason)
+            self._group.stop(grace=grace, reason=reason)
         except (DatabaseError, OSError) as error:
             if self._database.is_in_place():
                 raise
             log.warning("workers could not be ended in order: %s", error)
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
-            executors.remove_of_missing(self._database.path, self._settings)
-        if read_state(self._database.state_dir) is not None:  # else its directory is gone too
-            update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
+            remove_of_missing(self._database.path, self._settings)
+        if read_state(self._database.state.path) is not None:  # else its directory is gone too
+            update_state(self._database.state.path, lambda now: None if now is None or _names_me(now) else now)
         forget_for_user(self._database.path)
         log.info("supervisor ended", extra={"action": "supervisor_stopped"})
 
@@ -178,14 +179,14 @@ def _signals(handler: object) -> Iterator[socket.socket]:
 def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
     """End every service worker that no supervisor has ended; returns those that are another machine's."""
     mark_lost(database, settings.jobs)
-    crew = KeptCrew(database, settings, log.warning, service=SERVICE, lifeline=False)
-    rows = [row for row in crew.table.list() if row.service is not None]
+    group = RestartingGroup(database, settings, log.warning, service=SERVICE, lifeline=False)
+    rows = [row for row in group.table.list() if row.service is not None]
     mine = [row for row in rows if is_within_reach(row)]
-    crew.adopt(mine)
-    crew.stop(grace=grace, reason="services were stopped")
+    group.attach(mine)
+    group.stop(grace=grace, reason="services were stopped")
     for row in mine:
-        crew.table.end(row.id, "services were stopped")
-    executors.remove_orphans(database, settings)
+        group.table.end(row.id, "services were stopped")
+    remove_orphans(database, settings)
     remove_work_of_services(database)
     return [row for row in rows if row not in mine]
 
@@ -194,13 +195,13 @@ def supervise(path: Path) -> int:
     """Be the supervisor of a database until told to end; returns the exit code."""
     with (
         Database.open(path, journal_mode="keep") as database,
-        locked(database.state_dir, "supervisor", wait=False) as alone,
+        locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         if not alone:
             raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
-        state = update_state(database.state_dir, _sign)
+        state = update_state(database.state.path, _sign)
         if state is not None and state.wanted:
-            with logged(database.state_dir, state.wanted[0].settings.logging.level):
+            with logged(database.state.path, state.wanted[0].settings.logging.level):
                 Supervisor(database, state).run()
     return EXIT_DONE
 

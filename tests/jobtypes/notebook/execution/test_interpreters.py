@@ -14,6 +14,7 @@ from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
 from clx.jobtypes.notebook.execution.pool import KernelPool
 from clx.jobtypes.notebook.execution.results import CellFailedError
+from clx.platforms import system
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_without_forking_kernels_give_the_same(tmp_path: Path, monkeypatch: pyte
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from beside the deck')\n")
     cells = ["import helper\nx = 1\nprint('hi', helper.value)\nx", "import os\nprint(os.getcwd())", "1 / 0"]
     forked = KernelPool()
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(system, "FORKS_KERNELS", False)
     spawned = KernelPool()
     monkeypatch.undo()
     try:

@@ -17,12 +17,11 @@ from tests.support.containers import containers_of_clx, left_in
 from tests.support.courses import HEADER, Course
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError
 from clx.settings.schema import Settings
-from clx.workers.executors.base import Spawn, spawn_of
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.executors.spec import Spawn, WorkerSpec, spawn_of
 
 SLOW = {"CLX_JOBS__LEASE": "3", "CLX_JOBS__HEARTBEAT": "0.5", "CLX_WORKERS__GRACE_PERIOD": "1"}
 """Leases short enough for a test to wait for their end."""

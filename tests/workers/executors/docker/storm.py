@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerTable
 
 

@@ -13,7 +13,7 @@ from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, deck, one_deck
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 
 HOSTILE = """

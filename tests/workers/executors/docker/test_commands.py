@@ -14,11 +14,11 @@ from tests.support.courses import Course, clx, tree
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import EngineError
 from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES
-from clx.workers.container import DATABASE_VARIABLE
+from clx.workers.container_env import DATABASE_VARIABLE
 from clx.workers.executors.docker import build as docker_build
 from clx.workers.executors.docker.build import Recipe, dockerfile, make_wheel
 from clx.workers.executors.docker.worker import invoking_user

@@ -11,7 +11,8 @@ from tests.support.courses import Course
 from tests.workers.executors.docker.machine import ONE, SLOW, Machine, one_deck
 from tests.workers.executors.docker.test_services import ONLY_DECKS
 
-from clx.workers.supervision.identity import is_gone, kill_group
+from clx.db.identity import is_gone
+from clx.workers.processes import kill_group
 from clx.workers.supervision.service_state import read_state
 
 

@@ -19,7 +19,7 @@ from tests.support.courses import Course
 from tests.support.scene import until
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.workers.executors.docker import worker as executor
 from clx.workers.executors.docker.engine import ANSWER_LIMIT
 

@@ -14,7 +14,7 @@ from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 from tests.workers.executors.docker.registry import registry
 
 from clx import __version__
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import worker as docker
@@ -272,13 +272,13 @@ def test_read_only_container_works(machine: Machine, course: Course, monkeypatch
     from clx.course.layout import Selection
     from clx.settings.origin import OptionValue
     from clx.settings.resolve import resolve
-    from clx.workers.executors import let_helpers_go
+    from clx.workers.executors.docker.reaper import dismiss_idle_reapers
 
     resolved = resolve(course.root, options={"workers.default_execution_mode": OptionValue("docker", "--workers")})
     one = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html"}), None)
     try:
         report = Build(BuildOptions(course.root / "course.yaml", selection=one), resolved, Display()).run()
     finally:
-        let_helpers_go()
+        dismiss_idle_reapers()
     assert report.failures == []
     assert report.ran == 1

@@ -12,9 +12,9 @@ from tests.workers.executors.docker.machine import IMAGE, Machine
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import NewJob, Queue
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.workers import WorkerTable
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 
 _DECK = """# %% tags=["keep"]
 from pathlib import Path
@@ -25,9 +25,9 @@ while not Path('/clx/.clx/go').exists():
 """
 
 
-def payload(database: Database) -> dict[str, object]:
+def payload(database: SqliteDatabase) -> dict[str, object]:
     source = "slides/a/topic_100_x/slides_x.py"
-    digest = ArtifactStore(database.shared_dir / "artifacts").put_bytes(_DECK.encode())
+    digest = ArtifactStore(database.state.shared / "artifacts").put_bytes(_DECK.encode())
     return {
         "task": "execute", "source": source, "topic": str(Path(source).parent), "lang": "en", "prog_lang": "python",
         "evaluate": True, "course": "C", "section": "S", "variables": {}, "cell_timeout": 120,
@@ -46,7 +46,7 @@ def _pause(container: Any, path: Path) -> None:
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])
 def test_paused_worker_is_fenced_out_on_unpause(machine: Machine, journal_mode: str) -> None:
     machine.database.parent.mkdir(parents=True)
-    with Database.open(machine.database, journal_mode=journal_mode, busy_timeout=60) as database:
+    with SqliteDatabase.open(machine.database, journal_mode=journal_mode, busy_timeout=60) as database:
         queue, table = Queue(database), WorkerTable(database)
         job = queue.enqueue(NewJob("notebook", payload(database), pool="docker:test"))
         container = machine.client.containers.create(
@@ -75,5 +75,5 @@ def test_paused_worker_is_fenced_out_on_unpause(machine: Machine, journal_mode: 
         assert outcomes == [(1, "rescued"), (2, "succeeded")]
         assert json.loads(database.read("SELECT result FROM jobs")[0][0]) == {"by": "the other"}
         assert database.journal_mode() == journal_mode
-    with closing(Database(machine.database, journal_mode="keep")) as database:
+    with closing(SqliteDatabase(machine.database, journal_mode="keep")) as database:
         assert database.read("PRAGMA integrity_check") == [("ok",)]

@@ -12,9 +12,9 @@ import pytest
 from tests.support.courses import Course
 from tests.workers.executors.docker.machine import IMAGE, ONE, SLOW, Machine, kill_process, one_deck
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.workers.executors.docker.reaper import Note, database_label
-from clx.workers.supervision.identity import process_identity
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_build_killed_while_a_container_looks_at_the_database(machine: Machine, 
     folder = machine.root / "image"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
-        "import sys, time\nif 'clx.workers.supervision.reachable' in sys.orig_argv: time.sleep(60)\n"
+        "import sys, time\nif 'clx.workers.lock_probe' in sys.orig_argv: time.sleep(60)\n"
     )
     (folder / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY sitecustomize.py /broken/\nENV PYTHONPATH=/broken\n")
     machine.client.images.build(path=str(folder), tag="clx-test:slow", rm=True)

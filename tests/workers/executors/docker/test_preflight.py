@@ -11,20 +11,20 @@ from tests.support.courses import Course, clx
 from tests.support.tools import require
 from tests.workers.executors.docker.machine import IMAGE, ONE, Machine, one_deck
 
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import preflight as docker_preflight
 from clx.workers.executors.docker.preflight import preflight
-from clx.workers.supervision.reachable import look
+from clx.workers.lock_probe import look
 
 
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])
 def test_look_tells_a_held_lock_from_a_free_one(tmp_path: Path, journal_mode: Any) -> None:
     path = tmp_path / "jobs.db"
     assert look(path) == "MISSING"
-    with Database.open(path, journal_mode=journal_mode) as database:
+    with SqliteDatabase.open(path, journal_mode=journal_mode) as database:
         answers: list[str] = []
 
         def ask(_connection: Any) -> None:
@@ -42,16 +42,19 @@ def test_look_tells_a_held_lock_from_a_free_one(tmp_path: Path, journal_mode: An
 
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])
 def test_container_sees_the_host_lock(machine: Machine, journal_mode: Any) -> None:
-    with Database.open(machine.database, journal_mode=journal_mode) as database:
+    with SqliteDatabase.open(machine.database, journal_mode=journal_mode) as database:
         assert preflight(database, {"notebook": IMAGE}, DockerSettings()) == []
-        proof = database.state_dir / "containers" / "shared"
+        proof = database.state.path / "containers" / "shared"
         assert proof.is_file()
         assert preflight(database, {"notebook": IMAGE}, DockerSettings()) == []
 
 
 def test_lock_is_held_for_the_look_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not while the container is made, started and removed; others write meanwhile."""
-    with Database.open(machine.database) as database, Database.open(machine.database, busy_timeout=0.01) as other:
+    with (
+        SqliteDatabase.open(machine.database) as database,
+        SqliteDatabase.open(machine.database, busy_timeout=0.01) as other,
+    ):
         free: list[bool] = []
 
         def look_at_the_lock(real: Any) -> Any:
@@ -75,7 +78,7 @@ def test_file_that_containers_do_not_see(machine: Machine, tmp_path: Path, monke
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.setattr(docker_preflight, "bind", lambda _path: _bind(tmp_path / "elsewhere"))
     with (
-        Database.open(machine.database) as database,
+        SqliteDatabase.open(machine.database) as database,
         pytest.raises(EngineError, match="do not see the database") as caught,
     ):
         preflight(database, {"notebook": IMAGE}, DockerSettings())
@@ -85,9 +88,9 @@ def test_file_that_containers_do_not_see(machine: Machine, tmp_path: Path, monke
 def test_copy_whose_locks_are_not_shared(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a shared folder without locks does: the file is there, the lock is not."""
     copy = tmp_path / "copy"
-    Database.open(copy / ".clx" / "jobs.db").close()
+    SqliteDatabase.open(copy / ".clx" / "jobs.db").close()
     monkeypatch.setattr(docker_preflight, "bind", lambda _path: _bind(copy / ".clx"))
-    with Database.open(machine.database) as database, pytest.raises(EngineError, match="do not see the locks"):
+    with SqliteDatabase.open(machine.database) as database, pytest.raises(EngineError, match="do not see the locks"):
         preflight(database, {"notebook": IMAGE}, DockerSettings())
 
 
@@ -98,7 +101,7 @@ def test_directory_that_containers_may_not_write(machine: Machine, monkeypatch: 
         return Mount("/clx/data", str(path.parent), type="bind", read_only=True)
 
     monkeypatch.setattr(docker_preflight, "bind", read_only)
-    with Database.open(machine.database) as database, pytest.raises(EngineError, match="from inside a container"):
+    with SqliteDatabase.open(machine.database) as database, pytest.raises(EngineError, match="from inside a container"):
         preflight(database, {"notebook": IMAGE}, DockerSettings())
 
 
@@ -139,7 +142,7 @@ def test_direct_builds_never_import_the_sdk(course: Course, hidden: tuple[dict[s
         done = clx(*command, **variables)
         assert done.returncode == 0, done.stderr
     assert not asked.exists(), asked.read_text()
-    with Database.open(Path(database), readonly=True) as found:
+    with SqliteDatabase.open(Path(database), readonly=True) as found:
         assert len(WorkerTable(found).list(live=False)) == 3
 
 

@@ -7,15 +7,16 @@ import shutil
 import pytest
 from tests.workers.executors.docker.machine import IMAGE, Machine
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import is_gone
 from clx.errors import DatabaseError, EngineError
 from clx.settings.schema import Settings, WorkersSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.reaper import database_label
-from clx.workers.supervision.identity import is_gone, kill_group
-from clx.workers.supervision.kept import KeptCrew
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.processes import kill_group
+from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
-from clx.workers.supervision.spec import WorkerSpec
 from clx.workers.supervision.supervisor import Supervisor
 
 ONLY_DECKS = ("--workers", "docker", "--plantuml-workers", "0", "--drawio-workers", "0")
@@ -57,13 +58,13 @@ def test_supervisor_removes_containers_of_a_deleted_database(
     """Also where its own files vanish under what it does at that moment."""
     database = Database.open(machine.database)
     wanted = WorkerSpec("notebook", 1, "docker:test", "test", "docker", IMAGE, Settings())
-    update_state(database.state_dir, lambda _: ServiceState(str(database.path), wanted=[wanted]))
+    update_state(database.state.path, lambda _: ServiceState(str(database.path), wanted=[wanted]))
     if not in_order:
 
         def fails(*_arguments: object, **_options: object) -> None:
             raise DatabaseError("disk I/O error", "")
 
-        monkeypatch.setattr(KeptCrew, "stop", fails)
+        monkeypatch.setattr(RestartingGroup, "stop", fails)
     supervisor = Supervisor(database, ServiceState(str(database.path), wanted=[wanted]))
     supervisor.run_once()
     machine.container()
@@ -98,19 +99,19 @@ def test_kind_that_has_served_is_not_given_up_while_the_engine_refuses(
     settings = Settings(workers=WorkersSettings(startup_retries=0))
     machine.database.parent.mkdir(parents=True)
     with Database.open(machine.database) as database:
-        crew = KeptCrew(database, settings, print, service="services", lifeline=False)
-        crew.want([WorkerSpec("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
+        group = RestartingGroup(database, settings, print, service="services", lifeline=False)
+        group.want([WorkerSpec("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
 
         def is_there(worker_id: int) -> bool:
-            crew.reconcile()
-            crew.tend()
+            group.reconcile()
+            group.tend()
             return [row.id for row in machine.rows()] == [worker_id]
 
         machine.wait_until(lambda: is_there(1), "no worker registered")
         with monkeypatch.context() as patched:
             patched.setattr(docker, "_run", refuse)
             machine.container().kill()
-            machine.wait_until(lambda: is_there(0) or (refused and not crew.members), "none was tried")
-        assert crew.given_up == {}
+            machine.wait_until(lambda: is_there(0) or (refused and not group.members), "none was tried")
+        assert group.given_up == {}
         machine.wait_until(lambda: is_there(2), "no other worker registered")
-        crew.stop(grace=1.0)
+        group.stop(grace=1.0)

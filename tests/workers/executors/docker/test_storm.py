@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.workers.executors.docker.machine import IMAGE, Machine
 
-from clx.db.sqlite.database import Database
+from clx.db.sqlite.database import SqliteDatabase
 
 _STORM = Path(__file__).with_name("storm.py")
 _JOBS = 100
@@ -37,7 +37,7 @@ def host(machine: Machine, journal_mode: str) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("journal_mode", ["wal", "delete"])
 def test_two_hosts_and_two_containers(machine: Machine, journal_mode: Any) -> None:
     machine.database.parent.mkdir(parents=True)
-    Database.open(machine.database, journal_mode=journal_mode).close()
+    SqliteDatabase.open(machine.database, journal_mode=journal_mode).close()
     containers = [contained(machine, journal_mode) for _ in range(2)]
     try:
         for container in containers:
@@ -51,11 +51,11 @@ def test_two_hosts_and_two_containers(machine: Machine, journal_mode: Any) -> No
     finally:
         for container in containers:
             container.remove(force=True)
-    with closing(Database(machine.database, journal_mode="keep")) as database:
+    with closing(SqliteDatabase(machine.database, journal_mode="keep")) as database:
         _check(database, journal_mode)
 
 
-def _check(database: Database, journal_mode: str) -> None:
+def _check(database: SqliteDatabase, journal_mode: str) -> None:
     read = database.read
     assert database.journal_mode() == journal_mode
     assert read("PRAGMA integrity_check") == [("ok",)]
@@ -68,7 +68,7 @@ def _check(database: Database, journal_mode: str) -> None:
 
 def test_killed_containers_lose_nothing_that_was_acknowledged(machine: Machine) -> None:
     machine.database.parent.mkdir(parents=True)
-    Database.open(machine.database).close()
+    SqliteDatabase.open(machine.database).close()
     containers = [contained(machine, "wal", jobs=100_000, others=2) for _ in range(3)]
     try:
         for container in containers:
@@ -79,7 +79,7 @@ def test_killed_containers_lose_nothing_that_was_acknowledged(machine: Machine) 
     finally:
         for container in containers:
             container.remove(force=True)
-    with closing(Database(machine.database, journal_mode="keep")) as database:
+    with closing(SqliteDatabase(machine.database, journal_mode="keep")) as database:
         assert database.read("PRAGMA integrity_check") == [("ok",)]
         [(done,)] = database.read("SELECT count(*) FROM jobs WHERE state = 'succeeded'")
         assert database.read("SELECT count(*) FROM runs WHERE outcome = 'succeeded'") == [(done,)]

@@ -9,13 +9,13 @@ import pytest
 from tests.support.scene import Scene
 
 from clx.db.apart import apart
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
-from clx.workers.container import inside
+from clx.workers.container_env import inside
 from clx.workers.executors.docker.worker import require_apart
 from clx.workers.platforms import Surroundings, choose_journal_mode, sharing_warning
-from clx.workers.supervision.adoption import UNRESOLVED
+from clx.workers.process.await_pool import UNRESOLVED
 
 
 @pytest.mark.parametrize(

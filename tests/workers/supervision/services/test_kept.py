@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clx.workers.supervision.kept import pause
+from clx.workers.supervision.restart_policy import pause
 
 
 def test_pauses_double_and_stay_bounded_however_long_an_engine_is_away() -> None:

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from tests.support.scene import GONE_IN, PATIENCE, WAITS, Scene, is_alive, until
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
+from clx.db.identity import process_identity
 from clx.workers.supervision import service_state, services, supervisor
-from clx.workers.supervision.identity import process_identity
 
 NOTEBOOK_ONLY = ("--plantuml-workers", "0", "--drawio-workers", "0")
 
@@ -378,14 +378,14 @@ def test_supervisor_that_begins_while_services_are_stopped_is_ended_too(
     def begins_meanwhile(*arguments: Any, **options: Any) -> Any:
         if late.poll() is None:
             state = service_state.ServiceState(str(database.path), supervisor=process_identity(late.pid))
-            service_state.update_state(database.state_dir, lambda _: state)
+            service_state.update_state(database.state.path, lambda _: state)
         return end_services(*arguments, **options)
 
     monkeypatch.setattr(services, "end_services", begins_meanwhile)
     try:
         with Database.open(tmp_path / "jobs.db") as database:
             services.stop_services(database, timeout=0.0)
-            assert service_state.read_state(database.state_dir) is None
+            assert service_state.read_state(database.state.path) is None
         assert late.poll() is not None
     finally:
         late.kill()

@@ -13,7 +13,7 @@ from tests.support.scene import Scene, is_alive
 from tests.support.tools import skip_or_fail
 
 from clx.db.identity import process_identity
-from clx.workers.supervision.identity import foreign_owner, send_signal
+from clx.workers.processes import foreign_owner, send_signal
 
 NOBODY = 65534
 

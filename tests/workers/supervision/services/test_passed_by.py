@@ -6,13 +6,12 @@ import msgspec
 import pytest
 from tests.support.scene import ONLY_DECKS, Scene
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.settings.schema import Settings
-from clx.workers import executors
-from clx.workers.supervision import contained
-from clx.workers.supervision.roster import roster
+from clx.workers.executors.docker import containers
+from clx.workers.executors.spec import WorkerSpec
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
-from clx.workers.supervision.spec import WorkerSpec
+from clx.workers.supervision.status import worker_statuses
 
 
 def make_old(scene: Scene) -> None:
@@ -92,7 +91,7 @@ def test_stop_says_that_containers_cannot_be_reached(scene: Scene) -> None:
 def test_container_that_its_engine_has_no_more_is_dead_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that another engine may have is left to its lease."""
     engine: list[tuple[str, dict[str, str]]] = [("ours", {"c1": "running"})]
-    monkeypatch.setattr(executors, "container_states", lambda: engine[0])
+    monkeypatch.setattr(containers, "engine_states", lambda: engine[0])
     with Database.open(scene.database) as database:
         from clx.db.workers import WorkerTable
 
@@ -103,7 +102,7 @@ def test_container_that_its_engine_has_no_more_is_dead_at_once(scene: Scene, mon
             )  # fmt: skip
 
         def statuses() -> list[str]:
-            return [each.status for each in roster(database, Settings().jobs)]
+            return [each.status for each in worker_statuses(database, Settings().jobs)]
 
         assert statuses() == ["idle", "idle"]
         engine[0] = ("ours", {})
@@ -111,7 +110,7 @@ def test_container_that_its_engine_has_no_more_is_dead_at_once(scene: Scene, mon
         engine[0] = ("another", {})
         assert statuses() == ["idle", "idle"]
         engine[0] = ("ours", {})
-        assert contained.mark_ended(database, Settings().jobs) == [1]
+        assert containers.mark_ended(database, Settings().jobs) == [1]
 
 
 def test_log_that_was_removed_is_told_of(scene: Scene) -> None:

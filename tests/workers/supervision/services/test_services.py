@@ -18,7 +18,7 @@ from tests.support.courses import Course
 from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, PATIENCE, WAITS, Scene, is_alive, until
 
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.workers.supervision.kept import CRASH_LIMIT
+from clx.workers.supervision.restart_policy import CRASH_LIMIT
 
 
 def start(scene: Scene, *options: str) -> str:

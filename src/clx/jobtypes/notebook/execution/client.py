@@ -15,6 +15,7 @@ from jupyter_client.session import Session
 from clx.jobtypes.notebook.execution.outputs import CellOutputs
 from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult, FailureKind, plain
 from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGoneError
+from clx.platforms import system
 from clx.platforms.container import own_container_id
 from clx.platforms.oom import oom_kills
 
@@ -219,6 +220,6 @@ def describe_exit(status: int, *, memory: bool) -> str:
     name = str(-status)
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name
-    hint = ", probably because memory ran out" if memory and -status == signal.SIGKILL else ""
+    hint = ", probably because memory ran out" if memory and -status == system.KILL else ""
     bound = " (docker.memory is the limit)" if hint and own_container_id() else ""
     return f"the kernel was killed by {name}{hint}{bound}"

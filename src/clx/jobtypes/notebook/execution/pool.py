@@ -14,6 +14,7 @@ from clx.jobtypes.notebook.execution.interpreter import python_command
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult
 from clx.jobtypes.notebook.execution.server import Kernel, KernelParent, ParentGoneError, remove_directories
+from clx.platforms import system
 
 if TYPE_CHECKING:
     import zmq
@@ -49,7 +50,7 @@ class KernelPool:
         self._python = python or sys.executable
         self._allowed = tuple(preload)
         self._unclean: dict[str, int] = {}
-        self._forks = sys.platform == "linux"
+        self._forks = system.FORKS_KERNELS
         self._parent: KernelParent | None = None
         self._spawner: KernelParent | None = None
         self._single: KernelParent | None = None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -21,6 +18,7 @@ from typing import Any, Literal
 
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.execution.interpreter import python_command
+from clx.platforms import system
 
 FORKSERVER = Path(__file__).with_name("forkserver.py")
 START_TIMEOUT = 60.0
@@ -85,7 +83,7 @@ class Kernel:
     def interrupt(self) -> None:
         """Ctrl-C for the running cell."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGINT)
+            system.interrupt_group(self.pid)
 
 
 @dataclass
@@ -112,6 +110,10 @@ class KernelParent:
         """Start the process without waiting until it is ready. Does nothing when it runs."""
         if self._process is not None:
             return
+        if not system.RUNS_HELPERS:
+            raise ToolMissingError(
+                "Notebooks are not executed on this system.", "Build inside WSL2, or in containers: --workers docker"
+            )
         self.directory = _short_directory()
         self._mark = uuid.uuid4().hex
         try:
@@ -191,7 +193,7 @@ class KernelParent:
             process.kill()
             process.wait()
         if process.returncode != 0:
-            _kill_marked(self._mark)
+            system.kill_marked(f"{_MARK}={self._mark}")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start_kernel(self, op: str, last_event: str, cwd: Path, **options: Any) -> Kernel:
@@ -215,10 +217,8 @@ class KernelParent:
     def _wait(self, kind: str, kernel: Kernel | None = None, timeout: float = START_TIMEOUT) -> dict[str, Any]:
         """The next event of *kind* about *kernel*."""
         until = time.monotonic() + timeout
-        poller = select.poll()
-        poller.register(self.fileno(), select.POLLIN)
         while True:
-            if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+            if not system.wait_readable([self.fileno()], max(0.0, until - time.monotonic())):
                 raise ParentGoneError(f"no kernel within {timeout:g} s")
             try:
                 events = self.take_events()
@@ -281,13 +281,13 @@ def _remove_orphans(base: Path) -> None:
     for path in base.glob(f"{_PREFIX}*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
-            if pid.isdigit() and path.stat().st_uid == os.getuid() and not _is_running(int(pid)):
+            if pid.isdigit() and path.stat().st_uid == system.user_id() and not _is_running(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_running(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        system.probe(pid)
     except ProcessLookupError:
         return False
     return True
@@ -299,15 +299,3 @@ def _environment(directory: Path, mark: str) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name in _PASSED_ON or not name.startswith(_NEVER_PASSED_ON)
     }
     return {**inherited, **_FIXED_ENVIRONMENT, "IPYTHONDIR": str(directory / "ipython"), _MARK: mark}
-
-
-def _kill_marked(mark: str) -> None:
-    """Kill what a parent that was killed itself left behind, wherever it went (Linux)."""
-    if sys.platform != "linux":
-        return
-    wanted = f"{_MARK}={mark}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)

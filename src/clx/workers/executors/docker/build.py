@@ -27,6 +27,7 @@ from typing import Any
 
 import clx
 from clx import DISTRIBUTION, __version__
+from clx.db.identity import is_gone, process_identity
 from clx.errors import EngineError, ToolMissingError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.tools.catalog import PINS
@@ -36,7 +37,6 @@ from clx.workers.executors.docker.engine import connect, engine_errors, where_po
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
 from clx.workers.executors.docker.installed_wheel import wheel_of_installed
 from clx.workers.executors.docker.package_digest import digest_of_wheel
-from clx.workers.supervision.identity import is_gone, process_identity
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"

@@ -16,10 +16,11 @@ from typing import Any
 
 from clx import DISTRIBUTION
 from clx.errors import EngineError, ToolMissingError
+from clx.platforms import system
 
 ANSWER_LIMIT = 10.0
 """Seconds the engine has for an ordinary request before it counts as hanging."""
-DEFAULT_HOST = "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
+DEFAULT_HOST = system.ENGINE_HOST
 _PATIENCE = 60.0
 """Seconds for which an engine that hung is not asked again for what may as well stay undone."""
 _OR_DIRECT = "or build with --workers direct."
@@ -68,7 +69,7 @@ def _require_listener(timeout: float) -> None:
     host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     if not host.startswith("unix://"):
         return
-    with socket.socket(socket.AF_UNIX) as caller:
+    with system.local_socket(socket.SOCK_STREAM) as caller:
         caller.settimeout(timeout)
         try:
             caller.connect("/" + host.removeprefix("unix://").lstrip("/"))

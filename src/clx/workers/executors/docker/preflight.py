@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from clx.db.sqlite.database import Database
+from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
+from clx.workers.executors.docker.assign_pools import assign_pools
 from clx.workers.executors.docker.engine import connect, engine_errors
 from clx.workers.executors.docker.images import obtain
 from clx.workers.executors.docker.reaper import (
@@ -26,9 +27,8 @@ from clx.workers.executors.docker.reaper import (
     worker_closed,
 )
 from clx.workers.executors.docker.worker import bind, database_inside_of, invoking_user, require_apart
+from clx.workers.lock_probe import READY
 from clx.workers.platforms import sharing_warning, surroundings
-from clx.workers.supervision.adoption import adopt
-from clx.workers.supervision.reachable import READY
 
 _LOOK_LIMIT = 60.0
 """Seconds a container has for one look at the database."""
@@ -57,7 +57,7 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
     require_apart(database.path)
     with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
-        adopt(WorkerTable(database), client)
+        assign_pools(WorkerTable(database), client)
     if found:
         with closing(connect(_LOOK_LIMIT)) as client:
             _check_sharing(client, database, found[0].id, settings)
@@ -71,7 +71,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
         engine = client.info()["ID"]
     place = database.path.parent.stat()
     known = {"engine": engine, "user": invoking_user(client), "device": place.st_dev, "inode": place.st_ino}
-    proof = database.state_dir / "containers" / "shared"
+    proof = database.state.path / "containers" / "shared"
     encoded = msgspec.json.encode([*known.items(), str(database.path)])
     if proof.is_file() and proof.read_bytes() == encoded:
         return
@@ -89,7 +89,7 @@ def _check_sharing(client: Any, database: Database, image: str, settings: Docker
 def _look(client: Any, database: Database, image: str) -> str:
     """What a container sees of the database while this process holds its write lock, which it does for that only."""
     options = {
-        "entrypoint": ["python", "-P", "-m", "clx.workers.supervision.reachable"],
+        "entrypoint": ["python", "-P", "-m", "clx.workers.lock_probe"],
         "command": [database_inside_of(database.path), "--wait"],
         "mounts": [bind(database.path)],
         "user": invoking_user(client),

@@ -21,13 +21,18 @@ from typing import Any
 
 import msgspec
 
-from clx.db.apart import identity
-from clx.db.identity import is_of_an_earlier_boot
-from clx.errors import ClxError
+from clx.db.apart import identity, state_directory
+from clx.db.database import Database
+from clx.db.identity import is_gone, is_of_an_earlier_boot, process_identity
+from clx.db.workers import WorkerTable
+from clx.errors import ClxError, EngineError
+from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own
-from clx.workers.executors.base import Spawn
-from clx.workers.supervision.identity import is_gone, process_identity
+from clx.workers.executors.docker.engine import connect, engine_errors
+from clx.workers.executors.docker.network import drop_network
+from clx.workers.executors.spec import Spawn
+from clx.workers.liveness import CONTAINER_REMOVED, mark_dead
 
 WORKER_LABEL = "clx.worker"
 DATABASE_LABEL = "clx.db"
@@ -104,7 +109,12 @@ def _launch(database: Path, network: str) -> subprocess.Popen[bytes]:
     path.write_bytes(encoded)
     command = [sys.executable, "-P", "-m", "clx.workers.executors.docker.reaper", encoded.decode()]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        creationflags=system.OWN_CONSOLE,
     )
 
 
@@ -169,9 +179,6 @@ def reap(note: Note) -> list[str]:
     Raises:
         EngineError: the engine does not answer.
     """
-    from clx.workers.executors.docker.engine import connect, engine_errors
-    from clx.workers.executors.docker.network import drop_network
-
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)
@@ -191,9 +198,6 @@ def remove_labelled(client: Any, labels: dict[str, str]) -> list[Any]:
 
 def remove_all(containers: list[Any]) -> None:
     """Remove these; one that somebody else removes at this moment is none the less gone."""
-    from clx.errors import EngineError
-    from clx.workers.executors.docker.engine import engine_errors
-
     for container in containers:
         with contextlib.suppress(EngineError), engine_errors():
             container.remove(force=True, v=True)
@@ -201,10 +205,6 @@ def remove_all(containers: list[Any]) -> None:
 
 def mark_removed(database: Path, containers: list[str]) -> None:
     """Mark dead the workers of containers that were removed, and give their jobs to others."""
-    from clx.db.sqlite.database import Database
-    from clx.db.workers import WorkerTable
-    from clx.workers.supervision.liveness import CONTAINER_REMOVED, mark_dead
-
     if containers and database.exists():
         with Database.open(database, journal_mode="keep") as opened:
             rows = WorkerTable(opened).list()
@@ -212,8 +212,6 @@ def mark_removed(database: Path, containers: list[str]) -> None:
 
 
 def _notes(database: Path) -> Path:
-    from clx.db.apart import state_directory
-
     return state_directory(database.absolute()) / "containers"
 
 

@@ -1,7 +1,7 @@
 """Workers as containers: one bind mount (the database's directory), labels, limits, logs, a reaper.
 
-See :mod:`clx.workers.executors.base` for what a handle gives. Each handle has two connections to the engine:
-one to ask and to order, one on which a thread copies the container's output until it ends.
+Each has two connections to the engine: one to ask and to order, one on which a thread copies the container's output
+until it ends.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import select
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,12 +20,11 @@ import msgspec
 from clx.db.apart import apart, is_apart
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
+from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
 from clx.settings.reach import TOOLS
 from clx.settings.schema import Settings
-from clx.workers.container import DATABASE_VARIABLE, SHARED_AS, inside
-from clx.workers.executors.adopted import log_of
-from clx.workers.executors.base import NOT_STARTED, Spawn, tail_of, words_for
+from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.docker.engine import (
     connect,
     engine_errors,
@@ -47,6 +44,9 @@ from clx.workers.executors.docker.reaper import (
     start_reaper,
     worker_closed,
 )
+from clx.workers.executors.foreign_worker import log_of
+from clx.workers.executors.spec import Spawn, words_for
+from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess, new_log
 from clx.workers.platforms import mount_source, surroundings
 
 log = logging.getLogger("clx.docker")
@@ -61,15 +61,13 @@ _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
 
 
-class DockerWorker:
-    """A worker in a container of its own; see :class:`clx.workers.executors.base.Handle`.
+class DockerWorker(WorkerProcess):
+    """A worker in a container of its own.
 
     A thread starts the container, so that several start at once, and then follows it.
 
     Args:
-        spawn: what it was started with.
-        client: a connection to the engine, closed with the handle.
-        file: where its output is copied to; an empty path when nowhere.
+        client: a connection to the engine, closed with the worker.
         container: the container, when it is there already.
         run: makes and starts the container, given a connection of the thread's own.
     """
@@ -78,16 +76,12 @@ class DockerWorker:
         self,
         spawn: Spawn,
         client: Any,
-        file: Path,
+        log: Path,
         *,
         container: Any = None,
         run: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.spawn = spawn
-        self.worker_id: int | None = None
-        self.started = time.monotonic()
-        self.log = file
-        self.identity = ""
+        super().__init__(spawn, log)
         self._client = client
         self._container = container
         self._run = run
@@ -139,22 +133,19 @@ class DockerWorker:
         return self._ended
 
     def is_alive(self) -> bool:
-        """Whether the container runs, paused or not."""
         return not self.wait(0.0)
 
     def ended_well(self) -> bool:
-        """Whether it ended with code 0."""
         return not self.is_alive() and self.cause() == {"kind": "exit", "code": 0}
 
     def is_row(self, row: WorkerRow) -> bool:
-        """Whether *row* was made in this container."""
         return self._container is not None and bool(row.container_id == self._container.id)
 
     def tail(self) -> str:
         """The last lines of its output; where it was not started, the reason and the next step."""
         if self._failure is not None:
             return f"{self._failure.fact}\n{self._failure.next_step}"
-        return tail_of(self.log)
+        return super().tail()
 
     def cause(self) -> dict[str, object]:
         """``oom``, a signal, an exit code, or ``engine`` when the engine can no longer be asked."""
@@ -178,13 +169,11 @@ class DockerWorker:
         self._state = self._container.attrs["State"]
 
     def terminate(self) -> None:
-        """SIGTERM."""
         if self.is_alive():
             self._signal("SIGTERM")
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the container."""
-        return self._ended < 0 or bool(select.select([self._ended], [], [], max(0.0, seconds))[0])
+        return self._ended < 0 or bool(system.wait_readable([self._ended], max(0.0, seconds)))
 
     def kill(self) -> None:
         """SIGKILL to everything in the container; also when it is paused."""
@@ -219,17 +208,12 @@ class DockerWorker:
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
     """Start one worker in a container.
 
-    Args:
-        number: tells apart the logs of workers that one process starts.
-
     Raises:
         EngineError: the engine does not answer, the image cannot be had, or the database lies where no container
-            may look. A container that does not start is told by the handle: it ends, and its tail says why.
+            may look. A container that does not start is one that ends: its tail says why.
     """
     require_apart(spawn.database)
-    logs = state_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    file = logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+    file = new_log(spawn, state_dir, number)
     client = connect()
     try:
         image = _image_id(client, spawn)
@@ -268,8 +252,8 @@ def _let_go(spawn: Spawn) -> None:
         worker_closed(spawn.database, spawn.settings.docker.network)
 
 
-def adopt(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
-    """A handle on a living worker that another process, or another tool, started.
+def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
+    """A living worker that another process, or another tool, started.
 
     Raises:
         EngineError: the engine does not answer.
@@ -409,8 +393,8 @@ def invoking_user(client: Any) -> str:
 
     Under a rootless engine the container's root is this user.
     """
-    if not hasattr(os, "getuid"):
+    if system.user_id() is None:
         return ""
     with engine_errors():
         rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
-    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+    return "0:0" if rootless else f"{system.user_id()}:{system.group_id()}"

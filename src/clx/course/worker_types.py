@@ -1,0 +1,31 @@
+"""Which worker types a course needs, without planning it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from clx.course.source_files import SourceFiles
+from clx.course.spec import load_spec
+from clx.course.topics import find_course_root, resolve_topics
+from clx.jobtypes.registry import TYPE_OF_SOURCE
+
+
+def worker_types(spec_path: Path) -> list[str]:
+    """The worker types that the course's sources call for.
+
+    Raises:
+        CourseError: the course cannot be read.
+    """
+    spec = load_spec(spec_path)
+    root = find_course_root(spec_path)
+    files = SourceFiles(root, {})
+    found = {"notebook"}
+    for place in resolve_topics(spec, files.bounds):
+        topic = place.topic
+        members = files.tree(topic.path) if topic.is_directory else files.listing(topic.base)
+        found |= {
+            TYPE_OF_SOURCE[suffix]
+            for path in members
+            if (suffix := PurePosixPath(path).suffix.lower()) in TYPE_OF_SOURCE
+        }
+    return sorted(found)

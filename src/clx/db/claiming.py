@@ -1,0 +1,107 @@
+"""How queued jobs are given to a worker: in claim order over all its types, and only what it can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clx.db import statements as sql
+from clx.db.records import Job, encode, job_from_row
+from clx.db.transaction import Transaction
+from clx.db.transitions import put_aside
+from clx.errors import LostWorkerError
+
+
+def claim(
+    tx: Transaction,
+    worker: int,
+    types: Sequence[str],
+    pool: str,
+    n: int,
+    lease: int,
+    *,
+    harmless: bool,
+    promote: bool = True,
+) -> tuple[list[Job], bool]:
+    """Give up to *n* queued jobs to *worker*, in claim order over all *types*.
+
+    A job that nobody can read is failed with the reason instead.
+
+    Args:
+        harmless: give at most one that was rescued before, or that has a single run, and that one first.
+        promote: let delayed jobs that are due take part; else only where no other is left.
+
+    Returns:
+        The jobs, and whether so many delayed ones were due that some were left for the next time.
+
+    Raises:
+        LostWorkerError: the worker was struck off.
+    """
+    live, due = tx.execute(sql.MAY_CLAIM, {"worker": worker, "now": tx.now}).fetchone()
+    if not live:
+        raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
+    params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
+    flooded = bool(due) and promote and _promote(tx)
+    taken = _take_readable(tx, types, params, n, harmless=harmless)
+    if due and not promote and not taken:
+        flooded = _promote(tx)
+        taken = _take_readable(tx, types, params, n, harmless=harmless)
+    return taken, flooded
+
+
+def _promote(tx: Transaction) -> bool:
+    """Let delayed jobs that are due be claimed; returns whether there may be more."""
+    promoted = tx.execute(sql.PROMOTE, (tx.now, sql.PROMOTED)).fetchall()
+    tx.bells.update(row[0] for row in promoted)
+    return len(promoted) == sql.PROMOTED
+
+
+def _take_readable(
+    tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool
+) -> list[Job]:
+    taken: list[Job] = []
+    while len(taken) < n:
+        alone = harmless and not taken
+        wanted = 1 if alone else n - len(taken)
+        params["n"] = wanted
+        found = _take(tx, types, params, harmless=harmless and not alone)
+        if not found:
+            break
+        readable = [job for job in found if not job.odd]
+        if len(readable) < len(found):
+            put_aside(tx, {job.id: job.odd for job in found if job.odd})
+        taken += readable
+        if alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
+            break
+        if len(readable) == len(found) and not alone:
+            break  # there are no more
+    return taken
+
+
+def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+    """Give the first jobs of *types* to a worker; in claim order."""
+    n = params["n"]
+    if len(types) == 1:
+        one = tx.sql.claim_harmless if harmless else tx.sql.claim_one if n == 1 else tx.sql.claim_many
+        params["type"] = types[0]
+        rows = tx.execute(one, params).fetchall()
+        jobs = [job_from_row(row, quickly=True) for row in rows]
+        return sorted(jobs, key=_claim_order) if n > 1 else jobs
+    first = tx.sql.next_harmless if harmless else tx.sql.next
+    queued = [row for type_ in dict.fromkeys(types) for row in tx.execute(first, {**params, "type": type_}).fetchall()]
+    ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
+    if not ids:
+        return []
+    rows = tx.execute(tx.sql.claim_these, {**params, "ids": encode(ids)}).fetchall()
+    by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
+    return [by_id[id_] for id_ in ids]
+
+
+def _claim_order(job: Job) -> tuple[int, int, int, int]:
+    deadline = sql.NO_TIME if job.deadline is None else job.deadline
+    return (int(job.rescues >= 2), -job.priority, deadline, job.id)
+
+
+def _numbers_first(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+    """A sort key as SQLite orders: what is no number, which only other programs write, comes last."""
+    return [(False, value) if isinstance(value, int | float) else (True, 0) for value in row]

@@ -1,0 +1,75 @@
+"""What follows when a job ends: those that wait for it, the one behind it, the batch that wants to hear of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clx.db import statements as sql
+from clx.db.doorbell import of_end
+from clx.db.records import NewJob, decode, encode, row_to_insert
+from clx.db.transaction import Transaction
+from clx.errors import QueueError
+
+
+def unlock(tx: Transaction, job_id: int) -> None:
+    """A job succeeded: those that wait only for it can be claimed."""
+    tx.bells.add(of_end(job_id))
+    needed, awaited = tx.execute(sql.MATTERS, (job_id,)).fetchone()
+    if needed:
+        tx.bells.update(row[0] for row in tx.execute(sql.UNLOCK, {"id": job_id, "now": tx.now}).fetchall())
+    if awaited:
+        _count_down(tx, job_id)
+
+
+def let_go(tx: Transaction, job_id: int) -> None:
+    """The job of a key has ended: the one that waited behind it can be claimed."""
+    tx.bells.update(row[0] for row in tx.execute(sql.LET_GO, {"id": job_id, "now": tx.now}).fetchall())
+
+
+def end_dependents(tx: Transaction, job_id: int, state: str) -> None:
+    """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
+    end = sql.FAIL_DEPENDENTS if state == "failed" else sql.CANCEL_DEPENDENTS
+    ended = [job_id]
+    while ended:
+        needs_id = ended.pop()
+        tx.bells.add(of_end(needs_id))
+        _count_down(tx, needs_id)
+        let_go(tx, needs_id)
+        error = encode(need_not_met(needs_id, state))
+        ended += (row[0] for row in tx.execute(end, (tx.now, error, needs_id)).fetchall())
+
+
+def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
+    return {
+        "type": "NeedNotMet",
+        "message": f"job {needs_id}, which it waits for, {'failed' if state == 'failed' else 'was cancelled'}",
+        "next_step": f"See `clx jobs show {needs_id}`.",
+        "cause": {"kind": "need", "job": needs_id, "state": state},
+    }
+
+
+def _count_down(tx: Transaction, job_id: int) -> None:
+    """Batches with a callback have one job less to wait for; the last one queues the callback."""
+    for batch_id, pending, callback in tx.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
+        if pending == 0:
+            call_back(tx, batch_id, callback)
+
+
+def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
+    """Every job of a batch has ended: queue its callback with the counts, and close it."""
+    try:
+        job = _callback(tx, batch_id, callback)
+    except (QueueError, TypeError, ValueError, LookupError, AttributeError):  # another program wrote it
+        tx.execute(sql.BATCH_CALLED, (tx.now, None, batch_id))
+        return
+    job_id = tx.insert(sql.INSERT, row_to_insert(job, 0, None, tx.now))
+    tx.execute(sql.BATCH_CALLED, (tx.now, job_id, batch_id))
+    tx.bells.add(job.type)
+
+
+def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:
+    """The callback of a batch, with how its jobs have ended in its payload."""
+    fields = decode(callback)
+    counts = {"succeeded": 0, "failed": 0, "cancelled": 0}
+    counts |= dict(tx.execute(sql.BATCH_COUNTS, (batch_id,)).fetchall())
+    return NewJob(**{**fields, "payload": {**fields["payload"], "batch": {"id": batch_id, **counts}}})

@@ -1,0 +1,148 @@
+"""What a job table gives, whatever keeps it: rows to read, transactions to write in, bells to wake by, a clock."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from clx.db.clock import Clock
+from clx.db.dialect import Dialect
+from clx.db.doorbell import Doorbell
+from clx.db.leases import LeaseWatch
+from clx.db.state import StateDirectory
+from clx.db.transaction import Transaction
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any] | Sequence[Any]
+
+
+class Database(ABC):
+    """One job table, open. Usable from several threads; not across a fork: every process opens its own.
+
+    Attributes:
+        path: its file.
+        readonly: it is never created, migrated or written.
+        state: the directory beside it.
+        clock: what tells the time.
+        doorbell: wakes those who wait for something in it.
+        leases: what this process has seen of leases; told of every wait for the table, for whom it kept waiting, it
+            kept from renewing.
+        waits_since: since when somebody here waits for a lock, on the monotonic clock; 0 when nobody does.
+        sql: the statements that it understands.
+    """
+
+    path: Path
+    readonly: bool
+    state: StateDirectory
+    clock: Clock
+    doorbell: Doorbell
+    leases: LeaseWatch
+    waits_since: float
+    sql: ClassVar[Dialect]
+
+    @classmethod
+    def open(cls, path: Path, **options: Any) -> Database:
+        """Open what lies at *path*, creating or migrating it where needed.
+
+        Args:
+            options: as :class:`~clx.db.sqlite.database.SqliteDatabase` takes them.
+
+        Raises:
+            DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
+        """
+        from clx.db.sqlite.database import SqliteDatabase
+
+        return SqliteDatabase.open(path, **options)
+
+    @abstractmethod
+    def read(self, sql: str, params: Params = ()) -> list[Row]:
+        """All rows of one query.
+
+        Raises:
+            DatabaseError: it cannot be read.
+        """
+
+    @abstractmethod
+    def look(self, body: Callable[[Any], T]) -> T:
+        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+
+    @abstractmethod
+    def write(self, name: str, body: Callable[[Transaction], T]) -> T:
+        """Run *body* in one writing transaction, and ring the bells it named once that is committed.
+
+        *body* may run again when the database was busy, so it must have no other effects. It begins when the lock is
+        ours, and so does the time of its transaction. *name* names the crash points around the COMMIT.
+
+        Returns:
+            The value of *body*.
+
+        Raises:
+            DatabaseError: it was not committed; or this thread is in the middle of a transaction, and a signal
+                handler, say, wants another.
+        """
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Any]:
+        """Several reads that see one state of the table, by a connection."""
+
+    @abstractmethod
+    def waiting_until(self, is_over: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Within it this thread waits for the locks of others only until *is_over*, asked now and again."""
+
+    @abstractmethod
+    def require_writable(self) -> float:
+        """See that a transaction can begin now, after one wait where :meth:`write` has several.
+
+        Returns:
+            How many seconds it had to wait.
+
+        Raises:
+            DatabaseBusyError: another process keeps it locked.
+        """
+
+    @abstractmethod
+    def revision(self) -> str | None:
+        """The schema of its tables; None where there are none."""
+
+    @abstractmethod
+    def is_in_place(self) -> bool:
+        """Whether what was opened is still what its name leads to; what is written to another is lost."""
+
+    @abstractmethod
+    def require_in_place(self) -> None:
+        """See that what has just been committed is where its name leads: the cheap half of :meth:`is_in_place`.
+
+        Raises:
+            DatabaseError: it was removed or replaced.
+        """
+
+    @abstractmethod
+    def connection(self) -> Any:
+        """This thread's connection, opened now where it has none."""
+
+    @abstractmethod
+    def vacuum(self) -> int:
+        """Give the space of removed rows back to the file system; returns how many bytes that were.
+
+        Raises:
+            DatabaseBusyError: somebody uses the database.
+        """
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection of this object, which is of no more use."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()

@@ -1,0 +1,103 @@
+"""The statements whose text differs between databases: made once from the few places in which it does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+from clx.db.statements import COLUMNS, SELECT
+
+_TAKE = (
+    "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
+    "lease_until = :until, started_at = :now WHERE id "
+)
+_QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
+_IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
+_HARMLESS = " AND rescues = 0 AND max_runs > 1"
+_LIVE = "state IN ('queued', 'running')"
+_BADLY = "state IN ('failed', 'cancelled')"
+
+
+class Dialect(ABC):
+    """What a database understands, as statements by name. Lists go in as the JSON text of an array."""
+
+    @abstractmethod
+    def ids(self, name: str) -> str:
+        """A query for the numbers in the list that is the parameter *name*."""
+
+    @abstractmethod
+    def texts(self, name: str) -> str:
+        """A query for the texts in the list that is the parameter *name*."""
+
+    @abstractmethod
+    def by_index(self, name: str) -> str:
+        """What makes a query of the table named before it use that index; empty where it finds it by itself."""
+
+    locking = ""
+    """What a query says after its end to have its rows alone, leaving out those that somebody else has."""
+
+    def __init__(self) -> None:
+        ids = f"IN ({self.ids('ids')})"
+        self.needed_by = (
+            f"WITH RECURSIVE needed (id) AS ({self.ids('needs')} UNION "
+            "SELECT d.needs_id FROM dependencies d JOIN needed ON d.job_id = needed.id UNION "
+            "SELECT j.after_id FROM jobs j JOIN needed ON j.id = needed.id WHERE j.after_id IS NOT NULL) "
+            "SELECT 1 FROM needed WHERE id = :id"
+        )
+        """Whether one of some jobs is, or waits near or far for, another."""
+        self.any_live = f"SELECT 1 FROM jobs WHERE {_LIVE} AND pool = :pool AND type IN ({self.texts('types')}) LIMIT 1"
+        self.claim_one = f"{_TAKE} = (SELECT id {_QUEUED} {_IN_CLAIM_ORDER} 1{self.locking}) RETURNING {COLUMNS}"
+        """One job. With SQLite five times as fast as IN with a LIMIT, for which it builds a temporary table."""
+        self.claim_many = self._claim_many("")
+        self.claim_harmless = self._claim_many(_HARMLESS)
+        """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
+        self.next = self._next("")
+        self.next_harmless = self._next(_HARMLESS)
+        """The first of one type in claim order, to be merged with those of others."""
+        self.claim_these = f"{_TAKE} {ids} RETURNING {COLUMNS}"
+        self.key_taken = (
+            "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
+            "AND live.key = j.key AND live.state IN ('queued', 'running') AND live.after_id IS NULL "
+            f"WHERE j.id {ids} AND j.{_BADLY} LIMIT 1"
+        )
+        self.key_shared = (
+            f"SELECT max(id), min(id) FROM jobs WHERE id {ids} AND key IS NOT NULL "
+            f"AND {_BADLY} GROUP BY pool, type, key HAVING count(*) > 1 LIMIT 1"
+        )
+        """Whether some of many jobs cannot be queued again, because of their keys."""
+        self.needs_among = f"SELECT job_id, needs_id FROM dependencies WHERE job_id {ids} AND needs_id {ids}"
+        self.still_queued = f"SELECT id FROM jobs WHERE id {ids} AND state = 'queued'"
+        self.by_ids = f"{SELECT} WHERE id {ids} ORDER BY id"
+        self.live_among = f"SELECT id FROM jobs WHERE id {ids} AND {_LIVE} ORDER BY id"
+        self.changed = (
+            f"{SELECT} WHERE (id IN ({self.ids('waiting')}) AND state <> 'queued') OR "
+            f"(id IN ({self.ids('running')}) AND state <> 'running') ORDER BY finished_at, id"
+        )
+        self.results = (
+            f"SELECT key, type, result, used_at FROM results WHERE key IN ({self.texts('keys')}) "
+            "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
+        )
+        # for looking: the index is named where the database would rather read the whole table in order than sort a few
+        self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
+        self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
+        self.live_key = f"{self.by_index('jobs_live_key')} WHERE {_LIVE} AND after_id IS NULL"
+        self.behind = f"{self.by_index('jobs_behind')} WHERE after_id IS NOT NULL AND state = 'queued'"
+        self.ended_key = f"{self.by_index('jobs_ended_key')} WHERE finished_at IS NOT NULL"
+        self.queued = (
+            f"{self.by_index('jobs_claim')} WHERE state = 'queued' AND ready = 1",
+            f"{self.by_index('jobs_delayed')} WHERE state = 'queued' AND ready = 0 AND waits_for = 0",
+            f"{self.aside} AND state = 'queued' AND waits_for > 0",
+        )
+        parts = (f"(SELECT count(*) FROM (SELECT 1 FROM jobs {part} LIMIT :most) AS part)" for part in self.queued)
+        self.queued_at_most = f"SELECT {' + '.join(parts)}"
+
+    def _claim_many(self, which: str) -> str:
+        return f"{_TAKE} IN (SELECT id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}) RETURNING {COLUMNS}"
+
+    def _next(self, which: str) -> str:
+        return f"SELECT claim_rank, deadline, id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"
+
+
+def among(states: Collection[str]) -> str:
+    """A condition that the state is one of *states*; as literals, else no partial index would be considered."""
+    return f"state IN ({', '.join(repr(state) for state in sorted(states))})"

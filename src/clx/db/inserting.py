@@ -1,0 +1,125 @@
+"""How jobs come in: new, in place of one that waits, or behind one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from clx.db import statements as sql
+from clx.db.consequences import call_back, end_dependents, need_not_met
+from clx.db.records import NewJob, OnConflict, encode, row_to_insert
+from clx.db.transaction import Transaction
+from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
+
+
+def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
+    """Enter *job*, or find the live one that has its key; returns the id.
+
+    Raises:
+        JobExistsError: a live job has its key and *on_conflict* does not say what to do about it.
+        UnknownJobError: it needs a job that is not in the table.
+    """
+    live = None
+    if job.key is not None:
+        live = tx.execute(sql.LIVE_BY_KEY, (job.pool, job.type, job.key)).fetchone()
+    if live is None:
+        return _insert_new(tx, job, batch)
+    job_id, state = int(live[0]), live[1]
+    if on_conflict == "raise" or (on_conflict == "replace" and state == "running"):
+        raise JobExistsError(job_id, state)
+    if on_conflict == "after" and (state == "running" or tx.execute(sql.BEHIND, (job_id,)).fetchone()):
+        return _insert_behind(tx, job_id, job, batch)
+    if on_conflict == "return":
+        tx.execute(sql.WANT_TOO, (int(batch is None), job_id))
+    else:  # "after" too: who has not begun yet may as well do what is wanted now
+        _replace(tx, job_id, job, batch)
+    return job_id
+
+
+def _insert_behind(tx: Transaction, first: int, job: NewJob, batch: int | None) -> int:
+    """Enter *job* behind the one of its key that runs, or ran; one that waits there already becomes this one."""
+    row = tx.execute(sql.BEHIND, (first,)).fetchone()
+    if row is None:
+        return _insert_new(tx, job, batch, behind=first)
+    _replace(tx, int(row[0]), job, batch, behind=first)
+    return int(row[0])
+
+
+def _insert_new(tx: Transaction, job: NewJob, batch: int | None, behind: int | None = None) -> int:
+    if not job.needs:
+        return tx.insert(sql.INSERT, row_to_insert(job, 0, batch, tx.now, behind))
+    needed = _needed(tx, job.needs)
+    waits_for = sum(1 for state in needed.values() if state != "succeeded")
+    job_id = tx.insert(sql.INSERT, row_to_insert(job, waits_for, batch, tx.now, behind))
+    _note_needs(tx, job_id, needed)
+    return job_id
+
+
+def _replace(
+    tx: Transaction,
+    job_id: int,
+    job: NewJob,
+    batch: int | None,
+    behind: int | None = None,
+) -> None:
+    needed = _needed(tx, job.needs)
+    if needed and tx.execute(tx.sql.needed_by, {"needs": encode(list(needed)), "id": job_id}).fetchone():
+        raise QueueError(
+            f"Job {job_id} would wait for itself: what it is to need waits for it.", "Name other jobs as its needs."
+        )
+    waits_for = sum(1 for state in needed.values() if state != "succeeded")
+    tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
+    tx.execute(sql.REPLACE, (*row_to_insert(job, waits_for, batch, tx.now, behind), job_id))
+    _note_needs(tx, job_id, needed)
+
+
+def _needed(tx: Transaction, needs: Iterable[int]) -> dict[int, str]:
+    """State by id of the jobs that a new one needs."""
+    found = {}
+    for needs_id in needs:
+        row = tx.execute("SELECT state FROM jobs WHERE id = ?", (needs_id,)).fetchone()
+        if row is None:
+            raise UnknownJobError(needs_id)
+        found[needs_id] = row[0]
+    return found
+
+
+def _note_needs(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
+    if needed:
+        tx.executemany(sql.NEED, [(job_id, needs_id) for needs_id in needed])
+        end_where_a_need_failed(tx, job_id, needed)
+
+
+def end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
+    for needs_id, state in needed.items():
+        if state in {"failed", "cancelled"}:
+            error = encode(need_not_met(needs_id, state))
+            tx.execute(sql.FAIL if state == "failed" else sql.CANCEL, (tx.now, error, job_id))
+            end_dependents(tx, job_id, state)
+            return
+
+
+def insert_all(tx: Transaction, jobs: Sequence[NewJob], on_conflict: OnConflict, batch: int | None) -> list[int]:
+    """Enter *jobs*; returns their ids. Many that nothing hinges on go in with one statement."""
+    if len(jobs) == 1 or any(job.key is not None or job.needs for job in jobs):
+        return [insert(tx, job, on_conflict, batch) for job in jobs]
+    if not jobs:
+        return []
+    return tx.insert_many(sql.INSERT, [row_to_insert(job, 0, batch, tx.now) for job in jobs])
+
+
+def keep_open(tx: Transaction, batch: int) -> None:
+    """See that *batch* takes jobs, and that it calls nobody back before it has got them (:func:`want`).
+
+    Raises:
+        LostBatchError: it has ended.
+    """
+    if not tx.execute(sql.KEEP_OPEN, (batch,)).fetchall():
+        raise LostBatchError(f"Batch {batch} has ended; it takes no more jobs.", "Build again.")
+
+
+def want(tx: Transaction, batch: int, ids: Sequence[int]) -> None:
+    """Note that *batch* wants these jobs; where none of its jobs is left to wait for, it calls back."""
+    tx.executemany(sql.WANT, [(batch, id_) for id_ in ids])
+    for pending, callback in tx.execute(sql.COUNT_PENDING, (batch,)).fetchall():
+        if pending == 0:
+            call_back(tx, batch, callback)

@@ -1,0 +1,354 @@
+"""A worker's side of the queue: claim under a lease, keep it by a heartbeat, report under a fence."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from clx.db import claiming, transitions
+from clx.db import statements as sql
+from clx.db.database import Database
+from clx.db.lookup import Lookup
+from clx.db.records import Failure, Job, Report, Settled, Success, check_reports, encode
+from clx.db.rescue import Rescuer
+from clx.db.transaction import Transaction
+from clx.db.validation import check_backoff, check_claim, check_lease, check_types
+from clx.db.writer import Writer
+from clx.errors import LostRunError
+
+DEFAULT_LEASE = 30_000
+"""Milliseconds a claim lasts unless it is renewed."""
+_RESCUE_EVERY = 1.0
+"""Seconds between two looks for silent workers by claims that find jobs without them."""
+_FLOOD_PAUSE = 0.05
+"""Seconds between two slices of very many delayed jobs that are due at once, while others can be claimed."""
+
+
+class WorkerSide(Lookup):
+    """What :class:`clx.db.jobs.Queue` has for workers.
+
+    Args:
+        database: an open database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._writer = Writer(database)
+        self._write = self._writer.write
+        self._rescuer = Rescuer(database, self._writer)
+        self._worker: int | None = None
+        self._registering = threading.Lock()
+        self._rescue_at = 0.0
+        self._promote_at = 0.0
+        self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
+
+    def claim(
+        self,
+        types: Sequence[str],
+        n: int = 1,
+        *,
+        worker: int | None = None,
+        pool: str = "",
+        lease: int = DEFAULT_LEASE,
+    ) -> list[Job]:
+        """Take up to *n* jobs of *pool*, in claim order: priority, then deadline, then id.
+
+        Those whose leases are over are taken from their silent workers first: where none waits, and else once a
+        second.
+
+        Args:
+            types: whichever of them; the claim order is that over all of them.
+            worker: whose they are; None: this object's own, registered with its first claim.
+            lease: milliseconds until the claim must have been renewed by :meth:`heartbeat`.
+
+        Raises:
+            LostWorkerError: the worker was struck off.
+            DatabaseError: the file was removed or replaced.
+        """
+        check_claim(types, n, lease)
+        claimed: list[Job] = []
+        if time.monotonic() >= self._rescue_at and self._fruitful:
+            self.rescue()  # jobs of the silent must not wait for a backlog to end
+        if self._fruitful or self.may_claim(types, pool):
+            claimed = self._settle((), types, n, worker, pool, lease, False).claimed
+        if not claimed and n:
+            check_types(types)
+            self.database.require_in_place()  # else a program whose file was removed waits for ever
+            if self.rescue():
+                claimed = self._settle((), types, n, worker, pool, lease, False).claimed
+        self._fruitful = bool(claimed)
+        return claimed
+
+    def rescue(self) -> list[int]:
+        """Give every job whose lease is over to another worker, or fail it when its runs are used up.
+
+        Steps of the clock are noticed (:class:`~clx.db.leases.LeaseWatch`), unless it is certain of itself.
+
+        Returns:
+            The ids of the jobs taken from silent workers.
+        """
+        self._rescue_at = time.monotonic() + _RESCUE_EVERY  # claims look once a second and no more
+        return self._rescuer.rescue()
+
+    def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
+        """Whether a claim could find something: a read, so that idle workers never take the write lock."""
+        read = self.database.read
+        due = (self.database.clock.now(),)
+        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, due))
+
+    def settle(
+        self,
+        reports: Sequence[Report],
+        types: Sequence[str] = (),
+        n: int = 0,
+        *,
+        worker: int | None = None,
+        pool: str = "",
+        lease: int = DEFAULT_LEASE,
+        harmless: bool = False,
+    ) -> Settled:
+        """Report ended runs and take the next jobs, in one transaction.
+
+        Args:
+            reports: of runs of this *worker*; each is fenced for itself.
+            harmless: take several only among jobs that can be held beside others: those that were rescued
+                before, or have a single run, come alone.
+
+        Raises:
+            LostWorkerError: the worker was struck off; no job was taken and no report either.
+        """
+        check_claim(types, n, lease)
+        return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless)
+
+    def _settle(
+        self,
+        reports: Sequence[Report],
+        types: Sequence[str],
+        n: int,
+        worker: int | None,
+        pool: str,
+        lease: int,
+        harmless: bool,
+    ) -> Settled:
+        me = self._me(types) if worker is None else worker
+        encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
+
+        def body(tx: Transaction) -> Settled:
+            lost: list[Report] = []
+            if reports:
+                tally = {"succeeded": 0, "failed": 0}
+                for report, text in zip(reports, encoded, strict=True):
+                    transitions.settle_one(tx, report, text, tally, lost)
+                if tally["succeeded"] or tally["failed"]:
+                    tx.bells.add(transitions.ENDED)
+                transitions.account(tx, me, succeeded=tally["succeeded"], failed=tally["failed"])
+            if not n:
+                return Settled([], lost)
+            promote = time.monotonic() >= self._promote_at
+            claimed, flooded = claiming.claim(tx, me, types, pool, n, lease, harmless=harmless, promote=promote)
+            if flooded:
+                self._promote_at = time.monotonic() + _FLOOD_PAUSE
+            return Settled(claimed, lost)
+
+        return self._write("settle" if reports else "claim", body)
+
+    def _me(self, types: Sequence[str]) -> int:
+        """The worker that this object is when nobody says which one claims."""
+        with self._registering:
+            if self._worker is None:
+                from clx.db.workers import register_this_process
+
+                self._worker = register_this_process(self.database, ",".join(types))
+            return self._worker
+
+    def heartbeat(
+        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None
+    ) -> Literal["go on", "cancel"]:
+        """Renew the lease of a running job, say how far it is and that its worker lives.
+
+        Args:
+            lease: milliseconds from now on; None: as many as the job was claimed with.
+
+        Returns:
+            ``"cancel"`` when somebody asked for the job to be cancelled.
+
+        Raises:
+            LostRunError: the run is no longer the caller's.
+            QueueError: the lease is no number of milliseconds, or JSON cannot say *progress*.
+        """
+        if lease is not None:
+            check_lease(lease)
+        params: dict[str, Any] = {"id": job_id, "run": run, "lease": lease}
+        statement = sql.HEARTBEAT
+        if progress is not None:
+            statement, params = sql.HEARTBEAT_PROGRESS, {**params, "progress": encode(progress)}
+
+        def body(tx: Transaction) -> bool:
+            rows = tx.execute(statement, {**params, "now": tx.now}).fetchall()
+            if not rows:
+                raise _lost(job_id, run)
+            cancel_requested, worker = rows[0]
+            transitions.account(tx, worker)
+            return bool(cancel_requested)
+
+        return "cancel" if self._write("heartbeat", body) else "go on"
+
+    def has_live(self, types: Sequence[str], pool: str = "") -> bool:
+        """Whether a job of one of these types waits, for whatever, or runs."""
+        return bool(self.database.read(self.database.sql.any_live, {"types": encode(list(types)), "pool": pool}))
+
+    def is_cancelled(self, job_id: int, run: int) -> bool:
+        """Whether somebody asked for a job that the caller runs to end, or another has begun it anew."""
+        rows = self.database.read(sql.CANCEL_REQUESTED, (job_id,))
+        if not rows:
+            return True
+        cancel_requested, state, newest = rows[0]
+        return bool(cancel_requested) or state == "cancelled" or newest != run
+
+    def finish(
+        self,
+        job_id: int,
+        run: int,
+        result: Any = None,
+        *,
+        peak_memory: int | None = None,
+    ) -> None:
+        """Report success; a job with a key leaves its result for whoever asks the same question.
+
+        Raises:
+            LostRunError: the run is no longer the caller's; nothing was changed.
+        """
+        report, encoded = Success(job_id, run, peak_memory=peak_memory), encode(result)
+
+        def body(tx: Transaction) -> None:
+            worker = transitions.succeed(tx, report, encoded)
+            if worker is None:
+                raise _lost(job_id, run)
+            transitions.account(tx, worker, succeeded=1)
+            tx.bells.add(transitions.ENDED)
+
+        self._write("finish", body)
+
+    def fail(
+        self,
+        job_id: int,
+        run: int,
+        error: Mapping[str, Any],
+        *,
+        retry: bool = False,
+        backoff: int | None = None,
+        stderr: str | None = None,
+        peak_memory: int | None = None,
+    ) -> Literal["queued", "failed", "cancelled"]:
+        """Report failure; arguments as in :class:`~clx.db.records.Failure`.
+
+        Returns:
+            The state the job is in now.
+
+        Raises:
+            LostRunError: the run is no longer the caller's; nothing was changed.
+        """
+        report = Failure(job_id, run, error, retry, backoff, stderr, peak_memory)
+
+        def body(tx: Transaction) -> Literal["queued", "failed", "cancelled"]:
+            ended = transitions.fail(tx, report)
+            if ended is None:
+                raise _lost(job_id, run)
+            transitions.account(tx, ended[0], failed=1)
+            tx.bells.add(transitions.ENDED)
+            return ended[1]
+
+        return self._write("fail", body)
+
+    def release(self, job_id: int, run: int, *, delay: int = 0) -> None:
+        """Hand a running job back uncounted, as a draining worker does.
+
+        Args:
+            delay: milliseconds before anybody may claim it again: for one whose turn has not come yet.
+
+        Raises:
+            LostRunError: the run is no longer the caller's.
+            QueueError: *delay* is no number of milliseconds.
+        """
+        check_backoff(delay)
+        self._give_back("release", job_id, run, delay)
+
+    def release_many(self, runs: Sequence[tuple[int, int]]) -> None:
+        """Hand back jobs, each by id and run, in one transaction; those that are somebody else's now are left alone."""
+
+        def body(tx: Transaction) -> None:
+            for job_id, run in runs:
+                transitions.release(tx, job_id, run)
+
+        self._write("release", body)
+
+    def end_cancelled(self, job_id: int, run: int) -> None:
+        """Report that a running job stopped because it was told to; one that is wanted again waits instead.
+
+        Raises:
+            LostRunError: the run is no longer the caller's.
+        """
+        self._give_back("end_cancelled", job_id, run)
+
+    def _give_back(self, name: str, job_id: int, run: int, delay: int = 0) -> None:
+        def body(tx: Transaction) -> None:
+            if not transitions.release(tx, job_id, run, delay=delay):
+                raise _lost(job_id, run)
+
+        self._write(name, body)
+
+    def release_worker(self, worker_id: int) -> list[int]:
+        """Hand the running jobs of a worker that was ended on purpose back, uncounted; returns their ids."""
+
+        def body(tx: Transaction) -> list[int]:
+            held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
+            for id_, run in held:
+                transitions.release(tx, id_, run)
+            return [id_ for id_, _ in held]
+
+        return self._write("release_worker", body)
+
+    def rescue_worker(
+        self,
+        worker_id: int,
+        cause: Mapping[str, Any],
+        *,
+        stderr: str | None = None,
+        is_lost: Callable[[Transaction], bool] = lambda _: True,
+        end: Callable[[Transaction], None] = lambda _: None,
+    ) -> list[int]:
+        """Give the running jobs of a worker known to be dead to another at once.
+
+        Where it held several, none of them counts a run: nobody knows which one it died of.
+
+        Args:
+            cause: how it died: ``{"kind": "signal", "signal": 9}``, ``{"kind": "exit", "code": 1}``, …
+            stderr: its last lines.
+            is_lost: asked in the transaction: whether it is dead indeed.
+            end: what else is to be written down about it.
+
+        Returns:
+            The ids of its jobs; none where it is not lost.
+        """
+        return self._rescuer.rescue_worker(worker_id, cause, stderr, is_lost, end)
+
+    def distrust_leases(self, waited: float = math.inf) -> None:
+        """After this program was away for a while: leave others, who may have been too, the time to renew.
+
+        What it waits for the table is noted by :meth:`~clx.db.database.Database.write` itself.
+
+        Args:
+            waited: for how many seconds; leases of which that is a small part are believed all the same.
+        """
+        self.database.leases.distrust(waited)
+
+    def takes_writes(self) -> bool:
+        """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
+        return self._rescuer.takes_writes()
+
+
+def _lost(job_id: int, run: int) -> LostRunError:
+    return LostRunError(f"Run {run} of job {job_id} is no longer this worker's; its report was not taken.")

@@ -1,0 +1,91 @@
+"""A worker that was started: what every executor gives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from clx.db.workers import WorkerRow
+from clx.workers.executors.spec import Spawn
+
+NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
+"""The cause of the end of a worker that never ran."""
+_TAIL = 4000
+"""Bytes that are shown of what a worker said last."""
+
+
+class WorkerProcess(ABC):
+    """A worker that was started, whether or not it has registered yet.
+
+    Attributes:
+        spawn: what it was started with.
+        worker_id: its row's id once it has registered.
+        started: when, on the monotonic clock, seconds.
+        log: where its output goes; an empty path when nowhere.
+        identity: which process of this machine it is; empty for a container.
+    """
+
+    def __init__(self, spawn: Spawn, log: Path, identity: str = "") -> None:
+        self.spawn = spawn
+        self.worker_id: int | None = None
+        self.started = time.monotonic()
+        self.log = log
+        self.identity = identity
+
+    @abstractmethod
+    def descriptor(self) -> int:
+        """What becomes readable when it ends; -1 where there is no such thing."""
+
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+
+    @abstractmethod
+    def ended_well(self) -> bool:
+        """Whether it ended by itself, in order."""
+
+    @abstractmethod
+    def is_row(self, row: WorkerRow) -> bool:
+        """Whether *row* is this worker's."""
+
+    def tail(self) -> str:
+        """The last lines of its output."""
+        return tail_of(self.log)
+
+    @abstractmethod
+    def cause(self) -> dict[str, object]:
+        """How it ended: ``{"kind": "signal", "signal": "SIGKILL"}``, ``{"kind": "exit", "code": 1}``, ``oom``, …"""
+
+    @abstractmethod
+    def terminate(self) -> None:
+        """Ask it to finish its job within the grace period."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; false when it still lives afterwards."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it and everything it started now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what belongs to it once it has ended, and the log of one that ended well. Idempotent."""
+
+
+def new_log(spawn: Spawn, state_dir: Path, number: int) -> Path:
+    """Where the output of a worker is to go: the *number*-th of this process."""
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+
+
+def tail_of(log: Path) -> str:
+    """The last lines of a worker's output; empty where it cannot be read."""
+    with contextlib.suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL))
+        return stream.read().decode("utf-8", "replace").strip()
+    return ""

@@ -1,0 +1,211 @@
+"""The workers of one build: which are needed, which are there, start the difference, watch, stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from clx import __version__
+from clx.commands import on_database
+from clx.db.clock import now_ms
+from clx.db.database import Database
+from clx.db.workers import WorkerRow
+from clx.errors import NoWorkersError, WorkerStartupError
+from clx.settings.schema import JobsSettings, Settings
+from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.worker_process import WorkerProcess
+from clx.workers.liveness import is_heard, is_serving
+from clx.workers.supervision.service_state import state_of, supervisor_lives
+from clx.workers.supervision.worker_group import WorkerGroup, start_failure
+
+_REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had not died before
+
+
+class BuildWorkers(WorkerGroup):
+    """Workers that live as long as a build does, or a session of several.
+
+    Args:
+        database: the job table.
+        settings: what workers are started with.
+        batch: the build's batch; None for a session.
+        note: called with one line for each thing worth telling the user.
+    """
+
+    def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
+        super().__init__(database, settings, note, batch=batch)
+        self._needs: dict[str, WorkerSpec] = {}
+        self._auto_start_source = "default"
+        self._failures: dict[str, int] = {}
+        self._queued: Mapping[str, int] = {}
+        self._missing_since: dict[str, float] = {}
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def require(self, needs: Iterable[WorkerSpec], auto_start_source: str) -> None:
+        """Have at least these workers, counting healthy services of the same pool.
+
+        Args:
+            auto_start_source: where it was set whether a build may start workers.
+
+        Raises:
+            NoWorkersError: a type has none and none may be started.
+        """
+        self._needs, self._failures = {need.type: need for need in needs}, {}
+        self._auto_start_source = auto_start_source
+        if told := passed_by(self.table.list(), self._needs.values(), self.settings.jobs, self.database.path):
+            self.note(told)
+        for need in self._needs.values():
+            serving = self._serving(need)
+            if serving:
+                names = ", ".join(f"#{row.id}" for row in serving)
+                self.note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
+            self._start_missing(need, len(serving))
+
+    def _start_missing(self, need: WorkerSpec, serving: int) -> None:
+        """Start what *serving* and the build's own workers leave to be wanted.
+
+        Raises:
+            NoWorkersError: there would be none at all.
+        """
+        there = serving + len(self.of(need.type, need.pool))
+        if there == 0 and need.count == 0:
+            raise NoWorkersError(
+                f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
+                f"and none is running{self._others(need)}.",
+                f"Raise it: --{need.type}-workers 1; or start one: {self._by_hand(need)}",
+            )
+        if not self.settings.workers.auto_start:
+            if there == 0:
+                raise NoWorkersError(
+                    f"No {need.type} worker is running{self._others(need)}, and none may be started "
+                    f"(workers.auto_start is off: {self._auto_start_source}).",
+                    f"Start one: {self._by_hand(need)}",
+                )
+            return
+        for _ in range(need.count - there):
+            self.start(need)
+
+    def _by_hand(self, need: WorkerSpec) -> str:
+        mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
+        command = on_database("clx start-services", self.database.path)
+        return f"{command} --{need.type}-workers {max(1, need.count)}{mode}"
+
+    def _others(self, need: WorkerSpec) -> str:
+        """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
+        rows = [row for row in self.table.list() if row.type == need.type and not row.is_gone()]
+        told = _told((why_not(row, need, self.settings.jobs), f"#{row.id}") for row in rows)
+        return f" that this build can use ({told})" if told else ""
+
+    def _serving(self, need: WorkerSpec) -> list[WorkerRow]:
+        """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
+        mine, now, jobs = {worker.worker_id for worker in self.members}, now_ms(), self.settings.jobs
+        return [
+            row
+            for row in self.table.list()
+            if row.key == need.key and row.batch_id is None and row.id not in mine and is_serving(row, now, jobs)
+        ]
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def watch(self, queued: Mapping[str, int]) -> None:
+        """Tend the workers; replace those that ended where jobs are *queued* (per type).
+
+        Raises:
+            WorkerStartupError: a worker did not start, ``startup_retries`` times in a row.
+            NoWorkersError: the services that the build relied on are gone and it may start none.
+        """
+        self._queued = queued
+        self.tend()
+
+    def ended(self, worker: WorkerProcess, _cause: Mapping[str, object], *, well: bool, tail: str) -> None:
+        """Replace it while there is work for it; give up on a type whose workers end before their first job."""
+        type_ = worker.spawn.type
+        if self.had_jobs(worker):
+            self._failures.pop(type_, None)
+        elif not well:
+            self._failures[type_] = self._failures.get(type_, 0) + 1
+        if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
+            raise WorkerStartupError(*start_failure(worker, tail))
+        if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
+            self.start(self._needs[type_])
+
+    def sweep(self) -> None:
+        """Look after everybody; take over where services have ended in the middle of the build."""
+        super().sweep()
+        for need in self._needs.values():
+            if self.of(need.type, need.pool) or self._serving(need):
+                self._missing_since.pop(need.type, None)
+            elif self._queued.get(need.type, 0) and not self._is_being_replaced(need):
+                self._start_missing(need, 0)
+
+    def _is_being_replaced(self, need: WorkerSpec) -> bool:
+        """Whether the services' supervisor is about to start another worker; it is given a moment for that."""
+        since = self._missing_since.setdefault(need.type, time.monotonic())
+        if time.monotonic() - since > _REPLACED_IN:
+            return False
+        state = state_of(self.database.path)
+        return (
+            state is not None
+            and state.grace is None  # nobody has asked for the end of the services
+            and any(each.pool == need.pool and each.count for each in state.wanted)
+            and supervisor_lives(state)
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Live workers per type that serve this build."""
+        pools = {need.pool for need in self._needs.values()}
+        found = dict.fromkeys(self._needs, 0)
+        for row in self.table.list():
+            if row.pool in pools and row.type in found:
+                found[row.type] += 1
+        return found
+
+
+def passed_by(rows: Iterable[WorkerRow], needs: Iterable[WorkerSpec], jobs: JobsSettings, database: Path) -> str:
+    """One line on services that were started for such builds and are not used any more; empty when there are none."""
+    wanted = {need.type: need for need in needs if not need.pool.startswith("batch:")}
+    reasons: list[tuple[str, str]] = []
+    for row in rows:
+        need = wanted.get(row.type)
+        if need is None or row.service is None or row.pool == need.pool or row.is_gone():
+            continue
+        if row.mode == need.mode and (row.image == need.image or row.version != __version__):
+            reasons.append((why_not(row, need, jobs), f"#{row.id} ({row.type})"))
+    return f"Running services are not used: {_told(reasons)}. For new ones type: {anew(database)}" if reasons else ""
+
+
+def _told(reasons: Iterable[tuple[str, str]]) -> str:
+    """Each reason once, with all that it holds for."""
+    names: dict[str, list[str]] = {}
+    for why, name in reasons:
+        names.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
+
+
+def anew(path: Path) -> str:
+    """What to type to have the services of a database started anew."""
+    return f"{on_database('clx stop-services', path)} && {on_database('clx start-services', path)}"
+
+
+def why_not(row: WorkerRow, need: WorkerSpec, jobs: JobsSettings | None = None) -> str:
+    """Why a worker that runs would not take the jobs that *need* is for.
+
+    Args:
+        jobs: how long it may be silent; None where that does not matter.
+    """
+    if need.pool.startswith("batch:"):
+        return "the build wants new ones (--force-new-workers)"
+    if row.batch_id is not None:
+        return f"it ends with build {row.batch_id}"
+    if row.mode != need.mode:
+        return f"it runs in {row.mode} mode, the build wants {need.mode}"
+    if row.image != need.image:
+        return f"its image is {row.image}, the build wants {need.image}"
+    if row.version != __version__:
+        return f"it is of version {row.version}, the build of {__version__}"
+    if row.pool != need.pool:
+        return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
+    if jobs is not None and not is_heard(row, now_ms(), jobs):
+        return "it is silent"
+    return f"it is {row.state}"

@@ -1,0 +1,96 @@
+"""Which workers the settings ask for, and what their results depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.settings.resolve import EffectiveWorker, Resolved
+from clx.settings.schema import Settings
+from clx.workers.executors.spec import WorkerSpec
+
+
+def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[str] | None = None) -> list[WorkerSpec]:
+    """The workers that the settings ask for, types with a count of 0 left out.
+
+    Args:
+        settings: what they are started with.
+        types: of these job types; default: of those that services have workers of.
+
+    Raises:
+        SettingsError: docker mode without an image.
+    """
+    types = resolved.served_types() if types is None else types
+    workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
+    return [spec_of(worker, settings, fingerprint(resolved, worker.type)) for worker in workers]
+
+
+def spec_of(worker: EffectiveWorker, settings: Settings, tools: Mapping[str, str]) -> WorkerSpec:
+    """Workers of one type as they were chosen, to take the jobs that depend on *tools*."""
+    return WorkerSpec(
+        worker.type,
+        worker.count,
+        pool_name(worker.mode, tools),
+        str(worker.count_origin),
+        worker.mode,
+        worker.image,
+        settings,
+        image_id=image_id(worker.mode, tools),
+        mode_source=str(worker.mode_origin),
+        image_source=str(worker.image_origin),
+    )
+
+
+def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[str, str]:
+    """What results of *type_* depend on besides their inputs: this machine's tools, or the container image.
+
+    Args:
+        fetch: pull an image that is not here where that is allowed; else nothing made so far is of that image.
+
+    Raises:
+        SettingsError: docker mode without an image.
+        UntrustedError: the project's settings name a program or image that was not trusted.
+        ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
+        EngineError: the image is not there and cannot be had, or the engine does not answer.
+    """
+    worker = resolved.worker(type_)
+    resolved.require_trusted(type_)  # every worker is started, and every result named, by way of here
+    if worker.mode == "docker" and worker.image is not None:
+        from clx.workers.executors.docker.images import image_fingerprint
+
+        return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
+    with resolved.blamed():
+        return JOB_TYPES[type_].fingerprint(resolved.settings)
+
+
+def image_id(mode: str, tools: Mapping[str, str]) -> str | None:
+    """The image that a fingerprint is of; None for that of this machine's tools."""
+    return tools["image"] if mode == "docker" else None
+
+
+class Fingerprints(Mapping[str, dict[str, str]]):
+    """The fingerprint of every worker type, each looked up when it is first asked for.
+
+    A course without diagrams so needs no image for them.
+
+    Args:
+        fetch: as :func:`fingerprint` takes it.
+    """
+
+    def __init__(self, resolved: Resolved, *, fetch: bool = True) -> None:
+        self._resolved = resolved
+        self._fetch = fetch
+        self._found: dict[str, dict[str, str]] = {}
+
+    def __getitem__(self, type_: str) -> dict[str, str]:
+        if type_ not in JOB_TYPES:
+            raise KeyError(type_)
+        if type_ not in self._found:
+            self._found[type_] = fingerprint(self._resolved, type_, fetch=self._fetch)
+        return self._found[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(JOB_TYPES)
+
+    def __len__(self) -> int:
+        return len(JOB_TYPES)
