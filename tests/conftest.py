@@ -55,7 +55,7 @@ QUICK = (
     "jobtypes/drawio/test_document.py",
     "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
-    "jobtypes/test_program.py",
+    "tools/test_program.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",

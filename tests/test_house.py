@@ -72,6 +72,10 @@ UNTESTED = {
             ),
         ),
         (
+            "a part of pages: held through `page` by tests/jobtypes/notebook/test_page.py, quick too",
+            "jobtypes.notebook.output_html",
+        ),
+        (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             (
                 "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "
@@ -79,8 +83,11 @@ UNTESTED = {
             ),
         ),
         (
-            "starts JVMs or Graphviz: tests/jobtypes/plantuml",
-            "jobtypes.plantuml.graphviz jobtypes.plantuml.launch jobtypes.plantuml.renderer",
+            "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
+            (
+                "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
+                "jobtypes.plantuml.renderer"
+            ),
         ),
         (
             "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",

@@ -17,7 +17,7 @@ from clx.settings.schema import Settings
 
 
 def test_the_settings_know_the_same_types() -> None:
-    assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio")
+    assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio", "graphviz")
     assert [key for key in all_keys() if key.endswith(".image")] == [f"workers.{name}.image" for name in JOB_TYPES]
     assert [kind.name for kind in JOB_TYPES.values()] == list(JOB_TYPES)
 
@@ -29,6 +29,10 @@ def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: JobTy
     found = kind.fingerprint(Settings())
     assert found["clx"] == __version__
     assert len(found) > 1
+
+
+def test_converters_are_known_by_their_own_files() -> None:
+    assert len({kind.fingerprint(Settings())["converter"] for kind in JOB_TYPES.values()}) == len(JOB_TYPES)
 
 
 def test_a_converter_gets_its_directory_made(tmp_path: Path) -> None:

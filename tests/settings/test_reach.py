@@ -48,6 +48,7 @@ def test_every_text_says_what_it_reaches() -> None:
         "notebook": ("notebook.python",),
         "plantuml": ("plantuml.jar", "plantuml.java"),
         "drawio": ("drawio.executable",),
+        "graphviz": (),
     }
 
 

@@ -114,7 +114,12 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
         ("CLX_WORKER__DEFAULT_WORKER_COUNT", "1", "is not a setting", "CLX_WORKERS__DEFAULT_WORKER_COUNT"),
         ("CLX_WORKERS__NOTEBOOK", "1", "is not a setting", "Did you mean"),
         ("CLX_QQQ__ZZZ", "1", "is not a setting", "clx config show"),
-        ("CLX_FOO__MAX_RUNS", "1", "is not a setting", "Sections are COURSE, DATABASE, DIAGRAMS, DOCKER, DRAWIO, JOBS"),
+        (
+            "CLX_FOO__MAX_RUNS",
+            "1",
+            "is not a setting",
+            "Sections are COURSE, DATABASE, DIAGRAMS, DOCKER, DRAWIO, GRAPHVIZ, JOBS",
+        ),
         ("CLX_JOB__MAX_RUNS", "1", "is not a setting", 'Did you mean "CLX_JOBS__MAX_RUNS"?'),
         ("CLX_JOBS__QQQ", "1", "is not a setting", "`clx config show jobs` lists its settings."),
         ("CLX_WORKERS__NOTEBOOK__COUNT", "two", '"two" is not a whole number from 0 to 256', ""),

@@ -13,7 +13,12 @@ import pytest
 from tests.support.tools import require
 
 _ENGINE = Path(__file__).parents[2] / ".ci" / "engine"
-_BASES = {"notebook": "clx-base:local", "plantuml": "clx-base-tools:local", "drawio": "clx-base-tools:local"}
+_BASES = {
+    "notebook": "clx-base:local",
+    "plantuml": "clx-base-tools:local",
+    "drawio": "clx-base-tools:local",
+    "graphviz": "clx-base-tools:local",
+}
 
 
 def _run(*command: str) -> str:
@@ -37,7 +42,7 @@ def engine() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The three worker images, built from this tree on local bases; nothing is done for those that are current."""
+    """The worker images, built from this tree on local bases; nothing is done for those that are current."""
     from clx.workers.executors.docker.build import make_wheel
 
     _run("bash", str(_ENGINE / "tools.sh"))

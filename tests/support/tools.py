@@ -8,22 +8,19 @@ from typing import NoReturn
 
 import pytest
 
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.tools.catalog import TOOLS, install_hint
 from clx.tools.finding import locate
 
-_NEEDS = {
-    "plantuml": ("java", "plantuml", "graphviz"),
-    "drawio": ("drawio", "drawio-math", "browser"),
-    "browser": ("browser",),
-}
+_NEEDS = {name: (*type_.tools, *type_.optional_tools) for name, type_ in JOB_TYPES.items()} | {"browser": ("browser",)}
 
 
 def require(name: str) -> None:
     """Skip the calling test where the real tool is missing; fail it where ``CLX_REQUIRE`` names the tool.
 
     Args:
-        name: ``plantuml``, ``drawio``, ``browser``, ``docker`` or ``npm``.
+        name: a job type, ``browser``, ``docker`` or ``npm``.
     """
     missing = [tool for tool in _NEEDS.get(name, ()) if locate(tool, Settings()) is None]
     if name in {"docker", "npm"} and shutil.which(name) is None:

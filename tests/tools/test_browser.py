@@ -17,7 +17,7 @@ from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
 from tests.support.tools import require as require_tools
 
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.jobtypes.drawio.fingerprint import fingerprint
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.tools.catalog import PINS, install_hint
 from clx.tools.finding import Tool, cache_directory, cache_root, cached, require
@@ -100,11 +100,11 @@ def test_the_pinned_browser_says_the_pinned_version(pinned: Tool) -> None:
 def test_the_cached_browser_is_preferred_and_known_by_its_version(bare: Path) -> None:
     system = program(bare / "bin" / "chromium")
     assert require("browser", Settings()).path == system
-    assert fingerprint(Settings())["browser"].startswith(str(system.resolve()))
+    assert JOB_TYPES["drawio"].fingerprint(Settings())["browser"].startswith(str(system.resolve()))
     copy = put_in_cache()
     found = require("browser", Settings())
     assert (found.path, found.origin) == (copy, "cache")
-    assert fingerprint(Settings())["browser"] == PINS["browser"].version
+    assert JOB_TYPES["drawio"].fingerprint(Settings())["browser"] == PINS["browser"].version
 
 
 def test_a_copy_for_another_machine_does_not_count(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,5 +154,5 @@ def test_a_tool_that_cannot_be_started_says_why(nothing: Path) -> None:
 @pytest.mark.slow
 def test_the_room_is_light_to_import() -> None:
     heavy = {"subprocess", "zipfile", "platformdirs", "sqlalchemy", "rich"}
-    code = f"import sys; import clx.tools; print(*({heavy} & set(sys.modules)))"
+    code = f"import sys; import clx.tools.catalog, clx.tools.finding; print(*({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""

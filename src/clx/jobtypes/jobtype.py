@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,6 +13,8 @@ from typing import Any
 from clx import __version__
 from clx.jobtypes.converter import Converter
 from clx.settings.schema import Settings
+
+_OWN_FILES = (".py", ".j2", ".css", ".html", ".js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,9 @@ class JobType:
         options: settings that change a result, as options of its jobs.
         limits: settings that bound its jobs and change no result, as further options.
         priority: of its jobs, 1 to 5; pictures come before the decks that show them.
-        tools: what it cannot work without; names of :mod:`clx.tools`.
+        depends_on: tools that decide how a result looks, each by what it is called in the fingerprint.
+        fingerprint_of: ``module:function`` that names what else does, given the settings; None: nothing.
+        tools: what it cannot work without.
         optional_tools: what it works better with.
         packages: Python package it imports → the extra of CLX that brings it.
         memory: bytes that a busy worker with its helpers takes (measured on the example course).
@@ -42,6 +48,8 @@ class JobType:
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     priority: int = 3
+    depends_on: Mapping[str, str] = field(default_factory=dict)
+    fingerprint_of: str | None = None
     tools: tuple[str, ...] = ()
     optional_tools: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -50,9 +58,16 @@ class JobType:
     image_tools: tuple[str, ...] = ()
 
     def fingerprint(self, settings: Settings) -> dict[str, str]:
-        """What results of this type depend on besides their inputs, as ``fingerprint.py`` of its room says."""
-        found: Mapping[str, str] = import_module(f"clx.jobtypes.{self.name}.fingerprint").fingerprint(settings)
-        return {"clx": __version__, **found}
+        """What results of this type depend on besides their inputs, cheap to ask; fonts are not named.
+
+        The converter is known by a digest of its own files, so that no change of it can be forgotten.
+        """
+        from clx.tools.finding import locate
+        from clx.tools.fingerprint import tool_fingerprint
+
+        found = {name: tool_fingerprint(locate(tool, settings)) for name, tool in self.depends_on.items()}
+        more: Mapping[str, str] = named(self.fingerprint_of)(settings) if self.fingerprint_of else {}
+        return {"clx": __version__, "converter": _digest_of(self.name), **found, **more}
 
     def make_converter(self, settings: Settings, scratch: Path) -> Converter:
         """A converter of this type; imports whatever it needs.
@@ -70,6 +85,16 @@ class JobType:
     def read_by(self, source: Path, root: Path) -> list[Path]:
         """The files that *source* reads, near and far, all below the course *root*."""
         return list(named(self.includes)(source, root)) if self.includes else []
+
+
+@functools.cache
+def _digest_of(room: str) -> str:
+    here = Path(__file__).with_name(room)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in here.rglob("*") if path.suffix in _OWN_FILES):
+        digest.update(f"{path.relative_to(here).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def named(place: str) -> Any:

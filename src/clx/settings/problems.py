@@ -23,15 +23,10 @@ class Problem(NamedTuple):
 
 
 def raise_problems(problems: Sequence[Problem], error: type[UsageError], subject: str) -> None:
-    """Raise *error* with every problem, or return when there is none.
+    """Raise *error* with every problem in *subject* (e.g. ``course.yaml``), or return when there is none.
 
     A single problem keeps the form of all CLX errors. Several are counted in the fact and listed
     below it, in the order given and at most :data:`PROBLEM_LIMIT` of them.
-
-    Args:
-        problems: what was found.
-        error: the type to raise.
-        subject: what the problems are in, e.g. ``course.yaml``.
     """
     if not problems:
         return

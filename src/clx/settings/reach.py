@@ -19,65 +19,25 @@ from clx.settings.origin import Value
 from clx.settings.problems import Problem
 from clx.settings.section import Reach
 
-_Needs = Callable[[str, Value, Mapping[str, Value], "Path | None"], bool]
-"""Key, the project's value, what holds without the project, the value as a path → whether it has to be trusted."""
-
 
 class Rule(NamedTuple):
-    """How settings of one reach are dealt with when a project has written them."""
+    """What is said of settings of one reach that a project has written."""
 
-    needs: _Needs
     what: str
     """What such a setting does that was not trusted, as what follows its key in a message; ``{}`` is its value."""
     words: str
     """When it has to be trusted, as what follows "needs trust" on the reference page; empty: always."""
 
 
-def _always(_key: str, _value: Value, _own: Mapping[str, Value], _path: Path | None) -> bool:
-    return True
-
-
-def _of_a_registry(_key: str, value: Value, _own: Mapping[str, Value], _path: Path | None) -> bool:
-    """A name without ``/`` is an image of this machine, as ``clx docker build`` makes them, or an official one."""
-    return "/" in value.value
-
-
-def _outside(_key: str, value: Value, _own: Mapping[str, Value], path: Path | None) -> bool:
-    if value.origin.base is None or path is None:
-        return False
-    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(value.origin.base))
-
-
-def _another_network(key: str, value: Value, own: Mapping[str, Value], _path: Path | None) -> bool:
-    return value.value not in ("none", own[key].value)
-
-
-def _more_than_allowed(key: str, value: Value, own: Mapping[str, Value], _path: Path | None) -> bool:
-    return bool(value.value) and not own[key].value
-
-
-def _weaker_walls(key: str, value: Value, own: Mapping[str, Value], _path: Path | None) -> bool:
-    asked = own[key].value or own["workers.default_execution_mode"].value
-    return bool(value.value == "direct" and asked == "docker")
-
-
 RULES: dict[Reach, Rule] = {
-    "program": Rule(_always, "names a program, {}, that the project brought and you have not trusted", ""),
+    "program": Rule("names a program, {}, that the project brought and you have not trusted", ""),
     "image": Rule(
-        _of_a_registry,
-        "names an image, {}, that the project brought and you have not trusted",
-        "with a `/` (of a registry)",
+        "names an image, {}, that the project brought and you have not trusted", "with a `/` (of a registry)"
     ),
-    "place": Rule(
-        _outside, "names a place outside of the project, {}, that you have not trusted", "outside of the project"
-    ),
-    "network": Rule(
-        _another_network, "names a network, {}, that you have not trusted", "unless it is `none` or what holds anyway"
-    ),
-    "pull": Rule(_more_than_allowed, "lets images be fetched, which you do not", "to say `true` where you say `false`"),
-    "mode": Rule(
-        _weaker_walls, "takes code out of the containers that you asked for", "to say `direct` where you say `docker`"
-    ),
+    "place": Rule("names a place outside of the project, {}, that you have not trusted", "outside of the project"),
+    "network": Rule("names a network, {}, that you have not trusted", "unless it is `none` or what holds anyway"),
+    "pull": Rule("lets images be fetched, which you do not", "to say `true` where you say `false`"),
+    "mode": Rule("takes code out of the containers that you asked for", "to say `direct` where you say `docker`"),
 }
 """``own`` has none: a project that writes such a setting is told that it cannot."""
 
@@ -127,10 +87,28 @@ def untrusted(
 
 
 def _has_to_be_trusted(key: str, value: Value, own: Mapping[str, Value], path_of: Callable[[str], Path | None]) -> bool:
-    reach = all_keys()[key].reach
-    if reach is None or reach not in RULES or value.origin.kind != "project" or value.value is None:
+    if value.origin.kind != "project" or value.value is None:
         return False
-    return RULES[reach].needs(key, value, own, path_of(key) if reach == "place" else None)
+    mine = own[key].value
+    match all_keys()[key].reach:
+        case "program":
+            return True
+        case "image":  # without / it is one of this machine, as `clx docker build` makes them, or an official one
+            return "/" in value.value
+        case "place":
+            return not _is_below(path_of(key), value.origin.base)
+        case "network":
+            return value.value not in ("none", mine)
+        case "pull":
+            return bool(value.value) and not mine
+        case "mode":
+            asked = mine or own["workers.default_execution_mode"].value
+            return bool(value.value == "direct" and asked == "docker")
+    return False
+
+
+def _is_below(path: Path | None, base: Path | None) -> bool:
+    return path is None or base is None or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base))
 
 
 def settings_file_of(value: Value) -> Path:
@@ -149,8 +127,7 @@ def digest_of(key: str, value: Value, path_of: Callable[[str], Path | None]) -> 
     if path is not None and value.origin.base is not None:
         real = os.path.realpath(path)
         digest.update(f"{real}\0".encode())
-        inside = Path(real).is_relative_to(os.path.realpath(value.origin.base))
-        if reach == "program" and inside and Path(real).is_file():
+        if reach == "program" and _is_below(path, value.origin.base) and Path(real).is_file():
             digest.update(_content(real))
     return digest.hexdigest()
 

@@ -165,11 +165,7 @@ class Resolved:
         return worker
 
     def workers(self) -> dict[str, EffectiveWorker]:
-        """The settings of every type in :meth:`served_types`, checked together: the error names all that is wrong.
-
-        Raises:
-            SettingsError: as :meth:`worker`.
-        """
+        """The settings of every type in :meth:`served_types`, checked together: the error names all that is wrong."""
         raise_problems(self.worker_problems(), SettingsError, "the settings")
         return {type_: self._worker(type_)[0] for type_ in self.served_types()}
 

@@ -118,12 +118,9 @@ def _hint(text: str, line: int) -> str:
 
 
 def key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of every table and key of a valid TOML document, where it is first mentioned.
+    """The line of every table and key of a TOML document that ``tomllib`` accepts, where it is first mentioned.
 
-    Keys of more than :data:`DEPTH_LIMIT` parts are noted up to that part.
-
-    Args:
-        text: a document that ``tomllib`` accepts, with ``\\n`` line ends.
+    Lines end with ``\\n``. Keys of more than :data:`DEPTH_LIMIT` parts are noted up to that part.
     """
     return _KeyScanner(text).scan()
 

@@ -80,31 +80,19 @@ def _identities(path: Path) -> list[tuple[str, int]]:
 
 
 def trust_place(path: Path) -> None:
-    """Trust what lies at *path*: a file, or a directory with the files in it.
-
-    Raises:
-        SettingsError: it cannot be written down.
-    """
+    """Trust what lies at *path*: a file, or a directory with the files in it."""
     real, owner = _identities(path)[0]
     change_trusted(lambda trusted: trusted.places.update({real: owner}))
 
 
 def trust_setting(settings_file: Path, key: str, digest: str) -> None:
-    """Trust what one setting of a project reaches, as it is now.
-
-    Raises:
-        SettingsError: it cannot be written down.
-    """
+    """Trust what one setting of a project reaches, as it is now."""
     real = os.path.realpath(settings_file)
     change_trusted(lambda trusted: trusted.settings.setdefault(real, {}).update({key: digest}))
 
 
 def forget_trust(folder: Path) -> list[str]:
-    """Trust nothing at or below *folder* any more; gives the paths that were trusted.
-
-    Raises:
-        SettingsError: it cannot be written down.
-    """
+    """Trust nothing at or below *folder* any more; gives the paths that were trusted."""
     real, forgotten = os.path.realpath(folder), set[str]()
 
     def forget(trusted: Trusted) -> None:

@@ -50,11 +50,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def text_with(path: Path, key: str, value: Any) -> str:
-    """What the file at *path* would hold if *key* (dotted) had the *value*.
-
-    Raises:
-        SettingsError: the file is not TOML as it is.
-    """
+    """What the file at *path*, which has to be TOML, would hold if *key* (dotted) had the *value*."""
     text, values = "", {}
     if os.path.lexists(path):
         values = read_toml(path).values

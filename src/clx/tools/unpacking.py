@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import subprocess
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,12 +11,17 @@ from typing import IO
 
 from clx.errors import ToolMissingError
 from clx.tools.clients import program_of_npm
+from clx.tools.program import run
 from clx.tools.spec import Pin
 
 _CHUNK = 1024 * 1024
+_LIMIT_S = 600
+"""Seconds that expanding a part may take; some ten are usual."""
 _EXPAND = """
+const [from, to] = process.argv.slice(1), fs = require("fs");
 const fail = (error) => { if (error) { console.error(error.message); process.exit(1); } };
-require("stream").pipeline(process.stdin, require("zlib").createBrotliDecompress(), process.stdout, fail);
+const expanded = require("zlib").createBrotliDecompress();
+require("stream").pipeline(fs.createReadStream(from), expanded, fs.createWriteStream(to), fail);
 """
 _WRAPPER = """#!/bin/sh
 here=$(dirname -- "$(readlink -f -- "$0")")
@@ -91,19 +93,16 @@ def _expand(archive: tarfile.TarFile, name: str, path: Path) -> None:
         source = None
     if source is None:
         raise ToolMissingError(f"The package holds no {name}.")
-    command = [program_of_npm("node"), "-e", _EXPAND]
-    with source, path.open("wb") as file, tempfile.TemporaryFile(dir=path.parent) as log:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=log) as process:
-            assert process.stdin is not None
-            # It ends early when something is wrong, and says what.
-            with contextlib.suppress(BrokenPipeError):
-                shutil.copyfileobj(source, process.stdin, _CHUNK)
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-        if process.returncode:
-            log.seek(0)
-            said = log.read().decode("utf-8", "replace").strip()
-            raise ToolMissingError(f"{name} could not be expanded: {said or f'exit code {process.returncode}'}")
+    packed = path.with_suffix(".br")
+    with source:
+        _write(source, packed)
+    try:
+        code, said = run([program_of_npm("node"), "-e", _EXPAND, str(packed), str(path)], None, _LIMIT_S)
+    except TimeoutError:
+        code, said = 1, f"Node.js did not end within {_LIMIT_S} s"
+    packed.unlink()
+    if code:
+        raise ToolMissingError(f"{name} could not be expanded: {said or f'exit code {code}'}")
 
 
 def _unpack_tar(archive: tarfile.TarFile, directory: Path) -> None:

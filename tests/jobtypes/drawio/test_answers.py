@@ -14,15 +14,15 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio import converter as module
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.converter import DrawioConverter
-from clx.jobtypes.drawio.exporter import Options, Picture
+from clx.jobtypes.drawio.exporter import Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.settings.schema import Settings
 
-Answers = Callable[["Exporter", int], Picture]
+Answers = Callable[["Exporter", int], PagePicture]
 
 
-def picture(*, unknown: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> Picture:
-    return Picture(b"data", unknown_shapes=unknown, missing=missing)
+def picture(*, unknown: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> PagePicture:
+    return PagePicture(b"data", unknown_shapes=unknown, missing=missing)
 
 
 class Exporter:
@@ -43,7 +43,7 @@ class Exporter:
     def _kill(self) -> None:
         self.killed = True
 
-    def export(self, _document: object, page: Any, options: Options) -> Picture:
+    def export(self, _document: object, page: Any, options: Options) -> PagePicture:
         self.options.append(options)
         self.drawn += 1
         return type(self).answers(self, page.number)
@@ -127,7 +127,7 @@ def test_formulas_without_mathjax_name_the_tool_before_anything_starts(bench: Be
 
 
 def test_a_browser_that_dies_over_a_page_is_replaced_once(bench: Bench) -> None:
-    def answers(exporter: Exporter, _page: int) -> Picture:
+    def answers(exporter: Exporter, _page: int) -> PagePicture:
         if exporter is exporter.made[0]:
             raise BrowserDiedError("killed", killed=True)
         return picture()
@@ -138,7 +138,7 @@ def test_a_browser_that_dies_over_a_page_is_replaced_once(bench: Bench) -> None:
 
 
 def test_two_that_die_fail_the_run_but_not_the_job(bench: Bench) -> None:
-    def answers(*_: object) -> Picture:
+    def answers(*_: object) -> PagePicture:
         raise BrowserDiedError("killed", killed=True)
 
     bench.exporter.answers = staticmethod(answers)
@@ -149,7 +149,7 @@ def test_two_that_die_fail_the_run_but_not_the_job(bench: Bench) -> None:
 
 
 def test_a_page_that_takes_too_long_fails_the_job_and_costs_the_browser(bench: Bench) -> None:
-    def answers(*_: object) -> Picture:
+    def answers(*_: object) -> PagePicture:
         raise TimeoutError
 
     bench.exporter.answers = staticmethod(answers)
@@ -159,7 +159,7 @@ def test_a_page_that_takes_too_long_fails_the_job_and_costs_the_browser(bench: B
 
 
 def test_a_page_that_is_refused_costs_no_browser(bench: Bench) -> None:
-    def answers(*_: object) -> Picture:
+    def answers(*_: object) -> PagePicture:
         raise ConversionError("too large")
 
     bench.exporter.answers = staticmethod(answers)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clx.jobtypes.drawio.fingerprint import fingerprint
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.tools import is_desktop
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 
 
@@ -24,13 +24,13 @@ def executable(path: Path, content: str) -> Settings:
 
 def test_the_browser_is_told_by_path_size_and_time(tmp_path: Path) -> None:
     settings = executable(tmp_path / "chromium", "one")
-    before = fingerprint(settings)
-    assert set(before) == {"converter", "browser", "drawio", "math"}
+    before = JOB_TYPES["drawio"].fingerprint(settings)
+    assert set(before) == {"clx", "converter", "browser", "drawio", "math"}
     assert before["browser"].startswith(str((tmp_path / "chromium").resolve()))
     executable(tmp_path / "chromium", "another")
-    longer = fingerprint(settings)
+    longer = JOB_TYPES["drawio"].fingerprint(settings)
     os.utime(tmp_path / "chromium", (1, 1))
-    later = fingerprint(settings)
+    later = JOB_TYPES["drawio"].fingerprint(settings)
     assert len({before["browser"], longer["browser"], later["browser"]}) == 3
 
 
@@ -40,18 +40,19 @@ def test_an_application_of_ones_own_is_told_by_its_main_file(tmp_path: Path, mon
     main = tmp_path / "js" / "app.min.js"
     main.write_text("1")
     monkeypatch.setenv("DRAWIO_APP", str(tmp_path))
-    before = fingerprint(Settings())["drawio"]
+    before = JOB_TYPES["drawio"].fingerprint(Settings())["drawio"]
     main.write_text("12")
-    assert fingerprint(Settings())["drawio"] != before
+    assert JOB_TYPES["drawio"].fingerprint(Settings())["drawio"] != before
 
 
 def test_scale_and_border_are_not_part_of_it() -> None:
-    assert fingerprint(Settings()) == fingerprint(Settings().having(DrawioSettings(scale=1.0, border=0)))
+    other = Settings().having(DrawioSettings(scale=1.0, border=0))
+    assert JOB_TYPES["drawio"].fingerprint(Settings()) == JOB_TYPES["drawio"].fingerprint(other)
 
 
 def test_desktop_has_no_web_application(tmp_path: Path) -> None:
     settings = executable(tmp_path / "drawio", "")
-    assert set(fingerprint(settings)) == {"converter", "browser"}
+    assert set(JOB_TYPES["drawio"].fingerprint(settings)) == {"clx", "converter", "browser"}
 
 
 @pytest.mark.parametrize(
@@ -63,17 +64,20 @@ def test_desktop_is_told_by_its_name(name: str, desktop: bool) -> None:
 
 
 def test_it_is_cheap() -> None:
-    fingerprint(Settings())
+    JOB_TYPES["drawio"].fingerprint(Settings())
     best = float("inf")
     for _ in range(20):
         started = time.perf_counter()
-        fingerprint(Settings())
+        JOB_TYPES["drawio"].fingerprint(Settings())
         best = min(best, time.perf_counter() - started)
     assert best < 0.02, "a browser that is asked for its version takes far longer"
 
 
 def test_it_imports_nothing_heavy() -> None:
     heavy = "{'subprocess', 'xml.etree.ElementTree', 'defusedxml', 'clx.jobtypes.drawio.browser'}"
-    code = f"import sys, clx.jobtypes.drawio.fingerprint; print(sorted({heavy} & set(sys.modules)))"
+    code = (
+        "import sys; from clx.jobtypes.registry import JOB_TYPES; from clx.settings.schema import Settings; "
+        f"JOB_TYPES['drawio'].fingerprint(Settings()); print(sorted({heavy} & set(sys.modules)))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ import pytest
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.notebook.execution import kernelspecs
-from clx.jobtypes.notebook.execution.results import CellFailed
+from clx.jobtypes.notebook.execution.results import CellFailedError
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import read_job
 from clx.platforms.container import IMAGE_VARIABLE
@@ -19,7 +19,7 @@ CODE: Any = [SimpleNamespace(number=4), SimpleNamespace(number=9)]
 
 
 def told(kind: Any, ename: str, evalue: str, **more: Any) -> ConversionError:
-    return failure(CellFailed(1, kind, ename, evalue, **more), CODE, Path("/work/7"))
+    return failure(CellFailedError(1, kind, ename, evalue, **more), CODE, Path("/work/7"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from clx.jobtypes.notebook.cells import read_cells
 from clx.jobtypes.notebook.code_format import code_bytes
 from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.variants import KINDS, in_language, variant
+from clx.jobtypes.notebook.variants import AUDIENCES, in_language, variant
 
 PYTHON = PROG_LANG["python"]
 DECK = """\
@@ -44,7 +44,7 @@ def notebook(kind: Any, language: Any = PYTHON, text: str = DECK) -> dict[str, A
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AUDIENCES)
 @pytest.mark.parametrize("language", PROG_LANG.values(), ids=lambda language: language.name)
 def test_notebooks_are_valid(kind: Any, language: Any) -> None:
     text = DECK.replace("# ", f"{language.comment} ").replace("\n#\n", f"\n{language.comment}\n")

@@ -6,7 +6,7 @@ import pytest
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import PROG_LANG
-from clx.jobtypes.notebook.execution.results import CellFailed, plain
+from clx.jobtypes.notebook.execution.results import CellFailedError, plain
 from clx.jobtypes.notebook.header import ALIAS_LIMIT, DEPTH_LIMIT, DIGIT_LIMIT, check_header
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.magics import comment_magics, is_magic, uncomment_magics
@@ -156,8 +156,12 @@ def test_texts_are_compared_without_what_pages_change() -> None:
 
 
 def test_a_failing_cell_may_succeed_another_time_only_when_its_kernel_died() -> None:
-    assert [CellFailed(0, kind, "E", "x").retryable for kind in ("error", "timeout", "died")] == [False, False, True]
-    assert str(CellFailed(2, "error", "ValueError", "no")) == "cell 3: ValueError: no"
+    assert [CellFailedError(0, kind, "E", "x").retryable for kind in ("error", "timeout", "died")] == [
+        False,
+        False,
+        True,
+    ]
+    assert str(CellFailedError(2, "error", "ValueError", "no")) == "cell 3: ValueError: no"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.support.tools import require
 from clx.jobtypes.notebook.ansi import ansi_html
 from clx.jobtypes.notebook.cells import read_cells
 from clx.jobtypes.notebook.deck import PROG_LANG
-from clx.jobtypes.notebook.output_html import CellRun
+from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.page import PageFrame, PageMaker
 from clx.jobtypes.notebook.variants import in_language, variant
 from clx.settings.schema import Settings
@@ -57,7 +57,7 @@ def page(
     cells = variant(in_language(read_cells(text, PROG_LANG[language]), lang), kind, lang)
     runs = {}
     if outputs is not None:
-        runs = {cell.id: CellRun(outputs, number) for number, cell in enumerate(cells, 1) if cell.runs}
+        runs = {cell.id: CellResult(outputs, number) for number, cell in enumerate(cells, 1) if cell.runs}
     frame = PageFrame("My <Course>", "Week 1", 3, "A & B", lang, kind)
     warnings: list[str] = []
     html = MAKER.page(frame, cells, PROG_LANG[language], runs, warnings.append).decode()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from clx.jobtypes.notebook.cells import Cell
 from clx.jobtypes.notebook.markers import KNOWN_TAGS, CellKind
 from clx.jobtypes.notebook.variants import (
-    KINDS,
-    Kind,
+    AUDIENCES,
+    Audience,
     has_secret_code,
     in_language,
     unknown_tags,
@@ -24,7 +24,7 @@ def a_cell(kind: CellKind = "code", *tags: str, source: str = "x = 1", lang: str
     return Cell(kind, source, tags, lang, line)
 
 
-def shown(cell: Cell, kind: Kind, lang: str = "en") -> str | None:
+def shown(cell: Cell, kind: Audience, lang: str = "en") -> str | None:
     """The cell's text in a kind; ``None`` when it is not there."""
     found = variant(in_language([cell], lang), kind, lang)
     return found[0].source if found else None
@@ -63,7 +63,7 @@ def test_the_table(
     kind: CellKind, tags: tuple[str, ...], code_along: str | None, completed: str | None, speaker: str | None
 ) -> None:
     cell = a_cell(kind, *tags)
-    assert [shown(cell, each) for each in KINDS] == [code_along, completed, speaker]
+    assert [shown(cell, each) for each in AUDIENCES] == [code_along, completed, speaker]
 
 
 def test_cells_of_another_language_do_not_appear() -> None:
@@ -97,7 +97,7 @@ _DECKS = st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), st.sam
 
 def test_ids_agree_across_kinds() -> None:
     cells = in_language([a_cell(source="a"), a_cell(source="b"), a_cell("markdown", "answer")], "en")
-    ids = [[cell.id for cell in variant(cells, kind, "en")] for kind in KINDS]
+    ids = [[cell.id for cell in variant(cells, kind, "en")] for kind in AUDIENCES]
     assert ids[0] == ids[1] == ids[2]
     assert len(set(ids[0])) == 3
 
@@ -105,7 +105,7 @@ def test_ids_agree_across_kinds() -> None:
 @given(_DECKS)
 def test_whatever_a_deck_holds_its_ids_agree_across_kinds(found: list[tuple[CellKind, str, tuple[str, ...]]]) -> None:
     cells = in_language([Cell(kind, source, tags, None, 1) for kind, source, tags in found], "en")
-    ids = [{cell.number: cell.id for cell in variant(cells, kind, "en")} for kind in KINDS]
+    ids = [{cell.number: cell.id for cell in variant(cells, kind, "en")} for kind in AUDIENCES]
     for one in ids:
         for other in ids:
             assert {one[number] == other[number] for number in one.keys() & other.keys()} <= {True}
@@ -129,7 +129,7 @@ def test_no_public_file_shows_by_its_ids_what_it_does_not_show_as_text(
 ) -> None:
     cells = [Cell(kind, source, tags, None, 1) for kind, source, tags in found]
 
-    def files(kind: Kind, cells: list[Cell]) -> list[tuple[str, str]]:
+    def files(kind: Audience, cells: list[Cell]) -> list[tuple[str, str]]:
         return [(cell.id, cell.source) for cell in variant(in_language(cells, "en"), kind, "en")]
 
     for i, cell in enumerate(cells):

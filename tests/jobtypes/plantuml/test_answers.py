@@ -13,20 +13,20 @@ import pytest
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml import converter as module
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.jvm import JvmDied, Picture, Refusal
+from clx.jobtypes.plantuml.jvm import JvmDiedError, JvmPicture, Refusal
 from clx.jobtypes.plantuml.stage import Stage
 from clx.jobtypes.source import SOURCE_LIMIT, read_source
 from clx.settings.schema import Settings
 
-Answer = Picture | Refusal
+Answer = JvmPicture | Refusal
 
 
 def png(width: int = 10, height: int = 10) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", width, height)
 
 
-def drawn(data: bytes | None = None, trouble: str = "") -> Picture:
-    return Picture(png() if data is None else data, trouble)
+def drawn(data: bytes | None = None, trouble: str = "") -> JvmPicture:
+    return JvmPicture(png() if data is None else data, trouble)
 
 
 class Renderer:
@@ -278,4 +278,4 @@ def test_a_byte_order_mark_is_no_text(bench: Bench) -> None:
     ],
 )
 def test_the_end_of_a_jvm_is_told_in_a_few_words(code: int, log: str, reason: str) -> None:
-    assert JvmDied(code, log).reason == reason
+    assert JvmDiedError(code, log).reason == reason

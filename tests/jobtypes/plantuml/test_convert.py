@@ -10,8 +10,8 @@ from tests.jobtypes.plantuml.bench import Bench
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.fingerprint import fingerprint
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.jobtypes.registry import JOB_TYPES
 from clx.jobtypes.source import SOURCE_LIMIT
 from clx.settings.schema import Settings
 
@@ -146,10 +146,10 @@ def test_a_picture_that_plantuml_would_cut_off_is_an_error(bench: Bench) -> None
 def test_without_graphviz_plantuml_lays_out_by_itself(
     tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = fingerprint(Settings())
+    before = JOB_TYPES["plantuml"].fingerprint(Settings())
     with_dot = bench.uml("class A\nA --> B")
     monkeypatch.setenv("GRAPHVIZ_DOT", str(tmp_path / "no-dot"))
-    assert fingerprint(Settings()) == {**before, "dot": "missing"}
+    assert JOB_TYPES["plantuml"].fingerprint(Settings()) == {**before, "dot": "missing"}
     converter = PlantUmlConverter(Settings(), work_dir=tmp_path)
     try:
         alone = Bench(converter, tmp_path / "alone")
@@ -211,8 +211,8 @@ def test_a_jar_that_is_none_is_a_missing_tool(tmp_path: Path, bench: Bench) -> N
 def test_the_fingerprint_tells_jars_and_changes_of_them_apart(tmp_path: Path) -> None:
     jar = tmp_path / "plantuml.jar"
     settings = Settings().having(PlantUmlSettings(jar=str(jar)))
-    seen = [fingerprint(Settings())["jar"], fingerprint(settings)["jar"]]
+    seen = [JOB_TYPES["plantuml"].fingerprint(Settings())["jar"], JOB_TYPES["plantuml"].fingerprint(settings)["jar"]]
     for content in (b"one", b"three"):
         jar.write_bytes(content)
-        seen.append(fingerprint(settings)["jar"])
+        seen.append(JOB_TYPES["plantuml"].fingerprint(settings)["jar"])
     assert len(set(seen)) == 4

@@ -19,8 +19,8 @@ from tests.support.tools import require
 
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.fingerprint import fingerprint
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.tools.finding import locate
 
@@ -225,15 +225,15 @@ def test_asking_for_the_fingerprint_is_cheap_and_imports_nothing_heavy() -> None
     program = """
 import sys
 from clx.settings.schema import Settings
-from clx.jobtypes.plantuml.fingerprint import fingerprint
+from clx.jobtypes.registry import JOB_TYPES
 assert not {"subprocess", "sqlalchemy", "jinja2", "zipfile"} & set(sys.modules), sys.modules
-fingerprint(Settings())
+JOB_TYPES["plantuml"].fingerprint(Settings())
 assert "subprocess" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
     times = []
     for _ in range(5):
         before = time.perf_counter()
-        fingerprint(Settings())
+        JOB_TYPES["plantuml"].fingerprint(Settings())
         times.append(time.perf_counter() - before)
     assert min(times) < 0.02, "a JVM that is asked for its version takes far longer"

@@ -69,11 +69,9 @@ Message = dict[str, Any]
 
 
 class BrowserDiedError(Exception):
-    """The browser, or the process that draws its page, ended unexpectedly.
+    """The browser, or the process that draws its page, ended unexpectedly, or refused a command.
 
-    Attributes:
-        killed: whether a signal ended it, so that another one may live; false when it ended by itself or
-            refused a command.
+    *killed*: by a signal, so that another one may live.
     """
 
     def __init__(self, words: str, *, killed: bool = False) -> None:
@@ -86,12 +84,7 @@ class ScriptError(Exception):
 
 
 class Browser:
-    """One running browser. Single-threaded: events are handled while a reply is awaited.
-
-    Args:
-        executable: a headless-capable Chromium.
-        work_dir: where the temporary profile is made; ``None`` means the system's temporary directory.
-        on_event: called with each event message of the browser.
+    """One running headless Chromium. Single-threaded: events are handled while a reply is awaited.
 
     Raises:
         BrowserDiedError: it ended while it started; the message holds its last words.
@@ -168,10 +161,7 @@ class Browser:
         session: str | None = None,
         timeout: float = _START_SECONDS,
     ) -> dict[str, Any]:
-        """Send a command and wait for its result.
-
-        Args:
-            timeout: seconds.
+        """Send a command and wait at most *timeout* seconds for its result.
 
         Raises:
             BrowserDiedError: the browser ended, or it refused the command.

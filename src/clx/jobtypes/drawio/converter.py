@@ -11,7 +11,7 @@ from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
-from clx.jobtypes.drawio.exporter import Exporter, Options, Picture
+from clx.jobtypes.drawio.exporter import Exporter, Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
 from clx.jobtypes.drawio.tools import is_desktop
@@ -31,11 +31,6 @@ class DrawioConverter(Converter):
     Payload: ``source`` (path in the inputs), ``format`` (``png`` or ``svg``), ``scale`` (pixels per diagram
     unit, PNG only), ``border`` (diagram units), ``timeout`` (seconds per page); the last three have the
     settings' values, or 60 s, when they are absent. Outputs: ``1.png``, ``2.png``, … or ``.svg``.
-
-    Args:
-        settings: where the application and the browser are.
-        work_dir: directory for the browser's profile; its owner may delete it when the worker is gone.
-            ``None`` means the system's temporary directory.
     """
 
     def __init__(self, settings: Settings, work_dir: Path | None = None) -> None:
@@ -46,11 +41,7 @@ class DrawioConverter(Converter):
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every page of ``payload["source"]``; see :class:`clx.jobtypes.converter.Converter`.
-
-        Returns:
-            ``pages``: the pages' names in order.
-        """
+        """Draw every page; the facts are ``pages``, their names in order."""
         options = self._options(payload)
         document = read_document(inputs / str(payload["source"]))
         browser = require("browser", self._settings).path
@@ -88,7 +79,7 @@ class DrawioConverter(Converter):
                 line=page.line,
             )
 
-    def _export(self, document: Document, page: Page, options: Options) -> Picture:
+    def _export(self, document: Document, page: Page, options: Options) -> PagePicture:
         """Draw *page*, once more with a fresh browser when the first one died over it."""
         try:
             return self._export_once(document, page, options)
@@ -104,7 +95,7 @@ class DrawioConverter(Converter):
                 retryable=True,
             ) from error
 
-    def _export_once(self, document: Document, page: Page, options: Options) -> Picture:
+    def _export_once(self, document: Document, page: Page, options: Options) -> PagePicture:
         exporter = self._warm()
         try:
             picture = exporter.export(document, page, options)
@@ -157,7 +148,7 @@ class DrawioConverter(Converter):
             exporter.browser.kill()
 
 
-def _warn_about(page: Page, picture: Picture, warn: Callable[[str], None]) -> None:
+def _warn_about(page: Page, picture: PagePicture, warn: Callable[[str], None]) -> None:
     if page.is_empty:
         warn(f"Page {page.number} ({page.name}) is empty; its picture is blank.")
     if picture.unknown_shapes:

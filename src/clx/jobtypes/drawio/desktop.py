@@ -13,17 +13,12 @@ from pathlib import Path
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.exporter import Options
-from clx.jobtypes.program import run
 from clx.platforms import system
+from clx.tools.program import run
 
 
 def export(executable: Path, document: Document, options: Options, outputs: Path, work_dir: Path | None) -> None:
-    """Draw every page of *document* into *outputs* as ``1.png``, ``2.png``, ….
-
-    Raises:
-        ConversionError: draw.io wrote no picture, or took too long.
-        ToolMissingError: it cannot be started.
-    """
+    """Draw every page of *document* into *outputs* as ``1.png``, ``2.png``, …."""
     with tempfile.TemporaryDirectory(prefix="drawio-", dir=work_dir) as directory:
         for page in document.pages:
             single = Document((page,), document.variables)

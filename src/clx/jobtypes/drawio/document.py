@@ -85,11 +85,7 @@ class Document:
 
 
 def read_document(source: Path) -> Document:
-    """Read and check the draw.io file *source*.
-
-    Raises:
-        ConversionError: unreadable, too large, not XML, not a draw.io file, without pages, or with a damaged page.
-    """
+    """Read and check a draw.io file; an error where it is none, too large, without pages, or with a damaged page."""
     try:
         size = source.stat().st_size
         data = read_regular(source) if size <= MAX_FILE else b""

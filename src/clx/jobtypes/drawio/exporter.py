@@ -41,7 +41,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """A drawn page."""
 
     data: bytes
@@ -52,12 +52,7 @@ class Picture:
 
 
 class Exporter:
-    """A browser that shows the application.
-
-    Raises:
-        BrowserDiedError: it could not be started.
-        TimeoutError: the application did not load.
-    """
+    """A browser that shows the application."""
 
     def __init__(self, executable: Path, site: Site, work_dir: Path | None) -> None:
         self.drawn = 0
@@ -70,7 +65,7 @@ class Exporter:
             self.browser.kill()
             raise
 
-    def export(self, document: Document, page: Page, options: Options) -> Picture:
+    def export(self, document: Document, page: Page, options: Options) -> PagePicture:
         """Draw *page* of *document*.
 
         Raises:
@@ -93,7 +88,7 @@ class Exporter:
                 line=page.line,
             ) from None
         missing = self._refused | set(drawn["missing"])
-        return Picture(data, tuple(drawn["unknownShapes"]), tuple(sorted(missing)))
+        return PagePicture(data, tuple(drawn["unknownShapes"]), tuple(sorted(missing)))
 
     def close(self) -> None:
         """End the browser. Idempotent."""

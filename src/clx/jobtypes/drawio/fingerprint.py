@@ -7,14 +7,11 @@ from clx.settings.schema import Settings
 from clx.tools.finding import locate
 from clx.tools.fingerprint import tool_fingerprint
 
-REVISION = "1"
-"""Revision of the converter: raised when the same diagram is drawn in another way."""
-
 
 def fingerprint(settings: Settings) -> dict[str, str]:
-    """Name everything that decides how a diagram looks, except its own text and the options of its job."""
+    """Name the browser and what it shows; draw.io desktop brings all with it."""
     browser = locate("browser", settings)
-    found = {"converter": REVISION, "browser": tool_fingerprint(browser)}
+    found = {"browser": tool_fingerprint(browser)}
     if browser is None or not is_desktop(browser.path):
         found["drawio"] = tool_fingerprint(locate("drawio", settings), "js/app.min.js")
         found["math"] = tool_fingerprint(locate("drawio-math", settings), "startup.js")

@@ -21,6 +21,7 @@ JOB_TYPE = JobType(
     sources=(".drawio",),
     options=_options,
     priority=4,
+    fingerprint_of="clx.jobtypes.drawio.fingerprint:fingerprint",
     tools=("browser", "drawio"),
     optional_tools=("drawio-math",),
     packages={"defusedxml": "diagrams"},

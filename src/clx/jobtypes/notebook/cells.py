@@ -112,11 +112,7 @@ def _hidden_problems(
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
     """1-based line of the expanded deck where the source of *cell* starts, behind its marker.
 
-    Args:
-        cell: one of the cells of the deck.
-        lines: the expanded deck.
-        language: what its code is written in.
-        is_markdown: whether it is a jupytext Markdown document, whose cells start with their source.
+    In a jupytext Markdown document a cell starts with its source.
     """
     index = cell.line - 1
     if not is_markdown and marker_pattern(language.comment).match(lines[index]):
@@ -129,12 +125,9 @@ def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_ma
 def read_cells(
     text: str, language: ProgLang, *, is_markdown: bool = False, problems: list[ConversionError] | None = None
 ) -> list[Cell]:
-    """Split an expanded deck into its cells.
+    """Split an expanded deck, in percent text or Markdown, into its cells.
 
     Args:
-        text: the expanded deck.
-        language: what its code is written in.
-        is_markdown: whether it is a jupytext Markdown document instead of percent text.
         problems: takes what is wrong with markers, all of it; ``None``: the first mistake is raised.
 
     Raises:
@@ -177,15 +170,9 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
 
 
 def _lost(lines: list[str], inside: range, shown: set[int], pattern: re.Pattern[str]) -> list[ConversionError]:
-    """Markers of hidden cells that became text of a public one.
+    """Markers of hidden cells that became text of a public one, whose lines are *inside*.
 
-    By a string or a fence that is open there, by what stands in front of them, or because they are none.
-
-    Args:
-        lines: the deck.
-        inside: indexes of the lines of the public cell.
-        shown: those of lines in strings and fenced blocks.
-        pattern: of markers.
+    By a string or a fence that is open there (*shown*), by what stands in front of them, or because they are none.
     """
     found = []
     for i in inside:

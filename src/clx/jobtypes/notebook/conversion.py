@@ -8,7 +8,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,24 @@ from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
 from clx.jobtypes.notebook.code_format import code_bytes
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
+from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.output_html import CellRun
 from clx.jobtypes.notebook.page import PageFrame, PageMaker
 from clx.jobtypes.notebook.variants import (
-    KINDS,
+    AUDIENCES,
+    Audience,
     DeckCell,
-    Kind,
     has_secret_code,
     in_language,
     unknown_tags,
     variant,
 )
+from clx.settings.problems import closest
 
-RunCells = Callable[[Sequence[DeckCell], Path], Mapping[str, CellRun]]
+RunCells = Callable[[Sequence[DeckCell], Path], Mapping[str, CellResult]]
 """Executes the code among some cells below a directory of inputs; what each left behind, by cell id."""
 Warn = Callable[[str], None]
 
@@ -56,19 +56,15 @@ class DeckFiles:
         self._pages = PageMaker()
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
-        """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds.
-
-        Raises:
-            ConversionError: the deck cannot be read.
-        """
+        """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
-        for kind in KINDS:
+        for kind in AUDIENCES:
             cells = variant(notebook.cells, kind, job.lang)
             (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
             cells = variant(code.cells, kind, job.lang)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
-        kinds: Iterable[Kind] = ("code-along",) if job.evaluate else KINDS
+        kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
         self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
         return _facts(page, executions=0)
 
@@ -85,15 +81,12 @@ class DeckFiles:
         The deck is executed once, as the speaker has it; students get the outputs of the cells they
         have. Only where code is the speaker's alone it is executed again without that code, in a fresh
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
-
-        Raises:
-            ConversionError: the deck cannot be read, or *run* says so.
         """
         page = self._read(job, inputs, is_html=True, is_notebook=False)
         speaker, completed = (variant(page.cells, kind, job.lang) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
-        def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellRun]:
+        def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
             return _run(job, page, run, cells, place, warn)
 
         if has_secret_code(page.cells):
@@ -138,7 +131,7 @@ class DeckFiles:
         job: NotebookJob,
         deck: _Deck,
         outputs: Path,
-        runs: Mapping[Kind, Mapping[str, CellRun]],
+        runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
     ) -> None:
         warn = _once(warn)
@@ -176,8 +169,8 @@ def _warn_of_tags(deck: _Deck, warn: Warn) -> None:
         return
     lines = deck.expanded.deck_lines()
     for tag, line in unknown.items():
-        close = get_close_matches(tag.lower(), KNOWN_TAGS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        near = closest(tag, sorted(KNOWN_TAGS))
+        hint = f"; did you mean {near!r}?" if near else ""
         place = f"line {lines[line - 1]}: " if lines[line - 1] else ""
         warn(f"{place}the tag {tag!r} means nothing to CLX{hint}")
 
@@ -203,7 +196,7 @@ def _copy_or_link(source: str, target: str) -> None:
 
 def _run(
     job: NotebookJob, deck: _Deck, run: RunCells, cells: Sequence[DeckCell], place: Path, warn: Warn
-) -> Mapping[str, CellRun]:
+) -> Mapping[str, CellResult]:
     """Execute one kind's cells, if any is code; errors say where in the deck's file they happened."""
     if not any(cell.runs for cell in cells):
         return {}
@@ -231,7 +224,7 @@ def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int |
     return (known[line - 1] if line <= len(known) else None) or start
 
 
-def _without_secrets(run: RunCells, cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellRun]:
+def _without_secrets(run: RunCells, cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
     try:
         return run(cells, place)
     except ConversionError as error:
@@ -242,10 +235,10 @@ def _without_secrets(run: RunCells, cells: Sequence[DeckCell], place: Path) -> M
         raise
 
 
-def _renumbered(cells: Sequence[DeckCell], runs: Mapping[str, CellRun]) -> dict[str, CellRun]:
+def _renumbered(cells: Sequence[DeckCell], runs: Mapping[str, CellResult]) -> dict[str, CellResult]:
     """Outputs of one kind's own cells, numbered as if only these had been executed."""
-    own = [cell.id for cell in cells if cell.id in runs and runs[cell.id].number is not None]
-    return {identity: CellRun(runs[identity].outputs, number) for number, identity in enumerate(own, 1)}
+    own = [cell.id for cell in cells if cell.id in runs and runs[cell.id].execution_count is not None]
+    return {identity: CellResult(runs[identity].outputs, number) for number, identity in enumerate(own, 1)}
 
 
 def _facts(deck: _Deck, executions: int) -> dict[str, Any]:

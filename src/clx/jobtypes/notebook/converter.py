@@ -8,6 +8,7 @@ and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from clx.settings.schema import Settings
 if TYPE_CHECKING:
     from clx.jobtypes.notebook.conversion import DeckFiles
     from clx.jobtypes.notebook.execution.pool import KernelPool
-    from clx.jobtypes.notebook.output_html import CellRun
+    from clx.jobtypes.notebook.execution.results import CellResult
     from clx.jobtypes.notebook.variants import DeckCell
 
 _TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
@@ -46,11 +47,6 @@ class NotebookConverter:
         Returns:
             ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, and the
             course's ``templates`` that it used.
-
-        Raises:
-            ConversionError: the deck is wrong or one of its cells fails; ``retryable`` when its kernel died.
-            ToolMissingError: there is no kernel for the deck's language, or the packages of the extra ``notebook`` are
-                not installed.
         """
         job = read_job(payload)
         if job.evaluate and job.language.name == "python":
@@ -77,9 +73,8 @@ class NotebookConverter:
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
-    def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellRun]:
-        from clx.jobtypes.notebook.execution.results import CellFailed
-        from clx.jobtypes.notebook.output_html import CellRun
+    def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellResult]:
+        from clx.jobtypes.notebook.execution.results import CellFailedError
 
         code = [cell for cell in cells if cell.runs]
         try:
@@ -90,10 +85,10 @@ class NotebookConverter:
                 cell_timeout=job.cell_timeout or self._settings.cell_timeout,
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
-        except CellFailed as failed:
+        except CellFailedError as failed:
             raise failure(failed, code, place) from failed
         return {
-            cell.id: CellRun(_without_place(result.outputs, place), result.execution_count, result.is_cut)
+            cell.id: replace(result, outputs=_without_place(result.outputs, place))
             for cell, result in zip(code, results, strict=True)
         }
 

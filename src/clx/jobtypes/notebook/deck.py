@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.fences import closes_fence, opened_fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class ProgLang:
     """One programming language that a course can teach."""
 
     name: str
-    """The name in ``course.yaml`` (``prog_lang``), also what kernels are looked up by."""
+    """The name in ``course.yaml`` (``prog_lang``), also what kernels and lexers are looked up by."""
     extension: str
     """Extension of decks and of the code format, with its dot."""
     comment: str
@@ -28,90 +29,18 @@ class ProgLang:
     """Name of the kernel that notebooks for students ask for."""
     kernel_display_name: str
     mime: str
-    lexer: tuple[str, str]
-    """Module and class of the Pygments lexer, so that no lexer has to be searched for."""
 
 
 PROG_LANG: dict[str, ProgLang] = {
     language.name: language
     for language in (
-        ProgLang(
-            name="python",
-            extension=".py",
-            comment="#",
-            directory="Python",
-            display_name="Python",
-            kernel="python3",
-            kernel_display_name="Python 3 (ipykernel)",
-            mime="text/x-python",
-            lexer=("pygments.lexers.python", "PythonLexer"),
-        ),
-        ProgLang(
-            name="cpp",
-            extension=".cpp",
-            comment="//",
-            directory="Cpp",
-            display_name="C++",
-            kernel="xcpp17",
-            kernel_display_name="C++17",
-            mime="text/x-c++src",
-            lexer=("pygments.lexers.c_cpp", "CppLexer"),
-        ),
-        ProgLang(
-            name="csharp",
-            extension=".cs",
-            comment="//",
-            directory="CSharp",
-            display_name="C#",
-            kernel=".net-csharp",
-            kernel_display_name=".NET (C#)",
-            mime="text/x-csharp",
-            lexer=("pygments.lexers.dotnet", "CSharpLexer"),
-        ),
-        ProgLang(
-            name="java",
-            extension=".java",
-            comment="//",
-            directory="Java",
-            display_name="Java",
-            kernel="java",
-            kernel_display_name="Java",
-            mime="text/x-java-source",
-            lexer=("pygments.lexers.jvm", "JavaLexer"),
-        ),
-        ProgLang(
-            name="typescript",
-            extension=".ts",
-            comment="//",
-            directory="TypeScript",
-            display_name="TypeScript",
-            kernel="tslab",
-            kernel_display_name="TypeScript",
-            mime="text/x-typescript",
-            lexer=("pygments.lexers.javascript", "TypeScriptLexer"),
-        ),
-        ProgLang(
-            name="rust",
-            extension=".rs",
-            comment="//",
-            directory="Rust",
-            display_name="Rust",
-            kernel="rust",
-            kernel_display_name="Rust",
-            mime="text/rust",
-            lexer=("pygments.lexers.rust", "RustLexer"),
-        ),
-        ProgLang(
-            name="c",
-            extension=".c",
-            comment="//",
-            directory="C",
-            display_name="C",
-            kernel="c",
-            kernel_display_name="C",
-            mime="text/x-csrc",
-            lexer=("pygments.lexers.c_cpp", "CLexer"),
-        ),
+        ProgLang("python", ".py", "#", "Python", "Python", "python3", "Python 3 (ipykernel)", "text/x-python"),
+        ProgLang("cpp", ".cpp", "//", "Cpp", "C++", "xcpp17", "C++17", "text/x-c++src"),
+        ProgLang("csharp", ".cs", "//", "CSharp", "C#", ".net-csharp", ".NET (C#)", "text/x-csharp"),
+        ProgLang("java", ".java", "//", "Java", "Java", "java", "Java", "text/x-java-source"),
+        ProgLang("typescript", ".ts", "//", "TypeScript", "TypeScript", "tslab", "TypeScript", "text/x-typescript"),
+        ProgLang("rust", ".rs", "//", "Rust", "Rust", "rust", "Rust", "text/rust"),
+        ProgLang("c", ".c", "//", "C", "C", "c", "C", "text/x-csrc"),
     )
 }
 """Every language by its name in ``course.yaml``."""
@@ -129,7 +58,6 @@ _IMAGE = re.compile(r"<img\b(?:(?!<img\b)[^>])*", re.IGNORECASE)
 _SOURCE = re.compile(r"""\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _LINK = re.compile(r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*))")
 _REFERENCE = re.compile(r"^[ \t]*(?:(?:#|//)[ \t]*)?\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _TICKS = re.compile("`+")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
@@ -140,11 +68,7 @@ def is_deck(name: str) -> bool:
 
 
 def deck_language(name: str, prog_lang: str) -> ProgLang:
-    """The language a deck is written in: its extension's, or the course's for Markdown decks.
-
-    Args:
-        name: name or path of the deck.
-        prog_lang: the course's language.
+    """The language a deck, by its name or path, is written in: its extension's, or the course's for Markdown decks.
 
     Raises:
         ConversionError: neither says a language CLX knows.
@@ -174,10 +98,9 @@ def linked_files(text: str) -> list[str]:
 
 
 def relinked(text: str, pictures: Mapping[str, str]) -> str:
-    """Markdown whose ``<img src>``, links and images name other files.
+    """Markdown whose ``<img src>``, links and images name other files; code in it stays as it is.
 
     Args:
-        text: the Markdown; code in it stays as it is.
         pictures: new paths by old ones, decoded, as :func:`linked_files` gives them.
     """
     code = _code(text)
@@ -211,20 +134,14 @@ def _code(text: str) -> list[tuple[int, int]]:
     fence, opened, prose, position = "", 0, 0, 0
     for line in text.split("\n"):
         end = min(position + len(line) + 1, len(text))
-        if fence and _closes(line, fence):
+        if fence and closes_fence(line, fence):
             found.append((opened, end))
             fence, prose = "", end
-        elif not fence and (match := _FENCE.match(line)):
+        elif not fence and (signs := opened_fence(line)):
             found += _spans(text, prose, position)
-            fence, opened = match[1], position
+            fence, opened = signs, position
         position = end
     return [*found, (opened, position)] if fence else [*found, *_spans(text, prose, position)]
-
-
-def _closes(line: str, fence: str) -> bool:
-    """Whether a line ends the block that *fence* opened."""
-    bare = line.strip(" \t")
-    return line.startswith(fence, len(line) - len(line.lstrip(" "))) and not bare.strip("`~") and line[:4] != "    "
 
 
 def _spans(text: str, start: int, end: int) -> list[tuple[int, int]]:

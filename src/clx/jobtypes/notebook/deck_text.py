@@ -24,17 +24,7 @@ _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.M
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Which deck to read, and how.
-
-    Attributes:
-        root: the course root.
-        deck: the deck's path below it.
-        languages: natural languages to expand it for.
-        variants: values of ``is_html`` and ``is_notebook``.
-        variables: the course's own.
-        prog_lang: the course's programming language.
-        shared: a directory outside of the root into which links may lead.
-    """
+    """Which deck to read, for which languages and ``is_html``, ``is_notebook``; where links may lead besides."""
 
     root: str
     deck: str

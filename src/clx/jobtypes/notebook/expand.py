@@ -65,13 +65,9 @@ class Expanded:
         return [numbers[0] if numbers else None for numbers in found]
 
     def all_lines_of(self, template: str) -> list[list[int]] | None:
-        """As :meth:`deck_lines`, with all lines of the deck that a line of :attr:`text` has something of.
+        """As :meth:`deck_lines`, with all lines of the deck, or of *template*, that a line has something of.
 
-        Args:
-            template: one of the templates, whose lines are told instead; empty: the deck's.
-
-        Returns:
-            ``None`` where they cannot be told (:func:`clx.jobtypes.notebook.trace.deck_lines`).
+        ``None`` where they cannot be told (:func:`clx.jobtypes.notebook.trace.deck_lines`).
         """
         return self._trace(template)
 
@@ -87,21 +83,15 @@ def expand(
     prog_lang: str,
     shared: Path | None = None,
 ) -> Expanded:
-    """Expand a deck for one language and format.
+    """Expand a deck, given relative to the course root, for one language and format.
 
     Args:
-        deck: the deck's path relative to *root*.
-        root: the course root.
-        lang: the natural language, e.g. ``de``.
-        is_html: true for the format ``html``.
-        is_notebook: true for the format ``notebook``.
-        variables: the course's own variables.
+        variables: the course's own.
         prog_lang: the course's programming language, for Markdown decks.
         shared: a directory outside of the root into which links may lead.
 
     Raises:
-        ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the
-            deck's.
+        ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the deck's.
     """
     source = _read(root / deck)
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
@@ -130,17 +120,7 @@ def expand(
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
-    """The line of a deck that a line of its compiled template comes from.
-
-    Args:
-        deck: the deck's path relative to *root*.
-        root: the course root.
-        prog_lang: the course's programming language, for Markdown decks.
-        code_line: as a traceback has it that Jinja has not rewritten.
-
-    Raises:
-        ConversionError: the deck cannot be read.
-    """
+    """The line of a deck that a line of its compiled template comes from; Jinja must not have rewritten it."""
     return _template(deck, root, prog_lang, {}).line_of(_read(root / deck), code_line)
 
 

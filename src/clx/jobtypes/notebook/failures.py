@@ -12,7 +12,7 @@ from clx.errors import ConversionError
 from clx.platforms.container import IMAGE_VARIABLE
 
 if TYPE_CHECKING:
-    from clx.jobtypes.notebook.execution.results import CellFailed
+    from clx.jobtypes.notebook.execution.results import CellFailedError
     from clx.jobtypes.notebook.variants import DeckCell
 
 _NEXT_STEPS = {
@@ -42,14 +42,8 @@ _DISTRIBUTIONS = {
 """Well-known packages that are not installed by the name they are imported by."""
 
 
-def failure(failed: CellFailed, code: Sequence[DeckCell], place: Path) -> ConversionError:
-    """The error of a run.
-
-    Args:
-        failed: what the run says.
-        code: the cells that were run.
-        place: the directory with the inputs; it is not shown.
-    """
+def failure(failed: CellFailedError, code: Sequence[DeckCell], place: Path) -> ConversionError:
+    """The error of a run of the cells *code*; *place*, the directory with the inputs, is not shown."""
     return ConversionError(
         shortened(_fact(failed), place),
         _next_step(failed),
@@ -67,7 +61,7 @@ def shortened(text: str, place: Path) -> str:
     return text
 
 
-def _fact(failed: CellFailed) -> str:
+def _fact(failed: CellFailedError) -> str:
     message = next(iter(failed.evalue.strip().splitlines()), "")
     if failed.ename == "StdinNotImplementedError":
         return message
@@ -75,7 +69,7 @@ def _fact(failed: CellFailed) -> str:
     return f"{failed.ename}: {message}" if message else failed.ename
 
 
-def _next_step(failed: CellFailed) -> str:
+def _next_step(failed: CellFailedError) -> str:
     if failed.kind != "error":
         return _NEXT_STEPS[failed.kind]
     missing = _NO_MODULE.match(failed.evalue)

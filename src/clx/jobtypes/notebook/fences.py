@@ -55,8 +55,7 @@ class Fence:
     def read(self, line: str, index: int = -1, closings: Mapping[tuple[str, int], int] | None = None) -> bool:
         """Go on by one line; whether it belongs to a fenced block, or opens or closes one.
 
-        Args:
-            index, closings: the index of the line and :func:`last_closings`: a block that is never closed is none then.
+        With :func:`last_closings` and the index of the line, a block that is never closed is none.
         """
         if self._open is not None:
             if closes_fence(line, self._open):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
-from pathlib import Path
 
 from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
 from clx.jobtypes.notebook.settings import NotebookSettings
@@ -22,33 +20,11 @@ _DISTRIBUTIONS = (
     "nbformat",
     "pygments",
 )
-_OWN_FILES = (".py", ".j2", ".css")
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:
-    """Name the converter, its libraries and the interpreter that runs the cells.
-
-    The converter is named by a digest of its own files, so that no change of it can be forgotten. A
-    library that is not installed is ``missing``.
-
-    Raises:
-        ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
-    """
-    return {
-        "converter": _own_digest(),
-        **_versions(tuple(sys.path)),
-        **interpreter_fingerprint(settings.section(NotebookSettings).python),
-    }
-
-
-@functools.cache
-def _own_digest() -> str:
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(path for path in here.rglob("*") if path.suffix in _OWN_FILES):
-        digest.update(f"{path.relative_to(here).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """Name the libraries of the converter, ``missing`` if not installed, and the interpreter that runs the cells."""
+    return {**_versions(tuple(sys.path)), **interpreter_fingerprint(settings.section(NotebookSettings).python)}
 
 
 @functools.lru_cache(maxsize=4)

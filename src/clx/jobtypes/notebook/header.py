@@ -19,13 +19,9 @@ _STEP = "Write the values out where they are needed."
 
 
 def check_header(text: str) -> None:
-    """Refuse a block that is small on paper and huge when it is read.
+    """Refuse a block that is small on paper and huge when it is read: repeating, nested, or with a number without end.
 
     What is no YAML is left to the library to tell.
-
-    Raises:
-        ConversionError: its aliases repeat too much or contain themselves, it is nested too deeply, or it has a
-            number without end; with the line.
     """
     lines = _block(text)
     if not lines:

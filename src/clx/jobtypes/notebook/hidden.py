@@ -66,10 +66,7 @@ def _check_written(
     """Compare where lines stand in the deck and in its templates with the cells they came into.
 
     Args:
-        expanded: the deck.
-        cells: its cells.
-        bodies: the lines of the expansion that each has text of.
-        read: reads a marker of the deck.
+        bodies: the lines of the expansion that each cell has text of.
         comment: what a line without text may consist of.
     """
     texts = expanded.text.split("\n")
@@ -95,10 +92,8 @@ def _check_lines(
     """See that no line of a hidden cell is in a public one.
 
     Args:
-        written: the deck or template as it is written.
-        numbers: its lines that each line of the expansion has something of.
+        numbers: the lines of the deck, or of *template*, that each line of the expansion has something of.
         public: the lines of public cells in the expansion: where each begins, and those with text.
-        template: what the template is called; empty for the deck.
     """
     come_out = {number for found in numbers for number in found}
     for first, body in public:
@@ -132,11 +127,7 @@ def _letters(text: str) -> str:
 
 
 def _traced(expanded: Expanded, template: str = "") -> list[list[int]]:
-    """The lines of the deck, or of a template, in each line of the expansion.
-
-    Raises:
-        ConversionError: what comes out depends on captured text in a way that hides where its lines come from.
-    """
+    """The lines of the deck, or of a template, in each line of the expansion; an error where captured text hides it."""
     found = expanded.all_lines_of(template)
     if found is None:
         where = f"{template}: " if template else ""

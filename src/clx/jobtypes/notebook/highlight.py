@@ -9,8 +9,6 @@ from importlib import import_module
 from pygments.lexer import Lexer
 from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, String, _TokenType
 
-from clx.jobtypes.notebook.deck import PROG_LANG, ProgLang
-
 _CLASSES: tuple[tuple[_TokenType, str], ...] = (
     (Comment.Preproc, "d"),
     (Comment.PreprocFile, "s"),
@@ -36,18 +34,6 @@ _CLASSES: tuple[tuple[_TokenType, str], ...] = (
 """Token types from the special to the general, and their classes: keyword, string, number (``m``),
 comment, function or class name, built-in, decorator, operator, interpolated part of a string."""
 
-_ALIASES = {
-    "py": "python",
-    "python3": "python",
-    "ipython": "python",
-    "ipython3": "python",
-    "c++": "cpp",
-    "cs": "csharp",
-    "c#": "csharp",
-    "ts": "typescript",
-    "rs": "rust",
-}
-
 
 def highlight(code: str, lexer: Lexer | None) -> str:
     """*code* as HTML; without a lexer it is only escaped."""
@@ -65,18 +51,12 @@ def highlight(code: str, lexer: Lexer | None) -> str:
     return "".join(parts)
 
 
-def lexer_for(language: ProgLang) -> Lexer:
-    """The lexer of a course's language."""
-    return _load(*language.lexer)
-
-
+@functools.lru_cache(maxsize=64)
 def lexer_named(name: str) -> Lexer | None:
-    """The lexer a fenced block in Markdown asks for, ``None`` when there is no such lexer."""
-    name = _ALIASES.get(name.lower(), name.lower())
-    if name in PROG_LANG:
-        return lexer_for(PROG_LANG[name])
+    """The lexer of a language by its name, or by what a fenced block in Markdown calls it; ``None``: there is none."""
     from pygments.lexers._mapping import LEXERS
 
+    name = "python" if name.lower() in ("ipython", "ipython3") else name.lower()
     # get_lexer_by_name() would go through the entry points of all installed packages for an unknown name.
     for class_name, (module, _label, aliases, _files, _types) in LEXERS.items():
         if name in aliases:
@@ -84,7 +64,7 @@ def lexer_named(name: str) -> Lexer | None:
     return None
 
 
-@functools.lru_cache(maxsize=32)
+@functools.cache
 def _load(module: str, class_name: str) -> Lexer:
     lexer: Lexer = getattr(import_module(module), class_name)(stripnl=False)
     return lexer

@@ -50,11 +50,7 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def read_job(payload: Mapping[str, Any]) -> NotebookJob:
-    """The job a payload describes.
-
-    Raises:
-        ConversionError: a key is missing or has the wrong type, or the deck lies outside the course.
-    """
+    """The job a payload describes; an error where a key is missing or wrong, or the deck lies outside the course."""
     try:
         job = msgspec.convert(dict(payload), NotebookJob)
     except msgspec.ValidationError as error:

@@ -10,6 +10,7 @@ JOB_TYPE = JobType(
     title="decks",
     converter="clx.jobtypes.notebook.converter:NotebookConverter",
     limits=lambda settings: {"cell_timeout": settings.section(NotebookSettings).cell_timeout},
+    fingerprint_of="clx.jobtypes.notebook.fingerprint:fingerprint",
     packages=dict.fromkeys(("ipykernel", "jupyter_client", "jinja2", "markdown_it", "pygments"), "notebook"),
     extra="notebook",
 )

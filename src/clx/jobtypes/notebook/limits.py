@@ -39,10 +39,7 @@ def seconds_for(size: int) -> int:
 
 @contextlib.contextmanager
 def bounded(size: int) -> Iterator[None]:
-    """Bound what is done inside, in the main thread; inside another such block it does nothing.
-
-    Args:
-        size: bytes of the deck.
+    """Bound what is done inside for a deck of *size* bytes, in the main thread; inside another such block do nothing.
 
     Raises:
         LimitError: it takes too long.

@@ -23,11 +23,7 @@ _SHOWN = "<!--\ufdd0"
 
 
 def read_markdown(text: str, problems: list[ConversionError]) -> list[Cell]:
-    """Split a deck into its cells.
-
-    Args:
-        text: the expanded deck.
-        problems: takes what is wrong with markers.
+    """Split an expanded deck into its cells; *problems* takes what is wrong with markers.
 
     Raises:
         ConversionError: jupytext cannot read it.

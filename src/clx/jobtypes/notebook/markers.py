@@ -89,12 +89,7 @@ def marker_pattern(comment: str) -> re.Pattern[str]:
 
 
 def read_marker(options: str, line: int, *, is_glued: bool = False) -> Marker:
-    """Read what follows ``%%`` in a marker.
-
-    Args:
-        options: the text behind the percent signs.
-        line: where it stands, for errors.
-        is_glued: whether no blank stands between.
+    """Read what follows ``%%`` in a marker, after a blank unless it *is_glued*.
 
     Raises:
         ConversionError: a ``tags`` or ``lang`` attribute cannot be understood, or what is not an
@@ -168,12 +163,9 @@ class _TwiceError(Exception):
 
 
 def check_names(attributes: Mapping[str, Any], line: int) -> None:
-    """Make sure that no attribute of a marker is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
+    """Refuse an attribute of a marker that is a misspelt ``tags`` or ``lang``, or hides the cell elsewhere only.
 
     Whatever it is called: ``slideshow={"slide_type": "notes"}``, ``jupyter={"tags": ["private"]}``, ``private=true``.
-
-    Raises:
-        ConversionError: one is.
     """
     for key, value in attributes.items():
         name = key.lower()
@@ -190,11 +182,7 @@ def check_names(attributes: Mapping[str, Any], line: int) -> None:
 
 
 def check_title(title: str, line: int) -> None:
-    """Make sure that what a marker says besides its kind and attributes is a title and no tag.
-
-    Raises:
-        ConversionError: it mentions ``tags`` or ``lang``, or consists of tags.
-    """
+    """Refuse what a marker says besides kind and attributes if it mentions ``tags`` or ``lang``, or is made of tags."""
     if bracketed := _BRACKETS.search(title):
         step = f'Write tags=["{bracketed[1].lower()}"].'
         raise ConversionError(f"the cell marker has {bracketed[0]!r}, which is no kind of cell", step, line=line)
@@ -211,11 +199,7 @@ def check_title(title: str, line: int) -> None:
 
 
 def tags_from(value: Any, line: int) -> tuple[str, ...]:
-    """The tags that an attribute's value names.
-
-    Args:
-        value: a list, or text as it stands in the marker: a list or one name; ``None``: no tags.
-        line: where it stands, for errors.
+    """The tags that an attribute's value names: a list, or text as it stands in the marker (a list or one name).
 
     Raises:
         ConversionError: it is neither, or a tag is nearly one that CLX knows.
@@ -269,11 +253,7 @@ def _check_tag(tag: str, line: int) -> None:
 
 
 def lang_from(value: Any, line: int) -> str | None:
-    """The language that an attribute's value names, in lower case; ``None`` when there is none.
-
-    Raises:
-        ConversionError: it is not text.
-    """
+    """The language that an attribute's value names, in lower case; ``None`` for none; an error for what is none."""
     if isinstance(value, str):
         value = _literal(value)
     if value is None or value == "":

@@ -69,13 +69,7 @@ class Markup:
         self._anchors = {}
 
     def html(self, source: str, *, doc: str, in_contents: bool = True) -> str:
-        """Render one cell.
-
-        Args:
-            source: its Markdown.
-            doc: what makes the ids of its footnotes unique in the page.
-            in_contents: whether its headings belong into the table of contents.
-        """
+        """Render one cell; *doc* makes the ids of its footnotes unique in the page."""
         env: dict[str, Any] = {"docId": doc}
         tokens = self._md.parse(source, env)
         for token, following in pairwise(tokens):

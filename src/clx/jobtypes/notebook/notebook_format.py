@@ -11,14 +11,10 @@ from clx.jobtypes.notebook.variants import DeckCell
 
 
 def notebook_bytes(cells: Sequence[DeckCell], language: ProgLang) -> bytes:
-    """A notebook of format 4.5.
+    """The cells of one kind as a notebook of format 4.5.
 
     Of the metadata only what a student needs is kept: the slide types and Jupyter's own tags. The
     author's tags are dropped, and nothing depends on the time or on chance.
-
-    Args:
-        cells: the cells of one kind.
-        language: what their code is written in.
     """
     notebook = {
         "cells": [_cell(cell) for cell in cells],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from math import isfinite
 from typing import Any
@@ -20,26 +19,8 @@ _LONG_TEXT = 10_000
 """Characters from which on it does, whatever its lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellRun:
-    """What one code cell left behind."""
-
-    outputs: Sequence[Mapping[str, Any]]
-    """Outputs as in nbformat 4."""
-    number: int | None
-    """Its number in the run; ``None``: it was not executed."""
-    is_cut: bool = False
-    """Whether it wrote more than is kept."""
-
-
 def outputs_html(outputs: Sequence[Mapping[str, Any]], markup: Markup, label: str) -> str:
-    """The outputs of one cell.
-
-    Args:
-        outputs: as in nbformat 4.
-        markup: renders Markdown and formulas among them.
-        label: says in the page's language what they are; alternative text of pictures.
-    """
+    """The outputs of one cell, as in nbformat 4; *label* says in the page's language what they are."""
     return "".join(_output(output, markup, label) for output in outputs)
 
 

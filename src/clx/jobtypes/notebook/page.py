@@ -7,23 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
-from clx.jobtypes.notebook.highlight import highlight, lexer_for
+from clx.jobtypes.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.markup import Markup
-from clx.jobtypes.notebook.output_html import CellRun, outputs_html
-from clx.jobtypes.notebook.variants import DeckCell, Kind
+from clx.jobtypes.notebook.output_html import outputs_html
+from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_KIND_LABELS: dict[Kind, str] = {
-    "code-along": "Code-Along",
-    "completed": "Completed",
-    "speaker": "Speaker",
-}
 _WORDS = {
     "de": {
         "contents": "Inhalt",
@@ -52,7 +47,7 @@ class PageFrame:
     """Place of the deck in its section."""
     title: str
     lang: str
-    kind: Kind
+    kind: Audience
 
 
 class PageMaker:
@@ -66,15 +61,12 @@ class PageMaker:
         frame: PageFrame,
         cells: Sequence[DeckCell],
         language: ProgLang,
-        runs: Mapping[str, CellRun],
+        runs: Mapping[str, CellResult],
         warn: Callable[[str], None],
     ) -> bytes:
         """The page of one kind of a deck.
 
         Args:
-            frame: titles, language and kind.
-            cells: the cells of the kind.
-            language: what their code is written in.
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
             warn: called for each formula that is shown as its source.
         """
@@ -87,7 +79,7 @@ class PageMaker:
         text = _template().render(
             frame=frame,
             words=words,
-            kind=_KIND_LABELS[frame.kind],
+            kind=frame.kind.title(),
             number=f"{frame.number:02d}" if frame.number is not None else "",
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
@@ -101,10 +93,10 @@ class PageMaker:
 class _Body:
     """The cells of one page."""
 
-    def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellRun]) -> None:
+    def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellResult]) -> None:
         self._markup = markup
         self._words = _words(frame.lang)
-        self._lexer = lexer_for(language)
+        self._lexer = lexer_named(language.name)
         self._runs = runs
 
     def html(self, cells: Sequence[DeckCell]) -> str:
@@ -142,21 +134,18 @@ class _Body:
         if not cell.source.strip():
             label = escape(self._words["empty"])
             return f'<div class="code empty" role="img" aria-label="{label}"></div>\n'
-        run = self._runs.get(cell.id, CellRun((), None))
-        number = run.number if run.number is not None else " "
+        run = self._runs.get(cell.id, CellResult())
+        number = run.execution_count if run.execution_count is not None else " "
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
-        outputs = outputs_html(run.outputs, self._markup, label)
-        return f'<div class="code">{inside}{_wrapped(outputs, "out")}</div>\n'
+        found = outputs_html(run.outputs, self._markup, label)
+        outputs = f'<div class="out">\n{found}</div>\n' if found else ""
+        return f'<div class="code">{inside}{outputs}</div>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:
     return cell.slide_type in ("slide", "subslide")
-
-
-def _wrapped(html: str, css: Literal["out"]) -> str:
-    return f'<div class="{css}">\n{html}</div>\n' if html else ""
 
 
 def _words(lang: str) -> dict[str, str]:

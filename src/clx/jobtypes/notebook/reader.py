@@ -32,11 +32,7 @@ class DeckReader:
         self._pipes: system.Pipes | None = None
 
     def read(self, asked: Asked) -> DeckText:
-        """What a deck says.
-
-        Raises:
-            ConversionError: it cannot be read, or reading it takes too much time or memory; ``line`` is the deck's.
-        """
+        """What a deck says; an error has its line, also where reading it takes too much time or memory."""
         from clx.jobtypes.notebook.reading import Question  # a build that has nothing to read needs none of it
 
         answer = self._ask(Question(asked))

@@ -51,9 +51,7 @@ def region_end(line: str) -> str | None:
 def find_regions(lines: list[str], problems: list[ConversionError]) -> list[Region]:
     """The regions of a deck, in order.
 
-    Args:
-        lines: the deck.
-        problems: takes regions that end without a start, start without an end, or have options inside of another.
+    *problems* takes those that end without a start, start without an end, or have options inside of another.
     """
     found: list[Region] = []
     opened: list[tuple[str, str, int]] = []

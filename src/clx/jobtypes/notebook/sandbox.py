@@ -87,11 +87,7 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
         self._budget = EXPANSION_LIMIT
 
     def charge(self, cost: int) -> None:
-        """Count *cost* characters.
-
-        Raises:
-            ExpansionLimitError: the deck has used up what it is given.
-        """
+        """Count *cost* characters of what the deck is given."""
         self._budget -= cost
         if self._budget < 0:
             raise ExpansionLimitError(
@@ -123,11 +119,7 @@ class DeckEnvironment(ImmutableSandboxedEnvironment):
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """``*`` and ``**`` with bounded results.
-
-        Raises:
-            ExpansionLimitError: the result would be huge.
-        """
+        """``*`` and ``**`` with bounded results."""
         if operator == "*":
             for sequence, factor in ((left, right), (right, left)):
                 if isinstance(sequence, str | bytes | list | tuple) and isinstance(factor, int):
@@ -219,11 +211,7 @@ def tokens_of(source: str, line_prefix: str) -> Iterator[tuple[int, str, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(source: str, label: str, line_prefix: str, is_marked: bool) -> CodeType:
-    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions.
-
-    Raises:
-        TemplateSyntaxError: it is no template, or nested more deeply than Jinja and Python can read.
-    """
+    """Compiled code does not hold on to an environment: one deck is compiled once for all its expansions."""
     compiler = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
     template = None
     try:

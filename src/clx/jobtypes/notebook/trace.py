@@ -34,13 +34,8 @@ def _with_number(line: str, number: int) -> str:
 def deck_lines(expanded: str, marked: str) -> list[list[int]] | None:
     """The deck's lines, counted from 1, that each line of an expansion has something of.
 
-    Args:
-        expanded: the expansion.
-        marked: the expansion of the same deck with marked lines.
-
-    Returns:
-        None of them for lines that come from a macro or another template. ``None`` where the two expansions differ by
-        more than the numbers: a deck may go by the length or the end of its own text.
+    None of them for lines that come from a macro or another template. ``None`` where the expansion of the *marked* deck
+    differs by more than the numbers: a deck may go by the length or the end of its own text.
     """
     if _TAG.sub("", marked) != expanded:
         return None

@@ -30,8 +30,8 @@ from typing import Literal
 from clx.jobtypes.notebook.cells import Cell
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
-Kind = Literal["code-along", "completed", "speaker"]
-KINDS: tuple[Kind, ...] = ("code-along", "completed", "speaker")
+Audience = Literal["code-along", "completed", "speaker"]
+AUDIENCES: tuple[Audience, ...] = ("code-along", "completed", "speaker")
 
 SECRET_TAGS = frozenset({"notes", "private"})
 
@@ -82,7 +82,7 @@ def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     ]
 
 
-def variant(cells: Sequence[DeckCell], kind: Kind, lang: str) -> list[DeckCell]:
+def variant(cells: Sequence[DeckCell], kind: Audience, lang: str) -> list[DeckCell]:
     """What one kind shows of a deck, in order."""
     return [_as_shown(cell, kind, lang) for cell in cells if _appears(cell, kind)]
 
@@ -102,7 +102,7 @@ def unknown_tags(cells: Iterable[Cell]) -> dict[str, int]:
     return found
 
 
-def _appears(cell: DeckCell, kind: Kind) -> bool:
+def _appears(cell: DeckCell, kind: Audience) -> bool:
     tags = set(cell.tags)
     if "del" in tags or (kind != "speaker" and tags & SECRET_TAGS):
         return False
@@ -111,7 +111,7 @@ def _appears(cell: DeckCell, kind: Kind) -> bool:
     return not ("start" in tags and cell.kind == "code")
 
 
-def _as_shown(cell: DeckCell, kind: Kind, lang: str) -> DeckCell:
+def _as_shown(cell: DeckCell, kind: Audience, lang: str) -> DeckCell:
     if cell.kind == "code" and kind == "code-along" and not {"keep", "start"} & set(cell.tags):
         return replace(cell, source="", emptied=True)
     if cell.kind == "markdown" and "answer" in cell.tags:
@@ -119,7 +119,7 @@ def _as_shown(cell: DeckCell, kind: Kind, lang: str) -> DeckCell:
     return cell
 
 
-def _answer(text: str, kind: Kind, lang: str) -> str:
+def _answer(text: str, kind: Audience, lang: str) -> str:
     prefix = _ANSWER.get(lang, _ANSWER["en"])
     text = text.removeprefix(prefix).lstrip()
     if kind == "code-along" or not text:

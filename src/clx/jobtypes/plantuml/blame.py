@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from clx.errors import ConversionError
 from clx.jobtypes.plantuml.blocks import Block
 from clx.jobtypes.plantuml.includes import closure, including_line
-from clx.jobtypes.plantuml.jvm import Picture, Refusal
+from clx.jobtypes.plantuml.jvm import JvmPicture, Refusal
 from clx.jobtypes.plantuml.renderer import Renderer
 
 
 @dataclass(frozen=True)
-class Job:
+class DiagramJob:
     """What drawing one source needs to know."""
 
     renderer: Renderer
@@ -27,12 +27,12 @@ class Job:
     timeout: float
     """Seconds per diagram."""
 
-    def render(self, block: Block) -> Picture | Refusal:
+    def render(self, block: Block) -> JvmPicture | Refusal:
         """Draw one diagram of the source."""
         return self.renderer.render(block.text, self.picture_format, self.timeout)
 
 
-def explain(job: Job, block: Block, refusal: Refusal) -> ConversionError:
+def explain(job: DiagramJob, block: Block, refusal: Refusal) -> ConversionError:
     """The error for the author: what PlantUML says, and where."""
     message = refusal.message.splitlines()[0] if refusal.message else "PlantUML refuses the diagram"
     if message.startswith("cannot include"):
@@ -53,5 +53,5 @@ def explain(job: Job, block: Block, refusal: Refusal) -> ConversionError:
     return ConversionError(f"{message} (in a file that the diagram includes)", step, line=block.line)
 
 
-def _moves(answer: Picture | Refusal, before: Refusal) -> bool:
+def _moves(answer: JvmPicture | Refusal, before: Refusal) -> bool:
     return isinstance(answer, Refusal) and answer.line == before.line + 1

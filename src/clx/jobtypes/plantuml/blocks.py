@@ -43,8 +43,7 @@ class Block:
 def split_blocks(text: str) -> list[Block]:
     """Find the diagrams of a source; text outside them is ignored as PlantUML does.
 
-    Raises:
-        ConversionError: no diagram at all, an unpaired or empty one; with the line where it applies.
+    No diagram at all, an unpaired or an empty one is an error, with the line where it applies.
     """
     if not text.strip():
         raise ConversionError("The file is empty.", "Write a diagram between @startuml and @enduml.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
-from clx.jobtypes.plantuml.blame import Job, explain
+from clx.jobtypes.plantuml.blame import DiagramJob, explain
 from clx.jobtypes.plantuml.blocks import Block, split_blocks
 from clx.jobtypes.plantuml.jvm import Refusal
 from clx.jobtypes.plantuml.launch import PICTURE_LIMIT_PX
@@ -49,12 +49,7 @@ class PlantUmlConverter(Converter):
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Draw every diagram of the source; see :class:`clx.jobtypes.converter.Converter`.
-
-        Raises:
-            ConversionError: what is wrong, with its line in the source.
-            ToolMissingError: there is no Java or no PlantUML, or it does not run.
-        """
+        """Draw every diagram of the source; see :class:`clx.jobtypes.converter.Converter`."""
         source, picture_format = PurePosixPath(payload["source"]), str(payload["format"])
         if picture_format not in FORMATS:
             raise ConversionError(f"PlantUML makes no {picture_format!r} here, only {' and '.join(FORMATS)}.")
@@ -62,7 +57,7 @@ class PlantUmlConverter(Converter):
         blocks = split_blocks(text)
         renderer = self._started(picture_format, warn)
         renderer.stage.fill(inputs, source)
-        job = Job(renderer, inputs, source, picture_format, float(payload.get("timeout", DEFAULT_TIMEOUT_S)))
+        job = DiagramJob(renderer, inputs, source, picture_format, float(payload.get("timeout", DEFAULT_TIMEOUT_S)))
         for number, block in enumerate(blocks, 1):
             (outputs / f"{number}.{picture_format}").write_bytes(_draw(job, block))
         for picture in _lost_pictures(text, inputs / source.parent):
@@ -88,7 +83,7 @@ class PlantUmlConverter(Converter):
         return self._renderer
 
 
-def _draw(job: Job, block: Block) -> bytes:
+def _draw(job: DiagramJob, block: Block) -> bytes:
     """The picture of one diagram, checked."""
     if block.kind == "dot" and job.renderer.tools.dot is None:
         raise ToolMissingError("A @startdot diagram needs Graphviz.", f"Type: {install_hint('graphviz')}")
@@ -114,7 +109,7 @@ def _drawing_failed(block: Block, told: str) -> ConversionError:
     return ConversionError(fact, line=block.line + (int(place[1]) if place else 0), traceback=told)
 
 
-def _check_picture(job: Job, block: Block, data: bytes) -> None:
+def _check_picture(job: DiagramJob, block: Block, data: bytes) -> None:
     """Refuse what is not a whole picture of what the author drew."""
     is_png = data.startswith(_START_OF_PNG)
     if is_png != (job.picture_format == "png") or not (is_png or b"<svg" in data[:1000]):

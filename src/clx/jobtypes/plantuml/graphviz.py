@@ -7,11 +7,11 @@ anything. Nothing but the exit status of ``dot`` itself can be relied upon.
 from __future__ import annotations
 
 import shlex
-import subprocess
 from pathlib import Path
 
 from clx.errors import ToolMissingError
 from clx.tools.catalog import install_hint
+from clx.tools.program import run
 
 _LIMIT_S = 20
 _SCRIPT = """#!/bin/sh
@@ -29,15 +29,7 @@ exit $status
 
 
 class GuardedDot:
-    """The program that PlantUML is told to use as ``dot``.
-
-    Args:
-        dot: the real one.
-        scratch: a private directory.
-
-    Raises:
-        ToolMissingError: it does not run.
-    """
+    """The program that PlantUML is told to use as ``dot``; it calls the real one, which must run."""
 
     def __init__(self, dot: Path, scratch: Path) -> None:
         self.program = scratch / "dot"
@@ -59,14 +51,9 @@ class GuardedDot:
 
     def _refusal(self) -> str:
         try:
-            done = subprocess.run(
-                [str(self.program), "-V"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_LIMIT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            code, said = run([str(self.program), "-V"], None, _LIMIT_S)
+        except TimeoutError:
+            return f"it did not end within {_LIMIT_S} s"
+        except OSError as error:
             return str(error)
-        return f"exit status {done.returncode}: {done.stderr.strip()}" if done.returncode else ""
+        return f"exit status {code}: {said}" if code else ""

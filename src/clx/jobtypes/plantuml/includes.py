@@ -39,15 +39,9 @@ def includes(text: str) -> list[str]:
 
 
 def closure(source: Path, root: Path) -> list[Path]:
-    """Every file below *root* that *source* needs, directly or through what it includes.
+    """Every existing file below *root* that *source* needs, directly or through what it includes, sorted; not itself.
 
-    Args:
-        source: a PlantUML file; not itself part of the answer.
-        root: the course root, or the inputs of a job.
-
-    Returns:
-        Existing files as paths below *root*, sorted. What is missing or lies outside (also by a
-        symbolic link) is left out: the conversion then says which line names it.
+    What is missing or lies outside (also by a symbolic link) is left out: the conversion then says which line names it.
     """
     top = root.resolve()
     start = source.resolve()

@@ -11,6 +11,7 @@ JOB_TYPE = JobType(
     sources=(".pu", ".puml", ".plantuml"),
     includes="clx.jobtypes.plantuml.includes:closure",
     priority=4,
+    depends_on={"jar": "plantuml", "java": "java", "dot": "graphviz"},
     tools=("java", "plantuml"),
     optional_tools=("graphviz",),
     image_tools=("plantuml",),

@@ -22,7 +22,7 @@ _ERROR = re.compile(rb"ERROR\r?\n(-?\d+)\r?\n(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Picture:
+class JvmPicture:
     """PlantUML drew something."""
 
     data: bytes
@@ -39,11 +39,11 @@ class Refusal:
     message: str
 
 
-class JvmTimeout(Exception):
+class JvmTimeoutError(Exception):
     """There was no answer in time; the JVM has been killed."""
 
 
-class JvmDied(Exception):
+class JvmDiedError(Exception):
     """The JVM ended instead of answering."""
 
     def __init__(self, returncode: int, log: str) -> None:
@@ -64,11 +64,7 @@ class JvmDied(Exception):
 class Jvm:
     """One running PlantUML. It ends when its standard input ends, so also when this process is killed.
 
-    Args:
-        command: everything but the pipe options.
-        directory: its working directory.
-        environment: all its variables.
-        log: file for what it prints beside pictures; written anew.
+    What it prints beside pictures goes to the file *log*, which is written anew.
     """
 
     def __init__(self, command: list[str], directory: Path, environment: dict[str, str], log: Path) -> None:
@@ -104,16 +100,12 @@ class Jvm:
         """Whether it can take another diagram."""
         return self._process.poll() is None
 
-    def render(self, text: str, timeout: float) -> Picture | Refusal:
-        """Draw one diagram.
-
-        Args:
-            text: one block from ``@start…`` to ``@end…``, ended by a line feed.
-            timeout: seconds to wait for the answer.
+    def render(self, text: str, timeout: float) -> JvmPicture | Refusal:
+        """Draw one diagram: a block from ``@start…`` to ``@end…``, ended by a line feed.
 
         Raises:
-            JvmTimeout: no answer; the JVM is dead now.
-            JvmDied: it ended, by itself or by somebody's signal.
+            JvmTimeoutError: no answer within *timeout* seconds; the JVM is dead now.
+            JvmDiedError: it ended, by itself or by somebody's signal.
         """
         seen = self._log.stat().st_size
         try:
@@ -121,18 +113,18 @@ class Jvm:
         except (TimeoutError, KeyboardInterrupt, SystemExit) as error:
             self.kill()
             if isinstance(error, TimeoutError):
-                raise JvmTimeout from error
+                raise JvmTimeoutError from error
             raise
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DEATH_LIMIT_S)
             self.kill()  # A dot that it was waiting for is still there.
-            raise JvmDied(self._process.returncode, self._read_log(seen))
+            raise JvmDiedError(self._process.returncode, self._read_log(seen))
         answer = answer[: answer.rindex(self._end)]
         if refused := _ERROR.fullmatch(answer.strip()):
             return Refusal(int(refused[1]), refused[2].decode("utf-8", "replace").strip())
         log = self._read_log(seen)
-        return Picture(answer, log if "\tat net.sourceforge.plantuml." in log else "")
+        return JvmPicture(answer, log if "\tat net.sourceforge.plantuml." in log else "")
 
     def close(self, patience: float = _EXIT_LIMIT_S) -> int:
         """Let it end by itself, at most *patience* seconds, then kill it; the exit status."""

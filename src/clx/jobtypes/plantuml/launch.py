@@ -11,10 +11,10 @@ from pathlib import Path
 
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
-from clx.jobtypes.program import dies_with_parent, small_environment
 from clx.settings.schema import Settings
 from clx.tools.finding import cache_root, locate, require
 from clx.tools.fingerprint import file_stamp
+from clx.tools.program import dies_with_parent, small_environment
 
 PICTURE_LIMIT_PX = 16_384
 """Longest side of a PNG; PlantUML cuts off what is beyond it without a word."""
@@ -48,11 +48,7 @@ class Tools:
 
     @classmethod
     def find(cls, settings: Settings) -> Tools:
-        """Locate the tools.
-
-        Raises:
-            ToolMissingError: there is no Java or no PlantUML.
-        """
+        """Locate the tools."""
         jar, java, dot = require("plantuml", settings), require("java", settings), locate("graphviz", settings)
         major = java.version.partition(".")[0]
         return cls(
@@ -70,7 +66,6 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
 
     Args:
         dot: the program that it calls as Graphviz.
-        scratch: a private directory for its temporary files and its log.
         save: where the JVM writes its class archive when it ends (:func:`unsaved_archive`).
     """
     temporary = scratch / "tmp"

@@ -11,7 +11,7 @@ from pathlib import Path
 from clx.errors import ConversionError, StartupError, ToolMissingError
 from clx.jobtypes.plantuml import launch
 from clx.jobtypes.plantuml.graphviz import GuardedDot
-from clx.jobtypes.plantuml.jvm import Jvm, JvmDied, JvmTimeout, Picture, Refusal
+from clx.jobtypes.plantuml.jvm import Jvm, JvmDiedError, JvmPicture, JvmTimeoutError, Refusal
 from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
@@ -30,11 +30,7 @@ _TRAINING = (
 
 
 class Renderer:
-    """Draws single diagrams.
-
-    Args:
-        settings: where the tools are.
-        work_dir: existing directory for its files; unset: the system's temporary one.
+    """Draws single diagrams; its files lie in *work_dir*, else in the system's temporary directory.
 
     Raises:
         ToolMissingError: there is no Java or no PlantUML, or Graphviz does not run.
@@ -54,26 +50,26 @@ class Renderer:
         """The format whose JVM saves the class archive when it ends, and the file it writes."""
         self._welcome: dict[str, bytes] = {}
 
-    def render(self, text: str, picture_format: str, timeout: float) -> Picture | Refusal:
+    def render(self, text: str, picture_format: str, timeout: float) -> JvmPicture | Refusal:
         """Draw one diagram against what is on the stage.
 
         Raises:
             ConversionError: it took too long, or the JVM died each time it was tried.
             ToolMissingError: PlantUML does not start.
         """
-        with contextlib.suppress(JvmDied):
+        with contextlib.suppress(JvmDiedError):
             return self._once(text, picture_format, timeout)
         # A stray signal should not cost the job: once more, with a new JVM.
         try:
             return self._once(text, picture_format, timeout)
-        except JvmDied as death:
+        except JvmDiedError as death:
             raise self._explain(death, picture_format) from death
 
     def is_welcome(self, data: bytes, picture_format: str) -> bool:
         """Whether *data* is the "Welcome to PlantUML" picture, its answer to an empty diagram."""
         if picture_format not in self._welcome:
             answer = self.render(_NOTHING, picture_format, _START_LIMIT_S)
-            self._welcome[picture_format] = answer.data if isinstance(answer, Picture) else b""
+            self._welcome[picture_format] = answer.data if isinstance(answer, JvmPicture) else b""
         return data == self._welcome[picture_format]
 
     def leaks(self, picture_format: str) -> bool:
@@ -87,7 +83,7 @@ class Renderer:
         canary.write_text("class Canary\n")
         for way in (str(canary), os.path.relpath(canary, self.stage.directory)):
             text = f"@startuml\n!include {way}\n@enduml\n"
-            if isinstance(self.render(text, picture_format, _START_LIMIT_S), Picture):
+            if isinstance(self.render(text, picture_format, _START_LIMIT_S), JvmPicture):
                 return True
         return False
 
@@ -103,16 +99,16 @@ class Renderer:
         self._jvms.clear()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _once(self, text: str, picture_format: str, timeout: float) -> Picture | Refusal:
+    def _once(self, text: str, picture_format: str, timeout: float) -> JvmPicture | Refusal:
         try:
             answer = self._jvm(picture_format).render(text, timeout)
-        except JvmTimeout:
+        except JvmTimeoutError:
             # Not retryable: layouts are deterministic, so the next run would only burn the same time.
             raise ConversionError(
                 f"PlantUML did not finish the diagram within {timeout:g} s.", "Split the diagram into smaller ones."
             ) from None
         failure = self._dot.failure() if self._dot else ""
-        return Picture(answer.data, failure) if failure and isinstance(answer, Picture) else answer
+        return JvmPicture(answer.data, failure) if failure and isinstance(answer, JvmPicture) else answer
 
     def _jvm(self, picture_format: str) -> Jvm:
         jvm = self._jvms.get(picture_format)
@@ -136,7 +132,7 @@ class Renderer:
             jvm.close()
             return
         self.stage.clear()
-        with contextlib.suppress(JvmDied, JvmTimeout):
+        with contextlib.suppress(JvmDiedError, JvmTimeoutError):
             for text in _TRAINING:
                 jvm.render(text, _START_LIMIT_S)
         # PlantUML's own exit status tells of wrong diagrams among those it drew; a negative one is a signal.
@@ -144,11 +140,11 @@ class Renderer:
             launch.keep_archive(self.tools, archive)
         archive.unlink(missing_ok=True)
 
-    def _explain(self, death: JvmDied, picture_format: str) -> Exception:
+    def _explain(self, death: JvmDiedError, picture_format: str) -> Exception:
         """Whether it was the diagram that ended the JVM, or PlantUML does not work at all."""
         try:
             self._jvm(picture_format).render(_SMALLEST, _START_LIMIT_S)
-        except (JvmDied, JvmTimeout):
+        except (JvmDiedError, JvmTimeoutError):
             return ToolMissingError(
                 f"PlantUML does not run ({self.tools.java} -jar {self.tools.jar}): {death.reason}",
                 f"Type: {install_hint('plantuml')}",
@@ -177,11 +173,7 @@ def _private_directory(work_dir: Path | None) -> Path:
 
 
 def prepare(settings: Settings) -> None:
-    """Write the class archive, unless it is there, ahead of the first build: after an installation.
-
-    Raises:
-        ToolMissingError: there is no Java or no PlantUML, or one of them does not run.
-    """
+    """Write the class archive, unless it is there, ahead of the first build: after an installation."""
     if launch.unsaved_archive(launch.Tools.find(settings)) is None:
         return
     renderer = Renderer(settings, None)

@@ -29,11 +29,7 @@ _UP = ".clx-up"
 
 
 class Stage:
-    """The box, empty at first.
-
-    Args:
-        parent: a private, existing directory on a path without symbolic links.
-    """
+    """The box, empty at first; *parent* is a private, existing directory on a path without symbolic links."""
 
     def __init__(self, parent: Path) -> None:
         self.box = parent / "box"
@@ -43,12 +39,9 @@ class Stage:
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def fill(self, inputs: Path, source: PurePosixPath) -> None:
-        """Replace the content by *inputs* as seen from the folder of *source*.
+        """Replace the content by *inputs* as seen from the folder of *source*, which must not lie too deep.
 
         Only regular files come in, and symbolic links that stay inside *inputs*.
-
-        Raises:
-            ConversionError: *source* lies too deep.
         """
         folder = source.parent.parts
         if len(folder) >= _LEVELS:

@@ -13,7 +13,7 @@ import pytest
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
 from clx.jobtypes.notebook.execution.pool import KernelPool
-from clx.jobtypes.notebook.execution.results import CellFailed
+from clx.jobtypes.notebook.execution.results import CellFailedError
 from clx.platforms import system
 
 
@@ -123,7 +123,7 @@ def test_a_kernel_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.
     spec.joinpath("kernel.json").write_text(json.dumps({"argv": argv, "language": "java", "display_name": "B"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     pool = KernelPool()
-    with pytest.raises(CellFailed, match="no luck today"):
+    with pytest.raises(CellFailedError, match="no luck today"):
         pool.run(["1"], cwd=tmp_path, language="java", cell_timeout=120)
     pool.close()
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.scene import is_alive
 
 from clx.jobtypes.notebook.execution.pool import KernelPool
-from clx.jobtypes.notebook.execution.results import CellFailed
+from clx.jobtypes.notebook.execution.results import CellFailedError
 
 PATIENCE = 10.0
 """Seconds within which processes must be gone that would go on for ten minutes."""
@@ -107,7 +107,7 @@ def test_a_killed_parent_takes_everything_along(busy: tuple[subprocess.Popen[str
 def test_a_killed_parent_costs_one_run(tmp_path: Path) -> None:
     pool = KernelPool()
     try:
-        with pytest.raises(CellFailed) as caught:
+        with pytest.raises(CellFailedError) as caught:
             pool.run(
                 ["x = 1", "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)"],
                 cwd=tmp_path,

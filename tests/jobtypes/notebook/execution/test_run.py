@@ -9,15 +9,15 @@ import pytest
 from tests.jobtypes.notebook.execution.conftest import Run
 
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
-from clx.jobtypes.notebook.execution.results import CellFailed
+from clx.jobtypes.notebook.execution.results import CellFailedError
 
 
 def text_of(outputs: list[dict[str, Any]], name: str = "stdout") -> str:
     return "".join(output["text"] for output in outputs if output.get("name") == name)
 
 
-def failure(run: Run, *cells: str, **options: Any) -> CellFailed:
-    with pytest.raises(CellFailed) as caught:
+def failure(run: Run, *cells: str, **options: Any) -> CellFailedError:
+    with pytest.raises(CellFailedError) as caught:
         run(*cells, **options)
     return caught.value
 

@@ -33,9 +33,7 @@ def test_dockerfiles_keep_the_rules(type_: str) -> None:
 
 def test_images_are_listed(machine: Machine) -> None:
     rows = json.loads(clx("docker", "list", "--format", "json").stdout)["images"]
-    assert [(row["type"], row["version"]) for row in rows] == [
-        (type_, __version__) for type_ in ("notebook", "plantuml", "drawio")
-    ]
+    assert [(row["type"], row["version"]) for row in rows] == [(type_, __version__) for type_ in JOB_TYPES]
     assert "clx-drawio" in clx("docker", "list").stdout
 
 
@@ -79,6 +77,7 @@ NEEDS = {
     "notebook": (["ipykernel", "jupytext"], ["docker", "defusedxml"]),
     "plantuml": (["defusedxml"], ["docker", "ipykernel"]),
     "drawio": (["defusedxml"], ["docker", "ipykernel"]),
+    "graphviz": (["defusedxml"], ["docker", "ipykernel"]),
 }
 """Worker type → the packages that its image holds, and those that it does not."""
 LOOK = """

@@ -13,8 +13,8 @@ import zmq
 from jupyter_client.session import Session
 
 from clx.jobtypes.notebook.execution.outputs import CellOutputs
-from clx.jobtypes.notebook.execution.results import CellFailed, CellResult, FailureKind, plain
-from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGone
+from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult, FailureKind, plain
+from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGoneError
 from clx.platforms import system
 from clx.platforms.container import own_container_id
 from clx.platforms.oom import oom_kills
@@ -63,18 +63,14 @@ class Client:
             if self._parent.fileno() in ready:
                 self._parent.take_events()
             if self._kernel.status is not None:
-                raise ParentGone(f"the kernel did not start: {self._kernel.last_words()}")
+                raise ParentGoneError(f"the kernel did not start: {self._kernel.last_words()}")
             if not ready:
                 self._session.send(self._shell, "kernel_info_request", {})
                 ask_in = _ASK_AGAIN
-        raise ParentGone(f"the kernel was not ready within {timeout:g} s")
+        raise ParentGoneError(f"the kernel was not ready within {timeout:g} s")
 
     def run(self, cells: Sequence[str], cell_timeout: float, allow_errors_at: Container[int]) -> list[CellResult]:
-        """Execute *cells* in order.
-
-        Raises:
-            CellFailed: see there; the cells after it were not run.
-        """
+        """Execute *cells* in order; what fails is a :class:`CellFailedError`, and the cells after it are not run."""
         for index, source in enumerate(cells):
             outputs = CellOutputs()
             self._cells.append(outputs)
@@ -83,7 +79,7 @@ class Client:
                 reply = self._execute(index, source, outputs, cell_timeout)
                 if reply["status"] != "ok" and index not in allow_errors_at:
                     raise self._failure(index, "error", reply)
-        return self._results()
+        return [cell.result() for cell in self._cells]
 
     def _execute(self, index: int, source: str, outputs: CellOutputs, timeout: float) -> dict[str, Any]:
         """Run one cell; its reply, once the kernel is idle again."""
@@ -136,7 +132,7 @@ class Client:
     def _check_alive(self, index: int) -> None:
         try:
             self._parent.take_events()
-        except ParentGone as error:
+        except ParentGoneError as error:
             raise self._died(index, str(error)) from error
         if self._kernel.status is not None:
             self._take_outputs("")
@@ -180,14 +176,11 @@ class Client:
         socket.connect(f"{info['transport']}://{info['ip']}{separator}{info[port]}")
         return socket
 
-    def _results(self) -> list[CellResult]:
-        return [cell.result() for cell in self._cells]
-
-    def _died(self, index: int, how: str) -> CellFailed:
+    def _died(self, index: int, how: str) -> CellFailedError:
         crash = self._kernel.last_words()
         return self._failure(index, "died", {"ename": "KernelDied", "evalue": how, "traceback": crash.splitlines()})
 
-    def _failure(self, index: int, kind: FailureKind, reply: dict[str, Any]) -> CellFailed:
+    def _failure(self, index: int, kind: FailureKind, reply: dict[str, Any]) -> CellFailedError:
         traceback = plain("\n".join(reply.get("traceback", ())))
         name = plain(str(reply.get("ename", reply.get("status", ""))))
         text = _NO_INPUT if name == "StdinNotImplementedError" else plain(str(reply.get("evalue", "")))
@@ -195,7 +188,8 @@ class Client:
         if line is not None:
             # IPython counts from the first line that is not blank.
             line += self._source[: -len(self._source.lstrip())].count("\n")
-        return CellFailed(index, kind, name, text, traceback=traceback, line=line, results=self._results())
+        results = [cell.result() for cell in self._cells]
+        return CellFailedError(index, kind, name, text, traceback, line, results)
 
 
 def _is_sign_of_life(message: dict[str, Any]) -> bool:
@@ -220,11 +214,7 @@ def failing_line(traceback: str, execution_count: int | None, *, crashed: bool) 
 
 
 def describe_exit(status: int, *, memory: bool) -> str:
-    """How a kernel ended, from its exit status (negative: killed by that signal).
-
-    Args:
-        memory: whether the system has killed for want of memory meanwhile.
-    """
+    """How a kernel ended (negative *status*: by that signal); *memory*: the system has killed for want of it."""
     if status >= 0:
         return f"the kernel exited with code {status}"
     name = str(-status)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from clx.jobtypes.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
 from clx.jobtypes.notebook.execution.interpreter import python_command
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
-from clx.jobtypes.notebook.execution.results import CellFailed, CellResult
-from clx.jobtypes.notebook.execution.server import Kernel, KernelParent, ParentGone, remove_directories
+from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult
+from clx.jobtypes.notebook.execution.server import Kernel, KernelParent, ParentGoneError, remove_directories
 from clx.platforms import system
 
 if TYPE_CHECKING:
@@ -74,30 +74,29 @@ class KernelPool:
         """Execute *cells* in a fresh kernel.
 
         Args:
-            cells: source text of the code cells, in order.
             cwd: the kernel's working directory; modules in it can be imported.
             language: ``prog_lang`` of the course.
             cell_timeout: seconds one cell may take.
             allow_errors_at: 0-based numbers of cells that may raise; the error is an output then.
 
         Raises:
-            CellFailed: a cell raised, took too long or ended the kernel.
+            CellFailedError: a cell raised, took too long or ended the kernel.
             ToolMissingError: there is no kernel for *language*, or the interpreter cannot run one.
         """
         try:
             parent, kernel = self._fresh_kernel(cells, cwd, language)
             try:
                 results = self._talk(parent, kernel, cells, cell_timeout, allow_errors_at)
-            except CellFailed:
+            except CellFailedError:
                 self._end(parent, kernel)
                 raise
             self._end(parent, kernel)
             return results
-        except CellFailed:
+        except CellFailedError:
             raise
-        except ParentGone as error:
+        except ParentGoneError as error:
             self.close()
-            raise CellFailed(0, "died", "KernelDied", str(error)) from error
+            raise CellFailedError(0, "died", "KernelDied", str(error)) from error
         except BaseException:
             # A missing tool, or interrupted at an unknown point of the conversation: start afresh.
             self.close()
@@ -123,7 +122,7 @@ class KernelPool:
         try:
             parent = self._parent_for(cells, cwd, language)
             return parent, self._start_kernel(parent, cwd, language)
-        except ParentGone:
+        except ParentGoneError:
             self.close()
             parent = self._parent_for(cells, cwd, language)
             return parent, self._start_kernel(parent, cwd, language)
@@ -153,7 +152,7 @@ class KernelPool:
                 return self._parent
             try:
                 unclean = self._parent.preload(missing)
-            except ParentGone:
+            except ParentGoneError:
                 unclean = missing
             if not unclean:
                 return self._parent
@@ -197,7 +196,7 @@ class KernelPool:
         """End the kernel; a parent that is gone or served a single run only is closed."""
         try:
             parent.end(kernel)
-        except ParentGone:
+        except ParentGoneError:
             self.close()
         if parent is self._single:
             self._single = None

@@ -29,38 +29,27 @@ class CellResult:
     """Whether it wrote more than is kept; its last output says so then."""
 
 
-class CellFailed(Exception):
-    """A cell raised, took too long, or ended its kernel.
+@dataclass(eq=False)
+class CellFailedError(Exception):
+    """A cell raised, took too long, or ended its kernel."""
 
-    Args:
-        index: 0-based number of the cell among those given to the run.
-        kind: ``error`` (it raised), ``timeout`` (over the cell timeout) or ``died`` (the kernel is gone).
-        ename: name of the exception class, or ``CellTimeout`` / ``KernelDied``.
-        evalue: the exception's message, or what happened.
-        traceback: plain text, no terminal colours; empty when there is none.
-        line: 1-based line within the cell, where it is known.
-        results: what the cells gave so far, the failing one (with its partial outputs) last.
-    """
+    index: int
+    """0-based number of the cell among those given to the run."""
+    kind: FailureKind
+    """``error`` (it raised), ``timeout`` (over the cell timeout) or ``died`` (the kernel is gone)."""
+    ename: str
+    """Name of the exception class, or ``CellTimeout`` / ``KernelDied``."""
+    evalue: str
+    """The exception's message, or what happened."""
+    traceback: str = ""
+    """Plain text, no terminal colours; empty when there is none."""
+    line: int | None = None
+    """1-based line within the cell, where it is known."""
+    results: list[CellResult] = field(default_factory=list)
+    """What the cells gave so far, the failing one (with its partial outputs) last."""
 
-    def __init__(
-        self,
-        index: int,
-        kind: FailureKind,
-        ename: str,
-        evalue: str,
-        *,
-        traceback: str = "",
-        line: int | None = None,
-        results: list[CellResult] | None = None,
-    ) -> None:
-        super().__init__(f"cell {index + 1}: {ename}: {evalue}")
-        self.index = index
-        self.kind: FailureKind = kind
-        self.ename = ename
-        self.evalue = evalue
-        self.traceback = traceback
-        self.line = line
-        self.results = results or []
+    def __str__(self) -> str:
+        return f"cell {self.index + 1}: {self.ename}: {self.evalue}"
 
     @property
     def retryable(self) -> bool:

@@ -46,7 +46,7 @@ _NEVER_PASSED_ON = ("CLX_", "PYTHON", "JPY_", "IPYKERNEL_", "FORCE_COLOR", "PYTE
 """Beginnings of names; under pytest ipykernel would not capture what subprocesses write."""
 
 
-class ParentGone(Exception):
+class ParentGoneError(Exception):
     """The parent of the kernels ended or does not answer; a new one has to be started."""
 
 
@@ -144,12 +144,7 @@ class KernelParent:
         return unclean
 
     def fork(self, cwd: Path, limit: int) -> Kernel:
-        """Have an ipykernel forked and wait until it listens.
-
-        Args:
-            cwd: its working directory.
-            limit: characters of text per cell and stream beyond which it need not send any.
-        """
+        """Have an ipykernel forked and wait until it listens; of more than *limit* characters it need tell none."""
         return self._start_kernel("fork", "up", cwd, limit=limit)
 
     def spawn(self, connection: Mapping[str, Any], cwd: Path, argv: Sequence[str], env: Mapping[str, str]) -> Kernel:
@@ -177,14 +172,10 @@ class KernelParent:
         return self._process.stdout.fileno()
 
     def take_events(self) -> list[dict[str, Any]]:
-        """Read what has been told, and note it with the kernel it is about.
-
-        Raises:
-            ParentGone: there is nobody left to tell anything.
-        """
+        """Read what has been told, and note it with the kernel it is about; an error where nobody is left to tell."""
         data = os.read(self.fileno(), 65536)
         if not data:
-            raise ParentGone(f"the process that starts the kernels ended: {self.python}")
+            raise ParentGoneError(f"the process that starts the kernels ended: {self.python}")
         *lines, self._unread = (self._unread + data).split(b"\n")
         events = [json.loads(line) for line in lines]
         for event in events:
@@ -232,16 +223,16 @@ class KernelParent:
         until = time.monotonic() + timeout
         while True:
             if not system.wait_readable([self.fileno()], max(0.0, until - time.monotonic())):
-                raise ParentGone(f"no kernel within {timeout:g} s")
+                raise ParentGoneError(f"no kernel within {timeout:g} s")
             try:
                 events = self.take_events()
-            except ParentGone as error:
+            except ParentGoneError as error:
                 raise self._why_gone() from error
             for event in events:
                 if event["event"] == kind and (kernel is None or event["id"] == kernel.key):
                     return event
             if kernel is not None and kernel.status is not None and kind == "up":
-                raise ParentGone(f"the kernel did not start: {kernel.last_words()}")
+                raise ParentGoneError(f"the kernel did not start: {kernel.last_words()}")
 
     def _note(self, event: Mapping[str, Any]) -> None:
         kernel = self._kernels.get(event.get("id", 0))
@@ -265,7 +256,7 @@ class KernelParent:
                 f"the interpreter {self.python} cannot run Python kernels",
                 f"Install ipykernel there: {shlex.quote(self.python)} -m pip install ipykernel",
             )
-        return ParentGone(f"the process that starts the kernels ended with status {status}")
+        return ParentGoneError(f"the process that starts the kernels ended with status {status}")
 
 
 def _base() -> Path:

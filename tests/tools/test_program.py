@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clx.jobtypes.program import run, small_environment
+from clx.tools.program import run, small_environment
 
 
 def test_exit_code_and_all_that_was_said_come_back(tmp_path: Path) -> None:

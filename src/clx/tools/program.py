@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clx.platforms import system
 
+_LONGEST = 1_000_000
+"""Bytes of what a program says that are read."""
 _KEPT_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "PATH", "TZ", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
 
 def run(
-    command: Sequence[str], directory: Path, timeout: float, environment: Mapping[str, str] | None = None
+    command: Sequence[str], directory: Path | None, timeout: float, environment: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
     """Exit code and all that a program said; its whole process group is ended after *timeout* seconds.
 
@@ -22,26 +25,26 @@ def run(
         TimeoutError: it did not end by itself.
         OSError: it cannot be started.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    with process:
-        try:
-            said, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError from None
-        finally:
-            if process.poll() is None:
-                system.kill_group(process.pid)
-    return process.returncode, said.strip()
+    with tempfile.TemporaryFile() as said:  # a pipe would be waited for as long as any child of it lives
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                raise TimeoutError from None
+            finally:
+                if process.poll() is None:
+                    system.kill_group(process.pid)
+        said.seek(0)
+        return process.returncode, said.read(_LONGEST).decode("utf-8", "replace").strip()
 
 
 def dies_with_parent() -> list[str]:

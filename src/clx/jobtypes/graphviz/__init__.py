@@ -1,0 +1,1 @@
+"""Graphs, drawn by Graphviz."""
