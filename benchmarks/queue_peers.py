@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.measure import mark, percentile, rate_row
 from benchmarks.queues import postgres
 from benchmarks.queues.crowd import DrainError, Peer, drain, new_queue, pick_ups
-from clx.db.measure import loop
+from clx.db.bench import loop
 
 CLX = Peer("clx", "clx_queue", "rung out of its sleep by whoever enqueues")
 PEERS = (

@@ -18,7 +18,7 @@ import psutil
 
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerTable
 from clx.workers import WorkerConfig, WorkerPoolManager
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.workers import WorkerConfig, WorkerPoolManager
 
 DIAGRAMS = {

@@ -41,13 +41,13 @@ UNTESTED = {
         ),
         (
             "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",
-            "db.ending db.handling db.claimed_jobs",
+            "db.shutdown db.handlers db.claimed_jobs",
         ),
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
                 "db.migrate db.claiming db.consequences db.inserting db.rescue db.writer "
-                "db.sqlite.connect db.sqlite.foreign db.sqlite.held db.sqlite.intact db.views"
+                "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
             ),
         ),
         (
@@ -56,7 +56,7 @@ UNTESTED = {
         ),
         (
             "measures and storms, by processes: tests/faults and `clx bench`",
-            "db.measure db.storm",
+            "db.bench db.storm",
         ),
         (
             "starts browsers or draw.io desktop: tests/jobtypes/drawio",
@@ -302,4 +302,4 @@ def test_circles_are_found_whatever_leads_to_them() -> None:
 
 
 def test_a_name_that_is_handed_on_counts_for_where_it_comes_from() -> None:
-    assert set(origins("clx.db.jobs", "Success")) == {"clx.db.jobs", "clx.db.records"}
+    assert set(origins("clx.db.jobs", "Success")) == {"clx.db.jobs", "clx.db.models"}

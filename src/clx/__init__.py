@@ -15,11 +15,11 @@ DISTRIBUTION = "clx-build"
 
 _PUBLIC = {
     "Consumer": "clx.db.consumer",
-    "Failure": "clx.db.records",
-    "Job": "clx.db.records",
-    "NewJob": "clx.db.records",
+    "Failure": "clx.db.models",
+    "Job": "clx.db.models",
+    "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
-    "Success": "clx.db.records",
+    "Success": "clx.db.models",
     **dict.fromkeys(
         (
             "Cancelled",

@@ -1,9 +1,9 @@
 from clx.db.consumer import Consumer as Consumer
 from clx.db.jobs import Queue as Queue
-from clx.db.records import Failure as Failure
-from clx.db.records import Job as Job
-from clx.db.records import NewJob as NewJob
-from clx.db.records import Success as Success
+from clx.db.models import Failure as Failure
+from clx.db.models import Job as Job
+from clx.db.models import NewJob as NewJob
+from clx.db.models import Success as Success
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
 from clx.errors import DatabaseBusyError as DatabaseBusyError

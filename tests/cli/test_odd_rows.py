@@ -29,7 +29,7 @@ from clx.db.database import Database
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
 from clx.db.mark_dead import mark_gone_workers_dead
-from clx.db.odd import tables
+from clx.db.odd_rows import tables
 from clx.db.results import all_results
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError

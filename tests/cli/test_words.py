@@ -17,7 +17,7 @@ from clx.cli.roster import duration, job_words, member_document, print_table, wo
 from clx.cli.status import _text
 from clx.cli.systemd import systemd_unit
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.errors import UsageError
 from clx.workers.supervision.status import WorkerStatus

@@ -10,11 +10,11 @@ import pytest
 from tests.support.clock import at
 
 from clx.db import check as check_module
-from clx.db import facts
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
+from clx.db.sqlite import facts
 from clx.db.workers import WorkerTable
 
 

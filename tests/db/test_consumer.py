@@ -23,7 +23,7 @@ from clx.db.consumer import Consumer
 from clx.db.identity import process_identity
 from clx.db.jobs import Job, NewJob, Queue, Success
 from clx.db.mark_dead import mark_gone_workers_dead
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import Cancelled, DatabaseError, LostRunError, QueueError
 

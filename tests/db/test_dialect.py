@@ -14,7 +14,7 @@ _OF_SQLITE = re.compile(
     r"\bINSERT OR\b|\bUPDATE OR\b|\bjson_each\b|\bINDEXED BY\b|\bsqlite_master\b|\btypeof\(|\blast_insert_rowid\b"
     r"|\.lastrowid\b|\bPRAGMA\b|\browid\b|\?\d"
 )
-_LOOKING_AT_FILES = {"apart.py", "check.py", "facts.py", "measure.py"}
+_LOOKING_AT_FILES = {"apart.py", "bench.py", "check.py"}
 """Modules that tell about files of SQLite, and about nothing else."""
 
 

@@ -25,7 +25,7 @@ from clx.db.clock import now_ms
 from clx.db.doorbell import Bell, Doorbell, for_ends_of, of_end
 from clx.db.jobs import Failure, Job, NewJob, Queue, Success
 from clx.db.transitions import ENDED, UNWANTED
-from clx.db.waiting import SLOW_BEAT, rest
+from clx.db.wait import SLOW_BEAT, rest
 
 
 def _sockets(folder: Path) -> list[Path]:
@@ -230,7 +230,7 @@ def _assert_modes(database: Path, beside: int, file: int) -> None:
 _ANSWER = """
 import sys
 from clx.db.jobs import Queue
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 
 with Queue.open(sys.argv[1]) as queue, Bells(queue.database, ["answer"]) as bells:
     print("ready", flush=True)

@@ -73,11 +73,11 @@ def test_a_run_is_recorded_once(connection: sqlite3.Connection) -> None:
 
 def test_what_is_odd_is_read_from_every_column() -> None:
     """Kinds, NULL, defaults, keys and rules, as the tables are drawn; what goes by a name names a column."""
-    from clx.db import odd
+    from clx.db import odd_rows
 
     drawn = {table.name: table for table in schema.metadata.sorted_tables}
-    assert set(odd.tables()) == set(drawn)
-    for name, facts in odd.tables().items():
+    assert set(odd_rows.tables()) == set(drawn)
+    for name, facts in odd_rows.tables().items():
         table = drawn[name]
         kinds = [(column.name, isinstance(column.type, Integer), not column.nullable) for column in table.columns]
         assert [(each.name, each.is_number, each.required) for each in facts.columns.values()] == kinds
@@ -85,4 +85,4 @@ def test_what_is_odd_is_read_from_every_column() -> None:
         rules = {str(rule.name) for rule in table.constraints if isinstance(rule, CheckConstraint)}
         assert set(facts.checks) == rules
     names = {column.name for table in drawn.values() for column in table.columns}
-    assert names >= {*odd._LOWEST, *odd._HIGHEST, *odd._JSON, *odd._OBJECTS}
+    assert names >= {*odd_rows._LOWEST, *odd_rows._HIGHEST, *odd_rows._JSON, *odd_rows._OBJECTS}

@@ -17,7 +17,7 @@ import pytest
 from clx.db import storm
 from clx.db.jobs import NewJob, Queue
 from clx.db.storm import Storm
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 
 _SOAK = bool(os.environ.get("CLX_SOAK"))
 

@@ -25,7 +25,7 @@ from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.lock_probe import look
 from clx.workers.supervision.service_state import locked

@@ -30,7 +30,7 @@ def command(directory: Path | None, scale: float, format_: str, verbose: bool) -
       clx bench
       clx bench --directory /data --format json
     """
-    from clx.db.measure import measure
+    from clx.db.bench import measure
 
     numbers = []
     with tempfile.TemporaryDirectory(prefix=".clx-bench-", dir=directory or Path.cwd()) as folder:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from clx.course.spec import CourseSpec
     from clx.db.database import Database
-    from clx.db.records import JobState
+    from clx.db.models import JobState
 
     Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -126,7 +126,7 @@ def job_types(context: click.Context, _parameter: click.Parameter, incomplete: s
 
 def batch_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the builds that go on."""
-    from clx.db.views import live_batches
+    from clx.db.summary import live_batches
 
     with _database(context) as database:
         found = [(batch.id, batch.name) for batch in live_batches(database)]

@@ -94,7 +94,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
 
 def _about_database(context: click.Context, db_path: Path | None, format_: str) -> int:
     from clx.cli.project import database_path, open_to_look
-    from clx.db.facts import examine
+    from clx.db.sqlite.facts import examine
 
     resolved = settings_from(context, Path.cwd())
     database = open_to_look(resolved, db_path)

@@ -17,7 +17,7 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from clx.db.database import Database
     from clx.db.jobs import Queue
-    from clx.db.records import Job, JobState
+    from clx.db.models import Job, JobState
 
 _OVER = {
     "succeeded": "was over already: it succeeded",

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.db.database import Database
-from clx.db.odd import Reader
-from clx.db.records import Unreadable, decode_or_show
+from clx.db.models import Unreadable, decode_or_show
+from clx.db.odd_rows import Reader
 
 _encode = msgspec.json.encode
 

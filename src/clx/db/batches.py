@@ -13,7 +13,7 @@ from typing import Any
 from clx.db import transitions
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
-from clx.db.odd import Reader
+from clx.db.odd_rows import Reader
 from clx.db.statements import NEEDS
 from clx.db.transaction import Transaction
 
@@ -42,7 +42,7 @@ class Batch:
     """One batch; times in milliseconds UTC.
 
     Attributes:
-        odd: what is odd in its row, in words (:mod:`clx.db.odd`); only other programs write such.
+        odd: what is odd in its row, in words (:mod:`clx.db.odd_rows`); only other programs write such.
     """
 
     id: int

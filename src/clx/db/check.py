@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clx.db.database import Database
-from clx.db.odd import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
+from clx.db.odd_rows import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
 
 _RULES = {
     "a job has not exactly one record per ended run": """

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from itertools import chain
 
-from clx.db.records import Job, Report
+from clx.db.models import Job, Report
 
 _LONG = 0.050
 """Seconds after which the jobs held ahead of a running one are handed back."""

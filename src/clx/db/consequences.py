@@ -6,7 +6,7 @@ from typing import Any
 
 from clx.db import statements as sql
 from clx.db.doorbell import of_end
-from clx.db.records import NewJob, decode, encode, row_to_insert
+from clx.db.models import NewJob, decode, encode, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import QueueError
 

@@ -26,13 +26,13 @@ import msgspec
 
 from clx.db.backoff import backoff
 from clx.db.claimed_jobs import ClaimedJobs
-from clx.db.ending import Ending
-from clx.db.handling import Interrupted, call, described, is_of_the_program
+from clx.db.handlers import Interrupted, call, described, is_of_the_program
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.mark_dead import mark_gone_workers_dead
-from clx.db.records import Report, encode
+from clx.db.models import Report, encode
+from clx.db.shutdown import Ending
 from clx.db.validation import check_consumer
-from clx.db.waiting import SLOW_BEAT, Bells, rest
+from clx.db.wait import SLOW_BEAT, Bells, rest
 from clx.db.worker_side import DEFAULT_LEASE
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import (

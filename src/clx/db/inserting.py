@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from clx.db import statements as sql
 from clx.db.consequences import call_back, end_dependents, need_not_met
-from clx.db.records import NewJob, OnConflict, encode, row_to_insert
+from clx.db.models import NewJob, OnConflict, encode, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from clx.db import inserting, transitions
 from clx.db import statements as sql
 from clx.db.consequences import call_back
-from clx.db.handling import refuse_endless_wait
-from clx.db.records import (
+from clx.db.handlers import refuse_endless_wait
+from clx.db.models import (
     Failure,
     Job,
     JobState,
@@ -76,7 +76,7 @@ class Queue(WorkerSide):
             DatabaseError: as :meth:`clx.db.database.Database.open` says.
             UsageError: the URL names something else.
         """
-        from clx.db.location import open_database
+        from clx.db.url import open_database
 
         return cls(open_database(path_or_url, **options))
 
@@ -297,7 +297,7 @@ class Queue(WorkerSide):
         check_ids(job_ids)
         check_timeout(timeout)
         refuse_endless_wait(timeout)
-        from clx.db.waiting import wait_for_jobs
+        from clx.db.wait import wait_for_jobs
 
         wait_for_jobs(self, job_ids, timeout)
         return self.get_many(job_ids)
@@ -309,7 +309,7 @@ class Queue(WorkerSide):
         refuse_endless_wait(timeout)
         import asyncio
 
-        from clx.db.awaiting import wait_for_jobs
+        from clx.db.wait_async import wait_for_jobs
 
         await wait_for_jobs(self, job_ids, timeout)
         return await asyncio.to_thread(self.get_many, job_ids)

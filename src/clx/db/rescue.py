@@ -9,7 +9,7 @@ from clx.db import statements as sql
 from clx.db import transitions
 from clx.db.database import Database
 from clx.db.leases import HELD_UP, SLACK, Lease
-from clx.db.odd import Reader
+from clx.db.odd_rows import Reader
 from clx.db.transaction import Transaction
 from clx.db.writer import Writer
 from clx.errors import DatabaseBusyError, DatabaseFullError

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from clx.db.database import Database
-from clx.db.records import Unreadable, decode_or_show
+from clx.db.models import Unreadable, decode_or_show
 from clx.errors import QueueError
 
 _USE_NOTED_EVERY = 24 * 3600 * 1000

@@ -19,7 +19,7 @@ from pathlib import Path
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 from clx.db.workers import register_this_process
 from clx.errors import LostRunError
 from clx.platforms import system

@@ -13,7 +13,7 @@ from clx.db import statements as sql
 from clx.db.backoff import backoff
 from clx.db.consequences import end_dependents, let_go, unlock
 from clx.db.inserting import end_where_a_need_failed
-from clx.db.records import Failure, Report, Success, encode, encode_error
+from clx.db.models import Failure, Report, Success, encode, encode_error
 from clx.db.transaction import Transaction
 from clx.errors import JobExistsError
 

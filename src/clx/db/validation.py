@@ -62,7 +62,7 @@ _USUAL = tuple(usual for _, usual, _, _ in _NEW_JOB if usual is not _MISSING)
 
 
 def check_new_job(job: object) -> None:
-    """Hold a :class:`~clx.db.records.NewJob` to what the table takes.
+    """Hold a :class:`~clx.db.models.NewJob` to what the table takes.
 
     Raises:
         QueueError: names the attribute, its value and what is allowed.

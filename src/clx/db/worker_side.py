@@ -11,8 +11,8 @@ from typing import Any, Literal
 from clx.db import claiming, transitions
 from clx.db import statements as sql
 from clx.db.database import Database
-from clx.db.lookup import Lookup
-from clx.db.records import Failure, Job, Report, Settled, Success, check_reports, encode
+from clx.db.models import Failure, Job, Report, Settled, Success, check_reports, encode
+from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
 from clx.db.transaction import Transaction
 from clx.db.validation import check_backoff, check_claim, check_lease, check_types
@@ -243,7 +243,7 @@ class WorkerSide(Lookup):
         stderr: str | None = None,
         peak_memory: int | None = None,
     ) -> Literal["queued", "failed", "cancelled"]:
-        """Report failure; arguments as in :class:`~clx.db.records.Failure`.
+        """Report failure; arguments as in :class:`~clx.db.models.Failure`.
 
         Returns:
             The state the job is in now.

@@ -11,8 +11,8 @@ import msgspec
 
 from clx.db.database import Database
 from clx.db.identity import is_gone, is_of_an_earlier_boot
-from clx.db.odd import Reader
-from clx.db.records import told_or_shown
+from clx.db.models import told_or_shown
+from clx.db.odd_rows import Reader
 from clx.db.transaction import Transaction
 from clx.db.transitions import ENDED
 
@@ -38,7 +38,7 @@ class WorkerRow:
     """One worker; times in milliseconds UTC.
 
     Attributes:
-        odd: what is odd in its row, in words (:mod:`clx.db.odd`); only other programs write such.
+        odd: what is odd in its row, in words (:mod:`clx.db.odd_rows`); only other programs write such.
     """
 
     id: int

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from clx.db import transitions
 from clx.db.database import Database
-from clx.db.odd import odd_live_jobs
+from clx.db.odd_rows import odd_live_jobs
 from clx.db.sqlite.driver import UNBOUND
 from clx.db.transaction import Transaction
 from clx.errors import OddRowError, QueueError

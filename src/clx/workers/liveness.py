@@ -14,7 +14,7 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.mark_dead import mark_worker_dead
-from clx.db.records import Job
+from clx.db.models import Job
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import JobsSettings
 from clx.workers.process.directories import remove_work

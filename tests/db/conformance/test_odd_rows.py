@@ -11,7 +11,7 @@ from tests.support.clock import at
 
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
-from clx.db.records import Failure, Success
+from clx.db.models import Failure, Success
 from clx.db.workers import register_this_process
 from clx.errors import QueueError
 

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 from tests.support.clock import at
 
-from clx.db import lookup
+from clx.db import queries
 from clx.db.jobs import NewJob, Queue
-from clx.db.records import JobState
+from clx.db.models import JobState
 
 _STATES = get_args(JobState)
 _CHOICES = [None, *chain.from_iterable(combinations(_STATES, n) for n in range(len(_STATES) + 1))]
@@ -64,5 +64,5 @@ def test_where_many_wait_the_newest_are_found_too(
     full: Queue, states: list[JobState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = full.search(state=states)
-    monkeypatch.setattr(lookup, "_FEW", 2)
+    monkeypatch.setattr(queries, "_FEW", 2)
     assert full.search(state=states) == few

@@ -15,7 +15,7 @@ from clx.db.apart import apart
 from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerTable
 from clx.errors import ConversionError
 from clx.settings.schema import Settings

@@ -14,7 +14,7 @@ import pytest
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Queue
-from clx.db.records import Job, NewJob
+from clx.db.models import Job, NewJob
 from clx.errors import ArtifactError, ConversionError, ToolMissingError
 from clx.platforms import system
 from clx.workers.process.job_run import describe_failure, run_job

@@ -15,7 +15,7 @@ from tests.support.clock import at
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.jobs import Job, Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import ConversionError, DatabaseFullError
 from clx.jobtypes.converter import Converter

@@ -12,7 +12,7 @@ import pytest
 from clx.db.apart import apart
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.records import Job, NewJob
+from clx.db.models import Job, NewJob
 from clx.errors import ConversionError
 from clx.workers.process.seal import require_sealed, sealed
 

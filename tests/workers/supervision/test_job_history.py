@@ -14,7 +14,7 @@ from clx import __version__
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.jobs import Queue
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.db.workers import WorkerRow, WorkerTable, register_this_process
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers.executors.spec import WorkerSpec

@@ -239,7 +239,7 @@ def files_of(scene: Scene) -> list[str]:
 
 
 PLUGIN_TEST = """
-from clx.db.records import NewJob
+from clx.db.models import NewJob
 from clx.workers import WorkerConfig
 
 def test_queue_is_fresh(clx_queue, clx_database):

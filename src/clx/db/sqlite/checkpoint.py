@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from clx.db.sqlite.driver import GUARDS_RESETS, driver
-from clx.db.sqlite.held import Held
+from clx.db.sqlite.thread_connection import Held
 
 PAGES = 1000
 """Pages of the log above which it is copied back: SQLite's own measure."""

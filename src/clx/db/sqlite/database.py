@@ -30,8 +30,8 @@ from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, r
 from clx.db.sqlite.filesystem import lost_log
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
-from clx.db.sqlite.held import Held, is_inherited
 from clx.db.sqlite.intact import Folder, Place
+from clx.db.sqlite.thread_connection import Held, is_inherited
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError

@@ -13,7 +13,7 @@ from clx.db.database import Params, Row
 from clx.db.doorbell import Bell, Doorbell, with_blocks
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver
-from clx.db.sqlite.held import Held
+from clx.db.sqlite.thread_connection import Held
 from clx.db.transaction import Transaction
 
 T = TypeVar("T")

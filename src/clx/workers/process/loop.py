@@ -28,9 +28,9 @@ from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import can_explain
-from clx.db.records import Report
+from clx.db.models import Report
 from clx.db.transitions import UNWANTED
-from clx.db.waiting import SLOW_BEAT, rest
+from clx.db.wait import SLOW_BEAT, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter

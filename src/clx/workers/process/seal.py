@@ -17,7 +17,7 @@ import msgspec
 
 from clx.db.apart import is_apart
 from clx.db.database import Database
-from clx.db.records import Job
+from clx.db.models import Job
 from clx.errors import ConversionError
 
 SEAL = "seal"

@@ -9,8 +9,8 @@ from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
-from clx.db.records import Job
-from clx.db.views import wanted_by
+from clx.db.models import Job
+from clx.db.summary import wanted_by
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.supervision.status import WorkerStatus, worker_statuses

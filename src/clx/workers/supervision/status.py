@@ -15,8 +15,8 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.jobs import Queue
-from clx.db.records import Job
-from clx.db.views import Waiting, live_batches, waiting
+from clx.db.models import Job
+from clx.db.summary import Waiting, live_batches, waiting
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings

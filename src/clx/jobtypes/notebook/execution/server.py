@@ -107,7 +107,11 @@ class KernelParent:
     _served: bool = False
 
     def start(self) -> None:
-        """Start the process without waiting until it is ready. Does nothing when it runs."""
+        """Start the process without waiting until it is ready. Does nothing when it runs.
+
+        Raises:
+            ToolMissingError: the interpreter is not there, or no kernels are started on this system.
+        """
         if self._process is not None:
             return
         if not system.RUNS_HELPERS:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.db.location import MEMORY, open_database
+from clx.db.url import MEMORY, open_database
 from clx.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.db.clock import now_ms
-from clx.db.odd import Reader, as_text, is_unicode, shown
+from clx.db.odd_rows import Reader, as_text, is_unicode, shown
 from clx.db.statements import COLUMNS, NO_TIME
 from clx.db.validation import (
     SMALL,

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from tests.support.scene import until
 
-from clx.db import awaiting, doorbell, waiting
+from clx.db import doorbell, wait, wait_async
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.sqlite.memory import MemoryDatabase
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_whoever_waits_for_strewn_jobs_looks_seldom(queue: Queue, monkeypatch: p
     """Then every end rings, and not every ring is worth a look."""
     rested: list[float] = []
     strewn = [queue.enqueue(NewJob("t"))]
-    monkeypatch.setattr(waiting, "for_ends_of", lambda _ids: [])
+    monkeypatch.setattr(wait, "for_ends_of", lambda _ids: [])
 
     def sleep(seconds: float) -> None:
         rested.append(seconds)
@@ -117,7 +117,7 @@ def test_a_thread_wakes_who_waits_for_good(bells: Bells, how: str) -> None:
 _STORM = """
 import signal, sys
 from clx.db.jobs import Queue
-from clx.db.waiting import SLOW_BEAT, Bells
+from clx.db.wait import SLOW_BEAT, Bells
 
 def stop(*_):
     global stopped
@@ -198,7 +198,7 @@ def test_however_many_wait_in_an_event_loop_none_keeps_a_thread(queue: Queue) ->
 
 
 def test_an_end_wakes_who_waits_in_an_event_loop(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaiting, "SLOW_BEAT", 60.0)
+    monkeypatch.setattr(wait_async, "SLOW_BEAT", 60.0)
     job_id = queue.enqueue(NewJob("t"))
 
     async def serve() -> float:
@@ -228,7 +228,7 @@ def test_waiting_in_an_event_loop_ends_with_its_time_or_its_task(queue: Queue) -
 
 
 def test_without_bells_one_waits_in_an_event_loop_all_the_same(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaiting, "SLOW_BEAT", 60.0)
+    monkeypatch.setattr(wait_async, "SLOW_BEAT", 60.0)
     monkeypatch.setattr(queue.database.doorbell, "listen", lambda _name: doorbell.Bell(None))
     job_id = queue.enqueue(NewJob("t"))
     threading.Timer(0.1, queue.cancel, [[job_id]]).start()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clx.db.database import Database
 from clx.db.identity import is_gone, is_ours_to_judge
-from clx.db.odd import Reader
+from clx.db.odd_rows import Reader
 
 _WAITING = Reader("jobs.type", "jobs.pool", "jobs.run", "jobs.run", "jobs.created_at")
 _PROGRESS = Reader(

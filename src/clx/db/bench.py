@@ -19,9 +19,9 @@ from typing import Any
 from clx.db import statements as sql
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
-from clx.db.records import row_to_insert
+from clx.db.models import row_to_insert
 from clx.db.sqlite.dialect import DIALECT
-from clx.db.waiting import Bells
+from clx.db.wait import Bells
 from clx.db.workers import register_this_process
 
 _TYPE = "bench"
@@ -178,7 +178,7 @@ def _claims(folder: Path, jobs: int) -> Number:
 def _latency(folder: Path, jobs: int) -> Iterator[Number]:
     path = folder / "latency.db"
     with Queue.open(path) as queue:
-        command = [sys.executable, "-P", "-m", "clx.db.measure", str(path)]
+        command = [sys.executable, "-P", "-m", "clx.db.bench", str(path)]
         idle = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert idle.stdout is not None
         try:

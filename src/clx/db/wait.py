@@ -11,7 +11,7 @@ from typing import Self
 
 from clx.db.database import Database
 from clx.db.doorbell import Bell, for_ends_of
-from clx.db.lookup import Lookup
+from clx.db.queries import Lookup
 from clx.db.transitions import ENDED
 from clx.errors import DatabaseBusyError
 

@@ -10,13 +10,13 @@ from typing import Self
 
 from clx.db.database import Database
 from clx.db.doorbell import Bell, for_ends_of
-from clx.db.lookup import Lookup
+from clx.db.queries import Lookup
 from clx.db.transitions import ENDED
-from clx.db.waiting import MODERATE_BEAT, REST, SLOW_BEAT
+from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
 
 
 async def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) -> None:
-    """As :func:`clx.db.waiting.wait_for_jobs`, in an event loop: each look takes a thread, and waiting none."""
+    """As :func:`clx.db.wait.wait_for_jobs`, in an event loop: each look takes a thread, and waiting none."""
     loop = asyncio.get_running_loop()
     ends_at = None if timeout is None else loop.time() + timeout
     names = for_ends_of(job_ids)

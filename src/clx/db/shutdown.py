@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from clx.db.handling import Interrupted
+from clx.db.handlers import Interrupted
 from clx.platforms import system
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

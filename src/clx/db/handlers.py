@@ -10,7 +10,7 @@ from functools import partial
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from clx.db.records import Job
+from clx.db.models import Job
 from clx.errors import LostRunError, QueueError
 from clx.platforms import system
 

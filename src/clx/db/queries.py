@@ -8,8 +8,8 @@ from typing import Any, get_args
 from clx.db import statements as sql
 from clx.db.database import Database
 from clx.db.dialect import among
-from clx.db.odd import Reader
-from clx.db.records import Job, JobState, encode, job_from_row, told_or_shown
+from clx.db.models import Job, JobState, encode, job_from_row, told_or_shown
+from clx.db.odd_rows import Reader
 from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
 
 _RUN_NAMES = (
