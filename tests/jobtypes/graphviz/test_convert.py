@@ -105,6 +105,14 @@ def test_no_file_is_read(convert: Convert, tmp_path: Path, monkeypatch: pytest.M
     assert error.value.line == 2
 
 
+@pytest.mark.parametrize("size", [200, 160])
+def test_the_picture_is_bounded(convert: Convert, size: int) -> None:
+    """At 200 inches Graphviz would scale it down, at 160 it would take 3.6 GB."""
+    with pytest.raises(ConversionError, match=r"The picture would be too large\.") as error:
+        convert(f'digraph {{ size="{size},{size}!"; ratio=fill; a -> b }}', format="png")
+    assert not error.value.retryable
+
+
 def test_the_time_is_bounded(convert: Convert) -> None:
     edges = "\n".join(f"{a} -> {b}" for a in range(300) for b in range(300))
     began = time.monotonic()

@@ -12,12 +12,15 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.graphviz.settings import GraphvizSettings
 from clx.jobtypes.source import read_source
+from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import require
 from clx.tools.program import dies_with_parent, run, small_environment
 
 DEFAULT_TIMEOUT_S = 60.0
+_MEMORY = 2 << 30
+"""Bytes that Graphviz may take about: a picture of 16,000 pixels a side takes half of it."""
 _NOT_STARTED = (126, 127)  # what a program ends with that could not start another one
 _NAMES_A_FILE = re.compile(r"\b(image|shapefile|src)\s*=\s*[^\s\]>]+", re.IGNORECASE)
 
@@ -60,7 +63,8 @@ class GraphvizConverter(Converter):
         command = [*dies_with_parent(), str(dot), *options, "-O", "graph"]
         timeout = float(payload.get("timeout", DEFAULT_TIMEOUT_S))
         try:
-            code, said = run(command, scratch, timeout, small_environment())
+            with system.limited_memory(_MEMORY):  # which programs inherit
+                code, said = run(command, scratch, timeout, small_environment())
         except TimeoutError:
             fact = f"Graphviz did not finish the file within {timeout:g} s."
             raise ConversionError(fact, "Split the graph, or choose another layout.") from None
@@ -70,6 +74,9 @@ class GraphvizConverter(Converter):
             raise ToolMissingError(f"Graphviz does not run ({dot}): {said}", f"Type: {install_hint('graphviz')}")
         if "file loading is disabled" in said:
             raise _reads_a_file(text)
+        if "too large for cairo" in said or "out of memory" in said:
+            step = "Split the graph, lower its size or graphviz.dpi, or choose svg."
+            raise ConversionError("The picture would be too large.", step)
         if code:
             raise _refusal(code, said)
         return said

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 
-from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
+from clx.jobtypes.notebook.execution.interpreter import distributions, interpreter_fingerprint
 from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 from clx.tools.fingerprint import MISSING
@@ -29,19 +28,11 @@ def fingerprint(settings: Settings) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4)
 def _versions(places: tuple[str, ...]) -> dict[str, str]:
-    """Versions by the names of the directories that installers leave behind; reading them would take longer."""
     found: dict[str, str] = {}
     for place in places:
-        for entry in _entries(place):
+        for entry in distributions(place or "."):
             name, _, rest = entry.partition("-")
             name = name.lower().replace("-", "_").replace(".", "_")
             if rest.endswith(".dist-info") and name in _DISTRIBUTIONS:
                 found.setdefault(name, rest.removesuffix(".dist-info"))
     return {name: found.get(name, MISSING) for name in _DISTRIBUTIONS}
-
-
-def _entries(place: str) -> list[str]:
-    try:
-        return [entry.name for entry in os.scandir(place or ".")]
-    except OSError:
-        return []

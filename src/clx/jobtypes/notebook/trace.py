@@ -19,11 +19,8 @@ def mark_lines(template: nodes.Template) -> None:
     Behind, because macros trim the text they are given at its start and look at what it starts with.
     """
     for data in template.find_all(nodes.TemplateData):
-        data.data = _marked(data.data, data.lineno)
-
-
-def _marked(text: str, first: int) -> str:
-    return "\n".join(_with_number(line, number) for number, line in enumerate(text.split("\n"), first))
+        lines = enumerate(data.data.split("\n"), data.lineno)
+        data.data = "\n".join(_with_number(line, number) for number, line in lines)
 
 
 def _with_number(line: str, number: int) -> str:

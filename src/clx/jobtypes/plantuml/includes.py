@@ -50,7 +50,8 @@ def closure(source: Path, root: Path) -> list[Path]:
     while waiting:
         file = waiting.pop()
         for name in includes(_read(file)):
-            for candidate in _candidates(name, file, start):
+            # PlantUML looks beside the including file for includes, beside the source for everything else
+            for candidate in (file.parent / name, start.parent / name):
                 path = _inside(candidate, top)
                 if path and path != start and path not in found:
                     found[path] = None
@@ -65,11 +66,6 @@ def _name(match: re.Match[str]) -> str:
         # A trailing !name or !2 chooses a part of the file.
         return match["include"].partition("!")[0].strip().strip('"')
     return next(value for value in match.groups() if value).strip()
-
-
-def _candidates(name: str, file: Path, source: Path) -> list[Path]:
-    """PlantUML looks beside the including file for includes, beside the source for everything else."""
-    return [file.parent / name, source.parent / name]
 
 
 def _inside(candidate: Path, top: Path) -> Path | None:

@@ -35,7 +35,7 @@ def interpreter_fingerprint(python: str | None) -> dict[str, str]:
     else:
         version, *places_found = _ask(python, _modified(python))
         places = tuple(places_found)
-    names = sorted({name for place in dict.fromkeys(places) for name in _distributions(place)})
+    names = sorted({name for place in dict.fromkeys(places) for name in distributions(place)})
     return {"python": version, "packages": hashlib.sha256("\n".join(names).encode()).hexdigest()}
 
 
@@ -47,7 +47,8 @@ def python_command(python: str) -> list[str]:
     return [python, *(["-P"] if python == sys.executable or _knows_safe_path(python, _modified(python)) else [])]
 
 
-def _distributions(place: str) -> list[str]:
+def distributions(place: str) -> list[str]:
+    """The names, with versions, of what is installed in a directory; reading any of it would take longer."""
     try:
         return [entry.name for entry in os.scandir(place) if entry.name.endswith(_DISTRIBUTIONS)]
     except OSError:
