@@ -23,14 +23,7 @@ _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had no
 
 
 class BuildWorkers(WorkerGroup):
-    """Workers that live as long as a build does, or a session of several.
-
-    Args:
-        database: the job table.
-        settings: what workers are started with.
-        batch: the build's batch; None for a session.
-        note: called with one line for each thing worth telling the user.
-    """
+    """Workers that live as long as a build does, or a session of several, which has no batch."""
 
     def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
         super().__init__(database, settings, note, batch=batch)
@@ -63,11 +56,7 @@ class BuildWorkers(WorkerGroup):
             self._start_missing(need, len(serving))
 
     def _start_missing(self, need: WorkerSpec, serving: int) -> None:
-        """Start what *serving* and the build's own workers leave to be wanted.
-
-        Raises:
-            NoWorkersError: there would be none at all.
-        """
+        """Start what *serving* and the build's own workers leave to be wanted."""
         there = serving + len(self.of(need.type, need.pool))
         if there == 0 and need.count == 0:
             raise NoWorkersError(
@@ -189,11 +178,7 @@ def anew(path: Path) -> str:
 
 
 def why_not(row: WorkerRow, need: WorkerSpec, jobs: JobsSettings | None = None) -> str:
-    """Why a worker that runs would not take the jobs that *need* is for.
-
-    Args:
-        jobs: how long it may be silent; None where that does not matter.
-    """
+    """Why a worker that runs would not take the jobs that *need* is for; without *jobs* its silence does not matter."""
     if need.pool.startswith("batch:"):
         return "the build wants new ones (--force-new-workers)"
     if row.batch_id is not None:

@@ -15,10 +15,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
@@ -26,6 +26,7 @@ from clx.db.workers import WorkerRow
 from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
+from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
@@ -48,12 +49,7 @@ _BEAT = 1.0
 
 
 class Supervisor:
-    """One supervisor process.
-
-    Args:
-        database: the job table.
-        state: what is wanted.
-    """
+    """One supervisor process."""
 
     def __init__(self, database: Database, state: ServiceState) -> None:
         self._database = database
@@ -100,32 +96,27 @@ class Supervisor:
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
         asked = self._state.started_at
-        update_state(self._database.state_dir, lambda now: now and msgspec.structs.replace(now, answered=asked))
+        update_state(self._database.state_dir, lambda now: now and replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
         lowered, self._group.lowered = self._group.lowered, {}
-        if not lowered:
-            return
 
-        def lower(state: ServiceState | None) -> ServiceState:
-            found = state or self._state
-            wanted = [
-                msgspec.structs.replace(each, count=max(0, each.count - lowered.get(each.key, 0)))
-                for each in found.wanted
-            ]
-            return msgspec.structs.replace(found, wanted=wanted)
+        def lower(each: WorkerSpec) -> WorkerSpec:
+            return replace(each, count=max(0, each.count - lowered.get(each.key, 0)))
 
-        self._state = update_state(self._database.state_dir, lower) or self._state
+        if lowered:
+            self._change(lambda state: replace(state, wanted=[lower(each) for each in state.wanted]))
+
+    def _change(self, change: Callable[[ServiceState], ServiceState]) -> None:
+        """Change the state file; where somebody has removed it, it is written anew."""
+        self._state = update_state(self._database.state_dir, lambda now: change(now or self._state)) or self._state
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
         there = [worker.identity for worker in self._group.members if worker.identity]
         if there != self._state.workers:
-            saved = update_state(
-                self._database.state_dir, lambda now: msgspec.structs.replace(now or self._state, workers=there)
-            )
-            self._state = saved or self._state
+            self._change(lambda state: replace(state, workers=there))
 
     def _wait(self, wake: socket.socket, bell: int) -> None:
         pause_ends = self._group.next_start()
@@ -210,7 +201,7 @@ def _sign(state: ServiceState | None) -> ServiceState | None:
     """Enter this process as the supervisor, unless another lives."""
     if state is None or supervisor_lives(state):
         return state
-    return msgspec.structs.replace(state, supervisor=process_identity())
+    return replace(state, supervisor=process_identity())
 
 
 def main() -> None:

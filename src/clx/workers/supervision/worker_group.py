@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from clx.db.clock import now_ms
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
+from clx.db.mark_dead import mark_worker_dead
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.settings.schema import Settings
@@ -148,13 +149,7 @@ class WorkerGroup:
             self.note(f"A {type_} worker died ({tell(cause)}); " + _rescue_told(rescued))
 
     def ended(self, worker: WorkerProcess, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
-        """A member has ended and is buried.
-
-        Args:
-            cause: how it ended.
-            well: whether by itself, in order.
-            tail: the last lines of its output.
-        """
+        """A member has ended, *well* or not, and is buried."""
 
     def had_jobs(self, worker: WorkerProcess) -> bool:
         """Whether a member that ended had come as far as its first job."""
@@ -216,8 +211,7 @@ class WorkerGroup:
             if row is None:
                 continue
             self.note(f"The {row.type} worker #{row.id} has been silent for {jobs.lease:g} s; it is ended.")
-            self.queue.rescue_worker(row.id, {"kind": "silent"})
-            self.table.end(row.id, "it was silent", dead=True)
+            mark_worker_dead(self.database, row.id, {"kind": "silent"}, "it was silent")
             worker.kill()
 
     # -- stopping ---------------------------------------------------------------------------------
@@ -265,25 +259,15 @@ def tell(cause: Mapping[str, object]) -> str:
 
 
 def start_failure(worker: WorkerProcess, tail: str) -> tuple[str, str]:
-    """Why a worker did not start, and the next step.
-
-    Args:
-        tail: the last lines of its output; for one that the engine did not start, what the engine said and the
-            next step, a line each.
-    """
+    """Why a worker did not start, and the next step, by the last lines of its output."""
     cause, type_ = worker.cause(), worker.spawn.type
-    if cause == NOT_STARTED:
+    if cause == NOT_STARTED:  # its tail is what the engine said and the next step, a line each
         fact, _, next_step = tail.partition("\n")
         return f"The {type_} worker did not start. {fact}", next_step
-    check = (
-        "what containers need with `clx docker check`"
-        if worker.spawn.mode == "docker"
-        else "the tools with `clx doctor`"
-    )
-    return (
-        f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
-        f"Its log is {worker.log}. Check {check}.",
-    )
+    of_docker = worker.spawn.mode == "docker"
+    check = "what containers need with `clx docker check`" if of_docker else "the tools with `clx doctor`"
+    fact = f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}"
+    return fact, f"Its log is {worker.log}. Check {check}."
 
 
 def _rescue_told(rescued: list[int]) -> str:
