@@ -233,7 +233,7 @@ def test_a_job_that_is_being_reported_is_not_timed_out(bench: Bench) -> None:
     heartbeat._check_deadlines(time.monotonic() + 100.0)
     assert bench.job(job.id).state == "running"
     assert not heartbeat.stop_watching()
-    heartbeat.unwatch()
+    heartbeat.stop_watching()
 
 
 def test_after_the_grace_period_the_job_is_handed_back(bench: Bench) -> None:

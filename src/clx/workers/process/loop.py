@@ -13,7 +13,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -30,11 +29,12 @@ from clx.db.leases import can_explain
 from clx.db.records import Report
 from clx.db.sqlite.database import Database
 from clx.db.transitions import UNWANTED
-from clx.db.waiting import SLOW_BEAT, rest
+from clx.db.waiting import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
 from clx.settings.schema import JobsSettings
+from clx.workers.liveness import time_limit
 from clx.workers.process.directories import work_directory
 from clx.workers.process.job_run import describe_failure, peak_memory, run_job
 from clx.workers.process.seal import require_sealed
@@ -46,29 +46,21 @@ _DIE_IN = 0.5  # seconds that killed helpers may take to be gone
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a worker serves.
-
-    Attributes:
-        worker_id: its row.
-        type: its job type.
-        pool: whose jobs it takes.
-        grace: seconds it has on SIGTERM to finish its job.
-        batch: the batch whose owner's lease it lives by; None where a lifeline or nothing tells its end.
-    """
+    """Where a worker serves."""
 
     worker_id: int
     type: str
     pool: str
     grace: float
+    """Seconds it has on SIGTERM to finish its job."""
     batch: int | None = None
+    """The batch whose owner's lease it lives by; None where a lifeline or nothing tells its end."""
 
 
 class Worker:
     """One worker process.
 
     Args:
-        database: the job table, opened in this process.
-        assignment: where it serves.
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
     """
@@ -85,6 +77,8 @@ class Worker:
         self._store = ArtifactStore(database.shared_dir / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
+        self._next_sweep = time.monotonic() + SLOW_BEAT
+        self._bells: Bells | None = None
         self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
 
     def hold(self, lifeline: int) -> None:
@@ -93,45 +87,32 @@ class Worker:
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
-        wake, woken = socket.socketpair()
-        wake.setblocking(False)
-        woken.setblocking(False)
-        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        hold_back_signals(hold=False)
-        self._heartbeat.start()
-        try:
-            with self.database.doorbell.listen(self.assignment.type) as bell:
-                self._serve(bell.fileno(), wake, bell.silence)
-        finally:
-            self._heartbeat.finish()
-            if self._converter is not None:
-                self._converter.close()
-            signal.set_wakeup_fd(-1)
-            wake.close()
-            woken.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+        with Bells(self.database, [self.assignment.type]) as self._bells:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_signal)
+            hold_back_signals(hold=False)
+            self._heartbeat.start()
+            try:
+                self._serve(self._bells)
+            finally:
+                self._heartbeat.finish()
+                if self._converter is not None:
+                    self._converter.close()
+                shutil.rmtree(self._directory, ignore_errors=True)
         return self._heartbeat.reason or self._stop_reason
 
-    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
-        waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
+    def _serve(self, bells: Bells) -> None:
         while not self._stop_reason:
-            silence()
+            bells.silence()
             if self._run_once_or_wait():
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
-            ready = select.select(waiting, [], [], asked)[0]
+            bells.wait(asked)
             self._queue.distrust_leases(time.monotonic() - asked_at - asked)
-            if wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    wake.recv(4096)
-            if not ready:
-                self._sweep()
-
-    def _sweep(self) -> None:
-        with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
-            self._queue.rescue()
+            if time.monotonic() >= self._next_sweep:
+                self._next_sweep = time.monotonic() + SLOW_BEAT
+                with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
+                    self._queue.rescue()
 
     def _run_once_or_wait(self) -> bool:
         try:
@@ -146,6 +127,8 @@ class Worker:
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
         self._heartbeat.drain()
+        if self._bells is not None:
+            self._bells.wake()
 
     def _clear(self) -> None:
         """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
@@ -170,7 +153,7 @@ class Worker:
             try:
                 claimed = self._report_and_claim(job, self._do(job))
             finally:
-                self._heartbeat.unwatch()
+                self._heartbeat.stop_watching()
         return True
 
     def _do(self, job: Job) -> Report:
@@ -187,11 +170,7 @@ class Worker:
         return Success(job.id, job.run, result, peak_memory=peak_memory())
 
     def _report_and_claim(self, job: Job, report: Report) -> list[Job]:
-        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
-
-        Returns:
-            The next job, if there is one and this worker is not about to end.
-        """
+        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try on."""
         while self._heartbeat.stop_watching():
             try:
                 settled = self._queue.settle(
@@ -246,7 +225,7 @@ class Heartbeat(threading.Thread):
 
     def watch(self, job: Job) -> None:
         """Beat for *job* too, and hold it to its time."""
-        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        limit = time_limit(job, self._jobs)
         with self._lock:
             self._job, self._ends_at = job, time.monotonic() + limit
         if limit < self._jobs.heartbeat:  # the thread would sleep past it
@@ -254,14 +233,7 @@ class Heartbeat(threading.Thread):
 
     def stop_watching(self) -> bool:
         """Stop watching because the job is about to be reported; false when the heartbeat has reported it."""
-        with self._lock:
-            mine, self._job = self._job, None
-        return mine is not None
-
-    def unwatch(self) -> None:
-        """Forget the job."""
-        with self._lock:
-            self._job = self._ends_at = None
+        return self._take() is not None
 
     def drain(self) -> None:
         """Start the grace period. Called from a signal handler: takes no lock."""
@@ -304,11 +276,7 @@ class Heartbeat(threading.Thread):
             self._check_deadlines(now)
 
     def _beat(self, away: float) -> None:
-        """Say that worker and job live.
-
-        Args:
-            away: for how many seconds this process stood still; those that it asks about may have, too.
-        """
+        """Say that worker and job live, after this process stood still for *away* seconds: others may have, too."""
         with self._lock:
             job = self._job
         begun = time.monotonic()
@@ -371,10 +339,9 @@ class Heartbeat(threading.Thread):
         job = self._take()
         if job is None:
             return
-        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
         error = {
             "type": "Timeout",
-            "message": f"The job was killed: it ran longer than {limit:g} seconds.",
+            "message": f"The job was killed: it ran longer than {time_limit(job, self._jobs):g} seconds.",
             "next_step": "Raise jobs.timeout, or make the source do less.",
         }
         with contextlib.suppress(LostRunError, DatabaseError):  # unreported, its lease tells

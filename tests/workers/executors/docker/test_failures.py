@@ -19,7 +19,7 @@ from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.images import find, obtain
-from clx.workers.executors.docker.package_digest import digest_of_running
+from clx.workers.executors.docker.wheel import digest_of_running
 
 
 @pytest.fixture

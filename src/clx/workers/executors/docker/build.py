@@ -35,8 +35,7 @@ from clx.tools.install import install
 from clx.tools.pins import PINS
 from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
-from clx.workers.executors.docker.installed_wheel import wheel_of_installed
-from clx.workers.executors.docker.package_digest import digest_of_wheel
+from clx.workers.executors.docker.wheel import digest_of_wheel, wheel_of_installed
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 CONTEXT_LABEL = "clx.context"

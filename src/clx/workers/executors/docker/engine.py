@@ -78,11 +78,7 @@ def _require_listener(timeout: float) -> None:
 
 @contextlib.contextmanager
 def engine_errors(doing: str = "") -> Iterator[None]:
-    """Turn whatever the SDK raises inside into an :class:`EngineError`.
-
-    Args:
-        doing: what was tried, for the message, e.g. ``"start the container clx-notebook"``.
-    """
+    """Turn whatever the SDK raises inside into an :class:`EngineError`, whose message says what it was *doing*."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
@@ -91,13 +87,10 @@ def engine_errors(doing: str = "") -> Iterator[None]:
     except APIError as error:
         if any(sign in str(error) for sign in _TLS):
             raise _unreachable(error) from error
-        raise EngineError(f"The container engine refused{_to(doing)}: {reason(error)}") from error
+        to_do = f" to {doing}" if doing else ""
+        raise EngineError(f"The container engine refused{to_do}: {reason(error)}") from error
     except (DockerException, RequestException) as error:
         raise _unreachable(error) from error
-
-
-def _to(doing: str) -> str:
-    return f" to {doing}" if doing else ""
 
 
 def reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from clx import __version__
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
-from clx.workers.executors.docker.package_digest import digest_of_running
+from clx.workers.executors.docker.wheel import digest_of_running
 
 log = logging.getLogger("clx.docker")
 
@@ -25,23 +25,20 @@ _LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL}
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is there.
-
-    Attributes:
-        name: what it was asked for by.
-        id: ``sha256:…`` of its configuration; two images with one id are the same.
-        type: the worker type it says it is for; empty when it says nothing.
-        version: the version of CLX inside; empty when it says nothing.
-        size: bytes.
-        code: digest of the CLX inside (:mod:`clx.workers.executors.docker.package_digest`); empty when it says nothing.
-    """
+    """An image that is there; empty is what it does not say of itself."""
 
     name: str
+    """What it was asked for by."""
     id: str
+    """``sha256:…`` of its configuration; two images with one id are the same."""
     type: str
+    """The worker type it is for."""
     version: str
+    """The version of CLX inside."""
     size: int
+    """Bytes."""
     code: str = ""
+    """Digest of the CLX inside (:mod:`clx.workers.executors.docker.wheel`)."""
 
 
 def find(client: Any, name: str) -> Image | None:

@@ -12,7 +12,7 @@ import secrets
 import select
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -159,13 +159,13 @@ class DockerWorker(WorkerProcess):
         return {"kind": "exit", "code": code}
 
     def _inspect(self) -> dict[str, Any]:
-        if not self._state and self._container is not None:
-            where_possible(self._look)
-        return self._state
+        def look() -> None:
+            self._container.reload()
+            self._state = self._container.attrs["State"]
 
-    def _look(self) -> None:
-        self._container.reload()
-        self._state = self._container.attrs["State"]
+        if not self._state and self._container is not None:
+            where_possible(look)
+        return self._state
 
     def terminate(self) -> None:
         if self.is_alive():
@@ -213,28 +213,19 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
     """
     require_apart(spawn.database)
     file = new_log(spawn, state_dir, number)
-    client = connect()
-    try:
+    with ExitStack() as undone:
+        client = undone.enter_context(closing(connect()))
         image = _image_id(client, spawn)
         if spawn.lifeline:
             start_reaper(spawn.database, spawn.settings.docker.network)
-        try:
-            ensure_network(client, spawn.settings.docker.network)
-        except BaseException:
-            _let_go(spawn)
-            raise
-    except BaseException:
-        client.close()
-        raise
+        undone.callback(_let_go, spawn)
+        ensure_network(client, spawn.settings.docker.network)
+        undone.pop_all()
     return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image, file.name))
 
 
 def _image_id(client: Any, spawn: Spawn) -> str:
-    """The image of which the results are to be: its name may mean another one by now.
-
-    Raises:
-        EngineError: it is not there any more, or cannot be had.
-    """
+    """The image of which the results are to be: its name may mean another one by now."""
     if spawn.image_id is None:
         return obtain(client, spawn.type, spawn.image or "", spawn.settings.docker).id
     if find(client, spawn.image_id) is None:
@@ -257,15 +248,13 @@ def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
     Raises:
         EngineError: the engine does not answer.
     """
-    client = connect()
-    try:
+    with ExitStack() as undone:
+        client = undone.enter_context(closing(connect()))
         container = find_container(client, row.container_id)
         if container is not None and not _serves(container, table.database.path):
             log.warning("worker %s names a container that serves another purpose; it is left alone", row.id)
             container = None
-    except BaseException:
-        client.close()
-        raise
+        undone.pop_all()
     worker = DockerWorker(spawn, client, log_of(row.id, table), container=container)
     worker.worker_id = row.id
     return worker
@@ -364,11 +353,7 @@ def database_inside_of(database: Path) -> str:
 
 
 def require_apart(database: Path) -> None:
-    """See that a container which gets the directory of *database* sees nothing else there.
-
-    Raises:
-        EngineError: beside it lies what no job may write: settings, or the state of services.
-    """
+    """See that a container which gets the directory of *database* sees nothing else there that no job may write."""
     if not is_apart(database):
         raise EngineError(
             f"{database} lies beside settings and the state of services, which no container may write.",
