@@ -35,12 +35,7 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class JsonLines(logging.Handler):
-    """Appends records to a file that several processes share.
-
-    Args:
-        path: the file; its directory must exist.
-        context: fields that every line of this process carries.
-    """
+    """Appends records to a file that several processes share; every line of this one carries the *context*."""
 
     def __init__(self, path: Path, **context: Any) -> None:
         super().__init__()

@@ -55,23 +55,18 @@ _STAGE_AGE = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an image is made of.
-
-    Attributes:
-        type: the worker type.
-        tag: what it will be called.
-        base: the image it is built on; the Dockerfile's ``BASE_IMAGE``.
-        requirements: a requirements file with packages the course's cells need.
-        fetch: fetch packages on this machine instead of inside the build, for an engine without a network.
-        wheel: the wheel of CLX.
-    """
+    """What an image is made of."""
 
     type: str
     tag: str
     wheel: Path
+    """The wheel of CLX."""
     base: str = DEFAULT_BASE
+    """The image it is built on; the Dockerfile's ``BASE_IMAGE``."""
     requirements: Path | None = None
+    """A requirements file with packages the course's cells need."""
     fetch: bool = False
+    """Fetch packages on this machine instead of inside the build, for an engine without a network."""
 
 
 def default_tag(type_: str) -> str:
@@ -176,11 +171,7 @@ def labels_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _metadata(wheel: Path) -> Message:
-    """What a wheel says of itself.
-
-    Raises:
-        UsageError: it is no wheel of CLX.
-    """
+    """What a wheel says of itself; one that is none of CLX is a UsageError."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]

@@ -141,12 +141,7 @@ def _forget(reaper: _Reaper) -> None:
 
 
 def sweep_abandoned(database: Path) -> list[str]:
-    """Remove what builds left whose process is gone, and whose reaper was killed too.
-
-    Costs one look into a directory when there is nothing to do.
-
-    Returns:
-        The names of the containers that were removed.
+    """Remove what builds left whose process is gone, and whose reaper was killed too; returns the containers' names.
 
     Raises:
         EngineError: something may be left, and the engine does not answer.
@@ -167,8 +162,7 @@ def sweep_abandoned(database: Path) -> list[str]:
 def reap(note: Note) -> list[str]:
     """Remove the containers of the note's owner, their rows, and the network when it is empty then.
 
-    Returns:
-        The names of the containers that were removed.
+    Returns the containers' names.
 
     Raises:
         EngineError: the engine does not answer.
