@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class BuildWorkers(WorkerGroup):
         super().__init__(database, settings, note, batch=batch)
         self._needs: dict[str, WorkerSpec] = {}
         self._auto_start_source = "default"
-        self._failures: dict[str, int] = {}
+        self._failures: Counter[str] = Counter()
         self._queued: Mapping[str, int] = {}
         self._missing_since: dict[str, float] = {}
 
@@ -44,7 +45,7 @@ class BuildWorkers(WorkerGroup):
         Raises:
             NoWorkersError: a type has none and none may be started.
         """
-        self._needs, self._failures = {need.type: need for need in needs}, {}
+        self._needs, self._failures = {need.type: need for need in needs}, Counter()
         self._auto_start_source = auto_start_source
         if told := passed_by(self.table.list(), self._needs.values(), self.settings.jobs, self.database.path):
             self.note(told)
@@ -113,8 +114,8 @@ class BuildWorkers(WorkerGroup):
         if self.had_jobs(worker):
             self._failures.pop(type_, None)
         elif not well:
-            self._failures[type_] = self._failures.get(type_, 0) + 1
-        if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
+            self._failures[type_] += 1
+        if self._failures[type_] > self.settings.workers.startup_retries:
             raise WorkerStartupError(*start_failure(worker, tail))
         if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
             self.start(self._needs[type_])

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,10 +101,10 @@ class Supervisor:
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
-        lowered, self._group.lowered = self._group.lowered, {}
+        lowered, self._group.lowered = self._group.lowered, Counter()
 
         def lower(each: WorkerSpec) -> WorkerSpec:
-            return replace(each, count=max(0, each.count - lowered.get(each.key, 0)))
+            return replace(each, count=max(0, each.count - lowered[each.key]))
 
         if lowered:
             self._change(lambda state: replace(state, wanted=[lower(each) for each in state.wanted]))
