@@ -13,13 +13,14 @@ import heapq
 import io
 import logging
 import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
+
+from clx.regular import open_regular
 
 if TYPE_CHECKING:
     from clx.db.sqlite.database import Database
@@ -30,7 +31,6 @@ KEPT = 3
 """How many files that were set aside stay."""
 
 _NEEDED = {"at": int | float, "level": str, "message": str}
-_TO_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -126,12 +126,7 @@ def log_path(state_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
-    """Write what CLX logs in here to the file too.
-
-    Args:
-        level: ``logging.level`` of the settings.
-        context: fields for every line.
-    """
+    """Write what CLX logs in here to the file too, from *level* on, each line with the *context*."""
     path = log_path(state_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = JsonLines(path, **context)
@@ -147,11 +142,6 @@ def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
         root.removeHandler(handler)
         root.setLevel(before)
         handler.close()
-
-
-def log_paths(database: Database) -> list[Path]:
-    """The logs about workers of *database*: of this machine's processes, and of containers."""
-    return [log_path(folder) for folder in dict.fromkeys((database.state_dir, database.shared_dir))]
 
 
 def entries(
@@ -178,7 +168,6 @@ def entries_of(database: Database, ends: Mapping[Path, int], **which: Any) -> It
 
     Args:
         ends: state directory → the byte of its log up to which is read; one that is missing is read to its end.
-        which: what :func:`entries` takes.
     """
     each = [entries(folder, end=ends.get(folder), **which) for folder in log_folders(database)]
     return heapq.merge(*each, key=lambda entry: float(entry["at"]))
@@ -191,14 +180,9 @@ def log_folders(database: Database) -> list[Path]:
 
 def open_log(path: Path) -> BinaryIO | None:
     """A log to read; None where there is no such file. What a job in a container made of it is none."""
-    try:
-        descriptor = os.open(path, _TO_READ)
-    except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return os.fdopen(descriptor, "rb")
+    with contextlib.suppress(OSError):
+        return open_regular(path, follow=False)
+    return None
 
 
 def matching(lines: Iterator[bytes] | Any, worker: int | None) -> Iterator[dict[str, Any]]:

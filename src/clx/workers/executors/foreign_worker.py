@@ -22,12 +22,7 @@ _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 
 
 class ForeignWorker(WorkerProcess):
-    """A worker that is nobody's child here.
-
-    Args:
-        spawn: what it is taken to have been started with.
-        table: where its heartbeat is read when it cannot be seen from here.
-    """
+    """A worker that is nobody's child here; *spawn* is what it is taken to have been started with."""
 
     def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable) -> None:
         ours = row.mode == "direct" and may_be_ended(row.identity, table.database.path)

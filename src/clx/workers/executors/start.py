@@ -15,10 +15,7 @@ from clx.workers.process.limits import not_started
 
 
 def start(spawn: Spawn, state_dir: Path, *, number: int) -> WorkerProcess:
-    """Start one worker the way ``spawn.mode`` says.
-
-    Args:
-        number: tells apart the logs of workers that one process starts.
+    """Start one worker, the *number*-th of this process, the way ``spawn.mode`` says.
 
     Raises:
         StartupError: it cannot be started at all.

@@ -18,22 +18,14 @@ _TAIL = 4000
 
 
 class WorkerProcess(ABC):
-    """A worker that was started, whether or not it has registered yet.
-
-    Attributes:
-        spawn: what it was started with.
-        worker_id: its row's id once it has registered.
-        started: when, on the monotonic clock, seconds.
-        log: where its output goes; an empty path when nowhere.
-        identity: which process of this machine it is; empty for a container.
-    """
+    """A worker that was started, whether or not it has registered yet."""
 
     def __init__(self, spawn: Spawn, log: Path, identity: str = "") -> None:
         self.spawn = spawn
-        self.worker_id: int | None = None
+        self.worker_id: int | None = None  # its row's, once it has registered
         self.started = time.monotonic()
-        self.log = log
-        self.identity = identity
+        self.log = log  # where its output goes; an empty path when nowhere
+        self.identity = identity  # which process of this machine it is; empty for a container
 
     @abstractmethod
     def descriptor(self) -> int:

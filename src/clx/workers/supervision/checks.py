@@ -1,6 +1,6 @@
 """Whether the workers that are wanted could work: tools, packages and memory of this machine, their images, the engine.
 
-What is missing is told before the first job starts (REQ-7.4).
+What is missing is told before the first job starts (REQ-7.4). Docker mode without an image is a SettingsError.
 """
 
 from __future__ import annotations
@@ -152,11 +152,7 @@ def require_ready(
 
 
 def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]:
-    """Everything that workers of *types* need, in the mode each is to run in; what is not trusted is not started.
-
-    Raises:
-        SettingsError: docker mode without an image.
-    """
+    """Everything that workers of *types* need, in the mode each is to run in; what is not trusted is not started."""
     workers = {type_: resolved.worker(type_) for type_ in types}
     contained = {type_: worker.image for type_, worker in workers.items() if worker.mode == "docker" and worker.image}
     direct = [type_ for type_ in types if type_ not in contained]
@@ -199,7 +195,6 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
         move: move one there that is not yet.
 
     Raises:
-        SettingsError: docker mode without an image.
         DatabaseError: it is used by somebody, so that it cannot be moved; or there are two of them.
     """
     if not uses_containers(resolved):

@@ -1,4 +1,7 @@
-"""Which workers the settings ask for, and what their results depend on."""
+"""Which workers the settings ask for, and what their results depend on.
+
+Docker mode without an image is a SettingsError.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,7 @@ from clx.workers.executors.spec import WorkerSpec
 def configured_workers(
     resolved: Resolved, settings: Settings, types: Iterable[str] = tuple(JOB_TYPES)
 ) -> list[WorkerSpec]:
-    """The workers that the settings ask for, types with a count of 0 left out.
-
-    Args:
-        settings: what they are started with.
-
-    Raises:
-        SettingsError: docker mode without an image.
-    """
+    """The workers that the settings ask for, types with a count of 0 left out."""
     workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
     return [spec_of(worker, settings, fingerprint(resolved, worker.type)) for worker in workers]
 
@@ -45,7 +41,6 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
         fetch: pull an image that is not here where that is allowed; else nothing made so far is of that image.
 
     Raises:
-        SettingsError: docker mode without an image.
         UntrustedError: the project's settings name a program or image that was not trusted.
         ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
         EngineError: the image is not there and cannot be had, or the engine does not answer.

@@ -40,8 +40,6 @@ class WorkerGroup:
     """Workers of one owner. Subclasses decide who is replaced.
 
     Args:
-        database: the job table.
-        settings: what workers are started with.
         note: called with one line for each thing worth telling the user.
         batch: the batch that the workers belong to.
         service: the service that they belong to.

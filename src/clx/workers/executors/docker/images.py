@@ -84,9 +84,6 @@ def image_fingerprint(type_: str, name: str, settings: DockerSettings, *, fetch:
 
     Args:
         fetch: pull one that is not here; else its name stands for it.
-
-    Raises:
-        EngineError: as :func:`obtain`, or the engine does not answer.
     """
     with closing(connect()) as client:
         if not fetch and settings.auto_pull and _may_be_elsewhere(name) and find(client, name) is None:

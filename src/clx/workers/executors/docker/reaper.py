@@ -141,11 +141,7 @@ def _forget(reaper: _Reaper) -> None:
 
 
 def sweep_abandoned(database: Path) -> list[str]:
-    """Remove what builds left whose process is gone, and whose reaper was killed too; returns the containers' names.
-
-    Raises:
-        EngineError: something may be left, and the engine does not answer.
-    """
+    """Remove what builds left whose process is gone, and whose reaper was killed too; returns the containers' names."""
     removed: list[str] = []
     for path in _notes(database).glob("*.json"):
         if not is_own(path):  # another user's containers are theirs to remove
@@ -160,13 +156,7 @@ def sweep_abandoned(database: Path) -> list[str]:
 
 
 def reap(note: Note) -> list[str]:
-    """Remove the containers of the note's owner, their rows, and the network when it is empty then.
-
-    Returns the containers' names.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
+    """Remove the containers of the note's owner, their rows and the network if empty; returns the containers' names."""
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)

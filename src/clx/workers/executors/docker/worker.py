@@ -243,11 +243,7 @@ def _let_go(spawn: Spawn) -> None:
 
 
 def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
-    """A living worker that another process, or another tool, started.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
+    """A living worker that another process, or another tool, started."""
     with ExitStack() as undone:
         client = undone.enter_context(closing(connect()))
         container = find_container(client, row.container_id)
