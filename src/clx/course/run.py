@@ -21,6 +21,7 @@ from clx.db.batches import BatchTable
 from clx.db.doorbell import Bell
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.leases import beat_of
 from clx.db.sqlite.database import Database
 from clx.jobtypes.registry import pool_name
 from clx.settings.resolve import Resolved
@@ -224,7 +225,7 @@ class JobRunner:
             workers.watch({type_: each.queued for type_, each in progress.types.items()})
             now = time.monotonic()
             if now >= next_renewal:
-                next_renewal = now + self._lease / 6000
+                next_renewal = now + beat_of(self._lease)
                 self._batches.renew(batch, lease=self._lease)
             if now >= next_shown:
                 next_shown = now + _SHOWN_EVERY
