@@ -29,6 +29,7 @@ from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.ending import Ending
 from clx.db.handling import Interrupted, call, described, is_of_the_program
 from clx.db.jobs import DEFAULT_LEASE, Failure, Job, Queue, Success
+from clx.db.leases import beat_of
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.records import Report, encode
 from clx.db.validation import check_consumer
@@ -318,7 +319,7 @@ class Consumer:
                 self.stop()
 
     def _beat_until_over(self) -> None:
-        beat = self._lease / 6000
+        beat = beat_of(self._lease)
         next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
         while not self._over.is_set():
             self._rest(min(next_beat, next_sweep) - time.monotonic())

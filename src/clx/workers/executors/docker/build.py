@@ -34,11 +34,10 @@ from clx.tools.finding import cache_root
 from clx.tools.install import install
 from clx.tools.pins import PINS
 from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
-from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
+from clx.workers.executors.docker.images import CODE_LABEL, CONTEXT_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
 from clx.workers.executors.docker.wheel import digest_of_wheel, wheel_of_installed
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
-CONTEXT_LABEL = "clx.context"
 STAGE_LABEL = "clx.stage"
 """What the Dockerfiles call the images of their first stage; the worker's image does not inherit it."""
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
@@ -90,14 +89,14 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         context.mkdir()
         _context(recipe, context)
         digest = _digest(context, recipe, client)
-        if not force and _is_current(client, recipe.tag, digest):
+        before = find(client, recipe.tag)
+        if not force and before is not None and before.context == digest:
             report(f"{recipe.tag} is up to date")
             return False
         _tools(recipe, context / "tools", report)
         if recipe.fetch:
             _fetch(context / "packages", report)
         report(f"building {recipe.tag} on {recipe.base}")
-        before = find(client, recipe.tag)
         used = _build(client, recipe, context, digest)
         where_possible(partial(_remove_replaced, client, recipe, before, used))
     return True
@@ -126,13 +125,6 @@ def make_wheel(folder: Path) -> Path:
         return wheel_of_installed(folder)
     _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source), cwd=folder)
     return next(folder.glob(f"{DISTRIBUTION.replace('-', '_')}-*.whl"))
-
-
-def _is_current(client: Any, tag: str, digest: str) -> bool:
-    if find(client, tag) is None:
-        return False
-    with engine_errors(f"look up the image {tag}"):
-        return bool(client.images.get(tag).labels.get(CONTEXT_LABEL) == digest)
 
 
 def dockerfile(type_: str) -> Path:

@@ -19,8 +19,9 @@ log = logging.getLogger("clx.docker")
 VERSION_LABEL = "clx.version"
 TYPE_LABEL = "clx.type"
 CODE_LABEL = "clx.code"
+CONTEXT_LABEL = "clx.context"
 
-_LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL}
+_LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL, "context": CONTEXT_LABEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Image:
     """Bytes."""
     code: str = ""
     """Digest of the CLX inside (:mod:`clx.workers.executors.docker.wheel`)."""
+    context: str = ""
+    """Digest of what it was built from."""
 
 
 def find(client: Any, name: str) -> Image | None:
