@@ -387,7 +387,7 @@ def hold_back_signals(*, hold: bool) -> None:
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:
-    """Strike the worker off and log why it ended, what it did and for how long (REQ-8.2)."""
+    """End the worker's row and log why it ended, what it did and for how long (REQ-8.2)."""
     table.end(worker_id, reason)
     row = table.get(worker_id)
     if row is None:

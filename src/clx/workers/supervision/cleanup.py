@@ -38,9 +38,9 @@ class Cleaned:
 
 
 def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
+    """Mark the dead, end orphans: only workers of this database, and never one that somebody keeps.
 
-    An orphan is a worker whose build is over, or whose row was struck off while its process lives on, or that was
+    An orphan is a worker whose build is over, or whose row has ended while its process lives on, or that was
     started as a service and is unknown to any supervisor and state file.
     """
     table, found, hung = WorkerTable(database), [], set()

@@ -206,7 +206,7 @@ class WorkerPoolManager:
         return found
 
     def cleanup_stale_workers(self) -> int:
-        """Strike off workers of this database that are gone, and give their jobs to others; returns how many."""
+        """Mark dead the workers of this database that are gone, and give their jobs to others; returns how many."""
         with self._lock:
             mine = {member.worker_id for member in self._group.members}
             return len(mark_lost(self.database, self._settings.jobs, spare=mine))

@@ -1,7 +1,7 @@
 """What removes a build's containers when the build cannot: a process that outlives it, and the next command.
 
 A build starts one reaper, which holds the other end of a pipe. However the build goes, the pipe reaches its
-end, and the reaper removes what carries the build's label, strikes off the rows and goes. Should the reaper be
+end, and the reaper removes what carries the build's label, marks their workers dead and goes. Should the reaper be
 killed too, a note in the state directory says that something may be left, and the next command that looks finds it.
 """
 
