@@ -120,7 +120,7 @@ class JobRunner:
                     is_gone, spare=[batch]
                 )  # only now: what a killed build had under way goes on for this one
                 if self._session is not None:
-                    self._session.relieve()
+                    self._session.close_given_up()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
             done = True
         except SupersededError:
