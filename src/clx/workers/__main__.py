@@ -18,6 +18,7 @@ import msgspec
 from clx import __version__
 from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
+from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
@@ -93,8 +94,8 @@ def _assignment(
         hold_back_signals(hold=False)
         found = None
         try:
-            with database.doorbell.listen(type_) as bell:
-                found = await_pool(table, worker_id, settings.jobs.heartbeat, bell)
+            with Bells(database, [type_]) as bells:
+                found = await_pool(table, worker_id, settings.jobs.heartbeat, bells)
         finally:
             if found is None:
                 deregister(table, worker_id, "SIGTERM")

@@ -13,7 +13,6 @@ import heapq
 import io
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -88,10 +87,9 @@ class JsonLines(logging.Handler):
 
     def _set_aside(self) -> None:
         """Shift the files by one; only one process does it, the others find another file of that name, or none yet."""
-        if sys.platform != "win32":
-            import fcntl
+        import fcntl  # POSIX only: commands that log nothing can be imported without it
 
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             named = self._path.stat()
         except FileNotFoundError:

@@ -86,6 +86,14 @@ def images_of(specs: Iterable[WorkerSpec]) -> dict[str, str | None]:
     return {each.type: each.image if each.mode == "docker" else None for each in specs}
 
 
+def count_by_type(specs: Iterable[WorkerSpec]) -> dict[str, int]:
+    """Worker type → how many are asked for."""
+    found: Counter[str] = Counter()
+    for each in specs:
+        found[each.type] += each.count
+    return dict(found)
+
+
 def are_there(specs: Iterable[WorkerSpec], keys: Iterable[Key]) -> bool:
     """Whether workers of *keys* are all that *specs* ask for."""
     there = Counter(keys)

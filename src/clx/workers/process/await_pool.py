@@ -6,10 +6,9 @@ A container cannot know the id of its own image, and that id is part of its pool
 
 from __future__ import annotations
 
-import select
 import time
 
-from clx.db.doorbell import Bell
+from clx.db.waiting import Bells
 from clx.db.workers import WorkerTable
 
 UNRESOLVED = "docker:unresolved"
@@ -17,12 +16,12 @@ UNRESOLVED = "docker:unresolved"
 _LOOK_EVERY = 0.5
 
 
-def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell) -> str | None:
+def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bells: Bells) -> str | None:
     """Wait until the worker's row names its pool, and return that; None when the worker is to end instead.
 
     Args:
         heartbeat: seconds between two signs of life.
-        bell: rings when there may be work of the worker's type.
+        bells: ring when there may be work of the worker's type.
     """
     next_beat = 0.0
     while True:
@@ -34,5 +33,5 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         if time.monotonic() >= next_beat:
             next_beat = time.monotonic() + heartbeat
             table.beat(worker_id)
-        select.select([bell.fileno()] if bell.fileno() >= 0 else [], [], [], _LOOK_EVERY)
-        bell.silence()
+        bells.wait(_LOOK_EVERY)
+        bells.silence()

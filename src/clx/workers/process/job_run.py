@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import shutil
 import sys
 import traceback
@@ -76,15 +77,11 @@ def describe_failure(error: Exception) -> tuple[dict[str, Any], bool]:
     }, False
 
 
-def peak_memory() -> int | None:
-    """The most bytes this process ever held; None where the platform does not tell."""
-    if sys.platform == "win32":
-        return None
+def peak_memory() -> int:
+    """The most bytes this process ever held."""
     with suppress(OSError, ValueError, IndexError):
         # not getrusage there: its maximum starts from what the process that started this one held
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return int(status.split("VmHWM:")[1].split(maxsplit=1)[0]) * 1024
-    import resource
-
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 
 from clx.errors import WorkerStartupError
 
@@ -19,9 +18,7 @@ def require_files(workers: dict[str, int]) -> None:
 
     The limit is raised where the system allows it; else this is a WorkerStartupError.
     """
-    if sys.platform == "win32":
-        return
-    import resource
+    import resource  # POSIX only
 
     needed = _FILES_ANYWAY + sum(_FILES_EACH[mode] * count for mode, count in workers.items())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -60,8 +57,6 @@ def not_started(error: OSError, what: str) -> WorkerStartupError:
 
 
 def _soft(name: str) -> str:
-    if sys.platform == "win32":
-        return "no more"
     import resource
 
     return str(resource.getrlimit(getattr(resource, name))[0])

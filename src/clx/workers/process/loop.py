@@ -382,8 +382,7 @@ def _kill_children() -> None:
 
 def hold_back_signals(*, hold: bool) -> None:
     """Keep SIGTERM and SIGINT pending, or let them through."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +25,7 @@ from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec, count_by_type
 from clx.workers.liveness import is_within_reach
 from clx.workers.processes import lives, pid_of
 
@@ -93,6 +91,8 @@ def _open_own(path: Path, flags: int = 0) -> BinaryIO:
 @contextlib.contextmanager
 def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
     """Hold a lock that ends with this process; gives false when it is held and *wait* is false."""
+    import fcntl  # POSIX only, as services are; other commands only read what they left
+
     folder = state_dir / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,11 +103,6 @@ def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
             "Make it writable, or work as the user whose it is.",
         ) from error
     with file as stream:
-        if sys.platform == "win32":
-            yield True
-            return
-        import fcntl
-
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -202,9 +197,7 @@ def require_no_services(database: Path) -> None:
 
 def start_command(state: ServiceState) -> str:
     """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
-    counts = Counter(dict.fromkeys(JOB_TYPES, 0))
-    for each in state.wanted:
-        counts[each.type] += each.count
+    counts = dict.fromkeys(JOB_TYPES, 0) | count_by_type(state.wanted)
     options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
     contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
     mode = " --workers docker" if contained else ""

@@ -21,6 +21,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.executors.docker.containers import container_states
+from clx.workers.executors.spec import count_by_type
 from clx.workers.liveness import judge
 from clx.workers.processes import is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
@@ -161,10 +162,8 @@ def _services(database: Database) -> dict[str, Any]:
     state = state_of(database.path)
     if state is None:
         return {"supervisor": None, "wanted": {}}
-    wanted: Counter[str] = Counter()
-    for each in state.wanted:
-        wanted[each.type] += each.count
-    return {"supervisor": "running" if supervisor_lives(state) else "gone", "wanted": wanted}
+    supervisor = "running" if supervisor_lives(state) else "gone"
+    return {"supervisor": supervisor, "wanted": count_by_type(state.wanted)}
 
 
 def _unkept(database: Database) -> list[str]:

@@ -374,8 +374,6 @@ def invoking_user(client: Any) -> str:
 
     Under a rootless engine the container's root is this user.
     """
-    if not hasattr(os, "getuid"):
-        return ""
     with engine_errors():
         rootless = any("rootless" in option for option in client.info().get("SecurityOptions") or ())
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
