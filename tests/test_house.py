@@ -97,7 +97,7 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.assign_pools workers.executors.docker.containers "
+                "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),

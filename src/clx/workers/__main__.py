@@ -8,18 +8,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import platform
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from clx import __version__
-from clx.db.identity import process_identity
 from clx.db.sqlite.database import Database
 from clx.db.waiting import Bells
-from clx.db.workers import WorkerTable
+from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
@@ -107,20 +105,14 @@ def _assignment(
 
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
-    return WorkerTable(database).register(
-        type=arguments.type,
-        pool=pool,
-        mode=arguments.mode,
-        host=platform.node(),
-        pid=os.getpid(),
-        identity=process_identity(),
-        version=__version__,
+    of_container: dict[str, Any] = {"container_id": own_container_id(), "image": os.environ.get(IMAGE_VARIABLE)}
+    return register_this_process(
+        *(database, arguments.type, pool, arguments.mode),
         batch_id=arguments.batch,
         service=arguments.service,
         config_source=arguments.config_source,
         log=arguments.log,
-        container_id=own_container_id() if arguments.mode == "docker" else None,
-        image=os.environ.get(IMAGE_VARIABLE) if arguments.mode == "docker" else None,
+        **(of_container if arguments.mode == "docker" else {}),
     )
 
 

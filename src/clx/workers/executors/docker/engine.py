@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from clx import DISTRIBUTION
 from clx.errors import EngineError, ToolMissingError
@@ -31,6 +31,8 @@ _CORRECT_TLS = (
     "Correct DOCKER_TLS_VERIFY and DOCKER_CERT_PATH (the directory with ca.pem, cert.pem and key.pem), "
     "or unset them where the engine has no TLS."
 )
+
+T = TypeVar("T")
 
 log = logging.getLogger("clx.docker")
 _hangs_until = 0.0
@@ -155,6 +157,17 @@ def where_possible(action: Callable[[], object]) -> None:
 def is_known_to_hang() -> bool:
     """Whether a request was in vain a short time ago."""
     return time.monotonic() < _hangs_until
+
+
+def look_up(ask: Callable[[], T], doing: str) -> T | None:
+    """What the engine has; None where it has no such thing."""
+    try:
+        with engine_errors(doing):
+            return ask()
+    except EngineError as error:
+        if is_not_found(error):
+            return None
+        raise
 
 
 def is_not_found(error: EngineError) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from clx import __version__
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
-from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
+from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, look_up
 from clx.workers.executors.docker.wheel import digest_of_running
 
 log = logging.getLogger("clx.docker")
@@ -47,17 +47,16 @@ class Image:
 def find(client: Any, name: str) -> Image | None:
     """The image called *name*, or None when it is not there."""
     try:
-        with engine_errors(f"look up the image {name}"):
-            found = client.images.get(name)
+        found = look_up(lambda: client.images.get(name), f"look up the image {name}")
     except EngineError as error:
-        if is_not_found(error):
-            return None
         if "invalid reference format" in error.fact:
             raise EngineError(
                 f"{name} is no name of an image: {error.fact.rpartition('invalid reference format')[2].lstrip(': ')}",
                 "Correct it where it is named (--base-image, workers.<type>.image): lower case, NAME:TAG.",
             ) from error
         raise
+    if found is None:
+        return None
     labels = found.attrs["Config"].get("Labels") or {}
     says = {key: labels.get(label, "") for key, label in _LABELS.items()}
     return Image(name, found.id, size=found.attrs["Size"], **says)

@@ -31,6 +31,7 @@ from clx.workers.executors.docker.engine import (
     is_conflict,
     is_known_to_hang,
     is_not_found,
+    look_up,
     where_possible,
 )
 from clx.workers.executors.docker.images import find, obtain
@@ -258,13 +259,9 @@ def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
 
 def find_container(client: Any, container_id: str | None) -> Any:
     """The container of that id, or None when it is gone."""
-    try:
-        with engine_errors(f"look up the container {container_id}"):
-            return client.containers.get(container_id) if container_id else None
-    except EngineError as error:
-        if is_not_found(error):
-            return None
-        raise
+    if not container_id:
+        return None
+    return look_up(lambda: client.containers.get(container_id), f"look up the container {container_id}")
 
 
 def _serves(container: Any, database: Path) -> bool:
