@@ -101,7 +101,8 @@ def _assignment(
             return None
         pool = found
     batch = arguments.batch if arguments.mode == "docker" else None
-    return Assignment(worker_id, type_, pool, settings.workers.grace_period, batch)
+    lifeline = sys.stdin.fileno() if arguments.lifeline else None
+    return Assignment(worker_id, type_, pool, settings.workers.grace_period, batch, lifeline)
 
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
@@ -124,8 +125,6 @@ def _serve(database: Database, assignment: Assignment, arguments: argparse.Names
     )  # fmt: skip
     job_type, scratch = JOB_TYPES[assignment.type], work_directory(database, assignment.worker_id) / "scratch"
     worker = Worker(database, assignment, lambda: job_type.make_converter(settings, scratch), settings.jobs)
-    if arguments.lifeline:
-        worker.hold(sys.stdin.fileno())
     reason = "it failed"
     try:
         reason = worker.run()

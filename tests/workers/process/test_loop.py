@@ -66,11 +66,13 @@ class Bench:
     def worker(self) -> Worker:
         return Worker(self.queue.database, Assignment(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
 
-    def heartbeat(self, *, batch: int | None = None, timeout: float = 1800.0) -> Heartbeat:
+    def heartbeat(self, *, batch: int | None = None, lifeline: int | None = None, timeout: float = 1800.0) -> Heartbeat:
         def clear() -> None:
             self.cleared += 1
 
-        return Heartbeat(self.queue, Assignment(self.id, "t", "p", 5.0, batch), JobsSettings(timeout=timeout), clear)
+        return Heartbeat(
+            self.queue, Assignment(self.id, "t", "p", 5.0, batch, lifeline), JobsSettings(timeout=timeout), clear
+        )
 
     def enqueue(self, source: str = "a", **options: Any) -> int:
         return self.queue.enqueue(NewJob("t", {"source": source, "files": []}, pool="p", **options))
@@ -311,9 +313,8 @@ def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monk
 
 
 def test_the_end_of_whoever_started_it_is_the_end(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
     lifeline, held = os.pipe()
-    heartbeat.hold(lifeline)
+    heartbeat, job = bench.heartbeat(lifeline=lifeline), bench.claim()
     heartbeat.watch(job)
     os.close(held)
     with pytest.raises(EndedError):

@@ -74,14 +74,14 @@ class DirectWorker(WorkerProcess):
             self.log.unlink(missing_ok=True)
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
-    """Start one worker; it ends when it is told to and, with a lifeline, when this process is gone."""
-    log = new_log(spawn, state_dir, number)
+def start(spawn: Spawn, state_dir: Path) -> DirectWorker:
+    """Start one worker; it ends when it is told to and, if it is no service, when this process is gone."""
+    log = new_log(spawn, state_dir)
     words = words_for(spawn, str(spawn.database), spawn.settings, log.name)
     command = [sys.executable, "-P", "-m", "clx.workers", *words]
-    if spawn.lifeline:
+    if spawn.service is None:
         command.append("--lifeline")
-    stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
+    stdin = subprocess.PIPE if spawn.service is None else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdin=stdin, stdout=stream, stderr=stream, start_new_session=True, cwd=state_dir

@@ -61,8 +61,7 @@ class Spawn(WorkerSpec, frozen=True, kw_only=True):
     batch: int | None = None
     """The batch it ends with."""
     service: str | None = None
-    lifeline: bool = True
-    """Whether it ends when the process that started it is gone; services do not."""
+    """The service it belongs to; any other worker ends when the process that started it is gone."""
 
 
 def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
+from itertools import count
 from pathlib import Path
 
 from clx.db.workers import WorkerRow
@@ -13,6 +14,7 @@ from clx.workers.executors.spec import Spawn
 
 NOT_STARTED: dict[str, object] = {"kind": "engine", "message": "not started"}
 """The cause of the end of a worker that never ran."""
+_numbers = count(1)
 _TAIL = 4000
 """Bytes that are shown of what a worker said last."""
 
@@ -68,11 +70,11 @@ class WorkerProcess(ABC):
         """Release what belongs to it once it has ended, and the log of one that ended well. Idempotent."""
 
 
-def new_log(spawn: Spawn, state_dir: Path, number: int) -> Path:
-    """Where the output of a worker is to go: the *number*-th of this process."""
+def new_log(spawn: Spawn, state_dir: Path) -> Path:
+    """Where the output of a worker is to go; each that this process starts has its own."""
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    return logs / f"{spawn.type}-{os.getpid()}-{number}.log"
+    return logs / f"{spawn.type}-{os.getpid()}-{next(_numbers)}.log"
 
 
 def tail_of(log: Path) -> str:

@@ -55,6 +55,8 @@ class Assignment:
     """Seconds it has on SIGTERM to finish its job."""
     batch: int | None = None
     """The batch whose owner's lease it lives by; None where a lifeline or nothing tells its end."""
+    lifeline: int | None = None
+    """A descriptor that reaches end of file once whoever started this worker is gone: then it ends."""
 
 
 class Worker:
@@ -80,10 +82,6 @@ class Worker:
         self._next_sweep = time.monotonic() + SLOW_BEAT
         self._bells: Bells | None = None
         self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
-
-    def hold(self, lifeline: int) -> None:
-        """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
-        self._heartbeat.hold(lifeline)
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
@@ -213,13 +211,8 @@ class Heartbeat(threading.Thread):
         self._ends_at: float | None = None
         self._drain_at: float | None = None
         self._done = False
-        self._lifeline: int | None = None
         self._lost: tuple[int, int] | None = None
         self.reason = ""
-
-    def hold(self, lifeline: int) -> None:
-        """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
-        self._lifeline = lifeline
 
     # -- called by the main thread ----------------------------------------------------------------
 
@@ -254,7 +247,8 @@ class Heartbeat(threading.Thread):
             self._keep(bell)
 
     def _keep(self, bell: Bell) -> None:
-        watched = [self._wake, *([self._lifeline] if self._lifeline is not None else [])]
+        lifeline = self._assignment.lifeline
+        watched = [self._wake, *([lifeline] if lifeline is not None else [])]
         watched += [bell.fileno()] if bell.fileno() >= 0 else []
         next_beat = time.monotonic() + self._jobs.heartbeat
         while not self._done:
@@ -266,7 +260,7 @@ class Heartbeat(threading.Thread):
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._heed_request()
-            if self._lifeline in ready and not os.read(self._lifeline, 4096):
+            if lifeline in ready and not os.read(lifeline, 4096):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):

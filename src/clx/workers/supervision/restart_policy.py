@@ -47,9 +47,8 @@ class RestartingGroup(WorkerGroup):
         note: Callable[[str], None],
         *,
         service: str | None = None,
-        lifeline: bool = True,
     ) -> None:
-        super().__init__(database, settings, note, service=service, lifeline=lifeline)
+        super().__init__(database, settings, note, service=service)
         self.wanted: dict[Key, WorkerSpec] = {}
         self.given_up: dict[Key, tuple[str, str]] = {}
         """Kinds that are not started any more: the fact and the next step."""

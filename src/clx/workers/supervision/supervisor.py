@@ -55,7 +55,7 @@ class Supervisor:
     def __init__(self, database: Database, state: ServiceState) -> None:
         self._database = database
         self._settings = state.wanted[0].settings
-        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE, lifeline=False)
+        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE)
         self._group.attach(service_workers(database))
         self._state = state
         self._group.want(state.wanted)
@@ -171,7 +171,7 @@ def _signals(handler: object) -> Iterator[socket.socket]:
 def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
     """End every service worker that no supervisor has ended; returns those that are another machine's."""
     mark_lost(database, settings.jobs)
-    group = RestartingGroup(database, settings, log.warning, service=SERVICE, lifeline=False)
+    group = RestartingGroup(database, settings, log.warning, service=SERVICE)
     rows = [row for row in group.table.list() if row.service is not None]
     mine = [row for row in rows if is_within_reach(row)]
     group.attach(mine)

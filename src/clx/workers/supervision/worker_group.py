@@ -42,8 +42,7 @@ class WorkerGroup:
     Args:
         note: called with one line for each thing worth telling the user.
         batch: the batch that the workers belong to.
-        service: the service that they belong to.
-        lifeline: whether they end when this process is gone.
+        service: the service that they belong to; others end when this process is gone.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class WorkerGroup:
         *,
         batch: int | None = None,
         service: str | None = None,
-        lifeline: bool = True,
     ) -> None:
         self.database = database
         self.settings = settings
@@ -64,10 +62,8 @@ class WorkerGroup:
         self.queue = Queue(database)
         self._batch = batch
         self._service = service
-        self._lifeline = lifeline
         self._rows_before = self.table.newest_id()
         self._watched: dict[int, WorkerRow] = {}
-        self._started = 0
         self._next_sweep = 0.0
         self._swept_at = now_ms()
         self._spare_silent_until = 0
@@ -77,9 +73,8 @@ class WorkerGroup:
 
     def start(self, spec: WorkerSpec) -> WorkerProcess:
         """Start one worker."""
-        spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
-        self._started += 1
-        worker = start(spawn, self.database.state_dir, number=self._started)
+        spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service)
+        worker = start(spawn, self.database.state_dir)
         self.members.append(worker)
         log.info(
             "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,

@@ -84,7 +84,7 @@ def labels_of(spawn: Spawn) -> dict[str, str]:
         found[BATCH_LABEL] = str(spawn.batch)
     if spawn.service is not None:
         found[SERVICE_LABEL] = spawn.service
-    found[OWNER_LABEL if spawn.lifeline else STARTER_LABEL] = process_identity()
+    found[OWNER_LABEL if spawn.service is None else STARTER_LABEL] = process_identity()
     return found
 
 

@@ -205,7 +205,7 @@ class DockerWorker(WorkerProcess):
             self.log.unlink(missing_ok=True)
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
+def start(spawn: Spawn, state_dir: Path) -> DockerWorker:
     """Start one worker in a container.
 
     Raises:
@@ -213,11 +213,11 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
             may look. A container that does not start is one that ends: its tail says why.
     """
     require_apart(spawn.database)
-    file = new_log(spawn, state_dir, number)
+    file = new_log(spawn, state_dir)
     with ExitStack() as undone:
         client = undone.enter_context(closing(connect()))
         image = _image_id(client, spawn)
-        if spawn.lifeline:
+        if spawn.service is None:
             start_reaper(spawn.database, spawn.settings.docker.network)
         undone.callback(_let_go, spawn)
         ensure_network(client, spawn.settings.docker.network)
@@ -239,7 +239,7 @@ def _image_id(client: Any, spawn: Spawn) -> str:
 
 def _let_go(spawn: Spawn) -> None:
     """Undo what was done for a worker that :func:`start` started or was about to start."""
-    if spawn.lifeline:
+    if spawn.service is None:
         worker_closed(spawn.database, spawn.settings.docker.network)
 
 
