@@ -79,7 +79,6 @@ class Worker:
         self._store = ArtifactStore(database.shared_dir / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
-        self._next_sweep = time.monotonic() + SLOW_BEAT
         self._bells: Bells | None = None
         self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
 
@@ -88,8 +87,8 @@ class Worker:
         with Bells(self.database, [self.assignment.type]) as self._bells:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
+            self._heartbeat.start()  # signals are held back still, so that this thread alone will get them
             hold_back_signals(hold=False)
-            self._heartbeat.start()
             try:
                 self._serve(self._bells)
             finally:
@@ -100,6 +99,7 @@ class Worker:
         return self._heartbeat.reason or self._stop_reason
 
     def _serve(self, bells: Bells) -> None:
+        """Claim whenever a bell rings and once a beat; claims that find nothing look for silent workers, too."""
         while not self._stop_reason:
             bells.silence()
             if self._run_once_or_wait():
@@ -107,10 +107,6 @@ class Worker:
             asked, asked_at = rest(self._queue), time.monotonic()
             bells.wait(asked)
             self._queue.distrust_leases(time.monotonic() - asked_at - asked)
-            if time.monotonic() >= self._next_sweep:
-                self._next_sweep = time.monotonic() + SLOW_BEAT
-                with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
-                    self._queue.rescue()
 
     def _run_once_or_wait(self) -> bool:
         try:
