@@ -106,15 +106,14 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
-                "workers.supervision.worker_group workers.supervision.restart_policy workers.supervision.pool_manager "
-                "workers.supervision.services workers.supervision.supervisor"
+                "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
             (
                 "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
-                "workers.supervision.service_state workers.supervision.pruning"
+                "workers.supervision.pruning"
             ),
         ),
     )

@@ -110,8 +110,12 @@ class Supervisor:
             self._change(lambda state: replace(state, wanted=[lower(each) for each in state.wanted]))
 
     def _change(self, change: Callable[[ServiceState], ServiceState]) -> None:
-        """Change the state file; where somebody has removed it, it is written anew."""
-        self._state = update_state(self._database.state_dir, lambda now: change(now or self._state)) or self._state
+        """Change what this process knows and its file says; one that somebody has removed is written anew.
+
+        What a command has written there meanwhile is not taken for known: the next look notices it.
+        """
+        self._state = change(self._state)
+        update_state(self._database.state_dir, lambda now: self._state if now is None else change(now))
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
