@@ -133,7 +133,7 @@ class Supervisor:
 
     def _finish(self) -> None:
         """End every worker within the time asked for, and leave nothing behind."""
-        state = read_state(self._database.state_dir)
+        state, me = read_state(self._database.state_dir), process_identity()
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         try:
@@ -145,13 +145,9 @@ class Supervisor:
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
             remove_of_missing(self._database.path, self._settings)
         if read_state(self._database.state_dir) is not None:  # else its directory is gone too
-            update_state(self._database.state_dir, lambda now: None if now is None or _names_me(now) else now)
+            update_state(self._database.state_dir, lambda now: now if now and now.supervisor != me else None)
         forget_for_user(self._database.path)
         log.info("supervisor ended", extra={"action": "supervisor_stopped"})
-
-
-def _names_me(state: ServiceState) -> bool:
-    return state.supervisor == process_identity()
 
 
 @contextlib.contextmanager
@@ -180,8 +176,6 @@ def end_services(database: Database, settings: Settings, *, grace: float) -> lis
     mine = [row for row in rows if is_within_reach(row)]
     group.attach(mine)
     group.stop(grace=grace, reason="services were stopped")
-    for row in mine:
-        group.table.end(row.id, "services were stopped")
     remove_orphans(database, settings)
     remove_work_of_services(database)
     return [row for row in rows if row not in mine]
@@ -209,8 +203,7 @@ def _sign(state: ServiceState | None) -> ServiceState | None:
     return replace(state, supervisor=process_identity())
 
 
-def main() -> None:
-    """Entry point of ``python -m clx.workers.supervision.supervisor DATABASE``."""
+if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         code = supervise(Path(sys.argv[1]))
@@ -218,7 +211,3 @@ def main() -> None:
         os.write(2, f"{error}\n".encode())
         code = error.exit_code
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
