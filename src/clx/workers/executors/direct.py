@@ -22,10 +22,7 @@ class DirectWorker(WorkerProcess):
         super().__init__(spawn, log, process_identity(process.pid))
         self.process = process
         self._memory = OomWatch()
-        self._pidfd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
-
-    def descriptor(self) -> int:
-        return self._pidfd
+        self.descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
     def is_alive(self) -> bool:
         if self.process.poll() is not None:
@@ -67,11 +64,7 @@ class DirectWorker(WorkerProcess):
         self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self.process.returncode == 0:
-            self.log.unlink(missing_ok=True)
+        super().close()
 
 
 def start(spawn: Spawn, state_dir: Path) -> DirectWorker:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
 import signal
 import time
 from pathlib import Path
@@ -30,15 +28,12 @@ class ForeignWorker(WorkerProcess):
         self.worker_id = row.id
         self._row = row
         self._table = table
-        self._pidfd = open_process(self.identity)
-
-    def descriptor(self) -> int:
-        return self._pidfd
+        self.descriptor = open_process(self.identity)
 
     def is_alive(self) -> bool:
         """Whether the process runs; for one that cannot be seen, whether its row is live and not silent."""
-        if self._pidfd >= 0:
-            return not select.select([self._pidfd], [], [], 0)[0]
+        if self.descriptor >= 0:
+            return not super().wait(0.0)
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
@@ -64,8 +59,8 @@ class ForeignWorker(WorkerProcess):
         send_signal(self.identity, signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
-        if self._pidfd >= 0:
-            return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+        if self.descriptor >= 0:
+            return super().wait(seconds)
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() >= deadline:
@@ -75,13 +70,6 @@ class ForeignWorker(WorkerProcess):
 
     def kill(self) -> None:
         kill_group(self.identity)
-
-    def close(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self.ended_well() and self.log.name:
-            self.log.unlink(missing_ok=True)
 
 
 def log_of(worker_id: int, table: WorkerTable) -> Path:

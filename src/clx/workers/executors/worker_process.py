@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import time
 from abc import ABC, abstractmethod
 from itertools import count
@@ -28,10 +29,7 @@ class WorkerProcess(ABC):
         self.started = time.monotonic()
         self.log = log  # where its output goes; an empty path when nowhere
         self.identity = identity  # which process of this machine it is; empty for a container
-
-    @abstractmethod
-    def descriptor(self) -> int:
-        """What becomes readable when it ends; -1 where there is no such thing."""
+        self.descriptor = -1  # what becomes readable when it ends, where there is such a thing
 
     @abstractmethod
     def is_alive(self) -> bool:
@@ -57,17 +55,22 @@ class WorkerProcess(ABC):
     def terminate(self) -> None:
         """Ask it to finish its job within the grace period."""
 
-    @abstractmethod
     def wait(self, seconds: float) -> bool:
         """Wait for its end; false when it still lives afterwards."""
+        return self.descriptor < 0 or bool(select.select([self.descriptor], [], [], max(0.0, seconds))[0])
 
     @abstractmethod
     def kill(self) -> None:
         """End it and everything it started now."""
 
-    @abstractmethod
     def close(self) -> None:
         """Release what belongs to it once it has ended, and the log of one that ended well. Idempotent."""
+        well = self.ended_well()
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        if well and self.log.name:
+            self.log.unlink(missing_ok=True)
 
 
 def new_log(spawn: Spawn, state_dir: Path) -> Path:

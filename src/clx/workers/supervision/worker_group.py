@@ -90,7 +90,7 @@ class WorkerGroup:
 
     def descriptors(self) -> list[int]:
         """What becomes readable when a worker of this machine ends."""
-        return [fd for worker in self.members if (fd := worker.descriptor()) >= 0] + list(self._watched)
+        return [fd for worker in self.members if (fd := worker.descriptor) >= 0] + list(self._watched)
 
     def tend(self) -> None:
         """Notice registrations and deaths; once a second look after everybody else on this machine too."""

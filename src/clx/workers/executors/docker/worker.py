@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import select
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -89,7 +88,7 @@ class DockerWorker(WorkerProcess):
         self._starting = threading.Lock()
         self._failure: EngineError | None = None
         self._state: dict[str, Any] = {}
-        self._ended, self._ending = os.pipe()
+        self.descriptor, self._ending = os.pipe()  # reaches its end when the container has ended
         self._watch = threading.Thread(target=self._follow, name="container watch", daemon=True)
         self._watch.start()
 
@@ -127,10 +126,6 @@ class DockerWorker(WorkerProcess):
             raise
         except OSError as error:  # the log cannot be written; the worker goes on without one
             log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
-
-    def descriptor(self) -> int:
-        """A pipe that reaches its end when the container has ended."""
-        return self._ended
 
     def is_alive(self) -> bool:
         return not self.wait(0.0)
@@ -172,9 +167,6 @@ class DockerWorker(WorkerProcess):
         if self.is_alive():
             self._signal("SIGTERM")
 
-    def wait(self, seconds: float) -> bool:
-        return self._ended < 0 or bool(select.select([self._ended], [], [], max(0.0, seconds))[0])
-
     def kill(self) -> None:
         """SIGKILL to everything in the container; also when it is paused."""
         if self.is_alive():
@@ -189,20 +181,17 @@ class DockerWorker(WorkerProcess):
 
     def close(self) -> None:
         """Remove the container if CLX made it, and the network when it was the last one in it."""
-        if self._ended < 0:
+        if self.descriptor < 0:
             return
-        well = self.ended_well()
+        self.ended_well()  # asked now and remembered: soon there is no container to ask about
         if self._container is not None and WORKER_LABEL in self._container.labels:
             _remove(self._container)
         _drop_network(self._client, self.spawn)
         self._watch.join(timeout=0 if is_known_to_hang() else 5)
-        os.close(self._ended)
-        self._ended = -1
+        super().close()
         self._client.close()
         if self._run is not None:
             _let_go(self.spawn)
-        if well and self.log.name:
-            self.log.unlink(missing_ok=True)
 
 
 def start(spawn: Spawn, state_dir: Path) -> DockerWorker:
