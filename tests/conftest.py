@@ -65,6 +65,8 @@ QUICK = (
     "tools/test_finding.py",
     "tools/test_unpacking.py",
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),
+    "workers/supervision/services/test_restart_policy.py",
+    "workers/supervision/services/test_supervisor.py",
     "workers/supervision/test_job_history.py",
     "workers/test_platforms.py",
     "workers/test_worker_images.py",

@@ -104,7 +104,7 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.assign_pools workers.executors.docker.containers "
+                "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper workers.executors.docker.worker"
             ),
@@ -113,15 +113,14 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
-                "workers.supervision.worker_group workers.supervision.restart_policy workers.supervision.pool_manager "
-                "workers.supervision.services workers.supervision.supervisor"
+                "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
             (
                 "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
-                "workers.supervision.service_state workers.supervision.pruning"
+                "workers.supervision.pruning"
             ),
         ),
     )

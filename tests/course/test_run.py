@@ -35,7 +35,7 @@ def fail(queue: Queue, job: Job) -> None:
     queue.fail(job.id, job.run, {"message": "no"})
 
 
-class Crew(Session):
+class WorkerSession(Session):
     """Workers that do one job with each look of the build at them; a session, so that they are not the build's own."""
 
     def __init__(self, queue: Queue, does: Mapping[str, Does] | None = None) -> None:
@@ -98,7 +98,7 @@ class Run:
     """A build of planned jobs."""
 
     queue: Queue
-    crew: Crew
+    session: WorkerSession
     root: Path
     display: Noting = dataclasses.field(default_factory=Noting)
     published: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
@@ -119,7 +119,7 @@ class Run:
         """Run *jobs*; what failed, by source, with its message."""
         store = ArtifactStore(self.root / "artifacts")
         runner = JobRunner(
-            self.queue.database, resolved or resolve(self.root), store, self.root, self.display, self.crew
+            self.queue.database, resolved or resolve(self.root), store, self.root, self.display, self.session
         )
         failures = runner.run(
             "build", list(jobs), self.publish, why=why or {}, fail_fast=fail_fast, new_workers=new_workers
@@ -135,7 +135,7 @@ def run(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("clx.course.run.require_ready", lambda *_: None)
     monkeypatch.setattr("clx.course.run.mark_lost", lambda *_: None)
     monkeypatch.setattr("clx.course.run._BEAT", 0.01)
-    return Run(queue, Crew(queue), tmp_path)
+    return Run(queue, WorkerSession(queue), tmp_path)
 
 
 def deck(name: str, **changes: Any) -> PlannedJob:
@@ -158,7 +158,7 @@ def test_every_job_is_run_published_and_told(run: Run) -> None:
 
 
 def test_a_failed_job_is_handed_back_with_its_error_and_the_rest_goes_on(run: Run) -> None:
-    run.crew.does = {"b.py": fail}
+    run.session.does = {"b.py": fail}
     assert run(deck("a"), deck("b"), deck("c")) == [("b.py", "no")]
     assert sorted(run.published) == [("a.py", "a.py"), ("c.py", "c.py")]
     assert "failed b.py, render en: no" in run.display.told
@@ -167,7 +167,7 @@ def test_a_failed_job_is_handed_back_with_its_error_and_the_rest_goes_on(run: Ru
 
 
 def test_fail_fast_stops_at_the_first_failure_and_cancels_what_waits(run: Run) -> None:
-    run.crew.does = {"a.py": fail}
+    run.session.does = {"a.py": fail}
     assert run(deck("a"), deck("b"), deck("c"), fail_fast=True) == [("a.py", "no")]
     assert run.published == []
     assert run.queue.stats() == {"notebook": {"failed": 1, "cancelled": 2}}
@@ -183,7 +183,7 @@ def test_a_job_that_somebody_cancelled_says_so(run: Run) -> None:
         queue.cancel([job.id])
         queue.end_cancelled(job.id, job.run)
 
-    run.crew.does = {"a.py": cancel}
+    run.session.does = {"a.py": cancel}
     assert run(deck("a")) == [("a.py", "The job was cancelled.")]
 
 
@@ -194,7 +194,7 @@ def test_a_job_that_is_tried_again_is_counted_once(run: Run) -> None:
         else:
             finish(queue, job)
 
-    run.crew.does = {"a.py": retry}
+    run.session.does = {"a.py": retry}
     assert run(deck("a")) == []
     progress = run.display.last.types["notebook"]
     assert (progress.queued, progress.running, progress.done, progress.failed) == (0, 0, 1, 0)
@@ -208,11 +208,11 @@ def test_workers_get_all_they_need_to_know(run: Run) -> None:
     digest = hashlib.sha256(b"# %%\n").hexdigest()
     job = deck("a", key="the key", files=[("a.py", digest)])
     run(job, diagram("c"), why={"a.py (render en)": "new"})
-    [done] = [each for each in run.crew.done if each.type == "notebook"]
+    [done] = [each for each in run.session.done if each.type == "notebook"]
     assert done.payload == {"source": "a.py", "files": [["a.py", digest]], "cell_timeout": 300.0, "why": "new"}
     assert (done.key, done.priority, done.max_runs, done.timeout) == ("the key", 3, 3, 1_800_000)
     assert ArtifactStore(run.root / "artifacts").get_bytes(digest) == b"# %%\n"
-    [drawn] = [each for each in run.crew.done if each.type == "plantuml"]
+    [drawn] = [each for each in run.session.done if each.type == "plantuml"]
     assert drawn.payload == {"source": "c.pu", "files": [], "why": ""}
 
 
@@ -226,27 +226,27 @@ def test_diagrams_are_drawn_first(run: Run) -> None:
 def test_no_more_workers_are_wanted_than_there_are_jobs(run: Run, jobs: int, count: int) -> None:
     resolved = resolve(run.root, options={"workers.notebook.count": OptionValue(3, "--notebook-workers")})
     run(*(deck(str(number)) for number in range(jobs)), resolved=resolved)
-    [need] = run.crew.needs
+    [need] = run.session.needs
     assert (need.type, need.count, need.config_source, need.mode) == ("notebook", count, "--notebook-workers", "direct")
 
 
 def test_workers_of_other_tools_do_not_take_the_jobs(run: Run) -> None:
     run(deck("a", tools={"clx": "1", "python": "3.11"}))
-    first = run.crew.needs[0].pool
+    first = run.session.needs[0].pool
     run(deck("b", tools={"clx": "1", "python": "3.12"}))
     assert first.startswith("direct:1:")
-    assert run.crew.needs[0].pool != first
+    assert run.session.needs[0].pool != first
 
 
 def test_new_workers_serve_this_build_alone(run: Run) -> None:
     run(deck("a"), new_workers=True)
     [batch] = run.queue.database.read("SELECT id FROM batches")
-    assert run.crew.needs[0].pool == f"batch:{batch[0]}"
+    assert run.session.needs[0].pool == f"batch:{batch[0]}"
 
 
 def test_the_numbers_of_waiting_jobs_reach_the_workers(run: Run) -> None:
     run(deck("a"), deck("b"))
-    assert [each["notebook"] for each in run.crew.queued] == [2, 1, 0]
+    assert [each["notebook"] for each in run.session.queued] == [2, 1, 0]
 
 
 # -- what goes wrong --------------------------------------------------------------------------------
@@ -276,9 +276,9 @@ def test_the_batch_of_a_killed_build_is_swept_and_its_jobs_are_taken_over(run: R
     assert (run.batches(), batches.get(old) is not None) == (["abandoned", "done"], True)
 
 
-def changing(job: PlannedJob, crew: Crew) -> Callable[[], Collection[str]]:
+def changing(job: PlannedJob, session: WorkerSession) -> Callable[[], Collection[str]]:
     """Its source has changed once the first job is done."""
-    return lambda: [job.files[0][0]] if crew.done else []
+    return lambda: [job.files[0][0]] if session.done else []
 
 
 def test_an_edit_gives_the_build_up_and_cancels_what_became_pointless(run: Run) -> None:
@@ -286,7 +286,7 @@ def test_an_edit_gives_the_build_up_and_cancels_what_became_pointless(run: Run) 
         (run.root / f"{name}.py").write_text("x")
     digest = hashlib.sha256(b"x").hexdigest()
     jobs = [deck(name, files=[(f"{name}.py", digest)]) for name in ("a", "b", "c")]
-    run.crew.changed = changing(jobs[2], run.crew)
+    run.session.changed = changing(jobs[2], run.session)
     with pytest.raises(SupersededError):
         run(*jobs)
     states = {job.payload["source"]: job.state for job in run.queue.search()}

@@ -22,7 +22,7 @@ from clx import DISTRIBUTION
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.build import make_wheel
-from clx.workers.executors.docker.package_digest import digest_of_running, digest_of_wheel
+from clx.workers.executors.docker.wheel import digest_of_running, digest_of_wheel
 from clx.workers.supervision.checks import examine
 
 ROOT = Path(__file__).parents[2]

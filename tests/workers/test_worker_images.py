@@ -17,7 +17,7 @@ from clx.settings.resolve import resolve
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker.build import Recipe, labels_of
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, obtain
-from clx.workers.executors.docker.package_digest import digest_of_running
+from clx.workers.executors.docker.wheel import digest_of_running
 
 PACKAGE = Path(clx.__file__).parent
 

@@ -22,6 +22,7 @@ from clx.db.database import Database
 from clx.db.doorbell import Bell
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.leases import beat_of
 from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.settings.resolve import Resolved
@@ -119,7 +120,7 @@ class JobRunner:
                 # only now: what a killed build had under way goes on for this one
                 self._batches.sweep(is_gone, spare=[batch])
                 if self._session is not None:
-                    self._session.relieve()
+                    self._session.close_given_up()
                 self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
             done = True
         except SupersededError:
@@ -210,7 +211,7 @@ class JobRunner:
             workers.watch({type_: each.queued for type_, each in progress.types.items()})
             now = time.monotonic()
             if now >= next_renewal:
-                next_renewal = now + self._lease / 6000
+                next_renewal = now + beat_of(self._lease)
                 self._batches.renew(batch, lease=self._lease)
             if now >= next_shown:
                 next_shown = now + _SHOWN_EVERY

@@ -50,11 +50,11 @@ class Session:
         return [job for job in jobs if not changed.isdisjoint(path for path, _digest in job.files)]
 
     def give_up(self, batch: int) -> None:
-        """Keep a batch open until :meth:`relieve`."""
-        self.relieve()
+        """Keep a batch open until :meth:`close_given_up`."""
+        self.close_given_up()
         self._given_up = batch
 
-    def relieve(self) -> None:
+    def close_given_up(self) -> None:
         """Close the batch that was given up: what nobody else wants is cancelled."""
         if self._given_up is not None and self._database is not None:
             BatchTable(self._database).close(self._given_up, abandoned=True)
@@ -62,7 +62,7 @@ class Session:
 
     def close(self, *, grace: float) -> None:
         """End the workers; jobs not finished within *grace* seconds are handed back."""
-        self.relieve()
+        self.close_given_up()
         self.reader.close()
         if self._workers is not None:
             self._workers.stop(grace=grace)

@@ -165,5 +165,5 @@ def build_once(options: BuildOptions, resolved: Resolved, watcher: Watcher, sess
         return False
     except ClxError as error:
         watcher.failed(error)
-    session.relieve()
+    session.close_given_up()
     return True

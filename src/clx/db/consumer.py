@@ -28,6 +28,7 @@ from clx.db.backoff import backoff
 from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.handlers import Interrupted, call, described, is_of_the_program
 from clx.db.jobs import Failure, Job, Queue, Success
+from clx.db.leases import beat_of
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.models import Report, encode
 from clx.db.shutdown import Ending
@@ -319,7 +320,7 @@ class Consumer:
                 self.stop()
 
     def _beat_until_over(self) -> None:
-        beat = self._lease / 6000
+        beat = beat_of(self._lease)
         next_beat, next_sweep = time.monotonic() + beat, time.monotonic() + SLOW_BEAT
         while not self._over.is_set():
             self._rest(min(next_beat, next_sweep) - time.monotonic())

@@ -28,6 +28,11 @@ def can_explain(waited: float, lease: int) -> bool:
     return waited > HELD_UP or (waited > NOTICED and waited * 1000 * _SHARE > lease)
 
 
+def beat_of(lease: int) -> float:
+    """Seconds between two renewals of a lease of so many milliseconds: a sixth of it, so that several may come late."""
+    return lease / 6000
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The lease of one run: when it ends (milliseconds UTC), how long a renewal makes it, and whose it is."""

@@ -1,4 +1,4 @@
-"""Workers that are gone are struck off, and their jobs given to others at once instead of when their leases end."""
+"""Marking workers dead: their rows end, and their jobs go to others at once instead of when their leases end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clx.db.workers import WorkerRow, WorkerTable, end_worker
 def mark_worker_dead(
     database: Database, worker_id: int, cause: Mapping[str, Any], reason: str, *, heard: int | None = None
 ) -> bool:
-    """Strike off a worker that is known to be gone, and rescue its jobs.
+    """Mark a worker dead that is known to be gone, and rescue its jobs.
 
     Args:
         cause: what their runs are recorded with, as :meth:`~clx.db.jobs.Queue.rescue_worker` takes it.
@@ -24,28 +24,28 @@ def mark_worker_dead(
             the same lock, nothing is done.
 
     Returns:
-        Whether it was struck off.
+        Whether it was marked.
     """
 
-    struck = False
+    marked = False
 
     def is_lost(tx: Transaction) -> bool:
-        nonlocal struck
+        nonlocal marked
         found = tx.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
         # what is no number another program wrote: nobody has spoken up
-        struck = heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
-        return struck
+        marked = heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
+        return marked
 
     def end(tx: Transaction) -> None:
         end_worker(tx, worker_id, reason, dead=True)
         tx.bells.add(ENDED)
 
     Queue(database).rescue_worker(worker_id, cause, is_lost=is_lost, end=end)
-    return struck
+    return marked
 
 
 def mark_gone_workers_dead(database: Database) -> list[WorkerRow]:
-    """Strike off workers of this machine whose process has ended and whom nobody else watches; returns them.
+    """Mark dead the workers of this machine whose process has ended and whom nobody else watches; returns them.
 
     Workers of builds and services are left to these: they know how their workers ended.
     """

@@ -245,8 +245,8 @@ def end_worker(tx: Transaction, worker_id: int, reason: str, *, dead: bool) -> b
     return bool(rows)
 
 
-def register_this_process(database: Database, type_: str, pool: str = "") -> int:
-    """Enter this process as a direct worker of *type_*, for programs that claim jobs themselves; returns its id."""
+def register_this_process(database: Database, type_: str, pool: str = "", mode: str = "direct", **more: Any) -> int:
+    """Enter this process as a worker of *type_*, with what else :meth:`WorkerTable.register` takes; returns its id."""
     import os
     import platform
 
@@ -254,8 +254,8 @@ def register_this_process(database: Database, type_: str, pool: str = "") -> int
     from clx.db.identity import process_identity
 
     return WorkerTable(database).register(
-        type=type_, pool=pool, mode="direct", host=platform.node(), pid=os.getpid(), identity=process_identity(),
-        version=__version__,
+        type=type_, pool=pool, mode=mode, host=platform.node(), pid=os.getpid(), identity=process_identity(),
+        version=__version__, **more,
     )  # fmt: skip
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import platform
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from clx import __version__
 from clx.db.database import Database
-from clx.db.identity import process_identity
-from clx.db.workers import WorkerTable
+from clx.db.wait import Bells
+from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import EXIT_DONE, ClxError
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms import system
@@ -94,8 +93,8 @@ def _assignment(
         system.hold_back_signals(hold=False)
         found = None
         try:
-            with database.doorbell.listen(type_) as bell:
-                found = await_pool(table, worker_id, settings.jobs.heartbeat, bell)
+            with Bells(database, [type_]) as bells:
+                found = await_pool(table, worker_id, settings.jobs.heartbeat, bells)
         finally:
             if found is None:
                 deregister(table, worker_id, "SIGTERM")
@@ -103,24 +102,19 @@ def _assignment(
             return None
         pool = found
     batch = arguments.batch if arguments.mode == "docker" else None
-    return Assignment(worker_id, type_, pool, settings.workers.grace_period, batch)
+    lifeline = sys.stdin.fileno() if arguments.lifeline else None
+    return Assignment(worker_id, type_, pool, settings.workers.grace_period, batch, lifeline)
 
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
-    return WorkerTable(database).register(
-        type=arguments.type,
-        pool=pool,
-        mode=arguments.mode,
-        host=platform.node(),
-        pid=os.getpid(),
-        identity=process_identity(),
-        version=__version__,
+    of_container: dict[str, Any] = {"container_id": own_container_id(), "image": os.environ.get(IMAGE_VARIABLE)}
+    return register_this_process(
+        *(database, arguments.type, pool, arguments.mode),
         batch_id=arguments.batch,
         service=arguments.service,
         config_source=arguments.config_source,
         log=arguments.log,
-        container_id=own_container_id() if arguments.mode == "docker" else None,
-        image=os.environ.get(IMAGE_VARIABLE) if arguments.mode == "docker" else None,
+        **(of_container if arguments.mode == "docker" else {}),
     )
 
 
@@ -132,8 +126,6 @@ def _serve(database: Database, assignment: Assignment, arguments: argparse.Names
     )  # fmt: skip
     job_type, scratch = JOB_TYPES[assignment.type], work_directory(database, assignment.worker_id) / "scratch"
     worker = Worker(database, assignment, lambda: job_type.make_converter(settings, scratch), settings.jobs)
-    if arguments.lifeline:
-        worker.hold(sys.stdin.fileno())
     reason = "it failed"
     try:
         reason = worker.run()

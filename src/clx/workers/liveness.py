@@ -31,20 +31,16 @@ _ENDS = {REMOVED: "was removed", "exited": "has ended", "dead": "has ended", "re
 
 
 class Verdict(NamedTuple):
-    """What is known of a worker.
-
-    Attributes:
-        status: ``idle``, ``busy``, ``starting``, ``stopping``, ``stopped``, ``hung`` or ``dead``.
-        reason: why it is hung, dead or stopped; empty otherwise.
-        cause: of one that is dead: what the runs of its jobs are recorded with. One that was only ``silent`` may yet
-            speak up.
-        record: the same in words, for its row.
-    """
+    """What is known of a worker."""
 
     status: str
+    """``idle``, ``busy``, ``starting``, ``stopping``, ``stopped``, ``hung`` or ``dead``."""
     reason: str = ""
+    """Why it is hung, dead or stopped."""
     cause: str = ""
+    """Of one that is dead: what the runs of its jobs are recorded with. One only ``silent`` may yet speak up."""
     record: str = ""
+    """The same in words, for its row."""
 
 
 CONTAINER_REMOVED = Verdict("dead", "its container is gone", "container removed", "its container is gone")
@@ -118,9 +114,14 @@ def _silent(row: WorkerRow, now: int, reason: str) -> Verdict:
 def _by_job(row: WorkerRow, now: int, jobs: JobsSettings, job: Job | None) -> Verdict | None:
     if job is None or job.state != "running" or job.worker_id != row.id:
         return None
-    limit = jobs.timeout if job.timeout is None else job.timeout / 1000
+    limit = time_limit(job, jobs)
     runs = (now - (job.started_at or now)) / 1000
     return Verdict("hung", f"job {job.id} has run for {runs:.0f} s; {limit:g} s are allowed") if runs > limit else None
+
+
+def time_limit(job: Job, jobs: JobsSettings) -> float:
+    """Seconds that a run of a job may take."""
+    return jobs.timeout if job.timeout is None else job.timeout / 1000
 
 
 def is_heard(row: WorkerRow, now: int, jobs: JobsSettings) -> bool:

@@ -13,7 +13,6 @@ import heapq
 import io
 import logging
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from clx.platforms import system
+from clx.regular import open_regular
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -31,17 +31,11 @@ KEPT = 3
 """How many files that were set aside stay."""
 
 _NEEDED = {"at": int | float, "level": str, "message": str}
-_TO_READ = os.O_RDONLY | system.NO_LINK | system.NO_WAIT | system.BINARY
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class JsonLines(logging.Handler):
-    """Appends records to a file that several processes share.
-
-    Args:
-        path: the file; its directory must exist.
-        context: fields that every line of this process carries.
-    """
+    """Appends records to a file that several processes share; every line of this one carries the *context*."""
 
     def __init__(self, path: Path, **context: Any) -> None:
         super().__init__()
@@ -129,12 +123,7 @@ def log_path(state_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def logged(state_dir: Path, level: str, **context: Any) -> Iterator[None]:
-    """Write what CLX logs in here to the file too.
-
-    Args:
-        level: ``logging.level`` of the settings.
-        context: fields for every line.
-    """
+    """Write what CLX logs in here to the file too, from *level* on, each line with the *context*."""
     path = log_path(state_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = JsonLines(path, **context)
@@ -181,7 +170,6 @@ def entries_of(database: Database, ends: Mapping[Path, int], **which: Any) -> It
 
     Args:
         ends: state directory → the byte of its log up to which is read; one that is missing is read to its end.
-        which: what :func:`entries` takes.
     """
     each = [entries(folder, end=ends.get(folder), **which) for folder in log_folders(database)]
     return heapq.merge(*each, key=lambda entry: float(entry["at"]))
@@ -194,14 +182,9 @@ def log_folders(database: Database) -> list[Path]:
 
 def open_log(path: Path) -> BinaryIO | None:
     """A log to read; None where there is no such file. What a job in a container made of it is none."""
-    try:
-        descriptor = os.open(path, _TO_READ)
-    except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return os.fdopen(descriptor, "rb")
+    with contextlib.suppress(OSError):
+        return open_regular(path, follow=False)
+    return None
 
 
 def matching(lines: Iterator[bytes] | Any, worker: int | None) -> Iterator[dict[str, Any]]:

@@ -31,15 +31,11 @@ _NAMES = {"wsl": "WSL", "windows": "Windows", "macos": "macOS", "desktop": "the 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a database lies.
-
-    Attributes:
-        platform: what CLX runs on.
-        file_system: type of the file system, e.g. ``ext4``; empty when it is not known.
-    """
+    """Where a database lies."""
 
     platform: Platform
     file_system: str
+    """Its type, e.g. ``ext4``; empty when it is not known."""
 
 
 def platform_of(sys_platform: str, proc_version: str) -> Platform:

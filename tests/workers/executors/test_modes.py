@@ -19,14 +19,14 @@ SPEC = WorkerSpec("notebook", 2, "docker:x", "c.toml:2", "docker", "mine:1", Set
 def test_worker_is_started_by_the_executor_of_its_mode(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Spawn] = []
     home = "docker.worker" if mode == "docker" else mode
-    monkeypatch.setattr(f"clx.workers.executors.{home}.start", lambda spawn, _state, number: started.append(spawn))
+    monkeypatch.setattr(f"clx.workers.executors.{home}.start", lambda spawn, _state: started.append(spawn))
     spawn = spawn_of(msgspec.structs.replace(SPEC, mode=mode), Path("jobs.db"), batch=3)
-    start(spawn, Path(), number=1)
+    start(spawn, Path())
     assert started == [spawn]
 
 
 def test_worker_is_told_all_that_was_wanted() -> None:
-    spawn = spawn_of(SPEC, Path("/c/.clx/jobs.db"), service="services", lifeline=False)
+    spawn = spawn_of(SPEC, Path("/c/.clx/jobs.db"), service="services")
     words = words_for(spawn, "/clx/data/jobs.db", spawn.settings, "a.log")
     settings = msgspec.json.encode(Settings()).decode()
     assert words == [

@@ -68,11 +68,13 @@ class Bench:
     def worker(self) -> Worker:
         return Worker(self.queue.database, Assignment(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
 
-    def heartbeat(self, *, batch: int | None = None, timeout: float = 1800.0) -> Heartbeat:
+    def heartbeat(self, *, batch: int | None = None, lifeline: int | None = None, timeout: float = 1800.0) -> Heartbeat:
         def clear() -> None:
             self.cleared += 1
 
-        return Heartbeat(self.queue, Assignment(self.id, "t", "p", 5.0, batch), JobsSettings(timeout=timeout), clear)
+        return Heartbeat(
+            self.queue, Assignment(self.id, "t", "p", 5.0, batch, lifeline), JobsSettings(timeout=timeout), clear
+        )
 
     def enqueue(self, source: str = "a", **options: Any) -> int:
         return self.queue.enqueue(NewJob("t", {"source": source, "files": []}, pool="p", **options))
@@ -235,7 +237,7 @@ def test_a_job_that_is_being_reported_is_not_timed_out(bench: Bench) -> None:
     heartbeat._check_deadlines(time.monotonic() + 100.0)
     assert bench.job(job.id).state == "running"
     assert not heartbeat.stop_watching()
-    heartbeat.unwatch()
+    heartbeat.stop_watching()
 
 
 def test_after_the_grace_period_the_job_is_handed_back(bench: Bench) -> None:
@@ -313,9 +315,8 @@ def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monk
 
 
 def test_the_end_of_whoever_started_it_is_the_end(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
     lifeline, held = os.pipe()
-    heartbeat.hold(lifeline)
+    heartbeat, job = bench.heartbeat(lifeline=lifeline), bench.claim()
     heartbeat.watch(job)
     os.close(held)
     with pytest.raises(EndedError):

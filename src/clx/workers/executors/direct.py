@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -23,10 +22,7 @@ class DirectWorker(WorkerProcess):
         super().__init__(spawn, log, process_identity(process.pid))
         self.process = process
         self._memory = OomWatch()
-        self._pidfd = system.open_process(process.pid)
-
-    def descriptor(self) -> int:
-        return self._pidfd
+        self.descriptor = system.open_process(process.pid)
 
     def is_alive(self) -> bool:
         if self.process.poll() is not None:
@@ -68,21 +64,17 @@ class DirectWorker(WorkerProcess):
         self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self.process.returncode == 0:
-            self.log.unlink(missing_ok=True)
+        super().close()
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> DirectWorker:
-    """Start one worker; it ends when it is told to and, with a lifeline, when this process is gone."""
-    log = new_log(spawn, state_dir, number)
+def start(spawn: Spawn, state_dir: Path) -> DirectWorker:
+    """Start one worker; it ends when it is told to and, if it is no service, when this process is gone."""
+    log = new_log(spawn, state_dir)
     words = words_for(spawn, str(spawn.database), spawn.settings, log.name)
     command = [sys.executable, "-P", "-m", "clx.workers", *words]
-    if spawn.lifeline:
+    if spawn.service is None:
         command.append("--lifeline")
-    stdin = subprocess.PIPE if spawn.lifeline else subprocess.DEVNULL
+    stdin = subprocess.PIPE if spawn.service is None else subprocess.DEVNULL
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdin=stdin, stdout=stream, stderr=stream, cwd=state_dir,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 from clx.db.clock import now_ms
 from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.platforms import system
 from clx.workers.executors.spec import Spawn
 from clx.workers.executors.worker_process import WorkerProcess
 from clx.workers.liveness import is_heard
@@ -22,12 +20,7 @@ _LOG_NAME = re.compile(r"\w+-\d+-\d+\.log")
 
 
 class ForeignWorker(WorkerProcess):
-    """A worker that is nobody's child here.
-
-    Args:
-        spawn: what it is taken to have been started with.
-        table: where its heartbeat is read when it cannot be seen from here.
-    """
+    """A worker that is nobody's child here; *spawn* is what it is taken to have been started with."""
 
     def __init__(self, row: WorkerRow, spawn: Spawn, table: WorkerTable) -> None:
         ours = row.mode == "direct" and may_be_ended(row.identity, table.database.path)
@@ -35,15 +28,12 @@ class ForeignWorker(WorkerProcess):
         self.worker_id = row.id
         self._row = row
         self._table = table
-        self._pidfd = open_process(self.identity)
-
-    def descriptor(self) -> int:
-        return self._pidfd
+        self.descriptor = open_process(self.identity)
 
     def is_alive(self) -> bool:
         """Whether the process runs; for one that cannot be seen, whether its row is live and not silent."""
-        if self._pidfd >= 0:
-            return not system.wait_readable([self._pidfd], 0)
+        if self.descriptor >= 0:
+            return not super().wait(0.0)
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
@@ -69,8 +59,8 @@ class ForeignWorker(WorkerProcess):
         send_signal(self.identity, signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
-        if self._pidfd >= 0:
-            return bool(system.wait_readable([self._pidfd], max(0.0, seconds)))
+        if self.descriptor >= 0:
+            return super().wait(seconds)
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() >= deadline:
@@ -80,13 +70,6 @@ class ForeignWorker(WorkerProcess):
 
     def kill(self) -> None:
         kill_group(self.identity)
-
-    def close(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self.ended_well() and self.log.name:
-            self.log.unlink(missing_ok=True)
 
 
 def log_of(worker_id: int, table: WorkerTable) -> Path:

@@ -19,28 +19,22 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     """Workers of one type and pool that somebody wants, and what they are started with.
 
     Builds, programs and services ask for workers by it, executors start one by it, the state file of services keeps it.
-
-    Attributes:
-        type: their job type.
-        count: how many.
-        pool: whose jobs they take.
-        config_source: where *count* came from: ``file:line``, a variable, an option or ``default``.
-        mode: ``direct`` or ``docker``.
-        image: the container image; docker only.
-        settings: what they need of the settings, the journal mode resolved.
-        image_id: what *image* was when *pool* was named after it, whatever it is called by then.
-        mode_source: where *mode* came from, as with *config_source*.
-        image_source: where *image* came from.
     """
 
     type: str
     count: int
     pool: str
+    """Whose jobs they take."""
     config_source: str
+    """Where *count* came from: ``file:line``, a variable, an option or ``default``; so with the other sources."""
     mode: str
+    """``direct`` or ``docker``."""
     image: str | None
+    """The container image; docker only."""
     settings: Settings
+    """What they need of the settings, the journal mode resolved."""
     image_id: str | None = None
+    """What *image* was when *pool* was named after it, whatever it is called by then."""
     mode_source: str = "default"
     image_source: str = "default"
 
@@ -61,19 +55,13 @@ class WorkerSpec(msgspec.Struct, frozen=True):
 
 
 class Spawn(WorkerSpec, frozen=True, kw_only=True):
-    """One worker of that kind, and whose it is.
-
-    Attributes:
-        database: the job table.
-        batch: the batch it ends with; None for a service.
-        service: the service it belongs to.
-        lifeline: whether it ends when the process that started it is gone; services do not.
-    """
+    """One worker of that kind, and whose it is."""
 
     database: Path
     batch: int | None = None
+    """The batch it ends with."""
     service: str | None = None
-    lifeline: bool = True
+    """The service it belongs to; any other worker ends when the process that started it is gone."""
 
 
 def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
@@ -82,13 +70,7 @@ def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
 
 
 def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) -> list[str]:
-    """What a worker's process is told on its command line.
-
-    Args:
-        database: the job table as it is named where the worker runs.
-        settings: what holds there.
-        log_name: the file that takes its output.
-    """
+    """What a worker's process is told on its command line: *database* and *settings* as they are where it runs."""
     words = [
         spawn.type, "--db", database, "--pool", spawn.pool, f"--config-source={spawn.source}", "--log", log_name,
         "--settings", msgspec.json.encode(settings).decode(),
@@ -101,6 +83,14 @@ def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) ->
 def images_of(specs: Iterable[WorkerSpec]) -> dict[str, str | None]:
     """Worker type → container image; None for a worker that is a subprocess."""
     return {each.type: each.image if each.mode == "docker" else None for each in specs}
+
+
+def count_by_type(specs: Iterable[WorkerSpec]) -> dict[str, int]:
+    """Worker type → how many are asked for."""
+    found: Counter[str] = Counter()
+    for each in specs:
+        found[each.type] += each.count
+    return dict(found)
 
 
 def are_there(specs: Iterable[WorkerSpec], keys: Iterable[Key]) -> bool:

@@ -14,18 +14,15 @@ from clx.workers.executors.worker_process import WorkerProcess
 from clx.workers.process.limits import not_started
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> WorkerProcess:
+def start(spawn: Spawn, state_dir: Path) -> WorkerProcess:
     """Start one worker the way ``spawn.mode`` says.
-
-    Args:
-        number: tells apart the logs of workers that one process starts.
 
     Raises:
         StartupError: it cannot be started at all.
     """
     try:
         begin = docker.start if spawn.mode == "docker" else direct.start
-        return begin(spawn, state_dir, number=number)
+        return begin(spawn, state_dir)
     except OSError as error:
         raise not_started(error, f"{spawn.type} worker") from error
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import time
 
-from clx.db.doorbell import Bell
+from clx.db.wait import Bells
 from clx.db.workers import WorkerTable
-from clx.platforms import system
 
 UNRESOLVED = "docker:unresolved"
 """The pool of a container worker whose image is not known yet."""
 _LOOK_EVERY = 0.5
 
 
-def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell) -> str | None:
+def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bells: Bells) -> str | None:
     """Wait until the worker's row names its pool, and return that; None when the worker is to end instead.
 
     Args:
         heartbeat: seconds between two signs of life.
-        bell: rings when there may be work of the worker's type.
+        bells: ring when there may be work of the worker's type.
     """
     next_beat = 0.0
     while True:
@@ -34,5 +33,5 @@ def await_pool(table: WorkerTable, worker_id: int, heartbeat: float, bell: Bell)
         if time.monotonic() >= next_beat:
             next_beat = time.monotonic() + heartbeat
             table.beat(worker_id)
-        system.wait_readable([bell.fileno()] if bell.fileno() >= 0 else [], _LOOK_EVERY)
-        bell.silence()
+        bells.wait(_LOOK_EVERY)
+        bells.silence()

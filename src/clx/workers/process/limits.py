@@ -15,15 +15,9 @@ _FEWER = "or ask for fewer workers."
 
 
 def require_files(workers: dict[str, int]) -> None:
-    """See that this process, or one that it starts, may have as many files open as that many workers need.
+    """See that this process, or one that it starts, may have as many files open as so many workers of each mode need.
 
-    The limit is raised where the system allows it.
-
-    Args:
-        workers: how many of each mode.
-
-    Raises:
-        WorkerStartupError: it may not.
+    The limit is raised where the system allows it; else this is a WorkerStartupError.
     """
     needed = _FILES_ANYWAY + sum(_FILES_EACH[mode] * count for mode, count in workers.items())
     if (allowed := system.allow_files(needed)) is not None:

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -30,12 +29,13 @@ from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import can_explain
 from clx.db.models import Report
 from clx.db.transitions import UNWANTED
-from clx.db.wait import SLOW_BEAT, rest
+from clx.db.wait import SLOW_BEAT, Bells, rest
 from clx.db.workers import WorkerTable
 from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
+from clx.workers.liveness import time_limit
 from clx.workers.process.directories import work_directory
 from clx.workers.process.job_run import describe_failure, run_job
 from clx.workers.process.seal import require_sealed
@@ -47,29 +47,23 @@ _DIE_IN = 0.5  # seconds that killed helpers may take to be gone
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a worker serves.
-
-    Attributes:
-        worker_id: its row.
-        type: its job type.
-        pool: whose jobs it takes.
-        grace: seconds it has on SIGTERM to finish its job.
-        batch: the batch whose owner's lease it lives by; None where a lifeline or nothing tells its end.
-    """
+    """Where a worker serves."""
 
     worker_id: int
     type: str
     pool: str
     grace: float
+    """Seconds it has on SIGTERM to finish its job."""
     batch: int | None = None
+    """The batch whose owner's lease it lives by; None where a lifeline or nothing tells its end."""
+    lifeline: int | None = None
+    """A descriptor that reaches end of file once whoever started this worker is gone: then it ends."""
 
 
 class Worker:
     """One worker process.
 
     Args:
-        database: the job table, opened in this process.
-        assignment: where it serves.
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
     """
@@ -86,53 +80,34 @@ class Worker:
         self._store = ArtifactStore(database.state.shared / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
+        self._bells: Bells | None = None
         self._heartbeat = Heartbeat(self._queue, assignment, jobs, self._clear)
-
-    def hold(self, lifeline: int) -> None:
-        """End when the descriptor *lifeline* reaches end of file: whoever started this worker is gone."""
-        self._heartbeat.hold(lifeline)
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
-        wake, woken = socket.socketpair()
-        wake.setblocking(False)
-        woken.setblocking(False)
-        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        system.hold_back_signals(hold=False)
-        self._heartbeat.start()
-        try:
-            with self.database.doorbell.listen(self.assignment.type) as bell:
-                self._serve(bell.fileno(), wake, bell.silence)
-        finally:
-            self._heartbeat.finish()
-            if self._converter is not None:
-                self._converter.close()
-            signal.set_wakeup_fd(-1)
-            wake.close()
-            woken.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+        with Bells(self.database, [self.assignment.type]) as self._bells:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_signal)
+            self._heartbeat.start()  # signals are held back still, so that this thread alone will get them
+            system.hold_back_signals(hold=False)
+            try:
+                self._serve(self._bells)
+            finally:
+                self._heartbeat.finish()
+                if self._converter is not None:
+                    self._converter.close()
+                shutil.rmtree(self._directory, ignore_errors=True)
         return self._heartbeat.reason or self._stop_reason
 
-    def _serve(self, bell: int, wake: socket.socket, silence: Callable[[], object]) -> None:
-        waiting: list[int | socket.socket] = [wake, *([bell] if bell >= 0 else [])]
+    def _serve(self, bells: Bells) -> None:
+        """Claim whenever a bell rings and once a beat; claims that find nothing look for silent workers, too."""
         while not self._stop_reason:
-            silence()
+            bells.silence()
             if self._run_once_or_wait():
                 continue
             asked, asked_at = rest(self._queue), time.monotonic()
-            ready = system.wait_readable(waiting, asked)
+            bells.wait(asked)
             self._queue.distrust_leases(time.monotonic() - asked_at - asked)
-            if wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    wake.recv(4096)
-            if not ready:
-                self._sweep()
-
-    def _sweep(self) -> None:
-        with contextlib.suppress(DatabaseBusyError, DatabaseFullError):
-            self._queue.rescue()
 
     def _run_once_or_wait(self) -> bool:
         try:
@@ -147,6 +122,8 @@ class Worker:
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
         self._heartbeat.drain()
+        if self._bells is not None:
+            self._bells.wake()
 
     def _clear(self) -> None:
         """Remove every file of this worker: it ends in the middle of a job, and its helpers are dead."""
@@ -171,7 +148,7 @@ class Worker:
             try:
                 claimed = self._report_and_claim(job, self._do(job))
             finally:
-                self._heartbeat.unwatch()
+                self._heartbeat.stop_watching()
         return True
 
     def _do(self, job: Job) -> Report:
@@ -188,11 +165,7 @@ class Worker:
         return Success(job.id, job.run, result, peak_memory=system.peak_memory())
 
     def _report_and_claim(self, job: Job, report: Report) -> list[Job]:
-        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try again.
-
-        Returns:
-            The next job, if there is one and this worker is not about to end.
-        """
+        """Have the end of *job* taken and claim the next; while the table takes nothing, keep the lease and try on."""
         while self._heartbeat.stop_watching():
             try:
                 settled = self._queue.settle(
@@ -235,19 +208,14 @@ class Heartbeat(threading.Thread):
         self._ends_at: float | None = None
         self._drain_at: float | None = None
         self._done = False
-        self._lifeline: Any = None
         self._lost: tuple[int, int] | None = None
         self.reason = ""
-
-    def hold(self, lifeline: int) -> None:
-        """End the process when the descriptor *lifeline* reaches end of file: its starter is gone."""
-        self._lifeline = system.watched_end(lifeline)
 
     # -- called by the main thread ----------------------------------------------------------------
 
     def watch(self, job: Job) -> None:
         """Beat for *job* too, and hold it to its time."""
-        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
+        limit = time_limit(job, self._jobs)
         with self._lock:
             self._job, self._ends_at = job, time.monotonic() + limit
         if limit < self._jobs.heartbeat:  # the thread would sleep past it
@@ -255,14 +223,7 @@ class Heartbeat(threading.Thread):
 
     def stop_watching(self) -> bool:
         """Stop watching because the job is about to be reported; false when the heartbeat has reported it."""
-        with self._lock:
-            mine, self._job = self._job, None
-        return mine is not None
-
-    def unwatch(self) -> None:
-        """Forget the job."""
-        with self._lock:
-            self._job = self._ends_at = None
+        return self._take() is not None
 
     def drain(self) -> None:
         """Start the grace period. Called from a signal handler: takes no lock."""
@@ -283,7 +244,8 @@ class Heartbeat(threading.Thread):
             self._keep(bell)
 
     def _keep(self, bell: Bell) -> None:
-        watched: list[Any] = [self._alarm.fileno(), *([self._lifeline] if self._lifeline is not None else [])]
+        lifeline = None if self._assignment.lifeline is None else system.watched_end(self._assignment.lifeline)
+        watched: list[Any] = [self._alarm.fileno(), *([lifeline] if lifeline is not None else [])]
         watched += [bell.fileno()] if bell.fileno() >= 0 else []
         next_beat = time.monotonic() + self._jobs.heartbeat
         while not self._done:
@@ -295,7 +257,7 @@ class Heartbeat(threading.Thread):
             if self._alarm.fileno() in ready:
                 self._alarm.silence()
                 self._heed_request()
-            if self._lifeline in ready and system.has_ended(self._lifeline):
+            if lifeline in ready and system.has_ended(lifeline):
                 self._end("the process that started it is gone", release=True)
             now = time.monotonic()
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
@@ -305,11 +267,7 @@ class Heartbeat(threading.Thread):
             self._check_deadlines(now)
 
     def _beat(self, away: float) -> None:
-        """Say that worker and job live.
-
-        Args:
-            away: for how many seconds this process stood still; those that it asks about may have, too.
-        """
+        """Say that worker and job live, after this process stood still for *away* seconds: others may have, too."""
         with self._lock:
             job = self._job
         begun = time.monotonic()
@@ -372,10 +330,9 @@ class Heartbeat(threading.Thread):
         job = self._take()
         if job is None:
             return
-        limit = self._jobs.timeout if job.timeout is None else job.timeout / 1000
         error = {
             "type": "Timeout",
-            "message": f"The job was killed: it ran longer than {limit:g} seconds.",
+            "message": f"The job was killed: it ran longer than {time_limit(job, self._jobs):g} seconds.",
             "next_step": "Raise jobs.timeout, or make the source do less.",
         }
         with contextlib.suppress(LostRunError, DatabaseError):  # unreported, its lease tells
@@ -415,7 +372,7 @@ def _kill_children() -> None:
 
 
 def deregister(table: WorkerTable, worker_id: int, reason: str) -> None:
-    """Strike the worker off and log why it ended, what it did and for how long (REQ-8.2)."""
+    """End the worker's row and log why it ended, what it did and for how long (REQ-8.2)."""
     table.end(worker_id, reason)
     row = table.get(worker_id)
     if row is None:

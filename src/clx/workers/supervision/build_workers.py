@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -23,26 +24,19 @@ _REPLACED_IN = 4.0  # seconds a supervisor takes to replace a worker that had no
 
 
 class BuildWorkers(WorkerGroup):
-    """Workers that live as long as a build does, or a session of several.
-
-    Args:
-        database: the job table.
-        settings: what workers are started with.
-        batch: the build's batch; None for a session.
-        note: called with one line for each thing worth telling the user.
-    """
+    """Workers that live as long as a build does, or a session of several, which has no batch."""
 
     def __init__(self, database: Database, settings: Settings, batch: int | None, note: Callable[[str], None]) -> None:
         super().__init__(database, settings, note, batch=batch)
-        self._needs: dict[str, WorkerSpec] = {}
+        self._specs: dict[str, WorkerSpec] = {}
         self._auto_start_source = "default"
-        self._failures: dict[str, int] = {}
+        self._failures: Counter[str] = Counter()
         self._queued: Mapping[str, int] = {}
         self._missing_since: dict[str, float] = {}
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def require(self, needs: Iterable[WorkerSpec], auto_start_source: str) -> None:
+    def require(self, specs: Iterable[WorkerSpec], auto_start_source: str) -> None:
         """Have at least these workers, counting healthy services of the same pool.
 
         Args:
@@ -51,59 +45,55 @@ class BuildWorkers(WorkerGroup):
         Raises:
             NoWorkersError: a type has none and none may be started.
         """
-        self._needs, self._failures = {need.type: need for need in needs}, {}
+        self._specs, self._failures = {spec.type: spec for spec in specs}, Counter()
         self._auto_start_source = auto_start_source
-        if told := passed_by(self.table.list(), self._needs.values(), self.settings.jobs, self.database.path):
+        if told := passed_by(self.table.list(), self._specs.values(), self.settings.jobs, self.database.path):
             self.note(told)
-        for need in self._needs.values():
-            serving = self._serving(need)
+        for spec in self._specs.values():
+            serving = self._serving(spec)
             if serving:
                 names = ", ".join(f"#{row.id}" for row in serving)
-                self.note(f"Using {len(serving)} running {need.type} worker(s): {names}.")
-            self._start_missing(need, len(serving))
+                self.note(f"Using {len(serving)} running {spec.type} worker(s): {names}.")
+            self._start_missing(spec, len(serving))
 
-    def _start_missing(self, need: WorkerSpec, serving: int) -> None:
-        """Start what *serving* and the build's own workers leave to be wanted.
-
-        Raises:
-            NoWorkersError: there would be none at all.
-        """
-        there = serving + len(self.of(need.type, need.pool))
-        if there == 0 and need.count == 0:
+    def _start_missing(self, spec: WorkerSpec, serving: int) -> None:
+        """Start what *serving* and the build's own workers leave to be wanted."""
+        there = serving + len(self.of(spec.type, spec.pool))
+        if there == 0 and spec.count == 0:
             raise NoWorkersError(
-                f"The course needs {need.type} workers, but their number is set to 0 ({need.config_source}) "
-                f"and none is running{self._others(need)}.",
-                f"Raise it: --{need.type}-workers 1; or start one: {self._by_hand(need)}",
+                f"The course needs {spec.type} workers, but their number is set to 0 ({spec.config_source}) "
+                f"and none is running{self._others(spec)}.",
+                f"Raise it: --{spec.type}-workers 1; or start one: {self._by_hand(spec)}",
             )
         if not self.settings.workers.auto_start:
             if there == 0:
                 raise NoWorkersError(
-                    f"No {need.type} worker is running{self._others(need)}, and none may be started "
+                    f"No {spec.type} worker is running{self._others(spec)}, and none may be started "
                     f"(workers.auto_start is off: {self._auto_start_source}).",
-                    f"Start one: {self._by_hand(need)}",
+                    f"Start one: {self._by_hand(spec)}",
                 )
             return
-        for _ in range(need.count - there):
-            self.start(need)
+        for _ in range(spec.count - there):
+            self.start(spec)
 
-    def _by_hand(self, need: WorkerSpec) -> str:
-        mode = f" --workers {need.mode}" if need.mode_source.startswith("--") else ""
+    def _by_hand(self, spec: WorkerSpec) -> str:
+        mode = f" --workers {spec.mode}" if spec.mode_source.startswith("--") else ""
         command = on_database("clx start-services", self.database.path)
-        return f"{command} --{need.type}-workers {max(1, need.count)}{mode}"
+        return f"{command} --{spec.type}-workers {max(1, spec.count)}{mode}"
 
-    def _others(self, need: WorkerSpec) -> str:
+    def _others(self, spec: WorkerSpec) -> str:
         """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
-        rows = [row for row in self.table.list() if row.type == need.type and not row.is_gone()]
-        told = _told((why_not(row, need, self.settings.jobs), f"#{row.id}") for row in rows)
+        rows = [row for row in self.table.list() if row.type == spec.type and not row.is_gone()]
+        told = _told((why_not(row, spec, self.settings.jobs), f"#{row.id}") for row in rows)
         return f" that this build can use ({told})" if told else ""
 
-    def _serving(self, need: WorkerSpec) -> list[WorkerRow]:
+    def _serving(self, spec: WorkerSpec) -> list[WorkerRow]:
         """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
         mine, now, jobs = {worker.worker_id for worker in self.members}, now_ms(), self.settings.jobs
         return [
             row
             for row in self.table.list()
-            if row.key == need.key and row.batch_id is None and row.id not in mine and is_serving(row, now, jobs)
+            if row.key == spec.key and row.batch_id is None and row.id not in mine and is_serving(row, now, jobs)
         ]
 
     # -- watching ---------------------------------------------------------------------------------
@@ -124,54 +114,54 @@ class BuildWorkers(WorkerGroup):
         if self.had_jobs(worker):
             self._failures.pop(type_, None)
         elif not well:
-            self._failures[type_] = self._failures.get(type_, 0) + 1
-        if self._failures.get(type_, 0) > self.settings.workers.startup_retries:
+            self._failures[type_] += 1
+        if self._failures[type_] > self.settings.workers.startup_retries:
             raise WorkerStartupError(*start_failure(worker, tail))
         if self._queued.get(type_, 0) > len(self.of(type_)) or worker.worker_id is None:
-            self.start(self._needs[type_])
+            self.start(self._specs[type_])
 
     def sweep(self) -> None:
         """Look after everybody; take over where services have ended in the middle of the build."""
         super().sweep()
-        for need in self._needs.values():
-            if self.of(need.type, need.pool) or self._serving(need):
-                self._missing_since.pop(need.type, None)
-            elif self._queued.get(need.type, 0) and not self._is_being_replaced(need):
-                self._start_missing(need, 0)
+        for spec in self._specs.values():
+            if self.of(spec.type, spec.pool) or self._serving(spec):
+                self._missing_since.pop(spec.type, None)
+            elif self._queued.get(spec.type, 0) and not self._is_being_replaced(spec):
+                self._start_missing(spec, 0)
 
-    def _is_being_replaced(self, need: WorkerSpec) -> bool:
+    def _is_being_replaced(self, spec: WorkerSpec) -> bool:
         """Whether the services' supervisor is about to start another worker; it is given a moment for that."""
-        since = self._missing_since.setdefault(need.type, time.monotonic())
+        since = self._missing_since.setdefault(spec.type, time.monotonic())
         if time.monotonic() - since > _REPLACED_IN:
             return False
         state = state_of(self.database.path)
         return (
             state is not None
             and state.grace is None  # nobody has asked for the end of the services
-            and any(each.pool == need.pool and each.count for each in state.wanted)
+            and any(each.pool == spec.pool and each.count for each in state.wanted)
             and supervisor_lives(state)
         )
 
     def counts(self) -> dict[str, int]:
         """Live workers per type that serve this build."""
-        pools = {need.pool for need in self._needs.values()}
-        found = dict.fromkeys(self._needs, 0)
+        pools = {spec.pool for spec in self._specs.values()}
+        found = dict.fromkeys(self._specs, 0)
         for row in self.table.list():
             if row.pool in pools and row.type in found:
                 found[row.type] += 1
         return found
 
 
-def passed_by(rows: Iterable[WorkerRow], needs: Iterable[WorkerSpec], jobs: JobsSettings, database: Path) -> str:
+def passed_by(rows: Iterable[WorkerRow], specs: Iterable[WorkerSpec], jobs: JobsSettings, database: Path) -> str:
     """One line on services that were started for such builds and are not used any more; empty when there are none."""
-    wanted = {need.type: need for need in needs if not need.pool.startswith("batch:")}
+    wanted = {spec.type: spec for spec in specs if not spec.pool.startswith("batch:")}
     reasons: list[tuple[str, str]] = []
     for row in rows:
-        need = wanted.get(row.type)
-        if need is None or row.service is None or row.pool == need.pool or row.is_gone():
+        spec = wanted.get(row.type)
+        if spec is None or row.service is None or row.pool == spec.pool or row.is_gone():
             continue
-        if row.mode == need.mode and (row.image == need.image or row.version != __version__):
-            reasons.append((why_not(row, need, jobs), f"#{row.id} ({row.type})"))
+        if row.mode == spec.mode and (row.image == spec.image or row.version != __version__):
+            reasons.append((why_not(row, spec, jobs), f"#{row.id} ({row.type})"))
     return f"Running services are not used: {_told(reasons)}. For new ones type: {anew(database)}" if reasons else ""
 
 
@@ -188,23 +178,19 @@ def anew(path: Path) -> str:
     return f"{on_database('clx stop-services', path)} && {on_database('clx start-services', path)}"
 
 
-def why_not(row: WorkerRow, need: WorkerSpec, jobs: JobsSettings | None = None) -> str:
-    """Why a worker that runs would not take the jobs that *need* is for.
-
-    Args:
-        jobs: how long it may be silent; None where that does not matter.
-    """
-    if need.pool.startswith("batch:"):
+def why_not(row: WorkerRow, spec: WorkerSpec, jobs: JobsSettings | None = None) -> str:
+    """Why a worker that runs would not take the jobs that *spec* is for; without *jobs* its silence does not matter."""
+    if spec.pool.startswith("batch:"):
         return "the build wants new ones (--force-new-workers)"
     if row.batch_id is not None:
         return f"it ends with build {row.batch_id}"
-    if row.mode != need.mode:
-        return f"it runs in {row.mode} mode, the build wants {need.mode}"
-    if row.image != need.image:
-        return f"its image is {row.image}, the build wants {need.image}"
+    if row.mode != spec.mode:
+        return f"it runs in {row.mode} mode, the build wants {spec.mode}"
+    if row.image != spec.image:
+        return f"its image is {row.image}, the build wants {spec.image}"
     if row.version != __version__:
         return f"it is of version {row.version}, the build of {__version__}"
-    if row.pool != need.pool:
+    if row.pool != spec.pool:
         return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
     if jobs is not None and not is_heard(row, now_ms(), jobs):
         return "it is silent"

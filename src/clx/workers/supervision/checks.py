@@ -1,6 +1,6 @@
 """Whether the workers that are wanted could work: tools, packages and memory of this machine, their images, the engine.
 
-What is missing is told before the first job starts (REQ-7.4).
+What is missing is told before the first job starts (REQ-7.4). Docker mode without an image is a SettingsError.
 """
 
 from __future__ import annotations
@@ -32,33 +32,25 @@ from clx.workers.platforms import with_journal_mode
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: the tool or package.
-        needed_by: the worker type.
-        ok: whether it is there.
-        required: whether the type cannot work without it.
-        detail: where it is and which version, or what is wrong.
-        hint: what to type or correct when it is not there.
-        setting: the setting, as dotted key, that names what is not there.
-    """
+    """One thing that was looked at."""
 
     name: str
+    """The tool or package."""
     needed_by: str
+    """The worker type."""
     ok: bool
     required: bool
+    """Whether the type cannot work without it."""
     detail: str
+    """Where it is and which version, or what is wrong."""
     hint: str
+    """What to type or correct when it is not there."""
     setting: str = ""
+    """The setting, as dotted key, that names what is not there."""
 
 
 def examine(types: Collection[str], settings: Settings, without: Collection[str] = ()) -> list[Finding]:
-    """Look at everything the worker *types* need.
-
-    Args:
-        without: settings, as dotted keys, whose tools are not looked at, because that would start them.
-    """
+    """Look at everything the worker *types* need, *without* the tools of these settings: that would start them."""
     found = []
     for type_ in types:
         for package, extra in JOB_TYPES[type_].packages.items():
@@ -139,7 +131,6 @@ def require_ready(
 
     Args:
         images: worker type → container image; None for a worker that is a subprocess.
-        note: told what the user should know.
 
     Raises:
         ToolMissingError: a tool or package is not there.
@@ -155,11 +146,7 @@ def require_ready(
 
 
 def examine_workers(resolved: Resolved, types: Collection[str]) -> list[Finding]:
-    """Everything that workers of *types* need, in the mode each is to run in; what is not trusted is not started.
-
-    Raises:
-        SettingsError: docker mode without an image.
-    """
+    """Everything that workers of *types* need, in the mode each is to run in; what is not trusted is not started."""
     workers = {type_: resolved.worker(type_) for type_ in types}
     contained = {type_: worker.image for type_, worker in workers.items() if worker.mode == "docker" and worker.image}
     direct = [type_ for type_ in types if type_ not in contained]
@@ -191,11 +178,7 @@ def _examine_image(type_: str, image: str, settings: Settings) -> Finding:
 
 
 def uses_containers(resolved: Resolved) -> bool:
-    """Whether any worker type is to run in containers.
-
-    Raises:
-        SettingsError: docker mode without an image.
-    """
+    """Whether any worker type is to run in containers; docker mode without an image is a SettingsError."""
     return any(worker.mode == "docker" and worker.count > 0 for worker in resolved.workers().values())
 
 
@@ -206,7 +189,6 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
         move: move one there that is not yet.
 
     Raises:
-        SettingsError: docker mode without an image.
         DatabaseError: it is used by somebody, so that it cannot be moved; or there are two of them.
     """
     if not uses_containers(resolved):
@@ -215,9 +197,5 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
 
 
 def settings_for(resolved: Resolved, database: Path) -> Settings:
-    """The settings as this process and its workers use them with *database*: the journal mode resolved.
-
-    Raises:
-        SettingsError: docker mode without an image.
-    """
+    """The settings as this process and its workers use them with *database*: the journal mode resolved."""
     return with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
@@ -26,23 +27,20 @@ log = logging.getLogger("clx.workers")
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """One thing that was cleaned up, or would be.
-
-    Attributes:
-        kind: ``worker``, ``process`` or ``container``.
-        name: which: the worker's id, the pid or the container's id.
-        what: what was wrong and what is done.
-    """
+    """One thing that was cleaned up, or would be."""
 
     kind: str
+    """``worker``, ``process`` or ``container``."""
     name: str
+    """Which: the worker's id, the pid or the container's id."""
     what: str
+    """What was wrong and what is done."""
 
 
 def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    """Strike off the dead, end orphans: only workers of this database, and never one that somebody keeps.
+    """Mark the dead, end orphans: only workers of this database, and never one that somebody keeps.
 
-    An orphan is a worker whose build is over, or whose row was struck off while its process lives on, or that was
+    An orphan is a worker whose build is over, or whose row has ended while its process lives on, or that was
     started as a service and is unknown to any supervisor and state file.
     """
     table, found, hung = WorkerTable(database), [], set()
@@ -59,13 +57,12 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
         mark_ended(database, settings.jobs)
     kept = unkept_workers(database)
     found += [_end_orphan(row, settings, table, dry_run=dry_run) for row in [*orphans(database), *kept]]
-    return found + _containers(database, settings, dry_run=dry_run)
+    names = remove_orphans(database, settings, dry_run=dry_run)
+    return found + [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 
 def orphans(database: Database) -> list[WorkerRow]:
     """Living processes of this user here that nobody keeps: their build is over, or their row has ended."""
-    from clx.db.batches import BatchTable
-
     live_batches = {batch.id for batch in BatchTable(database).live() if not is_gone(batch.identity)}
     return [
         row
@@ -95,11 +92,6 @@ def cleanup_of_missing(path: Path, settings: Settings, *, dry_run: bool) -> list
     """Remove the containers that served the database *path*, which is not there any more."""
     names = remove_of_missing(path, settings, dry_run=dry_run)
     return [Cleaned("container", name, "its database is gone; removed") for name in names]
-
-
-def _containers(database: Database, settings: Settings, *, dry_run: bool) -> list[Cleaned]:
-    names = remove_orphans(database, settings, dry_run=dry_run)
-    return [Cleaned("container", name, "nobody keeps it; removed") for name in names]
 
 
 def stop_worker(row: WorkerRow, table: WorkerTable, settings: Settings, *, grace: float, reason: str) -> bool:

@@ -1,12 +1,17 @@
-"""Which workers the settings ask for, and what their results depend on."""
+"""Which workers the settings ask for, and what their results depend on.
+
+Docker mode without an image is a SettingsError.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
+from clx.workers.executors.docker.images import image_fingerprint
 from clx.workers.executors.spec import WorkerSpec
 
 
@@ -28,13 +33,8 @@ def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[s
 def spec_of(worker: EffectiveWorker, settings: Settings, tools: Mapping[str, str]) -> WorkerSpec:
     """Workers of one type as they were chosen, to take the jobs that depend on *tools*."""
     return WorkerSpec(
-        worker.type,
-        worker.count,
-        pool_name(worker.mode, tools),
-        str(worker.count_origin),
-        worker.mode,
-        worker.image,
-        settings,
+        *(worker.type, worker.count, pool_name(worker.mode, tools), str(worker.count_origin)),
+        *(worker.mode, worker.image, settings),
         image_id=image_id(worker.mode, tools),
         mode_source=str(worker.mode_origin),
         image_source=str(worker.image_origin),
@@ -48,7 +48,6 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
         fetch: pull an image that is not here where that is allowed; else nothing made so far is of that image.
 
     Raises:
-        SettingsError: docker mode without an image.
         UntrustedError: the project's settings name a program or image that was not trusted.
         ToolMissingError: the interpreter of ``notebook.python`` cannot be run.
         EngineError: the image is not there and cannot be had, or the engine does not answer.
@@ -56,8 +55,6 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
     worker = resolved.worker(type_)
     resolved.require_trusted(type_)  # every worker is started, and every result named, by way of here
     if worker.mode == "docker" and worker.image is not None:
-        from clx.workers.executors.docker.images import image_fingerprint
-
         return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():
         return JOB_TYPES[type_].fingerprint(resolved.settings)
@@ -68,7 +65,7 @@ def image_id(mode: str, tools: Mapping[str, str]) -> str | None:
     return tools["image"] if mode == "docker" else None
 
 
-class Fingerprints(Mapping[str, dict[str, str]]):
+class Fingerprints(dict[str, dict[str, str]]):
     """The fingerprint of every worker type, each looked up when it is first asked for.
 
     A course without diagrams so needs no image for them.
@@ -78,19 +75,9 @@ class Fingerprints(Mapping[str, dict[str, str]]):
     """
 
     def __init__(self, resolved: Resolved, *, fetch: bool = True) -> None:
-        self._resolved = resolved
-        self._fetch = fetch
-        self._found: dict[str, dict[str, str]] = {}
+        super().__init__()
+        self._look_up = partial(fingerprint, resolved, fetch=fetch)
 
-    def __getitem__(self, type_: str) -> dict[str, str]:
-        if type_ not in JOB_TYPES:
-            raise KeyError(type_)
-        if type_ not in self._found:
-            self._found[type_] = fingerprint(self._resolved, type_, fetch=self._fetch)
-        return self._found[type_]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(JOB_TYPES)
-
-    def __len__(self) -> int:
-        return len(JOB_TYPES)
+    def __missing__(self, type_: str) -> dict[str, str]:
+        found = self[type_] = self._look_up(type_)
+        return found

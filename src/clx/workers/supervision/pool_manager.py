@@ -43,22 +43,20 @@ from clx.workers.supervision.status import worker_statuses
 
 log = logging.getLogger("clx.workers")
 
+_NUMBERS = ("total", "idle", "busy", "hung", "dead", "jobs_succeeded", "jobs_failed")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """Workers of one type.
-
-    Attributes:
-        worker_type: the job type, as ``notebook``.
-        count: how many.
-        execution_mode: ``direct`` or ``docker``; None: as the settings say.
-        image: the container image, needed in docker mode; None: the one that the settings name for the type.
-    """
+    """Workers of one type."""
 
     worker_type: str
+    """``notebook``, ``plantuml`` or ``drawio``."""
     count: int = 1
     execution_mode: Literal["direct", "docker"] | None = None
+    """None: as the settings say."""
     image: str | None = None
+    """The container image, needed in docker mode; None: the one that the settings name for the type."""
 
 
 class WorkerPoolManager:
@@ -208,7 +206,7 @@ class WorkerPoolManager:
         return found
 
     def cleanup_stale_workers(self) -> int:
-        """Strike off workers of this database that are gone, and give their jobs to others; returns how many."""
+        """Mark dead the workers of this database that are gone, and give their jobs to others; returns how many."""
         with self._lock:
             mine = {member.worker_id for member in self._group.members}
             return len(mark_lost(self.database, self._settings.jobs, spare=mine))
@@ -245,9 +243,6 @@ class WorkerPoolManager:
         self.close()
 
 
-_NUMBERS = ("total", "idle", "busy", "hung", "dead", "jobs_succeeded", "jobs_failed")
-
-
 def _options(configs: Sequence[WorkerConfig] | None, network: str | None, level: str | None) -> dict[str, OptionValue]:
     found = {
         "docker.network": OptionValue(network, "network_name"),
@@ -274,11 +269,7 @@ def _check(config: WorkerConfig) -> None:
 
 
 def _require_images(configs: Sequence[WorkerConfig], resolved: Resolved) -> None:
-    """See that an image is named for whatever is to run in containers (REQ-2.2); no default is taken from a program.
-
-    Raises:
-        SettingsError: one is not.
-    """
+    """See that an image is named for whatever is to run in containers (REQ-2.2); no default is taken from a program."""
     problems = [
         Problem(
             f"WorkerConfig({each.worker_type!r})",

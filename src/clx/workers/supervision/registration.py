@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from clx.db.database import Database
 from clx.db.transitions import ENDED
+from clx.db.wait import Bells
 from clx.errors import WorkerStartupError
-from clx.platforms import system
 from clx.settings.schema import WorkersSettings
 from clx.workers.processes import LOOK
 
@@ -33,12 +33,12 @@ def await_registration(
         WorkerStartupError: they have not in time.
     """
     limit, began = workers.startup_timeout * (workers.startup_retries + 1) + longer, time.monotonic()
-    with database.doorbell.listen(ENDED) as bell:
+    with Bells(database, [ENDED]) as bells:
         while not look(time.monotonic() - began):
             if time.monotonic() > began + limit:
                 raise WorkerStartupError(
                     f"Not every worker registered within {limit:g} s.",
                     f"Their logs are in {database.state.path / 'logs'}.{advice}",
                 )
-            system.wait_readable([bell.fileno()] if bell.fileno() >= 0 else [], LOOK)
-            bell.silence()
+            bells.wait(LOOK)
+            bells.silence()

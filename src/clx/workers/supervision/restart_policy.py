@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -38,13 +38,7 @@ def pause(first: float, failures: int) -> float:
 
 
 class RestartingGroup(WorkerGroup):
-    """Workers that are kept: as many of each kind as are wanted.
-
-    Attributes:
-        wanted: what is to be there.
-        given_up: kinds that are not started any more: the fact and the next step.
-        lowered: kinds of which somebody stopped a worker on purpose, and how many.
-    """
+    """As many workers of each kind as are wanted."""
 
     def __init__(
         self,
@@ -53,14 +47,15 @@ class RestartingGroup(WorkerGroup):
         note: Callable[[str], None],
         *,
         service: str | None = None,
-        lifeline: bool = True,
     ) -> None:
-        super().__init__(database, settings, note, service=service, lifeline=lifeline)
+        super().__init__(database, settings, note, service=service)
         self.wanted: dict[Key, WorkerSpec] = {}
         self.given_up: dict[Key, tuple[str, str]] = {}
-        self.lowered: dict[Key, int] = {}
-        self._crashes: dict[Key, deque[float]] = {}
-        self._failures: dict[Key, int] = {}
+        """Kinds that are not started any more: the fact and the next step."""
+        self.lowered: Counter[Key] = Counter()
+        """Kinds of which somebody stopped a worker on purpose, and how many."""
+        self._crashes: defaultdict[Key, deque[float]] = defaultdict(deque)
+        self._failures: Counter[Key] = Counter()
         self._not_before: dict[Key, float] = {}
         self._surplus: set[int] = set()
         self._served: set[Key] = set()
@@ -95,12 +90,16 @@ class RestartingGroup(WorkerGroup):
                 self._look_after_engine(each)
         except StartupError as error:
             self._engine_was_away = True
-            failures = self._failures[each.key] = self._failures.get(each.key, 0) + 1
+            self._failures[each.key] += 1
             log.warning("%s", error.fact, extra={"action": "worker_not_started", "type": each.type})
-            if failures > self.settings.workers.startup_retries and each.key not in self._served:
-                self._give_up(each.key, error.fact, error.next_step)
-            else:
-                self._not_before[each.key] = time.monotonic() + pause(0.25, failures)
+            self._retry(each.key, error.fact, error.next_step, first=0.25, refused=each.key in self._served)
+
+    def _retry(self, key: Key, fact: str, next_step: str, *, first: float, refused: bool) -> None:
+        """Start it again after a pause; give up after too many failures, unless it was only *refused* for now."""
+        if self._failures[key] > self.settings.workers.startup_retries and not refused:
+            self._give_up(key, fact, next_step)
+        else:
+            self._not_before[key] = time.monotonic() + pause(first, self._failures[key])
 
     def _look_after_engine(self, each: WorkerSpec) -> None:
         """Remove what could not be removed while the container engine was away."""
@@ -137,26 +136,22 @@ class RestartingGroup(WorkerGroup):
 
     def _lower(self, key: Key) -> None:
         """Somebody stopped a worker on purpose: one less is wanted."""
-        self.lowered[key] = self.lowered.get(key, 0) + 1
+        self.lowered[key] += 1
         each = self.wanted.get(key)
         if each is not None:
             self.wanted[key] = msgspec.structs.replace(each, count=max(0, each.count - 1))
 
     def _failed_to_start(self, key: Key, worker: WorkerProcess, cause: Mapping[str, object], tail: str) -> None:
-        self._failures[key] = self._failures.get(key, 0) + 1
-        retries = self.settings.workers.startup_retries
+        self._failures[key] += 1
         fact, next_step = start_failure(worker, tail)
         log.warning("%s", fact, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
         # an engine that is away or just coming up refuses what it has done before, and will do again
         refused = cause == NOT_STARTED and key in self._served
-        if self._failures[key] > retries and not refused:
-            self._give_up(key, fact, next_step)
-        else:
-            self._not_before[key] = time.monotonic() + pause(0.1, self._failures[key])
+        self._retry(key, fact, next_step, first=0.1, refused=refused)
 
     def _crashed(self, key: Key, worker: WorkerProcess, cause: Mapping[str, object], tail: str) -> None:
         now = time.monotonic()
-        crashes = self._crashes.setdefault(key, deque())
+        crashes = self._crashes[key]
         crashes.append(now)
         while crashes[0] < now - CRASH_WINDOW:
             crashes.popleft()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import platformdirs
 
 from clx.commands import on_database
 from clx.db.apart import identity, name_of, state_directory
@@ -25,7 +26,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.regular import read_regular
 from clx.settings.owners import is_own, require_own
-from clx.workers.executors.spec import WorkerSpec
+from clx.workers.executors.spec import WorkerSpec, count_by_type
 from clx.workers.liveness import is_within_reach
 from clx.workers.processes import lives, pid_of
 
@@ -90,11 +91,8 @@ def _open_own(path: Path, flags: int = 0) -> BinaryIO:
 
 @contextlib.contextmanager
 def locked(state_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that ends with this process; gives false when it is held and *wait* is false.
+    """Hold a lock that ends with this process; gives false when it is held and *wait* is false."""
 
-    Raises:
-        DatabaseError: the state directory cannot be written.
-    """
     folder = state_dir / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,11 +179,7 @@ def refuse_beside_another(database: Path) -> None:
 
 
 def require_no_services(database: Path) -> None:
-    """See that a job table that is not there has no services that still run.
-
-    Raises:
-        DatabaseError: it was removed under them; names them and how to end them.
-    """
+    """See that a job table that is not there was not removed under services that still run."""
     state = state_of(database)
     living = [each for each in (state.supervisor, *state.workers) if lives(each)] if state else []
     if living:
@@ -198,9 +192,7 @@ def require_no_services(database: Path) -> None:
 
 def start_command(state: ServiceState) -> str:
     """What to type to have the services of *state* again: the same workers, whatever the settings say by now."""
-    counts = dict.fromkeys(JOB_TYPES, 0)
-    for each in state.wanted:
-        counts[each.type] = counts.get(each.type, 0) + each.count
+    counts = dict.fromkeys(JOB_TYPES, 0) | count_by_type(state.wanted)
     options = "".join(f" --{type_}-workers {count}" for type_, count in counts.items())
     contained = bool(state.wanted) and all(each.mode == "docker" for each in state.wanted)
     mode = " --workers docker" if contained else ""
@@ -216,8 +208,6 @@ def stop_command(path: Path) -> str:
 
 
 def _notes() -> Path:
-    import platformdirs
-
     return platformdirs.user_state_path("clx", appauthor=False) / "services"
 
 
@@ -243,8 +233,7 @@ def forget_for_user(database: Path) -> None:
 def databases_with_services() -> list[Path]:
     """Databases of this user whose supervisor runs on this machine; notes of others are removed."""
     found = []
-    folder = _notes()
-    for note in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+    for note in sorted(_notes().glob("*.json")):
         try:
             database = Path(msgspec.json.decode(read_regular(note), type=dict[str, str])["database"])
         except (OSError, msgspec.DecodeError, KeyError):

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -76,17 +76,14 @@ _launched: list[subprocess.Popen[bytes]] = []  # kept until they end, so that a 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What ``start_services`` found and did.
-
-    Attributes:
-        workers: every service worker there is now.
-        new: ids of those that were started.
-        supervised: whether a supervisor was running already.
-    """
+    """What ``start_services`` found and did."""
 
     workers: list[WorkerRow]
+    """Every service worker there is now."""
     new: list[int]
+    """Ids of those that were started."""
     supervised: bool
+    """Whether a supervisor was running already."""
 
     @property
     def replaced(self) -> bool:
@@ -155,12 +152,7 @@ def _with(
     *,
     foreground: bool,
 ) -> ServiceState:
-    """What is to be there when the *wanted* workers join what the state file and the table know of.
-
-    Raises:
-        UsageError: the calling process is about to become the supervisor, and there is one.
-        WorkerStartupError: the supervisor there is does not answer.
-    """
+    """What is to be there when the *wanted* workers join what the state file and the table know of."""
     supervised = supervisor_lives(old)
     if old is not None and is_stopped(old.supervisor):
         raise _no_answer(old, "is stopped")
@@ -191,11 +183,7 @@ def _merged(known: Sequence[WorkerSpec], wanted: Sequence[WorkerSpec]) -> list[W
 
 
 def launch_supervisor(database: Database) -> subprocess.Popen[bytes]:
-    """Start a supervisor that outlives this process and its terminal.
-
-    Raises:
-        WorkerStartupError: the system does not let it.
-    """
+    """Start a supervisor that outlives this process and its terminal."""
     log = supervisor_log(database.state.path)
     command = [sys.executable, "-P", "-m", "clx.workers.supervision.supervisor", str(database.path)]
     try:
@@ -238,11 +226,7 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
 def _require_supervisor(
     database: Database, state: ServiceState, child: subprocess.Popen[bytes] | None, waited: float
 ) -> None:
-    """See that the supervisor works: the *child* that was started for it, or one that ran already.
-
-    Raises:
-        WorkerStartupError: it ended, or has not taken notice within the time it has.
-    """
+    """See that the supervisor works, and takes notice in time: the *child* that was started, or one that ran before."""
     now = read_state(database.state.path)
     if child is not None:
         if child.poll() is not None and not supervisor_lives(now):
@@ -283,21 +267,18 @@ def _undo(database: Database, old: ServiceState | None) -> None:
 # -- ending ---------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Stopped:
-    """What ``stop_services`` did.
+    """What ``stop_services`` did."""
 
-    Attributes:
-        workers: how many were ended.
-        left: workers of other machines that are not this one's to end.
-        supervisor: whether there was a supervisor to end.
-        containers: names of containers that were left of earlier workers and are removed.
-    """
-
-    workers: int = 0
-    left: list[WorkerRow] = field(default_factory=list)
-    supervisor: bool = False
-    containers: list[str] = field(default_factory=list)
+    workers: int
+    """How many were ended."""
+    left: list[WorkerRow]
+    """Workers of other machines that are not this one's to end."""
+    supervisor: bool
+    """Whether there was a supervisor to end."""
+    containers: list[str]
+    """Names of containers that were left of earlier workers and are removed."""
 
 
 def stop_services(database: Database, *, timeout: float) -> Stopped:
@@ -342,11 +323,7 @@ def end_all(database: Database, *, grace: float) -> Stopped:
 
 
 def _remove_containers(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
-    """Remove what is left of services in containers, also one that started after its supervisor had ended.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
+    """Remove what is left of services in containers, also one that started after its supervisor had ended."""
     try:
         return _remove_named(database, state, settings)
     except StartupError as error:
@@ -374,10 +351,6 @@ def unregistered(database: Path) -> list[str]:
 
 def stop_without_database(database: Path, *, timeout: float) -> int | None:
     """End services whose job table is gone or cannot be read; all that is needed is the state file.
-
-    Args:
-        database: where the job table was.
-        timeout: seconds workers have to end.
 
     Returns:
         How many workers and supervisors were ended; None when no state file tells of any.
@@ -413,11 +386,7 @@ def _remove_named(database: Path, state: ServiceState | None, settings: Settings
 
 
 def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequence[WorkerRow] = ()) -> None:
-    """See that this user may end what there is, before anything is ended.
-
-    Raises:
-        UsageError: it is another user's.
-    """
+    """See that this user may end what there is, before anything is ended."""
     identities = [state.supervisor, *state.workers] if state else []
     for identity in [*identities, *(row.identity for row in rows if may_be_ended(row.identity, database))]:
         if owner := foreign_owner(identity):

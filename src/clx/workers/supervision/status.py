@@ -21,6 +21,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.executors.docker.containers import container_states
+from clx.workers.executors.spec import count_by_type
 from clx.workers.liveness import judge
 from clx.workers.processes import is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
@@ -37,33 +38,23 @@ from clx.workers.supervision.service_state import (
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker as it is now.
-
-    Attributes:
-        row: what the table says.
-        status: ``idle``, ``busy``, ``hung``, ``dead``, ``stopping`` or ``stopped``.
-        reason: why it is hung, dead or stopped; empty otherwise.
-        job: what it works on.
-        uptime: seconds.
-        memory: bytes it and its helpers hold; None when it cannot be seen from here.
-    """
+    """One worker as it is now: its row, and what :func:`~clx.workers.liveness.judge` says of it."""
 
     row: WorkerRow
     status: str
     reason: str
     job: Job | None
+    """What it works on."""
     uptime: float
+    """Seconds."""
     memory: int | None
+    """Bytes it and its helpers hold; None when it cannot be seen from here."""
 
 
 def worker_statuses(
     database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
 ) -> list[WorkerStatus]:
-    """The workers of a database, by id.
-
-    Args:
-        everybody: also those that have ended.
-    """
+    """The workers of a database, by id; *everybody*: also those that have ended."""
     at = now_ms() if now is None else now
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
@@ -171,10 +162,8 @@ def _services(database: Database) -> dict[str, Any]:
     state = state_of(database.path)
     if state is None:
         return {"supervisor": None, "wanted": {}}
-    wanted: dict[str, int] = {}
-    for each in state.wanted:
-        wanted[each.type] = wanted.get(each.type, 0) + each.count
-    return {"supervisor": "running" if supervisor_lives(state) else "gone", "wanted": wanted}
+    supervisor = "running" if supervisor_lives(state) else "gone"
+    return {"supervisor": supervisor, "wanted": count_by_type(state.wanted)}
 
 
 def _unkept(database: Database) -> list[str]:

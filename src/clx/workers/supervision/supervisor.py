@@ -14,10 +14,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from clx.db.database import Database
 from clx.db.identity import process_identity
@@ -26,6 +27,7 @@ from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, Da
 from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
+from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
@@ -48,17 +50,12 @@ _BEAT = 1.0
 
 
 class Supervisor:
-    """One supervisor process.
-
-    Args:
-        database: the job table.
-        state: what is wanted.
-    """
+    """One supervisor process."""
 
     def __init__(self, database: Database, state: ServiceState) -> None:
         self._database = database
         self._settings = state.wanted[0].settings
-        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE, lifeline=False)
+        self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE)
         self._group.attach(service_workers(database))
         self._state = state
         self._group.want(state.wanted)
@@ -100,32 +97,31 @@ class Supervisor:
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
         asked = self._state.started_at
-        update_state(self._database.state.path, lambda now: now and msgspec.structs.replace(now, answered=asked))
+        update_state(self._database.state.path, lambda now: now and replace(now, answered=asked))
 
     def _save_lowered(self) -> None:
         """Write down that less is wanted because somebody stopped workers on purpose."""
-        lowered, self._group.lowered = self._group.lowered, {}
-        if not lowered:
-            return
+        lowered, self._group.lowered = self._group.lowered, Counter()
 
-        def lower(state: ServiceState | None) -> ServiceState:
-            found = state or self._state
-            wanted = [
-                msgspec.structs.replace(each, count=max(0, each.count - lowered.get(each.key, 0)))
-                for each in found.wanted
-            ]
-            return msgspec.structs.replace(found, wanted=wanted)
+        def lower(each: WorkerSpec) -> WorkerSpec:
+            return replace(each, count=max(0, each.count - lowered[each.key]))
 
-        self._state = update_state(self._database.state.path, lower) or self._state
+        if lowered:
+            self._change(lambda state: replace(state, wanted=[lower(each) for each in state.wanted]))
+
+    def _change(self, change: Callable[[ServiceState], ServiceState]) -> None:
+        """Change what this process knows and its file says; one that somebody has removed is written anew.
+
+        What a command has written there meanwhile is not taken for known: the next look notices it.
+        """
+        self._state = change(self._state)
+        update_state(self._database.state.path, lambda now: self._state if now is None else change(now))
 
     def _save_workers(self) -> None:
         """Write down which processes there are, so that they are found without the database too."""
         there = [worker.identity for worker in self._group.members if worker.identity]
         if there != self._state.workers:
-            saved = update_state(
-                self._database.state.path, lambda now: msgspec.structs.replace(now or self._state, workers=there)
-            )
-            self._state = saved or self._state
+            self._change(lambda state: replace(state, workers=there))
 
     def _wait(self, wake: socket.socket, bell: int) -> None:
         pause_ends = self._group.next_start()
@@ -137,7 +133,7 @@ class Supervisor:
 
     def _finish(self) -> None:
         """End every worker within the time asked for, and leave nothing behind."""
-        state = read_state(self._database.state.path)
+        state, me = read_state(self._database.state.path), process_identity()
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
         try:
@@ -149,13 +145,9 @@ class Supervisor:
         if not self._database.path.exists() and any(each.mode == "docker" for each in self._state.wanted):
             remove_of_missing(self._database.path, self._settings)
         if read_state(self._database.state.path) is not None:  # else its directory is gone too
-            update_state(self._database.state.path, lambda now: None if now is None or _names_me(now) else now)
+            update_state(self._database.state.path, lambda now: now if now and now.supervisor != me else None)
         forget_for_user(self._database.path)
         log.info("supervisor ended", extra={"action": "supervisor_stopped"})
-
-
-def _names_me(state: ServiceState) -> bool:
-    return state.supervisor == process_identity()
 
 
 @contextlib.contextmanager
@@ -179,13 +171,11 @@ def _signals(handler: object) -> Iterator[socket.socket]:
 def end_services(database: Database, settings: Settings, *, grace: float) -> list[WorkerRow]:
     """End every service worker that no supervisor has ended; returns those that are another machine's."""
     mark_lost(database, settings.jobs)
-    group = RestartingGroup(database, settings, log.warning, service=SERVICE, lifeline=False)
+    group = RestartingGroup(database, settings, log.warning, service=SERVICE)
     rows = [row for row in group.table.list() if row.service is not None]
     mine = [row for row in rows if is_within_reach(row)]
     group.attach(mine)
     group.stop(grace=grace, reason="services were stopped")
-    for row in mine:
-        group.table.end(row.id, "services were stopped")
     remove_orphans(database, settings)
     remove_work_of_services(database)
     return [row for row in rows if row not in mine]
@@ -210,11 +200,10 @@ def _sign(state: ServiceState | None) -> ServiceState | None:
     """Enter this process as the supervisor, unless another lives."""
     if state is None or supervisor_lives(state):
         return state
-    return msgspec.structs.replace(state, supervisor=process_identity())
+    return replace(state, supervisor=process_identity())
 
 
-def main() -> None:
-    """Entry point of ``python -m clx.workers.supervision.supervisor DATABASE``."""
+if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         code = supervise(Path(sys.argv[1]))
@@ -222,7 +211,3 @@ def main() -> None:
         os.write(2, f"{error}\n".encode())
         code = error.exit_code
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

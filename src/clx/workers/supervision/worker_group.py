@@ -17,6 +17,7 @@ from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
+from clx.db.mark_dead import mark_worker_dead
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.platforms import system
 from clx.settings.schema import Settings
@@ -39,12 +40,9 @@ class WorkerGroup:
     """Workers of one owner. Subclasses decide who is replaced.
 
     Args:
-        database: the job table.
-        settings: what workers are started with.
         note: called with one line for each thing worth telling the user.
         batch: the batch that the workers belong to.
-        service: the service that they belong to.
-        lifeline: whether they end when this process is gone.
+        service: the service that they belong to; others end when this process is gone.
     """
 
     def __init__(
@@ -55,7 +53,6 @@ class WorkerGroup:
         *,
         batch: int | None = None,
         service: str | None = None,
-        lifeline: bool = True,
     ) -> None:
         self.database = database
         self.settings = settings
@@ -65,10 +62,8 @@ class WorkerGroup:
         self.queue = Queue(database)
         self._batch = batch
         self._service = service
-        self._lifeline = lifeline
         self._rows_before = self.table.newest_id()
         self._watched: dict[int, WorkerRow] = {}
-        self._started = 0
         self._next_sweep = 0.0
         self._swept_at = now_ms()
         self._spare_silent_until = 0
@@ -78,9 +73,8 @@ class WorkerGroup:
 
     def start(self, spec: WorkerSpec) -> WorkerProcess:
         """Start one worker."""
-        spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service, lifeline=self._lifeline)
-        self._started += 1
-        worker = start(spawn, self.database.state.path, number=self._started)
+        spawn = spawn_of(spec, self.database.path, batch=self._batch, service=self._service)
+        worker = start(spawn, self.database.state.path)
         self.members.append(worker)
         log.info(
             "starting a %s worker (%s), settings from %s", spec.type, spec.mode, spec.source,
@@ -96,7 +90,7 @@ class WorkerGroup:
 
     def descriptors(self) -> list[int]:
         """What becomes readable when a worker of this machine ends."""
-        return [fd for worker in self.members if (fd := worker.descriptor()) >= 0] + list(self._watched)
+        return [fd for worker in self.members if (fd := worker.descriptor) >= 0] + list(self._watched)
 
     def tend(self) -> None:
         """Notice registrations and deaths; once a second look after everybody else on this machine too."""
@@ -148,13 +142,7 @@ class WorkerGroup:
             self.note(f"A {type_} worker died ({tell(cause)}); " + _rescue_told(rescued))
 
     def ended(self, worker: WorkerProcess, cause: Mapping[str, object], *, well: bool, tail: str) -> None:
-        """A member has ended and is buried.
-
-        Args:
-            cause: how it ended.
-            well: whether by itself, in order.
-            tail: the last lines of its output.
-        """
+        """A member has ended, *well* or not, and is buried."""
 
     def had_jobs(self, worker: WorkerProcess) -> bool:
         """Whether a member that ended had come as far as its first job."""
@@ -216,8 +204,7 @@ class WorkerGroup:
             if row is None:
                 continue
             self.note(f"The {row.type} worker #{row.id} has been silent for {jobs.lease:g} s; it is ended.")
-            self.queue.rescue_worker(row.id, {"kind": "silent"})
-            self.table.end(row.id, "it was silent", dead=True)
+            mark_worker_dead(self.database, row.id, {"kind": "silent"}, "it was silent")
             worker.kill()
 
     # -- stopping ---------------------------------------------------------------------------------
@@ -265,25 +252,15 @@ def tell(cause: Mapping[str, object]) -> str:
 
 
 def start_failure(worker: WorkerProcess, tail: str) -> tuple[str, str]:
-    """Why a worker did not start, and the next step.
-
-    Args:
-        tail: the last lines of its output; for one that the engine did not start, what the engine said and the
-            next step, a line each.
-    """
+    """Why a worker did not start, and the next step, by the last lines of its output."""
     cause, type_ = worker.cause(), worker.spawn.type
-    if cause == NOT_STARTED:
+    if cause == NOT_STARTED:  # its tail is what the engine said and the next step, a line each
         fact, _, next_step = tail.partition("\n")
         return f"The {type_} worker did not start. {fact}", next_step
-    check = (
-        "what containers need with `clx docker check`"
-        if worker.spawn.mode == "docker"
-        else "the tools with `clx doctor`"
-    )
-    return (
-        f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}",
-        f"Its log is {worker.log}. Check {check}.",
-    )
+    of_docker = worker.spawn.mode == "docker"
+    check = "what containers need with `clx docker check`" if of_docker else "the tools with `clx doctor`"
+    fact = f"The {type_} worker did not start ({tell(cause)}): {last_line(tail)}"
+    return fact, f"Its log is {worker.log}. Check {check}."
 
 
 def _rescue_told(rescued: list[int]) -> str:

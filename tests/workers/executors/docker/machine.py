@@ -103,7 +103,7 @@ class Machine:
         """What one notebook worker is started with, that is not to end with this process."""
         self.database.parent.mkdir(parents=True, exist_ok=True)
         spec = WorkerSpec("notebook", 1, "docker:test", "default", "docker", IMAGE, Settings())
-        return spawn_of(spec, database or self.database, lifeline=False)
+        return spawn_of(spec, database or self.database, service="test")
 
     # -- looking ----------------------------------------------------------------------------------
 

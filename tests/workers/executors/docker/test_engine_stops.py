@@ -145,7 +145,7 @@ def test_engine_that_is_slow_for_a_while_costs_no_worker(
     monkeypatch.setenv("DOCKER_HOST", own.host)
     spawn = machine.spawn()
     Database.open(machine.database).close()  # as whoever starts workers has done
-    worker = executor.start(spawn, machine.state, number=1)
+    worker = executor.start(spawn, machine.state)
     assert own.process is not None
     own.process.send_signal(signal.SIGSTOP)
     try:

@@ -19,7 +19,7 @@ from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker import worker as docker
 from clx.workers.executors.docker.images import find, obtain
-from clx.workers.executors.docker.package_digest import digest_of_running
+from clx.workers.executors.docker.wheel import digest_of_running
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr("clx.workers.executors.docker.worker.secrets.token_hex", lambda _n: next(names))
     Database.open(machine.database).close()  # as whoever starts workers has done
     before = {each.name for each in machine.containers()}
-    workers = [docker.start(machine.spawn(), machine.state, number=number) for number in (1, 2)]
+    workers = [docker.start(machine.spawn(), machine.state) for _ in range(2)]
 
     def made() -> set[str]:
         return {each.name for each in machine.containers()} - before
@@ -230,7 +230,7 @@ def test_taken_name_is_met_with_another(machine: Machine, monkeypatch: pytest.Mo
 
 
 def test_missing_mount_path(machine: Machine, tmp_path: Path) -> None:
-    worker = docker.start(machine.spawn(database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state, number=1)
+    worker = docker.start(machine.spawn(database=tmp_path / ".clx" / "shared" / "jobs.db"), machine.state)
     assert worker.wait(60)
     assert "bind source path does not exist" in worker.tail()
     assert "clx docker check" in worker.tail()

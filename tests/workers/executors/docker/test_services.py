@@ -99,7 +99,7 @@ def test_kind_that_has_served_is_not_given_up_while_the_engine_refuses(
     settings = Settings(workers=WorkersSettings(startup_retries=0))
     machine.database.parent.mkdir(parents=True)
     with Database.open(machine.database) as database:
-        group = RestartingGroup(database, settings, print, service="services", lifeline=False)
+        group = RestartingGroup(database, settings, print, service="services")
         group.want([WorkerSpec("notebook", 1, "a pool", "a test", "docker", IMAGE, settings)])
 
         def is_there(worker_id: int) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
-from clx.errors import EngineError
 from clx.jobtypes.registry import pool_name
-from clx.workers.executors.docker.engine import engine_errors, is_not_found
+from clx.workers.executors.docker.engine import look_up
 from clx.workers.process.await_pool import UNRESOLVED
 
 log = logging.getLogger("clx.docker")
@@ -24,7 +24,8 @@ def assign_pools(table: WorkerTable, client: Any) -> list[WorkerRow]:
     for row in table.list():
         if row.pool != UNRESOLVED or row.container_id is None:
             continue
-        seen = _inspected(client, row.container_id)
+        inspect = partial(client.api.inspect_container, row.container_id)
+        seen = look_up(inspect, "look up a worker's container")  # none where it is another engine's
         if seen is not None and (source := _beyond(seen, table.database)):
             log.warning(
                 "worker #%s is not used: its container mounts all of %s, so that its jobs could write your settings. "
@@ -43,15 +44,3 @@ def _beyond(seen: Mapping[str, Any], database: Database) -> str:
     state = Path(os.path.realpath(database.state.path))
     sources = [str(each.get("Source") or "") for each in seen.get("Mounts") or ()]
     return next((each for each in sources if each and state.is_relative_to(os.path.realpath(each))), "")
-
-
-def _inspected(client: Any, container: str) -> Mapping[str, Any] | None:
-    """What the engine knows of a container; None when it is another engine's."""
-    try:
-        with engine_errors("look up a worker's container"):
-            found: Mapping[str, Any] = client.api.inspect_container(container)
-            return found
-    except EngineError as error:
-        if is_not_found(error):
-            return None
-        raise

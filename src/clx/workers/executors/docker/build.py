@@ -34,12 +34,10 @@ from clx.tools.catalog import PINS
 from clx.tools.finding import cache_root
 from clx.tools.install import install
 from clx.workers.executors.docker.engine import connect, engine_errors, where_possible
-from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
-from clx.workers.executors.docker.installed_wheel import wheel_of_installed
-from clx.workers.executors.docker.package_digest import digest_of_wheel
+from clx.workers.executors.docker.images import CODE_LABEL, CONTEXT_LABEL, TYPE_LABEL, VERSION_LABEL, Image, find
+from clx.workers.executors.docker.wheel import digest_of_wheel, wheel_of_installed
 
 DEFAULT_BASE = "python:3.12-slim-bookworm"
-CONTEXT_LABEL = "clx.context"
 STAGE_LABEL = "clx.stage"
 """What the Dockerfiles call the images of their first stage; the worker's image does not inherit it."""
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
@@ -56,23 +54,18 @@ _STAGE_AGE = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an image is made of.
-
-    Attributes:
-        type: the worker type.
-        tag: what it will be called.
-        base: the image it is built on; the Dockerfile's ``BASE_IMAGE``.
-        requirements: a requirements file with packages the course's cells need.
-        fetch: fetch packages on this machine instead of inside the build, for an engine without a network.
-        wheel: the wheel of CLX.
-    """
+    """What an image is made of."""
 
     type: str
     tag: str
     wheel: Path
+    """The wheel of CLX."""
     base: str = DEFAULT_BASE
+    """The image it is built on; the Dockerfile's ``BASE_IMAGE``."""
     requirements: Path | None = None
+    """A requirements file with packages the course's cells need."""
     fetch: bool = False
+    """Fetch packages on this machine instead of inside the build, for an engine without a network."""
 
 
 def default_tag(type_: str) -> str:
@@ -96,14 +89,14 @@ def build(recipe: Recipe, report: Callable[[str], None], *, force: bool = False)
         context.mkdir()
         _context(recipe, context)
         digest = _digest(context, recipe, client)
-        if not force and _is_current(client, recipe.tag, digest):
+        before = find(client, recipe.tag)
+        if not force and before is not None and before.context == digest:
             report(f"{recipe.tag} is up to date")
             return False
         _tools(recipe, context / "tools", report)
         if recipe.fetch:
             _fetch(context / "packages", report)
         report(f"building {recipe.tag} on {recipe.base}")
-        before = find(client, recipe.tag)
         used = _build(client, recipe, context, digest)
         where_possible(partial(_remove_replaced, client, recipe, before, used))
     return True
@@ -132,13 +125,6 @@ def make_wheel(folder: Path) -> Path:
         return wheel_of_installed(folder)
     _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source), cwd=folder)
     return next(folder.glob(f"{DISTRIBUTION.replace('-', '_')}-*.whl"))
-
-
-def _is_current(client: Any, tag: str, digest: str) -> bool:
-    if find(client, tag) is None:
-        return False
-    with engine_errors(f"look up the image {tag}"):
-        return bool(client.images.get(tag).labels.get(CONTEXT_LABEL) == digest)
 
 
 def dockerfile(type_: str) -> Path:
@@ -177,11 +163,7 @@ def labels_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _metadata(wheel: Path) -> Message:
-    """What a wheel says of itself.
-
-    Raises:
-        UsageError: it is no wheel of CLX.
-    """
+    """What a wheel says of itself; one that is none of CLX is a UsageError."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -23,6 +22,7 @@ from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import StartupError
+from clx.regular import replace_text
 from clx.settings.schema import JobsSettings, Settings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors
 from clx.workers.executors.docker.network import drop_network
@@ -72,9 +72,6 @@ def remove_orphans(database: Database, settings: Settings, *, dry_run: bool = Fa
     """Remove the containers of *database* that nobody keeps: of ended builds, of services whose worker has ended.
 
     Costs one look into a directory where there never was a container; returns their names.
-
-    Args:
-        dry_run: only look.
     """
     if not (database.state.path / "containers").is_dir():
         return []
@@ -104,15 +101,7 @@ def remove_of_missing(path: Path, settings: Settings, *, dry_run: bool = False) 
 def remove_services(
     database: Path, settings: Settings, *, dry_run: bool = False, timeout: float = ANSWER_LIMIT
 ) -> list[str]:
-    """Remove the containers of services whose job table is gone, known by their label; returns their names.
-
-    Args:
-        dry_run: only look.
-        timeout: seconds the engine has for each answer.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
+    """Remove the containers of services whose job table is gone, known by their label; returns their names."""
     with closing(connect(timeout)) as client, engine_errors("look for containers of services"):
         found = [each for each in _of(client, database) if SERVICE_LABEL in each.labels]
         if not dry_run:
@@ -168,11 +157,7 @@ def container_states(database: Database, rows: Sequence[WorkerRow]) -> Mapping[s
 
 
 def engine_states() -> tuple[str, dict[str, str]]:
-    """Which engine it is, and the state of every container, by id: ``running``, ``paused``, ``exited``, …
-
-    Raises:
-        EngineError: the engine does not answer at once.
-    """
+    """Which engine it is, and the state of every container, by id: ``running``, ``paused``, ``exited``, …"""
     with closing(connect(_QUICK)) as client, engine_errors("list the containers"):
         states = {each["Id"]: each["State"] for each in client.api.containers(all=True)}
         return str(client.info()["ID"]), states
@@ -187,8 +172,6 @@ def _read(path: Path) -> dict[str, str]:
 
 def _write(path: Path, seen: Mapping[str, str]) -> None:
     """Note them, whole or not at all; without the note the lease decides."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode(seen))
-        temporary.replace(path)
+        replace_text(path, msgspec.json.encode(seen).decode())

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from clx import DISTRIBUTION
 from clx.errors import EngineError, ToolMissingError
@@ -32,6 +32,8 @@ _CORRECT_TLS = (
     "Correct DOCKER_TLS_VERIFY and DOCKER_CERT_PATH (the directory with ca.pem, cert.pem and key.pem), "
     "or unset them where the engine has no TLS."
 )
+
+T = TypeVar("T")
 
 log = logging.getLogger("clx.docker")
 _hangs_until = 0.0
@@ -79,11 +81,7 @@ def _require_listener(timeout: float) -> None:
 
 @contextlib.contextmanager
 def engine_errors(doing: str = "") -> Iterator[None]:
-    """Turn whatever the SDK raises inside into an :class:`EngineError`.
-
-    Args:
-        doing: what was tried, for the message, e.g. ``"start the container clx-notebook"``.
-    """
+    """Turn whatever the SDK raises inside into an :class:`EngineError`, whose message says what it was *doing*."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
@@ -92,13 +90,10 @@ def engine_errors(doing: str = "") -> Iterator[None]:
     except APIError as error:
         if any(sign in str(error) for sign in _TLS):
             raise _unreachable(error) from error
-        raise EngineError(f"The container engine refused{_to(doing)}: {reason(error)}") from error
+        to_do = f" to {doing}" if doing else ""
+        raise EngineError(f"The container engine refused{to_do}: {reason(error)}") from error
     except (DockerException, RequestException) as error:
         raise _unreachable(error) from error
-
-
-def _to(doing: str) -> str:
-    return f" to {doing}" if doing else ""
 
 
 def reason(error: Exception) -> str:
@@ -163,6 +158,17 @@ def where_possible(action: Callable[[], object]) -> None:
 def is_known_to_hang() -> bool:
     """Whether a request was in vain a short time ago."""
     return time.monotonic() < _hangs_until
+
+
+def look_up(ask: Callable[[], T], doing: str) -> T | None:
+    """What the engine has; None where it has no such thing."""
+    try:
+        with engine_errors(doing):
+            return ask()
+    except EngineError as error:
+        if is_not_found(error):
+            return None
+        raise
 
 
 def is_not_found(error: EngineError) -> bool:

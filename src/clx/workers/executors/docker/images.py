@@ -11,53 +11,52 @@ from typing import Any
 from clx import __version__
 from clx.errors import EngineError
 from clx.settings.schema import DockerSettings
-from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, is_not_found
-from clx.workers.executors.docker.package_digest import digest_of_running
+from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, look_up
+from clx.workers.executors.docker.wheel import digest_of_running
 
 log = logging.getLogger("clx.docker")
 
 VERSION_LABEL = "clx.version"
 TYPE_LABEL = "clx.type"
 CODE_LABEL = "clx.code"
+CONTEXT_LABEL = "clx.context"
 
-_LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL}
+_LABELS = {"type": TYPE_LABEL, "version": VERSION_LABEL, "code": CODE_LABEL, "context": CONTEXT_LABEL}
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is there.
-
-    Attributes:
-        name: what it was asked for by.
-        id: ``sha256:…`` of its configuration; two images with one id are the same.
-        type: the worker type it says it is for; empty when it says nothing.
-        version: the version of CLX inside; empty when it says nothing.
-        size: bytes.
-        code: digest of the CLX inside (:mod:`clx.workers.executors.docker.package_digest`); empty when it says nothing.
-    """
+    """An image that is there; empty is what it does not say of itself."""
 
     name: str
+    """What it was asked for by."""
     id: str
+    """``sha256:…`` of its configuration; two images with one id are the same."""
     type: str
+    """The worker type it is for."""
     version: str
+    """The version of CLX inside."""
     size: int
+    """Bytes."""
     code: str = ""
+    """Digest of the CLX inside (:mod:`clx.workers.executors.docker.wheel`)."""
+    context: str = ""
+    """Digest of what it was built from."""
 
 
 def find(client: Any, name: str) -> Image | None:
     """The image called *name*, or None when it is not there."""
     try:
-        with engine_errors(f"look up the image {name}"):
-            found = client.images.get(name)
+        found = look_up(lambda: client.images.get(name), f"look up the image {name}")
     except EngineError as error:
-        if is_not_found(error):
-            return None
         if "invalid reference format" in error.fact:
             raise EngineError(
                 f"{name} is no name of an image: {error.fact.rpartition('invalid reference format')[2].lstrip(': ')}",
                 "Correct it where it is named (--base-image, workers.<type>.image): lower case, NAME:TAG.",
             ) from error
         raise
+    if found is None:
+        return None
     labels = found.attrs["Config"].get("Labels") or {}
     says = {key: labels.get(label, "") for key, label in _LABELS.items()}
     return Image(name, found.id, size=found.attrs["Size"], **says)
@@ -87,9 +86,6 @@ def image_fingerprint(type_: str, name: str, settings: DockerSettings, *, fetch:
 
     Args:
         fetch: pull one that is not here; else its name stands for it.
-
-    Raises:
-        EngineError: as :func:`obtain`, or the engine does not answer.
     """
     with closing(connect()) as client:
         if not fetch and settings.auto_pull and _may_be_elsewhere(name) and find(client, name) is None:

@@ -21,11 +21,7 @@ def _is_given(name: str) -> bool:
 
 
 def ensure_network(client: Any, name: str) -> None:
-    """See that the network *name* is there, once.
-
-    Raises:
-        EngineError: the engine refuses to make it.
-    """
+    """See that the network *name* is there, once."""
     if _is_given(name):
         return
     with _making, engine_errors(f"look for the network {name}"):

@@ -131,14 +131,11 @@ def _last_line(container: Any) -> str:
 
 
 def _judge(answer: str, database: Database) -> None:
-    if answer == "BUSY":
-        return
-    path = database.path
-    if answer == "FREE":
-        raise EngineError(
-            f"Containers do not see the locks on {path}: two writers at once would damage it.", _NOT_SHARED
-        )
-    if answer == "MISSING":
-        raise EngineError(f"Containers do not see the database {path}.", _NOT_SHARED)
-    said = answer.removeprefix("ERROR ") or "it said nothing"
-    raise EngineError(f"The database {path} cannot be used from inside a container: {said}", _NOT_SHARED)
+    path, said = database.path, answer.removeprefix("ERROR ") or "it said nothing"
+    facts = {
+        "FREE": f"Containers do not see the locks on {path}: two writers at once would damage it.",
+        "MISSING": f"Containers do not see the database {path}.",
+    }
+    if answer != "BUSY":
+        fact = facts.get(answer, f"The database {path} cannot be used from inside a container: {said}")
+        raise EngineError(fact, _NOT_SHARED)

@@ -1,7 +1,7 @@
 """What removes a build's containers when the build cannot: a process that outlives it, and the next command.
 
 A build starts one reaper, which holds the other end of a pipe. However the build goes, the pipe reaches its
-end, and the reaper removes what carries the build's label, strikes off the rows and goes. Should the reaper be
+end, and the reaper removes what carries the build's label, marks their workers dead and goes. Should the reaper be
 killed too, a note in the state directory says that something may be left, and the next command that looks finds it.
 """
 
@@ -85,7 +85,7 @@ def labels_of(spawn: Spawn) -> dict[str, str]:
         found[BATCH_LABEL] = str(spawn.batch)
     if spawn.service is not None:
         found[SERVICE_LABEL] = spawn.service
-    found[OWNER_LABEL if spawn.lifeline else STARTER_LABEL] = process_identity()
+    found[OWNER_LABEL if spawn.service is None else STARTER_LABEL] = process_identity()
     return found
 
 
@@ -147,16 +147,7 @@ def _forget(reaper: _Reaper) -> None:
 
 
 def sweep_abandoned(database: Path) -> list[str]:
-    """Remove what builds left whose process is gone, and whose reaper was killed too.
-
-    Costs one look into a directory when there is nothing to do.
-
-    Returns:
-        The names of the containers that were removed.
-
-    Raises:
-        EngineError: something may be left, and the engine does not answer.
-    """
+    """Remove what builds left whose process is gone, and whose reaper was killed too; returns the containers' names."""
     removed: list[str] = []
     for path in _notes(database).glob("*.json"):
         if not is_own(path):  # another user's containers are theirs to remove
@@ -171,14 +162,7 @@ def sweep_abandoned(database: Path) -> list[str]:
 
 
 def reap(note: Note) -> list[str]:
-    """Remove the containers of the note's owner, their rows, and the network when it is empty then.
-
-    Returns:
-        The names of the containers that were removed.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
+    """Remove the containers of the note's owner, their rows and the network if empty; returns the containers' names."""
     with closing(connect()) as client, engine_errors("remove the containers of an ended build"):
         found = remove_labelled(client, {OWNER_LABEL: note.owner, DATABASE_LABEL: database_label(Path(note.database))})
         drop_network(client, note.network)

@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from clx.workers.executors.docker.engine import (
     is_conflict,
     is_known_to_hang,
     is_not_found,
+    look_up,
     where_possible,
 )
 from clx.workers.executors.docker.images import find, obtain
@@ -89,7 +90,7 @@ class DockerWorker(WorkerProcess):
         self._starting = threading.Lock()
         self._failure: EngineError | None = None
         self._state: dict[str, Any] = {}
-        self._ended, self._ending = os.pipe()
+        self.descriptor, self._ending = os.pipe()  # reaches its end when the container has ended
         self._watch = threading.Thread(target=self._follow, name="container watch", daemon=True)
         self._watch.start()
 
@@ -128,10 +129,6 @@ class DockerWorker(WorkerProcess):
         except OSError as error:  # the log cannot be written; the worker goes on without one
             log.warning("the output of a %s worker is not kept: %s", self.spawn.type, error)
 
-    def descriptor(self) -> int:
-        """A pipe that reaches its end when the container has ended."""
-        return self._ended
-
     def is_alive(self) -> bool:
         return not self.wait(0.0)
 
@@ -160,20 +157,17 @@ class DockerWorker(WorkerProcess):
         return {"kind": "exit", "code": code}
 
     def _inspect(self) -> dict[str, Any]:
-        if not self._state and self._container is not None:
-            where_possible(self._look)
-        return self._state
+        def look() -> None:
+            self._container.reload()
+            self._state = self._container.attrs["State"]
 
-    def _look(self) -> None:
-        self._container.reload()
-        self._state = self._container.attrs["State"]
+        if not self._state and self._container is not None:
+            where_possible(look)
+        return self._state
 
     def terminate(self) -> None:
         if self.is_alive():
             self._signal("SIGTERM")
-
-    def wait(self, seconds: float) -> bool:
-        return self._ended < 0 or bool(system.wait_readable([self._ended], max(0.0, seconds)))
 
     def kill(self) -> None:
         """SIGKILL to everything in the container; also when it is paused."""
@@ -189,23 +183,20 @@ class DockerWorker(WorkerProcess):
 
     def close(self) -> None:
         """Remove the container if CLX made it, and the network when it was the last one in it."""
-        if self._ended < 0:
+        if self.descriptor < 0:
             return
-        well = self.ended_well()
+        self.ended_well()  # asked now and remembered: soon there is no container to ask about
         if self._container is not None and WORKER_LABEL in self._container.labels:
             _remove(self._container)
         _drop_network(self._client, self.spawn)
         self._watch.join(timeout=0 if is_known_to_hang() else 5)
-        os.close(self._ended)
-        self._ended = -1
+        super().close()
         self._client.close()
         if self._run is not None:
             _let_go(self.spawn)
-        if well and self.log.name:
-            self.log.unlink(missing_ok=True)
 
 
-def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
+def start(spawn: Spawn, state_dir: Path) -> DockerWorker:
     """Start one worker in a container.
 
     Raises:
@@ -213,29 +204,20 @@ def start(spawn: Spawn, state_dir: Path, *, number: int) -> DockerWorker:
             may look. A container that does not start is one that ends: its tail says why.
     """
     require_apart(spawn.database)
-    file = new_log(spawn, state_dir, number)
-    client = connect()
-    try:
+    file = new_log(spawn, state_dir)
+    with ExitStack() as undone:
+        client = undone.enter_context(closing(connect()))
         image = _image_id(client, spawn)
-        if spawn.lifeline:
+        if spawn.service is None:
             start_reaper(spawn.database, spawn.settings.docker.network)
-        try:
-            ensure_network(client, spawn.settings.docker.network)
-        except BaseException:
-            _let_go(spawn)
-            raise
-    except BaseException:
-        client.close()
-        raise
+        undone.callback(_let_go, spawn)
+        ensure_network(client, spawn.settings.docker.network)
+        undone.pop_all()
     return DockerWorker(spawn, client, file, run=lambda own: _run(own, spawn, image, file.name))
 
 
 def _image_id(client: Any, spawn: Spawn) -> str:
-    """The image of which the results are to be: its name may mean another one by now.
-
-    Raises:
-        EngineError: it is not there any more, or cannot be had.
-    """
+    """The image of which the results are to be: its name may mean another one by now."""
     if spawn.image_id is None:
         return obtain(client, spawn.type, spawn.image or "", spawn.settings.docker).id
     if find(client, spawn.image_id) is None:
@@ -248,25 +230,19 @@ def _image_id(client: Any, spawn: Spawn) -> str:
 
 def _let_go(spawn: Spawn) -> None:
     """Undo what was done for a worker that :func:`start` started or was about to start."""
-    if spawn.lifeline:
+    if spawn.service is None:
         worker_closed(spawn.database, spawn.settings.docker.network)
 
 
 def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
-    """A living worker that another process, or another tool, started.
-
-    Raises:
-        EngineError: the engine does not answer.
-    """
-    client = connect()
-    try:
+    """A living worker that another process, or another tool, started."""
+    with ExitStack() as undone:
+        client = undone.enter_context(closing(connect()))
         container = find_container(client, row.container_id)
         if container is not None and not _serves(container, table.database.path):
             log.warning("worker %s names a container that serves another purpose; it is left alone", row.id)
             container = None
-    except BaseException:
-        client.close()
-        raise
+        undone.pop_all()
     worker = DockerWorker(spawn, client, log_of(row.id, table), container=container)
     worker.worker_id = row.id
     return worker
@@ -274,13 +250,9 @@ def attach(row: WorkerRow, spawn: Spawn, table: WorkerTable) -> DockerWorker:
 
 def find_container(client: Any, container_id: str | None) -> Any:
     """The container of that id, or None when it is gone."""
-    try:
-        with engine_errors(f"look up the container {container_id}"):
-            return client.containers.get(container_id) if container_id else None
-    except EngineError as error:
-        if is_not_found(error):
-            return None
-        raise
+    if not container_id:
+        return None
+    return look_up(lambda: client.containers.get(container_id), f"look up the container {container_id}")
 
 
 def _serves(container: Any, database: Path) -> bool:
@@ -364,11 +336,7 @@ def database_inside_of(database: Path) -> str:
 
 
 def require_apart(database: Path) -> None:
-    """See that a container which gets the directory of *database* sees nothing else there.
-
-    Raises:
-        EngineError: beside it lies what no job may write: settings, or the state of services.
-    """
+    """See that a container which gets the directory of *database* sees nothing else there that no job may write."""
     if not is_apart(database):
         raise EngineError(
             f"{database} lies beside settings and the state of services, which no container may write.",

@@ -1,11 +1,15 @@
-"""A wheel of the CLX that runs, made from its installed files: there need be neither a clone nor an index any more."""
+"""A wheel of the CLX that runs, and which code it holds: two of one version may differ, in a clone above all."""
 
 from __future__ import annotations
 
+import functools
 import zipfile
+from collections.abc import Iterable
+from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
+import clx
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 
@@ -14,7 +18,9 @@ _OF_THIS_PLACE = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cac
 
 
 def wheel_of_installed(folder: Path) -> Path:
-    """Pack the installed CLX as a wheel into *folder*; the same files give the same bytes.
+    """Pack the installed CLX as a wheel into *folder*: there need be neither a clone nor an index any more.
+
+    The same files give the same bytes.
 
     Raises:
         ToolMissingError: it is not installed as a package, or nobody wrote down which files are its own.
@@ -48,3 +54,33 @@ def _own_files(found: Distribution) -> list[str]:
         and path.suffix != ".pyc"
         and not (path.parts[0].endswith(".dist-info") and path.name in _OF_THIS_PLACE)
     )
+
+
+@functools.cache
+def digest_of_running() -> str:
+    """Of the CLX that runs."""
+    package = Path(clx.__file__).parent
+    names = (path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file())
+    return _digest((name, (package / name).read_bytes()) for name in sorted(filter(_is_code, names)))
+
+
+def digest_of_wheel(wheel: Path) -> str:
+    """Of the CLX in a wheel; the same as of that which is installed from it."""
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name.removeprefix("clx/"): name for name in archive.namelist() if name.startswith("clx/")}
+        return _digest((name, archive.read(inside[name])) for name in sorted(filter(_is_code, inside)))
+
+
+def _is_code(name: str) -> bool:
+    """Neither what is compiled, an editor's, nor the Dockerfiles, which a clone has elsewhere."""
+    path = PurePosixPath(name)
+    return (
+        path.parts[0] != "docker" and "__pycache__" not in path.parts and path.name[0] != "." and path.suffix != ".pyc"
+    )
+
+
+def _digest(files: Iterable[tuple[str, bytes]]) -> str:
+    found = sha256()
+    for name, content in files:
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()[:16]
