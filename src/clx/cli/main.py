@@ -19,7 +19,6 @@ import click
 from clx import __version__
 from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
-from clx.platforms import system
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -177,6 +176,8 @@ def _complete() -> NoReturn:
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (for good; without pathlib)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    from clx.platforms import system
+
     system.end_after(_COMPLETES_IN)
     with contextlib.suppress(Exception):
         cli(prog_name="clx", complete_var=COMPLETE)
