@@ -13,7 +13,7 @@ import pytest
 from clx.cli.completing import _items
 from clx.cli.main import _command_of, wants_events, wants_json
 from clx.cli.options import IDENTIFIER, SECONDS, _VisibleFormatter
-from clx.cli.roster import duration, job_words, member_document, print_table, worker_document
+from clx.cli.output import duration, job_words, member_document, print_table, worker_document
 from clx.cli.status import _text
 from clx.cli.systemd import systemd_unit
 from clx.db.jobs import Queue

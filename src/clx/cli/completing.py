@@ -77,7 +77,7 @@ def job_ids(*states: JobState) -> Completer:
     """Offers jobs in these states, newest first; without states all."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from clx.cli.roster import job_words
+        from clx.cli.output import job_words
         from clx.db.jobs import Queue
 
         with _database(context) as database:

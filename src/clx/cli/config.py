@@ -71,7 +71,7 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
       clx config show --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.roster import print_table
+    from clx.cli.output import print_table
     from clx.settings.resolve import resolve
 
     known = {key for name in keys for key in _keys_of(name)}
@@ -133,7 +133,7 @@ def paths(format_: str, verbose: bool) -> None:
       clx config path --format json
     """
     log_to_terminal(verbose=verbose)
-    from clx.cli.roster import print_table
+    from clx.cli.output import print_table
 
     rows = [(scope, path, os.path.lexists(path)) for scope, path in _files().items()]
     if format_ == "json":

@@ -112,7 +112,7 @@ def _change(db_path: Path | None) -> Database | None:
 
 def _document(job: Job) -> dict[str, Any]:
     """A job; times in seconds UTC."""
-    from clx.cli.roster import job_words
+    from clx.cli.output import job_words
 
     def seconds(at: int | None) -> float | None:
         return None if at is None else at / 1000
@@ -140,7 +140,7 @@ def _document(job: Job) -> dict[str, Any]:
 
 
 def _table(jobs: list[Job]) -> str:
-    from clx.cli.roster import duration, job_words, print_table
+    from clx.cli.output import duration, job_words, print_table
 
     rows = []
     for job in jobs:

@@ -107,7 +107,7 @@ def _note(text: str) -> None:
 
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
-    from clx.cli.roster import worker_document
+    from clx.cli.output import worker_document
     from clx.workers.supervision.service_state import stop_command
 
     if format_ == "json":

@@ -119,7 +119,7 @@ def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from clx.cli.roster import duration, print_table
+    from clx.cli.output import duration, print_table
 
     headings = ("TYPE", "IDLE", "BUSY", "HUNG", "DEAD", "QUEUED", "RUNNING", "DONE", "FAILED", "MEAN", "LEFT")
     rows = []

@@ -59,8 +59,8 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
       clx workers list --db-path /data/clx_jobs.db --format json
     """
     log_to_terminal(verbose=verbose)
+    from clx.cli.output import member_document
     from clx.cli.project import database_path, no_database, open_to_look, services_elsewhere
-    from clx.cli.roster import member_document
     from clx.settings.resolve import resolve
     from clx.workers.supervision.roster import roster
 
@@ -87,7 +87,7 @@ def list_workers(everybody: bool, db_path: Path | None, format_: str, verbose: b
 
 
 def _table(members: list[Member]) -> str:
-    from clx.cli.roster import duration, job_words, print_table
+    from clx.cli.output import duration, job_words, print_table
 
     headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
     rows = []
