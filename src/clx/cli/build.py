@@ -9,7 +9,7 @@ import click
 
 from clx.cli import completing
 from clx.cli.next_steps import completed
-from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.options import database_option, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
 
@@ -75,7 +75,7 @@ _FORMATS = completing.words("html", "notebook", "code")
     help="How progress is shown. [default: auto: rich on a terminal, else plain]",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report to this file.")
-@verbose_option
+@verbose_option(passed=True)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
 def command(context: click.Context, /, course: Path, **options: Any) -> None:
@@ -85,7 +85,6 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     """
     from clx.cli.report_file import check_report_place, write_report
 
-    log_to_terminal(verbose=options["verbose"])
     report_path: Path | None = options["report"]
     if report_path is not None:
         check_report_place(report_path)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from clx.cli import completing
-from clx.cli.options import log_to_terminal, verbose_option
+from clx.cli.options import verbose_option
+from clx.cli.output import Output, format_option, table
 from clx.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from clx.settings.problems import Problem
 
 Scope = Literal["system", "user", "project"]
-
-_FORMAT = click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
-)
 
 
 def _scope_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,9 +53,9 @@ def command() -> None:
 @command.command("show")
 @click.argument("keys", metavar="[KEY]...", nargs=-1, shell_complete=completing.setting_keys(sections=True))
 @click.option("--origin", is_flag=True, help="Also where each value comes from: file and line, variable or default.")
-@_FORMAT
-@verbose_option
-def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def show(keys: tuple[str, ...], origin: bool) -> Output:
     """Every setting with its value, or only those named.
 
     KEY is a setting or a whole section.
@@ -70,21 +67,16 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
       clx config show --origin workers.notebook.count workers.default_worker_count
       clx config show --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.output import print_table
     from clx.settings.resolve import resolve
 
     known = {key for name in keys for key in _keys_of(name)}
     rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
-    if format_ == "json":
-        document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
-        echo(json.dumps({"settings": document}, indent=2))
-        return
     cells = [(name, _written(value), where.where) for name, value, where in rows]
-    if origin:
-        echo(print_table(("SETTING", "VALUE", "FROM"), cells))
-    else:
-        echo(print_table(("SETTING", "VALUE"), [cell[:2] for cell in cells]))
+    shown = (
+        table(("SETTING", "VALUE", "FROM"), cells) if origin else table(("SETTING", "VALUE"), [c[:2] for c in cells])
+    )
+    document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
+    return Output({"settings": document}, [shown])
 
 
 def _written(value: Any) -> str:
@@ -122,9 +114,9 @@ def _key(name: str) -> Key:
 
 
 @command.command("path")
-@_FORMAT
-@verbose_option
-def paths(format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def paths() -> Output:
     """The files that are read here, lowest first, and whether they exist.
 
     \b
@@ -132,19 +124,10 @@ def paths(format_: str, verbose: bool) -> None:
       clx config path
       clx config path --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.output import print_table
-
     rows = [(scope, path, os.path.lexists(path)) for scope, path in _files().items()]
-    if format_ == "json":
-        files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
-        echo(json.dumps({"files": files}, indent=2))
-        return
-    echo(
-        print_table(
-            ("KIND", "EXISTS", "PATH"), [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
-        )
-    )
+    files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
+    cells = [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
+    return Output({"files": files}, [table(("KIND", "EXISTS", "PATH"), cells)])
 
 
 def _files() -> dict[Scope, Path]:
@@ -160,8 +143,8 @@ def _files() -> dict[Scope, Path]:
 @command.command("init")
 @_scope_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@verbose_option
-def init(scope: Scope | None, force: bool, verbose: bool) -> None:
+@verbose_option()
+def init(scope: Scope | None, force: bool) -> None:
     """Write a settings file with every setting, commented out.
 
     Each stands with its default and its meaning.
@@ -171,7 +154,6 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
       clx config init
       clx config init --user
     """
-    log_to_terminal(verbose=verbose)
     from clx.errors import UsageError
     from clx.settings.write import write_text
 
@@ -238,8 +220,8 @@ class _WithNegativeValues(click.Command):
 @click.argument("key", shell_complete=completing.setting_keys(sections=False))
 @click.argument("value", shell_complete=completing.setting_values)
 @_scope_option
-@verbose_option
-def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
+@verbose_option()
+def set_one(key: str, value: str, scope: Scope | None) -> None:
     """Give a setting a value in a file. Everything else in the file stays as it is.
 
     What the settings would not be sound with is not written. What was wrong before is told as a warning: of two
@@ -252,7 +234,6 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
       clx config set workers.drawio.execution_mode docker
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
-    log_to_terminal(verbose=verbose)
     from clx.errors import SettingsError, UsageError
     from clx.settings.keys import InvalidValueError
     from clx.settings.problems import raise_problems
@@ -317,9 +298,9 @@ def _trust(path: Path, key: str) -> None:
 
 
 @command.command("check")
-@_FORMAT
-@verbose_option
-def check(format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def check() -> Output:
     """See that the settings are sound, in every file and variable.
 
     Exit code 2 with file, line and reason where one is not.
@@ -329,22 +310,13 @@ def check(format_: str, verbose: bool) -> None:
       clx config check
       clx config check --format json
     """
-    log_to_terminal(verbose=verbose)
     from clx.settings.resolve import resolve
 
-    resolved = resolve(Path.cwd())
-    workers = resolved.workers()
-    if format_ == "json":
-        document = {
-            "ok": True,
-            "workers": {
-                worker.type: {"mode": worker.mode, "count": worker.count, "image": worker.image}
-                for worker in workers.values()
-            },
-        }
-        echo(json.dumps(document, indent=2))
-        return
-    for worker in workers.values():
-        image = f" from {worker.image}" if worker.mode == "docker" else ""
-        echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
-    echo("The settings are sound.")
+    workers = resolve(Path.cwd()).workers().values()
+    known = {each.type: {"mode": each.mode, "count": each.count, "image": each.image} for each in workers}
+    lines = [
+        f"{each.type}: {each.count} worker(s), {each.mode}"
+        f"{f' from {each.image}' if each.mode == 'docker' else ''} ({each.count_origin})"
+        for each in workers
+    ]
+    return Output({"ok": True, "workers": known}, [*lines, "The settings are sound."])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,30 +9,26 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.next_steps import completed
-from clx.cli.options import database_option, settings_from, verbose_option
-from clx.cli.terminal import echo
+from clx.cli.options import about_database, verbose_option
+from clx.cli.output import Output, format_option
 from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clx.cli.project import Here
+    from clx.db.facts import Fact
     from clx.settings.resolve import Resolved
     from clx.workers.supervision.health import Finding
 
 
 @click.command("doctor")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@click.option("--db", "about_database", is_flag=True, help="About the job table instead: SQLite, disk, clock, bells.")
-@database_option
-@verbose_option
-@click.pass_context
-def command(
-    context: click.Context,
-    course: Path | None,
-    format_: str,
-    about_database: bool,
-    db_path: Path | None,
-    verbose: bool,  # noqa: ARG001
-) -> None:
+@format_option
+@click.option("--db", "about_db", is_flag=True, help="About the job table instead: SQLite, disk, clock, bells.")
+@about_database
+@verbose_option(logs=False)
+def command(here: Here, course: Path | None, about_db: bool) -> Output:
     """Say what this machine has for building courses, and what to type for what is missing.
 
     With COURSE only what that course needs is looked at. Exit code 3 when something needed is missing.
@@ -44,8 +39,8 @@ def command(
       clx doctor course.yaml
       clx doctor --db                     SQLite, file system, durability, clock, who wakes whom
     """
-    if about_database:
-        context.exit(_about_database(context, db_path, format_))
+    if about_db:
+        return _about_database(here)
     from clx.jobtypes.registry import JOB_TYPES
     from clx.settings.resolve import resolve
     from clx.workers.supervision.readiness import examine_workers
@@ -58,15 +53,19 @@ def command(
         types = needed_types(course)
     findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
-    if format_ == "json":
-        echo(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
-    else:
-        for finding in findings:
-            mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
-            echo(f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}")
-            if not finding.ok:
-                echo(f"{'':18} {completed(finding.hint)}")
-    context.exit(EXIT_DONE if ok else EXIT_STARTUP)
+    return Output(
+        {"ok": ok, "findings": [asdict(finding) for finding in findings]},
+        _lines(findings),
+        exit_code=EXIT_DONE if ok else EXIT_STARTUP,
+    )
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    for finding in findings:
+        mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
+        yield f"{mark} {finding.needed_by:<9} {finding.name:<16} {finding.detail}"
+        if not finding.ok:
+            yield f"{'':18} {completed(finding.hint)}"
 
 
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
@@ -94,23 +93,25 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     return []
 
 
-def _about_database(context: click.Context, db_path: Path | None, format_: str) -> int:
-    from clx.cli.project import database_path, open_to_look
+def _about_database(here: Here) -> Output:
     from clx.db.facts import examine
 
-    resolved = settings_from(context, Path.cwd())
-    database = open_to_look(resolved, db_path)
+    database = here.look()
     try:
-        facts = examine(database_path(resolved, db_path), database)
+        facts = examine(here.path, database)
     finally:
         if database is not None:
             database.close()
     ok = all(fact.ok for fact in facts)
-    if format_ == "json":
-        echo(json.dumps({"ok": ok, "findings": [asdict(fact) for fact in facts]}, indent=2))
-    else:
-        for fact in facts:
-            echo(f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}")
-            if fact.hint:
-                echo(f"{'':8}{completed(fact.hint)}")
-    return EXIT_DONE if ok else EXIT_DATABASE
+    return Output(
+        {"ok": ok, "findings": [asdict(fact) for fact in facts]},
+        _fact_lines(facts),
+        exit_code=EXIT_DONE if ok else EXIT_DATABASE,
+    )
+
+
+def _fact_lines(facts: list[Fact]) -> Iterator[str]:
+    for fact in facts:
+        yield f"{'ok     ' if fact.ok else 'PROBLEM'} {fact.name:<16} {fact.detail}"
+        if fact.hint:
+            yield f"{'':8}{completed(fact.hint)}"

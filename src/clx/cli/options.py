@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,17 +83,32 @@ def database_option(command: F) -> F:
     )(command)
 
 
-def format_option(command: F) -> F:
-    """``--format``: for people, or one JSON document."""
+def about_database(command: F) -> F:
+    """``--db-path``; the command gets the :class:`~clx.cli.project.Here` that it names as ``here``."""
+
+    @wraps(command)
+    def run(*arguments: Any, db_path: Path | None, **options: Any) -> Any:
+        from clx.cli.project import Here
+
+        return command(*arguments, here=Here(db_path), **options)
+
+    return database_option(run)  # type: ignore[return-value]
+
+
+def verbose_option(*, logs: bool = True, passed: bool = False) -> Callable[[F], F]:
+    """``-v``.
+
+    Args:
+        logs: whether log lines are shown: with it of at least level INFO, else warnings.
+        passed: whether the command itself gets it, as ``verbose``.
+    """
     return click.option(
-        "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
-    )(command)
-
-
-def verbose_option(command: F) -> F:
-    """``-v``."""
-    return click.option("-v", "--verbose", is_flag=True, help="Say more: workers, tracebacks, why each job ran.")(
-        command
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=passed,
+        callback=_log_to_terminal if logs else None,
+        help="Say more: workers, tracebacks, why each job ran.",
     )
 
 
@@ -113,12 +129,13 @@ def settings_from(context: click.Context, start: Path, further: Mapping[str, Opt
     return resolve(start, options=given)
 
 
-def log_to_terminal(*, verbose: bool) -> None:
-    """Show log lines of at least level INFO when *verbose*, else warnings."""
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
-    terminal.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=terminal.level, handlers=[terminal])
+def _log_to_terminal(context: click.Context, _parameter: click.Parameter, verbose: bool) -> bool:
+    if not context.resilient_parsing:
+        terminal = logging.StreamHandler()
+        terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
+        terminal.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
+        logging.basicConfig(level=terminal.level, handlers=[terminal])
+    return verbose
 
 
 class _VisibleFormatter(logging.Formatter):

@@ -1,10 +1,19 @@
-"""Workers as tables and JSON documents. The keys of the documents are only ever added to."""
+"""What a command has found: the data first, as one JSON document, and the same in words.
+
+The keys of the documents are only ever added to.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from clx.settings.problems import shortened
+import click
+
+from clx.cli.terminal import echo
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -12,6 +21,76 @@ if TYPE_CHECKING:
 
     from clx.db.workers import WorkerRow
     from clx.workers.supervision.roster import Member
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+format_choice = click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
+)
+"""``--format`` of a command that prints as it goes; others have :func:`format_option`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command has found.
+
+    Attributes:
+        document: for programs.
+        lines: for people; iterated only when they are shown.
+        asides: lines for people that come first, on standard error.
+        exit_code: what the command ends with.
+    """
+
+    document: dict[str, Any]
+    lines: Iterable[str]
+    asides: Iterable[str] = ()
+    exit_code: int = 0
+
+    def show(self, format_: str) -> None:
+        """Print it, and end with its code."""
+        if format_ == "json":
+            print_json(self.document)
+        else:
+            for text in self.asides:
+                echo(text, err=True)
+            for text in self.lines:
+                echo(text)
+        if self.exit_code:
+            click.get_current_context().exit(self.exit_code)
+
+
+def format_option(command: F) -> F:
+    """``--format``: for people, or one JSON document; the command returns an :class:`Output`."""
+
+    @wraps(command)
+    def run(*arguments: Any, format_: str, **options: Any) -> None:
+        command(*arguments, **options).show(format_)
+
+    return format_choice(run)  # type: ignore[return-value]
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One document, for a program that reads standard output."""
+    echo(json.dumps(document, indent=2))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Aligned columns, the last one as long as it is."""
+    cells = [headings, *([visible_line(cell) for cell in row] for row in rows)]
+    widths = [*(max(map(len, column)) for column in zip(*cells, strict=True))]
+    widths[-1] = 0
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def worker_document(row: WorkerRow) -> dict[str, Any]:
@@ -52,28 +131,8 @@ def member_document(member: Member) -> dict[str, Any]:
 def job_words(payload: object) -> str:
     """What a job is about, in few words; what is no mapping, which only other programs write, as it stands."""
     if not isinstance(payload, dict):
+        from clx.settings.problems import shortened
+
         return shortened(str(payload))
     parts = [payload.get("source") or payload.get("deck") or "", payload.get("task") or "", payload.get("lang") or ""]
     return " ".join(str(part) for part in parts if part)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Aligned columns, the last one as long as it is."""
-    rows = [tuple(visible_line(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
-    widths[-1] = 0
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [headings, *rows]
-    ]
-    return "\n".join(lines)

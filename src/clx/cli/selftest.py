@@ -23,7 +23,7 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE
 @click.option(
     "--journal-mode", type=click.Choice(["wal", "delete"]), default="wal", show_default=True, help="How SQLite writes."
 )
-@verbose_option
+@verbose_option(passed=True, logs=False)
 @click.pass_context
 def command(
     context: click.Context, seconds: float, workers: int, directory: Path | None, journal_mode: str, verbose: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,22 @@ import click
 
 from clx.cli.options import (
     SECONDS,
+    about_database,
     database_option,
-    format_option,
-    log_to_terminal,
     settings_from,
     verbose_option,
     worker_options,
 )
+from clx.cli.output import Output, format_choice, format_option, print_json, worker_document
 from clx.cli.terminal import echo
 from clx.commands import on_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clx.cli.project import Here
     from clx.db.workers import WorkerRow
     from clx.errors import DatabaseError
-    from clx.settings.resolve import Resolved
     from clx.settings.schema import Settings
     from clx.workers.supervision.services import Started, Stopped
     from clx.workers.supervision.spec import WorkerSpec
@@ -62,8 +61,8 @@ Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings
 @database_option
 @click.option("--foreground", is_flag=True, help="Stay and supervise in this process, as systemd wants it.")
 @click.option("--print-systemd", is_flag=True, help="Print a systemd unit for these options, start nothing.")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
+@format_choice
+@verbose_option(passed=True)
 @click.pass_context
 def start(context: click.Context, /, **options: Any) -> None:
     """Start workers that stay, for every build that uses the same database.
@@ -71,7 +70,6 @@ def start(context: click.Context, /, **options: Any) -> None:
     Returns as soon as they have registered. They outlive this command, the shell and the builds; one that
     dies is replaced. Called again it starts what is missing.
     """
-    log_to_terminal(verbose=options["verbose"])
     from clx.cli.project import database_path, open_or_make
     from clx.workers.supervision.service_state import refuse_beside_another
     from clx.workers.supervision.services import start_services, wanted_workers
@@ -107,7 +105,6 @@ def _note(text: str) -> None:
 
 
 def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
-    from clx.cli.output import worker_document
     from clx.workers.supervision.service_state import stop_command
 
     if format_ == "json":
@@ -117,7 +114,7 @@ def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None
             "supervisor_replaced": started.replaced,
             "workers": [worker_document(row) for row in started.workers],
         }
-        echo(json.dumps(document, indent=2))
+        print_json(document)
         return
     for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
         rows = [row for row in started.workers if (row.type, row.mode) == kind]
@@ -181,7 +178,7 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
 
 
 @click.command("stop-services", epilog=_STOP_EPILOG)
-@database_option
+@about_database
 @click.option(
     "--timeout",
     type=SECONDS,
@@ -189,31 +186,23 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
     help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
 )
 @format_option
-@verbose_option
-@click.pass_context
-def stop(context: click.Context, /, db_path: Path | None, timeout: float | None, format_: str, verbose: bool) -> None:
+@verbose_option()
+def stop(here: Here, timeout: float | None) -> Output:
     """Stop the workers that start-services started, and leave nothing behind.
 
     Jobs that are not finished in time are handed back: another worker takes them. Safe to call twice.
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, services_elsewhere
     from clx.workers.supervision.service_state import stop_command
 
-    resolved = settings_from(context, Path.cwd())
-    path = database_path(resolved, db_path)
-    grace = resolved.settings.workers.grace_period if timeout is None else timeout
-    ended = _stop(resolved, path, db_path, grace)
+    grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
+    ended = _stop(here, grace)
     nothing = not (ended.workers or ended.processes or ended.containers)
-    elsewhere = services_elsewhere(path, db_path) if nothing else []  # perhaps those of another database were meant
-    if format_ == "json":
-        echo(json.dumps(_stopped_document(ended, path, elsewhere), indent=2))
-        return
-    for row in ended.left:
-        echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    echo(ended.said)
-    for each in elsewhere:
-        echo(f"Services run on another database: {stop_command(each)}")
+    elsewhere = here.services_elsewhere() if nothing else []  # perhaps those of another database were meant
+    return Output(
+        _stopped_document(ended, here.path, elsewhere),
+        [ended.said, *(f"Services run on another database: {stop_command(each)}" for each in elsewhere)],
+        asides=(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop." for row in ended.left),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,19 +227,18 @@ def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[
     }
 
 
-def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
-    from clx.cli.project import open_to_change
+def _stop(here: Here, grace: float) -> _Ended:
     from clx.errors import DatabaseBusyError, DatabaseError
     from clx.workers.supervision.services import stop_services
 
     try:
-        database = open_to_change(resolved, db_path)
+        database = here.change()
     except DatabaseBusyError:
         raise
     except DatabaseError as error:
-        return _stop_without_database(path, resolved.settings, grace, error)
+        return _stop_without_database(here.path, here.resolved.settings, grace, error)
     if database is None:
-        return _stop_without_database(path, resolved.settings, grace, None)
+        return _stop_without_database(here.path, here.resolved.settings, grace, None)
     with database:
         stopped = stop_services(database, timeout=grace)
     return _Ended(_told(stopped), workers=stopped.workers, containers=len(stopped.containers), left=stopped.left)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli import completing
 from clx.cli.options import verbose_option
+from clx.cli.output import Output, format_option
 from clx.cli.terminal import echo
 from clx.tools import TOOL_NAMES
 
@@ -33,9 +33,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
-def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
+@format_option
+@verbose_option(logs=False)
+def list_tools() -> Output:
     """Where each tool is and which version.
 
     \b
@@ -63,20 +63,20 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
                 "untrusted": f"{untrusted.where}: {untrusted.fact}. {untrusted.next_step}" if untrusted else None,
             }
         )
-    if format_ == "json":
-        echo(json.dumps({"tools": rows}, indent=2))
-        return
-    for row in rows:
-        missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
-        where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
-        echo(f"{row['name']:<12} {where}")
+    return Output({"tools": rows}, map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
+    where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
+    return f"{row['name']:<12} {where}"
 
 
 @command.command("install")
 @click.argument("names", metavar="[TOOL|COURSE]...", nargs=-1, shell_complete=completing.tools_or_courses)
 @click.option("--all", "everything", is_flag=True, help="Everything that is missing here, whatever courses need.")
-@verbose_option
-def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def install_tools(names: tuple[str, ...], everything: bool) -> None:
     """Fetch pinned versions into the user's cache. Asks nothing; safe to run twice.
 
     Without a name: what the course.yaml of the current directory needs, else everything, and the line to type for

@@ -22,8 +22,8 @@ _STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
 @click.argument("place", type=click.Path(path_type=Path, readable=False), required=False)
 @click.option("--list", "list_", is_flag=True, help="Only list what you trust.")
 @click.option("--revoke", is_flag=True, help="Trust PLACE, and what lies in it, no more.")
-@verbose_option
-def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def command(place: Path | None, list_: bool, revoke: bool) -> None:
     """Let a project's settings reach outside of it, or use what is somebody else's.
 
     Programs, images, networks and databases elsewhere that .clx/config.toml of a project names are used only when you
