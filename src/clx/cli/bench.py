@@ -8,17 +8,13 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import Number, verbose_option
+from clx.cli.options import Number, disk_option, verbose_option
 from clx.cli.output import format_choice, print_json
 from clx.cli.terminal import echo
 
 
 @click.command("bench")
-@click.option(
-    "--directory",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="The disk to measure, by a directory on it. [default: the current directory]",
-)
+@disk_option("measure")
 @click.option("--scale", type=Number(0.01, 100), default=1.0, show_default=True, help="How much work.")
 @format_choice
 @verbose_option(logs=False)

@@ -9,7 +9,7 @@ import click
 
 from clx.cli import completing
 from clx.cli.next_steps import completed
-from clx.cli.options import database_option, settings_from, verbose_option, worker_options
+from clx.cli.options import database_option, repeatable, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
 
@@ -42,27 +42,10 @@ _FORMATS = completing.words("html", "notebook", "code")
 @database_option
 @click.option("--force-new-workers", is_flag=True, help="Never use workers that are running already.")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
-@click.option(
-    "--language", multiple=True, metavar="L", shell_complete=_LANGUAGES, help="Only this language. Repeatable."
-)
-@click.option(
-    "--kind",
-    multiple=True,
-    metavar="K",
-    shell_complete=_KINDS,
-    help="Only code-along, completed or speaker. Repeatable.",
-)
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="F",
-    shell_complete=_FORMATS,
-    help="Only html, notebook or code. Repeatable.",
-)
-@click.option(
-    "--target", multiple=True, metavar="T", shell_complete=_TARGETS, help="Only this output target. Repeatable."
-)
+@repeatable("--language", only="this language", complete=_LANGUAGES)
+@repeatable("--kind", only="code-along, completed or speaker", complete=_KINDS)
+@repeatable("--format", "formats", only="html, notebook or code", complete=_FORMATS)
+@repeatable("--target", only="this output target", complete=_TARGETS)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import click
 
 from clx.cli.db import prune_
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
-
-if TYPE_CHECKING:
-    from clx.cli.project import Here
+from clx.cli.project import Here
 
 
 @click.group("cache")

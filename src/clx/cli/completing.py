@@ -55,18 +55,13 @@ def words(*known: str) -> Completer:
 
 @contextmanager
 def _database(context: click.Context) -> Iterator[Database]:
-    """The database that the command line so far is about.
-
-    Raises:
-        ClxError: there is none, or it cannot be read as it is.
-    """
-    from clx.cli.project import database_path
+    """The database that the command line so far is about; ``ClxError`` where none can be read as it is."""
+    from clx.cli.project import Here
     from clx.db.sqlite.database import Database
     from clx.errors import DatabaseError
-    from clx.settings.resolve import resolve
 
     typed = context.params.get("db_path")
-    path = database_path(resolve(Path.cwd()), Path(typed).expanduser() if typed else None)
+    path = Here(Path(typed).expanduser() if typed else None).path
     if not path.is_file():
         raise DatabaseError(f"There is no database at {path}.")
     with Database.open(path, readonly=True, busy_timeout=_LOCK_LIMIT) as database:

@@ -13,7 +13,9 @@ import click
 from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option, table
+from clx.cli.project import Here, project_root
 from clx.cli.terminal import echo
+from clx.errors import DatabaseError, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +69,8 @@ def show(keys: tuple[str, ...], origin: bool) -> Output:
       clx config show --origin workers.notebook.count workers.default_worker_count
       clx config show --format json
     """
-    from clx.settings.resolve import resolve
-
     known = {key for name in keys for key in _keys_of(name)}
-    rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
+    rows = [row for row in Here().resolved.items() if not known or row[0] in known]
     cells = [(name, _written(value), where.where) for name, value, where in rows]
     shown = (
         table(("SETTING", "VALUE", "FROM"), cells) if origin else table(("SETTING", "VALUE"), [c[:2] for c in cells])
@@ -84,23 +84,14 @@ def _written(value: Any) -> str:
 
 
 def _keys_of(name: str) -> list[str]:
-    """The settings of the section of that name, or the one setting.
-
-    Raises:
-        UsageError: there is neither.
-    """
+    """The settings of the section of that name, or the one setting; ``UsageError`` where there is neither."""
     from clx.settings.keys import all_keys
 
     return [key for key in all_keys() if key.startswith(f"{name}.")] or [_key(name).name]
 
 
 def _key(name: str) -> Key:
-    """The setting of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from clx.errors import UsageError
+    """The setting of that name; ``UsageError`` where there is none."""
     from clx.settings.keys import all_keys
     from clx.settings.problems import closest
 
@@ -132,7 +123,6 @@ def paths() -> Output:
 
 def _files() -> dict[Scope, Path]:
     """The file of every scope; the project's where it is or would be made."""
-    from clx.cli.project import project_root
     from clx.settings.resolve import settings_files
 
     found: dict[Scope, Path] = {file.kind: file.path for file in settings_files(Path.cwd())}
@@ -154,7 +144,6 @@ def init(scope: Scope | None, force: bool) -> None:
       clx config init
       clx config init --user
     """
-    from clx.errors import UsageError
     from clx.settings.write import write_text
 
     scope = scope or "project"
@@ -168,13 +157,8 @@ def init(scope: Scope | None, force: bool) -> None:
 
 
 def _ignore_state(directory: Path) -> None:
-    """Everything in ``.clx`` but the settings stays out of version control.
-
-    Raises:
-        UntrustedError: it is somebody else's: what is written there would not be read.
-    """
+    """Keep all in ``.clx`` but the settings out of version control; ``UntrustedError`` where none would be read."""
     from clx.db.sqlite.database import prepare_state_directory
-    from clx.errors import DatabaseError, SettingsError
     from clx.settings.owners import require_own
 
     for path in (directory, directory / "config.toml"):
@@ -234,10 +218,9 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
       clx config set workers.drawio.execution_mode docker
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
-    from clx.errors import SettingsError, UsageError
+    from clx.cli.trust import settings_with, trust_reached
     from clx.settings.keys import InvalidValueError
     from clx.settings.problems import raise_problems
-    from clx.settings.resolve import resolve
     from clx.settings.write import set_value, text_with
 
     found = _key(key)
@@ -261,7 +244,12 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
         _ignore_state(path.parent)
     set_value(path, key, checked, check)
     if scope == "project":
-        _trust(path, key)
+        try:
+            settings = settings_with(path)
+        except SettingsError:  # told anyway
+            pass
+        else:
+            trust_reached(settings, key)  # what was typed here, and nothing else that the project's file sets
     echo(f"{key} = {_written(checked)} in {path}")
     try:
         raise_problems(_problems_with({}), SettingsError, "the settings")
@@ -269,7 +257,7 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
         echo("It is written, but not all settings are sound yet.", label="Warning", err=True)
         echo(str(error), err=True)
         return
-    origin = resolve(Path.cwd()).origin(key)
+    origin = Here().resolved.origin(key)
     if not origin.where.startswith(str(path)):
         echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
 
@@ -279,22 +267,6 @@ def _problems_with(texts: dict[Path, str]) -> list[Problem]:
     from clx.settings.resolve import SettingsFile, problems_of
 
     return problems_of([SettingsFile(kind, path) for kind, path in _files().items()], texts)
-
-
-def _trust(path: Path, key: str) -> None:
-    """Trust what a setting reaches that was typed here, and nothing else that the project's file sets."""
-    from clx.errors import SettingsError
-    from clx.settings.resolve import SettingsFile, resolve
-    from clx.settings.trust import trust_setting
-
-    files = [SettingsFile(kind, each) for kind, each in _files().items() if kind != "project"]
-    try:
-        resolved = resolve(environ={}, files=[*files, SettingsFile("project", path)])
-    except SettingsError:  # told anyway
-        return
-    if key in resolved.untrusted():
-        file, digest = resolved.digest(key)
-        trust_setting(file, key, digest)
 
 
 @command.command("check")
@@ -310,9 +282,7 @@ def check() -> Output:
       clx config check
       clx config check --format json
     """
-    from clx.settings.resolve import resolve
-
-    workers = resolve(Path.cwd()).workers().values()
+    workers = Here().resolved.workers().values()
     known = {each.type: {"mode": each.mode, "count": each.count, "image": each.image} for each in workers}
     lines = [
         f"{each.type}: {each.count} worker(s), {each.mode}"

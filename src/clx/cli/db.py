@@ -10,13 +10,13 @@ import click
 
 from clx.cli.options import Number, about_database, verbose_option
 from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clx.cli.project import Here
     from clx.workers.supervision.upkeep import Upkeep
 
 
@@ -91,11 +91,8 @@ def _problems(database: Any) -> list[str]:
 def _outputs(result: Any) -> list[Any]:
     """The outputs that a kept result names, as builds write them: programs of one's own leave results of any form."""
     found = result.get("outputs") if isinstance(result, dict) else None
-    return [each for each in found if isinstance(each, list) and _is_output(each)] if isinstance(found, list) else []
-
-
-def _is_output(each: list[Any]) -> bool:
-    return [type(part) for part in each] == [str, str, int]
+    lists = [each for each in found if isinstance(each, list)] if isinstance(found, list) else []
+    return [each for each in lists if [type(part) for part in each] == [str, str, int]]
 
 
 @command.command("backup")

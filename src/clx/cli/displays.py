@@ -42,7 +42,6 @@ class Shown(Display):
         show_error(error)
 
     def warning(self, text: str) -> None:
-        """A line on standard error."""
         echo(visible_line(text), label="Warning", err=True)
 
     def finished(self, report: Report) -> None:
@@ -104,12 +103,10 @@ class Plain(Shown):
         self._last = 0.0
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
-        """How much there is to do."""
         self._total = jobs - reused
         self.line(planned_line(decks, jobs, reused))
 
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
-        """One line."""
         self._ended += 1
         self.line(f"[{self._ended}/{self._total}] {fields['type']}: {label} ({fields['seconds']:.1f} s)")
 
@@ -119,7 +116,6 @@ class Plain(Shown):
         self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.label} FAILED")
 
     def note(self, text: str) -> None:
-        """Worker matters."""
         self.line(text)
 
     def tick(self, progress: Progress) -> None:
@@ -141,77 +137,56 @@ def event(name: str, **fields: Any) -> str:
     return json.dumps({"event": name, "at": round(time.time(), 3), **fields})
 
 
+def _event_of(name: str, *parameters: str) -> Any:
+    """A method that makes its arguments, called as *parameters* say, an event."""
+
+    def emit(self: Json, *values: Any, **fields: Any) -> None:
+        self.emit(name, **dict(zip(parameters, values, strict=False)), **fields)
+
+    return emit
+
+
 class Json(Shown):
     """One JSON object per line on standard output."""
 
-    def line(self, text: str) -> None:
-        """Lines of text become events, so that the output stays machine-readable."""
-        self._emit("line", text=text)
+    line = _event_of("line", "text")  # lines of text become events, so that the output stays machine-readable
+    explain = _event_of("reason", "job", "reason")
+    planned = _event_of("planned")
+    note = _event_of("note", "text")
+    warning = _event_of("warning", "text")
 
-    def _emit(self, name: str, **fields: Any) -> None:
+    def emit(self, name: str, **fields: Any) -> None:
+        """Print an event."""
         super().line(event(name, **fields))
 
-    def explain(self, job: str, reason: str) -> None:
-        """``reason``."""
-        self._emit("reason", job=job, reason=reason)
-
-    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
-        """``planned``."""
-        self._emit("planned", decks=decks, jobs=jobs, reused=reused)
-
     def job_started(self, label: str, fields: dict[str, Any]) -> None:
-        """``job_started``."""
-        self._emit("job_started", label=label, **fields)
+        self.emit("job_started", label=label, **fields)
 
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
-        """``job_done``."""
-        self._emit("job_done", label=label, **fields)
+        self.emit("job_done", label=label, **fields)
 
     def job_failed(self, failure: Failure) -> None:
-        """``job_failed``."""
-        self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
-
-    def note(self, text: str) -> None:
-        """``note``."""
-        self._emit("note", text=text)
-
-    def warning(self, text: str) -> None:
-        """``warning``."""
-        self._emit("warning", text=text)
+        self.emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
 
     def tick(self, progress: Progress) -> None:
-        """``progress``: numbers per type."""
-        types = {
-            each.type: {
-                "queued": each.queued,
-                "running": each.running,
-                "done": each.done,
-                "failed": each.failed,
-                "workers": each.workers,
-                "mean_seconds": each.mean_seconds,
-            }
-            for each in progress.types.values()
-        }
-        self._emit("progress", types=types, seconds_left=progress.seconds_left())
+        numbers = ("queued", "running", "done", "failed", "workers", "mean_seconds")
+        types = {each.type: {name: getattr(each, name) for name in numbers} for each in progress.types.values()}
+        self.emit("progress", types=types, seconds_left=progress.seconds_left())
 
     def finished(self, report: Report) -> None:
-        """``finished``: the whole report."""
-        self._emit("finished", report=report.as_dict())
+        self.emit("finished", report=report.as_dict())
 
     def error(self, error: ClxError) -> None:
-        """``error``, and the words on standard error."""
-        self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
+        """As an event, and in words on standard error."""
+        self.emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
         super().error(error)
 
 
 class Silent(Shown):
     """Nothing but failures and errors."""
 
-    def line(self, text: str) -> None:
-        """Nothing."""
-
-    def warning(self, text: str) -> None:
-        """Nothing."""
+    def line(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
 
 
 def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:

@@ -11,7 +11,9 @@ import click
 
 from clx.cli.options import database_option, verbose_option
 from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
+from clx.errors import DatabaseError
 from clx.jobtypes.registry import JOB_TYPES
 
 _TYPES = tuple(JOB_TYPES)
@@ -81,10 +83,9 @@ def list_images() -> Output:
     """
     from contextlib import closing
 
-    from clx.settings.resolve import resolve
     from clx.workers.executors.docker.engine import connect
 
-    resolved = resolve(Path.cwd())
+    resolved = Here().resolved
     with closing(connect()) as client:
         rows = [_row(client, type_, resolved) for type_ in _TYPES]
     return Output({"images": rows}, map(_line, rows))
@@ -130,19 +131,14 @@ def check_containers(course: Path | None, db_path: Path | None) -> Output:
       clx docker check course.yaml --db-path /data/jobs.db
       clx docker check --format json
     """
-    from clx.cli.project import database_path
-    from clx.settings.resolve import resolve
     from clx.workers.executors.docker.build import default_tag
 
-    resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types: tuple[str, ...] = _TYPES
-    path = database_path(resolved, db_path)
+    here = Here(db_path, course)
+    resolved, path, types = here.resolved, here.path, here.types()
     if course is not None:
-        from clx.course.needs import needed_types
         from clx.course.topics import find_course_root
         from clx.db.apart import located
 
-        types = tuple(needed_types(course))
         named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
@@ -158,15 +154,10 @@ def check_containers(course: Path | None, db_path: Path | None) -> Output:
 
 @contextmanager
 def _database_at(path: Path) -> Iterator[Path]:
-    """A database to check with: the one at *path* if containers may see it, else one that is removed again.
-
-    Raises:
-        DatabaseError: none can be made there.
-    """
+    """A database to check with: the one at *path* if containers may see it, else one that is removed again."""
     import tempfile
 
     from clx.db.apart import apart, is_apart
-    from clx.errors import DatabaseError
 
     if is_apart(path) and path.exists():
         yield path

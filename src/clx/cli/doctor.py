@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,12 @@ import click
 from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
-from clx.errors import EXIT_DATABASE, EXIT_DONE, EXIT_STARTUP
+from clx.cli.project import Here
+from clx.errors import EXIT_DATABASE, EXIT_STARTUP, UntrustedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clx.cli.project import Here
     from clx.db.facts import Fact
     from clx.settings.resolve import Resolved
     from clx.workers.supervision.health import Finding
@@ -41,23 +42,17 @@ def command(here: Here, course: Path | None, about_db: bool) -> Output:
     """
     if about_db:
         return _about_database(here)
-    from clx.jobtypes.registry import JOB_TYPES
-    from clx.settings.resolve import resolve
     from clx.workers.supervision.readiness import examine_workers
 
-    resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = list(JOB_TYPES)
-    if course is not None:
-        from clx.course.needs import needed_types
-
-        types = needed_types(course)
+    examined = Here(course=course)
+    resolved, types = examined.resolved, examined.types()
     findings = _places(resolved, course) + examine_workers(resolved, types)
     ok = all(finding.ok for finding in findings if finding.required)
-    return Output(
-        {"ok": ok, "findings": [asdict(finding) for finding in findings]},
-        _lines(findings),
-        exit_code=EXIT_DONE if ok else EXIT_STARTUP,
-    )
+    return _output(findings, _lines(findings), 0 if ok else EXIT_STARTUP)
+
+
+def _output(found: list[Finding] | list[Fact], lines: Iterator[str], exit_code: int) -> Output:
+    return Output({"ok": not exit_code, "findings": [asdict(each) for each in found]}, lines, exit_code=exit_code)
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
@@ -73,7 +68,6 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     from clx.cli.project import project_root
     from clx.db.apart import state_directory
     from clx.db.state import require_own_state, require_sound_state
-    from clx.errors import UntrustedError
     from clx.settings.owners import require_own
     from clx.workers.supervision.health import Finding
     from clx.workers.supervision.service_state import STATE_FILE
@@ -96,18 +90,9 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
 def _about_database(here: Here) -> Output:
     from clx.db.facts import examine
 
-    database = here.look()
-    try:
+    with here.look() or nullcontext() as database:
         facts = examine(here.path, database)
-    finally:
-        if database is not None:
-            database.close()
-    ok = all(fact.ok for fact in facts)
-    return Output(
-        {"ok": ok, "findings": [asdict(fact) for fact in facts]},
-        _fact_lines(facts),
-        exit_code=EXIT_DONE if ok else EXIT_DATABASE,
-    )
+    return _output(facts, _fact_lines(facts), 0 if all(fact.ok for fact in facts) else EXIT_DATABASE)
 
 
 def _fact_lines(facts: list[Fact]) -> Iterator[str]:

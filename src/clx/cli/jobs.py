@@ -12,10 +12,11 @@ from clx.cli import completing
 from clx.cli.next_steps import completed
 from clx.cli.options import IDENTIFIER, about_database, verbose_option
 from clx.cli.output import Output, duration, format_option, job_words, table
+from clx.cli.project import Here
+from clx.errors import JobExistsError, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.cli.project import Here
     from clx.db.jobs import Queue
     from clx.db.records import Job, JobState
     from clx.db.sqlite.database import Database
@@ -178,7 +179,6 @@ def retry_jobs(here: Here, job_ids: tuple[int, ...], failed: bool) -> Output:
       clx jobs retry --failed --format json
     """
     from clx.db.jobs import Queue
-    from clx.errors import JobExistsError, UsageError
 
     database, ids = _chosen(here, job_ids, "failed" if failed else None, "--failed")
     if database is None:
@@ -280,7 +280,6 @@ def _chosen(
 ) -> tuple[Database | None, list[int]]:
     """The database and the ids that were asked for, each of which exists."""
     from clx.db.jobs import Queue
-    from clx.errors import UsageError
 
     if not job_ids and state is None:
         raise UsageError("No job was named.", f"Name some by their id, or use {option}.")

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from clx.cli.next_steps import remember
+from clx.cli.project import Here
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
@@ -72,6 +73,22 @@ SECONDS = Number(0, 24 * 3600)
 """A time that somebody waits."""
 
 
+def repeatable(option: str, *names: str, only: str, complete: Any) -> Callable[[F], F]:
+    """An option that may be given several times, each time for one thing more."""
+    letter = option[2].upper()
+    help_ = f"Only {only}. Repeatable."
+    return click.option(option, *names, multiple=True, metavar=letter, shell_complete=complete, help=help_)
+
+
+def disk_option(what: str) -> Callable[[F], F]:
+    """``--directory``: where a disk is tried or measured."""
+    return click.option(
+        "--directory",
+        type=click.Path(file_okay=False, exists=True, path_type=Path),
+        help=f"The disk to {what}, by a directory on it. [default: the current directory]",
+    )
+
+
 def database_option(command: F) -> F:
     """``--db-path``."""
     return click.option(
@@ -88,8 +105,6 @@ def about_database(command: F) -> F:
 
     @wraps(command)
     def run(*arguments: Any, db_path: Path | None, **options: Any) -> Any:
-        from clx.cli.project import Here
-
         return command(*arguments, here=Here(db_path), **options)
 
     return database_option(run)  # type: ignore[return-value]

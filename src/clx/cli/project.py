@@ -53,15 +53,26 @@ NAME_IT = "Build a course first, or name another database with --db-path."
 class Here:
     """What a command is about: the settings that hold here, and the job table that was named, or is the project's."""
 
-    def __init__(self, option: Path | None) -> None:
+    def __init__(self, option: Path | None = None, course: Path | None = None) -> None:
         self._option = option
+        self._course = course
 
     @cached_property
     def resolved(self) -> Resolved:
-        """The settings and where they come from; ``SettingsError`` where something in them is wrong."""
+        """The settings and where they come from, the course's if there is one; ``SettingsError`` where one is wrong."""
         from clx.settings.resolve import resolve
 
-        return resolve(Path.cwd())
+        return resolve(Path.cwd() if self._course is None else self._course.absolute().parent)
+
+    def types(self) -> list[str]:
+        """The types of workers that the course needs; without one, all."""
+        from clx.jobtypes.registry import JOB_TYPES
+
+        if self._course is None:
+            return list(JOB_TYPES)
+        from clx.course.needs import needed_types
+
+        return needed_types(self._course)
 
     @cached_property
     def path(self) -> Path:
@@ -117,21 +128,13 @@ class Here:
         return open_or_make(self.resolved, self.path)
 
     def require(self, database: Database | None) -> Database:
-        """What :meth:`look` or :meth:`change` gave, for a command that needs one.
-
-        Raises:
-            DatabaseError: there is none yet.
-        """
+        """What :meth:`look` or :meth:`change` gave; ``DatabaseError`` where there is none yet."""
         if database is None:
             raise DatabaseError(self.nobody, NAME_IT)
         return database
 
     def unknown(self, what: str, listed_by: str, *, nobody: bool = False) -> UsageError:
-        """That *what* (``job 7``) was named and is not there.
-
-        Args:
-            nobody: because there is no database.
-        """
+        """That *what* (``job 7``) was named and is not there, with *nobody* because there is no database."""
         if nobody:
             return UsageError(f"There is no {what}. {self.nobody}", NAME_IT)
         return UsageError(f"There is no {what}.", f"`{listed_by}` names those there are.")

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import (
-    SECONDS,
-    about_database,
-    database_option,
-    settings_from,
-    verbose_option,
-    worker_options,
-)
-from clx.cli.output import Output, format_choice, format_option, print_json, worker_document
+from clx.cli.options import SECONDS, about_database, database_option, settings_from, verbose_option, worker_options
+from clx.cli.output import Output, format_choice, format_option, worker_document
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.commands import on_database
+from clx.errors import DatabaseBusyError, DatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from clx.cli.project import Here
     from clx.db.workers import WorkerRow
-    from clx.errors import DatabaseError
     from clx.settings.schema import Settings
     from clx.workers.supervision.services import Started, Stopped
     from clx.workers.supervision.spec import WorkerSpec
@@ -86,64 +79,58 @@ def start(context: click.Context, /, **options: Any) -> None:
             )
         echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
-    foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
     with open_or_make(resolved, path, starting=True) as database, resolved.blamed():
-        started = start_services(database, wanted, _note, foreground=foreground)
-    if foreground:
+        started = start_services(database, wanted, _note, foreground=options["foreground"])
+    if options["foreground"]:
         from clx.workers.supervision.supervisor import supervise
 
         context.exit(supervise(path))
-    _print(started, path, options["format_"], verbose=options["verbose"])
-    if options["format_"] == "table":
-        _name_surplus(started, wanted, path)
-        _name_outdated(started, wanted, path)
+    document = {
+        "database": str(path),
+        "started": started.new,
+        "supervisor_replaced": started.replaced,
+        "workers": [worker_document(row) for row in started.workers],
+    }
+    lines = (_started(started, path, verbose=options["verbose"]), _surplus(started, wanted, path))
+    Output(document, chain(*lines, _outdated(started, wanted, path))).show(options["format_"])
 
 
 def _note(text: str) -> None:
     echo(text, err=True)
 
 
-def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
+def _started(started: Started, path: Path, *, verbose: bool) -> Iterator[str]:
     from clx.workers.supervision.service_state import stop_command
 
-    if format_ == "json":
-        document = {
-            "database": str(path),
-            "started": started.new,
-            "supervisor_replaced": started.replaced,
-            "workers": [worker_document(row) for row in started.workers],
-        }
-        print_json(document)
-        return
     for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
         rows = [row for row in started.workers if (row.type, row.mode) == kind]
         new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
-        echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
+        yield f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}"
     for row in started.workers if verbose else ():
-        echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+        yield f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}"
     if started.replaced:
-        echo("Their supervisor was gone: a new one keeps them now.")
-    echo(f"Database: {path}")
-    echo(f"Use them: {on_database('clx build course.yaml', path)}")
-    echo(f"Stop them: {stop_command(path)}")
+        yield "Their supervisor was gone: a new one keeps them now."
+    yield f"Database: {path}"
+    yield f"Use them: {on_database('clx build course.yaml', path)}"
+    yield f"Stop them: {stop_command(path)}"
 
 
-def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
+def _surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> Iterator[str]:
     """Starting stops nobody: where fewer were asked for than run, say so."""
     for each in wanted:
         there = [row.id for row in started.workers if row.key == each.key]
         if len(there) > each.count:
             fewer = map(str, there[each.count :])
-            echo(
+            yield (
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
                 f"To have fewer: {on_database(' '.join(['clx workers stop', *fewer]), path)}"
             )
 
 
-def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
+def _outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> Iterator[str]:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
     from clx.workers.supervision.lifecycle import why_not
 
@@ -152,7 +139,7 @@ def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> No
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
             if alike and row.key not in keys:
-                echo(
+                yield (
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
                     f"To end it: {on_database(f'clx workers stop {row.id}', path)}"
                 )
@@ -170,11 +157,8 @@ def _settings_directory(database: Path) -> Path:
 def _options_as_typed(options: dict[str, Any]) -> list[str]:
     from clx.cli.options import SETTING_OPTIONS
 
-    found = []
-    for parameter, (_key, option) in SETTING_OPTIONS.items():
-        if options[parameter] is not None:
-            found += [option, str(options[parameter])]
-    return found
+    typed = [(option, options[name]) for name, (_key, option) in SETTING_OPTIONS.items()]
+    return [word for option, value in typed if value is not None for word in (option, str(value))]
 
 
 @click.command("stop-services", epilog=_STOP_EPILOG)
@@ -195,40 +179,29 @@ def stop(here: Here, timeout: float | None) -> Output:
     from clx.workers.supervision.service_state import stop_command
 
     grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
-    ended = _stop(here, grace)
-    nothing = not (ended.workers or ended.processes or ended.containers)
-    elsewhere = here.services_elsewhere() if nothing else []  # perhaps those of another database were meant
+    said, ended, left = _stop(here, grace)
+    elsewhere = [] if any(ended.values()) else here.services_elsewhere()  # perhaps those of another one were meant
+    document = {
+        "database": str(here.path),
+        "workers": 0,
+        "processes": 0,
+        "containers": 0,
+        **ended,
+        "left": [{"id": row.id, "host": row.host} for row in left],
+        "services_elsewhere": [str(each) for each in elsewhere],
+    }
     return Output(
-        _stopped_document(ended, here.path, elsewhere),
-        [ended.said, *(f"Services run on another database: {stop_command(each)}" for each in elsewhere)],
-        asides=(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop." for row in ended.left),
+        document,
+        [said, *(f"Services run on another database: {stop_command(each)}" for each in elsewhere)],
+        asides=(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop." for row in left),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """What was ended: workers of a database that is there, else what led to them; and that in words."""
-
-    said: str
-    workers: int = 0
-    processes: int = 0
-    containers: int = 0
-    left: Sequence[WorkerRow] = ()
-
-
-def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[str, Any]:
-    return {
-        "database": str(path),
-        "workers": ended.workers,
-        "processes": ended.processes,
-        "containers": ended.containers,
-        "left": [{"id": row.id, "host": row.host} for row in ended.left],
-        "services_elsewhere": [str(each) for each in elsewhere],
-    }
+_Ended = tuple[str, dict[str, int], "Sequence[WorkerRow]"]
+"""What was ended, in words; how many workers, processes, containers; and the workers that could not be."""
 
 
 def _stop(here: Here, grace: float) -> _Ended:
-    from clx.errors import DatabaseBusyError, DatabaseError
     from clx.workers.supervision.services import stop_services
 
     try:
@@ -241,7 +214,7 @@ def _stop(here: Here, grace: float) -> _Ended:
         return _stop_without_database(here.path, here.resolved.settings, grace, None)
     with database:
         stopped = stop_services(database, timeout=grace)
-    return _Ended(_told(stopped), workers=stopped.workers, containers=len(stopped.containers), left=stopped.left)
+    return _told(stopped), {"workers": stopped.workers, "containers": len(stopped.containers)}, stopped.left
 
 
 def _told(stopped: Stopped) -> str:
@@ -258,8 +231,7 @@ def _told(stopped: Stopped) -> str:
 def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> _Ended:
     """End what the state file tells of, and containers that are labelled as those of the database.
 
-    Raises:
-        DatabaseError: *error*, where no services have ever run on a database of that name.
+    Where no services have ever run on a database of that name, *error* is raised.
     """
     from clx.db.apart import state_directory
     from clx.workers.executors import remove_of_missing
@@ -269,13 +241,12 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
-        said = f"Services stopped: {ended} process(es) ended, the state file removed; {gone}."
-        return _Ended(said, processes=ended)
+        return f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.", {"processes": ended}, ()
     containers = [] if path.exists() else remove_of_missing(path, settings)
     if containers:
-        said = f"Services stopped: {len(containers)} container(s) removed; {gone}."
-        return _Ended(said, containers=len(containers))
+        removed = len(containers)
+        return f"Services stopped: {removed} container(s) removed; {gone}.", {"containers": removed}, ()
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error
     forget_for_user(path)
-    return _Ended(f"No services were running: {gone}.")
+    return f"No services were running: {gone}.", {}, ()

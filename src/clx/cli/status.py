@@ -10,14 +10,14 @@ import click
 
 from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
-from clx.cli.output import duration, format_choice, print_json, table
+from clx.cli.output import Output, duration, format_choice, table
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.commands import on_database
-from clx.errors import EXIT_JOB_FAILED, UsageError
+from clx.errors import EXIT_JOB_FAILED, DatabaseError, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
-    from clx.cli.project import Here
     from clx.db.sqlite.database import Database
 
 _EVERY = 1.0
@@ -71,13 +71,7 @@ def command(context: click.Context, here: Here, follow: bool, check: bool, forma
 
 
 def _require_in_place(database: Database) -> None:
-    """See that what is read is still the database of that name.
-
-    Raises:
-        DatabaseError: it was removed or replaced.
-    """
-    from clx.errors import DatabaseError
-
+    """See that what is read is still the database of that name."""
     if not database.is_in_place():
         raise DatabaseError(f"The database {database.path} was removed or replaced.", "Type `clx status` again.")
 
@@ -87,19 +81,10 @@ def _with(document: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
 
 
 def _print_nothing(here: Here, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
-    if format_ == "json":
-        document: dict[str, Any] = {
-            "database": str(here.path),
-            "state": "idle",
-            "workers": {},
-            "queue": {},
-            "batches": [],
-        }
-        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings} | elsewhere
-        print_json(document)
-    else:
-        told = [f"Warning: {text}" for text in warnings] + _elsewhere(elsewhere)
-        echo("\n".join([f"Idle. {here.nobody}", *told]))
+    nothing: dict[str, Any] = {"state": "idle", "workers": {}, "queue": {}, "batches": []}
+    services = {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings}
+    lines = [f"Idle. {here.nobody}", *(f"Warning: {text}" for text in warnings), *_elsewhere(elsewhere)]
+    Output({"database": str(here.path)} | nothing | services | elsewhere, lines).show(format_)
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:

@@ -10,7 +10,9 @@ import click
 from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
+from clx.errors import ClxError, ToolMissingError
 from clx.tools import TOOL_NAMES
 
 if TYPE_CHECKING:
@@ -43,11 +45,10 @@ def list_tools() -> Output:
       clx tools list
       clx tools list --format json
     """
-    from clx.settings.resolve import resolve
     from clx.tools import install_hint, locate
     from clx.tools.finding import SETTINGS
 
-    resolved = resolve(Path.cwd())
+    resolved = Here().resolved
     rows = []
     for name in TOOL_NAMES:
         untrusted = resolved.untrusted().get(SETTINGS.get(name, ""))
@@ -95,7 +96,7 @@ def install_tools(names: tuple[str, ...], everything: bool) -> None:
     tools = [name for name in names if Path(name) not in courses]
     if not names and not everything and Path("course.yaml").is_file():
         courses = [Path("course.yaml")]
-    resolved = _resolved(courses)
+    resolved = Here(course=courses[0] if courses else None).resolved
     if everything or not (tools or courses):
         _install_all(TOOL_NAMES, tools, resolved)
         return
@@ -105,20 +106,8 @@ def install_tools(names: tuple[str, ...], everything: bool) -> None:
         _install_for(course, tools, resolved)
 
 
-def _resolved(courses: list[Path]) -> Resolved:
-    """The settings that hold for the first of *courses*, else here."""
-    from clx.settings.resolve import resolve
-
-    return resolve(courses[0].absolute().parent if courses else Path.cwd())
-
-
 def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
-    """Install what a course needs and has not.
-
-    Raises:
-        CourseError: the course cannot be read.
-        ToolMissingError: something that it needs is still missing.
-    """
+    """Install what a course needs and has not; ``ToolMissingError`` where something is still missing then."""
     from clx.course.needs import needed_types
     from clx.workers.supervision.health import require_tools, tools_of
 
@@ -154,7 +143,6 @@ def _install(name: str, resolved: Resolved) -> None:
 
 def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
-    from clx.errors import ToolMissingError
     from clx.tools import require
     from clx.tools.finding import SETTINGS
 
@@ -184,7 +172,6 @@ def _leaves_browser(settings: Settings) -> bool:
 
 def _prepare_plantuml(resolved: Resolved) -> None:
     """Do now what would delay the end of the first worker; PlantUML is installed also where this fails."""
-    from clx.errors import ClxError
     from clx.jobtypes.plantuml.renderer import prepare
 
     try:

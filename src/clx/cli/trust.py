@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
+from clx.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from clx.settings.origin import Origin
+    from clx.settings.resolve import Resolved
 
 _STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
 """What of ``.clx`` is believed when it is this user's own."""
@@ -74,13 +78,8 @@ def _revoke(place: Path) -> None:
 
 
 def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
-    """The ``.clx`` that *place* is, holds or lies below, and the files to look at.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The ``.clx`` that *place* is, holds or lies below, and the files to look at; ``UsageError`` without one."""
     from clx.cli.project import project_root
-    from clx.errors import UsageError
     from clx.settings.project import project_file
 
     # normalised, so that it is trusted under the path by which it is met
@@ -117,20 +116,26 @@ def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
 
 
 def _trust_settings(state: Path | None) -> Iterator[str]:
-    """Trust what the settings file in *state* reaches, as it is now.
-
-    Raises:
-        SettingsError: the settings are not sound.
-    """
     if state is None or not (state / "config.toml").is_file():
         return
+    for key, value, origin in trust_reached(settings_with(state / "config.toml")):
+        yield f"Trusted: {key} = {value} ({origin})"
+
+
+def settings_with(path: Path) -> Resolved:
+    """The settings of files alone, with a project's at *path*; ``SettingsError`` where they are not sound."""
     from clx.settings.resolve import SettingsFile, resolve, settings_files
+
+    own = [file for file in settings_files(path.parent) if file.kind != "project"]
+    return resolve(environ={}, files=[*own, SettingsFile("project", path)])
+
+
+def trust_reached(resolved: Resolved, *keys: str) -> list[tuple[str, Any, Origin]]:
+    """Trust what a project's settings reach as it is now, with *keys* only by these; what was trusted so."""
     from clx.settings.trust import trust_setting
 
-    own = [file for file in settings_files(state) if file.kind != "project"]
-    resolved = resolve(environ={}, files=[*own, SettingsFile("project", state / "config.toml")])
-    for key, value, origin in resolved.items():
-        if key in resolved.untrusted():
-            file, digest = resolved.digest(key)
-            trust_setting(file, key, digest)
-            yield f"Trusted: {key} = {value} ({origin})"
+    found = [item for item in resolved.items() if item[0] in resolved.untrusted() and (not keys or item[0] in keys)]
+    for key, _, _ in found:
+        file, digest = resolved.digest(key)
+        trust_setting(file, key, digest)
+    return found

@@ -13,12 +13,7 @@ from clx.errors import ClxError
 
 
 class TerminalWatcher:
-    """See :class:`clx.course.watch.Watcher`.
-
-    Args:
-        display: makes a display for one build.
-        report: is given the report of each build as a document.
-    """
+    """See :class:`clx.course.watch.Watcher`; each build has a new *display*, and its *report* as a document."""
 
     def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None]) -> None:
         self._make = display

@@ -23,14 +23,15 @@ from clx.cli.output import (
     print_json,
     table,
 )  # fmt: skip
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.commands import on_database
+from clx.errors import DatabaseError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clx.cli.project import Here
     from clx.workers.supervision.roster import Member
 
 _LOOK = 0.2
@@ -115,7 +116,6 @@ def cleanup_workers(here: Here, dry_run: bool) -> Output:
       clx workers cleanup --dry-run
       clx workers cleanup
     """
-    from clx.errors import DatabaseError
     from clx.workers.supervision.roster import cleanup, cleanup_of_missing
 
     path, settings = here.path, here.resolved.settings
@@ -266,10 +266,9 @@ def _print_output(workers: Any, worker_id: int) -> bool:
 
 
 def _following(workers: Any, worker_id: int, seen: Mapping[Path, int]) -> Iterator[dict[str, Any]]:
-    """New entries, from that byte of each log on, until the worker has ended; its row says so before its log does.
+    """New entries, from the byte of each log on that was *seen*, until the worker has ended.
 
-    Args:
-        seen: state directory → bytes of its log.
+    Its row says so before its log does.
     """
     from clx.workers.supervision.logs import log_path, matching, open_log
 
