@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clx.cli import completing
-from clx.cli.next_steps import completed
 from clx.cli.options import database_option, repeatable, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
@@ -66,7 +66,7 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
     Starts the workers it needs, stops them at the end, and runs only what has changed.
     """
-    from clx.cli.report_file import check_report_place, write_report
+    from clx.cli.report_file import check_report_place, failed_document, write_report
 
     report_path: Path | None = options["report"]
     if report_path is not None:
@@ -76,26 +76,20 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     from clx.course.build import Build
 
     display = _display(options)
-    build = None
     try:
         resolved = _settings(context, course, options)
         build = Build(_build_options(course, options, resolved), resolved, display)
         report = build.run()
     except ClxError as error:
         display.close()
-        if report_path is not None:
-            write_report(
-                report_path,
-                {"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)},
-            )
+        write_report(report_path, failed_document(error))
         display.error(error)
         context.exit(error.exit_code)
     except BaseException:
         display.close()
         raise
     display.close()
-    if report_path is not None:
-        write_report(report_path, report.as_dict())
+    write_report(report_path, report.as_dict())
     if options["explain"]:
         for job, reason in report.reasons:
             display.explain(job, reason)
@@ -111,11 +105,8 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
         if options[name]:
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
-    report: Path | None = options["report"]
     resolved = _settings(context, course, options)
-    watcher = TerminalWatcher(
-        lambda: _display(options), lambda document: write_report(report, document) if report is not None else None
-    )
+    watcher = TerminalWatcher(lambda: _display(options), partial(write_report, options["report"]))
     try:
         watch(_build_options(course, options, resolved), resolved, watcher)
     finally:
@@ -142,13 +133,9 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
 
     return BuildOptions(
         spec=course,
-        output=options["output"],
         database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
-        force=options["force"],
-        fail_fast=options["fail_fast"],
-        dry_run=options["dry_run"],
-        force_new_workers=options["force_new_workers"],
+        **{name: options[name] for name in ("output", "force", "fail_fast", "dry_run", "force_new_workers")},
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clx.cli.displays import Shown
-from clx.cli.next_steps import completed
+from clx.cli.report_file import failed_document
 from clx.course.report import Report
 from clx.errors import ClxError
 
@@ -32,7 +32,7 @@ class TerminalWatcher:
 
     def failed(self, error: ClxError) -> None:
         """Say what is wrong."""
-        self._report({"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)})
+        self._report(failed_document(error))
         if self._shown is not None:
             self._shown.close()
             self._shown.error(error)
