@@ -97,8 +97,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
+    from clx.cli.displays import TerminalWatcher
     from clx.cli.report_file import write_report
-    from clx.cli.watching import TerminalWatcher
     from clx.course.watch import watch
 
     for name in ("dry_run", "force", "force_new_workers", "explain"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from clx.cli.next_steps import completed
+from clx.cli.report_file import failed_document
 from clx.cli.terminal import echo
 from clx.course.display import Display, Progress
 from clx.course.report import Failure, Report
@@ -137,48 +140,48 @@ def event(name: str, **fields: Any) -> str:
     return json.dumps({"event": name, "at": round(time.time(), 3), **fields})
 
 
-def _event_of(name: str, *parameters: str) -> Any:
-    """A method that makes its arguments, called as *parameters* say, an event."""
-
-    def emit(self: Json, *values: Any, **fields: Any) -> None:
-        self.emit(name, **dict(zip(parameters, values, strict=False)), **fields)
-
-    return emit
-
-
 class Json(Shown):
     """One JSON object per line on standard output."""
 
-    line = _event_of("line", "text")  # lines of text become events, so that the output stays machine-readable
-    explain = _event_of("reason", "job", "reason")
-    planned = _event_of("planned")
-    note = _event_of("note", "text")
-    warning = _event_of("warning", "text")
-
-    def emit(self, name: str, **fields: Any) -> None:
-        """Print an event."""
+    def _emit(self, name: str, **fields: Any) -> None:
         super().line(event(name, **fields))
 
+    def line(self, text: str) -> None:
+        """As an event too, so that the output stays machine-readable."""
+        self._emit("line", text=text)
+
+    def explain(self, job: str, reason: str) -> None:
+        self._emit("reason", job=job, reason=reason)
+
+    def planned(self, *, decks: int, jobs: int, reused: int) -> None:
+        self._emit("planned", decks=decks, jobs=jobs, reused=reused)
+
+    def note(self, text: str) -> None:
+        self._emit("note", text=text)
+
+    def warning(self, text: str) -> None:
+        self._emit("warning", text=text)
+
     def job_started(self, label: str, fields: dict[str, Any]) -> None:
-        self.emit("job_started", label=label, **fields)
+        self._emit("job_started", label=label, **fields)
 
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
-        self.emit("job_done", label=label, **fields)
+        self._emit("job_done", label=label, **fields)
 
     def job_failed(self, failure: Failure) -> None:
-        self.emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
+        self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
 
     def tick(self, progress: Progress) -> None:
         numbers = ("queued", "running", "done", "failed", "workers", "mean_seconds")
         types = {each.type: {name: getattr(each, name) for name in numbers} for each in progress.types.values()}
-        self.emit("progress", types=types, seconds_left=progress.seconds_left())
+        self._emit("progress", types=types, seconds_left=progress.seconds_left())
 
     def finished(self, report: Report) -> None:
-        self.emit("finished", report=report.as_dict())
+        self._emit("finished", report=report.as_dict())
 
     def error(self, error: ClxError) -> None:
         """As an event, and in words on standard error."""
-        self.emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
+        self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
         super().error(error)
 
 
@@ -201,3 +204,40 @@ def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
 
         return Live(verbose=verbose)
     return Plain(verbose=verbose)
+
+
+class TerminalWatcher:
+    """See :class:`clx.course.watch.Watcher`; each build has a new *display*, and its *report* as a document."""
+
+    def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None]) -> None:
+        self._make = display
+        self._report = report
+        self._shown: Shown | None = None
+
+    def begin(self) -> Shown:
+        """A new display; the one before gives the terminal back."""
+        self.close()
+        self._shown = self._make()
+        return self._shown
+
+    def done(self, report: Report) -> None:
+        """Write the report where one was asked for."""
+        self._report(report.as_dict())
+
+    def failed(self, error: ClxError) -> None:
+        """Say what is wrong."""
+        self._report(failed_document(error))
+        if self._shown is not None:
+            self._shown.close()
+            self._shown.error(error)
+
+    def waiting(self, root: Path) -> None:
+        """Say so."""
+        if self._shown is not None:
+            self._shown.close()
+            self._shown.line(f"Watching {root} for changes. Ctrl-C ends.")
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._shown is not None:
+            self._shown.close()
