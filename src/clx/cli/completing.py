@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
+from clx.cli.output import job_words
+from clx.cli.project import Here
+from clx.settings.keys import all_keys
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -56,7 +60,6 @@ def words(*known: str) -> Completer:
 @contextmanager
 def _database(context: click.Context) -> Iterator[Database]:
     """The database that the command line so far is about; ``ClxError`` where none can be read as it is."""
-    from clx.cli.project import Here
     from clx.db.sqlite.database import Database
     from clx.errors import DatabaseError
 
@@ -72,7 +75,6 @@ def job_ids(*states: JobState) -> Completer:
     """Offers jobs in these states, newest first; without states all."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from clx.cli.output import job_words
         from clx.db.jobs import Queue
 
         with _database(context) as database:
@@ -132,8 +134,6 @@ def setting_keys(*, sections: bool) -> Completer:
     """Offers the settings, with *sections* also what holds several."""
 
     def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from clx.settings.keys import all_keys
-
         names = list(all_keys())
         if sections:
             names += dict.fromkeys(name.rpartition(".")[0] for name in names)
@@ -144,8 +144,6 @@ def setting_keys(*, sections: bool) -> Completer:
 
 def setting_values(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the values of a setting that has only a few."""
-    from clx.settings.keys import all_keys
-
     key = all_keys().get(str(context.params.get("key")))
     if key is None:
         return []

@@ -15,13 +15,17 @@ from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option, table
 from clx.cli.project import Here, project_root
 from clx.cli.terminal import echo
+from clx.cli.trust import settings_with, trust_reached
 from clx.errors import DatabaseError, SettingsError, UsageError
+from clx.settings.describe import describe
+from clx.settings.keys import InvalidValueError, Key, all_keys
+from clx.settings.owners import require_own
+from clx.settings.problems import Problem, closest, raise_problems
+from clx.settings.resolve import SettingsFile, problems_of, settings_files
+from clx.settings.write import set_value, text_with, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from clx.settings.keys import Key
-    from clx.settings.problems import Problem
 
 Scope = Literal["system", "user", "project"]
 
@@ -85,16 +89,11 @@ def _written(value: Any) -> str:
 
 def _keys_of(name: str) -> list[str]:
     """The settings of the section of that name, or the one setting; ``UsageError`` where there is neither."""
-    from clx.settings.keys import all_keys
-
     return [key for key in all_keys() if key.startswith(f"{name}.")] or [_key(name).name]
 
 
 def _key(name: str) -> Key:
     """The setting of that name; ``UsageError`` where there is none."""
-    from clx.settings.keys import all_keys
-    from clx.settings.problems import closest
-
     found = all_keys().get(name)
     if found is None:
         near = closest(name, all_keys())
@@ -123,8 +122,6 @@ def paths() -> Output:
 
 def _files() -> dict[Scope, Path]:
     """The file of every scope; the project's where it is or would be made."""
-    from clx.settings.resolve import settings_files
-
     found: dict[Scope, Path] = {file.kind: file.path for file in settings_files(Path.cwd())}
     found.setdefault("project", project_root(Path.cwd()) / ".clx" / "config.toml")
     return found
@@ -144,8 +141,6 @@ def init(scope: Scope | None, force: bool) -> None:
       clx config init
       clx config init --user
     """
-    from clx.settings.write import write_text
-
     scope = scope or "project"
     path = _files()[scope]
     if os.path.lexists(path) and not force:
@@ -159,7 +154,6 @@ def init(scope: Scope | None, force: bool) -> None:
 def _ignore_state(directory: Path) -> None:
     """Keep all in ``.clx`` but the settings out of version control; ``UntrustedError`` where none would be read."""
     from clx.db.sqlite.database import prepare_state_directory
-    from clx.settings.owners import require_own
 
     for path in (directory, directory / "config.toml"):
         require_own(path)
@@ -175,8 +169,6 @@ def _template() -> str:
     import textwrap
 
     import tomli_w
-
-    from clx.settings.describe import describe
 
     lines = ["# Settings of CLX. Take the # from a line to change it; `clx config show --origin` tells what holds.", ""]
     section = ""
@@ -218,11 +210,6 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
       clx config set workers.drawio.execution_mode docker
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
-    from clx.cli.trust import settings_with, trust_reached
-    from clx.settings.keys import InvalidValueError
-    from clx.settings.problems import raise_problems
-    from clx.settings.write import set_value, text_with
-
     found = _key(key)
     try:
         checked = found.check(value, text=True)
@@ -264,8 +251,6 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
 
 def _problems_with(texts: dict[Path, str]) -> list[Problem]:
     """What is wrong with the settings here if files hold these *texts*."""
-    from clx.settings.resolve import SettingsFile, problems_of
-
     return problems_of([SettingsFile(kind, path) for kind, path in _files().items()], texts)
 
 

@@ -12,14 +12,15 @@ import click
 from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
-from clx.cli.project import Here
+from clx.cli.project import Here, project_root
 from clx.errors import EXIT_DATABASE, EXIT_STARTUP, UntrustedError
+from clx.settings.owners import require_own
+from clx.settings.resolve import Resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clx.db.facts import Fact
-    from clx.settings.resolve import Resolved
     from clx.workers.supervision.health import Finding
 
 
@@ -65,10 +66,8 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
 
 def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
     """What of the project's own directory, or of the database it names, is not used before it is trusted."""
-    from clx.cli.project import project_root
     from clx.db.apart import state_directory
     from clx.db.state import require_own_state, require_sound_state
-    from clx.settings.owners import require_own
     from clx.workers.supervision.health import Finding
     from clx.workers.supervision.service_state import STATE_FILE
 

@@ -65,13 +65,11 @@ def list_them(here: Here, states: tuple[JobState, ...], type_: str | None, batch
       clx jobs list --state failed --state running --limit 10
       clx jobs list --type notebook --format json
     """
-    from clx.db.jobs import Queue
-
     database = here.look()
     if database is None:
         return Output({"jobs": []}, [here.nobody])
     with database:
-        jobs = Queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
+        jobs = _queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
     return Output({"jobs": [_document(job) for job in jobs]}, [_table(jobs) if jobs else "No jobs."])
 
 
@@ -129,18 +127,17 @@ def show(here: Here, job_id: int, verbose: bool) -> Output:
       clx jobs show 42
       clx jobs show 42 --format json
     """
-    from clx.db.jobs import Queue
     from clx.workers.supervision.story import story
 
     database = here.look()
     if database is None:
-        raise _unknown(here, job_id, nobody=True)
+        raise here.unknown(f"job {job_id}", nobody=True)
     with database:
-        job = Queue(database).get(job_id)
+        job = _queue(database).get(job_id)
         if job is None:
-            raise _unknown(here, job_id)
+            raise here.unknown(f"job {job_id}", "clx jobs list")
         told = [completed(line) for line in story(database, job, here.resolved.settings.jobs)]
-        runs = Queue(database).runs(job_id)
+        runs = _queue(database).runs(job_id)
     document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
     return Output(document, _lines(job, told, verbose=verbose))
 
@@ -155,8 +152,10 @@ def _lines(job: Job, told: list[str], *, verbose: bool) -> Iterator[str]:
         yield error["traceback"]
 
 
-def _unknown(here: Here, job_id: int, *, nobody: bool = False) -> Exception:
-    return here.unknown(f"job {job_id}", "clx jobs list", nobody=nobody)
+def _queue(database: Database) -> Queue:
+    from clx.db.jobs import Queue
+
+    return Queue(database)
 
 
 @command.command("retry")
@@ -178,13 +177,11 @@ def retry_jobs(here: Here, job_ids: tuple[int, ...], failed: bool) -> Output:
       clx jobs retry --failed
       clx jobs retry --failed --format json
     """
-    from clx.db.jobs import Queue
-
     database, ids = _chosen(here, job_ids, "failed" if failed else None, "--failed")
     if database is None:
         return _changed("queued", [], {}, here.nobody)
     with database:
-        queue = Queue(database)
+        queue = _queue(database)
         before = {job.id: job for job in queue.get_many(ids)}
         done = [id_ for id_ in ids if before[id_].state == "succeeded"]
         if done:
@@ -254,13 +251,11 @@ def cancel_jobs(here: Here, job_ids: tuple[int, ...], queued: bool) -> Output:
       clx jobs cancel --queued
       clx jobs cancel 42 --format json
     """
-    from clx.db.jobs import Queue
-
     database, ids = _chosen(here, job_ids, "queued" if queued else None, "--queued")
     if database is None:
         return _changed("cancelled", [], {}, here.nobody)
     with database:
-        queue = Queue(database)
+        queue = _queue(database)
         before = queue.get_many(ids)
         queue.cancel(ids)
         now = {job.id: job.state for job in queue.get_many(ids)}
@@ -279,21 +274,19 @@ def _chosen(
     here: Here, job_ids: tuple[int, ...], state: JobState | None, option: str
 ) -> tuple[Database | None, list[int]]:
     """The database and the ids that were asked for, each of which exists."""
-    from clx.db.jobs import Queue
-
     if not job_ids and state is None:
         raise UsageError("No job was named.", f"Name some by their id, or use {option}.")
     database = here.change()
     if database is None:
         if job_ids:
-            raise _unknown(here, job_ids[0], nobody=True)
+            raise here.unknown(f"job {job_ids[0]}", nobody=True)
         return None, []
-    known = {job.id for job in Queue(database).get_many(job_ids)}
+    known = {job.id for job in _queue(database).get_many(job_ids)}
     missing = [id_ for id_ in job_ids if id_ not in known]
     if missing:
         database.close()
-        raise _unknown(here, missing[0])
-    found = [job.id for job in Queue(database).search(state=state, limit=1 << 30)] if state else []
+        raise here.unknown(f"job {missing[0]}", "clx jobs list")
+    found = [job.id for job in _queue(database).search(state=state, limit=1 << 30)] if state else []
     return database, sorted({*job_ids, *found})
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clx.cli.terminal import echo
+from clx.settings.problems import shortened
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -131,8 +132,6 @@ def member_document(member: Member) -> dict[str, Any]:
 def job_words(payload: object) -> str:
     """What a job is about, in few words; what is no mapping, which only other programs write, as it stands."""
     if not isinstance(payload, dict):
-        from clx.settings.problems import shortened
-
         return shortened(str(payload))
     parts = [payload.get("source") or payload.get("deck") or "", payload.get("task") or "", payload.get("lang") or ""]
     return " ".join(str(part) for part in parts if part)

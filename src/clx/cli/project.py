@@ -133,7 +133,7 @@ class Here:
             raise DatabaseError(self.nobody, NAME_IT)
         return database
 
-    def unknown(self, what: str, listed_by: str, *, nobody: bool = False) -> UsageError:
+    def unknown(self, what: str, listed_by: str = "", *, nobody: bool = False) -> UsageError:
         """That *what* (``job 7``) was named and is not there, with *nobody* because there is no database."""
         if nobody:
             return UsageError(f"There is no {what}. {self.nobody}", NAME_IT)

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import SECONDS, about_database, database_option, settings_from, verbose_option, worker_options
+from clx.cli.options import (
+    SECONDS,
+    SETTING_OPTIONS,
+    about_database,
+    database_option,
+    settings_from,
+    verbose_option,
+    worker_options,
+)
 from clx.cli.output import Output, format_choice, format_option, worker_document
-from clx.cli.project import Here
+from clx.cli.project import Here, database_path, open_or_make
 from clx.cli.terminal import echo
 from clx.commands import on_database
 from clx.errors import DatabaseBusyError, DatabaseError
+from clx.settings.resolve import settings_files
+from clx.settings.schema import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clx.db.workers import WorkerRow
-    from clx.settings.schema import Settings
     from clx.workers.supervision.services import Started, Stopped
     from clx.workers.supervision.spec import WorkerSpec
 
@@ -63,7 +72,6 @@ def start(context: click.Context, /, **options: Any) -> None:
     Returns as soon as they have registered. They outlive this command, the shell and the builds; one that
     dies is replaced. Called again it starts what is missing.
     """
-    from clx.cli.project import database_path, open_or_make
     from clx.workers.supervision.service_state import refuse_beside_another
     from clx.workers.supervision.services import start_services, wanted_workers
 
@@ -148,15 +156,12 @@ def _outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> Iterato
 def _settings_directory(database: Path) -> Path:
     """Where the settings that hold here are found again: the project's root, else beside the database."""
     from clx.db.apart import state_directory
-    from clx.settings.resolve import settings_files
 
     project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
     return state_directory(database).parent if project is None else project.parent.parent
 
 
 def _options_as_typed(options: dict[str, Any]) -> list[str]:
-    from clx.cli.options import SETTING_OPTIONS
-
     typed = [(option, options[name]) for name, (_key, option) in SETTING_OPTIONS.items()]
     return [word for option, value in typed if value is not None for word in (option, str(value))]
 

@@ -13,13 +13,14 @@ from clx.cli.output import Output, format_option
 from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.errors import ClxError, ToolMissingError
-from clx.tools import TOOL_NAMES
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.tools import TOOL_NAMES, install_hint, locate, require
+from clx.tools.finding import SETTINGS
+from clx.tools.pins import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from clx.settings.resolve import Resolved
-    from clx.settings.schema import Settings
 
 
 @click.group("tools")
@@ -45,9 +46,6 @@ def list_tools() -> Output:
       clx tools list
       clx tools list --format json
     """
-    from clx.tools import install_hint, locate
-    from clx.tools.finding import SETTINGS
-
     resolved = Here().resolved
     rows = []
     for name in TOOL_NAMES:
@@ -122,8 +120,6 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
 
 def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) -> None:
     """Install those of *wanted* that CLX has, the browser only where it was *named* or there is none."""
-    from clx.tools.pins import PINS
-
     for name in wanted:
         if name == "java":
             continue  # told with PlantUML, which is what needs it
@@ -143,9 +139,6 @@ def _install(name: str, resolved: Resolved) -> None:
 
 def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
-    from clx.tools import require
-    from clx.tools.finding import SETTINGS
-
     if untrusted := resolved.untrusted().get(SETTINGS.get(name, "")):
         echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
         return
@@ -157,9 +150,6 @@ def _name_missing(name: str, resolved: Resolved) -> None:
 
 def _leaves_browser(settings: Settings) -> bool:
     """Whether the browser is not to be fetched unless it is named, and a line that says why."""
-    from clx.tools import install_hint, locate
-    from clx.tools.pins import PINS
-
     found = locate("browser", settings)
     if found is not None and found.origin != "cache":
         echo(f"browser is {found.path} ({found.origin}); `clx tools install browser` would fetch the pinned one")

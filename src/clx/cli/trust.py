@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.project import project_root
 from clx.cli.terminal import echo
 from clx.errors import UsageError
+from clx.settings.origin import Origin
+from clx.settings.owners import complaint
+from clx.settings.project import project_file
+from clx.settings.resolve import Resolved, SettingsFile, resolve, settings_files
+from clx.settings.trust import forget_trust, is_trusted_place, read_trusted, trust_file, trust_place, trust_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from clx.settings.origin import Origin
-    from clx.settings.resolve import Resolved
 
 _STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
 """What of ``.clx`` is believed when it is this user's own."""
@@ -58,8 +61,6 @@ def command(place: Path | None, list_: bool, revoke: bool) -> None:
 
 
 def _list() -> None:
-    from clx.settings.trust import read_trusted, trust_file
-
     trusted = read_trusted()
     for path, keys in sorted(trusted.settings.items()):
         for key in sorted(keys):
@@ -71,17 +72,12 @@ def _list() -> None:
 
 
 def _revoke(place: Path) -> None:
-    from clx.settings.trust import forget_trust
-
     forgotten = forget_trust(place)
     echo("\n".join(f"Not trusted any more: {path}" for path in forgotten) or f"Nothing in {place} was trusted.")
 
 
 def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
     """The ``.clx`` that *place* is, holds or lies below, and the files to look at; ``UsageError`` without one."""
-    from clx.cli.project import project_root
-    from clx.settings.project import project_file
-
     # normalised, so that it is trusted under the path by which it is met
     path = Path(os.path.abspath(place or Path()))  # noqa: PTH100
     if path.is_file() and path.parent.name != ".clx":
@@ -104,9 +100,6 @@ def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
 
 def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
     """Trust the directory when it or a file in it is not this user's alone; a file without one by itself."""
-    from clx.settings.owners import complaint
-    from clx.settings.trust import is_trusted_place, trust_place
-
     reasons = [(path, why) for path in [*([state] if state else []), *files] if (why := complaint(path))]
     if not reasons or all(is_trusted_place(path) for path, _ in reasons):
         return
@@ -124,16 +117,12 @@ def _trust_settings(state: Path | None) -> Iterator[str]:
 
 def settings_with(path: Path) -> Resolved:
     """The settings of files alone, with a project's at *path*; ``SettingsError`` where they are not sound."""
-    from clx.settings.resolve import SettingsFile, resolve, settings_files
-
     own = [file for file in settings_files(path.parent) if file.kind != "project"]
     return resolve(environ={}, files=[*own, SettingsFile("project", path)])
 
 
 def trust_reached(resolved: Resolved, *keys: str) -> list[tuple[str, Any, Origin]]:
     """Trust what a project's settings reach as it is now, with *keys* only by these; what was trusted so."""
-    from clx.settings.trust import trust_setting
-
     found = [item for item in resolved.items() if item[0] in resolved.untrusted() and (not keys or item[0] in keys)]
     for key, _, _ in found:
         file, digest = resolved.digest(key)

@@ -169,13 +169,13 @@ def stop_workers(here: Here, worker_ids: tuple[int, ...], timeout: float | None,
     grace = settings.workers.grace_period if timeout is None else timeout
     database = here.change()
     if database is None:
-        raise _unknown(here, worker_ids[0], nobody=True)
+        raise here.unknown(f"worker #{worker_ids[0]}", nobody=True)
     with database:
         workers = WorkerTable(database)
         rows = [(worker_id, workers.get(worker_id)) for worker_id in worker_ids]
         for worker_id, row in rows:
             if row is None:
-                raise _unknown(here, worker_id)
+                raise here.unknown(f"worker #{worker_id}", "clx workers list --all")
         stopped: list[dict[str, Any]] = []
         for worker_id, row in rows:
             assert row is not None
@@ -185,10 +185,6 @@ def stop_workers(here: Here, worker_ids: tuple[int, ...], timeout: float | None,
                 echo(f"Worker #{worker_id} {'stopped' if ended else 'had ended already'}.")
     if format_ == "json":
         print_json({"workers": stopped})
-
-
-def _unknown(here: Here, worker_id: int, *, nobody: bool = False) -> Exception:
-    return here.unknown(f"worker #{worker_id}", "clx workers list --all", nobody=nobody)
 
 
 @command.command("logs")
@@ -211,12 +207,12 @@ def show_logs(here: Here, worker_id: int, follow: bool, format_: str) -> None:
 
     database = here.look()
     if database is None:
-        raise _unknown(here, worker_id, nobody=True)
+        raise here.unknown(f"worker #{worker_id}", nobody=True)
     with database:
         workers = WorkerTable(database)
         row = workers.get(worker_id)
         if row is None:
-            raise _unknown(here, worker_id)
+            raise here.unknown(f"worker #{worker_id}", "clx workers list --all")
         seen = {folder: _size(log_path(folder)) for folder in log_folders(database)}  # what comes later is followed
         over, found = False, 0
         for entry in entries_of(database, seen if follow else {}, worker=worker_id, since=row.started_at / 1000):
