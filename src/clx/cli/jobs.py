@@ -131,7 +131,7 @@ def show(here: Here, job_id: int, verbose: bool) -> Output:
 
     database = here.look()
     if database is None:
-        raise here.unknown(f"job {job_id}", nobody=True)
+        raise here.unknown(f"job {job_id}")
     with database:
         job = _queue(database).get(job_id)
         if job is None:
@@ -279,7 +279,7 @@ def _chosen(
     database = here.change()
     if database is None:
         if job_ids:
-            raise here.unknown(f"job {job_ids[0]}", nobody=True)
+            raise here.unknown(f"job {job_ids[0]}")
         return None, []
     known = {job.id for job in _queue(database).get_many(job_ids)}
     missing = [id_ for id_ in job_ids if id_ not in known]

@@ -7,12 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
+
 from clx.cli.terminal import echo
 from clx.errors import DatabaseError, UsageError
+from clx.jobtypes.registry import JOB_TYPES
+from clx.settings.project import is_project, upwards
+from clx.settings.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
     from clx.db.sqlite.database import Database
-    from clx.settings.resolve import Resolved
 
 
 def project_root(start: Path) -> Path:
@@ -20,8 +25,6 @@ def project_root(start: Path) -> Path:
 
     How far upwards, :func:`clx.settings.project.upwards` says.
     """
-    from clx.settings.project import is_project, upwards
-
     return next((folder for folder in upwards(start) if is_project(folder)), start)
 
 
@@ -60,14 +63,10 @@ class Here:
     @cached_property
     def resolved(self) -> Resolved:
         """The settings and where they come from, the course's if there is one; ``SettingsError`` where one is wrong."""
-        from clx.settings.resolve import resolve
-
         return resolve(Path.cwd() if self._course is None else self._course.absolute().parent)
 
     def types(self) -> list[str]:
         """The types of workers that the course needs; without one, all."""
-        from clx.jobtypes.registry import JOB_TYPES
-
         if self._course is None:
             return list(JOB_TYPES)
         from clx.course.needs import needed_types
@@ -133,18 +132,15 @@ class Here:
             raise DatabaseError(self.nobody, NAME_IT)
         return database
 
-    def unknown(self, what: str, listed_by: str = "", *, nobody: bool = False) -> UsageError:
-        """That *what* (``job 7``) was named and is not there, with *nobody* because there is no database."""
-        if nobody:
+    def unknown(self, what: str, listed_by: str = "") -> UsageError:
+        """That *what* (``job 7``) was named and is not there; without a command that lists them: nor a database."""
+        if not listed_by:
             return UsageError(f"There is no {what}. {self.nobody}", NAME_IT)
         return UsageError(f"There is no {what}.", f"`{listed_by}` names those there are.")
 
 
 def _was_typed() -> bool:
     """Whether the running command was given ``--db-path`` itself, not by the setting's variable."""
-    import click
-    from click.core import ParameterSource
-
     return click.get_current_context().get_parameter_source("db_path") == ParameterSource.COMMANDLINE
 
 

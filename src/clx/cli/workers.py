@@ -169,7 +169,7 @@ def stop_workers(here: Here, worker_ids: tuple[int, ...], timeout: float | None,
     grace = settings.workers.grace_period if timeout is None else timeout
     database = here.change()
     if database is None:
-        raise here.unknown(f"worker #{worker_ids[0]}", nobody=True)
+        raise here.unknown(f"worker #{worker_ids[0]}")
     with database:
         workers = WorkerTable(database)
         rows = [(worker_id, workers.get(worker_id)) for worker_id in worker_ids]
@@ -207,7 +207,7 @@ def show_logs(here: Here, worker_id: int, follow: bool, format_: str) -> None:
 
     database = here.look()
     if database is None:
-        raise here.unknown(f"worker #{worker_id}", nobody=True)
+        raise here.unknown(f"worker #{worker_id}")
     with database:
         workers = WorkerTable(database)
         row = workers.get(worker_id)
