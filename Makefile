@@ -50,7 +50,7 @@ bench:               ## the numbers the README quotes; nothing else should run m
 	$(BIN)/python -m benchmarks
 
 docs:                ## write the generated parts of docs/reference
-	$(BIN)/python -m clx.cli.reference docs/reference
+	$(BIN)/python -m tests.support.reference docs/reference
 
 lock:                ## resolve requirements-dev.lock anew, for every supported Python; UPGRADE=--upgrade takes newer releases
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate \

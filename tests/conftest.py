@@ -47,6 +47,7 @@ QUICK = (
     "docs/test_development.py",
     "cli/test_displays.py",
     "cli/test_next_steps.py",
+    "cli/test_output.py",
     "cli/test_report_file.py",
     "cli/test_words.py",
     "docs/test_reference.py",

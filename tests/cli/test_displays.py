@@ -13,9 +13,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live as RichLive
 
-from clx.cli.displays import Json, Plain, Shown, Silent, counted, make, planned_line, summary
+from clx.cli.displays import Json, Plain, Shown, Silent, TerminalWatcher, counted, make, planned_line, summary
 from clx.cli.live import Live
-from clx.cli.watching import TerminalWatcher
 from clx.course.display import Progress, TypeProgress
 from clx.course.report import FailedOutput, Report
 from clx.errors import UsageError

@@ -13,7 +13,7 @@ import pytest
 from clx.cli.completing import _items
 from clx.cli.main import _command_of, wants_events, wants_json
 from clx.cli.options import IDENTIFIER, SECONDS, _VisibleFormatter
-from clx.cli.roster import duration, job_words, member_document, print_table, worker_document
+from clx.cli.output import duration, job_words, member_document, table, worker_document
 from clx.cli.status import _text
 from clx.cli.systemd import systemd_unit
 from clx.db.jobs import Queue
@@ -44,7 +44,7 @@ def test_a_time_is_as_exact_as_a_person_wants_it(seconds: float, words: str) -> 
 
 def test_columns_are_aligned_and_cells_are_one_line() -> None:
     rows = [("1", "long name", "a"), ("200", "x\n\x1b[2J", "a long last one")]
-    assert print_table(("ID", "NAME", "WHAT"), rows).splitlines() == [
+    assert table(("ID", "NAME", "WHAT"), rows).splitlines() == [
         "ID   NAME        WHAT",
         "1    long name   a",
         "200  x\\n\\x1b[2J  a long last one",
@@ -52,7 +52,7 @@ def test_columns_are_aligned_and_cells_are_one_line() -> None:
 
 
 def test_a_table_without_rows_is_its_headings() -> None:
-    assert print_table(("ID", "NAME"), []) == "ID  NAME"
+    assert table(("ID", "NAME"), []) == "ID  NAME"
 
 
 @pytest.mark.parametrize(

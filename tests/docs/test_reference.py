@@ -9,7 +9,7 @@ import click
 import pytest
 
 from clx.cli.main import COMMANDS, cli
-from clx.cli.reference import pages
+from tests.support.reference import pages
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")

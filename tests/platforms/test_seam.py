@@ -19,7 +19,8 @@ MISSING_NAMES = {
     "os": {
         *("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_PATH", "chown", "fchmod", "fork", "getegid"),
         *("geteuid", "getgid", "getuid", "kill", "killpg", "name", "pidfd_open", "register_at_fork", "setsid"),
-        *("startfile", "statvfs", "uname", "wait", "waitid", "waitpid"),
+        *("fchdir", "getloadavg", "getpgid", "getsid", "lchown", "mkfifo", "pread", "pwrite", "sched_getaffinity"),
+        *("set_blocking", "startfile", "statvfs", "sync", "uname", "wait", "waitid", "waitpid", "WNOHANG"),
     },
     "select": {"epoll", "kqueue", "poll", "select"},
     "signal": {
@@ -33,6 +34,7 @@ MISSING_NAMES = {
 MISSING_ARGUMENTS = {"dir_fd", "pass_fds", "preexec_fn"}
 
 BESIDE = {
+    "jobtypes/drawio/browser.py": "refuses to begin where no browser can be given its pipes",
     "jobtypes/notebook/execution/forkserver.py": "runs without CLX, under the interpreter of the cells",
     "jobtypes/notebook/execution/kernelapp.py": "runs without CLX, in a kernel that was forked",
     "workers/lock_probe.py": "runs in a container, which is Linux",

@@ -24,19 +24,9 @@ import psutil
 HERE = Path(__file__).resolve()
 _KEPT_SIGNALS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM", "SIG_DFL", "SIG_IGN"}
 _OS = (
-    *(
-        "O_CLOEXEC",
-        "O_DIRECTORY",
-        "O_NOFOLLOW",
-        "O_NONBLOCK",
-        "O_PATH",
-        "chown",
-        "fchmod",
-        "fork",
-        "getegid",
-        "geteuid",
-    ),
-    *("getgid", "getuid", "killpg", "pidfd_open", "register_at_fork", "set_blocking", "setsid", "uname", "waitid"),
+    *("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_PATH", "chown", "fchmod", "fork", "getegid"),
+    *("geteuid", "getgid", "getuid", "killpg", "pidfd_open", "pread", "register_at_fork", "set_blocking", "setsid"),
+    *("uname", "waitid"),
 )
 _SIGNAL = ("alarm", "pidfd_send_signal", "pthread_kill", "pthread_sigmask", "setitimer", "sigtimedwait", "sigwait")
 _MODULES = ("fcntl", "grp", "pwd", "resource", "termios")

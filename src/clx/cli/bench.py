@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from clx.cli.options import Number, verbose_option
+from clx.cli.options import Number, disk_option, verbose_option
+from clx.cli.output import format_choice, print_json
 from clx.cli.terminal import echo
 
 
 @click.command("bench")
-@click.option(
-    "--directory",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="The disk to measure, by a directory on it. [default: the current directory]",
-)
+@disk_option("measure")
 @click.option("--scale", type=Number(0.01, 100), default=1.0, show_default=True, help="How much work.")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
-def command(directory: Path | None, scale: float, format_: str, verbose: bool) -> None:  # noqa: ARG001
+@format_choice
+@verbose_option(logs=False)
+def command(directory: Path | None, scale: float, format_: str) -> None:
     """Measure the queue on this machine, beside what SQLite does with the same statements and no rules.
 
     \b
@@ -40,4 +36,4 @@ def command(directory: Path | None, scale: float, format_: str, verbose: bool) -
                 ratio = f"{number.ratio:.2f} × {number.bare:,.0f}" if number.ratio and number.bare else ""
                 echo(f"{number.name:<40} {number.value:>12,.1f} {number.unit:<7} {ratio}")
     if format_ == "json":
-        echo(json.dumps({"bench": numbers}, indent=2))
+        print_json({"bench": numbers})

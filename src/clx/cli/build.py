@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clx.cli import completing
-from clx.cli.next_steps import completed
-from clx.cli.options import database_option, log_to_terminal, settings_from, verbose_option, worker_options
+from clx.cli.options import database_option, repeatable, settings_from, verbose_option, worker_options
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
 
@@ -42,27 +42,10 @@ _FORMATS = completing.words("html", "notebook", "code")
 @database_option
 @click.option("--force-new-workers", is_flag=True, help="Never use workers that are running already.")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
-@click.option(
-    "--language", multiple=True, metavar="L", shell_complete=_LANGUAGES, help="Only this language. Repeatable."
-)
-@click.option(
-    "--kind",
-    multiple=True,
-    metavar="K",
-    shell_complete=_KINDS,
-    help="Only code-along, completed or speaker. Repeatable.",
-)
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="F",
-    shell_complete=_FORMATS,
-    help="Only html, notebook or code. Repeatable.",
-)
-@click.option(
-    "--target", multiple=True, metavar="T", shell_complete=_TARGETS, help="Only this output target. Repeatable."
-)
+@repeatable("--language", only="this language", complete=_LANGUAGES)
+@repeatable("--kind", only="code-along, completed or speaker", complete=_KINDS)
+@repeatable("--format", "formats", only="html, notebook or code", complete=_FORMATS)
+@repeatable("--target", only="this output target", complete=_TARGETS)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
@@ -75,7 +58,7 @@ _FORMATS = completing.words("html", "notebook", "code")
     help="How progress is shown. [default: auto: rich on a terminal, else plain]",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report to this file.")
-@verbose_option
+@verbose_option(passed=True)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
 def command(context: click.Context, /, course: Path, **options: Any) -> None:
@@ -83,9 +66,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
     Starts the workers it needs, stops them at the end, and runs only what has changed.
     """
-    from clx.cli.report_file import check_report_place, write_report
+    from clx.cli.report_file import check_report_place, failed_document, write_report
 
-    log_to_terminal(verbose=options["verbose"])
     report_path: Path | None = options["report"]
     if report_path is not None:
         check_report_place(report_path)
@@ -94,26 +76,20 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     from clx.course.build import Build
 
     display = _display(options)
-    build = None
     try:
         resolved = _settings(context, course, options)
         build = Build(_build_options(course, options, resolved), resolved, display)
         report = build.run()
     except ClxError as error:
         display.close()
-        if report_path is not None:
-            write_report(
-                report_path,
-                {"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)},
-            )
+        write_report(report_path, failed_document(error))
         display.error(error)
         context.exit(error.exit_code)
     except BaseException:
         display.close()
         raise
     display.close()
-    if report_path is not None:
-        write_report(report_path, report.as_dict())
+    write_report(report_path, report.as_dict())
     if options["explain"]:
         for job, reason in report.reasons:
             display.explain(job, reason)
@@ -121,19 +97,16 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
 
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
+    from clx.cli.displays import TerminalWatcher
     from clx.cli.report_file import write_report
-    from clx.cli.watching import TerminalWatcher
     from clx.course.watch import watch
 
     for name in ("dry_run", "force", "force_new_workers", "explain"):
         if options[name]:
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
-    report: Path | None = options["report"]
     resolved = _settings(context, course, options)
-    watcher = TerminalWatcher(
-        lambda: _display(options), lambda document: write_report(report, document) if report is not None else None
-    )
+    watcher = TerminalWatcher(lambda: _display(options), partial(write_report, options["report"]))
     try:
         watch(_build_options(course, options, resolved), resolved, watcher)
     finally:
@@ -160,13 +133,9 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
 
     return BuildOptions(
         spec=course,
-        output=options["output"],
         database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
-        force=options["force"],
-        fail_fast=options["fail_fast"],
-        dry_run=options["dry_run"],
-        force_new_workers=options["force_new_workers"],
+        **{name: options[name] for name in ("output", "force", "fail_fast", "dry_run", "force_new_workers")},
     )
 
 

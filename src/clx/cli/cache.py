@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 
 import click
 
 from clx.cli.db import prune_
-from clx.cli.options import database_option, settings_from, verbose_option
-from clx.cli.project import database_path, no_database, open_to_look
-from clx.cli.terminal import echo
+from clx.cli.options import about_database, verbose_option
+from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 
 
 @click.group("cache")
@@ -26,11 +24,10 @@ def command() -> None:
 
 
 @command.command("stats")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@database_option
-@verbose_option
-@click.pass_context
-def stats(context: click.Context, format_: str, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+@format_option
+@about_database
+@verbose_option(logs=False)
+def stats(here: Here) -> Output:
     """How many results and artifacts there are, and how large they are.
 
     \b
@@ -42,22 +39,19 @@ def stats(context: click.Context, format_: str, db_path: Path | None, verbose: b
     from clx.db.results import all_results
 
     found = {"results": 0, "artifacts": 0, "artifact_bytes": 0, "database_bytes": 0}
-    resolved = settings_from(context, Path.cwd())
-    database = open_to_look(resolved, db_path)
-    if database is not None:
-        with database:
-            found["results"] = len(all_results(database))
-            found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state.shared / "artifacts").size()
-            found["database_bytes"] = database.path.stat().st_size
-    if format_ == "json":
-        echo(json.dumps({"cache": found}, indent=2))
-        return
+    database = here.look()
     if database is None:
-        echo(no_database(database_path(resolved, db_path)))
-        return
-    echo(f"{found['results']} results")
-    echo(f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB")
-    echo(f"database {found['database_bytes'] / 2**20:.1f} MiB")
+        return Output({"cache": found}, [here.nobody])
+    with database:
+        found["results"] = len(all_results(database))
+        found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state.shared / "artifacts").size()
+        found["database_bytes"] = database.path.stat().st_size
+    lines = [
+        f"{found['results']} results",
+        f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB",
+        f"database {found['database_bytes'] / 2**20:.1f} MiB",
+    ]
+    return Output({"cache": found}, lines)
 
 
 _prune = copy.copy(prune_)

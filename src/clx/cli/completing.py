@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
+from clx.cli.output import job_words
+from clx.cli.project import Here
+from clx.settings.keys import all_keys
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -55,18 +59,12 @@ def words(*known: str) -> Completer:
 
 @contextmanager
 def _database(context: click.Context) -> Iterator[Database]:
-    """The database that the command line so far is about.
-
-    Raises:
-        ClxError: there is none, or it cannot be read as it is.
-    """
-    from clx.cli.project import database_path
+    """The database that the command line so far is about; ``ClxError`` where none can be read as it is."""
     from clx.db.database import Database
     from clx.errors import DatabaseError
-    from clx.settings.resolve import resolve
 
     typed = context.params.get("db_path")
-    path = database_path(resolve(Path.cwd()), Path(typed).expanduser() if typed else None)
+    path = Here(Path(typed).expanduser() if typed else None).path
     if not path.is_file():
         raise DatabaseError(f"There is no database at {path}.")
     with Database.open(path, readonly=True, busy_timeout=_LOCK_LIMIT) as database:
@@ -77,7 +75,6 @@ def job_ids(*states: JobState) -> Completer:
     """Offers jobs in these states, newest first; without states all."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from clx.cli.roster import job_words
         from clx.db.jobs import Queue
 
         with _database(context) as database:
@@ -137,8 +134,6 @@ def setting_keys(*, sections: bool) -> Completer:
     """Offers the settings, with *sections* also what holds several."""
 
     def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from clx.settings.keys import all_keys
-
         names = list(all_keys())
         if sections:
             names += dict.fromkeys(name.rpartition(".")[0] for name in names)
@@ -149,8 +144,6 @@ def setting_keys(*, sections: bool) -> Completer:
 
 def setting_values(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the values of a setting that has only a few."""
-    from clx.settings.keys import all_keys
-
     key = all_keys().get(str(context.params.get("key")))
     if key is None:
         return []

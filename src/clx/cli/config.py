@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from clx.cli import completing
-from clx.cli.options import log_to_terminal, verbose_option
+from clx.cli.options import verbose_option
+from clx.cli.output import Output, format_option, table
+from clx.cli.project import Here, project_root
 from clx.cli.terminal import echo
+from clx.cli.trust import settings_with, trust_reached
+from clx.errors import DatabaseError, SettingsError, UsageError
+from clx.settings.describe import describe
+from clx.settings.keys import InvalidValueError, Key, all_keys
+from clx.settings.owners import require_own
+from clx.settings.problems import Problem, closest, raise_problems
+from clx.settings.resolve import SettingsFile, problems_of, settings_files
+from clx.settings.write import set_value, text_with, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clx.settings.keys import Key
-    from clx.settings.problems import Problem
-
 Scope = Literal["system", "user", "project"]
-
-_FORMAT = click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
-)
 
 
 def _scope_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,9 +59,9 @@ def command() -> None:
 @command.command("show")
 @click.argument("keys", metavar="[KEY]...", nargs=-1, shell_complete=completing.setting_keys(sections=True))
 @click.option("--origin", is_flag=True, help="Also where each value comes from: file and line, variable or default.")
-@_FORMAT
-@verbose_option
-def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def show(keys: tuple[str, ...], origin: bool) -> Output:
     """Every setting with its value, or only those named.
 
     KEY is a setting or a whole section.
@@ -70,21 +73,14 @@ def show(keys: tuple[str, ...], origin: bool, format_: str, verbose: bool) -> No
       clx config show --origin workers.notebook.count workers.default_worker_count
       clx config show --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.roster import print_table
-    from clx.settings.resolve import resolve
-
     known = {key for name in keys for key in _keys_of(name)}
-    rows = [row for row in resolve(Path.cwd()).items() if not known or row[0] in known]
-    if format_ == "json":
-        document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
-        echo(json.dumps({"settings": document}, indent=2))
-        return
+    rows = [row for row in Here().resolved.items() if not known or row[0] in known]
     cells = [(name, _written(value), where.where) for name, value, where in rows]
-    if origin:
-        echo(print_table(("SETTING", "VALUE", "FROM"), cells))
-    else:
-        echo(print_table(("SETTING", "VALUE"), [cell[:2] for cell in cells]))
+    shown = (
+        table(("SETTING", "VALUE", "FROM"), cells) if origin else table(("SETTING", "VALUE"), [c[:2] for c in cells])
+    )
+    document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
+    return Output({"settings": document}, [shown])
 
 
 def _written(value: Any) -> str:
@@ -92,26 +88,12 @@ def _written(value: Any) -> str:
 
 
 def _keys_of(name: str) -> list[str]:
-    """The settings of the section of that name, or the one setting.
-
-    Raises:
-        UsageError: there is neither.
-    """
-    from clx.settings.keys import all_keys
-
+    """The settings of the section of that name, or the one setting; ``UsageError`` where there is neither."""
     return [key for key in all_keys() if key.startswith(f"{name}.")] or [_key(name).name]
 
 
 def _key(name: str) -> Key:
-    """The setting of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from clx.errors import UsageError
-    from clx.settings.keys import all_keys
-    from clx.settings.problems import closest
-
+    """The setting of that name; ``UsageError`` where there is none."""
     found = all_keys().get(name)
     if found is None:
         near = closest(name, all_keys())
@@ -122,9 +104,9 @@ def _key(name: str) -> Key:
 
 
 @command.command("path")
-@_FORMAT
-@verbose_option
-def paths(format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def paths() -> Output:
     """The files that are read here, lowest first, and whether they exist.
 
     \b
@@ -132,26 +114,14 @@ def paths(format_: str, verbose: bool) -> None:
       clx config path
       clx config path --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.roster import print_table
-
     rows = [(scope, path, os.path.lexists(path)) for scope, path in _files().items()]
-    if format_ == "json":
-        files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
-        echo(json.dumps({"files": files}, indent=2))
-        return
-    echo(
-        print_table(
-            ("KIND", "EXISTS", "PATH"), [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
-        )
-    )
+    files = [{"kind": scope, "path": str(path), "exists": there} for scope, path, there in rows]
+    cells = [(scope, "yes" if there else "no", str(path)) for scope, path, there in rows]
+    return Output({"files": files}, [table(("KIND", "EXISTS", "PATH"), cells)])
 
 
 def _files() -> dict[Scope, Path]:
     """The file of every scope; the project's where it is or would be made."""
-    from clx.cli.project import project_root
-    from clx.settings.resolve import settings_files
-
     found: dict[Scope, Path] = {file.kind: file.path for file in settings_files(Path.cwd())}
     found.setdefault("project", project_root(Path.cwd()) / ".clx" / "config.toml")
     return found
@@ -160,8 +130,8 @@ def _files() -> dict[Scope, Path]:
 @command.command("init")
 @_scope_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@verbose_option
-def init(scope: Scope | None, force: bool, verbose: bool) -> None:
+@verbose_option()
+def init(scope: Scope | None, force: bool) -> None:
     """Write a settings file with every setting, commented out.
 
     Each stands with its default and its meaning.
@@ -171,10 +141,6 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
       clx config init
       clx config init --user
     """
-    log_to_terminal(verbose=verbose)
-    from clx.errors import UsageError
-    from clx.settings.write import write_text
-
     scope = scope or "project"
     path = _files()[scope]
     if os.path.lexists(path) and not force:
@@ -186,14 +152,8 @@ def init(scope: Scope | None, force: bool, verbose: bool) -> None:
 
 
 def _ignore_state(directory: Path) -> None:
-    """Everything in ``.clx`` but the settings stays out of version control.
-
-    Raises:
-        UntrustedError: it is somebody else's: what is written there would not be read.
-    """
+    """Keep all in ``.clx`` but the settings out of version control; ``UntrustedError`` where none would be read."""
     from clx.db.state import StateDirectory
-    from clx.errors import DatabaseError, SettingsError
-    from clx.settings.owners import require_own
 
     for path in (directory, directory / "config.toml"):
         require_own(path)
@@ -209,8 +169,6 @@ def _template() -> str:
     import textwrap
 
     import tomli_w
-
-    from clx.settings.describe import describe
 
     lines = ["# Settings of CLX. Take the # from a line to change it; `clx config show --origin` tells what holds.", ""]
     section = ""
@@ -238,8 +196,8 @@ class _WithNegativeValues(click.Command):
 @click.argument("key", shell_complete=completing.setting_keys(sections=False))
 @click.argument("value", shell_complete=completing.setting_values)
 @_scope_option
-@verbose_option
-def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
+@verbose_option()
+def set_one(key: str, value: str, scope: Scope | None) -> None:
     """Give a setting a value in a file. Everything else in the file stays as it is.
 
     What the settings would not be sound with is not written. What was wrong before is told as a warning: of two
@@ -252,13 +210,6 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
       clx config set workers.drawio.execution_mode docker
       clx config set --user notebook.python ~/venvs/course/bin/python
     """
-    log_to_terminal(verbose=verbose)
-    from clx.errors import SettingsError, UsageError
-    from clx.settings.keys import InvalidValueError
-    from clx.settings.problems import raise_problems
-    from clx.settings.resolve import resolve
-    from clx.settings.write import set_value, text_with
-
     found = _key(key)
     try:
         checked = found.check(value, text=True)
@@ -280,7 +231,12 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         _ignore_state(path.parent)
     set_value(path, key, checked, check)
     if scope == "project":
-        _trust(path, key)
+        try:
+            settings = settings_with(path)
+        except SettingsError:  # told anyway
+            pass
+        else:
+            trust_reached(settings, key)  # what was typed here, and nothing else that the project's file sets
     echo(f"{key} = {_written(checked)} in {path}")
     try:
         raise_problems(_problems_with({}), SettingsError, "the settings")
@@ -288,38 +244,20 @@ def set_one(key: str, value: str, scope: Scope | None, verbose: bool) -> None:
         echo("It is written, but not all settings are sound yet.", label="Warning", err=True)
         echo(str(error), err=True)
         return
-    origin = resolve(Path.cwd()).origin(key)
+    origin = Here().resolved.origin(key)
     if not origin.where.startswith(str(path)):
         echo(f"It does not hold here: {origin.where} sets it too and comes later.", err=True)
 
 
 def _problems_with(texts: dict[Path, str]) -> list[Problem]:
     """What is wrong with the settings here if files hold these *texts*."""
-    from clx.settings.resolve import SettingsFile, problems_of
-
     return problems_of([SettingsFile(kind, path) for kind, path in _files().items()], texts)
 
 
-def _trust(path: Path, key: str) -> None:
-    """Trust what a setting reaches that was typed here, and nothing else that the project's file sets."""
-    from clx.errors import SettingsError
-    from clx.settings.resolve import SettingsFile, resolve
-    from clx.settings.trust import trust_setting
-
-    files = [SettingsFile(kind, each) for kind, each in _files().items() if kind != "project"]
-    try:
-        resolved = resolve(environ={}, files=[*files, SettingsFile("project", path)])
-    except SettingsError:  # told anyway
-        return
-    if key in resolved.untrusted():
-        file, digest = resolved.digest(key)
-        trust_setting(file, key, digest)
-
-
 @command.command("check")
-@_FORMAT
-@verbose_option
-def check(format_: str, verbose: bool) -> None:
+@format_option
+@verbose_option()
+def check() -> Output:
     """See that the settings are sound, in every file and variable.
 
     Exit code 2 with file, line and reason where one is not.
@@ -329,22 +267,11 @@ def check(format_: str, verbose: bool) -> None:
       clx config check
       clx config check --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.settings.resolve import resolve
-
-    resolved = resolve(Path.cwd())
-    workers = resolved.workers()
-    if format_ == "json":
-        document = {
-            "ok": True,
-            "workers": {
-                worker.type: {"mode": worker.mode, "count": worker.count, "image": worker.image}
-                for worker in workers.values()
-            },
-        }
-        echo(json.dumps(document, indent=2))
-        return
-    for worker in workers.values():
-        image = f" from {worker.image}" if worker.mode == "docker" else ""
-        echo(f"{worker.type}: {worker.count} worker(s), {worker.mode}{image} ({worker.count_origin})")
-    echo("The settings are sound.")
+    workers = Here().resolved.workers().values()
+    known = {each.type: {"mode": each.mode, "count": each.count, "image": each.image} for each in workers}
+    lines = [
+        f"{each.type}: {each.count} worker(s), {each.mode}"
+        f"{f' from {each.image}' if each.mode == 'docker' else ''} ({each.count_origin})"
+        for each in workers
+    ]
+    return Output({"ok": True, "workers": known}, [*lines, "The settings are sound."])

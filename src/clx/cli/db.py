@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.options import Number, database_option, format_option, settings_from, verbose_option
-from clx.cli.project import NAME_IT, database_path, no_database, open_to_change, open_to_look
+from clx.cli.options import Number, about_database, verbose_option
+from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
-from clx.errors import EXIT_DATABASE, DatabaseError
+from clx.errors import EXIT_DATABASE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clx.workers.supervision.pruning import PruneReport
 
 
@@ -32,10 +34,9 @@ def command() -> None:
 
 
 @command.command("path")
-@database_option
-@verbose_option
-@click.pass_context
-def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+@about_database
+@verbose_option(logs=False)
+def path_(here: Here) -> None:
     """Print where the job table is, or would be.
 
     \b
@@ -43,15 +44,14 @@ def path_(context: click.Context, db_path: Path | None, verbose: bool) -> None: 
       clx db path
       sqlite3 "file:$(clx db path)?mode=ro" "SELECT state, count(*) FROM jobs GROUP BY state"
     """
-    echo(database_path(settings_from(context, Path.cwd()), db_path))
+    echo(here.path)
 
 
 @command.command("check")
-@database_option
+@about_database
 @format_option
-@verbose_option
-@click.pass_context
-def check_(context: click.Context, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def check_(here: Here) -> Output:
     """See that the file is whole and its rows agree.
 
     Every artifact that they name is looked for, too. Exit code 4 when something is wrong. Changes nothing; safe while
@@ -62,15 +62,14 @@ def check_(context: click.Context, db_path: Path | None, format_: str, verbose: 
       clx db check
       clx db check --db-path /data/jobs.db --format json
     """
-    with _opened(open_to_look, context, db_path) as database:
+    with here.require(here.look()) as database:
         problems = _problems(database)
-    if format_ == "json":
-        echo(json.dumps({"database": str(database.path), "ok": not problems, "problems": problems}, indent=2))
-    else:
-        for problem in problems:
-            echo(f"Problem: {problem}", err=True)
-        echo(f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}")
-    context.exit(EXIT_DATABASE if problems else 0)
+    return Output(
+        {"database": str(database.path), "ok": not problems, "problems": problems},
+        [f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}"],
+        asides=[f"Problem: {problem}" for problem in problems],
+        exit_code=EXIT_DATABASE if problems else 0,
+    )
 
 
 def _problems(database: Any) -> list[str]:
@@ -92,19 +91,15 @@ def _problems(database: Any) -> list[str]:
 def _outputs(result: Any) -> list[Any]:
     """The outputs that a kept result names, as builds write them: programs of one's own leave results of any form."""
     found = result.get("outputs") if isinstance(result, dict) else None
-    return [each for each in found if isinstance(each, list) and _is_output(each)] if isinstance(found, list) else []
-
-
-def _is_output(each: list[Any]) -> bool:
-    return [type(part) for part in each] == [str, str, int]
+    lists = [each for each in found if isinstance(each, list)] if isinstance(found, list) else []
+    return [each for each in lists if [type(part) for part in each] == [str, str, int]]
 
 
 @command.command("backup")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-@database_option
-@verbose_option
-@click.pass_context
-def backup_(context: click.Context, target: Path, db_path: Path | None, verbose: bool) -> None:  # noqa: ARG001
+@about_database
+@verbose_option(logs=False)
+def backup_(here: Here, target: Path) -> None:
     """Copy the job table to TARGET, whole, also while it is used.
 
     Never copy it with file tools while it is used: the copy may be torn, and committed work lost.
@@ -115,7 +110,7 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
     """
     from clx.db.sqlite.backup import backup
 
-    with _opened(open_to_look, context, db_path) as database:
+    with here.require(here.look()) as database:
         size = backup(database, target.absolute())
     echo(f"{target}: {size / 2**20:.1f} MiB")
 
@@ -123,18 +118,10 @@ def backup_(context: click.Context, target: Path, db_path: Path | None, verbose:
 @command.command("prune")
 @click.option("--days", type=Number(0, 36500), help="Keep this many days of everything.")
 @click.option("--vacuum", is_flag=True, help="Give freed space back to the file system; waits for the file to itself.")
-@database_option
+@about_database
 @format_option
-@verbose_option
-@click.pass_context
-def prune_(
-    context: click.Context,
-    days: float | None,
-    vacuum: bool,
-    db_path: Path | None,
-    format_: str,
-    verbose: bool,  # noqa: ARG001
-) -> None:
+@verbose_option(logs=False)
+def prune_(here: Here, days: float | None, vacuum: bool) -> Output:
     """Forget what is long over.
 
     Jobs, runs, workers, results, artifacts and logs go. Kept are succeeded jobs for 30 days, failed ones for 90,
@@ -151,13 +138,10 @@ def prune_(
     from clx.workers.supervision.pruning import prune_project
 
     policy = retention.Policy() if days is None else retention.Policy(days, days, days, days)
-    with _opened(open_to_change, context, db_path) as database:
+    with here.require(here.change()) as database:
         done = prune_project(database, policy)
         freed = database.vacuum() if vacuum else None
-    if format_ == "json":
-        echo(json.dumps(_pruned_document(database.path, done, freed), indent=2))
-    else:
-        _print_pruned(done, freed)
+    return Output(_pruned_document(database.path, done, freed), _pruned(done, freed))
 
 
 def _pruned_document(path: Path, done: PruneReport, freed: int | None) -> dict[str, Any]:
@@ -167,25 +151,14 @@ def _pruned_document(path: Path, done: PruneReport, freed: int | None) -> dict[s
     return {"database": str(path), "removed": removed, "batches_ended": ended, "freed_bytes": freed}
 
 
-def _print_pruned(done: PruneReport, freed: int | None) -> None:
+def _pruned(done: PruneReport, freed: int | None) -> Iterator[str]:
     rows = done.rows
-    echo(
+    yield (
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
         f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )
     if rows.abandoned:
-        echo(f"Ended {rows.abandoned} batch(es) whose build is gone.")
+        yield f"Ended {rows.abandoned} batch(es) whose build is gone."
     if freed is not None:
-        echo(f"The database is {freed / 2**20:.1f} MiB smaller.")
-
-
-def _opened(opener: Any, context: click.Context, db_path: Path | None) -> Any:
-    resolved = settings_from(context, Path.cwd())
-    database = opener(resolved, db_path)
-    if database is None:
-        raise DatabaseError(
-            no_database(database_path(resolved, db_path)),
-            NAME_IT,
-        )
-    return database
+        yield f"The database is {freed / 2**20:.1f} MiB smaller."

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from clx.cli.next_steps import completed
+from clx.cli.report_file import failed_document
 from clx.cli.terminal import echo
 from clx.course.display import Display, Progress
 from clx.course.report import FailedOutput, Report
@@ -42,7 +45,6 @@ class Shown(Display):
         show_error(error)
 
     def warning(self, text: str) -> None:
-        """A line on standard error."""
         echo(visible_line(text), label="Warning", err=True)
 
     def finished(self, report: Report) -> None:
@@ -104,12 +106,10 @@ class Plain(Shown):
         self._last = 0.0
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
-        """How much there is to do."""
         self._total = jobs - reused
         self.line(planned_line(decks, jobs, reused))
 
     def job_done(self, label: str, fields: dict[str, Any]) -> None:
-        """One line."""
         self._ended += 1
         self.line(f"[{self._ended}/{self._total}] {fields['type']}: {label} ({fields['seconds']:.1f} s)")
 
@@ -119,7 +119,6 @@ class Plain(Shown):
         self.line(f"[{self._ended}/{self._total}] {failure.type}: {failure.label} FAILED")
 
     def note(self, text: str) -> None:
-        """Worker matters."""
         self.line(text)
 
     def tick(self, progress: Progress) -> None:
@@ -144,62 +143,44 @@ def event(name: str, **fields: Any) -> str:
 class Json(Shown):
     """One JSON object per line on standard output."""
 
-    def line(self, text: str) -> None:
-        """Lines of text become events, so that the output stays machine-readable."""
-        self._emit("line", text=text)
-
     def _emit(self, name: str, **fields: Any) -> None:
         super().line(event(name, **fields))
 
+    def line(self, text: str) -> None:
+        """As an event too, so that the output stays machine-readable."""
+        self._emit("line", text=text)
+
     def explain(self, job: str, reason: str) -> None:
-        """``reason``."""
         self._emit("reason", job=job, reason=reason)
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
-        """``planned``."""
         self._emit("planned", decks=decks, jobs=jobs, reused=reused)
 
-    def job_started(self, label: str, fields: dict[str, Any]) -> None:
-        """``job_started``."""
-        self._emit("job_started", label=label, **fields)
-
-    def job_done(self, label: str, fields: dict[str, Any]) -> None:
-        """``job_done``."""
-        self._emit("job_done", label=label, **fields)
-
-    def job_failed(self, failure: FailedOutput) -> None:
-        """``job_failed``."""
-        self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
-
     def note(self, text: str) -> None:
-        """``note``."""
         self._emit("note", text=text)
 
     def warning(self, text: str) -> None:
-        """``warning``."""
         self._emit("warning", text=text)
 
+    def job_started(self, label: str, fields: dict[str, Any]) -> None:
+        self._emit("job_started", label=label, **fields)
+
+    def job_done(self, label: str, fields: dict[str, Any]) -> None:
+        self._emit("job_done", label=label, **fields)
+
+    def job_failed(self, failure: FailedOutput) -> None:
+        self._emit("job_failed", source=failure.source, task=failure.task, error=failure.error)
+
     def tick(self, progress: Progress) -> None:
-        """``progress``: numbers per type."""
-        types = {
-            each.type: {
-                "queued": each.queued,
-                "running": each.running,
-                "done": each.done,
-                "failed": each.failed,
-                "workers": each.workers,
-                "mean_seconds": each.mean_seconds,
-            }
-            for each in progress.types.values()
-        }
+        numbers = ("queued", "running", "done", "failed", "workers", "mean_seconds")
+        types = {each.type: {name: getattr(each, name) for name in numbers} for each in progress.types.values()}
         self._emit("progress", types=types, seconds_left=progress.seconds_left())
 
     def finished(self, report: Report) -> None:
-        """``finished``: the whole report."""
         self._emit("finished", report=report.as_dict())
 
     def error(self, error: ClxError) -> None:
-        """``error``, and the words on standard error."""
+        """As an event, and in words on standard error."""
         self._emit("error", exit_code=error.exit_code, fact=error.fact, next_step=completed(error.next_step))
         super().error(error)
 
@@ -207,11 +188,8 @@ class Json(Shown):
 class Silent(Shown):
     """Nothing but failures and errors."""
 
-    def line(self, text: str) -> None:
-        """Nothing."""
-
-    def warning(self, text: str) -> None:
-        """Nothing."""
+    def line(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
 
 
 def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
@@ -226,3 +204,40 @@ def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
 
         return Live(verbose=verbose)
     return Plain(verbose=verbose)
+
+
+class TerminalWatcher:
+    """See :class:`clx.course.watch.Watcher`; each build has a new *display*, and its *report* as a document."""
+
+    def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None]) -> None:
+        self._make = display
+        self._report = report
+        self._shown: Shown | None = None
+
+    def begin(self) -> Shown:
+        """A new display; the one before gives the terminal back."""
+        self.close()
+        self._shown = self._make()
+        return self._shown
+
+    def done(self, report: Report) -> None:
+        """Write the report where one was asked for."""
+        self._report(report.as_dict())
+
+    def failed(self, error: ClxError) -> None:
+        """Say what is wrong."""
+        self._report(failed_document(error))
+        if self._shown is not None:
+            self._shown.close()
+            self._shown.error(error)
+
+    def waiting(self, root: Path) -> None:
+        """Say so."""
+        if self._shown is not None:
+            self._shown.close()
+            self._shown.line(f"Watching {root} for changes. Ctrl-C ends.")
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._shown is not None:
+            self._shown.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,11 @@ from typing import Any
 
 import click
 
-from clx.cli.options import database_option, format_option, verbose_option
+from clx.cli.options import database_option, verbose_option
+from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
+from clx.errors import DatabaseError
 from clx.jobtypes.registry import JOB_TYPES
 
 _TYPES = tuple(JOB_TYPES)
@@ -41,7 +43,7 @@ def command() -> None:
 @click.option("--wheel", type=click.Path(dir_okay=False, path_type=Path), help="Install this wheel of CLX.")
 @click.option("--fetch", is_flag=True, help="Fetch packages here, not inside the build: for engines without a network.")
 @click.option("--force", is_flag=True, help="Build even when the same image is there.")
-@verbose_option
+@verbose_option(logs=False)
 def build_images(
     types: tuple[str, ...],
     base_image: str | None,
@@ -49,7 +51,6 @@ def build_images(
     wheel: Path | None,
     fetch: bool,
     force: bool,
-    verbose: bool,  # noqa: ARG001
 ) -> None:
     """Build the worker images of this version of CLX.
 
@@ -71,9 +72,9 @@ def build_images(
 
 
 @command.command("list")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
-def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
+@format_option
+@verbose_option(logs=False)
+def list_images() -> Output:
     """Which image each worker type would run in, and whether it is there.
 
     \b
@@ -82,18 +83,17 @@ def list_images(format_: str, verbose: bool) -> None:  # noqa: ARG001
     """
     from contextlib import closing
 
-    from clx.settings.resolve import resolve
     from clx.workers.executors.docker.engine import connect
 
-    resolved = resolve(Path.cwd())
+    resolved = Here().resolved
     with closing(connect()) as client:
         rows = [_row(client, type_, resolved) for type_ in _TYPES]
-    if format_ == "json":
-        echo(json.dumps({"images": rows}, indent=2))
-        return
-    for row in rows:
-        state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
-        echo(f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}")
+    return Output({"images": rows}, map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    state = f"CLX {row['version']}, {row['size'] >> 20} MiB, {row['id'][7:19]}" if row["id"] else "not there"
+    return f"{row['type']:<9} {row['image']:<32} {row['problem'] or state}"
 
 
 def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def _row(client: Any, type_: str, resolved: Any) -> dict[str, Any]:
 @click.argument("course", type=click.Path(path_type=Path), required=False)
 @database_option
 @format_option
-@verbose_option
-def check_containers(course: Path | None, db_path: Path | None, format_: str, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def check_containers(course: Path | None, db_path: Path | None) -> Output:
     """See that containers can work here.
 
     Looked at are the engine, the images, their versions, and the database as it is seen from inside. With COURSE only
@@ -131,19 +131,14 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
       clx docker check course.yaml --db-path /data/jobs.db
       clx docker check --format json
     """
-    from clx.cli.project import database_path
-    from clx.settings.resolve import resolve
     from clx.workers.executors.docker.build import default_tag
 
-    resolved = resolve((course or Path.cwd() / "x").absolute().parent)
-    types = resolved.served_types()
-    path = database_path(resolved, db_path)
+    here = Here(db_path, course)
+    resolved, path, types = here.resolved, here.path, here.types()
     if course is not None:
         from clx.course.topics import find_course_root
-        from clx.course.worker_types import worker_types
         from clx.db.apart import located
 
-        types = tuple(worker_types(course))
         named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
@@ -151,28 +146,18 @@ def check_containers(course: Path | None, db_path: Path | None, format_: str, ve
     images = {type_: resolved.settings.workers.of(type_).image or default_tag(type_) for type_ in types}
     with _database_at(path) as found:
         warnings = _check(resolved, images, found)
-    if format_ == "json":
-        document = {"ok": True, "database": str(path), "images": images, "warnings": warnings}
-        echo(json.dumps(document, indent=2))
-        return
-    for text in warnings:
-        echo(f"Warning: {text}")
-    for type_, image in images.items():
-        echo(f"ok {type_:<9} {image}")
-    echo("ok containers see the database and its locks")
+    lines = [f"Warning: {text}" for text in warnings]
+    lines += [f"ok {type_:<9} {image}" for type_, image in images.items()]
+    document = {"ok": True, "database": str(path), "images": images, "warnings": warnings}
+    return Output(document, [*lines, "ok containers see the database and its locks"])
 
 
 @contextmanager
 def _database_at(path: Path) -> Iterator[Path]:
-    """A database to check with: the one at *path* if containers may see it, else one that is removed again.
-
-    Raises:
-        DatabaseError: none can be made there.
-    """
+    """A database to check with: the one at *path* if containers may see it, else one that is removed again."""
     import tempfile
 
     from clx.db.apart import apart, is_apart
-    from clx.errors import DatabaseError
 
     if is_apart(path) and path.exists():
         yield path

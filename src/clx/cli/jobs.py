@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli import completing
 from clx.cli.next_steps import completed
-from clx.cli.options import IDENTIFIER, database_option, log_to_terminal, verbose_option
-from clx.cli.terminal import echo
+from clx.cli.options import IDENTIFIER, about_database, verbose_option
+from clx.cli.output import Output, duration, format_option, job_words, table
+from clx.cli.project import Here
+from clx.errors import JobExistsError, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -25,9 +27,6 @@ _OVER = {
     "cancelled": "was cancelled already",
 }
 _STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
-_FORMAT = click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
-)
 
 
 @click.group("jobs")
@@ -54,18 +53,10 @@ def command() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000_000), default=50, show_default=True, metavar="N", help="The newest N."
 )
-@database_option
-@_FORMAT
-@verbose_option
-def list_them(
-    states: tuple[JobState, ...],
-    type_: str | None,
-    batch: int | None,
-    limit: int,
-    db_path: Path | None,
-    format_: str,
-    verbose: bool,
-) -> None:
+@about_database
+@format_option
+@verbose_option()
+def list_them(here: Here, states: tuple[JobState, ...], type_: str | None, batch: int | None, limit: int) -> Output:
     """The newest jobs, newest first.
 
     \b
@@ -74,45 +65,16 @@ def list_them(
       clx jobs list --state failed --state running --limit 10
       clx jobs list --type notebook --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.db.jobs import Queue
-
-    database = _look(db_path)
-    jobs: list[Job] = []
-    if database is not None:
-        with database:
-            jobs = Queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
-    if format_ == "json":
-        echo(json.dumps({"jobs": [_document(job) for job in jobs]}, indent=2))
-    else:
-        echo(_table(jobs) if jobs else _none(database, db_path))
-
-
-def _none(database: Database | None, db_path: Path | None) -> str:
-    """Why there are no jobs."""
-    from clx.cli.project import database_path, no_database
-    from clx.settings.resolve import resolve
-
-    return "No jobs." if database is not None else no_database(database_path(resolve(Path.cwd()), db_path))
-
-
-def _look(db_path: Path | None) -> Database | None:
-    from clx.cli.project import open_to_look
-    from clx.settings.resolve import resolve
-
-    return open_to_look(resolve(Path.cwd()), db_path)
-
-
-def _change(db_path: Path | None) -> Database | None:
-    from clx.cli.project import open_to_change
-    from clx.settings.resolve import resolve
-
-    return open_to_change(resolve(Path.cwd()), db_path)
+    database = here.look()
+    if database is None:
+        return Output({"jobs": []}, [here.nobody])
+    with database:
+        jobs = _queue(database).search(state=states or None, type=type_, batch=batch, limit=limit)
+    return Output({"jobs": [_document(job) for job in jobs]}, [_table(jobs) if jobs else "No jobs."])
 
 
 def _document(job: Job) -> dict[str, Any]:
     """A job; times in seconds UTC."""
-    from clx.cli.roster import job_words
 
     def seconds(at: int | None) -> float | None:
         return None if at is None else at / 1000
@@ -140,8 +102,6 @@ def _document(job: Job) -> dict[str, Any]:
 
 
 def _table(jobs: list[Job]) -> str:
-    from clx.cli.roster import duration, job_words, print_table
-
     rows = []
     for job in jobs:
         ended = job.finished_at is not None and job.started_at is not None
@@ -149,15 +109,15 @@ def _table(jobs: list[Job]) -> str:
         message = str((job.error or {}).get("message", "")) if job.state == "failed" else ""
         what = f"{job_words(job.payload)}{': ' if message else ''}{message}"
         rows.append((str(job.id), job.type, job.state, f"{job.run - job.released}/{job.max_runs}", took, what))
-    return print_table(("ID", "TYPE", "STATE", "RUNS", "TIME", "WHAT"), rows)
+    return table(("ID", "TYPE", "STATE", "RUNS", "TIME", "WHAT"), rows)
 
 
 @command.command("show")
 @click.argument("job_id", metavar="ID", type=IDENTIFIER, shell_complete=completing.job_ids())
-@database_option
-@_FORMAT
-@verbose_option
-def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None:
+@about_database
+@format_option
+@verbose_option(passed=True)
+def show(here: Here, job_id: int, verbose: bool) -> Output:
     """Everything about one job.
 
     Who wanted it, what it waits for, every run and how it ended.
@@ -167,41 +127,35 @@ def show(job_id: int, db_path: Path | None, format_: str, verbose: bool) -> None
       clx jobs show 42
       clx jobs show 42 --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.db.jobs import Queue
-    from clx.settings.resolve import resolve
     from clx.workers.supervision.job_history import job_history
 
-    database = _look(db_path)
+    database = here.look()
     if database is None:
-        raise _unknown(job_id, _none(database, db_path))
+        raise here.unknown(f"job {job_id}")
     with database:
-        job = Queue(database).get(job_id)
+        job = _queue(database).get(job_id)
         if job is None:
-            raise _unknown(job_id)
-        told = [completed(line) for line in job_history(database, job, resolve(Path.cwd()).settings.jobs)]
-        runs = Queue(database).runs(job_id)
-    if format_ == "json":
-        document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
-        echo(json.dumps(document, indent=2))
-        return
-    echo(_table([job]))
+            raise here.unknown(f"job {job_id}", "clx jobs list")
+        told = [completed(line) for line in job_history(database, job, here.resolved.settings.jobs)]
+        runs = _queue(database).runs(job_id)
+    document = _document(job) | {"story": told, "runs": runs, "payload": job.payload, "result": job.result}
+    return Output(document, _lines(job, told, verbose=verbose))
+
+
+def _lines(job: Job, told: list[str], *, verbose: bool) -> Iterator[str]:
+    yield _table([job])
     if job.progress is not None:
-        echo(visible_line(f"It has told how far it is: {json.dumps(job.progress, ensure_ascii=False)}"))
-    for line in told:
-        echo(visible_line(line))
+        yield visible_line(f"It has told how far it is: {json.dumps(job.progress, ensure_ascii=False)}")
+    yield from map(visible_line, told)
     error = job.error or {}
     if verbose and error.get("traceback"):
-        echo(error["traceback"])
+        yield error["traceback"]
 
 
-def _unknown(job_id: int, why: str = "") -> Exception:
-    from clx.cli.project import NAME_IT
-    from clx.errors import UsageError
+def _queue(database: Database) -> Queue:
+    from clx.db.jobs import Queue
 
-    if why:
-        return UsageError(f"There is no job {job_id}. {why}", NAME_IT)
-    return UsageError(f"There is no job {job_id}.", "`clx jobs list` names those there are.")
+    return Queue(database)
 
 
 @command.command("retry")
@@ -209,10 +163,10 @@ def _unknown(job_id: int, why: str = "") -> Exception:
     "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("failed", "cancelled")
 )
 @click.option("--failed", is_flag=True, help="Every failed job.")
-@database_option
-@_FORMAT
-@verbose_option
-def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
+@about_database
+@format_option
+@verbose_option()
+def retry_jobs(here: Here, job_ids: tuple[int, ...], failed: bool) -> Output:
     """Queue failed or cancelled jobs again. A build does the same by itself when it is run again.
 
     Of several that ask the same question (a deck that failed in two builds) the newest is queued.
@@ -223,16 +177,11 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, for
       clx jobs retry --failed
       clx jobs retry --failed --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.db.jobs import Queue
-    from clx.errors import JobExistsError, UsageError
-
-    database, ids = _chosen(db_path, job_ids, "failed" if failed else None, "--failed")
+    database, ids = _chosen(here, job_ids, "failed" if failed else None, "--failed")
     if database is None:
-        _print_changed("queued", [], {}, _none(database, db_path), format_)
-        return
+        return _changed("queued", [], {}, here.nobody)
     with database:
-        queue = Queue(database)
+        queue = _queue(database)
         before = {job.id: job for job in queue.get_many(ids)}
         done = [id_ for id_ in ids if before[id_].state == "succeeded"]
         if done:
@@ -251,16 +200,13 @@ def retry_jobs(job_ids: tuple[int, ...], failed: bool, db_path: Path | None, for
     for id_ in ids:
         if id_ not in left and id_ not in queued:
             left[id_] = f"Job {id_} {'runs' if before[id_].state == 'running' else 'was queued'} already."
-    _print_changed("queued", queued, left, f"{len(queued)} job(s) queued again{_named(queued)}.", format_)
+    return _changed("queued", queued, left, f"{len(queued)} job(s) queued again{_named(queued)}.")
 
 
-def _print_changed(key: str, changed: list[int], left: dict[int, str], said: str, format_: str) -> None:
+def _changed(key: str, changed: list[int], left: dict[int, str], said: str) -> Output:
     """What was done to the jobs *changed*, and why the others were left as they are, in the order of their ids."""
-    if format_ == "json":
-        others = [{"id": id_, "reason": left[id_]} for id_ in sorted(left)]
-        echo(json.dumps({key: changed, "left": others}, indent=2))
-        return
-    echo("\n".join([said, *(left[id_] for id_ in sorted(left))]))
+    others = [{"id": id_, "reason": left[id_]} for id_ in sorted(left)]
+    return Output({key: changed, "left": others}, [said, *(left[id_] for id_ in sorted(left))])
 
 
 def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
@@ -291,10 +237,10 @@ def _left_out(queue: Queue, jobs: list[Job]) -> dict[int, str]:
     "job_ids", metavar="ID...", nargs=-1, type=IDENTIFIER, shell_complete=completing.job_ids("queued", "running")
 )
 @click.option("--queued", is_flag=True, help="Every job that waits.")
-@database_option
-@_FORMAT
-@verbose_option
-def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, format_: str, verbose: bool) -> None:
+@about_database
+@format_option
+@verbose_option()
+def cancel_jobs(here: Here, job_ids: tuple[int, ...], queued: bool) -> Output:
     """Cancel jobs that wait or run.
 
     Those that wait end at once, those that run as soon as their worker hears of it.
@@ -305,15 +251,11 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, fo
       clx jobs cancel --queued
       clx jobs cancel 42 --format json
     """
-    log_to_terminal(verbose=verbose)
-    from clx.db.jobs import Queue
-
-    database, ids = _chosen(db_path, job_ids, "queued" if queued else None, "--queued")
+    database, ids = _chosen(here, job_ids, "queued" if queued else None, "--queued")
     if database is None:
-        _print_changed("cancelled", [], {}, _none(database, db_path), format_)
-        return
+        return _changed("cancelled", [], {}, here.nobody)
     with database:
-        queue = Queue(database)
+        queue = _queue(database)
         before = queue.get_many(ids)
         queue.cancel(ids)
         now = {job.id: job.state for job in queue.get_many(ids)}
@@ -325,29 +267,26 @@ def cancel_jobs(job_ids: tuple[int, ...], queued: bool, db_path: Path | None, fo
             stopped = job.state == "running" and now.get(job.id) in {"running", "cancelled"}
             runs = f"runs; worker #{job.worker_id} is told to stop it"
             left[job.id] = f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}."
-    _print_changed("cancelled", done, left, f"{len(done)} job(s) cancelled{_named(done)}.", format_)
+    return _changed("cancelled", done, left, f"{len(done)} job(s) cancelled{_named(done)}.")
 
 
 def _chosen(
-    db_path: Path | None, job_ids: tuple[int, ...], state: JobState | None, option: str
+    here: Here, job_ids: tuple[int, ...], state: JobState | None, option: str
 ) -> tuple[Database | None, list[int]]:
     """The database and the ids that were asked for, each of which exists."""
-    from clx.db.jobs import Queue
-    from clx.errors import UsageError
-
     if not job_ids and state is None:
         raise UsageError("No job was named.", f"Name some by their id, or use {option}.")
-    database = _change(db_path)
+    database = here.change()
     if database is None:
         if job_ids:
-            raise _unknown(job_ids[0], _none(database, db_path))
+            raise here.unknown(f"job {job_ids[0]}")
         return None, []
-    known = {job.id for job in Queue(database).get_many(job_ids)}
+    known = {job.id for job in _queue(database).get_many(job_ids)}
     missing = [id_ for id_ in job_ids if id_ not in known]
     if missing:
         database.close()
-        raise _unknown(missing[0])
-    found = [job.id for job in Queue(database).search(state=state, limit=1 << 30)] if state else []
+        raise here.unknown(f"job {missing[0]}", "clx jobs list")
+    found = [job.id for job in _queue(database).search(state=state, limit=1 << 30)] if state else []
     return database, sorted({*job_ids, *found})
 
 

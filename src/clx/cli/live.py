@@ -27,7 +27,6 @@ class Live(Shown):
         self._latest = ""
 
     def line(self, text: str) -> None:
-        """Above the live part."""
         self._console.print(visible_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def warning(self, text: str) -> None:
@@ -35,16 +34,13 @@ class Live(Shown):
         self._console.print(Text.assemble(("Warning: ", "yellow"), visible_line(text)), soft_wrap=True)
 
     def planned(self, *, decks: int, jobs: int, reused: int) -> None:
-        """How much there is to do."""
         self.line(planned_line(decks, jobs, reused))
 
     def started(self, progress: Progress) -> None:
-        """Start drawing."""
         self._live = RichLive(self._draw(progress), console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
     def job_started(self, label: str, fields: dict[str, Any]) -> None:
-        """Named under the table."""
         self._latest = visible_line(label)
 
     def job_failed(self, failure: FailedOutput) -> None:
@@ -52,16 +48,13 @@ class Live(Shown):
         self._console.print(Text.assemble(("Failed: ", "bold red"), visible_line(failure.line)), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Above the live part."""
         self._console.print(Text(visible_line(text), style="dim"), soft_wrap=True)
 
     def tick(self, progress: Progress) -> None:
-        """Draw the numbers."""
         if self._live is not None:
             self._live.update(self._draw(progress), refresh=True)
 
     def close(self) -> None:
-        """Stop drawing."""
         if self._live is not None:
             self._live.stop()
             self._live = None

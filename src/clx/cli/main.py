@@ -19,7 +19,6 @@ import click
 from clx import __version__
 from clx.cli.terminal import echo, wants_color
 from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError, UsageError
-from clx.platforms import system
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
@@ -78,10 +77,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
+            from clx.settings.problems import closest
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            near = closest(args[0], COMMANDS)
+            hint = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
@@ -177,6 +176,8 @@ def _complete() -> NoReturn:
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (for good; without pathlib)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    from clx.platforms import system
+
     system.end_after(_COMPLETES_IN)
     with contextlib.suppress(Exception):
         cli(prog_name="clx", complete_var=COMPLETE)
@@ -184,18 +185,15 @@ def _complete() -> NoReturn:
 
 
 def _run() -> Any:
-    """Run the command.
-
-    Raises:
-        UsageError: there is no current directory any more, or a file may not be used.
-        OutputError: standard output, or some file, has no space left.
-    """
+    """Run the command; errors of the system that somebody can do something about become those of CLX."""
     try:
         return cli(prog_name="clx", standalone_mode=False, color=wants_color())
     except FileNotFoundError:
-        if _has_directory():
-            raise
-        raise UsageError("The current directory is gone.", "Change to one that exists.") from None
+        try:
+            os.getcwd()  # noqa: PTH109  (pathlib would cost `clx --help` a tenth of its time)
+        except FileNotFoundError:
+            raise UsageError("The current directory is gone.", "Change to one that exists.") from None
+        raise
     except OSError as error:
         if error.errno in _CLOSED and error.filename:
             raise UsageError(
@@ -207,14 +205,6 @@ def _run() -> Any:
         raise OutputError(
             f"{error.filename or 'Standard output'} cannot be written: {error.strerror}.", "Free some space, try again."
         ) from error
-
-
-def _has_directory() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109  (pathlib would cost `clx --help` a tenth of its time)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from clx.errors import UsageError
 
 @click.command("new")
 @click.argument("directory", type=click.Path(path_type=Path))
-@verbose_option
+@verbose_option(passed=True, logs=False)
 def command(directory: Path, verbose: bool) -> None:
     """Make a small course in DIRECTORY that builds, to start from.
 

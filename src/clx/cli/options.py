@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from clx.cli.next_steps import remember
+from clx.cli.project import Here
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
@@ -71,6 +73,22 @@ SECONDS = Number(0, 24 * 3600)
 """A time that somebody waits."""
 
 
+def repeatable(option: str, *names: str, only: str, complete: Any) -> Callable[[F], F]:
+    """An option that may be given several times, each time for one thing more."""
+    letter = option[2].upper()
+    help_ = f"Only {only}. Repeatable."
+    return click.option(option, *names, multiple=True, metavar=letter, shell_complete=complete, help=help_)
+
+
+def disk_option(what: str) -> Callable[[F], F]:
+    """``--directory``: where a disk is tried or measured."""
+    return click.option(
+        "--directory",
+        type=click.Path(file_okay=False, exists=True, path_type=Path),
+        help=f"The disk to {what}, by a directory on it. [default: the current directory]",
+    )
+
+
 def database_option(command: F) -> F:
     """``--db-path``."""
     return click.option(
@@ -82,17 +100,30 @@ def database_option(command: F) -> F:
     )(command)
 
 
-def format_option(command: F) -> F:
-    """``--format``: for people, or one JSON document."""
+def about_database(command: F) -> F:
+    """``--db-path``; the command gets the :class:`~clx.cli.project.Here` that it names as ``here``."""
+
+    @wraps(command)
+    def run(*arguments: Any, db_path: Path | None, **options: Any) -> Any:
+        return command(*arguments, here=Here(db_path), **options)
+
+    return database_option(run)  # type: ignore[return-value]
+
+
+def verbose_option(*, logs: bool = True, passed: bool = False) -> Callable[[F], F]:
+    """``-v``.
+
+    Args:
+        logs: whether log lines are shown: with it of at least level INFO, else warnings.
+        passed: whether the command itself gets it, as ``verbose``.
+    """
     return click.option(
-        "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed."
-    )(command)
-
-
-def verbose_option(command: F) -> F:
-    """``-v``."""
-    return click.option("-v", "--verbose", is_flag=True, help="Say more: workers, tracebacks, why each job ran.")(
-        command
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=passed,
+        callback=_log_to_terminal if logs else None,
+        help="Say more: workers, tracebacks, why each job ran.",
     )
 
 
@@ -113,12 +144,13 @@ def settings_from(context: click.Context, start: Path, further: Mapping[str, Opt
     return resolve(start, options=given)
 
 
-def log_to_terminal(*, verbose: bool) -> None:
-    """Show log lines of at least level INFO when *verbose*, else warnings."""
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
-    terminal.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=terminal.level, handlers=[terminal])
+def _log_to_terminal(context: click.Context, _parameter: click.Parameter, verbose: bool) -> bool:
+    if not context.resilient_parsing:
+        terminal = logging.StreamHandler()
+        terminal.setLevel(logging.INFO if verbose else logging.WARNING)  # its own: the log file may want more
+        terminal.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
+        logging.basicConfig(level=terminal.level, handlers=[terminal])
+    return verbose
 
 
 class _VisibleFormatter(logging.Formatter):

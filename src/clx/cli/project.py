@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clx.errors import DatabaseError
+import click
+from click.core import ParameterSource
+
+from clx.cli.terminal import echo
+from clx.errors import DatabaseError, UsageError
+from clx.settings.project import is_project, upwards
+from clx.settings.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
     from clx.db.database import Database
-    from clx.settings.resolve import Resolved
 
 
 def project_root(start: Path) -> Path:
@@ -18,8 +24,6 @@ def project_root(start: Path) -> Path:
 
     How far upwards, :func:`clx.settings.project.upwards` says.
     """
-    from clx.settings.project import is_project, upwards
-
     return next((folder for folder in upwards(start) if is_project(folder)), start)
 
 
@@ -49,63 +53,95 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
 NAME_IT = "Build a course first, or name another database with --db-path."
 
 
-def no_database(path: Path) -> str:
-    """That there is none, as every command says it."""
-    return f"There is no database at {path} yet."
+class Here:
+    """What a command is about: the settings that hold here, and the job table that was named, or is the project's."""
 
+    def __init__(self, option: Path | None = None, course: Path | None = None) -> None:
+        self._option = option
+        self._course = course
 
-def services_elsewhere(path: Path, option: Path | None) -> list[Path]:
-    """Other databases of this user that have services; none where the command was told which one it is about."""
-    from clx.workers.supervision.service_state import databases_with_services
+    @cached_property
+    def resolved(self) -> Resolved:
+        """The settings and where they come from, the course's if there is one; ``SettingsError`` where one is wrong."""
+        return resolve(Path.cwd() if self._course is None else self._course.absolute().parent)
 
-    if option:
-        return []
-    here = os.path.realpath(path)
-    return [each for each in databases_with_services() if os.path.realpath(each) != here]
+    def types(self) -> list[str]:
+        """The types of workers that the course needs; without one, all."""
+        if self._course is None:
+            return list(self.resolved.served_types())
+        from clx.course.worker_types import worker_types
 
+        return worker_types(self._course)
 
-def open_to_look(resolved: Resolved, option: Path | None) -> Database | None:
-    """The database for a command that only reads; None when there is none yet.
+    @cached_property
+    def path(self) -> Path:
+        """The job table, which need not be there; raises as :func:`database_path`."""
+        return database_path(self.resolved, self._option)
 
-    Raises:
-        DatabaseError: a file that was named on the command line is not there, it was removed under services that
-            still run, or it cannot be read.
-    """
-    path = database_path(resolved, option)
-    if not path.exists():
-        from clx.workers.supervision.service_state import require_no_services
+    @property
+    def nobody(self) -> str:
+        """That it is not there, as every command says it."""
+        return f"There is no database at {self.path} yet."
 
-        require_no_services(path)
-        if not _was_typed():
+    def services_elsewhere(self) -> list[Path]:
+        """Other databases of this user that have services; none where the command was told which one it is about."""
+        from clx.workers.supervision.service_state import databases_with_services
+
+        if self._option:
+            return []
+        mine = os.path.realpath(self.path)
+        return [each for each in databases_with_services() if os.path.realpath(each) != mine]
+
+    def look(self) -> Database | None:
+        """The database for a command that only reads; None when there is none yet.
+
+        Raises:
+            DatabaseError: a file that was named on the command line is not there, it was removed under services that
+                still run, or it cannot be read.
+        """
+        path = self.path
+        if not path.exists():
+            from clx.workers.supervision.service_state import require_no_services
+
+            require_no_services(path)
+            if not _was_typed():
+                return None
+            advice = "Correct --db-path, or build a course with it first."
+            raise DatabaseError(f"There is no database at {path}.", advice)
+        from clx.db.database import Database
+        from clx.workers.executors.docker.containers import remove_leftovers
+
+        remove_leftovers(path)
+        return Database.open(path, readonly=True, busy_timeout=self.resolved.settings.database.busy_timeout)
+
+    def change(self) -> Database | None:
+        """The database for a command that changes what is there; None when there is none yet.
+
+        Raises:
+            DatabaseError: a file that was named on the command line is not there, or it cannot be used.
+        """
+        looked = self.look()
+        if looked is None:
             return None
-        raise DatabaseError(f"There is no database at {path}.", "Correct --db-path, or build a course with it first.")
-    from clx.db.database import Database
-    from clx.workers.executors.docker.containers import remove_leftovers
+        looked.close()
+        return open_or_make(self.resolved, self.path)
 
-    remove_leftovers(path)
-    return Database.open(path, readonly=True, busy_timeout=resolved.settings.database.busy_timeout)
+    def require(self, database: Database | None) -> Database:
+        """What :meth:`look` or :meth:`change` gave; ``DatabaseError`` where there is none yet."""
+        if database is None:
+            raise DatabaseError(self.nobody, NAME_IT)
+        return database
+
+    def unknown(self, what: str, listed_by: str = "") -> UsageError:
+        """That *what* (``job 7``) was named and is not there; without a command that lists them: nor a database."""
+        if not listed_by:
+            return UsageError(f"There is no {what}. {self.nobody}", NAME_IT)
+        return UsageError(f"There is no {what}.", f"`{listed_by}` names those there are.")
 
 
 def _was_typed() -> bool:
     """Whether the running command was given ``--db-path`` itself, not by the setting's variable."""
-    import click
-    from click.core import ParameterSource
-
     return click.get_current_context().get_parameter_source("db_path") == ParameterSource.COMMANDLINE
-
-
-def open_to_change(resolved: Resolved, option: Path | None) -> Database | None:
-    """The database for a command that changes what is there; None when there is none yet.
-
-    Raises:
-        DatabaseError: a file that was named on the command line is not there, or it cannot be used.
-    """
-    path = database_path(resolved, option)
-    looked = open_to_look(resolved, option)
-    if looked is None:
-        return None
-    looked.close()
-    return open_or_make(resolved, path)
 
 
 def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> Database:
@@ -117,7 +153,6 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     Raises:
         DatabaseError: it cannot be opened, made or moved.
     """
-
     from clx.db.apart import link
     from clx.db.database import Database
     from clx.db.sqlite.lock_watch import tell_of_locks
@@ -127,7 +162,5 @@ def open_or_make(resolved: Resolved, path: Path, *, starting: bool = False) -> D
     place = place_database(resolved, path, move=starting)
     opened = Database.open(place, **database_options(settings_for(resolved, place)))
     link(path)
-    from clx.cli.terminal import echo
-
     tell_of_locks(opened, lambda text: echo(text, err=True))
     return opened

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from clx.errors import UsageError
+from clx.cli.next_steps import completed
+from clx.errors import ClxError, UsageError
 from clx.regular import read_regular, replace_text
 
 _ANOTHER = "Name another file."
@@ -52,12 +53,19 @@ def _is_report(before: bytes) -> bool:
     return isinstance(found, dict) and "exit_code" in found
 
 
-def write_report(path: Path, document: dict[str, Any]) -> None:
-    """Write a report, whole or not at all; a link in its place is replaced, not followed.
+def failed_document(error: ClxError) -> dict[str, Any]:
+    """The report of a build that could not be made."""
+    return {"exit_code": error.exit_code, "error": error.fact, "next_step": completed(error.next_step)}
+
+
+def write_report(path: Path | None, document: dict[str, Any]) -> None:
+    """Write a report where one was asked for, whole or not at all; a link in its place is replaced, not followed.
 
     Raises:
         UsageError: it cannot be written.
     """
+    if path is None:
+        return
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     try:
         if _is_device(path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import Number, verbose_option
+from clx.cli.options import Number, disk_option, verbose_option
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DATABASE, EXIT_DONE
 
@@ -15,15 +15,11 @@ from clx.errors import EXIT_DATABASE, EXIT_DONE
 @click.command("selftest")
 @click.option("--seconds", type=Number(1, 600), default=15.0, show_default=True, help="How long it storms.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Processes at a time.")
-@click.option(
-    "--directory",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="The disk to try, by a directory on it. [default: the current directory]",
-)
+@disk_option("try")
 @click.option(
     "--journal-mode", type=click.Choice(["wal", "delete"]), default="wal", show_default=True, help="How SQLite writes."
 )
-@verbose_option
+@verbose_option(passed=True, logs=False)
 @click.pass_context
 def command(
     context: click.Context, seconds: float, workers: int, directory: Path | None, journal_mode: str, verbose: bool

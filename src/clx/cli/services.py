@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,25 @@ import click
 
 from clx.cli.options import (
     SECONDS,
+    SETTING_OPTIONS,
+    about_database,
     database_option,
-    format_option,
-    log_to_terminal,
     settings_from,
     verbose_option,
     worker_options,
 )
+from clx.cli.output import Output, format_choice, format_option, worker_document
+from clx.cli.project import Here, database_path, open_or_make
 from clx.cli.terminal import echo
 from clx.commands import on_database
+from clx.errors import DatabaseBusyError, DatabaseError
+from clx.settings.resolve import settings_files
+from clx.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clx.db.workers import WorkerRow
-    from clx.errors import DatabaseError
-    from clx.settings.resolve import Resolved
-    from clx.settings.schema import Settings
     from clx.workers.executors.spec import WorkerSpec
     from clx.workers.supervision.services import Started, Stopped
 
@@ -62,8 +63,8 @@ Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings
 @database_option
 @click.option("--foreground", is_flag=True, help="Stay and supervise in this process, as systemd wants it.")
 @click.option("--print-systemd", is_flag=True, help="Print a systemd unit for these options, start nothing.")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
+@format_choice
+@verbose_option(passed=True)
 @click.pass_context
 def start(context: click.Context, /, **options: Any) -> None:
     """Start workers that stay, for every build that uses the same database.
@@ -71,8 +72,6 @@ def start(context: click.Context, /, **options: Any) -> None:
     Returns as soon as they have registered. They outlive this command, the shell and the builds; one that
     dies is replaced. Called again it starts what is missing.
     """
-    log_to_terminal(verbose=options["verbose"])
-    from clx.cli.project import database_path, open_or_make
     from clx.workers.supervision.service_state import refuse_beside_another
     from clx.workers.supervision.services import start_services, wanted_workers
 
@@ -88,65 +87,58 @@ def start(context: click.Context, /, **options: Any) -> None:
             )
         echo(systemd_unit(path, _options_as_typed(options), _settings_directory(path)), nl=False)
         return
-    foreground = options["foreground"]
     refuse_beside_another(path)  # before a file is made
     with open_or_make(resolved, path, starting=True) as database, resolved.blamed():
-        started = start_services(database, wanted, _note, foreground=foreground)
-    if foreground:
+        started = start_services(database, wanted, _note, foreground=options["foreground"])
+    if options["foreground"]:
         from clx.workers.supervision.supervisor import supervise
 
         context.exit(supervise(path))
-    _print(started, path, options["format_"], verbose=options["verbose"])
-    if options["format_"] == "table":
-        _name_surplus(started, wanted, path)
-        _name_outdated(started, wanted, path)
+    document = {
+        "database": str(path),
+        "started": started.new,
+        "supervisor_replaced": started.replaced,
+        "workers": [worker_document(row) for row in started.workers],
+    }
+    lines = (_started(started, path, verbose=options["verbose"]), _surplus(started, wanted, path))
+    Output(document, chain(*lines, _outdated(started, wanted, path))).show(options["format_"])
 
 
 def _note(text: str) -> None:
     echo(text, err=True)
 
 
-def _print(started: Started, path: Path, format_: str, *, verbose: bool) -> None:
-    from clx.cli.roster import worker_document
+def _started(started: Started, path: Path, *, verbose: bool) -> Iterator[str]:
     from clx.workers.supervision.service_state import stop_command
 
-    if format_ == "json":
-        document = {
-            "database": str(path),
-            "started": started.new,
-            "supervisor_replaced": started.replaced,
-            "workers": [worker_document(row) for row in started.workers],
-        }
-        echo(json.dumps(document, indent=2))
-        return
     for kind in dict.fromkeys((row.type, row.mode) for row in started.workers):
         rows = [row for row in started.workers if (row.type, row.mode) == kind]
         new = ", ".join(f"#{row.id}" for row in rows if row.id in started.new)
         old = ", ".join(f"#{row.id}" for row in rows if row.id not in started.new)
         parts = [f"started {new}" if new else "", f"running already {old}" if old else ""]
-        echo(f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}")
+        yield f"{kind[0]}: {len(rows)} worker(s), {kind[1]}: {'; '.join(part for part in parts if part)}"
     for row in started.workers if verbose else ():
-        echo(f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}")
+        yield f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}"
     if started.replaced:
-        echo("Their supervisor was gone: a new one keeps them now.")
-    echo(f"Database: {path}")
-    echo(f"Use them: {on_database('clx build course.yaml', path)}")
-    echo(f"Stop them: {stop_command(path)}")
+        yield "Their supervisor was gone: a new one keeps them now."
+    yield f"Database: {path}"
+    yield f"Use them: {on_database('clx build course.yaml', path)}"
+    yield f"Stop them: {stop_command(path)}"
 
 
-def _name_surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
+def _surplus(started: Started, wanted: list[WorkerSpec], path: Path) -> Iterator[str]:
     """Starting stops nobody: where fewer were asked for than run, say so."""
     for each in wanted:
         there = [row.id for row in started.workers if row.key == each.key]
         if len(there) > each.count:
             fewer = map(str, there[each.count :])
-            echo(
+            yield (
                 f"{each.type}: {each.count} asked for ({each.config_source}), {len(there)} run and stay. "
                 f"To have fewer: {on_database(' '.join(['clx workers stop', *fewer]), path)}"
             )
 
 
-def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> None:
+def _outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> Iterator[str]:
     """Workers of an earlier CLX, image or tool stay as well, and no build would ask for them: say so."""
     from clx.workers.supervision.build_workers import why_not
 
@@ -155,7 +147,7 @@ def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> No
         for row in started.workers:
             alike = (row.type, row.mode, row.image) == (each.type, each.mode, each.image)
             if alike and row.key not in keys:
-                echo(
+                yield (
                     f"#{row.id} stays, but builds as of now do not use it: {why_not(row, each)}. "
                     f"To end it: {on_database(f'clx workers stop {row.id}', path)}"
                 )
@@ -164,24 +156,18 @@ def _name_outdated(started: Started, wanted: list[WorkerSpec], path: Path) -> No
 def _settings_directory(database: Path) -> Path:
     """Where the settings that hold here are found again: the project's root, else beside the database."""
     from clx.db.apart import state_directory
-    from clx.settings.resolve import settings_files
 
     project = next((file.path for file in settings_files(Path.cwd()) if file.kind == "project"), None)
     return state_directory(database).parent if project is None else project.parent.parent
 
 
 def _options_as_typed(options: dict[str, Any]) -> list[str]:
-    from clx.cli.options import SETTING_OPTIONS
-
-    found = []
-    for parameter, (_key, option) in SETTING_OPTIONS.items():
-        if options[parameter] is not None:
-            found += [option, str(options[parameter])]
-    return found
+    typed = [(option, options[name]) for name, (_key, option) in SETTING_OPTIONS.items()]
+    return [word for option, value in typed if value is not None for word in (option, str(value))]
 
 
 @click.command("stop-services", epilog=_STOP_EPILOG)
-@database_option
+@about_database
 @click.option(
     "--timeout",
     type=SECONDS,
@@ -189,71 +175,51 @@ def _options_as_typed(options: dict[str, Any]) -> list[str]:
     help="Seconds workers have to finish their jobs. [default: workers.grace_period]",
 )
 @format_option
-@verbose_option
-@click.pass_context
-def stop(context: click.Context, /, db_path: Path | None, timeout: float | None, format_: str, verbose: bool) -> None:
+@verbose_option()
+def stop(here: Here, timeout: float | None) -> Output:
     """Stop the workers that start-services started, and leave nothing behind.
 
     Jobs that are not finished in time are handed back: another worker takes them. Safe to call twice.
     """
-    log_to_terminal(verbose=verbose)
-    from clx.cli.project import database_path, services_elsewhere
     from clx.workers.supervision.service_state import stop_command
 
-    resolved = settings_from(context, Path.cwd())
-    path = database_path(resolved, db_path)
-    grace = resolved.settings.workers.grace_period if timeout is None else timeout
-    ended = _stop(resolved, path, db_path, grace)
-    nothing = not (ended.workers or ended.processes or ended.containers)
-    elsewhere = services_elsewhere(path, db_path) if nothing else []  # perhaps those of another database were meant
-    if format_ == "json":
-        echo(json.dumps(_stopped_document(ended, path, elsewhere), indent=2))
-        return
-    for row in ended.left:
-        echo(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop.", err=True)
-    echo(ended.said)
-    for each in elsewhere:
-        echo(f"Services run on another database: {stop_command(each)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """What was ended: workers of a database that is there, else what led to them; and that in words."""
-
-    said: str
-    workers: int = 0
-    processes: int = 0
-    containers: int = 0
-    left: Sequence[WorkerRow] = ()
-
-
-def _stopped_document(ended: _Ended, path: Path, elsewhere: list[Path]) -> dict[str, Any]:
-    return {
-        "database": str(path),
-        "workers": ended.workers,
-        "processes": ended.processes,
-        "containers": ended.containers,
-        "left": [{"id": row.id, "host": row.host} for row in ended.left],
+    grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
+    said, ended, left = _stop(here, grace)
+    elsewhere = [] if any(ended.values()) else here.services_elsewhere()  # perhaps those of another one were meant
+    document = {
+        "database": str(here.path),
+        "workers": 0,
+        "processes": 0,
+        "containers": 0,
+        **ended,
+        "left": [{"id": row.id, "host": row.host} for row in left],
         "services_elsewhere": [str(each) for each in elsewhere],
     }
+    return Output(
+        document,
+        [said, *(f"Services run on another database: {stop_command(each)}" for each in elsewhere)],
+        asides=(f"Worker #{row.id} runs on {row.host} and is not this machine's to stop." for row in left),
+    )
 
 
-def _stop(resolved: Resolved, path: Path, db_path: Path | None, grace: float) -> _Ended:
-    from clx.cli.project import open_to_change
-    from clx.errors import DatabaseBusyError, DatabaseError
+_Ended = tuple[str, dict[str, int], "Sequence[WorkerRow]"]
+"""What was ended, in words; how many workers, processes, containers; and the workers that could not be."""
+
+
+def _stop(here: Here, grace: float) -> _Ended:
     from clx.workers.supervision.services import stop_services
 
     try:
-        database = open_to_change(resolved, db_path)
+        database = here.change()
     except DatabaseBusyError:
         raise
     except DatabaseError as error:
-        return _stop_without_database(path, resolved.settings, grace, error)
+        return _stop_without_database(here.path, here.resolved.settings, grace, error)
     if database is None:
-        return _stop_without_database(path, resolved.settings, grace, None)
+        return _stop_without_database(here.path, here.resolved.settings, grace, None)
     with database:
         stopped = stop_services(database, timeout=grace)
-    return _Ended(_told(stopped), workers=stopped.workers, containers=len(stopped.containers), left=stopped.left)
+    return _told(stopped), {"workers": stopped.workers, "containers": len(stopped.containers)}, stopped.left
 
 
 def _told(stopped: Stopped) -> str:
@@ -270,8 +236,7 @@ def _told(stopped: Stopped) -> str:
 def _stop_without_database(path: Path, settings: Settings, grace: float, error: DatabaseError | None) -> _Ended:
     """End what the state file tells of, and containers that are labelled as those of the database.
 
-    Raises:
-        DatabaseError: *error*, where no services have ever run on a database of that name.
+    Where no services have ever run on a database of that name, *error* is raised.
     """
     from clx.db.apart import state_directory
     from clx.workers.executors.docker.containers import remove_of_missing
@@ -281,13 +246,12 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
     if ended is not None:
-        said = f"Services stopped: {ended} process(es) ended, the state file removed; {gone}."
-        return _Ended(said, processes=ended)
+        return f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.", {"processes": ended}, ()
     containers = [] if path.exists() else remove_of_missing(path, settings)
     if containers:
-        said = f"Services stopped: {len(containers)} container(s) removed; {gone}."
-        return _Ended(said, containers=len(containers))
+        removed = len(containers)
+        return f"Services stopped: {removed} container(s) removed; {gone}.", {"containers": removed}, ()
     if error is not None and (path.exists() or not state_directory(path).is_dir()):
         raise error
     forget_for_user(path)
-    return _Ended(f"No services were running: {gone}.")
+    return f"No services were running: {gone}.", {}, ()

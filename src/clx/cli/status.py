@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli.next_steps import completed
-from clx.cli.options import database_option, log_to_terminal, verbose_option
-from clx.cli.project import no_database
+from clx.cli.options import about_database, verbose_option
+from clx.cli.output import Output, duration, format_choice, table
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.commands import on_database
-from clx.errors import EXIT_JOB_FAILED, UsageError
+from clx.errors import EXIT_JOB_FAILED, DatabaseError, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -38,29 +38,23 @@ Exit codes: 0 whatever the state, an idle system included; 1 with --check where 
 @click.command("status", epilog=_EPILOG)
 @click.option("--follow", is_flag=True, help="Show it again every second until Ctrl-C.")
 @click.option("--check", is_flag=True, help="Exit with 1 when something is not as it should be: when it warns.")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@database_option
-@verbose_option
+@format_choice
+@about_database
+@verbose_option()
 @click.pass_context
-def command(
-    context: click.Context, /, follow: bool, check: bool, format_: str, db_path: Path | None, verbose: bool
-) -> None:
+def command(context: click.Context, here: Here, follow: bool, check: bool, format_: str) -> None:
     """Workers per type and state, queue depth, mean job time, time left, builds under way."""
-    log_to_terminal(verbose=verbose)
     from clx.cli.main import Interrupted
-    from clx.cli.project import database_path, open_to_look, services_elsewhere
-    from clx.settings.resolve import resolve
     from clx.workers.supervision.status import status_of
 
     if follow and check:
         raise UsageError("--follow and --check do not go together.", "Leave one of them out.")
-    resolved = resolve(Path.cwd())
-    path = database_path(resolved, db_path)
-    database = open_to_look(resolved, db_path)
-    elsewhere = {"services_elsewhere": [str(each) for each in services_elsewhere(path, db_path)]}
+    resolved = here.resolved
+    database = here.look()
+    elsewhere = {"services_elsewhere": [str(each) for each in here.services_elsewhere()]}
     untrusted = [f"{each.where}: {each.fact}. {each.next_step}." for each in resolved.untrusted().values()]
     if database is None:
-        _print_nothing(path, elsewhere, untrusted, format_)
+        _print_nothing(here, elsewhere, untrusted, format_)
         return
     with database:
         found = _with(status_of(database, resolved.settings.jobs) | elsewhere, untrusted)
@@ -77,13 +71,7 @@ def command(
 
 
 def _require_in_place(database: Database) -> None:
-    """See that what is read is still the database of that name.
-
-    Raises:
-        DatabaseError: it was removed or replaced.
-    """
-    from clx.errors import DatabaseError
-
+    """See that what is read is still the database of that name."""
     if not database.is_in_place():
         raise DatabaseError(f"The database {database.path} was removed or replaced.", "Type `clx status` again.")
 
@@ -92,14 +80,11 @@ def _with(document: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     return document | {"warnings": [completed(text) for text in (*document["warnings"], *warnings)]}
 
 
-def _print_nothing(path: Path, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
-    if format_ == "json":
-        document: dict[str, Any] = {"database": str(path), "state": "idle", "workers": {}, "queue": {}, "batches": []}
-        document |= {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings} | elsewhere
-        echo(json.dumps(document, indent=2))
-    else:
-        told = [f"Warning: {text}" for text in warnings] + _elsewhere(elsewhere)
-        echo("\n".join([f"Idle. {no_database(path)}", *told]))
+def _print_nothing(here: Here, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
+    nothing: dict[str, Any] = {"state": "idle", "workers": {}, "queue": {}, "batches": []}
+    services = {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings}
+    lines = [f"Idle. {here.nobody}", *(f"Warning: {text}" for text in warnings), *_elsewhere(elsewhere)]
+    Output({"database": str(here.path)} | nothing | services | elsewhere, lines).show(format_)
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:
@@ -119,8 +104,6 @@ def _print(found: dict[str, Any], format_: str, *, follow: bool) -> None:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from clx.cli.roster import duration, print_table
-
     headings = ("TYPE", "IDLE", "BUSY", "HUNG", "DEAD", "QUEUED", "RUNNING", "DONE", "FAILED", "MEAN", "LEFT")
     rows = []
     for type_, queue in found["queue"].items():
@@ -130,7 +113,7 @@ def _text(found: dict[str, Any]) -> str:
         numbers += [queue["queued"] + queue["delayed"], queue["running"], queue["succeeded"], queue["failed"]]
         times = ("–" if mean is None else f"{mean:.2f} s", "–" if left is None else duration(left))
         rows.append((type_, *map(str, numbers), *times))
-    lines = [print_table(headings, rows), "", f"{found['state'].capitalize()}. Database: {found['database']}"]
+    lines = [table(headings, rows), "", f"{found['state'].capitalize()}. Database: {found['database']}"]
     services = found["services"]
     if services["supervisor"] is not None:
         wanted = ", ".join(f"{count} {type_}" for type_, count in services["wanted"].items())

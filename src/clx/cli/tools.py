@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli import completing
 from clx.cli.options import verbose_option
+from clx.cli.output import Output, format_option
+from clx.cli.project import Here
 from clx.cli.terminal import echo
-from clx.tools.catalog import TOOLS
+from clx.errors import ClxError, ToolMissingError
+from clx.settings.resolve import Resolved
+from clx.settings.schema import Settings
+from clx.tools.catalog import PINS, TOOLS, install_hint
+from clx.tools.finding import locate, require
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from clx.settings.resolve import Resolved
-    from clx.settings.schema import Settings
 
 
 @click.group("tools")
@@ -33,9 +35,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
-@verbose_option
-def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
+@format_option
+@verbose_option(logs=False)
+def list_tools() -> Output:
     """Where each tool is and which version.
 
     \b
@@ -43,11 +45,7 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
       clx tools list
       clx tools list --format json
     """
-    from clx.settings.resolve import resolve
-    from clx.tools.catalog import install_hint
-    from clx.tools.finding import locate
-
-    resolved = resolve(Path.cwd())
+    resolved = Here().resolved
     rows = []
     for name, known in TOOLS.items():
         untrusted = resolved.untrusted().get(known.setting)
@@ -63,20 +61,20 @@ def list_tools(format_: str, verbose: bool) -> None:  # noqa: ARG001
                 "untrusted": f"{untrusted.where}: {untrusted.fact}. {untrusted.next_step}" if untrusted else None,
             }
         )
-    if format_ == "json":
-        echo(json.dumps({"tools": rows}, indent=2))
-        return
-    for row in rows:
-        missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
-        where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
-        echo(f"{row['name']:<12} {where}")
+    return Output({"tools": rows}, map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    missing = f"not used: {row['untrusted']}" if row["untrusted"] else f"missing: {row['install']}"
+    where = f"{row['path']} {row['version'] or ''} ({row['origin']})" if row["found"] else missing
+    return f"{row['name']:<12} {where}"
 
 
 @command.command("install")
 @click.argument("names", metavar="[TOOL|COURSE]...", nargs=-1, shell_complete=completing.tools_or_courses)
 @click.option("--all", "everything", is_flag=True, help="Everything that is missing here, whatever courses need.")
-@verbose_option
-def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def install_tools(names: tuple[str, ...], everything: bool) -> None:
     """Fetch pinned versions into the user's cache. Asks nothing; safe to run twice.
 
     Without a name: what the course.yaml of the current directory needs, else everything, and the line to type for
@@ -95,7 +93,7 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
     tools = [name for name in names if Path(name) not in courses]
     if not names and not everything and Path("course.yaml").is_file():
         courses = [Path("course.yaml")]
-    resolved = _resolved(courses)
+    resolved = Here(course=courses[0] if courses else None).resolved
     if everything or not (tools or courses):
         _install_all(TOOLS, tools, resolved)
         return
@@ -103,13 +101,6 @@ def install_tools(names: tuple[str, ...], everything: bool, verbose: bool) -> No
         _install(name, resolved)
     for course in courses:
         _install_for(course, tools, resolved)
-
-
-def _resolved(courses: list[Path]) -> Resolved:
-    """The settings that hold for the first of *courses*, else here."""
-    from clx.settings.resolve import resolve
-
-    return resolve(courses[0].absolute().parent if courses else Path.cwd())
 
 
 def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
@@ -133,8 +124,6 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
 
 def _install_all(wanted: Collection[str], named: list[str], resolved: Resolved) -> None:
     """Install those of *wanted* that CLX has; what systems have, too, only where it was *named* or there is none."""
-    from clx.tools.catalog import PINS
-
     for name in wanted:
         if TOOLS[name].told_with:
             continue
@@ -154,8 +143,6 @@ def _install(name: str, resolved: Resolved) -> None:
 
 def _name_missing(name: str, resolved: Resolved) -> None:
     """Say what to type for a tool that only the system's packages have, if it is not there."""
-    from clx.errors import ToolMissingError
-    from clx.tools.finding import require
 
     if untrusted := resolved.untrusted().get(TOOLS[name].setting):
         echo(f"{name} is not looked at: {untrusted.where}: {untrusted.fact}. {untrusted.next_step}")
@@ -168,9 +155,6 @@ def _name_missing(name: str, resolved: Resolved) -> None:
 
 def _is_left(name: str, settings: Settings) -> bool:
     """Whether a tool is not to be fetched unless it is named, and a line that says why."""
-    from clx.tools.catalog import PINS, install_hint
-    from clx.tools.finding import locate
-
     found = locate(name, settings)
     if found is not None and found.origin != "cache":
         echo(f"{name} is {found.path} ({found.origin}); `clx tools install {name}` would fetch the pinned one")
@@ -183,7 +167,6 @@ def _is_left(name: str, settings: Settings) -> bool:
 
 def _prepare(name: str, resolved: Resolved) -> None:
     """Do now what would delay the first worker; the tool is installed also where this fails."""
-    from clx.errors import ClxError
     from clx.jobtypes.jobtype import named
     from clx.jobtypes.registry import JOB_TYPES
 

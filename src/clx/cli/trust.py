@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clx.cli.options import verbose_option
+from clx.cli.project import project_root
 from clx.cli.terminal import echo
+from clx.errors import UsageError
+from clx.settings.origin import Origin
+from clx.settings.owners import complaint
+from clx.settings.project import project_file
+from clx.settings.resolve import Resolved, SettingsFile, resolve, settings_files
+from clx.settings.trust import forget_trust, is_trusted_place, read_trusted, trust_file, trust_place, trust_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +29,8 @@ _STATE_FILES = ("config.toml", "worker-state.json", "jobs.db")
 @click.argument("place", type=click.Path(path_type=Path, readable=False), required=False)
 @click.option("--list", "list_", is_flag=True, help="Only list what you trust.")
 @click.option("--revoke", is_flag=True, help="Trust PLACE, and what lies in it, no more.")
-@verbose_option
-def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> None:  # noqa: ARG001
+@verbose_option(logs=False)
+def command(place: Path | None, list_: bool, revoke: bool) -> None:
     """Let a project's settings reach outside of it, or use what is somebody else's.
 
     Programs, images, networks and databases elsewhere that .clx/config.toml of a project names are used only when you
@@ -54,8 +61,6 @@ def command(place: Path | None, list_: bool, revoke: bool, verbose: bool) -> Non
 
 
 def _list() -> None:
-    from clx.settings.trust import read_trusted, trust_file
-
     trusted = read_trusted()
     for path, keys in sorted(trusted.settings.items()):
         for key in sorted(keys):
@@ -67,22 +72,12 @@ def _list() -> None:
 
 
 def _revoke(place: Path) -> None:
-    from clx.settings.trust import forget_trust
-
     forgotten = forget_trust(place)
     echo("\n".join(f"Not trusted any more: {path}" for path in forgotten) or f"Nothing in {place} was trusted.")
 
 
 def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
-    """The ``.clx`` that *place* is, holds or lies below, and the files to look at.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from clx.cli.project import project_root
-    from clx.errors import UsageError
-    from clx.settings.project import project_file
-
+    """The ``.clx`` that *place* is, holds or lies below, and the files to look at; ``UsageError`` without one."""
     # normalised, so that it is trusted under the path by which it is met
     path = Path(os.path.abspath(place or Path()))  # noqa: PTH100
     if path.is_file() and path.parent.name != ".clx":
@@ -105,9 +100,6 @@ def _meant(place: Path | None) -> tuple[Path | None, list[Path]]:
 
 def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
     """Trust the directory when it or a file in it is not this user's alone; a file without one by itself."""
-    from clx.settings.owners import complaint
-    from clx.settings.trust import is_trusted_place, trust_place
-
     reasons = [(path, why) for path in [*([state] if state else []), *files] if (why := complaint(path))]
     if not reasons or all(is_trusted_place(path) for path, _ in reasons):
         return
@@ -117,20 +109,22 @@ def _trust_places(state: Path | None, files: list[Path]) -> Iterator[str]:
 
 
 def _trust_settings(state: Path | None) -> Iterator[str]:
-    """Trust what the settings file in *state* reaches, as it is now.
-
-    Raises:
-        SettingsError: the settings are not sound.
-    """
     if state is None or not (state / "config.toml").is_file():
         return
-    from clx.settings.resolve import SettingsFile, resolve, settings_files
-    from clx.settings.trust import trust_setting
+    for key, value, origin in trust_reached(settings_with(state / "config.toml")):
+        yield f"Trusted: {key} = {value} ({origin})"
 
-    own = [file for file in settings_files(state) if file.kind != "project"]
-    resolved = resolve(environ={}, files=[*own, SettingsFile("project", state / "config.toml")])
-    for key, value, origin in resolved.items():
-        if key in resolved.untrusted():
-            file, digest = resolved.digest(key)
-            trust_setting(file, key, digest)
-            yield f"Trusted: {key} = {value} ({origin})"
+
+def settings_with(path: Path) -> Resolved:
+    """The settings of files alone, with a project's at *path*; ``SettingsError`` where they are not sound."""
+    own = [file for file in settings_files(path.parent) if file.kind != "project"]
+    return resolve(environ={}, files=[*own, SettingsFile("project", path)])
+
+
+def trust_reached(resolved: Resolved, *keys: str) -> list[tuple[str, Any, Origin]]:
+    """Trust what a project's settings reach as it is now, with *keys* only by these; what was trusted so."""
+    found = [item for item in resolved.items() if item[0] in resolved.untrusted() and (not keys or item[0] in keys)]
+    for key, _, _ in found:
+        file, digest = resolved.digest(key)
+        trust_setting(file, key, digest)
+    return found

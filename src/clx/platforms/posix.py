@@ -18,11 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from io import BufferedReader
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
 NAME: str = sys.platform
 """As Python calls this system: ``linux``, ``darwin``, ``win32``."""
@@ -175,9 +175,6 @@ def widen_pipe(descriptor: int, size: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
 
-# -- whose something is -------------------------------------------------------------------------------
-
-
 def user_id() -> int | None:
     """The number of this user; None where files have no owner by number."""
     return os.geteuid()
@@ -276,11 +273,15 @@ def kill_marked(mark: str) -> None:
     """Kill every process with ``NAME=value`` in its environment, wherever it went (Linux)."""
     if NAME != "linux":
         return
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if mark.encode() in _read(f"/proc/{pid}/environ").split(b"\0"):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 def hold_back_signals(*, hold: bool) -> None:
@@ -311,8 +312,7 @@ def peak_memory() -> int | None:
     """The most bytes this process ever held; None where the platform does not tell."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # not getrusage there: its maximum starts from what the process that started this one held
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.split("VmHWM:")[1].split(maxsplit=1)[0]) * 1024
+        return int(_read("/proc/self/status").split(b"VmHWM:")[1].split(maxsplit=1)[0]) * 1024
     unit = 1 if NAME == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -360,7 +360,7 @@ def lift_memory_limit() -> None:
 def _address_space() -> int | None:
     """Bytes this process has mapped; None where that cannot be told or limited."""
     with contextlib.suppress(OSError):
-        return int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
+        return int(_read("/proc/self/statm").split()[0]) * resource.getpagesize()
     return None
 
 

@@ -369,4 +369,4 @@ class Pipes:
 
 
 def _none_here(what: str, name: str | os.PathLike[str]) -> OSError:
-    return OSError(errno.ENOTSUP, f"Windows has no {what}", os.fspath(name))
+    return OSError(errno.ENOSYS, f"Windows has no {what}", os.fspath(name))

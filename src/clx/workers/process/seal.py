@@ -19,6 +19,7 @@ from clx.db.apart import is_apart
 from clx.db.database import Database
 from clx.db.models import Job
 from clx.errors import ConversionError
+from clx.platforms import system
 
 SEAL = "seal"
 _KEY = "key"
@@ -61,7 +62,7 @@ def _key(database: Database) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
     made = path.with_name(f"{_KEY}.{os.urandom(6).hex()}")
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.BINARY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(os.urandom(32))

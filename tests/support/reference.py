@@ -1,6 +1,6 @@
 """Writes ``docs/reference``: every command with its help, every setting, every exit code.
 
-``python -m clx.cli.reference DIRECTORY`` writes the pages; a test fails when they differ from what the
+``python -m tests.support.reference DIRECTORY`` writes the pages; a test fails when they differ from what the
 code says.
 """
 
