@@ -27,7 +27,7 @@ INSERT = (
 REPLACE = (
     "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
     "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, "
-    "unbatched = CASE WHEN ? = 1 THEN 1 ELSE unbatched END, after_id = ?, released = run, "
+    "unbatched = CASE WHEN ? = 1 OR unbatched = 1 THEN 1 ELSE 0 END, after_id = ?, released = run, "
     "kills = 0, rescues = 0, error = NULL WHERE id = ? AND state = 'queued'"
 )
 """Another job in its place: what happened to the one before is none of its own."""
@@ -37,7 +37,9 @@ LIVE_BY_KEY = (
 )
 BEHIND = "SELECT id FROM jobs WHERE after_id = ? AND state = 'queued'"
 """The job that waits until another of its key has ended."""
-WANT_TOO = "UPDATE jobs SET unbatched = CASE WHEN ? = 1 THEN 1 ELSE unbatched END, cancel_requested = 0 WHERE id = ?"
+WANT_TOO = (
+    "UPDATE jobs SET unbatched = CASE WHEN ? = 1 OR unbatched = 1 THEN 1 ELSE 0 END, cancel_requested = 0 WHERE id = ?"
+)
 """Whoever asked for its cancellation did not know of this one's interest."""
 WANT = "INSERT INTO batch_jobs (batch_id, job_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 NEED = "INSERT INTO dependencies (job_id, needs_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -173,7 +175,7 @@ MATTERS = (
 )
 """Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
 COUNT_DOWN = (
-    "UPDATE batches SET pending = CASE WHEN pending > 0 THEN pending - 1 ELSE 0 END "
+    "UPDATE batches SET pending = CASE WHEN pending - 1 > 0 THEN pending - 1 ELSE 0 END "
     "WHERE state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) "
     "RETURNING id, pending, callback"
 )
