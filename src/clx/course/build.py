@@ -146,7 +146,7 @@ class Build:
         is_known = self._state.knows(self._owner) or self._was_moved()
         plan = self._plan()
         with closing(Publisher(self._targets, self._owner, self._state, self._store, self._state_dir)) as publisher:
-            results = Results(plan, publisher, self._store, self._output, self._reporter)
+            results = Results(plan, publisher, self._store, self._reporter)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
@@ -265,7 +265,7 @@ class Build:
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed, within=self._output)
+        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed)
         self.report.removed += removed
         self.report.kept += kept
 
@@ -274,7 +274,7 @@ class Build:
     def _withdraw(self, results: Results, fresh: list[str]) -> Withdrawn:
         from clx.course.withdraw import withdraw
 
-        return withdraw(results.private, results.publisher, results.plan, fresh, self._output)
+        return withdraw(results.private, results.publisher, results.plan, fresh)
 
     def _tell_withdrawn(self, withdrawn: Withdrawn, results: Results) -> None:
         """Tell of files with private text: those that are gone, and those that have stayed, which fail their decks."""

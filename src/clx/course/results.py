@@ -33,11 +33,10 @@ class Results:
         done: by key, the results that are known and may be published.
     """
 
-    def __init__(self, plan: Plan, publisher: Publisher, store: ArtifactStore, output: str, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, publisher: Publisher, store: ArtifactStore, reporter: Reporter) -> None:
         self.plan = plan
         self.publisher = publisher
         self._store = store
-        self._output = output
         self._reporter = reporter
         self._further: set[tuple[int, str]] = set()
         self.done: dict[str, Any] = {}
@@ -131,7 +130,7 @@ class Results:
         if not self.plan.hidden.get(job.source):
             return None
         for digest, place in {file.digest: file.place for file in files if file.place.is_public}.items():
-            shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self._output)
+            shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self.publisher.owner.output)
             hit = self.private.look(self._store.path(digest), shown, [job.source])
             if hit is not None:
                 return hit.error

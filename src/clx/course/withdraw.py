@@ -54,28 +54,25 @@ class Withdrawn:
         return [FailedOutput("notebook", hit.deck, "", _stays(hit, path)) for path, hit in still.items()]
 
 
-def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str) -> Withdrawn:
+def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str]) -> Withdrawn:
     """Remove the public files of earlier builds that hold the text of a cell that is hidden now.
 
     That is done before anything runs: they should not be read for as long as that takes.
 
     Args:
-        private: knows the hidden cells.
-        publisher: owns the files.
         plan: what the build is about to do.
         fresh: the decks whose hidden cells say something else than when files were last looked at.
-        output: the output directory.
 
     Raises:
         OutputError: a file cannot be removed.
     """
-    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(private, publisher, plan, fresh, output)}
-    removed, kept = publisher.remove([row for row, _ in hits.values()], within=output, forget_kept=False)
+    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(private, publisher, plan, fresh)}
+    removed, kept = publisher.remove([row for row, _ in hits.values()], forget_kept=False)
     return Withdrawn({path: hits[path][1] for path in removed}, {path: hits[path][1] for path in kept})
 
 
 def _found(
-    private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str
+    private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str]
 ) -> Iterator[tuple[PublishedFile, Hit]]:
     numbers = {target: number for number, target in enumerate(publisher.targets)}
     for target, rows in publisher.owned().items():
@@ -84,7 +81,7 @@ def _found(
             if not place.is_public or _is_current(row, place, plan):
                 continue
             path = Path(target, row.path)
-            hit = private.look(path, os.path.relpath(path, output), _decks_of(row, plan, fresh))
+            hit = private.look(path, os.path.relpath(path, publisher.owner.output), _decks_of(row, plan, fresh))
             if hit is not None:
                 yield row, hit
 
