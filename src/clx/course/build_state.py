@@ -120,8 +120,8 @@ class BuildState:
         """Store what changed about files and sources.
 
         Args:
-            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`). Noted with
-                what is known of them by now: a build that is killed in between leaves nobody believing it was done.
+            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`): noted in one
+                transaction, so that a build that is killed in between leaves nobody believing it was done.
         """
         if not files and not sources:
             return
@@ -188,8 +188,8 @@ class BuildState:
                 "WHEN substr(target, 1, :length + 1) = :there || '/' THEN :here || substr(target, :length + 1) "
                 "ELSE target END WHERE course = :old_course AND output = :old_output",
                 {
-                    **dict(zip(("course", "output"), owner, strict=True)),
-                    **dict(zip(("old_course", "old_output"), before, strict=True)),
+                    **owner._asdict(),
+                    **{f"old_{name}": value for name, value in before._asdict().items()},
                     "there": there,
                     "here": os.path.realpath(here),
                     "length": len(there),
@@ -202,11 +202,7 @@ class BuildState:
         self._write("move", body)
 
     def written_to(self, but: str) -> list[str]:
-        """Directories of all targets of all owners in which files are still there that CLX has written.
-
-        Args:
-            but: a directory below which they are not looked for.
-        """
+        """Directories of all targets of all owners, not below *but*, in which files that CLX has written still are."""
         targets = [target for (target,) in self._read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
         return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
 

@@ -28,12 +28,7 @@ def _is_inside(folder: str, files: SourceFiles) -> bool:
 
 
 def group_problem(group: DirGroup, files: SourceFiles) -> str:
-    """Why a group cannot be copied, with the next step in a second line; empty if it can.
-
-    Args:
-        group: the group.
-        files: the course's files.
-    """
+    """Why a group cannot be copied, with the next step in a second line; empty if it can."""
     if not (files.root / group.path).is_dir():
         return f"the dir_groups path {group.path} is not a directory.\nCorrect the path."
     for folder in group.directories():

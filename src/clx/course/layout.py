@@ -1,4 +1,4 @@
-"""Where everything goes in the output tree, as authors of the earlier system know it (design §5).
+"""Where everything goes in the output tree, as authors of the earlier system know it.
 
 ``<target>/De|En/<Course>/Folien|Slides/Html|Notebooks|Python/Code-Along|Completed|Speaker/<Section>/NN Title.ext``
 """
@@ -66,11 +66,7 @@ class VariantDirectory:
 
 
 class Layout:
-    """The output tree of one course.
-
-    Args:
-        spec: the course.
-        selection: what of it is asked for.
+    """The output tree of one course, as far as it is asked for.
 
     Raises:
         UsageError: the selection names something the course does not have.

@@ -136,14 +136,14 @@ class Planner:
         for deck in decks:
             number += 1
             try:
-                facts = self.closures.facts(deck)
-                self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
+                info = self.closures.info(deck)
+                self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
             except _EnoughError:
                 raise
             except CourseError as error:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue
-            linked += facts.links
+            linked += info.links
         others = [path for path in members if path not in decks and _suffix(path) not in TYPE_OF_SOURCE]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
@@ -208,25 +208,25 @@ class Planner:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, facts: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
+    def _deck(self, place: CourseTopic, deck: str, info: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
-        self._plan.warnings += facts.respelt
-        self._plan.hidden[deck] = facts.hidden
+        self._plan.warnings += info.respelt
+        self._plan.hidden[deck] = info.hidden
         for language in self._layout.languages:
-            title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
+            title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
-            reads = list(facts.reads.items())
+            reads = list(info.reads.items())
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, facts)
+                closure = self.closures.deck_closure(place, info)
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
-    def _renamed(self, place: CourseTopic, deck: str, facts: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
+    def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
         """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
 
         Warns of pictures that nothing makes.
@@ -234,12 +234,12 @@ class Planner:
         found = {}
         format_ = self._settings.diagrams.format
         base = f"{place.topic.base}/"
-        for path in (*facts.missing, *facts.links):
+        for path in (*info.missing, *info.links):
             picture = path.removeprefix(base)
             stem, extension = os.path.splitext(picture)  # noqa: PTH122
             made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
             if not made:
-                if path in facts.missing:
+                if path in info.missing:
                     self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
             elif extension.lower() in _CONVERTED and extension != f".{format_}":
                 written = os.path.relpath(path, deck.rpartition("/")[0])

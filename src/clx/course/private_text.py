@@ -105,11 +105,9 @@ class PrivateText:
         return tuple(line for line in lines if not (line.by_letters and line.form in self._names))
 
     def look(self, path: Path, shown: str, decks: Iterable[str] | None = None) -> Hit | None:
-        """The first hidden cell whose text a file holds.
+        """The first hidden cell whose text a file holds; people call it *shown*.
 
         Args:
-            path: the file.
-            shown: what a person calls the file.
             decks: whose cells; None for all decks of the course.
         """
         secrets = self._all if decks is None else [secret for deck in decks for secret in self._of(deck)]

@@ -39,13 +39,11 @@ class SourceFiles:
     """The files below one course root.
 
     Attributes:
-        root: the course root.
-        known: what the state knew of files.
-        learned: what it should be told.
+        known: what earlier builds learned of files.
+        learned: what later ones should know.
         left_out: what was not taken, and why.
         links: which of the files that were found are links.
-        shared: a directory outside of the root into which links may lead.
-        own: directories that CLX writes into, as real paths, each with what it is: nothing is taken from them.
+        shared: as in :class:`Bounds`, like *own*.
     """
 
     root: Path
@@ -83,11 +81,8 @@ class SourceFiles:
         if not stat.S_ISREG(found.st_mode):
             raise unreadable(path, not_regular(found.st_mode))
         known = self.known.get(path)
-        if known is not None and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino):
-            digest = known.digest
-        else:
-            digest = self._hash(path, found)
-        self._digests[path] = digest
+        is_as_known = known and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        digest = self._digests[path] = known.digest if known and is_as_known else self._hash(path, found)
         return digest
 
     def _hash(self, path: str, found: os.stat_result) -> str:
@@ -106,18 +101,19 @@ class SourceFiles:
         Raises:
             CourseError: a directory cannot be read, or directories are nested too deep.
         """
-        if directory not in self._trees:
-            found: list[str] = []
-            waiting = [directory]
-            while waiting:
-                folder = waiting.pop()
-                waiting += self._look_into(folder, found)
-                if folder.count("/") - directory.count("/") > _DEEPEST:
-                    raise CourseError(
-                        f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
-                        "Move what is needed further up, or remove it.",
-                    )
-            self._trees[directory] = sorted(found)
+        if directory in self._trees:
+            return self._trees[directory]
+        found: list[str] = []
+        waiting = [directory]
+        while waiting:
+            folder = waiting.pop()
+            waiting += self._look_into(folder, found)
+            if folder.count("/") - directory.count("/") > _DEEPEST:
+                raise CourseError(
+                    f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
+                    "Move what is needed further up, or remove it.",
+                )
+        self._trees[directory] = sorted(found)
         return self._trees[directory]
 
     def listing(self, directory: str) -> list[str]:

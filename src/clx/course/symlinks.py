@@ -20,7 +20,6 @@ class Bounds:
     """What of the file system belongs to a course.
 
     Attributes:
-        root: the course root.
         shared: a directory outside of the root into which links may lead.
         own: directories that CLX writes into, as real paths, each with what it is: nothing is taken from them.
     """

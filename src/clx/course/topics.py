@@ -1,4 +1,4 @@
-"""Where a course lies and which topics it has (design §5).
+"""Where a course lies and which topics it has.
 
 Course root: the nearest directory, from the spec's own upwards, that holds ``slides/``. A topic is
 ``slides/<any directory>/<a>_<b>_<id…>``: a directory, or a deck file.
@@ -137,9 +137,7 @@ def resolve_topics(
     """The topics the spec names, in order.
 
     Args:
-        spec: the course.
-        bounds: what belongs to it.
-        warn: is told of topics that are left out because they lie behind links to what does not.
+        warn: is told of topics that are left out because they lie behind links to what is outside of *bounds*.
 
     Raises:
         CourseError: ids are unknown or occur in two places, or a directory may not be read; all of them at once.

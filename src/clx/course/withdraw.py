@@ -109,7 +109,6 @@ def of_nobody(private: PrivateText, directories: Iterable[str], known: Mapping[s
     removed (``rm -r .clx``). Empty where there are none.
 
     Args:
-        private: knows the hidden cells.
         directories: those of targets that students get.
         known: target → paths of its files that are known.
     """
