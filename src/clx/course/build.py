@@ -6,9 +6,10 @@ import gc
 import os
 import time
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
     from clx.course.withdraw import Withdrawn
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(msgspec.Struct, frozen=True):
     """What is asked of a build.
 
     Attributes:
@@ -60,7 +60,7 @@ class BuildOptions:
     spec: Path
     output: Path | None = None
     database: Path | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: Selection = Selection()
     force: bool = False
     fail_fast: bool = False
     dry_run: bool = False
@@ -175,8 +175,10 @@ class Build:
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            plan = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader).plan()
+            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader)
+            plan = planner.plan()
         plan.warnings[:0] = left_out
+        self._learned = planner.learned()
         return plan
 
     def _own_directories(self) -> dict[str, str]:
@@ -216,7 +218,7 @@ class Build:
     ) -> None:
         """Everything that writes: publish what is known, run the rest, remove what is stale."""
         plan, publisher = results.plan, results.publisher
-        self._state.remember(str(self._root), *plan.learned)
+        self._state.remember(str(self._root), *self._learned)
         unchecked = [deck for deck in self._state.unchecked(self._owner) if deck in plan.hidden]
         fresh = [deck for deck in unchecked if plan.hidden[deck]]
         copies = results.static_files(self._root, fresh)

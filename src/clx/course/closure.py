@@ -137,7 +137,7 @@ class Closures:
         from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
-        spec, shared = self._spec, None if self._files.shared is None else str(self._files.shared)
+        spec, shared = self._spec, None if self._files.bounds.shared is None else str(self._files.bounds.shared)
         variants, variables = self._variants(deck), dict(spec.variables)
         found = self._reader.read(
             Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared)

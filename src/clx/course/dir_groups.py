@@ -36,7 +36,7 @@ def group_problem(group: DirGroup, files: SourceFiles) -> str:
             return f"the dir_groups directory {folder} does not exist.\nCorrect subdirs."
     deep = [(folder, group.recursive) for folder in group.directories()]
     for folder, recursive in [*deep, *([(group.path, False)] if group.include_root_files else [])]:
-        found = _own_in(os.path.realpath(files.root / folder), files.own, recursive=recursive)
+        found = _own_in(os.path.realpath(files.root / folder), files.bounds.own, recursive=recursive)
         if found:
             return f"the directory group {_shown(folder)} contains {found}.\n{_NEXT_STEP}"
     deck = _deck_in(group, files)

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from clx.course.names import safe_name
 from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
@@ -31,8 +32,7 @@ class Variant(NamedTuple):
         return f"{self.language}/{self.kind}/{self.format}"
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What of a course is asked for; None means everything."""
 
     languages: frozenset[str] | None = None
@@ -50,8 +50,7 @@ class Selection:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VariantDirectory:
+class VariantDirectory(msgspec.Struct, frozen=True):
     """Where one variant of one target goes.
 
     Attributes:

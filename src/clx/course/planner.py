@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.course import withheld
+from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo, one_error
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
@@ -115,8 +116,11 @@ class Planner:
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
         self._plan.names = [text.in_language(language) for text in texts for language in self._spec.languages]
-        self._plan.learned = (self._files.learned, self.closures.learned, self.closures.newly_hidden())
         return self._plan
+
+    def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
+        """What later builds should know: files, sources, and the decks that hide something else than before."""
+        return self._files.learned, self.closures.learned, self.closures.newly_hidden()
 
     def _problem(self, text: str) -> None:
         self._problems.append(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _STEP = "Look for how it got there; what students may read must not stand in a hidden cell as well."
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True):
     """One line that is looked for.
 
     Attributes:
@@ -48,8 +46,7 @@ class _Line:
     runs: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
+class _Secret(msgspec.Struct, frozen=True):
     deck: str
     telltale: Telltale
     alone: tuple[_Line, ...]
@@ -60,8 +57,7 @@ class _Secret:
         return self.alone + self.together
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """A hidden cell whose text would be published.
 
     Attributes:

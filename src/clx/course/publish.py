@@ -13,8 +13,9 @@ import os
 import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner, PublishedFile
@@ -30,8 +31,7 @@ _NOTED_AT_ONCE = 500
 _DIRECTORIES = 256  # open at once while files are compared
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFile:
+class OutputFile(msgspec.Struct, frozen=True):
     """One file to be: where, from which source and job, and which bytes.
 
     Attributes:

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from clx.course.build_state import FileStat
@@ -34,33 +33,36 @@ _DEEPEST = 100
 _SETTLED_NS = 2_000_000_000
 
 
-@dataclass(slots=True)
 class SourceFiles:
     """The files below one course root.
 
-    Attributes:
+    Args:
         known: what earlier builds learned of files.
-        learned: what later ones should know.
+        shared: as in :class:`Bounds`, like *own*.
+
+    Attributes:
+        learned: what later builds should know.
         left_out: what was not taken, and why.
         links: which of the files that were found are links.
-        shared: as in :class:`Bounds`, like *own*.
     """
 
-    root: Path
-    known: Mapping[str, FileStat]
-    learned: dict[str, FileStat] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)
-    shared: Path | None = None
-    own: Mapping[str, str] = field(default_factory=dict)
-    _digests: dict[str, str | None] = field(default_factory=dict)
-    _trees: dict[str, list[str]] = field(default_factory=dict)
-    _prefix: str = ""
-    bounds: Bounds = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.bounds = Bounds(self.root, self.shared, self.own)
-        self._prefix = f"{self.root}/"
+    def __init__(
+        self,
+        root: Path,
+        known: Mapping[str, FileStat],
+        *,
+        shared: Path | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.bounds = Bounds(root, shared, own or {})
+        self.learned: dict[str, FileStat] = {}
+        self.left_out: list[str] = []
+        self.links: set[str] = set()
+        self._known = known
+        self._digests: dict[str, str | None] = {}
+        self._trees: dict[str, list[str]] = {}
+        self._prefix = f"{root}/"
 
     def digest(self, path: str) -> str | None:
         """The digest of a file by its POSIX path below the root; None when there is no such file.
@@ -80,7 +82,7 @@ class SourceFiles:
             raise unreadable(path, error) from error
         if not stat.S_ISREG(found.st_mode):
             raise unreadable(path, not_regular(found.st_mode))
-        known = self.known.get(path)
+        known = self._known.get(path)
         is_as_known = known and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         digest = self._digests[path] = known.digest if known and is_as_known else self._hash(path, found)
         return digest

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from clx.jobtypes.notebook.deck import is_deck
 
 OUTSIDE = "outside the course"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """What of the file system belongs to a course.
 
     Attributes:
@@ -26,7 +26,7 @@ class Bounds:
 
     root: Path
     shared: Path | None = None
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = {}
 
     def holds(self, path: str) -> bool:
         """Whether *path* lies below the root or in the shared directory once links are followed."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.course.spec import CourseSpec, TopicRef
 from clx.course.symlinks import OUTSIDE, Bounds
@@ -21,8 +22,7 @@ from clx.settings.project import upwards
 from clx.visible import visible_line
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """One topic found in the repository.
 
     Attributes:
@@ -46,8 +46,7 @@ class Topic:
         return self.path.split("/")[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CourseTopic:
+class CourseTopic(msgspec.Struct, frozen=True):
     """A topic in its place in the course."""
 
     section: int

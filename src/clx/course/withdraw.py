@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.course.build_state import PublishedFile
 from clx.course.layout import KIND_DIRECTORIES
@@ -21,8 +22,7 @@ from clx.course.report import FailedOutput
 _TOLD = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """What became of such files: asked once the build has ended, for it may have made them anew.
 
     Attributes:
