@@ -110,9 +110,10 @@ class Closures:
         known = self._known.get(deck)
         if known is None or known["signature"] != self._signature:
             return None
-        if any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
+        digest_of = self._files.digest
+        if any(digest_of(path) != digest for path, digest in known["reads"].items()):
             return None
-        if any(self._files.digest(path) is not None for path in known["absent"]):
+        if any(digest_of(path) is not None for path in known["absent"]):
             return None
         return DeckInfo(**known)
 

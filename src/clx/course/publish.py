@@ -80,12 +80,14 @@ class Publisher:
 
     def is_current(self, place: OutputPath, key: str) -> bool:
         """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
-        row = self.output_stats[place.target].get(place.path)
+        target, path, _ = place
+        row = self.output_stats[target].get(path)
         if row is None or row[1] != key:
             return False
-        folder, _, name = place.path.rpartition("/")
+        folder, _, name = path.rpartition("/")
         try:
-            found = os.stat(name, dir_fd=self._directory(place.target, folder))
+            directory = self._directories.get((target, folder))
+            found = os.stat(name, dir_fd=self._directory(target, folder) if directory is None else directory)
         except OSError:
             return False
         return found.st_size == row[2] and found.st_mtime_ns == row[3]
@@ -105,13 +107,11 @@ class Publisher:
 
     def _directory(self, target: int, folder: str) -> int:
         """A descriptor of an output directory: looking below it costs half of looking along the whole path."""
-        known = self._directories.get((target, folder))
-        if known is None:
-            if len(self._directories) >= _DIRECTORIES:
-                self.forget_directories()
-            known = os.open(f"{self.targets[target]}/{folder}", os.O_RDONLY | os.O_DIRECTORY)
-            self._directories[target, folder] = known
-        return known
+        if len(self._directories) >= _DIRECTORIES:
+            self.forget_directories()
+        opened = os.open(f"{self.targets[target]}/{folder}", os.O_RDONLY | os.O_DIRECTORY)
+        self._directories[target, folder] = opened
+        return opened
 
     def forget_directories(self) -> None:
         """Close what :meth:`is_current` has opened."""
@@ -279,9 +279,8 @@ class Publisher:
 
     def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection) -> bool:
         """Whether there may be anything to remove: a look at few columns, before all that is known is read."""
-        for number, output_stats in enumerate(self.output_stats):
-            if any((number, path) not in wanted for path in output_stats):
-                return True
+        if not {(number, path) for number, known in enumerate(self.output_stats) for path in known} <= set(wanted):
+            return True
         if selection.targets is not None:
             return False
         others = set(self._state.targets(self.owner)) - set(self.targets)

@@ -6,7 +6,6 @@ Course root: the nearest directory, from the spec's own upwards, that holds ``sl
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +177,8 @@ def _ambiguous(ref: TopicRef, candidates: list[Topic]) -> tuple[str, str]:
 
 
 def _unknown(ref: TopicRef, known: dict[str, list[Topic]]) -> tuple[str, str]:
+    import difflib  # a build of a course that is right need not
+
     near = difflib.get_close_matches(ref.bare_id, known, n=1)
     if ref.directory and ref.bare_id in known:
         return f'there is no topic "{ref.id}"', f"It is in {known[ref.bare_id][0].path}."
