@@ -7,7 +7,6 @@ and the lease decides as for every other worker that cannot be seen.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 from clx.db.clock import now_ms
 from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
+from clx.regular import replace_text
 from clx.settings.schema import JobsSettings
 from clx.workers import executors
 from clx.workers.supervision.liveness import REMOVED, by_engine, mark_dead
@@ -50,11 +50,9 @@ def _read(path: Path) -> dict[str, str]:
 
 def _write(path: Path, seen: Mapping[str, str]) -> None:
     """Note them, whole or not at all; without the note the lease decides."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode(seen))
-        temporary.replace(path)
+        replace_text(path, msgspec.json.encode(seen).decode())
 
 
 def mark_ended(database: Database, jobs: JobsSettings) -> list[int]:

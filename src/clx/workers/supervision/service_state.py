@@ -23,7 +23,7 @@ from clx.db.sqlite.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
-from clx.regular import read_regular
+from clx.regular import read_regular, replace_text
 from clx.settings.owners import is_own, require_own
 from clx.workers.supervision.identity import lives, pid_of
 from clx.workers.supervision.liveness import is_within_reach
@@ -74,17 +74,13 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
         if state is None:
             path.unlink(missing_ok=True)
             return None
-        with _open_own(temporary := path.with_suffix(".tmp"), os.O_TRUNC) as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        replace_text(path, msgspec.json.format(msgspec.json.encode(state), indent=2).decode(), denied=0o022)
         return state
 
 
-def _open_own(path: Path, flags: int = 0) -> BinaryIO:
+def _open_own(path: Path) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor waits for who reads from a pipe
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
