@@ -51,17 +51,12 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class VariantDirectory(msgspec.Struct, frozen=True):
-    """Where one variant of one target goes.
-
-    Attributes:
-        target: index of the target.
-        variant: which.
-        path: POSIX path below the target's directory, without the section.
-    """
+    """Where one variant of one target, which is counted, goes."""
 
     target: int
     variant: Variant
     path: str
+    """POSIX path below the target's directory, without the section."""
 
 
 class Layout:

@@ -46,7 +46,7 @@ class _Page(NamedTuple):
     variant: str
 
 
-class _EnoughError(CourseError):
+class _EnoughError(Exception):
     """So much is wrong that looking on would only take time."""
 
 
@@ -94,17 +94,10 @@ class Planner:
         Raises:
             CourseError: a deck cannot be read or expanded, or two sources want one output path.
         """
-        numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
-        self._check_groups()
-        for place in self._topics:
-            try:
-                numbers[place.section] = self._topic(place, numbers[place.section])
-            except _EnoughError:
-                raise
-            except CourseError as error:
-                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
-        for group in self._spec.dir_groups:
-            self._dir_group(group)
+        try:
+            self._look_at_all()
+        except _EnoughError:
+            raise CourseError("\n".join(self._problems), "There may be more.") from None
         if self._problems:
             raise one_error(self._problems)
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
@@ -118,6 +111,17 @@ class Planner:
         self._plan.names = [text.in_language(language) for text in texts for language in self._spec.languages]
         return self._plan
 
+    def _look_at_all(self) -> None:
+        numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
+        self._check_groups()
+        for place in self._topics:
+            try:
+                numbers[place.section] = self._topic(place, numbers[place.section])
+            except CourseError as error:
+                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
+        for group in self._spec.dir_groups:
+            self._dir_group(group)
+
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""
         return self._files.learned, self.closures.learned, self.closures.newly_hidden()
@@ -125,7 +129,7 @@ class Planner:
     def _problem(self, text: str) -> None:
         self._problems.append(text)
         if len(self._problems) == 20:
-            raise _EnoughError("\n".join(self._problems), "There may be more.")
+            raise _EnoughError
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -142,8 +146,6 @@ class Planner:
             try:
                 info = self.closures.info(deck)
                 self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
-            except _EnoughError:
-                raise
             except CourseError as error:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue

@@ -58,13 +58,7 @@ class _Secret(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """A hidden cell whose text would be published.
-
-    Attributes:
-        deck: its deck.
-        tag: what hides it.
-        error: as a job's error is stored.
-    """
+    """A hidden cell whose text would be published, what hides it, and that as a job's error is stored."""
 
     deck: str
     tag: str
@@ -72,11 +66,9 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class PrivateText:
-    """Knows the hidden cells of a course.
+    """Knows the hidden cells of a course: by deck, as the plan has *found* them.
 
-    Args:
-        found: by deck, what tells of its hidden cells, as the plan has it.
-        names: names that pages show beside their deck's text.
+    *names* are those that pages show beside their deck's text.
     """
 
     def __init__(self, found: Mapping[str, list[Any]], names: Iterable[str] = ()) -> None:
@@ -101,11 +93,7 @@ class PrivateText:
         return tuple(line for line in lines if not (line.by_letters and line.form in self._names))
 
     def look(self, path: Path, shown: str, decks: Iterable[str] | None = None) -> Hit | None:
-        """The first hidden cell whose text a file holds; people call it *shown*.
-
-        Args:
-            decks: whose cells; None for all decks of the course.
-        """
+        """The first hidden cell, of these *decks* or of any, whose text a file holds; people call the file *shown*."""
         secrets = self._all if decks is None else [secret for deck in decks for secret in self._of(deck)]
         if not secrets:
             return None

@@ -42,12 +42,7 @@ Publish = Callable[[PlannedJob, dict[str, Any]], dict[str, Any] | None]
 
 
 class JobRunner:
-    """Runs planned jobs on workers.
-
-    Args:
-        root: the course root.
-        session: what several builds share; None for a build of its own.
-    """
+    """Runs planned jobs of the course in *root* on workers: those of a session, or its own."""
 
     def __init__(
         self,

@@ -33,10 +33,9 @@ class Bounds(msgspec.Struct, frozen=True):
         return self._below(os.path.realpath(path)) is not None
 
     def misled(self, link: str) -> str:
-        """Where a link leads that it must not, as what follows "is a link to"; empty where it may lead.
+        """Where a *link* below the root leads that it must not, as what follows "is a link to"; empty if it may.
 
-        Args:
-            link: its path below :attr:`root`; it may be no link at all, then all is well.
+        It may be no link at all, then all is well.
         """
         real = os.path.realpath(link)
         if real == os.path.join(os.path.realpath(self.root), os.path.relpath(link, self.root)):  # noqa: PTH118

@@ -23,15 +23,12 @@ _TOLD = 10
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """What became of such files: asked once the build has ended, for it may have made them anew.
-
-    Attributes:
-        removed: those that were removed, by path.
-        kept: those that stayed, because they are not as CLX wrote them.
-    """
+    """What became of such files: asked once the build has ended, for it may have made them anew."""
 
     removed: dict[str, Hit]
+    """By path."""
     kept: dict[str, Hit]
+    """Those that are not as CLX wrote them."""
 
     def gone(self) -> list[str]:
         """The paths at which there is nothing now."""
@@ -39,8 +36,7 @@ class Withdrawn(msgspec.Struct, frozen=True):
 
     def warning(self) -> str:
         """What the author should know of those; empty when there are none."""
-        gone = self.gone()
-        if not gone:
+        if not (gone := self.gone()):
             return ""
         places = dict.fromkeys(FailedOutput("notebook", hit.deck, "", hit.error).place for hit in self.removed.values())
         return (
@@ -57,11 +53,8 @@ class Withdrawn(msgspec.Struct, frozen=True):
 def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str]) -> Withdrawn:
     """Remove the public files of earlier builds that hold the text of a cell that is hidden now.
 
-    That is done before anything runs: they should not be read for as long as that takes.
-
-    Args:
-        plan: what the build is about to do.
-        fresh: the decks whose hidden cells say something else than when files were last looked at.
+    That is done before anything runs: they should not be read for as long as that takes. *fresh* are the decks whose
+    hidden cells say something else than when files were last looked at.
 
     Raises:
         OutputError: a file cannot be removed.
@@ -105,19 +98,14 @@ def _decks_of(row: PublishedFile, plan: Plan, fresh: Collection[str]) -> list[st
 def of_nobody(private: PrivateText, directories: Iterable[str], known: Mapping[str, Collection[str]]) -> str:
     """A warning about public files that CLX does not know to be its own and that hold what is private.
 
-    For the first build into directories that are not empty: their files may be those of builds of which all else was
-    removed (``rm -r .clx``). Empty where there are none.
-
-    Args:
-        directories: those of targets that students get.
-        known: target → paths of its files that are known.
+    For the first build into *directories* that students get and that are not empty: their files, but for those *known*
+    by target, may be those of builds of which all else was removed (``rm -r .clx``). Empty where there are none.
     """
     found = []
     for directory in dict.fromkeys(directories):
         for folder, folders, files in os.walk(directory):
             folders[:] = [each for each in folders if each != KIND_DIRECTORIES["speaker"]]
-            for name in files:
-                path = Path(folder, name)
+            for path in (Path(folder, name) for name in files):
                 is_known = path.relative_to(directory).as_posix() in known.get(directory, ())
                 if not is_known and private.look(path, str(path)):
                     found.append(str(path))
