@@ -80,6 +80,8 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
 def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
     """Put a file with *text* in the place of *path*, whole or not at all; a link there is replaced, not followed.
 
+    It is on the disk before it gets its name, so that an empty one is never found there after a power failure.
+
     Args:
         denied: bits of its mode that it does not get, whatever the umask.
 
@@ -90,6 +92,8 @@ def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
     try:
         with temporary.open("x", encoding="utf-8") as stream:
             stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
         if denied:
             temporary.chmod(temporary.stat().st_mode & ~denied)
         temporary.replace(path)

@@ -44,7 +44,7 @@ class Looked:
 
     def sees(self, deck: str = DECK) -> list[str]:
         """What a deck can see when it runs: paths below its topic, or below the root."""
-        found = self.closures.deck_closure(self.place, self.closures.facts(deck))
+        found = self.closures.deck_closure(self.place, self.closures.info(deck))
         return sorted(path.removeprefix(f"{TOPIC}/") for path, _ in found)
 
 
@@ -139,7 +139,7 @@ def test_facts_are_the_titles_links_and_missing_pictures(values: Course) -> None
     values.write(f"{TOPIC}/there.png", "1")
     text = "# %% [markdown]\n# ![a](there.png) ![b](./gone.png) [c](gone.txt) ![d](https://example.org/x.png)\n"
     values.deck("values", HEADER % ("Werte", "Values") + text)
-    facts = Looked(values).closures.facts(DECK)
+    facts = Looked(values).closures.info(DECK)
     assert facts.titles == {"de": "Werte", "en": "Values"}
     assert facts.links == [f"{TOPIC}/there.png"]
     assert facts.missing == [f"{TOPIC}/gone.png"]
@@ -154,7 +154,7 @@ def test_facts_are_the_titles_links_and_missing_pictures(values: Course) -> None
 def test_a_deck_is_read_as_a_page_only_unless_it_tells_formats_apart(values: Course) -> None:
     def variants() -> list[tuple[bool, bool]]:
         looked = Looked(values)
-        looked.closures.facts(DECK)
+        looked.closures.info(DECK)
         return looked.reader.asked[0].variants
 
     html, notebook, code = (True, False), (False, True), (False, False)
@@ -169,7 +169,7 @@ def test_a_deck_is_read_as_a_page_only_unless_it_tells_formats_apart(values: Cou
 def test_all_mistakes_of_a_deck_come_in_the_order_of_its_lines(values: Course) -> None:
     values.deck("values", "# %% [markdown] tags=[\n# a\n\n# %% lang=\n1\n")
     with pytest.raises(CourseError) as caught:
-        Looked(values).closures.facts(DECK)
+        Looked(values).closures.info(DECK)
     told = str(caught.value)
     assert told.index(f"{DECK}:1: ") < told.index(f"{DECK}:4: ")
 
@@ -177,7 +177,7 @@ def test_all_mistakes_of_a_deck_come_in_the_order_of_its_lines(values: Course) -
 def test_more_than_twenty_mistakes_of_a_deck_are_counted(values: Course) -> None:
     values.deck("values", "# %% tags=[\n" * 33)
     with pytest.raises(CourseError) as caught:
-        Looked(values).closures.facts(DECK)
+        Looked(values).closures.info(DECK)
     assert caught.value.fact.endswith("13 more mistakes like these.")
     assert caught.value.next_step == "Correct these first."
 
@@ -187,7 +187,7 @@ def test_a_deck_that_is_too_large_is_not_read(values: Course) -> None:
         stream.truncate(MAX_DECK + 1)
     looked = Looked(values)
     with pytest.raises(CourseError, match="the deck has 20 MiB; 20 MiB are allowed"):
-        looked.closures.facts(DECK)
+        looked.closures.info(DECK)
     assert looked.reader.asked == []
 
 
@@ -196,22 +196,22 @@ def test_a_deck_that_is_too_large_is_not_read(values: Course) -> None:
 
 def is_read_again(course: Course, known: Any, **options: Any) -> bool:
     looked = Looked(course, known, **options)
-    looked.closures.facts(DECK)
+    looked.closures.info(DECK)
     return bool(looked.reader.asked)
 
 
 @pytest.fixture
 def known(values: Course) -> Any:
     looked = Looked(values)
-    looked.closures.facts(DECK)
-    looked.closures.facts(DECK)
+    looked.closures.info(DECK)
+    looked.closures.info(DECK)
     assert len(looked.reader.asked) == 1
     return looked.closures.learned
 
 
 def test_an_unchanged_deck_is_not_read_again_and_says_the_same(values: Course, known: Any) -> None:
     looked = Looked(values, known)
-    assert looked.closures.facts(DECK) == Looked(values).closures.facts(DECK)
+    assert looked.closures.info(DECK) == Looked(values).closures.info(DECK)
     assert looked.reader.asked == []
     assert looked.closures.learned == {}
 
@@ -243,7 +243,7 @@ def test_a_deck_is_read_again_by_other_tools(values: Course, known: Any) -> None
 def test_a_picture_that_appears_is_looked_for_again(values: Course) -> None:
     values.deck("values", "# %% [markdown]\n# ![x](a.png)\n")
     looked = Looked(values)
-    looked.closures.facts(DECK)
+    looked.closures.info(DECK)
     assert not is_read_again(values, looked.closures.learned)
     values.write(f"{TOPIC}/a.png", "1")
     assert is_read_again(values, looked.closures.learned)
@@ -289,14 +289,14 @@ def test_decks_whose_hidden_cells_say_something_new_are_told(values: Course) -> 
     hidden = '# %%\n1\n\n# %% tags=["private"]\npassword = "Zebra"\n'
     values.deck("values", hidden)
     first = Looked(values)
-    first.closures.facts(DECK)
+    first.closures.info(DECK)
     assert first.closures.newly_hidden() == [DECK]
     known = first.closures.learned
 
     def told(text: str) -> list[str]:
         values.deck("values", text)
         looked = Looked(values, known)
-        looked.closures.facts(DECK)
+        looked.closures.info(DECK)
         return looked.closures.newly_hidden()
 
     assert told(hidden) == []

@@ -268,7 +268,6 @@ def remove(site: Site, *wanted: str, selection: Selection | None = None, failed:
         {(0, path) for path in wanted},
         selection or Selection(),
         failed,  # type: ignore[arg-type]
-        within=site.owner.output,
     )
     return sorted(os.path.relpath(path, site.owner.output) for path in removed) + [
         f"kept {os.path.relpath(path, site.owner.output)}" for path in kept

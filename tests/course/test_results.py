@@ -37,7 +37,7 @@ class Known:
             [str(output)], Owner("course.yaml", str(output)), self.state, self.store, self.root / "state"
         )
         self.reporter = Reporter(Display())
-        self.results = Results(self.plan, self.publisher, self.store, str(output), self.reporter)
+        self.results = Results(self.plan, self.publisher, self.store, self.reporter)
         return self.results
 
     def job(self, name: str, *, source: str = "slides/a.py", variant: str = "en/completed/html") -> PlannedJob:

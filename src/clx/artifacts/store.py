@@ -36,11 +36,7 @@ _TO_READ = os.O_RDONLY | system.NO_LINK | system.NO_WAIT | system.BINARY
 
 
 class ArtifactStore:
-    """The store below one directory.
-
-    Args:
-        root: its directory; made on first use.
-    """
+    """The store below one directory, which is made on first use."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -79,7 +75,7 @@ class ArtifactStore:
         """Store a file; returns digest and size in bytes.
 
         Args:
-            digest: what the caller believes it is; saves work when that object is stored already.
+            digest: what the caller believes it is; saves work when it is stored already.
 
         Raises:
             OSError: the source cannot be read.
@@ -245,17 +241,8 @@ class ArtifactStore:
                 yield from (name for name in names if _DIGEST.fullmatch(name))
 
     def prune(self, keep: Collection[str], *, older_than: float = UNNAMED_FOR) -> tuple[int, int]:
-        """Remove objects that nobody names.
-
-        Args:
-            keep: digests that rows name.
-            older_than: seconds; younger objects stay, for their row may be about to be written.
-
-        Returns:
-            How many were removed, and their bytes.
-        """
-        wanted, count, freed = set(keep), 0, 0
-        now = time.time()
+        """Remove objects older than *older_than* seconds that no row names; returns how many, and their bytes."""
+        wanted, count, freed, now = set(keep), 0, 0, time.time()
         for digest in list(self.digests()):
             path = self.path(digest)
             with contextlib.suppress(FileNotFoundError):  # another prune was faster

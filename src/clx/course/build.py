@@ -6,9 +6,10 @@ import gc
 import os
 import time
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
     from clx.course.withdraw import Withdrawn
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(msgspec.Struct, frozen=True):
     """What is asked of a build.
 
     Attributes:
@@ -60,7 +60,7 @@ class BuildOptions:
     spec: Path
     output: Path | None = None
     database: Path | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: Selection = Selection()
     force: bool = False
     fail_fast: bool = False
     dry_run: bool = False
@@ -148,7 +148,7 @@ class Build:
         plan = self._plan()
         directory = self._directory.path
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
-            results = Results(plan, publisher, self._store, self._output, self._reporter)
+            results = Results(plan, publisher, self._store, self._reporter)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
@@ -177,8 +177,10 @@ class Build:
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            plan = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader).plan()
+            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader)
+            plan = planner.plan()
         plan.warnings[:0] = left_out
+        self._learned = planner.learned()
         return plan
 
     def _own_directories(self) -> dict[str, str]:
@@ -218,7 +220,7 @@ class Build:
     ) -> None:
         """Everything that writes: publish what is known, run the rest, remove what is stale."""
         plan, publisher = results.plan, results.publisher
-        self._state.remember(str(self._root), *plan.learned)
+        self._state.remember(str(self._root), *self._learned)
         unchecked = [deck for deck in self._state.unchecked(self._owner) if deck in plan.hidden]
         fresh = [deck for deck in unchecked if plan.hidden[deck]]
         copies = results.static_files(self._root, fresh)
@@ -267,7 +269,7 @@ class Build:
         failed = {(failure.source, failure.task) for failure in self.report.failures}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed, within=self._output)
+        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed)
         self.report.removed += removed
         self.report.kept += kept
 
@@ -276,7 +278,7 @@ class Build:
     def _withdraw(self, results: Results, fresh: list[str]) -> Withdrawn:
         from clx.course.withdraw import withdraw
 
-        return withdraw(results.private, results.publisher, results.plan, fresh, self._output)
+        return withdraw(results.private, results.publisher, results.plan, fresh)
 
     def _tell_withdrawn(self, withdrawn: Withdrawn, results: Results) -> None:
         """Tell of files with private text: those that are gone, and those that have stayed, which fail their decks."""

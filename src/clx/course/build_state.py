@@ -136,8 +136,8 @@ class BuildState:
         """Store what changed about files and sources.
 
         Args:
-            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`). Noted with
-                what is known of them by now: a build that is killed in between leaves nobody believing it was done.
+            unchecked: sources for which every owner has to look at its files again (:meth:`unchecked`): noted in one
+                transaction, so that a build that is killed in between leaves nobody believing it was done.
         """
         if not files and not sources:
             return
@@ -174,10 +174,9 @@ class BuildState:
 
     def output_stats(self, owner: Owner, target: str) -> dict[str, OutputStat]:
         """*owner*'s files in one target, by path: as little of them as a build with nothing to do needs."""
-        rows = self._read(
-            "SELECT path, key, size, mtime_ns FROM outputs WHERE course = ? AND output = ? AND target = ?",
-            (*owner, target),
-        )
+        # a + keeps the index of courses out of it: all of a target lies together, and is mostly one owner's
+        sql = "SELECT path, key, size, mtime_ns FROM outputs WHERE target = ? AND +course = ? AND +output = ?"
+        rows = self._read(sql, (target, *owner))
         return {row[0]: row for row in rows if isinstance(row[0], str)}
 
     def targets(self, owner: Owner) -> list[str]:
@@ -218,11 +217,7 @@ class BuildState:
         self._write("move", body)
 
     def written_to(self, but: str) -> list[str]:
-        """Directories of all targets of all owners in which files are still there that CLX has written.
-
-        Args:
-            but: a directory below which they are not looked for.
-        """
+        """Directories of all targets of all owners, not below *but*, in which files that CLX has written still are."""
         targets = [target for (target,) in self._read(_TARGETS) if not f"{target}/".startswith(f"{but}/")]
         return [target for target in targets if os.path.isdir(target) and self._has_any(target)]  # noqa: PTH112
 

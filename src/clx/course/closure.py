@@ -34,7 +34,7 @@ _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 _FORM = 2
-"""Which form :class:`DeckInfo` have; facts of another one are not used."""
+"""Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
 _VARIANT_WORDS = (b"is_html", b"is_notebook")
@@ -70,14 +70,11 @@ class Closures:
     """Finds closures for one course.
 
     Args:
-        spec: the course.
-        files: its files.
-        known: facts about sources from earlier builds.
+        known: what earlier builds learned of sources.
         tools: the fingerprint of the notebook converter.
-        reader: reads decks.
 
     Attributes:
-        learned: facts about sources that the state should be told.
+        learned: what later builds should know of sources.
     """
 
     def __init__(
@@ -95,27 +92,28 @@ class Closures:
         self.learned: dict[str, Any] = {}
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
-        self._facts: dict[str, DeckInfo] = {}
+        self._infos: dict[str, DeckInfo] = {}
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def facts(self, deck: str) -> DeckInfo:
+    def info(self, deck: str) -> DeckInfo:
         """What *deck* says, from memory where nothing it depends on has changed.
 
         Raises:
             CourseError: it cannot be read, expanded or parsed, with its line.
         """
-        if deck not in self._facts:
-            self._facts[deck] = self._remembered(deck) or self._read(deck)
-        return self._facts[deck]
+        if deck not in self._infos:
+            self._infos[deck] = self._remembered(deck) or self._read(deck)
+        return self._infos[deck]
 
     def _remembered(self, deck: str) -> DeckInfo | None:
         known = self._known.get(deck)
         if known is None or known["signature"] != self._signature:
             return None
-        if any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
+        digest_of = self._files.digest
+        if any(digest_of(path) != digest for path, digest in known["reads"].items()):
             return None
-        if any(self._files.digest(path) is not None for path in known["absent"]):
+        if any(digest_of(path) is not None for path in known["absent"]):
             return None
         return DeckInfo(**known)
 
@@ -127,47 +125,31 @@ class Closures:
                 "Move data into files beside it.",
             )
         problems: list[ConversionError] = []
-        facts = None
         try:
-            facts = self._expand(deck, problems)
+            info = self._expand(deck, problems)
         except ConversionError as error:
-            problems.append(error)
-        if facts is None or problems:
+            raise _all_of(deck, [*problems, error]) from error
+        if problems:
             raise _all_of(deck, problems)
-        self.learned[deck] = msgspec.to_builtins(facts)
-        return facts
+        self.learned[deck] = msgspec.to_builtins(info)
+        return info
 
     def _expand(self, deck: str, problems: list[ConversionError]) -> DeckInfo:
         from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
+        spec, shared = self._spec, None if self._files.bounds.shared is None else str(self._files.bounds.shared)
+        variants, variables = self._variants(deck), dict(spec.variables)
         found = self._reader.read(
-            Asked(
-                str(self._files.root),
-                deck,
-                list(self._spec.languages),
-                self._variants(deck),
-                dict(self._spec.variables),
-                self._spec.prog_lang,
-                None if self._files.shared is None else str(self._files.shared),
-            )
+            Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared)
         )
         problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        return DeckInfo(
-            self._signature,
-            reads,
-            absent,
-            found.titles,
-            existing,
-            pictures,
-            found.mentions,
-            found.hidden,
-            found.respelt,
-        )
+        told = (found.mentions, found.hidden, found.respelt)
+        return DeckInfo(self._signature, reads, absent, found.titles, existing, pictures, *told)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -206,17 +188,14 @@ class Closures:
         """The linked files that exist inside the course root, and those that do not; paths below it."""
         folder = PurePosixPath(deck).parent
         existing, missing = set(), set()
-        for link in links:
-            path = _normalize(folder / link)
-            if not path:
-                continue
+        for path in filter(None, (_normalize(folder / link) for link in links)):
             if not (self._files.root / path).is_file():
                 missing.add(path)
             elif self._files.is_inside(path):
                 existing.add(path)
         return sorted(existing), sorted(missing)
 
-    def deck_closure(self, place: CourseTopic, facts: DeckInfo) -> list[tuple[str, str]]:
+    def deck_closure(self, place: CourseTopic, info: DeckInfo) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
 
         Other decks and diagram sources of its directory belong to it only when it names them: editing
@@ -227,11 +206,11 @@ class Closures:
         """
         topic = place.topic
         members = self._files.tree(topic.path) if topic.is_directory else self._files.listing(topic.base)
-        wanted = {path for path in members if self._belongs(path, facts.mentions)}
+        wanted = {path for path in members if self._belongs(path, info.mentions)}
         if not topic.is_directory:
-            wanted |= set(facts.links)
+            wanted |= set(info.links)
         wanted |= {path for pattern in place.ref.inputs for path in self._matching(place, pattern)}
-        found = dict(facts.reads)
+        found = dict(info.reads)
         for path in wanted:
             digest = self._files.digest(path)
             if digest is not None:
@@ -246,18 +225,16 @@ class Closures:
         return True
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
-        root = self._files.root
+        root, where = self._files.root, f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
         try:
             found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
         except (OSError, RecursionError) as error:
-            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
             why = error.strerror if isinstance(error, OSError) else "directories are nested too deep"
             raise CourseError(
                 f'{where}: the input "{pattern}" cannot be looked for: {why}.', "Write a narrower pattern."
             ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
-            where = f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
             raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
         return inside
 
@@ -290,8 +267,8 @@ class Closures:
         """The decks whose hidden cells say something else than when they were last looked for."""
         return [
             deck
-            for deck, facts in self._facts.items()
-            if deck in self.learned and facts.hidden and facts.hidden != (self._known.get(deck) or {}).get("hidden")
+            for deck, info in self._infos.items()
+            if deck in self.learned and info.hidden and info.hidden != (self._known.get(deck) or {}).get("hidden")
         ]
 
     # -- diagrams ---------------------------------------------------------------------------------

@@ -28,12 +28,7 @@ def _is_inside(folder: str, files: SourceFiles) -> bool:
 
 
 def group_problem(group: DirGroup, files: SourceFiles) -> str:
-    """Why a group cannot be copied, with the next step in a second line; empty if it can.
-
-    Args:
-        group: the group.
-        files: the course's files.
-    """
+    """Why a group cannot be copied, with the next step in a second line; empty if it can."""
     if not (files.root / group.path).is_dir():
         return f"the dir_groups path {group.path} is not a directory.\nCorrect the path."
     for folder in group.directories():
@@ -41,7 +36,7 @@ def group_problem(group: DirGroup, files: SourceFiles) -> str:
             return f"the dir_groups directory {folder} does not exist.\nCorrect subdirs."
     deep = [(folder, group.recursive) for folder in group.directories()]
     for folder, recursive in [*deep, *([(group.path, False)] if group.include_root_files else [])]:
-        found = _own_in(os.path.realpath(files.root / folder), files.own, recursive=recursive)
+        found = _own_in(os.path.realpath(files.root / folder), files.bounds.own, recursive=recursive)
         if found:
             return f"the directory group {_shown(folder)} contains {found}.\n{_NEXT_STEP}"
     deck = _deck_in(group, files)

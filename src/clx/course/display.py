@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from clx.course.report import FailedOutput, Report
 
 
-@dataclass(slots=True)
-class TypeProgress:
+class TypeProgress(msgspec.Struct):
     """Numbers of one job type in one build.
 
     Attributes:
@@ -46,11 +46,10 @@ class TypeProgress:
         return (self.queued + self.running) * self.mean_seconds / max(1, self.workers)
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """The state of a build at one moment (REQ-8.4)."""
 
-    types: dict[str, TypeProgress] = field(default_factory=dict)
+    types: dict[str, TypeProgress] = {}
 
     def seconds_left(self) -> float | None:
         """Estimated time until the build is done; types run side by side."""

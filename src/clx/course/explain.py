@@ -37,7 +37,7 @@ class Reasons:
 
     def remember(self, jobs: list[PlannedJob], *, failed: bool = False) -> None:
         """Keep what *jobs* that ended were made from."""
-        facts = {
+        made_from = {
             job.label: {
                 "failed": failed,
                 "key": job.key,
@@ -47,7 +47,7 @@ class Reasons:
             }
             for job in jobs
         }
-        self._state.remember(self._root, {}, facts)
+        self._state.remember(self._root, {}, made_from)
 
 
 def _files_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

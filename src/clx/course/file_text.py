@@ -39,12 +39,7 @@ def windows_of(path: Path) -> Iterator[bytes]:
 
 
 def windows(text: Readable, first: bytes = b"") -> Iterator[bytes]:
-    """A text in windows that overlap, as :func:`plain` has it.
-
-    Args:
-        text: what is left to be read.
-        first: what was read of it already.
-    """
+    """A text in windows that overlap, as :func:`plain` has it; *first* was read of it already."""
     window = first or text.read(WINDOW)
     encoding = encoding_of(window)
     while window:

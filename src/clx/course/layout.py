@@ -1,4 +1,4 @@
-"""Where everything goes in the output tree, as authors of the earlier system know it (design §5).
+"""Where everything goes in the output tree, as authors of the earlier system know it.
 
 ``<target>/De|En/<Course>/Folien|Slides/Html|Notebooks|Python/Code-Along|Completed|Speaker/<Section>/NN Title.ext``
 """
@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from clx.course.names import safe_name
 from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
@@ -31,8 +32,7 @@ class Variant(NamedTuple):
         return f"{self.language}/{self.kind}/{self.format}"
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What of a course is asked for; None means everything."""
 
     languages: frozenset[str] | None = None
@@ -50,27 +50,17 @@ class Selection:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VariantDirectory:
-    """Where one variant of one target goes.
-
-    Attributes:
-        target: index of the target.
-        variant: which.
-        path: POSIX path below the target's directory, without the section.
-    """
+class VariantDirectory(msgspec.Struct, frozen=True):
+    """Where one variant of one target, which is counted, goes."""
 
     target: int
     variant: Variant
     path: str
+    """POSIX path below the target's directory, without the section."""
 
 
 class Layout:
-    """The output tree of one course.
-
-    Args:
-        spec: the course.
-        selection: what of it is asked for.
+    """The output tree of one course, as far as it is asked for.
 
     Raises:
         UsageError: the selection names something the course does not have.

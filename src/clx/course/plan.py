@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from clx.course.build_state import FileStat
+import msgspec
+
 from clx.course.names import job_label
 from clx.jobtypes.registry import JOB_TYPES
 
@@ -24,8 +24,7 @@ class OutputPath(NamedTuple):
         return "/speaker/" not in self.variant
 
 
-@dataclass(slots=True)
-class PlannedJob:
+class PlannedJob(msgspec.Struct):
     """A job the course needs, whether or not its result is known already.
 
     Attributes:
@@ -46,7 +45,7 @@ class PlannedJob:
     payload: dict[str, Any]
     files: list[tuple[str, str]]
     tools: Mapping[str, str]
-    places: dict[str, list[OutputPath]] = field(default_factory=dict)
+    places: dict[str, list[OutputPath]] = {}
 
     @property
     def label(self) -> str:
@@ -74,8 +73,7 @@ class PlannedJob:
         return [OutputPath(target, f"{path[:-cut]}-{number}.{extension}", variant) for target, path, variant in first]
 
 
-@dataclass(slots=True)
-class StaticFile:
+class StaticFile(msgspec.Struct):
     """A file that is copied as it is."""
 
     source: str
@@ -83,8 +81,7 @@ class StaticFile:
     places: list[OutputPath]
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """All a build does.
 
     Attributes:
@@ -94,17 +91,15 @@ class Plan:
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
-        learned: what later builds should know: files, sources, and the decks that hide something else than before.
     """
 
-    jobs: list[PlannedJob] = field(default_factory=list)
-    copies: list[StaticFile] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    places: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
+    jobs: list[PlannedJob] = []
+    copies: list[StaticFile] = []
+    warnings: list[str] = []
+    places: dict[tuple[int, str], tuple[str, str]] = {}
     decks: int = 0
-    hidden: dict[str, list[Any]] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    learned: tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]] = field(default=({}, {}, []), compare=False)
+    hidden: dict[str, list[Any]] = {}
+    names: list[str] = []
 
     @property
     def hides_anything(self) -> bool:

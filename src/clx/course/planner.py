@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.course import withheld
+from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo, one_error
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
@@ -45,7 +46,7 @@ class _Page(NamedTuple):
     variant: str
 
 
-class _EnoughError(CourseError):
+class _EnoughError(Exception):
     """So much is wrong that looking on would only take time."""
 
 
@@ -93,17 +94,10 @@ class Planner:
         Raises:
             CourseError: a deck cannot be read or expanded, or two sources want one output path.
         """
-        numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
-        self._check_groups()
-        for place in self._topics:
-            try:
-                numbers[place.section] = self._topic(place, numbers[place.section])
-            except _EnoughError:
-                raise
-            except CourseError as error:
-                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
-        for group in self._spec.dir_groups:
-            self._dir_group(group)
+        try:
+            self._look_at_all()
+        except _EnoughError:
+            raise CourseError("\n".join(self._problems), "There may be more.") from None
         if self._problems:
             raise one_error(self._problems)
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
@@ -115,13 +109,27 @@ class Planner:
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
         self._plan.names = [text.in_language(language) for text in texts for language in self._spec.languages]
-        self._plan.learned = (self._files.learned, self.closures.learned, self.closures.newly_hidden())
         return self._plan
+
+    def _look_at_all(self) -> None:
+        numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
+        self._check_groups()
+        for place in self._topics:
+            try:
+                numbers[place.section] = self._topic(place, numbers[place.section])
+            except CourseError as error:
+                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
+        for group in self._spec.dir_groups:
+            self._dir_group(group)
+
+    def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
+        """What later builds should know: files, sources, and the decks that hide something else than before."""
+        return self._files.learned, self.closures.learned, self.closures.newly_hidden()
 
     def _problem(self, text: str) -> None:
         self._problems.append(text)
         if len(self._problems) == 20:
-            raise _EnoughError("\n".join(self._problems), "There may be more.")
+            raise _EnoughError
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -136,14 +144,12 @@ class Planner:
         for deck in decks:
             number += 1
             try:
-                facts = self.closures.facts(deck)
-                self._deck(place, deck, facts, number, self._renamed(place, deck, facts, pictures))
-            except _EnoughError:
-                raise
+                info = self.closures.info(deck)
+                self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
             except CourseError as error:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue
-            linked += facts.links
+            linked += info.links
         others = [path for path in members if path not in decks and _suffix(path) not in TYPE_OF_SOURCE]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
@@ -208,25 +214,25 @@ class Planner:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, facts: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
+    def _deck(self, place: CourseTopic, deck: str, info: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
-        self._plan.warnings += facts.respelt
-        self._plan.hidden[deck] = facts.hidden
+        self._plan.warnings += info.respelt
+        self._plan.hidden[deck] = info.hidden
         for language in self._layout.languages:
-            title = f"{number:02d} {safe_name(facts.titles.get(language) or PurePosixPath(deck).stem)}"
+            title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
-            reads = list(facts.reads.items())
+            reads = list(info.reads.items())
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, facts)
+                closure = self.closures.deck_closure(place, info)
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
-    def _renamed(self, place: CourseTopic, deck: str, facts: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
+    def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
         """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
 
         Warns of pictures that nothing makes.
@@ -234,12 +240,12 @@ class Planner:
         found = {}
         format_ = self._settings.diagrams.format
         base = f"{place.topic.base}/"
-        for path in (*facts.missing, *facts.links):
+        for path in (*info.missing, *info.links):
             picture = path.removeprefix(base)
             stem, extension = os.path.splitext(picture)  # noqa: PTH122
             made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
             if not made:
-                if path in facts.missing:
+                if path in info.missing:
                     self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
             elif extension.lower() in _CONVERTED and extension != f".{format_}":
                 written = os.path.relpath(path, deck.rpartition("/")[0])

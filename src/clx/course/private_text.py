@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _STEP = "Look for how it got there; what students may read must not stand in a hidden cell as well."
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True):
     """One line that is looked for.
 
     Attributes:
@@ -48,8 +46,7 @@ class _Line:
     runs: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
+class _Secret(msgspec.Struct, frozen=True):
     deck: str
     telltale: Telltale
     alone: tuple[_Line, ...]
@@ -60,15 +57,8 @@ class _Secret:
         return self.alone + self.together
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A hidden cell whose text would be published.
-
-    Attributes:
-        deck: its deck.
-        tag: what hides it.
-        error: as a job's error is stored.
-    """
+class Hit(msgspec.Struct, frozen=True):
+    """A hidden cell whose text would be published, what hides it, and that as a job's error is stored."""
 
     deck: str
     tag: str
@@ -76,11 +66,9 @@ class Hit:
 
 
 class PrivateText:
-    """Knows the hidden cells of a course.
+    """Knows the hidden cells of a course: by deck, as the plan has *found* them.
 
-    Args:
-        found: by deck, what tells of its hidden cells, as the plan has it.
-        names: names that pages show beside their deck's text.
+    *names* are those that pages show beside their deck's text.
     """
 
     def __init__(self, found: Mapping[str, list[Any]], names: Iterable[str] = ()) -> None:
@@ -105,13 +93,7 @@ class PrivateText:
         return tuple(line for line in lines if not (line.by_letters and line.form in self._names))
 
     def look(self, path: Path, shown: str, decks: Iterable[str] | None = None) -> Hit | None:
-        """The first hidden cell whose text a file holds.
-
-        Args:
-            path: the file.
-            shown: what a person calls the file.
-            decks: whose cells; None for all decks of the course.
-        """
+        """The first hidden cell, of these *decks* or of any, whose text a file holds; people call the file *shown*."""
         secrets = self._all if decks is None else [secret for deck in decks for secret in self._of(deck)]
         if not secrets:
             return None

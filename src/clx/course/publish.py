@@ -12,10 +12,10 @@ import hashlib
 import os
 import shlex
 import shutil
-import stat
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner, PublishedFile
@@ -32,8 +32,7 @@ _NOTED_AT_ONCE = 500
 _DIRECTORIES = 256  # open at once while files are compared
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFile:
+class OutputFile(msgspec.Struct, frozen=True):
     """One file to be: where, from which source and job, and which bytes.
 
     Attributes:
@@ -68,7 +67,7 @@ class Publisher:
         self, targets: list[str], owner: Owner, state: BuildState, store: ArtifactStore, state_dir: Path
     ) -> None:
         self.targets = targets
-        self._owner = owner
+        self.owner = owner
         self._state = state
         self._store = store
         self._state_dir = state_dir
@@ -82,19 +81,20 @@ class Publisher:
 
     def is_current(self, place: OutputPath, key: str) -> bool:
         """Whether the file is there as CLX last wrote it, from the job (or the bytes) that *key* names."""
-        row = self.output_stats[place.target].get(place.path)
+        target, path, _ = place
+        row = self.output_stats[target].get(path)
         if row is None or row[1] != key:
             return False
-        folder, _, name = place.path.rpartition("/")
+        folder, _, name = path.rpartition("/")
         try:
-            found = self._directory(place.target, folder).stat(name)
+            found = self._directory(target, folder).stat(name)
         except OSError:
             return False
         return found.st_size == row[2] and found.st_mtime_ns == row[3]
 
     def owned(self) -> dict[str, dict[str, PublishedFile]]:
         """All files of the owner by target and path, also in targets the course no longer has."""
-        return self._state.outputs(self._owner)
+        return self._state.outputs(self.owner)
 
     def files_of(self, source: str, task: str) -> list[str]:
         """Absolute paths of the files one job has published."""
@@ -139,7 +139,7 @@ class Publisher:
                 self._note(done)
 
     def _note(self, done: list[PublishedFile]) -> None:
-        self._state.published(self._owner, done)
+        self._state.published(self.owner, done)
         done.clear()
 
     def _write(self, file: OutputFile) -> PublishedFile:
@@ -153,44 +153,29 @@ class Publisher:
             found = final.stat()
         except OSError as error:
             raise _unwritable(final, error) from error
-        row = PublishedFile(
-            target=root,
-            path=file.place.path,
-            slice=file.place.variant,
-            source=file.source,
-            task=file.task,
-            key=file.key,
-            digest=file.digest,
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-        )
-        self.output_stats[file.place.target][row.path] = (row.path, row.key, row.size, row.mtime_ns)
-        return row
+        number, path, variant = file.place
+        stat_of = (found.st_size, found.st_mtime_ns)
+        self.output_stats[number][path] = (path, file.key, *stat_of)
+        return PublishedFile(root, path, variant, file.source, file.task, file.key, file.digest, *stat_of)
 
     def _make_way(self, file: OutputFile, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
-        if not final.is_file():
-            self._move_away(file, final)
+        if final.is_file():
+            if self._is_as_written(file.place, final):
+                return
+            shutil.copy2(final, self._kept(file))
+        elif not os.path.lexists(final) or final.is_symlink() or final.is_dir():
             return
-        row = self.output_stats[file.place.target].get(file.place.path)
-        if row is not None and _is_as_written(final, row[2], row[3]):
-            return
-        target = self.targets[file.place.target]
-        written = self._state.digest_written(target, file.place.path)
-        if written is not None and _has_bytes(final, written):
-            return
-        shutil.copy2(final, self._kept(file))
+        else:  # a pipe, socket or device
+            os.replace(final, self._kept(file))  # noqa: PTH105
         self.replaced.append(str(final))
 
-    def _move_away(self, file: OutputFile, final: Path) -> None:
-        """Keep a pipe, socket or device that stands where a file is to be."""
-        try:
-            mode = final.lstat().st_mode
-        except FileNotFoundError:
-            return
-        if not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):
-            os.replace(final, self._kept(file))  # noqa: PTH105
-            self.replaced.append(str(final))
+    def _is_as_written(self, place: OutputPath, final: Path) -> bool:
+        row, found = self.output_stats[place.target].get(place.path), final.stat()
+        if row is not None and (found.st_size, found.st_mtime_ns) == row[2:]:
+            return True
+        written = self._state.digest_written(self.targets[place.target], place.path)
+        return written is not None and _has_bytes(final, written)
 
     def _kept(self, file: OutputFile) -> Path:
         """Where what stood in the way of a file is kept."""
@@ -237,12 +222,7 @@ class Publisher:
     # -- removal ----------------------------------------------------------------------------------
 
     def remove_stale(
-        self,
-        wanted: Collection[tuple[int, str]],
-        selection: Selection,
-        failed: Collection[tuple[str, str]],
-        *,
-        within: str,
+        self, wanted: Collection[tuple[int, str]], selection: Selection, failed: Collection[tuple[str, str]]
     ) -> tuple[list[str], list[str]]:
         """:meth:`remove` the files of the selected variants that nothing wants any more.
 
@@ -251,29 +231,23 @@ class Publisher:
             selection: what was asked for; nothing outside it is touched.
             failed: source and task of jobs that failed: their last good files stay.
         """
-        if not self._has_unwanted(wanted, selection, within):
+        if not self._has_unwanted(wanted, selection):
             return [], []
         numbers = {target: number for number, target in enumerate(self.targets)}
         return self.remove(
-            (
-                row
-                for target, rows in self.owned().items()
-                if target in numbers or selection.targets is None
-                for row in rows.values()
-                if not (target in numbers and (numbers[target], row.path) in wanted)
-                and (row.source, row.task) not in failed
-                and selection.covers(row.slice)
-            ),
-            within=within,
+            row
+            for target, rows in self.owned().items()
+            if target in numbers or selection.targets is None
+            for row in rows.values()
+            if not (target in numbers and (numbers[target], row.path) in wanted)
+            and (row.source, row.task) not in failed
+            and selection.covers(row.slice)
         )
 
-    def remove(
-        self, rows: Iterable[PublishedFile], *, within: str, forget_kept: bool = True
-    ) -> tuple[list[str], list[str]]:
-        """Remove files of the owner, and forget them; those in other targets only where they lie below *within*.
+    def remove(self, rows: Iterable[PublishedFile], *, forget_kept: bool = True) -> tuple[list[str], list[str]]:
+        """Remove files of the owner, and forget them; those in other targets only below the output directory.
 
         Args:
-            within: the output directory.
             forget_kept: whether those that stay are forgotten too: what was changed is somebody else's from then on.
 
         Returns:
@@ -288,9 +262,9 @@ class Publisher:
         for row in rows:
             if row.target in self.targets:
                 left = remove_published(row, row.target)
-            elif is_below(os.path.normpath(row.target), within):  # a target of before: its own directory goes too
-                depth = len(Path(os.path.relpath(row.target, within)).parts)
-                left = remove_published(row, os.path.dirname(within), kept_folders=depth)  # noqa: PTH120
+            elif self._is_in_output(row.target):  # a target of before: its own directory goes too
+                depth = len(Path(os.path.relpath(row.target, self.owner.output)).parts)
+                left = remove_published(row, os.path.dirname(self.owner.output), kept_folders=depth)  # noqa: PTH120
             else:
                 continue
             kept += left
@@ -299,21 +273,20 @@ class Publisher:
                 forgotten.append((row.target, row.path))
         if forgotten:
             with self._locked():
-                self._state.published(self._owner, [], forgotten)
+                self._state.published(self.owner, [], forgotten)
         return removed, kept
 
-    def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection, within: str) -> bool:
-        """Whether there may be anything to remove: a look at those, before all that is known is read."""
-        for number, output_stats in enumerate(self.output_stats):
-            if any((number, path) not in wanted for path in output_stats):
-                return True
+    def _is_in_output(self, target: str) -> bool:
+        return is_below(os.path.normpath(target), self.owner.output)
+
+    def _has_unwanted(self, wanted: Collection[tuple[int, str]], selection: Selection) -> bool:
+        """Whether there may be anything to remove: a look at few columns, before all that is known is read."""
+        if not {(number, path) for number, known in enumerate(self.output_stats) for path in known} <= set(wanted):
+            return True
         if selection.targets is not None:
             return False
-        known = set(self.targets)
-        return any(
-            target not in known and is_below(os.path.normpath(target), within)
-            for target in self._state.targets(self._owner)
-        )
+        others = set(self._state.targets(self.owner)) - set(self.targets)
+        return any(map(self._is_in_output, others))
 
     # -- one publisher at a time ------------------------------------------------------------------
 
@@ -390,11 +363,3 @@ def _copy_checked(source: Path, target: Path, digest: str) -> None:
     with target.open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
             raise ArtifactError(f"{source} changed while it was being copied.", "Build again.")
-
-
-def _is_as_written(path: Path, size: int, mtime_ns: int) -> bool:
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return found.st_size == size and found.st_mtime_ns == mtime_ns

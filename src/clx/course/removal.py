@@ -25,7 +25,6 @@ def remove_published(row: PublishedFile, root: str, *, kept_folders: int = 0) ->
     """Remove a file, and directories that are empty then.
 
     Args:
-        row: the file.
         root: the directory above which nothing is touched; it must be one of the user's, not from the job table.
         kept_folders: how many directories of the way from *root* stay, even when they are empty.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from clx.course.names import job_label
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
@@ -13,8 +14,7 @@ PRIVATE_TEXT = "PrivateTextError"
 """The type of the error of a deck whose hidden text a public file has, or would have."""
 
 
-@dataclass(slots=True)
-class FailedOutput:
+class FailedOutput(msgspec.Struct):
     """A job that failed, as the author needs to know it.
 
     Attributes:
@@ -29,7 +29,7 @@ class FailedOutput:
     source: str
     task: str
     error: dict[str, Any]
-    kept: list[str] = field(default_factory=list)
+    kept: list[str] = []
 
     @property
     def label(self) -> str:
@@ -56,13 +56,12 @@ class FailedOutput:
         return ", ".join(parts)
 
 
-@dataclass(slots=True)
-class Report:
+class Report(msgspec.Struct):
     """The outcome of one build. Keys of :meth:`as_dict` are documented and only ever added to."""
 
     course: str = ""
     output: str = ""
-    targets: list[str] = field(default_factory=list)
+    targets: list[str] = []
     decks: int = 0
     jobs: int = 0
     to_run: int = 0
@@ -70,11 +69,11 @@ class Report:
     reused: int = 0
     files: int = 0
     written: int = 0
-    removed: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failures: list[FailedOutput] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    reasons: list[tuple[str, str]] = field(default_factory=list)
+    removed: list[str] = []
+    kept: list[str] = []
+    failures: list[FailedOutput] = []
+    warnings: list[str] = []
+    reasons: list[tuple[str, str]] = []
     seconds: float = 0.0
     dry_run: bool = False
 

@@ -33,11 +33,10 @@ class Results:
         done: by key, the results that are known and may be published.
     """
 
-    def __init__(self, plan: Plan, publisher: Publisher, store: ArtifactStore, output: str, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, publisher: Publisher, store: ArtifactStore, reporter: Reporter) -> None:
         self.plan = plan
         self.publisher = publisher
         self._store = store
-        self._output = output
         self._reporter = reporter
         self._further: set[tuple[int, str]] = set()
         self.done: dict[str, Any] = {}
@@ -131,7 +130,7 @@ class Results:
         if not self.plan.hidden.get(job.source):
             return None
         for digest, place in {file.digest: file.place for file in files if file.place.is_public}.items():
-            shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self._output)
+            shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self.publisher.owner.output)
             hit = self.private.look(self._store.path(digest), shown, [job.source])
             if hit is not None:
                 return hit.error
@@ -146,11 +145,11 @@ class Results:
             root: the course root.
             fresh: decks whose hidden cells say something else than when the files that are there were written.
         """
-        files = []
+        files, hides_anything = [], self.plan.hides_anything
         for copy in self.plan.copies:
             outdated = [place for place in copy.places if not self.publisher.is_current(place, copy.digest)]
             decks = None if outdated else [deck for deck in fresh if is_near(copy.source, deck)]
-            hit = self._hit_in(copy, root / copy.source, decks)
+            hit = self._hit_in(copy, root / copy.source, decks) if hides_anything else None
             if hit is None:
                 path = root / copy.source
                 files += [OutputFile(place, copy.source, "", copy.digest, copy.digest, path) for place in outdated]
@@ -162,7 +161,7 @@ class Results:
         return files
 
     def _hit_in(self, copy: StaticFile, path: Path, decks: list[str] | None) -> Hit | None:
-        if decks == [] or not self.plan.hides_anything or not any(place.is_public for place in copy.places):
+        if decks == [] or not any(place.is_public for place in copy.places):
             return None
         return self.private.look(path, copy.source, decks)
 

@@ -44,12 +44,7 @@ Publish = Callable[[PlannedJob, dict[str, Any]], dict[str, Any] | None]
 
 
 class JobRunner:
-    """Runs planned jobs on workers.
-
-    Args:
-        root: the course root.
-        session: what several builds share; None for a build of its own.
-    """
+    """Runs planned jobs of the course in *root* on workers: those of a session, or its own."""
 
     def __init__(
         self,
@@ -70,7 +65,9 @@ class JobRunner:
         self._queue = Queue(database)
         self._batches = BatchTable(database)
         self._lease = int(resolved.settings.jobs.lease * 1000)
+        self._publish: Publish = lambda *_: None
         self._why: Mapping[str, str] = {}
+        self._fail_fast = False
         self._failures: list[tuple[PlannedJob, dict[str, Any]]] = []
 
     def run(
@@ -93,7 +90,7 @@ class JobRunner:
             EngineError: the container engine or an image is not there; nothing was queued.
             WorkerStartupError: workers do not start.
         """
-        self._why = why
+        self._publish, self._why, self._fail_fast = publish, why, fail_fast
         specs = self._specs(jobs)
         with self._resolved.blamed():
             require_ready(self._database, images_of(specs), self._settings, self._display.note)
@@ -105,12 +102,10 @@ class JobRunner:
         if new_workers:
             specs = [msgspec.structs.replace(spec, pool=f"batch:{batch}") for spec in specs]
         with logged(self._database.state.path, self._settings.logging.level, batch=batch):
-            self._run(batch, jobs, specs, publish, fail_fast=fail_fast)
+            self._run(batch, jobs, specs)
         return self._failures
 
-    def _run(
-        self, batch: int, jobs: list[PlannedJob], specs: list[WorkerSpec], publish: Publish, *, fail_fast: bool
-    ) -> None:
+    def _run(self, batch: int, jobs: list[PlannedJob], specs: list[WorkerSpec]) -> None:
         workers = self._workers(batch)
         done = superseded = False
         try:
@@ -121,7 +116,7 @@ class JobRunner:
                 self._batches.sweep(is_gone, spare=[batch])
                 if self._session is not None:
                     self._session.close_given_up()
-                self._loop(batch, outstanding, workers, bell, publish, fail_fast=fail_fast)
+                self._loop(batch, outstanding, workers, bell)
             done = True
         except SupersededError:
             superseded = True
@@ -132,7 +127,7 @@ class JobRunner:
             else:
                 self._batches.close(batch, abandoned=not done)
             if self._session is None:
-                workers.stop(grace=_STOP_GRACE if not done or fail_fast else self._settings.workers.grace_period)
+                workers.stop(grace=_STOP_GRACE if not done or self._fail_fast else self._settings.workers.grace_period)
 
     def _workers(self, batch: int) -> BuildWorkers:
         if self._session is not None:
@@ -185,16 +180,7 @@ class JobRunner:
 
     # -- while ------------------------------------------------------------------------------------
 
-    def _loop(
-        self,
-        batch: int,
-        outstanding: dict[int, PlannedJob],
-        workers: BuildWorkers,
-        bell: Bell,
-        publish: Publish,
-        *,
-        fail_fast: bool,
-    ) -> None:
+    def _loop(self, batch: int, outstanding: dict[int, PlannedJob], workers: BuildWorkers, bell: Bell) -> None:
         means = {job.type: self._queue.mean_seconds(job.type) for job in outstanding.values()}
         progress = Progress({type_: TypeProgress(type_, mean_seconds=mean) for type_, mean in means.items()})
         for job in outstanding.values():
@@ -204,8 +190,8 @@ class JobRunner:
         running: set[int] = set()
         while outstanding:
             bell.silence()
-            self._collect(outstanding, running, progress, publish)
-            if self._failures and fail_fast:
+            self._collect(outstanding, running, progress)
+            if self._failures and self._fail_fast:
                 return
             self._stop_if_superseded(batch, outstanding)
             workers.watch({type_: each.queued for type_, each in progress.types.items()})
@@ -223,9 +209,7 @@ class JobRunner:
                 system.wait_readable(waiting, _BEAT if bell.fileno() >= 0 else 0.05)
         self._display.tick(progress)
 
-    def _collect(
-        self, outstanding: dict[int, PlannedJob], running: set[int], progress: Progress, publish: Publish
-    ) -> None:
+    def _collect(self, outstanding: dict[int, PlannedJob], running: set[int], progress: Progress) -> None:
         """Take note of every job whose state has changed."""
         for row in self._queue.get_changed(list(outstanding), running):
             job, numbers = outstanding[row.id], progress.types[row.type]
@@ -241,18 +225,17 @@ class JobRunner:
                 numbers.queued -= 1
             if row.state == "queued":
                 numbers.queued += 1
-                continue
-            del outstanding[row.id]
-            self._ended(row, job, numbers, publish)
+            else:
+                del outstanding[row.id]
+                self._ended(row, job, numbers)
 
-    def _ended(self, row: Job, job: PlannedJob, numbers: TypeProgress, publish: Publish) -> None:
-        refusal = publish(job, row.result) if row.state == "succeeded" else None
+    def _ended(self, row: Job, job: PlannedJob, numbers: TypeProgress) -> None:
+        refusal = self._publish(job, row.result) if row.state == "succeeded" else None
         if row.state == "succeeded" and refusal is None:
             numbers.done += 1
             seconds = ((row.finished_at or 0) - (row.started_at or 0)) / 1000
             numbers.add_duration(seconds)
-            fields = {"job": row.id, "type": row.type, "seconds": seconds}
-            self._display.job_done(job.label, fields)
+            self._display.job_done(job.label, {"job": row.id, "type": row.type, "seconds": seconds})
             return
         error = refusal or row.error or {}
         if row.state == "cancelled":

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from clx.course.build_state import FileStat
@@ -34,35 +33,36 @@ _DEEPEST = 100
 _SETTLED_NS = 2_000_000_000
 
 
-@dataclass(slots=True)
 class SourceFiles:
     """The files below one course root.
 
+    Args:
+        known: what earlier builds learned of files.
+        shared: as in :class:`Bounds`, like *own*.
+
     Attributes:
-        root: the course root.
-        known: what the state knew of files.
-        learned: what it should be told.
+        learned: what later builds should know.
         left_out: what was not taken, and why.
         links: which of the files that were found are links.
-        shared: a directory outside of the root into which links may lead.
-        own: directories that CLX writes into, as real paths, each with what it is: nothing is taken from them.
     """
 
-    root: Path
-    known: Mapping[str, FileStat]
-    learned: dict[str, FileStat] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)
-    shared: Path | None = None
-    own: Mapping[str, str] = field(default_factory=dict)
-    _digests: dict[str, str | None] = field(default_factory=dict)
-    _trees: dict[str, list[str]] = field(default_factory=dict)
-    _prefix: str = ""
-    bounds: Bounds = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.bounds = Bounds(self.root, self.shared, self.own)
-        self._prefix = f"{self.root}/"
+    def __init__(
+        self,
+        root: Path,
+        known: Mapping[str, FileStat],
+        *,
+        shared: Path | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.bounds = Bounds(root, shared, own or {})
+        self.learned: dict[str, FileStat] = {}
+        self.left_out: list[str] = []
+        self.links: set[str] = set()
+        self._known = known
+        self._digests: dict[str, str | None] = {}
+        self._trees: dict[str, list[str]] = {}
+        self._prefix = f"{root}/"
 
     def digest(self, path: str) -> str | None:
         """The digest of a file by its POSIX path below the root; None when there is no such file.
@@ -82,12 +82,9 @@ class SourceFiles:
             raise unreadable(path, error) from error
         if not stat.S_ISREG(found.st_mode):
             raise unreadable(path, not_regular(found.st_mode))
-        known = self.known.get(path)
-        if known is not None and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino):
-            digest = known.digest
-        else:
-            digest = self._hash(path, found)
-        self._digests[path] = digest
+        known = self._known.get(path)
+        is_as_known = known and known[:4] == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        digest = self._digests[path] = known.digest if known and is_as_known else self._hash(path, found)
         return digest
 
     def _hash(self, path: str, found: os.stat_result) -> str:
@@ -106,18 +103,19 @@ class SourceFiles:
         Raises:
             CourseError: a directory cannot be read, or directories are nested too deep.
         """
-        if directory not in self._trees:
-            found: list[str] = []
-            waiting = [directory]
-            while waiting:
-                folder = waiting.pop()
-                waiting += self._look_into(folder, found)
-                if folder.count("/") - directory.count("/") > _DEEPEST:
-                    raise CourseError(
-                        f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
-                        "Move what is needed further up, or remove it.",
-                    )
-            self._trees[directory] = sorted(found)
+        if directory in self._trees:
+            return self._trees[directory]
+        found: list[str] = []
+        waiting = [directory]
+        while waiting:
+            folder = waiting.pop()
+            waiting += self._look_into(folder, found)
+            if folder.count("/") - directory.count("/") > _DEEPEST:
+                raise CourseError(
+                    f"{directory}: directories are nested more than {_DEEPEST} deep: {folder[:200]}…",
+                    "Move what is needed further up, or remove it.",
+                )
+        self._trees[directory] = sorted(found)
         return self._trees[directory]
 
     def listing(self, directory: str) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -194,15 +195,15 @@ class _SpecReader(Reader):
         spec = CourseSpec(
             path=self._path,
             name=name,
-            prog_lang=self._get(values, "prog_lang", self._prog_lang, ""),
+            prog_lang=self._get(values, "prog_lang", partial(self.choice, choices=PROG_LANGS, known=_OTHER_NAMES), ""),
             languages=languages,
-            sections=self._get(values, "sections", self._sections, ()),
+            sections=self._get(values, "sections", partial(self.list, read=self._section, may_be_empty=False), ()),
             description=self._get(values, "description", self._optional_text, None),
             certificate=self._get(values, "certificate", self._optional_text, None),
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
             evaluate=self._get(values, "evaluate", self.boolean, True),
-            dir_groups=self._get(values, "dir_groups", self._dir_groups, ()),
+            dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )
         self._check_translations(languages)
@@ -211,9 +212,6 @@ class _SpecReader(Reader):
     @staticmethod
     def _get(values: dict[str, Node], key: str, read: Any, default: Any) -> Any:
         return read(values[key], key) if key in values else default
-
-    def _prog_lang(self, node: Node, subject: str) -> str:
-        return self.choice(node, subject, PROG_LANGS, _OTHER_NAMES)
 
     # --- texts and languages
 
@@ -265,20 +263,14 @@ class _SpecReader(Reader):
 
     # --- sections and topics
 
-    def _sections(self, node: Node, subject: str) -> tuple[Section, ...]:
-        return self.list(node, subject, self._section, may_be_empty=False)
-
     def _section(self, node: Node) -> Section:
         values = self.mapping(node, "a section", ("name", "topics"), ("name", "topics"))
-        name = self._get(values, "name", self._section_name, Text())
+        name = self._get(values, "name", lambda each, _: self._name_text(each, "the section name"), Text())
         topics = self.list(values["topics"], "topics", self._topic) if "topics" in values else ()
         for item, topic, _, first in _repeated(topics, values.get("topics"), "id"):
             fact = f"topic {quoted(topic.id)} is named twice in this section (first in line {first.line})"
             self.problem(item, fact, "Remove one.")
         return Section(name, topics, node.line, node.column)
-
-    def _section_name(self, node: Node, _key: str) -> Text:
-        return self._name_text(node, "the section name")
 
     def _topic(self, node: Node) -> TopicRef:
         if node.kind == "scalar":
@@ -289,7 +281,7 @@ class _SpecReader(Reader):
             html=self._get(values, "html", self.boolean, True),
             evaluate=self._get(values, "evaluate", self.boolean, None),
             inputs=self._get(values, "inputs", self._inputs, ()),
-            dir_groups=self._get(values, "dir_groups", self._dir_groups, ()),
+            dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             line=node.line,
             column=node.column,
         )
@@ -316,9 +308,6 @@ class _SpecReader(Reader):
                 fact = f"{quoted(name)} cannot be the name of a variable"
                 self.problem(key, fact, "Use letters, digits and _, a letter first.")
         return {name: self.value(value, subject) for name, (_, value) in found.items()}
-
-    def _dir_groups(self, node: Node, subject: str) -> tuple[DirGroup, ...]:
-        return self.list(node, subject, self._dir_group)
 
     def _dir_group(self, node: Node) -> DirGroup:
         values = self.mapping(node, "a directory group", _GROUP_KEYS, ("name", "path"))
@@ -365,15 +354,12 @@ class _SpecReader(Reader):
             return tuple(choice for choice in choices if choice in named)
 
         return OutputTarget(
-            name=self._get(values, "name", self._target_name, ""),
+            name=self._get(values, "name", lambda each, _: self.checked(each, "the target name", name_problem), ""),
             path=self._get(values, "path", self._path_below, ""),
             kinds=chosen("kinds", KINDS),
             formats=chosen("formats", FORMATS),
             languages=chosen("languages", languages),
         )
-
-    def _target_name(self, node: Node, _key: str) -> str:
-        return self.checked(node, "the target name", name_problem)
 
 
 def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iterator[tuple[Node, T, T, Node]]:

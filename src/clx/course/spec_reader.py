@@ -127,18 +127,12 @@ class Reader:
         self.problem(node, f"{subject} must be true or false, but is {found}", hint)
         return False
 
-    def choice(
-        self,
-        node: Node,
-        subject: str,
-        choices: Sequence[str],
-        other_names: Mapping[str, str] | None = None,
-    ) -> str:
-        """One of *choices*; *other_names* are wrong spellings whose meaning is known."""
+    def choice(self, node: Node, subject: str, choices: Sequence[str], known: Mapping[str, str] | None = None) -> str:
+        """One of *choices*; *known* are wrong spellings, each with what is meant."""
         text = self.text(node, subject)
         if text and text not in choices:
-            known = (other_names or {}).get(text.lower())
-            hint = f'Did you mean "{known}"?' if known else did_you_mean(text, choices)
+            meant = (known or {}).get(text.lower())
+            hint = f'Did you mean "{meant}"?' if meant else did_you_mean(text, choices)
             self.problem(node, f"{subject} cannot be {quoted(text)}", hint)
         return text
 

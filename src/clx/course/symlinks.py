@@ -7,37 +7,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from clx.jobtypes.notebook.deck import is_deck
 
 OUTSIDE = "outside the course"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """What of the file system belongs to a course.
 
     Attributes:
-        root: the course root.
         shared: a directory outside of the root into which links may lead.
         own: directories that CLX writes into, as real paths, each with what it is: nothing is taken from them.
     """
 
     root: Path
     shared: Path | None = None
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = {}
 
     def holds(self, path: str) -> bool:
         """Whether *path* lies below the root or in the shared directory once links are followed."""
         return self._below(os.path.realpath(path)) is not None
 
     def misled(self, link: str) -> str:
-        """Where a link leads that it must not, as what follows "is a link to"; empty where it may lead.
+        """Where a *link* below the root leads that it must not, as what follows "is a link to"; empty if it may.
 
-        Args:
-            link: its path below :attr:`root`; it may be no link at all, then all is well.
+        It may be no link at all, then all is well.
         """
         real = os.path.realpath(link)
         if real == os.path.join(os.path.realpath(self.root), os.path.relpath(link, self.root)):  # noqa: PTH118

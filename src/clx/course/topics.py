@@ -1,4 +1,4 @@
-"""Where a course lies and which topics it has (design §5).
+"""Where a course lies and which topics it has.
 
 Course root: the nearest directory, from the spec's own upwards, that holds ``slides/``. A topic is
 ``slides/<any directory>/<a>_<b>_<id…>``: a directory, or a deck file.
@@ -6,11 +6,11 @@ Course root: the nearest directory, from the spec's own upwards, that holds ``sl
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.course.spec import CourseSpec, TopicRef
 from clx.course.symlinks import OUTSIDE, Bounds
@@ -21,8 +21,7 @@ from clx.settings.project import upwards
 from clx.visible import visible_line
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """One topic found in the repository.
 
     Attributes:
@@ -46,8 +45,7 @@ class Topic:
         return self.path.split("/")[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CourseTopic:
+class CourseTopic(msgspec.Struct, frozen=True):
     """A topic in its place in the course."""
 
     section: int
@@ -137,9 +135,7 @@ def resolve_topics(
     """The topics the spec names, in order.
 
     Args:
-        spec: the course.
-        bounds: what belongs to it.
-        warn: is told of topics that are left out because they lie behind links to what does not.
+        warn: is told of topics that are left out because they lie behind links to what is outside of *bounds*.
 
     Raises:
         CourseError: ids are unknown or occur in two places, or a directory may not be read; all of them at once.
@@ -181,6 +177,8 @@ def _ambiguous(ref: TopicRef, candidates: list[Topic]) -> tuple[str, str]:
 
 
 def _unknown(ref: TopicRef, known: dict[str, list[Topic]]) -> tuple[str, str]:
+    import difflib  # a build of a course that is right need not
+
     near = difflib.get_close_matches(ref.bare_id, known, n=1)
     if ref.directory and ref.bare_id in known:
         return f'there is no topic "{ref.id}"', f"It is in {known[ref.bare_id][0].path}."

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -32,16 +31,13 @@ _STOP_GRACE = 2.0
 
 
 class Changes:
-    """What was edited below the course root since somebody last asked.
+    """What was edited below *root*, but not in the *ignored* directories, since somebody last asked.
 
-    Args:
-        root: the course root.
-        ignored: directories whose changes are CLX's own.
-        tell: called from another thread after each edit.
+    *tell* is called from another thread after each edit.
     """
 
     def __init__(self, root: Path, ignored: Collection[Path], tell: Callable[[], None]) -> None:
-        self._root = root
+        self._root = os.path.realpath(root)
         self._ignored = [os.path.realpath(path) for path in ignored]
         self._tell = tell
         self._lock = threading.Lock()
@@ -56,7 +52,7 @@ class Changes:
 
         step = int(DEBOUNCE * 1000)
         arriving = watch(
-            os.path.realpath(self._root),
+            self._root,
             watch_filter=lambda _change, path: self._matters(path),
             debounce=20 * step,
             step=step,
@@ -74,7 +70,7 @@ class Changes:
                 self._tell()
 
     def _relative(self, path: str) -> str:
-        return Path(path).relative_to(os.path.realpath(self._root)).as_posix()
+        return Path(path).relative_to(self._root).as_posix()
 
     def _matters(self, path: str) -> bool:
         if any(path == folder or path.startswith(folder + os.sep) for folder in self._ignored):
@@ -139,22 +135,17 @@ def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
     state = StateDirectory.of(database)
     output = options.output.absolute() if options.output else root / "output"
     doorbell = Doorbell(state.shared / "bells", database)
-    with Changes(root, [output, state.path], lambda: doorbell.ring("build")) as changes, _session(changes) as session:
-        while True:
-            changes.take()
-            if build_once(options, resolved, watcher, session):
-                watcher.waiting(root)
-                changes.wait()
-
-
-@contextmanager
-def _session(changes: Changes) -> Iterator[Session]:
-    session = Session()
-    session.changed = changes.peek
-    try:
-        yield session
-    finally:
-        session.close(grace=_STOP_GRACE)
+    with Changes(root, [output, state.path], lambda: doorbell.ring("build")) as changes:
+        session = Session()
+        session.changed = changes.peek
+        try:
+            while True:
+                changes.take()
+                if build_once(options, resolved, watcher, session):
+                    watcher.waiting(root)
+                    changes.wait()
+        finally:
+            session.close(grace=_STOP_GRACE)
 
 
 def build_once(options: BuildOptions, resolved: Resolved, watcher: Watcher, session: Session) -> bool:

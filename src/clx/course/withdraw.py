@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.course.build_state import PublishedFile
 from clx.course.layout import KIND_DIRECTORIES
@@ -21,17 +22,13 @@ from clx.course.report import FailedOutput
 _TOLD = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """What became of such files: asked once the build has ended, for it may have made them anew.
-
-    Attributes:
-        removed: those that were removed, by path.
-        kept: those that stayed, because they are not as CLX wrote them.
-    """
+class Withdrawn(msgspec.Struct, frozen=True):
+    """What became of such files: asked once the build has ended, for it may have made them anew."""
 
     removed: dict[str, Hit]
+    """By path."""
     kept: dict[str, Hit]
+    """Those that are not as CLX wrote them."""
 
     def gone(self) -> list[str]:
         """The paths at which there is nothing now."""
@@ -39,8 +36,7 @@ class Withdrawn:
 
     def warning(self) -> str:
         """What the author should know of those; empty when there are none."""
-        gone = self.gone()
-        if not gone:
+        if not (gone := self.gone()):
             return ""
         places = dict.fromkeys(FailedOutput("notebook", hit.deck, "", hit.error).place for hit in self.removed.values())
         return (
@@ -54,28 +50,22 @@ class Withdrawn:
         return [FailedOutput("notebook", hit.deck, "", _stays(hit, path)) for path, hit in still.items()]
 
 
-def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str) -> Withdrawn:
+def withdraw(private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str]) -> Withdrawn:
     """Remove the public files of earlier builds that hold the text of a cell that is hidden now.
 
-    That is done before anything runs: they should not be read for as long as that takes.
-
-    Args:
-        private: knows the hidden cells.
-        publisher: owns the files.
-        plan: what the build is about to do.
-        fresh: the decks whose hidden cells say something else than when files were last looked at.
-        output: the output directory.
+    That is done before anything runs: they should not be read for as long as that takes. *fresh* are the decks whose
+    hidden cells say something else than when files were last looked at.
 
     Raises:
         OutputError: a file cannot be removed.
     """
-    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(private, publisher, plan, fresh, output)}
-    removed, kept = publisher.remove([row for row, _ in hits.values()], within=output, forget_kept=False)
+    hits = {f"{row.target}/{row.path}": (row, hit) for row, hit in _found(private, publisher, plan, fresh)}
+    removed, kept = publisher.remove([row for row, _ in hits.values()], forget_kept=False)
     return Withdrawn({path: hits[path][1] for path in removed}, {path: hits[path][1] for path in kept})
 
 
 def _found(
-    private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str], output: str
+    private: PrivateText, publisher: Publisher, plan: Plan, fresh: Collection[str]
 ) -> Iterator[tuple[PublishedFile, Hit]]:
     numbers = {target: number for number, target in enumerate(publisher.targets)}
     for target, rows in publisher.owned().items():
@@ -84,7 +74,7 @@ def _found(
             if not place.is_public or _is_current(row, place, plan):
                 continue
             path = Path(target, row.path)
-            hit = private.look(path, os.path.relpath(path, output), _decks_of(row, plan, fresh))
+            hit = private.look(path, os.path.relpath(path, publisher.owner.output), _decks_of(row, plan, fresh))
             if hit is not None:
                 yield row, hit
 
@@ -108,20 +98,14 @@ def _decks_of(row: PublishedFile, plan: Plan, fresh: Collection[str]) -> list[st
 def of_nobody(private: PrivateText, directories: Iterable[str], known: Mapping[str, Collection[str]]) -> str:
     """A warning about public files that CLX does not know to be its own and that hold what is private.
 
-    For the first build into directories that are not empty: their files may be those of builds of which all else was
-    removed (``rm -r .clx``). Empty where there are none.
-
-    Args:
-        private: knows the hidden cells.
-        directories: those of targets that students get.
-        known: target → paths of its files that are known.
+    For the first build into *directories* that students get and that are not empty: their files, but for those *known*
+    by target, may be those of builds of which all else was removed (``rm -r .clx``). Empty where there are none.
     """
     found = []
     for directory in dict.fromkeys(directories):
         for folder, folders, files in os.walk(directory):
             folders[:] = [each for each in folders if each != KIND_DIRECTORIES["speaker"]]
-            for name in files:
-                path = Path(folder, name)
+            for path in (Path(folder, name) for name in files):
                 is_known = path.relative_to(directory).as_posix() in known.get(directory, ())
                 if not is_known and private.look(path, str(path)):
                     found.append(str(path))

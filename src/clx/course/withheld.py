@@ -38,12 +38,7 @@ def is_worth_telling(path: str) -> bool:
 
 
 def is_copy_of_deck(path: str, decks: Iterable[str]) -> bool:
-    """Whether a file is called like a deck with something in front or behind, or with another extension.
-
-    Args:
-        path: POSIX path of the file.
-        decks: names of the decks beside it.
-    """
+    """Whether a file is called like one of the decks beside it, with more in front or behind, or another extension."""
     name = path.rpartition("/")[2].casefold()
     if _like_deck().search(name):
         return True

@@ -24,7 +24,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseError, UntrustedError, UsageError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
-from clx.regular import read_regular
+from clx.regular import read_regular, replace_text
 from clx.settings.owners import is_own, require_own
 from clx.workers.executors.spec import WorkerSpec, count_by_type
 from clx.workers.liveness import is_within_reach
@@ -75,17 +75,13 @@ def update_state(state_dir: Path, change: Callable[[ServiceState | None], Servic
         if state is None:
             path.unlink(missing_ok=True)
             return None
-        with _open_own(temporary := path.with_suffix(".tmp"), os.O_TRUNC) as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        replace_text(path, msgspec.json.format(msgspec.json.encode(state), indent=2).decode(), denied=0o022)
         return state
 
 
-def _open_own(path: Path, flags: int = 0) -> BinaryIO:
+def _open_own(path: Path) -> BinaryIO:
     """Open a file to write that only its owner may write, whatever the umask, and that is no link to another."""
-    flags |= system.NO_LINK | system.NO_WAIT | system.BINARY  # nor waits for who reads from a pipe
+    flags = system.NO_LINK | system.NO_WAIT | system.BINARY  # nor waits for who reads from a pipe
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644), "wb")
 
 
