@@ -53,6 +53,12 @@ def dies_with_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
+def at_most(memory: int) -> list[str]:
+    """What stands before a command that may take so many bytes of address space (Linux)."""
+    prlimit = shutil.which("prlimit") if system.NAME == "linux" else None
+    return [prlimit, f"--as={memory}"] if prlimit else []
+
+
 def small_environment() -> dict[str, str]:
     """Little of the user's: diagrams may look at it, and variables that tools have of their own must not count."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}

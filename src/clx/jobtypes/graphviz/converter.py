@@ -12,11 +12,10 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.graphviz.settings import GraphvizSettings
 from clx.jobtypes.source import read_source
-from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import require
-from clx.tools.program import dies_with_parent, run, small_environment
+from clx.tools.program import at_most, dies_with_parent, run, small_environment
 
 DEFAULT_TIMEOUT_S = 60.0
 _MEMORY = 2 << 30
@@ -60,11 +59,10 @@ class GraphvizConverter(Converter):
         dot = require("graphviz", self._settings).path
         dpi = payload.get("dpi", self._settings.section(GraphvizSettings).dpi)
         options = [f"-T{payload['format']}", *([f"-Gdpi={dpi:g}"] if payload["format"] == "png" else [])]
-        command = [*dies_with_parent(), str(dot), *options, "-O", "graph"]
+        command = [*at_most(_MEMORY), *dies_with_parent(), str(dot), *options, "-O", "graph"]
         timeout = float(payload.get("timeout", DEFAULT_TIMEOUT_S))
         try:
-            with system.limited_memory(_MEMORY):  # which programs inherit
-                code, said = run(command, scratch, timeout, small_environment())
+            code, said = run(command, scratch, timeout, small_environment())
         except TimeoutError:
             fact = f"Graphviz did not finish the file within {timeout:g} s."
             raise ConversionError(fact, "Split the graph, or choose another layout.") from None
