@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
-from clx.jobtypes.plantuml.renderer import prepare
+from clx.jobtypes.plantuml.jvm_supervisor import prepare
 from clx.settings.schema import Settings
 from clx.tools.finding import require
 

@@ -46,7 +46,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.inserting db.rescue db.writer "
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
             ),
         ),
@@ -86,7 +86,7 @@ UNTESTED = {
             "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
             (
                 "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
-                "jobtypes.plantuml.renderer"
+                "jobtypes.plantuml.jvm_supervisor"
             ),
         ),
         (

@@ -22,9 +22,8 @@ from tests.support.tools import skip_or_fail
 
 from clx.db import doorbell
 from clx.db.clock import now_ms
-from clx.db.doorbell import Bell, Doorbell, for_ends_of, of_end
+from clx.db.doorbell import ENDED, UNWANTED, Bell, Doorbell, for_ends_of, of_end
 from clx.db.jobs import Failure, Job, NewJob, Queue, Success
-from clx.db.transitions import ENDED, UNWANTED
 from clx.db.wait import SLOW_BEAT, rest
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from clx.db.database import Database
 from clx.db.workers import register_this_process
 from clx.settings.schema import JobsSettings
-from clx.workers.process.loop import Assignment, Worker
+from clx.workers.process.loop import Worker
+from clx.workers.process.watchdog import Assignment
 
 class Helped:
     def convert(self, payload, inputs, outputs, warn):

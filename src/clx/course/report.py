@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from clx.course.exit_code import exit_code
 from clx.course.names import job_label
-from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
 from clx.visible import visible_line
 
 PRIVATE_TEXT = "PrivateTextError"
@@ -79,8 +79,8 @@ class Report(msgspec.Struct):
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with: a build that could not go on has an error of its own instead of a report."""
-        return EXIT_JOB_FAILED if self.failures else EXIT_DONE
+        """What the command ends with."""
+        return exit_code(self.failures)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as one JSON document."""

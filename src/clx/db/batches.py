@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clx.db import transitions
+from clx.db.cancelling import request_cancel
 from clx.db.database import Database
+from clx.db.doorbell import ENDED
 from clx.db.identity import is_ours_to_judge
 from clx.db.odd_rows import Reader
 from clx.db.statements import NEEDS
@@ -94,7 +95,7 @@ class BatchTable:
         """
 
         def body(tx: Transaction) -> list[int]:
-            tx.bells.add(transitions.ENDED)
+            tx.bells.add(ENDED)
             return _close(tx, batch_id, abandoned) or []
 
         return self.database.write("close_batch", body)
@@ -104,10 +105,10 @@ class BatchTable:
         named = set(job_ids)
 
         def body(tx: Transaction) -> list[int]:
-            tx.bells.add(transitions.ENDED)
+            tx.bells.add(ENDED)
             unwanted = [job_id for job_id in _unwanted(tx, batch_id) if job_id in named]
             for job_id in unwanted:
-                transitions.request_cancel(tx, job_id)
+                request_cancel(tx, job_id)
             return unwanted
 
         return self.database.write("cancel_of_batch", body)
@@ -144,7 +145,7 @@ class BatchTable:
                 lost.append((batch.id, gone))
 
         def body(tx: Transaction) -> list[int]:
-            tx.bells.add(transitions.ENDED)
+            tx.bells.add(ENDED)
             held_up = time.monotonic() - begun > _PROMPT
             return [
                 batch_id
@@ -178,7 +179,7 @@ def _close(tx: Transaction, batch_id: int, abandoned: bool) -> list[int] | None:
     if not closed:
         return None
     for job_id in unwanted:
-        transitions.request_cancel(tx, job_id)
+        request_cancel(tx, job_id)
     return unwanted
 
 

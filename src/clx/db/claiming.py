@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from clx.db import statements as sql
+from clx.db.finishing import put_aside
 from clx.db.models import Job, encode, job_from_row
 from clx.db.transaction import Transaction
-from clx.db.transitions import put_aside
 from clx.errors import LostWorkerError
 
 

@@ -37,6 +37,11 @@ _LOOK_EVERY = 1.0
 _SWEEP_EVERY = 10.0
 SUPPORTED = system.HAS_LOCAL_SOCKETS
 
+ENDED = "build"
+"""The bell of whoever watches all work; whoever waits for certain jobs has bells of their own (``of_end``)."""
+UNWANTED = "cancel"
+"""The bell of workers: a job that one of them runs is not wanted any more."""
+
 
 def of_end(job_id: int) -> str:
     """What is rung when that job has ended."""

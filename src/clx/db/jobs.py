@@ -17,9 +17,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-from clx.db import inserting, transitions
+from clx.db import inserting, retrying
 from clx.db import statements as sql
+from clx.db.cancelling import request_cancel
 from clx.db.consequences import call_back
+from clx.db.doorbell import ENDED
 from clx.db.handlers import refuse_endless_wait
 from clx.db.models import (
     Failure,
@@ -196,8 +198,8 @@ class Queue(WorkerSide):
         check_ids(job_ids)
 
         def body(ids: Sequence[int], tx: Transaction) -> list[int]:
-            tx.bells.add(transitions.ENDED)
-            return [id_ for id_ in ids if transitions.request_cancel(tx, id_)]
+            tx.bells.add(ENDED)
+            return [id_ for id_ in ids if request_cancel(tx, id_)]
 
         return self._writer.write_in_slices("cancel", list(job_ids), body)
 
@@ -219,7 +221,7 @@ class Queue(WorkerSide):
             ids = self._ready_to_retry(ids)
 
         def body(part: Sequence[int], tx: Transaction) -> list[int]:
-            return transitions.retry(tx, part)
+            return retrying.retry(tx, part)
 
         return self._writer.write_in_slices("retry", ids, body)
 

@@ -1,4 +1,4 @@
-"""Telling a silent worker from a clock that was moved.
+"""Leases: how one is renewed, and how a silent worker is told from a clock that was moved.
 
 Leases are moments of the system's clock, so that every process of every machine can compare them. When
 that clock is set, or the machine slept, leases seem to be over (or far from over) though nobody was
@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from clx.db import statements as sql
+from clx.db.transaction import Transaction
 
 STEP = 2_000
 """Milliseconds by which the two clocks must drift apart between two looks to count as a step."""
@@ -42,6 +45,27 @@ class Lease:
     until: int
     length: int
     worker: int = 0
+
+
+def renew(
+    tx: Transaction, job_id: int, run: int, length: int | None = None, progress: str | None = None
+) -> tuple[int, bool] | None:
+    """Renew the lease of a run.
+
+    Args:
+        length: milliseconds from now on; None: as many as it was claimed with.
+        progress: how far the job is, as JSON; None: not told.
+
+    Returns:
+        Its worker, and whether somebody asked for the job to be cancelled; None when the run is not its worker's own
+        any more.
+    """
+    params = {"id": job_id, "run": run, "lease": length, "now": tx.now}
+    if progress is None:
+        rows = tx.execute(sql.HEARTBEAT, params).fetchall()
+    else:
+        rows = tx.execute(sql.HEARTBEAT_PROGRESS, {**params, "progress": progress}).fetchall()
+    return (rows[0][1], bool(rows[0][0])) if rows else None
 
 
 class LeaseWatch:

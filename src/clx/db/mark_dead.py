@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clx.db.database import Database
+from clx.db.doorbell import ENDED
 from clx.db.jobs import Queue
 from clx.db.transaction import Transaction
-from clx.db.transitions import ENDED
 from clx.db.workers import WorkerRow, WorkerTable, end_worker
 
 

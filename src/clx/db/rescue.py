@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clx.db import statements as sql
-from clx.db import transitions
+from clx.db.consequences import end_dependents
 from clx.db.database import Database
+from clx.db.doorbell import ENDED
+from clx.db.finishing import Running, account, record, running
 from clx.db.leases import HELD_UP, SLACK, Lease
+from clx.db.models import encode
 from clx.db.odd_rows import Reader
 from clx.db.transaction import Transaction
 from clx.db.writer import Writer
@@ -43,7 +46,7 @@ class Rescuer:
             return [
                 lease.job_id
                 for lease, innocent in beside_others.items()
-                if transitions.rescue(tx, lease.job_id, lease.run, transitions.SILENT, None, innocent=innocent)
+                if rescue_run(tx, lease.job_id, lease.run, SILENT, None, innocent=innocent)
             ]
 
         return self._writer.write("rescue", body)
@@ -87,8 +90,72 @@ class Rescuer:
                 return []
             held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
             several = len(held) > 1
-            rescued = [id_ for id_, run in held if transitions.rescue(tx, id_, run, cause, stderr, innocent=several)]
+            rescued = [id_ for id_, run in held if rescue_run(tx, id_, run, cause, stderr, innocent=several)]
             end(tx)
             return rescued
 
         return self._writer.write("rescue_worker", body)
+
+
+SILENT = {"kind": "silent"}
+"""The cause of a rescue from a worker whose lease was over; it may live."""
+
+
+def rescue_run(
+    tx: Transaction,
+    job_id: int,
+    run: int,
+    cause: Mapping[str, Any],
+    stderr: str | None,
+    *,
+    innocent: bool = False,
+) -> bool:
+    """Take one run from a worker that is gone or silent; false when it has ended meanwhile.
+
+    Args:
+        innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
+            that was rescued is only held by itself from then on, so the next time it is known.
+    """
+    held = running(tx, job_id, run)
+    if held is None:
+        return False
+    killed = int(not innocent and cause.get("kind") != "silent")
+    state, outcome = "queued", "released" if innocent else "rescued"
+    if held.cancel_requested:
+        state = "cancelled"
+        tx.execute(sql.CANCEL, (tx.now, None, job_id))
+    elif innocent or held.counted < held.max_runs:
+        # after a first time the job is retried at once; from the second on it is claimed last
+        rank = sql.CLAIMED_LAST if held.rescues == 1 else 0
+        params = {"id": job_id, "kills": killed, "released": int(innocent), "rank": rank}
+        tx.execute(sql.REQUEUE_RESCUED, params)
+        tx.bells.add(held.type)
+    else:
+        state = "failed"
+        error = encode(_killer(tx, held, killed, cause))
+        tx.execute(sql.COUNT_RESCUE, (killed, job_id))
+        tx.execute(sql.FAIL, (tx.now, error, job_id))
+    record(tx, held, outcome, cause=encode(cause), stderr=stderr)
+    account(tx, held.worker, failed=int(not innocent), is_alive=False)
+    if state != "queued":
+        end_dependents(tx, job_id, state)
+    tx.bells.add(ENDED)
+    return True
+
+
+def _killer(tx: Transaction, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+    """Why a job has failed whose last run was rescued."""
+    kills = run.kills + killed
+    before = tx.execute(sql.SILENCES, (run.job_id,)).fetchone()[0]
+    silences = min(before + (not killed), run.counted - kills)
+    parts = []
+    if kills:
+        parts.append(f"killed its worker {kills} times" if kills > 1 else "killed its worker")
+    if silences:
+        parts.append("its worker was silent for a lease" + (f", {silences} times" if silences > 1 else ""))
+    return {
+        "type": "WorkerKilled" if kills else "WorkerSilent",
+        "message": "; ".join(parts),
+        "next_step": f"See `clx jobs show {run.job_id}` for the cause of each run.",
+        "cause": dict(cause),
+    }

@@ -10,9 +10,8 @@ from contextlib import ExitStack, suppress
 from typing import Self
 
 from clx.db.database import Database
-from clx.db.doorbell import Bell, for_ends_of
+from clx.db.doorbell import ENDED, Bell, for_ends_of
 from clx.db.queries import Lookup
-from clx.db.transitions import ENDED
 from clx.errors import DatabaseBusyError
 
 SLOW_BEAT = 1.0

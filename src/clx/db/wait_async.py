@@ -9,9 +9,8 @@ from functools import partial
 from typing import Self
 
 from clx.db.database import Database
-from clx.db.doorbell import Bell, for_ends_of
+from clx.db.doorbell import ENDED, Bell, for_ends_of
 from clx.db.queries import Lookup
-from clx.db.transitions import ENDED
 from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
 
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from clx.db import claiming, transitions
+from clx.db import claiming, finishing, leases
 from clx.db import statements as sql
 from clx.db.database import Database
+from clx.db.doorbell import ENDED
 from clx.db.models import Failure, Job, Report, Settled, Success, check_reports, encode
 from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
@@ -141,10 +142,10 @@ class WorkerSide(Lookup):
             if reports:
                 tally = {"succeeded": 0, "failed": 0}
                 for report, text in zip(reports, encoded, strict=True):
-                    transitions.settle_one(tx, report, text, tally, lost)
+                    finishing.settle_one(tx, report, text, tally, lost)
                 if tally["succeeded"] or tally["failed"]:
-                    tx.bells.add(transitions.ENDED)
-                transitions.account(tx, me, succeeded=tally["succeeded"], failed=tally["failed"])
+                    tx.bells.add(ENDED)
+                finishing.account(tx, me, succeeded=tally["succeeded"], failed=tally["failed"])
             if not n:
                 return Settled([], lost)
             promote = time.monotonic() >= self._promote_at
@@ -181,18 +182,15 @@ class WorkerSide(Lookup):
         """
         if lease is not None:
             check_lease(lease)
-        params: dict[str, Any] = {"id": job_id, "run": run, "lease": lease}
-        statement = sql.HEARTBEAT
-        if progress is not None:
-            statement, params = sql.HEARTBEAT_PROGRESS, {**params, "progress": encode(progress)}
+        told = None if progress is None else encode(progress)
 
         def body(tx: Transaction) -> bool:
-            rows = tx.execute(statement, {**params, "now": tx.now}).fetchall()
-            if not rows:
+            renewed = leases.renew(tx, job_id, run, lease, told)
+            if renewed is None:
                 raise _lost(job_id, run)
-            cancel_requested, worker = rows[0]
-            transitions.account(tx, worker)
-            return bool(cancel_requested)
+            worker, is_cancelled = renewed
+            finishing.account(tx, worker)
+            return is_cancelled
 
         return "cancel" if self._write("heartbeat", body) else "go on"
 
@@ -224,11 +222,11 @@ class WorkerSide(Lookup):
         report, encoded = Success(job_id, run, peak_memory=peak_memory), encode(result)
 
         def body(tx: Transaction) -> None:
-            worker = transitions.succeed(tx, report, encoded)
+            worker = finishing.succeed(tx, report, encoded)
             if worker is None:
                 raise _lost(job_id, run)
-            transitions.account(tx, worker, succeeded=1)
-            tx.bells.add(transitions.ENDED)
+            finishing.account(tx, worker, succeeded=1)
+            tx.bells.add(ENDED)
 
         self._write("finish", body)
 
@@ -254,11 +252,11 @@ class WorkerSide(Lookup):
         report = Failure(job_id, run, error, retry, backoff, stderr, peak_memory)
 
         def body(tx: Transaction) -> Literal["queued", "failed", "cancelled"]:
-            ended = transitions.fail(tx, report)
+            ended = finishing.fail(tx, report)
             if ended is None:
                 raise _lost(job_id, run)
-            transitions.account(tx, ended[0], failed=1)
-            tx.bells.add(transitions.ENDED)
+            finishing.account(tx, ended[0], failed=1)
+            tx.bells.add(ENDED)
             return ended[1]
 
         return self._write("fail", body)
@@ -281,7 +279,7 @@ class WorkerSide(Lookup):
 
         def body(tx: Transaction) -> None:
             for job_id, run in runs:
-                transitions.release(tx, job_id, run)
+                finishing.release(tx, job_id, run)
 
         self._write("release", body)
 
@@ -295,7 +293,7 @@ class WorkerSide(Lookup):
 
     def _give_back(self, name: str, job_id: int, run: int, delay: int = 0) -> None:
         def body(tx: Transaction) -> None:
-            if not transitions.release(tx, job_id, run, delay=delay):
+            if not finishing.release(tx, job_id, run, delay=delay):
                 raise _lost(job_id, run)
 
         self._write(name, body)
@@ -306,7 +304,7 @@ class WorkerSide(Lookup):
         def body(tx: Transaction) -> list[int]:
             held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
             for id_, run in held:
-                transitions.release(tx, id_, run)
+                finishing.release(tx, id_, run)
             return [id_ for id_, _ in held]
 
         return self._write("release_worker", body)

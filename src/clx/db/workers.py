@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from clx.db.database import Database
+from clx.db.doorbell import ENDED
 from clx.db.identity import is_gone, is_of_an_earlier_boot
 from clx.db.models import told_or_shown
 from clx.db.odd_rows import Reader
 from clx.db.transaction import Transaction
-from clx.db.transitions import ENDED
 
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from clx.db import transitions
+from clx.db import finishing
 from clx.db.database import Database
 from clx.db.odd_rows import odd_live_jobs
 from clx.db.sqlite.driver import UNBOUND
@@ -55,7 +55,7 @@ class Writer:
 
         def body(tx: Transaction) -> list[int]:
             odd = odd_live_jobs(tx)
-            transitions.put_aside(tx, odd)
+            finishing.put_aside(tx, odd)
             return list(odd)
 
         found = self._database.write("put_aside", body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +27,26 @@ class Value(NamedTuple):
 
     value: Any
     origin: Origin
+
+
+class Origins:
+    """Where the value of each setting came from.
+
+    Args:
+        values: what holds, by dotted key.
+    """
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a dotted key came from; ``KeyError`` when there is no such setting."""
+        return self._values[key].origin
+
+    def items(self) -> Iterator[tuple[str, Any, Origin]]:
+        """Every dotted key with its value and origin, in the order of the schema."""
+        for key, (value, origin) in self._values.items():
+            yield key, value, origin
 
 
 class OptionValue(NamedTuple):

@@ -22,7 +22,7 @@ from clx.errors import SettingsError, ToolMissingError, UntrustedError
 from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
 from clx.settings.layers import environment_layer, file_layer, option_layer
-from clx.settings.origin import OptionValue, Origin, Value
+from clx.settings.origin import OptionValue, Origin, Origins, Value
 from clx.settings.problems import Problem, raise_problems
 from clx.settings.project import project_file
 from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
@@ -55,7 +55,7 @@ class EffectiveWorker(msgspec.Struct, frozen=True):
     image_origin: Origin
 
 
-class Resolved:
+class Resolved(Origins):
     """All settings, each with its origin.
 
     Args:
@@ -67,21 +67,12 @@ class Resolved:
     """
 
     def __init__(self, values: Mapping[str, Value], own: Mapping[str, Value]) -> None:
-        self._values = values
+        super().__init__(values)
         self._own = own
         self._untrusted: dict[str, Problem] | None = None
         tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
         absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
         self.settings: Settings = msgspec.convert(_nested({**values, **absolute}), Settings)
-
-    def origin(self, key: str) -> Origin:
-        """Where the value of a dotted key came from; ``KeyError`` when there is no such setting."""
-        return self._values[key].origin
-
-    def items(self) -> Iterator[tuple[str, Any, Origin]]:
-        """Every dotted key with its value and origin, in the order of the schema."""
-        for key, (value, origin) in self._values.items():
-            yield key, value, origin
 
     def path(self, key: str) -> Path | None:
         """A setting that is a path, as an absolute path; ``None`` when it is unset.

@@ -28,7 +28,8 @@ from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
-from clx.workers.process.loop import Assignment, Worker, deregister
+from clx.workers.process.loop import Worker
+from clx.workers.process.watchdog import Assignment, deregister
 
 log = logging.getLogger("clx.worker")
 

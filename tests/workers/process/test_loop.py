@@ -1,4 +1,4 @@
-"""What a worker does with its jobs, and when its heartbeat ends it in the middle of one; in no process of its own."""
+"""What a worker does with its jobs, and when its watchdog ends it in the middle of one; in no process of its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from clx.errors import ConversionError, DatabaseFullError
 from clx.jobtypes.converter import Converter
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
-from clx.workers.process import loop
-from clx.workers.process.loop import Assignment, Heartbeat, Worker, deregister
+from clx.workers.process import loop, watchdog
+from clx.workers.process.loop import Worker
+from clx.workers.process.watchdog import Assignment, Watchdog, deregister
 
 
 class EndedError(BaseException):
@@ -68,11 +69,11 @@ class Bench:
     def worker(self) -> Worker:
         return Worker(self.queue.database, Assignment(self.id, "t", "p", grace=5.0), self._make, JobsSettings())
 
-    def heartbeat(self, *, batch: int | None = None, lifeline: int | None = None, timeout: float = 1800.0) -> Heartbeat:
+    def watchdog(self, *, batch: int | None = None, lifeline: int | None = None, timeout: float = 1800.0) -> Watchdog:
         def clear() -> None:
             self.cleared += 1
 
-        return Heartbeat(
+        return Watchdog(
             self.queue, Assignment(self.id, "t", "p", 5.0, batch, lifeline), JobsSettings(timeout=timeout), clear
         )
 
@@ -102,7 +103,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         raise EndedError
 
     monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(loop, "_kill_children", lambda: None)
+    monkeypatch.setattr(watchdog, "_kill_children", lambda: None)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         yield Bench(queue)
@@ -205,16 +206,16 @@ def test_a_run_that_is_no_longer_its_own_does_not_count(bench: Bench, caplog: py
     assert [record.message for record in caplog.records] == [f"run 1 of job {id_} is no longer this worker's"]
 
 
-# -- the heartbeat -------------------------------------------------------------------------------------
+# -- the watchdog -------------------------------------------------------------------------------------
 
 
 def test_a_job_that_overruns_its_time_is_failed_and_the_process_ends(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(timeout=100.0), bench.claim()
+    watchdog, job = bench.watchdog(timeout=100.0), bench.claim()
     begun = time.monotonic()
-    heartbeat.watch(job)
-    heartbeat._check_deadlines(begun + 99.0)
+    watchdog.watch(job)
+    watchdog._check_deadlines(begun + 99.0)
     with pytest.raises(EndedError):
-        heartbeat._check_deadlines(time.monotonic() + 100.0)
+        watchdog._check_deadlines(time.monotonic() + 100.0)
     error = bench.job(job.id).error
     assert error is not None
     assert (bench.job(job.id).state, error["type"]) == ("failed", "Timeout")
@@ -223,63 +224,63 @@ def test_a_job_that_overruns_its_time_is_failed_and_the_process_ends(bench: Benc
 
 
 def test_the_time_that_a_job_brings_along_counts_before_the_setting(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(timeout=1000.0), bench.claim(timeout=2500)
-    heartbeat.watch(job)
+    watchdog, job = bench.watchdog(timeout=1000.0), bench.claim(timeout=2500)
+    watchdog.watch(job)
     with pytest.raises(EndedError):
-        heartbeat._check_deadlines(time.monotonic() + 2.6)
+        watchdog._check_deadlines(time.monotonic() + 2.6)
     assert "longer than 2.5 seconds" in str(bench.job(job.id).error)
 
 
 def test_a_job_that_is_being_reported_is_not_timed_out(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(timeout=1.0), bench.claim()
-    heartbeat.watch(job)
-    assert heartbeat.stop_watching()
-    heartbeat._check_deadlines(time.monotonic() + 100.0)
+    watchdog, job = bench.watchdog(timeout=1.0), bench.claim()
+    watchdog.watch(job)
+    assert watchdog.stop_watching()
+    watchdog._check_deadlines(time.monotonic() + 100.0)
     assert bench.job(job.id).state == "running"
-    assert not heartbeat.stop_watching()
-    heartbeat.stop_watching()
+    assert not watchdog.stop_watching()
+    watchdog.stop_watching()
 
 
 def test_after_the_grace_period_the_job_is_handed_back(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
-    heartbeat.watch(job)
-    heartbeat.drain()
-    heartbeat._check_deadlines(time.monotonic() + 4.0)
+    watchdog, job = bench.watchdog(), bench.claim()
+    watchdog.watch(job)
+    watchdog.drain()
+    watchdog._check_deadlines(time.monotonic() + 4.0)
     with pytest.raises(EndedError):
-        heartbeat._check_deadlines(time.monotonic() + 5.1)
+        watchdog._check_deadlines(time.monotonic() + 5.1)
     assert bench.job(job.id).state == "queued"
     assert bench.reason() == "SIGTERM, time for its job is over"
 
 
 def test_a_beat_keeps_worker_and_job(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
+    watchdog, job = bench.watchdog(), bench.claim()
     bench.queue.database.write(
         "test", lambda connection: connection.execute("UPDATE jobs SET lease_until = 1 WHERE id = ?", (job.id,))
     )
-    heartbeat.watch(job)
-    heartbeat._beat(0.0)
+    watchdog.watch(job)
+    watchdog._beat(0.0)
     lease = bench.queue.database.read("SELECT lease_until FROM jobs WHERE id = ?", (job.id,))[0][0]
     assert 0 < lease - now_ms() <= 30_000
     assert bench.reason() is None
 
 
 def test_a_cancelled_job_ends_the_process(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
-    heartbeat.watch(job)
+    watchdog, job = bench.watchdog(), bench.claim()
+    watchdog.watch(job)
     bench.queue.cancel([job.id])
     with pytest.raises(EndedError):
-        heartbeat._beat(0.0)
+        watchdog._beat(0.0)
     assert bench.job(job.id).state == "cancelled"
     assert (bench.reason(), bench.cleared) == ("its job was cancelled", 1)
 
 
 def test_one_that_was_struck_off_ends_and_hands_nothing_back(bench: Bench) -> None:
-    heartbeat, job = bench.heartbeat(), bench.claim()
-    heartbeat.watch(job)
+    watchdog, job = bench.watchdog(), bench.claim()
+    watchdog.watch(job)
     bench.table.end(bench.id, "taken for dead")
     state = bench.job(job.id).state
     with pytest.raises(EndedError):
-        heartbeat._beat(0.0)
+        watchdog._beat(0.0)
     assert (bench.job(job.id).state, bench.reason()) == (state, "taken for dead")
 
 
@@ -288,39 +289,39 @@ def test_a_worker_ends_with_its_build_but_not_when_nobody_could_renew(
     bench: Bench, lease: int, away: float, ends: bool
 ) -> None:
     batch = BatchTable(bench.queue.database).open("b", host="h", pid=1, identity="elsewhere", lease=lease)
-    heartbeat, job = bench.heartbeat(batch=batch), bench.claim()
-    heartbeat.watch(job)
+    watchdog, job = bench.watchdog(batch=batch), bench.claim()
+    watchdog.watch(job)
     if not ends:
-        heartbeat._beat(away)
+        watchdog._beat(away)
         assert bench.reason() is None
         return
     with pytest.raises(EndedError):
-        heartbeat._beat(away)
+        watchdog._beat(away)
     assert (bench.reason(), bench.job(job.id).state) == ("its build is gone", "queued")
 
 
 def test_who_asks_for_the_end_through_the_table_sets_the_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
     monkeypatch.setattr(system, "interrupt_main_thread", killed.append)
-    heartbeat = bench.heartbeat()
+    watchdog = bench.watchdog()
     bench.table.request_stop(bench.id, "services stop", grace=60.0)
-    heartbeat._beat(0.0)
+    watchdog._beat(0.0)
     assert killed == [15]
-    heartbeat.drain()  # as the handler of that signal does
-    heartbeat._heed_request()
-    heartbeat._check_deadlines(time.monotonic() + 55.0)  # its own grace period would be over
+    watchdog.drain()  # as the handler of that signal does
+    watchdog._heed_request()
+    watchdog._check_deadlines(time.monotonic() + 55.0)  # its own grace period would be over
     with pytest.raises(EndedError):
-        heartbeat._check_deadlines(time.monotonic() + 61.0)
+        watchdog._check_deadlines(time.monotonic() + 61.0)
     assert bench.reason() == "services stop, time for its job is over"
 
 
 def test_the_end_of_whoever_started_it_is_the_end(bench: Bench) -> None:
     lifeline, held = os.pipe()
-    heartbeat, job = bench.heartbeat(lifeline=lifeline), bench.claim()
-    heartbeat.watch(job)
+    watchdog, job = bench.watchdog(lifeline=lifeline), bench.claim()
+    watchdog.watch(job)
     os.close(held)
     with pytest.raises(EndedError):
-        heartbeat.run()
+        watchdog.run()
     os.close(lifeline)
     assert (bench.reason(), bench.job(job.id).state) == ("the process that started it is gone", "queued")
 

@@ -13,7 +13,7 @@ from clx.errors import ConversionError
 from clx.jobtypes.plantuml.blocks import Block
 from clx.jobtypes.plantuml.includes import closure, including_line
 from clx.jobtypes.plantuml.jvm import JvmPicture, Refusal
-from clx.jobtypes.plantuml.renderer import Renderer
+from clx.jobtypes.plantuml.jvm_supervisor import Renderer
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from clx.jobtypes.converter import Converter
 from clx.jobtypes.plantuml.blame import DiagramJob, explain
 from clx.jobtypes.plantuml.blocks import Block, split_blocks
 from clx.jobtypes.plantuml.jvm import Refusal
+from clx.jobtypes.plantuml.jvm_supervisor import Renderer
 from clx.jobtypes.plantuml.launch import PICTURE_LIMIT_PX
-from clx.jobtypes.plantuml.renderer import Renderer
 from clx.jobtypes.source import read_source
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint

@@ -53,7 +53,7 @@ TOOLS = (
         version=_jar_version,
         # Debian's jar (2020) knows no allow-list, that of 1.2026.8 lets links and .. through: only the pinned one holds
         unpinned_remark="may include files from outside the course: clx tools install plantuml",
-        prepare="clx.jobtypes.plantuml.renderer:prepare",
+        prepare="clx.jobtypes.plantuml.jvm_supervisor:prepare",
     ),
     ToolSpec(
         name="java",

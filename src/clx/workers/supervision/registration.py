@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from clx.db.database import Database
-from clx.db.transitions import ENDED
+from clx.db.doorbell import ENDED
 from clx.db.wait import Bells
 from clx.errors import WorkerStartupError
 from clx.settings.schema import WorkersSettings

@@ -1,7 +1,6 @@
-"""The arrows of the state machine after a claim, each as one function that runs inside somebody's transaction.
+"""How runs end: the reports of workers, each fenced, and what is written down about the run.
 
-They take the :class:`~clx.db.transaction.Transaction` first; nothing here commits. :mod:`clx.db.inserting` and
-:mod:`clx.db.claiming` have the two before, :mod:`clx.db.consequences` what follows from an end.
+Every function runs inside somebody's transaction; nothing here commits. :mod:`clx.db.consequences` has what follows.
 """
 
 from __future__ import annotations
@@ -12,15 +11,9 @@ from typing import Any, Literal, NamedTuple
 from clx.db import statements as sql
 from clx.db.backoff import backoff
 from clx.db.consequences import end_dependents, let_go, unlock
-from clx.db.inserting import end_where_a_need_failed
-from clx.db.models import Failure, Report, Success, encode, encode_error
+from clx.db.doorbell import ENDED
+from clx.db.models import Failure, Report, Success, encode_error
 from clx.db.transaction import Transaction
-from clx.errors import JobExistsError
-
-ENDED = "build"
-"""The bell of whoever watches all work; whoever waits for certain jobs has bells of their own (``of_end``)."""
-UNWANTED = "cancel"
-"""The bell of workers: a job that one of them runs is not wanted any more."""
 
 
 def put_aside(tx: Transaction, odd: Mapping[int, Sequence[str]]) -> None:
@@ -115,7 +108,7 @@ def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "fail
         tx.bells.add(run.type)
     else:
         tx.execute(sql.FAIL, (tx.now, error, run.job_id))
-    _record(tx, run, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
+    record(tx, run, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
     if state != "queued":
         end_dependents(tx, run.job_id, state)
     return run.worker, state
@@ -166,7 +159,7 @@ def running(tx: Transaction, job_id: int, run: int) -> Running | None:
     return None if found is None else Running._make((*found, job_id, run))
 
 
-def _record(
+def record(
     tx: Transaction,
     run: Running,
     outcome: str,
@@ -198,117 +191,6 @@ def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
     else:
         tx.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": tx.now + delay})
         tx.bells.add(held.type)
-    _record(tx, held, "cancelled" if held.cancel_requested else "released")
+    record(tx, held, "cancelled" if held.cancel_requested else "released")
     tx.bells.add(ENDED)
-    return True
-
-
-SILENT = {"kind": "silent"}
-"""The cause of a rescue from a worker whose lease was over; it may live."""
-
-
-def rescue(
-    tx: Transaction,
-    job_id: int,
-    run: int,
-    cause: Mapping[str, Any],
-    stderr: str | None,
-    *,
-    innocent: bool = False,
-) -> bool:
-    """Take one run from a worker that is gone or silent; false when it has ended meanwhile.
-
-    Args:
-        innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
-            that was rescued is only held by itself from then on, so the next time it is known.
-    """
-    held = running(tx, job_id, run)
-    if held is None:
-        return False
-    killed = int(not innocent and cause.get("kind") != "silent")
-    state, outcome = "queued", "released" if innocent else "rescued"
-    if held.cancel_requested:
-        state = "cancelled"
-        tx.execute(sql.CANCEL, (tx.now, None, job_id))
-    elif innocent or held.counted < held.max_runs:
-        # after a first time the job is retried at once; from the second on it is claimed last
-        rank = sql.CLAIMED_LAST if held.rescues == 1 else 0
-        params = {"id": job_id, "kills": killed, "released": int(innocent), "rank": rank}
-        tx.execute(sql.REQUEUE_RESCUED, params)
-        tx.bells.add(held.type)
-    else:
-        state = "failed"
-        error = encode(_killer(tx, held, killed, cause))
-        tx.execute(sql.COUNT_RESCUE, (killed, job_id))
-        tx.execute(sql.FAIL, (tx.now, error, job_id))
-    _record(tx, held, outcome, cause=encode(cause), stderr=stderr)
-    account(tx, held.worker, failed=int(not innocent), is_alive=False)
-    if state != "queued":
-        end_dependents(tx, job_id, state)
-    tx.bells.add(ENDED)
-    return True
-
-
-def _killer(tx: Transaction, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:
-    """Why a job has failed whose last run was rescued."""
-    kills = run.kills + killed
-    before = tx.execute(sql.SILENCES, (run.job_id,)).fetchone()[0]
-    silences = min(before + (not killed), run.counted - kills)
-    parts = []
-    if kills:
-        parts.append(f"killed its worker {kills} times" if kills > 1 else "killed its worker")
-    if silences:
-        parts.append("its worker was silent for a lease" + (f", {silences} times" if silences > 1 else ""))
-    return {
-        "type": "WorkerKilled" if kills else "WorkerSilent",
-        "message": "; ".join(parts),
-        "next_step": f"See `clx jobs show {run.job_id}` for the cause of each run.",
-        "cause": dict(cause),
-    }
-
-
-# -- cancelling and retrying --------------------------------------------------------------------------
-
-
-def request_cancel(tx: Transaction, job_id: int) -> bool:
-    """Cancel a queued job, or leave word for the worker of a running one; true when it is cancelled now."""
-    row = tx.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None or row[0] not in {"queued", "running"}:
-        return False
-    if row[0] == "queued":
-        tx.execute(sql.CANCEL, (tx.now, None, job_id))
-        end_dependents(tx, job_id, "cancelled")
-        return True
-    tx.execute(sql.REQUEST_CANCEL, (job_id,))
-    tx.bells.add(UNWANTED)
-    return False
-
-
-def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
-    """Queue failed and cancelled jobs again with all their runs; returns those that are queued now.
-
-    One whose need has failed and is not tried again with it ends as it had ended.
-
-    Raises:
-        JobExistsError: another live job has the key of one of them.
-    """
-    again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(tx, id_)]
-    for job_id in again:
-        needs = dict(tx.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
-        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)}).fetchall():
-            end_where_a_need_failed(tx, job_id, needs)  # else it ended with one before it
-    left = {row[0] for row in tx.execute(tx.sql.still_queued, {"ids": encode(again)}).fetchall()}
-    return [id_ for id_ in again if id_ in left]
-
-
-def _requeue(tx: Transaction, job_id: int) -> bool:
-    row = tx.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None or row[0] not in {"failed", "cancelled"}:
-        return False
-    live = None if row[3] is None else tx.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
-    if live is not None:
-        raise JobExistsError(int(live[0]), live[1])
-    tx.execute(sql.RETRY, {"id": job_id, "now": tx.now})
-    tx.execute(sql.COUNT_UP, (job_id,))
-    tx.bells.add(row[1])
     return True

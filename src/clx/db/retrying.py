@@ -1,0 +1,41 @@
+"""How jobs that have failed or were cancelled are queued again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clx.db import statements as sql
+from clx.db.inserting import end_where_a_need_failed
+from clx.db.models import encode
+from clx.db.transaction import Transaction
+from clx.errors import JobExistsError
+
+
+def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
+    """Queue failed and cancelled jobs again with all their runs; returns those that are queued now.
+
+    One whose need has failed and is not tried again with it ends as it had ended.
+
+    Raises:
+        JobExistsError: another live job has the key of one of them.
+    """
+    again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(tx, id_)]
+    for job_id in again:
+        needs = dict(tx.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
+        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)}).fetchall():
+            end_where_a_need_failed(tx, job_id, needs)  # else it ended with one before it
+    left = {row[0] for row in tx.execute(tx.sql.still_queued, {"ids": encode(again)}).fetchall()}
+    return [id_ for id_ in again if id_ in left]
+
+
+def _requeue(tx: Transaction, job_id: int) -> bool:
+    row = tx.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None or row[0] not in {"failed", "cancelled"}:
+        return False
+    live = None if row[3] is None else tx.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
+    if live is not None:
+        raise JobExistsError(int(live[0]), live[1])
+    tx.execute(sql.RETRY, {"id": job_id, "now": tx.now})
+    tx.execute(sql.COUNT_UP, (job_id,))
+    tx.bells.add(row[1])
+    return True
