@@ -40,8 +40,12 @@ check:               ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit:                ## the quick tests: some 50 s on one core
-	$(BIN)/python -m pytest -q -m "not slow"
+unit:                ## the quick tests, on two cores: well under a minute
+	@said=$$(mktemp); \
+	$(BIN)/python -m pytest -q -m "not slow" -p no:cacheprovider tests/db > $$said 2>&1 & table=$$!; \
+	$(BIN)/python -m pytest -q -m "not slow" --ignore tests/db; others=$$?; \
+	wait $$table; queue=$$?; cat $$said; rm -f $$said; \
+	test $$others -eq 0 && test $$queue -eq 0
 
 soak:                ## the long forms of the fault tests
 	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/workers/supervision tests/workers/supervision/services
