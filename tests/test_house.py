@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,21 @@ def test_no_file_is_too_long() -> None:
     long = {path.relative_to(SOURCES.parent).as_posix() for path in SOURCES.rglob("*.py") if lines_of(path) > LONGEST}
     assert sorted(long - LONGER.keys()) == []
     assert sorted(LONGER.keys() - long) == [], "these are short enough now"
+
+
+def test_images_are_made_with_modules_that_are_there() -> None:
+    root = Path(__file__).parents[1]
+    imported_there = {
+        name
+        for dockerfile in root.glob("docker/*/Dockerfile")
+        for names in re.findall(
+            r"from (clx(?:\.\w+)+) import|\"-m\", \"(clx(?:\.\w+)*)", dockerfile.read_text(encoding="utf-8")
+        )
+        for name in names
+        if name
+    }
+    assert "clx.jobtypes.plantuml.jvm_supervisor" in imported_there
+    assert {name for name in imported_there if find_spec(name) is None} == set()
 
 
 def test_no_modules_import_each_other_while_they_are_loaded() -> None:

@@ -139,7 +139,7 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
     found = {
         path.name: [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if pattern.search(line)]
         for path in _FILES
-        if path.name != "measure.py"  # there the bare driver is the yardstick, on a file of its own
+        if path.name != "bench.py"  # there the bare driver is the yardstick, on a file of its own
     }
     statements = {name: [line for line in lines if '"COMMIT"' in line or "bind.begin" in line]
                   for name, lines in found.items()}  # fmt: skip

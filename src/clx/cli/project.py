@@ -71,7 +71,7 @@ class Here:
             return list(self.resolved.served_types())
         from clx.course.worker_types import worker_types
 
-        return worker_types(self._course)
+        return worker_types(self._course, self.resolved.settings)
 
     @cached_property
     def path(self) -> Path:

@@ -113,7 +113,7 @@ def _install_for(course: Path, named: list[str], resolved: Resolved) -> None:
     from clx.course.worker_types import worker_types
     from clx.workers.supervision.checks import require_tools, tools_of
 
-    types = worker_types(course)
+    types = worker_types(course, resolved.settings)
     needed = tools_of(types)
     echo(f"{course} needs {', '.join(needed)}" if needed else f"{course} needs no tools")
     _install_all(needed, named, resolved)

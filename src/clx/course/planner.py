@@ -15,6 +15,7 @@ import msgspec
 from clx.course import withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo, one_error
+from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
 from clx.course.names import safe_name
@@ -25,7 +26,7 @@ from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, is_deck
 from clx.jobtypes.notebook.reader import DeckReader
-from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
@@ -140,7 +141,8 @@ class Planner:
         decks = [path for path in members if is_deck(path.rpartition("/")[2])]
         number = last_number
         linked: list[str] = []
-        pictures = self._diagrams(place, [path for path in members if _suffix(path) in TYPE_OF_SOURCE])
+        drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        pictures = self._diagrams(place, drawn)
         for deck in decks:
             number += 1
             try:
@@ -150,7 +152,7 @@ class Planner:
                 self._problem(str(error))  # and on: all decks are told of in one go
                 continue
             linked += info.links
-        others = [path for path in members if path not in decks and _suffix(path) not in TYPE_OF_SOURCE]
+        others = [path for path in members if path not in decks and path not in drawn]
         if not topic.is_directory:
             others += self._linked_beside(topic, linked, others)
         self._copy_files(place, self._without_copies(place, others), pictures)
@@ -206,7 +208,7 @@ class Planner:
         for link in dict.fromkeys(links):
             if not link.startswith(f"{topic.base}/"):
                 self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link in known or _suffix(link) in TYPE_OF_SOURCE or is_deck(link.rpartition("/")[2]):
+            elif link in known or is_deck(link.rpartition("/")[2]) or diagram_type(link, self._files, self._settings):
                 continue
             elif self._files.admits(link):
                 found.append(link)
@@ -333,12 +335,11 @@ class Planner:
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
         ]
 
-    def _diagrams(self, place: CourseTopic, sources: list[str]) -> dict[str, str]:
-        """Plan the topic's diagrams; returns the place of each picture relative to the topic → its source."""
+    def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:
+        """Plan the topic's diagrams, each with its job type; returns the place of each picture → its source."""
         made: dict[str, str] = {}
         format_ = self._settings.diagrams.format
-        for source in sources:
-            type_ = TYPE_OF_SOURCE[_suffix(source)]
+        for source, type_ in sources.items():
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
@@ -408,7 +409,3 @@ class Planner:
                     kind = "speaker" if target.kinds == ("speaker",) else ""
                     places.append(OutputPath(number, "/".join([*parts, relative]), f"{language}/{kind}/"))
             self._copy(path, places)
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()  # noqa: PTH122  (hot: every file of every build)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from clx.course.diagrams import diagram_type
 from clx.course.source_files import SourceFiles
 from clx.course.spec import load_spec
 from clx.course.topics import find_course_root, resolve_topics
-from clx.jobtypes.registry import TYPE_OF_SOURCE
+from clx.settings.schema import Settings
 
 
-def worker_types(spec_path: Path) -> list[str]:
+def worker_types(spec_path: Path, settings: Settings) -> list[str]:
     """The worker types that the course's sources call for.
 
     Raises:
@@ -23,9 +24,5 @@ def worker_types(spec_path: Path) -> list[str]:
     for place in resolve_topics(spec, files.bounds):
         topic = place.topic
         members = files.tree(topic.path) if topic.is_directory else files.listing(topic.base)
-        found |= {
-            TYPE_OF_SOURCE[suffix]
-            for path in members
-            if (suffix := PurePosixPath(path).suffix.lower()) in TYPE_OF_SOURCE
-        }
+        found |= {type_ for path in members if (type_ := diagram_type(path, files, settings))}
     return sorted(found)

@@ -32,9 +32,14 @@ def rest(queue: Lookup) -> float:
 
 
 class Bells:
-    """A bell for each of *names*: something to wait on until one of them rings, or somebody calls :meth:`wake`."""
+    """A bell for each of *names*: something to wait on until one of them rings, or somebody calls :meth:`wake`.
 
-    def __init__(self, database: Database, names: Sequence[str]) -> None:
+    Args:
+        without: seconds that a wait lasts at most where no bell can be hung.
+    """
+
+    def __init__(self, database: Database, names: Sequence[str], without: float = MODERATE_BEAT) -> None:
+        self._without = without
         self._stack = ExitStack()
         self._woken = False
         self._bells = [self._stack.enter_context(database.doorbell.listen(name)) for name in names]
@@ -64,7 +69,7 @@ class Bells:
     def wait(self, seconds: float) -> None:
         """Until a bell rings or :meth:`wake` is called, or for *seconds*."""
         if any(bell.fileno() < 0 for bell in self._bells):
-            seconds = min(seconds, MODERATE_BEAT)
+            seconds = min(seconds, self._without)
         if self._selector is None or self._ear is None:
             self.pause(min(seconds, MODERATE_BEAT))
         elif not self._woken:

@@ -26,6 +26,7 @@ class JobType:
         title: what a person calls what it does.
         converter: ``module:class`` of its converter, imported in the worker only.
         sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
+        recognizes: ``module:function`` that tells of a path whether it is one: other programs use the endings, too.
         includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
         options: settings that change a result, as options of its jobs.
         limits: settings that bound its jobs and change no result, as further options.
@@ -44,6 +45,7 @@ class JobType:
     title: str
     converter: str
     sources: tuple[str, ...] = ()
+    recognizes: str | None = None
     includes: str | None = None
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
@@ -60,7 +62,7 @@ class JobType:
     def fingerprint(self, settings: Settings) -> dict[str, str]:
         """What results of this type depend on besides their inputs, cheap to ask; fonts are not named.
 
-        The converter is known by a digest of its own files, so that no change of it can be forgotten.
+        The converter is known by a digest of its own files, and of those by which it reads sources and runs programs.
         """
         from clx.tools.finding import locate
         from clx.tools.fingerprint import tool_fingerprint
@@ -82,6 +84,10 @@ class JobType:
         made: Converter = named(self.converter)(settings, scratch)
         return made
 
+    def is_source(self, path: Path) -> bool:
+        """Whether a file with one of its endings is a picture to be made."""
+        return self.recognizes is None or bool(named(self.recognizes)(path))
+
     def read_by(self, source: Path, root: Path) -> list[Path]:
         """The files that *source* reads, near and far, all below the course *root*."""
         return list(named(self.includes)(source, root)) if self.includes else []
@@ -91,6 +97,8 @@ class JobType:
 def _digest_of(room: str) -> str:
     here = Path(__file__).with_name(room)
     digest = hashlib.sha256()
+    for shared in (here.with_name("source.py"), here.parents[1] / "tools" / "program.py"):
+        digest.update(shared.read_bytes())
     for path in sorted(path for path in here.rglob("*") if path.suffix in _OWN_FILES):
         digest.update(f"{path.relative_to(here).as_posix()}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())

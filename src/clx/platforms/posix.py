@@ -149,16 +149,13 @@ def may_set_locks(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
 
 
-_FICLONE = 0x40049409
-
-
 def share_blocks(origin: Path, target: Path) -> bool:
     """Make *target* share *origin*'s blocks (btrfs, xfs); false, and nothing made, where that cannot be."""
     if NAME != "linux":
         return False
     with origin.open("rb") as reader, target.open("xb") as writer:
         try:
-            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+            fcntl.ioctl(writer.fileno(), 0x40049409, reader.fileno())  # FICLONE
         except OSError as error:
             if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
                 raise
@@ -379,8 +376,7 @@ def limited_time(seconds: int, stop: Callable[[int, object], object]) -> Iterato
         signal.signal(signal.SIGPROF, before)
 
 
-OUT_OF_TIME: int = signal.SIGXCPU
-"""What a process gets that has used up its computing time; 0 where there is no such limit."""
+OUT_OF_TIME: int = signal.SIGXCPU  # what a process gets that has used up its computing time; 0: there is no such limit
 
 
 def limit_time(seconds: int) -> None:
@@ -396,7 +392,10 @@ def limit_time(seconds: int) -> None:
 
 def wait_readable(waiting: Collection[Any], seconds: float) -> list[Any]:
     """Those of *waiting* (sockets, descriptors) that are readable, once one is or after *seconds*."""
-    return select.select(list(waiting), [], [], seconds)[0]
+    poll, known = select.poll(), {each if isinstance(each, int) else each.fileno(): each for each in waiting}
+    for descriptor in known:  # not select(): that takes none above 1023
+        poll.register(descriptor, select.POLLIN)
+    return [known[descriptor] for descriptor, _ in poll.poll(seconds * 1000)]
 
 
 def watched_end(descriptor: int) -> Any:

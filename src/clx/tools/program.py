@@ -54,9 +54,10 @@ def dies_with_parent() -> list[str]:
 
 
 def at_most(memory: int) -> list[str]:
-    """What stands before a command that may take so many bytes of address space (Linux)."""
-    prlimit = shutil.which("prlimit") if system.NAME == "linux" else None
-    return [prlimit, f"--as={memory}"] if prlimit else []
+    """What stands before a command that may take so many bytes of address space, or fewer where fewer are allowed."""
+    shell = shutil.which("sh")
+    within = 'ulimit -S -v "$0" 2>/dev/null; exec "$@"'
+    return [shell, "-c", within, str(memory >> 10)] if shell else []
 
 
 def small_environment() -> dict[str, str]:

@@ -110,8 +110,8 @@ def send_signal(identity: str, number: int) -> bool:
     return True
 
 
-def end_processes(identities: Iterable[str], seconds: float) -> None:
-    """SIGTERM to processes of this machine, SIGKILL to the groups of those that have not ended after *seconds*."""
+def end_processes(identities: Iterable[str], seconds: float, kill: Callable[[str], object] | None = None) -> None:
+    """SIGTERM to processes of this machine; *kill* (their groups, too) those that have not ended after *seconds*."""
     living = [each for each in identities if lives(each)]
     for each in living:
         send_signal(each, signal.SIGTERM)
@@ -120,7 +120,7 @@ def end_processes(identities: Iterable[str], seconds: float) -> None:
     while any(lives(each) for each in living) and time.monotonic() < deadline:
         time.sleep(LOOK)
     for each in living:
-        kill_group(each)
+        (kill or kill_group)(each)
 
 
 def kill_group(identity: str) -> None:

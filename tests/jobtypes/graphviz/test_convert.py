@@ -13,10 +13,11 @@ from tests.support.scene import Scene
 from tests.support.tools import require
 
 from clx.errors import ConversionError, ToolMissingError
-from clx.jobtypes.graphviz.converter import GraphvizConverter
+from clx.jobtypes.graphviz.converter import GraphvizConverter, is_graph
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.resolve import Resolved, SettingsFile, resolve
 from clx.settings.schema import Settings
+from clx.tools.program import at_most, run
 
 SOURCE = "slides/module/topic/dot/a.dot"
 GRAPH = "digraph { Alice -> Bob }\n"
@@ -152,6 +153,43 @@ def test_a_course_without_graphs_needs_no_graphviz(scene: Scene) -> None:
     scene.build(GRAPHVIZ_DOT="/nowhere/dot")
     assert {job.type for job in scene.jobs()} == {"notebook"}
     assert [row.type for row in scene.workers(live=False) if row.type == "graphviz"] == []
+
+
+def test_what_is_called_so_and_is_no_graph_is_copied_as_it_is(scene: Scene) -> None:
+    scene.decks("one")
+    template = scene.course.root / "slides/module_1/topic_100_one/letter.dot"
+    template.write_bytes(b"\xd0\xcf\x11\xe0 a template of Word, with a graph in its text\0{")
+    scene.build(GRAPHVIZ_DOT="/nowhere/dot")
+    assert {path.read_bytes() for path in scene.course.output.rglob("letter.dot")} == {template.read_bytes()}
+
+
+def test_who_wants_no_workers_for_graphs_has_them_copied(scene: Scene) -> None:
+    scene.decks("one")
+    scene.course.write("slides/module_1/topic_100_one/two.gv", "graph { a }\n")
+    scene.course.write(".clx/config.toml", "[workers.graphviz]\ncount = 0\n")
+    scene.build(GRAPHVIZ_DOT="/nowhere/dot")
+    assert {path.name for path in scene.course.output.rglob("two*")} == {"two.gv"}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (b"digraph { a -> b }", True),
+        (b"// a comment\nstrict graph name\n{\n}", True),
+        (b"\xff\xfed\0i\0g\0r\0a\0p\0h\0 \0{\0", False),
+        (b"a paragraph { of text }", False),
+        (b"", False),
+    ],
+)
+def test_a_graph_is_recognized(tmp_path: Path, text: bytes, is_one: bool) -> None:
+    (tmp_path / "a.dot").write_bytes(text)
+    assert is_graph(tmp_path / "a.dot") is is_one
+
+
+def test_it_is_bounded_by_less_where_less_is_allowed(tmp_path: Path) -> None:
+    command = ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *at_most(2 << 30), "sh", "-c", "ulimit -v"]
+    assert run(command, tmp_path, 20.0) == (0, "1000000")
+    assert run([*at_most(2 << 30), "sh", "-c", "ulimit -v"], tmp_path, 20.0) == (0, "2097152")
 
 
 # -- on demand --------------------------------------------------------------------------------------

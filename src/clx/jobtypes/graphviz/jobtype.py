@@ -10,6 +10,7 @@ JOB_TYPE = JobType(
     title="Graphviz",
     converter="clx.jobtypes.graphviz.converter:GraphvizConverter",
     sources=(".dot", ".gv"),
+    recognizes="clx.jobtypes.graphviz.converter:is_graph",
     options=lambda settings: {"dpi": settings.section(GraphvizSettings).dpi},
     priority=4,
     depends_on={"dot": "graphviz"},

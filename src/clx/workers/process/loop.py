@@ -57,7 +57,7 @@ class Worker:
 
     def run(self) -> str:
         """Serve until told to stop; returns the reason."""
-        with Bells(self.database, [self.assignment.type]) as self._bells:
+        with Bells(self.database, [self.assignment.type], without=SLOW_BEAT) as self._bells:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._watchdog.start()  # signals are held back still, so that this thread alone will get them

@@ -41,6 +41,7 @@ from clx.workers.processes import (
     lives,
     may_be_ended,
     pid_of,
+    send_signal,
 )
 from clx.workers.supervision.checks import require_ready, settings_for
 from clx.workers.supervision.configured_workers import configured_workers
@@ -419,7 +420,10 @@ def _end_supervisors(database: Path, grace: float) -> Settings:
         settings = state.wanted[0].settings if state and state.wanted else settings
         if state is not None and supervisor_lives(state):
             update_state(state_dir, lambda now: now and replace(now, grace=grace))
-            end_processes([state.supervisor], grace + SUPERVISOR_STOPS_IN)
+            # alone: in a shell's pipeline it shares its group with others
+            end_processes(
+                [state.supervisor], grace + SUPERVISOR_STOPS_IN, lambda identity: send_signal(identity, system.KILL)
+            )
         with locked(state_dir, "supervisor", wait=False) as nobody:
             if nobody or time.monotonic() > deadline:
                 return settings

@@ -1,0 +1,21 @@
+"""Which files of a course are diagrams, and who draws them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from clx.course.source_files import SourceFiles
+from clx.jobtypes.registry import JOB_TYPES, TYPE_OF_SOURCE
+from clx.settings.job_types import SECTIONS
+from clx.settings.schema import Settings
+
+
+def diagram_type(path: str, files: SourceFiles, settings: Settings) -> str | None:
+    """The job type that draws the file at *path* below the course root; None for files that are copied as they are.
+
+    A job type on demand of which the settings want no workers draws nothing.
+    """
+    type_ = TYPE_OF_SOURCE.get(PurePosixPath(path).suffix.lower())
+    if type_ is None or (SECTIONS[type_].on_demand and settings.workers.of(type_).count == 0):
+        return None
+    return type_ if JOB_TYPES[type_].is_source(files.root / path) else None
