@@ -109,7 +109,7 @@ class Here:
             advice = "Correct --db-path, or build a course with it first."
             raise DatabaseError(f"There is no database at {path}.", advice)
         from clx.db.database import Database
-        from clx.workers.executors.docker.containers import remove_leftovers
+        from clx.workers.executors.leftovers import remove_leftovers
 
         remove_leftovers(path)
         return Database.open(path, readonly=True, busy_timeout=self.resolved.settings.database.busy_timeout)

@@ -34,7 +34,7 @@ from clx.db.state import StateDirectory
 from clx.errors import UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
-from clx.workers.executors.docker.containers import remove_leftovers
+from clx.workers.executors.leftovers import remove_leftovers
 from clx.workers.platforms import database_options
 from clx.workers.supervision.checks import place_database, settings_for
 from clx.workers.supervision.configured_workers import Fingerprints

@@ -9,7 +9,8 @@ counts as over only when it has been seen unrenewed for its whole length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from clx.db import statements as sql
 from clx.db.transaction import Transaction
@@ -36,8 +37,7 @@ def beat_of(lease: int) -> float:
     return lease / 6000
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """The lease of one run: when it ends (milliseconds UTC), how long a renewal makes it, and whose it is."""
 
     job_id: int

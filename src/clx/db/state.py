@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from clx.db.apart import leads_apart, shared_directory, state_directory
 from clx.errors import DatabaseError, UntrustedError
@@ -23,8 +24,7 @@ _PRIVATE = 0o700
 """Nobody else's are cells that reach no public file, logs, and what is to be run."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateDirectory:
+class StateDirectory(msgspec.Struct, frozen=True):
     """What lies beside a database: settings, logs, artifacts, bells, the directories of jobs.
 
     Attributes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from clx import __version__
 from clx.jobtypes.converter import Converter
@@ -17,8 +18,7 @@ from clx.settings.schema import Settings
 _OWN_FILES = (".py", ".j2", ".css", ".html", ".js")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobType:
+class JobType(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of work. It is described in ``jobtype.py`` of its room, which imports its settings at most.
 
     Attributes:
@@ -50,11 +50,11 @@ class JobType:
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     priority: int = 3
-    depends_on: Mapping[str, str] = field(default_factory=dict)
+    depends_on: Mapping[str, str] = msgspec.field(default_factory=dict)
     fingerprint_of: str | None = None
     tools: tuple[str, ...] = ()
     optional_tools: tuple[str, ...] = ()
-    packages: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = msgspec.field(default_factory=dict)
     memory: int = 250 << 20
     extra: str = "diagrams"
     image_tools: tuple[str, ...] = ()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from clx.errors import ToolMissingError
 from clx.settings.schema import Settings
@@ -21,8 +22,7 @@ from clx.tools.spec import Pin
 Origin = Literal["setting", "environment", "cache", "system"]
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """A tool that was found."""
 
     name: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True)
-class Pin:
+
+class Pin(msgspec.Struct, frozen=True):
     """One tool inside one package at one version, so that what runs on one machine runs on every machine."""
 
     name: str
@@ -38,8 +38,7 @@ class Pin:
         return self.system in {"", f"{platform.system()} {platform.machine()}"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ToolSpec:
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One tool. Job types list theirs as ``TOOLS`` in ``tools.py`` of their rooms, which import nothing but this."""
 
     name: str
@@ -51,7 +50,7 @@ class ToolSpec:
     """What it is called on the path, the preferred name first; none: it is no program."""
     files: tuple[str, ...] = ()
     """Where else it may lie."""
-    packages: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Package manager → what the system's package is called there."""
     snap: str = ""
     """What it is called on Ubuntu where it comes as a snap."""

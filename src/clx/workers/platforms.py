@@ -8,7 +8,6 @@ journal mode is chosen is :func:`choose_journal_mode` (REQ-4.1, REQ-4.5).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
@@ -29,8 +28,7 @@ _WSL_DRIVE = re.compile(r"/mnt/([a-z])(/|$)")
 _NAMES = {"wsl": "WSL", "windows": "Windows", "macos": "macOS", "desktop": "the host of Docker Desktop"}
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """Where a database lies."""
 
     platform: Platform

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clx.db.check import overdue
 from clx.db.clock import now_ms
@@ -25,8 +26,7 @@ _DURABLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """One thing found out.
 
     Attributes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from clx.errors import DatabaseError
 
@@ -43,8 +44,7 @@ def kind_in(mountinfo: list[str], path: Path) -> str:
     return file_system_of(PurePosixPath(path), parse_mounts("\n".join(mountinfo)))
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True):
     """One line of ``/proc/self/mountinfo``."""
 
     point: str

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.fences import closes_fence, opened_fence
 
 
-@dataclass(frozen=True, slots=True)
-class ProgLang:
+class ProgLang(msgspec.Struct, frozen=True):
     """One programming language that a course can teach."""
 
     name: str

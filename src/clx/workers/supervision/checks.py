@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from clx import DISTRIBUTION
 from clx.db.apart import located, move_apart
@@ -25,13 +25,10 @@ from clx.settings.schema import Settings
 from clx.tools.catalog import TOOLS, install_hint
 from clx.tools.finding import locate, require
 from clx.tools.probe import refusal
-from clx.workers.executors.docker.images import image_fingerprint
-from clx.workers.executors.docker.preflight import preflight
 from clx.workers.platforms import with_journal_mode
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at."""
 
     name: str
@@ -141,6 +138,8 @@ def require_ready(
         note(f"Warning: {text}")
     contained = {type_: image for type_, image in images.items() if image is not None}
     if contained:
+        from clx.workers.executors.docker.preflight import preflight
+
         for text in preflight(database, contained, settings.docker):
             note(text)
 
@@ -169,7 +168,9 @@ def _untrusted(type_: str, key: str, problem: Problem) -> Finding:
 
 
 def _examine_image(type_: str, image: str, settings: Settings) -> Finding:
-    here_only = msgspec.structs.replace(settings.docker, auto_pull=False)
+    from clx.workers.executors.docker.images import image_fingerprint
+
+    here_only = replace(settings.docker, auto_pull=False)
     try:
         id_ = image_fingerprint(type_, image, here_only)["image"]
     except StartupError as error:

@@ -11,7 +11,6 @@ from functools import partial
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
-from clx.workers.executors.docker.images import image_fingerprint
 from clx.workers.executors.spec import WorkerSpec
 
 
@@ -55,6 +54,8 @@ def fingerprint(resolved: Resolved, type_: str, *, fetch: bool = True) -> dict[s
     worker = resolved.worker(type_)
     resolved.require_trusted(type_)  # every worker is started, and every result named, by way of here
     if worker.mode == "docker" and worker.image is not None:
+        from clx.workers.executors.docker.images import image_fingerprint  # nothing of it else
+
         return image_fingerprint(type_, worker.image, resolved.settings.docker, fetch=fetch)
     with resolved.blamed():
         return JOB_TYPES[type_].fingerprint(resolved.settings)

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clx.db.apart import state_directory
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
@@ -57,13 +56,8 @@ def _asked(ask: Callable[[], T], otherwise: T, told: str, level: int = logging.D
 # -- removing -------------------------------------------------------------------------------------
 
 
-def remove_leftovers(database: Path) -> list[str]:
-    """Remove containers that builds left on *database* whose process and reaper were both killed.
-
-    Costs one look into a directory when there is nothing to do; returns the names of what was removed.
-    """
-    if not any((state_directory(database) / "containers").glob("*.json")):
-        return []
+def remove_abandoned(database: Path) -> list[str]:
+    """Remove containers of builds on *database* whose process and reaper are both gone; returns their names."""
     left = "containers of an ended build may be left"
     return _asked(lambda: sweep_abandoned(database), [], left, logging.WARNING)
 
