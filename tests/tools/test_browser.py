@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import platform
@@ -11,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 from tests.jobtypes.drawio.diagrams import BLUE, blue_box, cell, model
@@ -55,7 +55,7 @@ def put_in_cache() -> Path:
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine the pin is made for, with an empty path and cache."""
-    monkeypatch.setitem(PINS, "browser", dataclasses.replace(PINS["browser"], system=HERE))
+    monkeypatch.setitem(PINS, "browser", msgspec.structs.replace(PINS["browser"], system=HERE))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("CHROME_PATH", raising=False)
@@ -110,7 +110,7 @@ def test_the_cached_browser_is_preferred_and_known_by_its_version(bare: Path) ->
 def test_a_copy_for_another_machine_does_not_count(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_in_cache()
     assert cached("browser") is not None
-    monkeypatch.setitem(PINS, "browser", dataclasses.replace(PINS["browser"], system="Plan9 vax"))
+    monkeypatch.setitem(PINS, "browser", msgspec.structs.replace(PINS["browser"], system="Plan9 vax"))
     assert cached("browser") is None
 
 
@@ -129,7 +129,7 @@ def test_the_hint_names_what_works_here(
 ) -> None:
     program(bare / "bin" / manager)
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": distribution})
-    monkeypatch.setitem(PINS, "browser", dataclasses.replace(PINS["browser"], system=made_for))
+    monkeypatch.setitem(PINS, "browser", msgspec.structs.replace(PINS["browser"], system=made_for))
     assert install_hint("browser") == hint
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import subprocess
@@ -11,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from clx.errors import ToolMissingError, UsageError
@@ -48,7 +48,7 @@ def pin(monkeypatch: pytest.MonkeyPatch, path: Path, **changes: Any) -> Pin:
     """Make *path* the package of draw.io."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     made = Pin("drawio", "9.9", "clx-probe", "1.0", digest, PREFIX, "", "export3.html")
-    made = dataclasses.replace(made, **changes)
+    made = msgspec.structs.replace(made, **changes)
     monkeypatch.setitem(PINS, "drawio", made)
     return made
 

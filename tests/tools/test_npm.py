@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -15,6 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.tools import require
 
@@ -93,7 +93,7 @@ def pin(monkeypatch: pytest.MonkeyPatch, package: Path, **changes: Any) -> Pin:
     """Make *package* the package of the browser."""
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     known = {"version": "9.9", "package": "clx-probe", "package_version": "1.0.0", "sha256": digest}
-    made = dataclasses.replace(PINS["browser"], system="", **{**known, **changes})
+    made = msgspec.structs.replace(PINS["browser"], system="", **{**known, **changes})
     monkeypatch.setitem(PINS, "browser", made)
     return made
 
@@ -193,7 +193,7 @@ def test_without_npm_the_error_says_what_to_install(tmp_path: Path, monkeypatch:
     (tmp_path / "apt-get").write_text("#!/bin/sh\n")
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(PINS, "browser", dataclasses.replace(PINS["browser"], system=""))
+    monkeypatch.setitem(PINS, "browser", msgspec.structs.replace(PINS["browser"], system=""))
     with pytest.raises(ToolMissingError, match="no npm") as error:
         install("browser", print)
     assert error.value.next_step == "Type: sudo apt-get install npm"
@@ -201,7 +201,7 @@ def test_without_npm_the_error_says_what_to_install(tmp_path: Path, monkeypatch:
 
 def test_another_machine_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLX_CACHE_DIR", str(tmp_path))
-    monkeypatch.setitem(PINS, "browser", dataclasses.replace(PINS["browser"], system="Plan9 vax"))
+    monkeypatch.setitem(PINS, "browser", msgspec.structs.replace(PINS["browser"], system="Plan9 vax"))
     with pytest.raises(ToolMissingError, match="for Plan9 vax only") as error:
         install("browser", print)
     assert "clx tools install" not in error.value.next_step

@@ -39,7 +39,7 @@ def test_a_long_log_is_a_problem_only_while_somebody_keeps_it(tmp_path: Path, mo
 
 _LOOK = """
 import sys, json
-from dataclasses import asdict
+from msgspec.structs import asdict
 from clx.db.sqlite.facts import examine
 from clx.db.jobs import Queue
 with Queue.open(sys.argv[1], readonly=True) as queue:
