@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.clock import SetClock
 
+from clx.db.jobs import NewJob, Queue
 from clx.db.url import MEMORY, open_database
 from clx.errors import UsageError
 
@@ -67,3 +70,31 @@ def test_what_names_something_else_is_refused_and_makes_no_file(
         open_database(named)  # type: ignore[arg-type]
     assert fact in caught.value.fact
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        ({"clok": 3}, "clok is no option of a database."),
+        ({"clock": lambda: 1}, "clock="),
+        ({"busy_timeout": "x"}, "busy_timeout='x' is not possible."),
+        ({"busy_timeout": -1}, "busy_timeout=-1 is not possible."),
+        ({"readonly": "yes"}, "readonly='yes' is not possible."),
+    ],
+)
+def test_an_option_that_is_none_is_refused_before_anything_is_made(
+    tmp_path: Path, options: dict[str, Any], fact: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Queue.open(tmp_path / "jobs.db", **options)
+    assert caught.value.fact.startswith(fact)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_queue_goes_by_the_clock_that_it_is_given(tmp_path: Path) -> None:
+    clock = SetClock(5000)
+    for place in (tmp_path / "jobs.db", "memory:"):
+        with Queue.open(place, clock=clock) as queue:
+            job = queue.get(queue.enqueue(NewJob("t")))
+            assert job is not None
+            assert job.created_at == 5000

@@ -230,7 +230,7 @@ class Build:
         missing += results.publish_known(outdated)
         if missing:
             self._run_jobs(database, missing, results, reasons)
-        self._remove_stale(results)
+        self._remove_stale(results, missing)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
@@ -262,14 +262,15 @@ class Build:
         self.report.ran = len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, results: Results) -> None:
+    def _remove_stale(self, results: Results, missing: list[PlannedJob]) -> None:
         """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
         wanted, publisher = results.wanted(), results.publisher
         self.report.files = len(wanted)
-        failed = {(failure.source, failure.task) for failure in self.report.failures}
+        unmade = {(failure.source, failure.task) for failure in self.report.failures}
+        unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
-        removed, kept = publisher.remove_stale(wanted, self.options.selection, failed)
+        removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
 

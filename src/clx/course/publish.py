@@ -222,14 +222,14 @@ class Publisher:
     # -- removal ----------------------------------------------------------------------------------
 
     def remove_stale(
-        self, wanted: Collection[tuple[int, str]], selection: Selection, failed: Collection[tuple[str, str]]
+        self, wanted: Collection[tuple[int, str]], selection: Selection, unmade: Collection[tuple[str, str]]
     ) -> tuple[list[str], list[str]]:
         """:meth:`remove` the files of the selected variants that nothing wants any more.
 
         Args:
             wanted: every output path of the plan.
             selection: what was asked for; nothing outside it is touched.
-            failed: source and task of jobs that failed: their last good files stay.
+            unmade: source and task of jobs that failed or did not run: their last good files stay.
         """
         if not self._has_unwanted(wanted, selection):
             return [], []
@@ -240,7 +240,7 @@ class Publisher:
             if target in numbers or selection.targets is None
             for row in rows.values()
             if not (target in numbers and (numbers[target], row.path) in wanted)
-            and (row.source, row.task) not in failed
+            and (row.source, row.task) not in unmade
             and selection.covers(row.slice)
         )
 

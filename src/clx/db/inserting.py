@@ -114,7 +114,9 @@ def keep_open(tx: Transaction, batch: int) -> None:
         LostBatchError: it has ended.
     """
     if not tx.execute(sql.KEEP_OPEN, (batch,)).fetchall():
-        raise LostBatchError(f"Batch {batch} has ended; it takes no more jobs.", "Build again.")
+        raise LostBatchError(
+            f"Batch {batch} has ended, or never was; it takes no more jobs.", "Put them into another, or build again."
+        )
 
 
 def want(tx: Transaction, batch: int, ids: Sequence[int]) -> None:

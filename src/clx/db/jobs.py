@@ -44,7 +44,7 @@ from clx.db.validation import (
 )
 from clx.db.worker_side import WorkerSide
 from clx.db.writer import SLICE
-from clx.errors import DatabaseError, JobExistsError
+from clx.errors import DatabaseError, JobExistsError, QueueError
 
 if TYPE_CHECKING:
     from clx.db.retention import Pruned
@@ -118,8 +118,8 @@ class Queue(WorkerSide):
             UnknownJobError: it needs a job that is not in the table.
         """
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
-        if type(job) is not NewJob:
-            new_jobs([job])
+        if not isinstance(job, NewJob):
+            raise QueueError("A job goes in as a NewJob.", 'Write NewJob("type", {…}); enqueue_many takes several.')
         check_moments([job], self.database.clock)
 
         def body(tx: Transaction) -> int:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.errors import UsageError
+from clx.settings.problems import did_you_mean
 
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
 _WAYS = "Write a path, sqlite:///PATH, or memory: for a queue that lives in this program only."
+_OPTIONS: dict[str, Callable[[Any], bool]] = {
+    "journal_mode": lambda _value: True,  # looked at where it is set
+    "busy_timeout": lambda value: isinstance(value, int | float) and value >= 0,
+    "readonly": lambda value: isinstance(value, bool),
+    "clock": lambda value: isinstance(value, Clock),
+}
+_ALLOWED = {
+    "busy_timeout": "a number of seconds from 0",
+    "readonly": "True or False",
+    "clock": "a clx.db.clock.Clock, or of a class of your own that is one",
+}
 _LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
 """How other programs name databases; taken for paths they would become files of these names."""
 
@@ -27,6 +41,7 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     if not isinstance(path_or_url, str | os.PathLike):
         raise UsageError(f"{path_or_url!r} is not a database CLX can open.", _WAYS)
     text = os.fspath(path_or_url)
+    _check_options(options)
     if text == MEMORY:
         return _open_in_memory(options)
     if "://" in text:
@@ -36,11 +51,26 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     return Database.open(Path(text), **options)
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """Hold the options of a database to what they mean.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            raise UsageError(f"{name} is no option of a database.", did_you_mean(name, list(_OPTIONS)))
+        if value is not None and not _OPTIONS[name](value):
+            raise UsageError(f"{name}={value!r} is not possible.", f"It is {_ALLOWED[name]}.")
+
+
 def _open_in_memory(options: dict[str, Any]) -> Database:
     from clx.db.sqlite.memory import MemoryDatabase
 
     if others := options.keys() - {"clock"}:
-        raise UsageError(f"A queue in memory takes no {' and no '.join(others)}.", f'Write Queue.open("{MEMORY}").')
+        raise UsageError(
+            f"A queue in memory takes no {' and no '.join(sorted(others))}.", f'Write Queue.open("{MEMORY}").'
+        )
     return MemoryDatabase.open(Path(MEMORY), **options)
 
 

@@ -172,18 +172,31 @@ def test_who_wants_no_workers_for_graphs_has_them_copied(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "is_one"),
+    ("name", "text", "is_one"),
     [
-        (b"digraph { a -> b }", True),
-        (b"// a comment\nstrict graph name\n{\n}", True),
-        (b"\xff\xfed\0i\0g\0r\0a\0p\0h\0 \0{\0", False),
-        (b"a paragraph { of text }", False),
-        (b"", False),
+        ("a.dot", b"digraph { a -> b }", True),
+        ("a.dot", b"digrph { misspelt }", True),
+        ("a.dot", b"\xd0\xcf\x11\xe0\0\0 graph {", False),
+        ("a.gv", b"\0", True),
     ],
 )
-def test_a_graph_is_recognized(tmp_path: Path, text: bytes, is_one: bool) -> None:
-    (tmp_path / "a.dot").write_bytes(text)
-    assert is_graph(tmp_path / "a.dot") is is_one
+def test_only_a_binary_template_is_taken_for_none(tmp_path: Path, name: str, text: bytes, is_one: bool) -> None:
+    (tmp_path / name).write_bytes(text)
+    assert is_graph(tmp_path / name) is is_one
+
+
+def test_a_build_that_stops_before_a_graph_keeps_its_further_pictures(scene: Scene) -> None:
+    require("graphviz")
+    scene.decks("one")
+    scene.course.write("slides/module_1/topic_100_one/two.gv", "graph { a }\n graph { b }\n")
+    scene.build()
+    before = {path.name for path in scene.course.output.rglob("img/*")}
+    assert before == {"two.png", "two-2.png"}
+    scene.course.write("slides/module_1/topic_100_one/a_bad.gv", "graph {\n")
+    scene.build("--fail-fast", "--force", code=1)
+    (scene.course.root / "slides/module_1/topic_100_one/a_bad.gv").unlink()
+    scene.build()
+    assert {path.name for path in scene.course.output.rglob("img/*")} == before
 
 
 def test_it_is_bounded_by_less_where_less_is_allowed(tmp_path: Path) -> None:

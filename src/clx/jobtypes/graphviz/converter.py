@@ -22,13 +22,12 @@ _MEMORY = 2 << 30
 """Bytes that Graphviz may take about: a picture of 16,000 pixels a side takes half of it."""
 _NOT_STARTED = (126, 127)  # what a program ends with that could not start another one
 _NAMES_A_FILE = re.compile(r"\b(?:image|shapefile)\s*=\s*[^\s\]>]+|<img\b[^>]*>", re.IGNORECASE)
-_A_GRAPH = re.compile(rb"\b(?:di)?graph\b[^{\0]*\{", re.IGNORECASE)
 
 
 def is_graph(path: Path) -> bool:
-    """Whether a ``.dot`` is a graph: templates of Word are called so, too."""
+    """Whether a ``.dot`` is text: templates of Word are called so, too."""
     with path.open("rb") as stream:
-        return bool(_A_GRAPH.search(stream.read(1 << 16)))
+        return path.suffix.lower() != ".dot" or b"\0" not in stream.read(1 << 16)
 
 
 class GraphvizConverter(Converter):
