@@ -120,7 +120,8 @@ def test_worker_killed_by_somebody_is_not_blamed_on_memory(scene: Scene) -> None
     meanwhile = {"memory": True} if oom_kills() > before else {}  # somebody else's test on this machine
     assert scene.runs(job.id)[0]["cause"] == {"kind": "signal", "signal": "SIGKILL", **meanwhile}
     build.terminate()
-    assert build.wait(PATIENCE) == 143
+    said, _ = build.communicate(timeout=PATIENCE)
+    assert build.returncode == 143, said
 
 
 def test_memory_limit_of_the_shell_is_an_error_of_the_cell(scene: Scene) -> None:

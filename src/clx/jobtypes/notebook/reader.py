@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10
 """How many times the computing time it may take an answer is waited for: a busy machine has little to give."""
+_TELLS_IN = 20
+"""Seconds within which a process that is asked to end has said where it is, on a busy machine too."""
 
 
 class DeckReader:
@@ -84,7 +86,7 @@ class DeckReader:
         """Why there was no answer, as far as can be known."""
         import subprocess
 
-        from clx.jobtypes.notebook.reading import GRACE, STEP, Question
+        from clx.jobtypes.notebook.reading import STEP, Question
 
         process, told = self._process, self._told
         assert process is not None
@@ -92,7 +94,7 @@ class DeckReader:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if process.poll() is None and system.OUT_OF_TIME:
                 process.send_signal(system.OUT_OF_TIME)  # it says where it is
-            process.wait(GRACE)
+            process.wait(_TELLS_IN)
         fact = _fact(process.poll())
         told.seek(0)
         said = told.read()
