@@ -7,9 +7,9 @@ nested lists) cannot be interrupted: :mod:`clx.jobtypes.notebook.reader` reads d
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn
 
 from clx.platforms import system
 
@@ -62,5 +62,6 @@ def lift_memory() -> None:
         system.lift_memory_limit()
 
 
-def _too_long(_number: int, _frame: object) -> NoReturn:
-    raise LimitError(TIME_FACT)
+def _too_long(_number: int, _frame: object) -> None:
+    if not isinstance(sys.exc_info()[1], MemoryError):  # that is being told, with its line; the kernel bounds it
+        raise LimitError(TIME_FACT)
