@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -183,6 +184,13 @@ def test_who_wants_no_workers_for_graphs_has_them_copied(scene: Scene) -> None:
 def test_only_a_binary_template_is_taken_for_none(tmp_path: Path, name: str, text: bytes, is_one: bool) -> None:
     (tmp_path / name).write_bytes(text)
     assert is_graph(tmp_path / name) is is_one
+
+
+def test_what_is_no_file_is_not_looked_into(tmp_path: Path) -> None:
+    """A pipe would be waited for, and a deck may link to a file that is not there."""
+    os.mkfifo(tmp_path / "pipe.dot")
+    assert is_graph(tmp_path / "pipe.dot")
+    assert is_graph(tmp_path / "missing.dot")
 
 
 def test_a_build_that_stops_before_a_graph_keeps_its_further_pictures(scene: Scene) -> None:

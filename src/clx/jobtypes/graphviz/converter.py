@@ -12,6 +12,7 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.graphviz.settings import GraphvizSettings
 from clx.jobtypes.source import read_source
+from clx.regular import open_regular
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import require
@@ -26,8 +27,13 @@ _NAMES_A_FILE = re.compile(r"\b(?:image|shapefile)\s*=\s*[^\s\]>]+|<img\b[^>]*>"
 
 def is_graph(path: Path) -> bool:
     """Whether a ``.dot`` is text: templates of Word are called so, too."""
-    with path.open("rb") as stream:
-        return path.suffix.lower() != ".dot" or b"\0" not in stream.read(1 << 16)
+    if path.suffix.lower() != ".dot":
+        return True
+    try:
+        with open_regular(path) as stream:
+            return b"\0" not in stream.read(1 << 16)
+    except OSError:  # a pipe, or nothing: told as with every other source
+        return True
 
 
 class GraphvizConverter(Converter):
