@@ -12,7 +12,7 @@ from clx.db.sqlite.dialect import DIALECT
 _ROOM = Path(clx.db.__file__).parent
 _OF_SQLITE = re.compile(
     r"\bINSERT OR\b|\bUPDATE OR\b|\bjson_each\b|\bINDEXED BY\b|\bsqlite_master\b|\btypeof\(|\blast_insert_rowid\b"
-    r"|\.lastrowid\b|\bPRAGMA\b|\browid\b|\?\d"
+    r"|\.lastrowid\b|\bPRAGMA\b|\browid\b|\?\d|\bAND \+\w"
 )
 _LOOKING_AT_FILES = {"apart.py", "bench.py", "check.py"}
 """Modules that tell about files of SQLite, and about nothing else."""
@@ -30,7 +30,13 @@ def test_only_one_room_uses_what_only_sqlite_understands() -> None:
 
 
 def test_the_rule_finds_what_it_is_to_find() -> None:
-    for text in ("INSERT OR IGNORE INTO t", "IN (SELECT value FROM json_each(:ids))", "INDEXED BY x", "VALUES (?1,?2)"):
+    for text in (
+        "INSERT OR IGNORE INTO t",
+        "IN (SELECT value FROM json_each(:ids))",
+        "INDEXED BY x",
+        "VALUES (?1,?2)",
+        "AND +course = ?",
+    ):
         assert _OF_SQLITE.search(text)
 
 
@@ -45,6 +51,9 @@ def test_another_database_differs_in_few_words() -> None:
 
         def by_index(self, name: str) -> str:
             return ""
+
+        def unindexed(self, column: str) -> str:
+            return column
 
     other = Other()
     assert "LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING" in other.claim_one

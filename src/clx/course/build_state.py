@@ -174,8 +174,11 @@ class BuildState:
 
     def output_stats(self, owner: Owner, target: str) -> dict[str, OutputStat]:
         """*owner*'s files in one target, by path: as little of them as a build with nothing to do needs."""
-        # a + keeps the index of courses out of it: all of a target lies together, and is mostly one owner's
-        sql = "SELECT path, key, size, mtime_ns FROM outputs WHERE target = ? AND +course = ? AND +output = ?"
+        if self.database is None:
+            return {}
+        # not by the index of courses: all of a target lies together, and is mostly one owner's
+        course, output = map(self.database.sql.unindexed, Owner._fields)
+        sql = f"SELECT path, key, size, mtime_ns FROM outputs WHERE target = ? AND {course} = ? AND {output} = ?"
         rows = self._read(sql, (target, *owner))
         return {row[0]: row for row in rows if isinstance(row[0], str)}
 

@@ -33,6 +33,10 @@ class Dialect(ABC):
     def by_index(self, name: str) -> str:
         """What makes a query of the table named before it use that index; empty where it finds it by itself."""
 
+    @abstractmethod
+    def unindexed(self, column: str) -> str:
+        """A column for a condition that no index is to be chosen for."""
+
     locking = ""
     """What a query says after its end to have its rows alone, leaving out those that somebody else has."""
 

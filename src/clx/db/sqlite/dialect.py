@@ -22,6 +22,10 @@ class SqliteDialect(Dialect):
         """The index by name."""
         return f"INDEXED BY {name}"
 
+    def unindexed(self, column: str) -> str:
+        """With a sign, which changes no text."""
+        return f"+{column}"
+
 
 DIALECT = SqliteDialect()
 
