@@ -66,7 +66,7 @@ class Here:
         return resolve(Path.cwd() if self._course is None else self._course.absolute().parent)
 
     def types(self) -> list[str]:
-        """The types of workers that the course needs; without one, all."""
+        """The types of workers that the course needs; without one, those that services have workers of."""
         if self._course is None:
             return list(self.resolved.served_types())
         from clx.course.worker_types import worker_types

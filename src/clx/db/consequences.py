@@ -40,6 +40,7 @@ def end_dependents(tx: Transaction, job_id: int, state: str) -> None:
 
 
 def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
+    """The error of a job that waits for one that has failed or was cancelled, which *state* says."""
     return {
         "type": "NeedNotMet",
         "message": f"job {needs_id}, which it waits for, {'failed' if state == 'failed' else 'was cancelled'}",

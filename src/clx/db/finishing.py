@@ -169,6 +169,7 @@ def record(
     stderr: str | None = None,
     peak_memory: int | None = None,
 ) -> None:
+    """Write down how a run ended; *error* and *cause* are JSON, *peak_memory* bytes."""
     begun = _begun(tx, run.started_at)
     told = (run.job_id, run.run, run.worker, begun, tx.now, outcome, error, cause, stderr, peak_memory)
     tx.execute(sql.RECORD, told)

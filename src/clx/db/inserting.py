@@ -90,6 +90,7 @@ def _note_needs(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None
 
 
 def end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
+    """End a job as the first of what it needs has ended that did not succeed; *needed* are their states by id."""
     for needs_id, state in needed.items():
         if state in {"failed", "cancelled"}:
             error = encode(need_not_met(needs_id, state))

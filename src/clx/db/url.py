@@ -16,17 +16,13 @@ from clx.settings.problems import did_you_mean
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
 _WAYS = "Write a path, sqlite:///PATH, or memory: for a queue that lives in this program only."
-_OPTIONS: dict[str, Callable[[Any], bool]] = {
-    "journal_mode": lambda _value: True,  # looked at where it is set
-    "busy_timeout": lambda value: isinstance(value, int | float) and value >= 0,
-    "readonly": lambda value: isinstance(value, bool),
-    "clock": lambda value: isinstance(value, Clock),
+_OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "journal_mode": (lambda _value: True, "looked at where it is set"),
+    "busy_timeout": (lambda value: isinstance(value, int | float) and value >= 0, "a number of seconds from 0"),
+    "readonly": (lambda value: isinstance(value, bool), "True or False"),
+    "clock": (lambda value: isinstance(value, Clock), "a clx.db.clock.Clock, or of a class of your own that is one"),
 }
-_ALLOWED = {
-    "busy_timeout": "a number of seconds from 0",
-    "readonly": "True or False",
-    "clock": "a clx.db.clock.Clock, or of a class of your own that is one",
-}
+"""Option → whether a value is allowed, and what is."""
 _LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
 """How other programs name databases; taken for paths they would become files of these names."""
 
@@ -60,8 +56,9 @@ def _check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if name not in _OPTIONS:
             raise UsageError(f"{name} is no option of a database.", did_you_mean(name, list(_OPTIONS)))
-        if value is not None and not _OPTIONS[name](value):
-            raise UsageError(f"{name}={value!r} is not possible.", f"It is {_ALLOWED[name]}.")
+        is_allowed, allowed = _OPTIONS[name]
+        if value is not None and not is_allowed(value):
+            raise UsageError(f"{name}={value!r} is not possible.", f"It is {allowed}.")
 
 
 def _open_in_memory(options: dict[str, Any]) -> Database:

@@ -29,8 +29,6 @@ from clx.workers.process.watchdog import Assignment, Watchdog
 
 log = logging.getLogger("clx.worker")
 
-_DIE_IN = 0.5  # seconds that killed helpers may take to be gone
-
 
 class Worker:
     """One worker process.

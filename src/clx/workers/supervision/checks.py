@@ -68,7 +68,6 @@ def tools_of(types: Collection[str]) -> list[str]:
 
 
 def _tool(name: str, type_: str, settings: Settings, *, required: bool) -> Finding:
-
     tool = locate(name, settings)
     if tool is not None and tool.origin == "setting" and (why := refusal(tool)):
         key = TOOLS[name].setting
