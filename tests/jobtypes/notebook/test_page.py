@@ -60,7 +60,7 @@ def page(
         runs = {cell.id: CellResult(outputs, number) for number, cell in enumerate(cells, 1) if cell.runs}
     frame = PageFrame("My <Course>", "Week 1", 3, "A & B", lang, kind)
     warnings: list[str] = []
-    html = MAKER.page(frame, cells, PROG_LANG[language], runs, warnings.append).decode()
+    html = MAKER.page(frame, cells, PROG_LANG[language], runs, lambda text, _line: warnings.append(text)).decode()
     parser = Balance()
     parser.feed(html)
     assert (parser.wrong, parser.open) == ([], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import stat
 import tempfile
@@ -21,7 +22,7 @@ from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.page import PageFrame, PageMaker
+from clx.jobtypes.notebook.page import PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -134,11 +135,11 @@ class DeckFiles:
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
     ) -> None:
-        warn = _once(warn)
+        warn_at = _located(_once(warn), deck)
         for kind, found in runs.items():
             frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind)
             cells = variant(deck.cells, kind, job.lang)
-            page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn)
+            page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             (outputs / f"{kind}.html").write_bytes(page)
 
 
@@ -162,17 +163,31 @@ def _once(warn: Warn) -> Warn:
     return warn_once
 
 
+def _located(warn: Warn, deck: _Deck) -> WarnAt:
+    """*warn* that is told a line of the expanded deck and says which line of the deck's file that is."""
+
+    @functools.cache
+    def lines() -> list[int | None]:
+        return deck.expanded.deck_lines()  # costs an expansion: only when there is something to say
+
+    def warn_at(text: str, line: int) -> None:
+        known = lines()
+        found = known[line - 1] if 0 < line <= len(known) else None
+        warn(f"line {found}: {text}" if found else text)
+
+    return warn_at
+
+
 def _warn_of_tags(deck: _Deck, warn: Warn) -> None:
     """Warn once for each unknown tag of the deck, in the same words whichever language is made."""
     unknown = unknown_tags(deck.written)
     if not unknown:
         return
-    lines = deck.expanded.deck_lines()
+    warn_at = _located(warn, deck)
     for tag, line in unknown.items():
         near = closest(tag, sorted(KNOWN_TAGS))
         hint = f"; did you mean {near!r}?" if near else ""
-        place = f"line {lines[line - 1]}: " if lines[line - 1] else ""
-        warn(f"{place}the tag {tag!r} means nothing to CLX{hint}")
+        warn_at(f"the tag {tag!r} means nothing to CLX{hint}", line)
 
 
 @contextlib.contextmanager

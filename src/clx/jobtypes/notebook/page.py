@@ -19,6 +19,12 @@ from clx.jobtypes.notebook.output_html import outputs_html
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
+_STYLES = ("page.css",)
+"""The style sheets of every page, in order."""
+_SCRIPTS: tuple[str, ...] = ()
+"""The scripts of every page, in order."""
+WarnAt = Callable[[str, int], None]
+"""Told of something that a reader of the page would miss, with the line of the expanded deck."""
 _WORDS = {
     "de": {
         "contents": "Inhalt",
@@ -62,19 +68,17 @@ class PageMaker:
         cells: Sequence[DeckCell],
         language: ProgLang,
         runs: Mapping[str, CellResult],
-        warn: Callable[[str], None],
+        warn: WarnAt,
     ) -> bytes:
         """The page of one kind of a deck.
 
         Args:
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
-            warn: called for each formula that is shown as its source.
+            warn: called for each formula that is shown as its source, with the line of its cell.
         """
         self._markup.clear()
-        body = _Body(self._markup, frame, language, runs)
+        body = _Body(self._markup, frame, language, runs, warn)
         content = body.html(cells)
-        for formula in self._markup.unread_formulas:
-            warn(f"a formula is shown as its source because it cannot be typeset: {formula}")
         words = _words(frame.lang)
         text = _template().render(
             frame=frame,
@@ -85,6 +89,7 @@ class PageMaker:
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
             css=_css(),
+            script=_script(),
             content=SafeText(content),  # noqa: S704 - rendered Markdown and code, escaped where it is text
         )
         return text.encode("utf-8", "replace")
@@ -93,11 +98,19 @@ class PageMaker:
 class _Body:
     """The cells of one page."""
 
-    def __init__(self, markup: Markup, frame: PageFrame, language: ProgLang, runs: Mapping[str, CellResult]) -> None:
+    def __init__(
+        self,
+        markup: Markup,
+        frame: PageFrame,
+        language: ProgLang,
+        runs: Mapping[str, CellResult],
+        warn: WarnAt,
+    ) -> None:
         self._markup = markup
         self._words = _words(frame.lang)
         self._lexer = lexer_named(language.name)
         self._runs = runs
+        self._warn = warn
 
     def html(self, cells: Sequence[DeckCell]) -> str:
         """All cells, in one section per slide."""
@@ -116,10 +129,16 @@ class _Body:
 
     def _cell(self, cell: DeckCell) -> str:
         html = self._inner(cell)
+        self._warn_of_formulas(cell)
         if "notes" not in cell.tags:
             return html
         label = escape(self._words["notes"])
         return f'<aside class="notes" aria-label="{label}"><p class="label">{label}</p>\n{html}</aside>\n'
+
+    def _warn_of_formulas(self, cell: DeckCell) -> None:
+        for formula in self._markup.unread_formulas:
+            self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
+        self._markup.unread_formulas.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
@@ -155,12 +174,21 @@ def _words(lang: str) -> dict[str, str]:
 @functools.cache
 def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string((_ASSETS / "page.html.j2").read_text(encoding="utf-8"))
+    return environment.from_string(_asset("page.html.j2"))
 
 
 @functools.cache
 def _css() -> SafeText:
-    """The style sheet without its comments and indentation."""
-    lines = (_ASSETS / "page.css").read_text(encoding="utf-8").splitlines()
+    """The style sheets without their comments and indentation."""
+    lines = "\n".join(_asset(name) for name in _STYLES).splitlines()
     kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("/*")]
-    return SafeText("\n".join(kept))  # noqa: S704 - CLX's own file
+    return SafeText("\n".join(kept))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def _script() -> SafeText:
+    return SafeText("\n".join(_asset(name) for name in _SCRIPTS))  # noqa: S704 - CLX's own files
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")

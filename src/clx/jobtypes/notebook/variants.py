@@ -50,6 +50,8 @@ class DeckCell:
     kind: CellKind
     source: str
     tags: tuple[str, ...]
+    line: int
+    """Where the cell starts in the expanded deck, 1-based."""
     emptied: bool = False
     """Whether this is a code cell that students fill in."""
 
@@ -77,7 +79,7 @@ def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     """The cells of one language, numbered and with ids, also those that some or all kinds remove."""
     own = [cell for cell in cells if cell.lang in (None, lang)]
     return [
-        DeckCell(identity, number, cell.kind, cell.source, cell.tags)
+        DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line)
         for number, (cell, identity) in enumerate(zip(own, _identities(own), strict=True), start=1)
     ]
 
