@@ -29,6 +29,7 @@ QUICK = (
                 "closure",
                 "display",
                 "explain",
+                "kept_warnings",
                 "private_text",
                 "dir_groups",
                 "layout",

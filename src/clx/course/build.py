@@ -15,6 +15,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
+from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
 from clx.course.plan import Plan, PlannedJob
@@ -148,10 +149,12 @@ class Build:
         plan = self._plan()
         directory = self._directory.path
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
-            results = Results(plan, publisher, self._store, self._reporter)
+            warnings = KeptWarnings(self._state, str(self._root))
+            results = Results(plan, publisher, self._store, self._reporter, warnings)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
+            results.warn_again({job.key for job in missing})
             if not self.options.dry_run:
                 if self._state.database is None:
                     self._directory.prepare()
@@ -235,6 +238,7 @@ class Build:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
+            results.warnings.forget()
         if withdrawn is not None:
             self._tell_withdrawn(withdrawn, results)
         # for the decks that were refused all is looked at again next time
