@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.braces import GUARD, guarded_wholly, unguarded
+from clx.jobtypes.notebook.code_places import code_places
 from clx.jobtypes.notebook.expand import Expanded, expand
 
 from .conftest import Course
@@ -156,3 +158,26 @@ def test_lines_are_known_as_ever(course: Course) -> None:
     found = expanded(course, "# %%\na{{1}}\n# j2 if true\nb{{2}}\n# j2 endif\nc{{3}}\n")
     assert found.text == "# %%\na{{1}}\nb{{2}}\nc{{3}}\n"
     assert found.deck_lines() == [1, 2, 4, 6, None]
+
+
+def test_code_is_found_where_it_stands() -> None:
+    text = "a{{1}}\n# head\n# %% [md]\n# `a` {{ $b$ {\n# ```\n# c\n# ```\n# %%\nd\n'''\ne\n'''\n"
+    places = code_places(text, "#", is_markdown=False)
+    found = [(text[place.start : place.end].strip(), place.kind) for place in places]
+    assert [each for each in found if each[0]] == [
+        ("a{{1}}", "head"),
+        ("`a`", "shown"),
+        ("$b$", "shown"),
+        ("# c", "shown"),
+        ("d", "cell"),
+        ("'''", "cell"),
+        ("e", "shown"),
+        ("'''", "shown"),
+    ]
+
+
+def test_what_is_guarded_wholly_is_the_same_without_its_guards() -> None:
+    text = "{{ a }} {% b %} {# c #} {{{{\n  # j2 d\n"
+    given = guarded_wholly(text, "# j2")
+    assert given.count(GUARD) == 7
+    assert unguarded(given) == text
