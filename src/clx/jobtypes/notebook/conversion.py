@@ -120,6 +120,7 @@ class DeckFiles:
             is_notebook=is_notebook,
             variables=job.variables,
             prog_lang=job.prog_lang,
+            jinja=job.jinja,
         )
         if known is not None and expanded.text == known.expanded.text:
             return known
