@@ -208,6 +208,8 @@ class Build:
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
+        for note in plan.notes if missing else ():
+            self.display.note(note)
         report = self.report
         report.decks, report.jobs, report.to_run = plan.decks, len(plan.jobs), len(missing)
         report.reused = report.jobs - report.to_run

@@ -37,6 +37,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """The course's own Jinja variables."""
     pictures: dict[str, str] = {}
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    links: dict[Literal["html", "notebook"], dict[str, str]] = {}
+    """By format, the places of other decks' files by the paths of those decks; relative likewise."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 
