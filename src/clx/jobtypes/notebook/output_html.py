@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -10,59 +11,63 @@ from math import isfinite
 from typing import Any
 
 from clx.jobtypes.notebook.ansi import ansi_html
+from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW
+from clx.jobtypes.notebook.figures import Figures, inside_script
 from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
 
 _SVG_PROLOG = re.compile(r"^\s*(?:<\?xml.*?\?>\s*)?(?:<!DOCTYPE.*?>\s*)?", re.DOTALL)
 _LONG = 30
 """Lines from which on a text output scrolls on the screen."""
 _LONG_TEXT = 10_000
 """Characters from which on it does, whatever its lines."""
+_FROM_NETWORK = re.compile(
+    r"""<(?:script|link)\b[^>]*?\b(?:src|href)\s*=\s*["']?((?:https?:)?//[^/"'\s>]+)"""
+    r"""|["'](https?://(?:cdn|unpkg|esm|cdnjs)\b[^/"'\s]*)/""",
+    re.IGNORECASE,
+)
+_OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQuery\b|\bIPython\.|\bJupyter\.")
+"""What a program can only use in a notebook's front end."""
+_NAMES = {"r": "require.js", "$": "jQuery", "j": "jQuery"}
+_ASKS_FIRST = re.compile(r"typeof\s+(?:require|jQuery|IPython|Jupyter|\$)|window\.(?:require|jQuery|IPython|Jupyter)")
+_COLOURS = re.compile(r"\bbackground(?:-color)?\s*:|\bbgcolor\s*=|[\s;\"'{]color\s*:|<font\b[^>]*\bcolor", re.IGNORECASE)
+_FOLLOWS = re.compile(r"--jp-|prefers-color-scheme|light-dark\(")
+WarnOfOutput = Callable[[str], None]
+"""Told of an output that a page cannot show; the text goes on from the words that name its cell."""
 
 
-def outputs_html(outputs: Sequence[Mapping[str, Any]], markup: Markup, label: str) -> str:
-    """The outputs of one cell, as in nbformat 4; *label* says in the page's language what they are."""
-    return "".join(_output(output, markup, label) for output in outputs)
+class OutputWriter:
+    """Writes the outputs of the cells of one page.
 
+    Args:
+        markup: renders Markdown and formulas.
+        figures: what the page's figures are drawn by.
+    """
 
-def _output(output: Mapping[str, Any], markup: Markup, label: str) -> str:
-    kind = output.get("output_type")
-    if kind == "stream":
-        css = "stderr" if output.get("name") == "stderr" else "stdout"
-        return _text(_joined(output.get("text", "")), css)
-    if kind == "error":
-        lines = output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"]
-        return _text("\n".join(lines), "error")
-    return _data(output.get("data", {}), output.get("metadata", {}), markup, label)
+    def __init__(self, markup: Markup, figures: Figures) -> None:
+        self._markup = markup
+        self._figures = figures
 
+    def html(self, outputs: Sequence[Mapping[str, Any]], label: str, warn: WarnOfOutput) -> str:
+        """The outputs of one cell, as in nbformat 4.
 
-def _text(text: str, css: str) -> str:
-    text = text.rstrip("\n")
-    if not text.strip():
-        return ""
-    scroll = ' tabindex="0"' if text.count("\n") >= _LONG or len(text) >= _LONG_TEXT else ""
-    css += " long" if scroll else ""
-    return f'<pre class="{css}"{scroll}>{ansi_html(text)}</pre>\n'
+        Args:
+            label: says in the page's language what they are.
+            warn: told of each that a page cannot show, or not without a network.
+        """
+        return "".join(self._output(output, label, warn) for output in outputs)
 
+    def _output(self, output: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str:
+        kind = output.get("output_type")
+        if kind == "stream":
+            css = "stderr" if output.get("name") == "stderr" else "stdout"
+            return _text(_joined(output.get("text", "")), css)
+        if kind == "error":
+            lines = output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"]
+            return _text("\n".join(lines), "error")
+        return self._data(output.get("data", {}), output.get("metadata", {}), label, warn)
 
-def _joined(value: Any) -> str:
-    return "".join(value) if isinstance(value, list) else str(value)
-
-
-def _data(data: Mapping[str, Any], metadata: Mapping[str, Any], markup: Markup, label: str) -> str:
-    renderers: dict[str, Callable[[str], str]] = {
-        "text/html": lambda text: f'<div class="html">{text}</div>\n',
-        "text/markdown": lambda text: f'<div class="html">{markup.html(text, doc="out", in_contents=False)}</div>\n',
-        "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
-        "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
-        **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
-        "application/javascript": lambda text: f"<script>{text}</script>\n",
-        "text/plain": lambda text: _text(text, "result"),
-    }
-    mime = next((mime for mime in renderers if mime in data), None)
-    return renderers[mime](_joined(data[mime])) if mime else ""
-
-
-_PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+    _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 
 def _picture(mime: str, metadata: Mapping[str, Any], label: str) -> Callable[[str], str]:
