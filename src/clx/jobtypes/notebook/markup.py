@@ -55,7 +55,7 @@ class Markup:
             renderer=lambda tex, options: self._formula(tex, display=bool(options["display_mode"])),
         )
         self._md.use(amsmath_plugin, renderer=lambda tex: self._formula(tex, display=True))
-        self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
+        self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("html_inline", _render_html)
         self._md.add_render_rule("html_block", _render_html)
