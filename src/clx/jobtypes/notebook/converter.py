@@ -116,10 +116,7 @@ def _cleaned(key: str, value: Any, place: Path) -> Any:
     if key == "traceback":
         return [shortened(line, place) for line in value]
     if key == "data":
-        return {
-            mime: _shortened_within(data, place) if mime in _TEXT_OUTPUTS else data
-            for mime, data in value.items()
-        }
+        return {mime: _shortened_within(data, place) if mime in _TEXT_OUTPUTS else data for mime, data in value.items()}
     return value
 
 

@@ -16,7 +16,7 @@ _VEGA = re.compile(r"application/vnd\.vega(?P<lite>lite)?\.v\d+(?:\.json|\+json)
 PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 """Where the Python package has the library that draws its figures."""
 _VEGA_SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
-_MAPS = re.compile(r'"type":\s*"(scattergeo|choropleth|\w+map(?:box)?)"')
+_MAPS = re.compile(r"scattergeo|choropleth|\w+map(?:box)?(?<!heatmap)(?<!treemap)")
 _END_OF_SCRIPT = re.compile(r"</(script)", re.IGNORECASE)
 
 PackagedFile = Callable[[str], Path | None]
@@ -62,7 +62,8 @@ class Figures:
     def _figure(self, library: str, figure: str, label: str) -> str:
         self._needed[library] = None
         inside = f'<script type="application/json">{figure}</script>'
-        return f'<div class="figure plate" data-library="{library}" role="group" aria-label="{escape(label)}">{inside}</div>\n'
+        named = f'data-library="{library}" role="group" aria-label="{escape(label)}"'
+        return f'<div class="figure plate" {named}>{inside}</div>\n'
 
     def _libraries(self, name: str) -> list[str]:
         return [self._plotly()] if name == "plotly" else _vega()
@@ -79,10 +80,10 @@ def inside_script(text: str) -> str:
 
 def _plotly_json(figure: Mapping[str, Any], warn: Callable[[str], None]) -> str:
     shown = {name: figure[name] for name in ("data", "layout", "frames", "config") if figure.get(name)}
-    text = _json(shown)
-    if found := _MAPS.search(text):
-        warn(f"its figure ({found[1]}) takes the map from the network")
-    return text
+    kinds = [str(trace.get("type")) for trace in figure.get("data") or () if isinstance(trace, Mapping)]
+    if found := next(filter(_MAPS.fullmatch, kinds), None):
+        warn(f"its figure ({found}) takes the map from the network")
+    return _json(shown)
 
 
 def _json(value: Any) -> str:

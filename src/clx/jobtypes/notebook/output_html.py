@@ -30,7 +30,9 @@ _OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQ
 """What a program can only use in a notebook's front end."""
 _NAMES = {"r": "require.js", "$": "jQuery", "j": "jQuery"}
 _ASKS_FIRST = re.compile(r"typeof\s+(?:require|jQuery|IPython|Jupyter|\$)|window\.(?:require|jQuery|IPython|Jupyter)")
-_COLOURS = re.compile(r"\bbackground(?:-color)?\s*:|\bbgcolor\s*=|[\s;\"'{]color\s*:|<font\b[^>]*\bcolor", re.IGNORECASE)
+_COLOURS = re.compile(
+    r"\bbackground(?:-color)?\s*:|\bbgcolor\s*=|[\s;\"'{]color\s*:|<font\b[^>]*\bcolor", re.IGNORECASE
+)
 _FOLLOWS = re.compile(r"--jp-|prefers-color-scheme|light-dark\(")
 WarnOfOutput = Callable[[str], None]
 """Told of an output that a page cannot show; the text goes on from the words that name its cell."""
@@ -67,7 +69,106 @@ class OutputWriter:
             return _text("\n".join(lines), "error")
         return self._data(output.get("data", {}), output.get("metadata", {}), label, warn)
 
-    _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+    def _data(self, data: Mapping[str, Any], metadata: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str:
+        widget = self._widget(data, label, warn) if WIDGET_VIEW in data else None
+        if widget is not None:
+            return widget
+        figure = self._figures.html(data, metadata, label, warn)
+        if figure is not None:
+            return figure
+        renderers = self._renderers(metadata, label, warn)
+        mime = next((mime for mime in renderers if mime in data), None)
+        if mime in {None, "text/plain"} and WIDGET_VIEW not in data:
+            _warn_of_unshown(data, warn)
+        return renderers[mime](_joined(data[mime])) if mime else ""
+
+    def _renderers(
+        self, metadata: Mapping[str, Any], label: str, warn: WarnOfOutput
+    ) -> dict[str, Callable[[str], str]]:
+        """What shows each type of output, the best one first."""
+        markup = self._markup
+        return {
+            "text/html": lambda text: _html(text, warn),
+            "text/markdown": lambda text: _html(markup.html(text, doc="out", in_contents=False), warn),
+            "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
+            "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
+            **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
+            "application/javascript": lambda text: _script(text, warn),
+            "application/json": lambda text: _text(text, "result"),
+            "text/plain": lambda text: _text(text, "result"),
+        }
+
+    def _widget(self, data: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str | None:
+        """The widget of a view; None where something else has to be shown, which is warned of."""
+        view = data[WIDGET_VIEW]
+        if not isinstance(view, Mapping) or "widget" not in view:
+            warn("its widget cannot be shown on a page: nothing is known of its state")
+            return None
+        if view["widget"] is None:
+            return ""  # it was closed, and is gone from a notebook, too
+        try:
+            html = widget_html(view["widget"], lambda outputs: self.html(outputs, label, warn))
+        except UnknownWidgetError as unknown:
+            warn(f"its widget ({unknown}) cannot be shown on a page")
+            return None
+        return f'<div class="widget">{html}</div>\n'
+
+
+def _warn_of_unshown(data: Mapping[str, Any], warn: WarnOfOutput) -> None:
+    """Warn when an output has forms, and none but its text can be shown."""
+    others = sorted(set(data) - {"text/plain"})
+    if not data:
+        warn("an output of it is empty")
+    elif others:
+        instead = "; its text is shown instead" if "text/plain" in data else ""
+        warn(f"its output ({', '.join(others)}) cannot be shown on a page{instead}")
+
+
+def _html(text: str, warn: WarnOfOutput) -> str:
+    if "<script" in text:
+        _warn_of_script(text, warn)
+    css = "html plate" if brings_colours(text) else "html"
+    return f'<div class="{css}">{text}</div>\n'
+
+
+def _script(text: str, warn: WarnOfOutput) -> str:
+    """A program of a cell; ``element`` is where it may show something, as in Jupyter."""
+    _warn_of_script(text, warn)
+    element = "var element = document.currentScript.parentElement;"
+    return f'<div class="html"><script>{element}\n{inside_script(text)}</script></div>\n'
+
+
+def _warn_of_script(text: str, warn: WarnOfOutput) -> None:
+    if found := _FROM_NETWORK.search(text):
+        warn(f"its output loads a program from the network ({found[1] or found[2]}), without which it is empty")
+    elif (found := _OF_NOTEBOOKS.search(text)) and not _ASKS_FIRST.search(text):
+        warn(f"its output needs {_NAMES.get(found[0][0], 'Jupyter')}, which a page has not")
+
+
+def brings_colours(html: str) -> bool:
+    """Whether a piece of HTML sets colours that were chosen for white paper.
+
+    What knows Jupyter's own names of colours, or asks whether the reader has it dark, follows the page.
+    """
+    return bool(_COLOURS.search(html)) and not _FOLLOWS.search(html)
+
+
+def _text(text: str, css: str) -> str:
+    text = text.rstrip("\n")
+    if not text.strip():
+        return ""
+    scroll = ' tabindex="0"' if text.count("\n") >= _LONG or len(text) >= _LONG_TEXT else ""
+    css += " long" if scroll else ""
+    return f'<pre class="{css}"{scroll}>{ansi_html(text)}</pre>\n'
+
+
+def _joined(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+_PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 
 def _picture(mime: str, metadata: Mapping[str, Any], label: str) -> Callable[[str], str]:

@@ -67,9 +67,7 @@ def _labelled(state: State, inside: str) -> str:
 
 
 def _input(kind: str, value: Any, **attributes: Any) -> str:
-    more = "".join(
-        f' {name}="{escape(str(attributes[name]))}"' for name in attributes if attributes[name] is not None
-    )
+    more = "".join(f' {name}="{escape(str(attributes[name]))}"' for name in attributes if attributes[name] is not None)
     shown = "" if value is None else f' value="{escape(str(value))}"'
     return f'<input disabled type="{kind}"{more}{shown}>'
 
@@ -115,7 +113,7 @@ def _checkbox(state: State) -> str:
 
 def _choice(state: State) -> str:
     labels = state.get("_options_labels") or []
-    index = state.get("index")
+    index: Any = state.get("index")
     chosen = [labels[i] for i in (index if isinstance(index, list) else [index]) if _is_index(i, labels)]
     options = "".join(f"<option selected>{escape(str(label))}</option>" for label in chosen)
     kind = " multiple" if len(chosen) > 1 else ""
@@ -132,7 +130,9 @@ def _button(state: State) -> str:
 
 def _media(tag: str) -> Callable[[State], str]:
     def render(state: State) -> str:
-        source = f"data:{tag}/{escape(str(state.get('format') or 'png'))};base64,{escape(str(state.get('value') or ''))}"
+        source = (
+            f"data:{tag}/{escape(str(state.get('format') or 'png'))};base64,{escape(str(state.get('value') or ''))}"
+        )
         if tag == "image":
             return f'<img alt="" src="{source}">\n'
         return f'<{tag} controls src="{source}"></{tag}>\n'
@@ -157,7 +157,9 @@ def _password(state: State) -> str:
 
 
 def _valid(state: State) -> str:
-    return _labelled(state, "<span>✔</span>" if state.get("value") else f"<span>✘ {escape(str(state.get('readout') or ''))}</span>")
+    return _labelled(
+        state, "<span>✔</span>" if state.get("value") else f"<span>✘ {escape(str(state.get('readout') or ''))}</span>"
+    )
 
 
 _BOXES = {

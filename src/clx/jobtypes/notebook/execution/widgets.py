@@ -66,8 +66,7 @@ class Widgets:
         """
         for output in outputs:
             data = output.get("data")
-            view = data.get(WIDGET_VIEW) if isinstance(data, dict) else None
-            if not isinstance(view, Mapping):
+            if not isinstance(data, dict) or not isinstance(view := data.get(WIDGET_VIEW), Mapping):
                 continue
             identity = str(view.get("model_id"))
             shown = self._widget(identity, 0)
