@@ -31,8 +31,12 @@ _OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQ
 _NAMES = {"r": "require.js", "$": "jQuery", "j": "jQuery"}
 _ASKS_FIRST = re.compile(r"typeof\s+(?:require|jQuery|IPython|Jupyter|\$)|window\.(?:require|jQuery|IPython|Jupyter)")
 _COLOURS = re.compile(
-    r"\bbackground(?:-color)?\s*:|\bbgcolor\s*=|[\s;\"'{]color\s*:|<font\b[^>]*\bcolor", re.IGNORECASE
+    r"""(?:\bstyle\s*=\s*(?:"[^"]*|'[^']*)|<style\b[^<]*)(?<![\w-])(?:background(?:-color|-image)?|color)\s*:"""
+    r"""|<[^<>]*\sbgcolor\s*=|<font\b[^<>]*\scolor\s*=""",
+    re.IGNORECASE,
 )
+_LOOKED_AT = 200_000
+"""Characters of an output in which its colours are looked for; styles stand in front."""
 _FOLLOWS = re.compile(r"--jp-|prefers-color-scheme|light-dark\(")
 WarnOfOutput = Callable[[str], None]
 """Told of an output that a page cannot show; the text goes on from the words that name its cell."""
@@ -150,7 +154,7 @@ def brings_colours(html: str) -> bool:
 
     What knows Jupyter's own names of colours, or asks whether the reader has it dark, follows the page.
     """
-    return bool(_COLOURS.search(html)) and not _FOLLOWS.search(html)
+    return bool(_COLOURS.search(html, 0, _LOOKED_AT)) and not _FOLLOWS.search(html, 0, _LOOKED_AT)
 
 
 def _text(text: str, css: str) -> str:

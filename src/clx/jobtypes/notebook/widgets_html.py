@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -12,6 +13,9 @@ Outputs = Callable[[Sequence[Mapping[str, Any]]], str]
 
 _SILENT = {"LinkModel", "DirectionalLinkModel", "ControllerModel", "LayoutModel"}
 """Widgets that show nothing in a notebook either, or nothing before somebody uses them."""
+
+
+_CONTROL = re.compile(r"<(input|select|textarea|progress)\b")
 
 
 class UnknownWidgetError(Exception):
@@ -31,10 +35,10 @@ def widget_html(widget: Mapping[str, Any], outputs: Outputs) -> str:
         return outputs(state.get("outputs") or ())
     if model in _BOXES or model in _TITLED:
         return _box(model, state, outputs)
-    render = _SINGLE.get(model)
+    render, name = _SINGLE.get(model), model.removesuffix("Model")
     if render is None:
-        raise UnknownWidgetError(model.removesuffix("Model"))
-    return render(state)
+        raise UnknownWidgetError(name)
+    return render({**state, "name": name})
 
 
 def _is_hidden(state: State) -> bool:
@@ -61,9 +65,13 @@ def _titles(state: State, number: int) -> list[str]:
 
 
 def _labelled(state: State, inside: str) -> str:
+    """*inside* beside the widget's description; without one it is called what the widget is."""
     text = str(state.get("description") or "")
-    label = (text if state.get("description_allow_html") else escape(text)) if text else ""
-    return f'<label class="w"><span class="w-name">{label}</span>{inside}</label>\n'
+    if text:
+        label = text if state.get("description_allow_html") else escape(text)
+        return f'<label class="w"><span>{label}</span>{inside}</label>\n'
+    named = _CONTROL.sub(rf'<\1 aria-label="{escape(str(state["name"]))}"', inside, count=1)
+    return f'<span class="w">{named}</span>\n'
 
 
 def _input(kind: str, value: Any, **attributes: Any) -> str:
@@ -107,7 +115,7 @@ def _float(value: Any, otherwise: float) -> float:
 
 def _checkbox(state: State) -> str:
     checked = {"checked": "checked"} if state.get("value") else {}
-    text = escape(str(state.get("description") or ""))
+    text = escape(str(state.get("description") or state["name"]))
     return f'<label class="w">{_input("checkbox", None, **checked)} <span>{text}</span></label>\n'
 
 
