@@ -1,4 +1,4 @@
-"""Outputs of real libraries in a real browser, without a network: figures are drawn, and all can be read in the dark."""
+"""Outputs of real libraries in a real browser, without a network: figures are drawn, all can be read in the dark."""
 
 from __future__ import annotations
 

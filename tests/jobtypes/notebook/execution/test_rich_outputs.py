@@ -56,8 +56,8 @@ def test_progress_bars_show_their_end(run: Run) -> None:
 
 def test_what_a_widget_catches_stands_inside_it(run: Run) -> None:
     first, second = run(
-        "import ipywidgets\nout = ipywidgets.Output()\nprint('before')\nwith out:\n    print('inside')\nprint('behind')",
-        "display(ipywidgets.VBox([ipywidgets.IntSlider(7), out]))\nipywidgets.interact(lambda x: print('x =', x), x=3);",
+        "import ipywidgets as w\nout = w.Output()\nprint('before')\nwith out:\n    print('inside')\nprint('behind')",
+        "display(w.VBox([w.IntSlider(7), out]))\nw.interact(lambda x: print('x =', x), x=3);",
     )
     assert [output["text"] for output in first.outputs] == ["before\nbehind\n"]
     html = shown(second.outputs)
