@@ -11,6 +11,7 @@ from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW, Widgets
 from clx.jobtypes.notebook.figures import Figures
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import OutputWriter, brings_colours
+from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
 
 PLOTLY = "application/vnd.plotly.v1+json"
 VEGA_LITE = "application/vnd.vegalite.v6+json"
@@ -255,3 +256,9 @@ def test_the_state_of_widgets_is_bounded() -> None:
     outputs: list[dict[str, Any]] = [{"data": {WIDGET_VIEW: {"model_id": "0"}}}]
     widgets.settle(outputs)
     assert outputs[0]["data"][WIDGET_VIEW]["widget"]["state"]["value"] == "first"
+
+
+def test_an_unknown_widget_is_named_wherever_it_stands() -> None:
+    inside = {"model": "VBoxModel", "state": {"children": [{"model": "MapModel", "state": {}}]}}
+    with pytest.raises(UnknownWidgetError, match="^Map$"):
+        widget_html(inside, lambda _outputs: "")
