@@ -13,14 +13,15 @@ from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.markup import Markup
-from clx.jobtypes.notebook.output_html import outputs_html
+from clx.jobtypes.notebook.output_html import OutputWriter
 from clx.jobtypes.notebook.slide_words import slide_words
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "slides.css")
+_STYLES = ("page.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
 _SCRIPTS: tuple[str, ...] = ("slides.js",)
 """The scripts of every page, in order."""
@@ -58,10 +59,15 @@ class PageFrame:
 
 
 class PageMaker:
-    """Makes pages, one after the other; keeps its renderers warm."""
+    """Makes pages, one after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile = lambda _path: None) -> None:
         self._markup = Markup()
+        self._figures = Figures(packaged)
 
     def page(
         self,
@@ -75,11 +81,13 @@ class PageMaker:
 
         Args:
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
-            warn: called for each formula that is shown as its source, with the line of its cell.
+            warn: called for each formula that is shown as its source, and each output that cannot be shown, with
+                the line of its cell.
         """
         self._markup.clear()
-        body = _Body(self._markup, frame, language, runs, warn)
-        content = body.html(cells)
+        self._figures.clear()
+        body = _Body(self._markup, self._figures, frame, language, runs, warn)
+        content = body.html(cells) + self._figures.scripts()
         words = _words(frame.lang)
         present, slide_texts = slide_words(frame.lang)
         text = _template().render(
@@ -105,12 +113,14 @@ class _Body:
     def __init__(
         self,
         markup: Markup,
+        figures: Figures,
         frame: PageFrame,
         language: ProgLang,
         runs: Mapping[str, CellResult],
         warn: WarnAt,
     ) -> None:
         self._markup = markup
+        self._outputs = OutputWriter(markup, figures)
         self._words = _words(frame.lang)
         self._lexer = lexer_named(language.name)
         self._runs = runs
@@ -168,7 +178,9 @@ class _Body:
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
-        found = outputs_html(run.outputs, self._markup, label)
+        found = self._outputs.html(
+            run.outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
+        )
         outputs = f'<div class="out">\n{found}</div>\n' if found else ""
         return f'<div class="code">{inside}{outputs}</div>\n'
 
