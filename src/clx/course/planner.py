@@ -270,6 +270,7 @@ class Planner:
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
             **({} if self._is_template(place) else {"jinja": False}),
+            **({} if self._spec.kernel is None else {"kernel": self._spec.kernel}),
         }
 
     def _deck_places(
