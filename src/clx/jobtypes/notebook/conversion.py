@@ -19,6 +19,7 @@ from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
@@ -53,10 +54,14 @@ class _Deck:
 
 
 class DeckFiles:
-    """Writes the files of one deck after the other; keeps its renderers warm."""
+    """Writes the files of one deck after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
-        self._pages = PageMaker()
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile) -> None:
+        self._pages = PageMaker(packaged)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
