@@ -33,6 +33,8 @@ QUICK = (
                 "private_text",
                 "dir_groups",
                 "layout",
+                "mistakes",
+                "deck_links",
                 "link_check",
                 "names",
                 "plan",

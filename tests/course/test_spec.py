@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.spec import FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
+from clx.course.spec import DEFAULT_FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
 
 FULL = """\
 name: {de: Mein Kurs, en: My Course}
@@ -65,7 +65,7 @@ def test_a_full_course() -> None:
     assert spec.dir_groups == (DirGroup(names, "div/workshops", ("Example_1", "b/c"), True, line=19, column=5),)
     assert spec.output_targets == (
         OutputTarget("students", "students", ("code-along",), ("html", "notebook"), ("en",)),
-        OutputTarget("all", ".", KINDS, FORMATS, ("en", "de")),
+        OutputTarget("all", ".", KINDS, DEFAULT_FORMATS, ("en", "de")),
     )
 
 
@@ -108,6 +108,13 @@ def test_text_stays_as_it_is_written(text: str) -> None:
     spec = read_spec(f"name: {text}\nprog_lang: c\nsections: [{{name: {text}, topics: [{text}]}}]\n", "x")
     assert spec.name.in_language("en") == text
     assert spec.sections[0].topics[0].id == text
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel"), [("", None), ("kernel: .net-csharp\n", ".net-csharp"), ("kernel:\n", None)]
+)
+def test_a_course_may_name_a_kernel(line: str, kernel: str | None) -> None:
+    assert read_spec(MINIMAL + line, "x").kernel == kernel
 
 
 def test_blanks_around_names_and_folded_names() -> None:

@@ -23,7 +23,8 @@ import msgspec
 from clx.course.names import name_problem, path_problem
 from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
-from clx.settings.problems import quoted, shortened
+from clx.errors import CourseError
+from clx.settings.problems import Problem, quoted, shortened
 
 T = TypeVar("T")
 
@@ -31,8 +32,10 @@ PROG_LANGS = ("python", "cpp", "csharp", "java", "typescript", "rust", "c")
 """Programming languages a course can be in."""
 KINDS = ("code-along", "completed", "speaker")
 """What a deck becomes, by audience."""
-FORMATS = ("html", "notebook", "code")
-"""What a deck becomes, by file type."""
+DEFAULT_FORMATS = ("html", "notebook", "code")
+"""What a deck becomes, by file type, where nothing is said."""
+FORMATS = (*DEFAULT_FORMATS, "slides")
+"""What a deck can become; what is made of pages costs nothing where it is not asked for."""
 
 _OTHER_NAMES = {
     "py": "python",
@@ -44,10 +47,11 @@ _OTHER_NAMES = {
     "ts": "typescript",
     "rs": "rust",
 }
+_KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
-    *("sections", "dir_groups", "output_targets"),
+    *("kernel", "sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
@@ -129,13 +133,13 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class OutputTarget(msgspec.Struct, frozen=True):
-    """A directory that gets a slice of the output. Lists that were left out are filled in with all."""
+    """A directory that gets a slice of the output. Lists that were left out are filled in with what is usual."""
 
     name: str
     path: str
     """POSIX path below the output directory; ``.`` is that directory."""
     kinds: tuple[str, ...] = KINDS
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     languages: tuple[str, ...] = ()
 
 
@@ -156,6 +160,8 @@ class CourseSpec(msgspec.Struct, frozen=True):
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
     evaluate: bool = True
     jinja: bool = True
+    kernel: str | None = None
+    """The Jupyter kernel of decks in ``prog_lang``; ``None``: what the language names, or else any that speaks it."""
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
     """Empty: the standard layout with everything."""
@@ -185,6 +191,20 @@ def read_spec(text: str, path: str) -> CourseSpec:
     return spec
 
 
+def read_partly(path: Path) -> tuple[CourseSpec | None, list[Problem]]:
+    """What can be made out of a course file that has mistakes, with stand-ins for the rest; and these mistakes.
+
+    Raises:
+        CourseError: it cannot be read, or is no YAML.
+    """
+    reader = _SpecReader(str(path))
+    root = parse(read_source(path), str(path))
+    try:
+        return reader.course(root), reader.problems()
+    except CourseError:  # it is full of them
+        return None, reader.problems()
+
+
 class _SpecReader(Reader):
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -207,6 +227,7 @@ class _SpecReader(Reader):
             variables=self._get(values, "variables", self._variables, {}),
             evaluate=self._get(values, "evaluate", self.boolean, True),
             jinja=self._get(values, "jinja", self.boolean, True),
+            kernel=self._get(values, "kernel", self._kernel, None),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )
@@ -240,6 +261,9 @@ class _SpecReader(Reader):
 
     def _name_text(self, node: Node, subject: str) -> Text:
         return self._text(node, subject, name_problem)
+
+    def _kernel(self, node: Node, subject: str) -> str | None:
+        return None if node.is_null else self.checked(node, subject, _kernel_problem)
 
     def _optional_text(self, node: Node, subject: str) -> Text | None:
         return None if node.is_null else self._text(node, subject)
@@ -351,10 +375,10 @@ class _SpecReader(Reader):
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))
 
-        def chosen(key: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        def chosen(key: str, choices: tuple[str, ...], usual: tuple[str, ...] | None = None) -> tuple[str, ...]:
             # Without any choice something else is wrong already, and has been noted.
             if key not in values or not choices:
-                return choices
+                return usual or choices
             named = self.distinct(values[key], key, lambda item: self.choice(item, key, choices))
             return tuple(choice for choice in choices if choice in named)
 
@@ -362,7 +386,7 @@ class _SpecReader(Reader):
             name=self._get(values, "name", lambda each, _: self.checked(each, "the target name", name_problem), ""),
             path=self._get(values, "path", self._path_below, ""),
             kinds=chosen("kinds", KINDS),
-            formats=chosen("formats", FORMATS),
+            formats=chosen("formats", FORMATS, DEFAULT_FORMATS),
             languages=chosen("languages", languages),
         )
 
@@ -379,6 +403,10 @@ def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iter
 
 def _is_language(code: str) -> bool:
     return re.fullmatch("[a-z]{2}", code) is not None
+
+
+def _kernel_problem(name: str) -> str | None:
+    return None if _KERNEL.fullmatch(name) else "is no name of a Jupyter kernel; see: jupyter kernelspec list"
 
 
 def _topic_id_problem(text: str) -> str | None:

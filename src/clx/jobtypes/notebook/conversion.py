@@ -15,10 +15,11 @@ from typing import Any, Literal
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
 from clx.jobtypes.notebook.code_format import code_bytes
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
@@ -53,18 +54,23 @@ class _Deck:
 
 
 class DeckFiles:
-    """Writes the files of one deck after the other; keeps its renderers warm."""
+    """Writes the files of one deck after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
-        self._pages = PageMaker()
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile) -> None:
+        self._pages = PageMaker(packaged)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
+        asked_for = _with_kernel(job)
         for kind in AUDIENCES:
             cells = variant(notebook.cells, kind, job.lang)
-            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
+            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, asked_for))
             cells = variant(code.cells, kind, job.lang)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
@@ -148,6 +154,15 @@ class DeckFiles:
             (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = references(page)
         return found_refs
+
+
+def _with_kernel(job: NotebookJob) -> ProgLang:
+    """The deck's language with the kernel that runs its cells here, which its notebooks ask for, too."""
+    if not job.evaluate or job.language.name == "python":
+        return job.language
+    from clx.jobtypes.notebook.execution.kernelspecs import asked_for  # few courses have to look for kernels
+
+    return asked_for(job.language)
 
 
 def _is_markdown(job: NotebookJob) -> bool:
