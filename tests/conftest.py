@@ -32,6 +32,7 @@ QUICK = (
                 "private_text",
                 "dir_groups",
                 "layout",
+                "look",
                 "names",
                 "plan",
                 "publish",

@@ -127,3 +127,13 @@ def test_a_slice_is_covered_where_all_its_parts_are_asked_for_or_are_any(variant
 
 def test_a_slice_is_written_as_rows_name_it() -> None:
     assert str(Variant("de", "code-along", "notebook")) == "de/code-along/notebook"
+
+
+def test_a_course_names_the_directory_of_its_decks() -> None:
+    layout = Layout(spec_of("labels: {en: {slides: 'Decks: 1'}}\n"), Selection(languages=frozenset({"en"})))
+    assert paths(layout)["speaker"][0] == "En/My Course/Decks 1/Html/Speaker"
+
+
+def test_a_region_keeps_its_case_in_the_directory() -> None:
+    text = "name: {pt-BR: Curso}\nprog_lang: python\nsections: [{name: S, topics: []}]\n"
+    assert paths(Layout(read_spec(text, "x"), Selection()))["speaker"][0] == "Pt-BR/Curso/Slides/Html/Speaker"

@@ -18,6 +18,7 @@ from clx.course.closure import Closures, DeckInfo, one_error
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
+from clx.course.look import Look
 from clx.course.names import safe_name
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
@@ -79,6 +80,7 @@ class Planner:
         self._tools = tools
         self._encoded_tools: dict[str, bytes] = {}
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
+        self._look = Look(self._spec, files)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
@@ -115,6 +117,8 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        if self._look.problem:
+            self._problem(self._look.problem)
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
@@ -227,11 +231,11 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
-            reads = list(info.reads.items())
+            reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, info)
+                closure = [*self.closures.deck_closure(place, info), *self._look.files]
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
     def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
@@ -257,6 +261,7 @@ class Planner:
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
         return {
+            **self._look.options(language),
             "source": deck,
             "topic": place.topic.base,
             "lang": language,

@@ -12,7 +12,6 @@ instead. Whether the topics exist is not looked at here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,8 @@ import msgspec
 from clx.course.names import name_problem, path_problem
 from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
+from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
+from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
 from clx.settings.problems import quoted, shortened
 
 T = TypeVar("T")
@@ -46,7 +47,18 @@ _OTHER_NAMES = {
 }
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
-    *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate"),
+    *(
+        "name",
+        "prog_lang",
+        "description",
+        "certificate",
+        "author",
+        "languages",
+        "variables",
+        "labels",
+        "theme",
+        "evaluate",
+    ),
     *("sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "inputs", "dir_groups")
@@ -145,13 +157,18 @@ class CourseSpec(msgspec.Struct, frozen=True):
     name: Text
     prog_lang: str
     languages: tuple[str, ...]
-    """Two-letter codes; every :class:`Text` has a text for each."""
+    """Codes like ``en`` and ``pt-BR``; every :class:`Text` has a text for each."""
     sections: tuple[Section, ...]
     description: Text | None = None
     certificate: Text | None = None
     author: Text | None = None
     variables: dict[str, Any] = {}
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
+    labels: dict[str, dict[str, str]] = {}
+    """Language → word of pages and directories (:data:`clx.jobtypes.notebook.labels.LABELS`) → what is said."""
+    theme: ThemeFiles | None = None
+    theme_line: int = 0
+    """1-based."""
     evaluate: bool = True
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
@@ -202,6 +219,9 @@ class _SpecReader(Reader):
             certificate=self._get(values, "certificate", self._optional_text, None),
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
+            labels=self._get(values, "labels", partial(self._labels, languages=languages), {}),
+            theme=self._get(values, "theme", self._theme, None),
+            theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
@@ -243,9 +263,9 @@ class _SpecReader(Reader):
     def _language(self, node: Node, subject: str) -> str:
         code = self.text(node, f"a language in {subject}")
         if code and not _is_language(code):
-            near = code.strip().lower()[:2]
-            hint = f'Did you mean "{near}"?' if _is_language(near) else "For example: en, de."
-            self.problem(node, f"{quoted(code)} in {subject} is not a language code of two small letters", hint)
+            near = as_language(code) or as_language(code.strip()[:2])
+            hint = f'Did you mean "{near}"?' if near else "For example: en, de, pt-BR."
+            self.problem(node, f"{quoted(code)} in {subject} is not a language code like en or pt-BR", hint)
         return code
 
     def _languages(self, values: dict[str, Node], name: Text) -> tuple[str, ...]:
@@ -308,6 +328,24 @@ class _SpecReader(Reader):
                 fact = f"{quoted(name)} cannot be the name of a variable"
                 self.problem(key, fact, "Use letters, digits and _, a letter first.")
         return {name: self.value(value, subject) for name, (_, value) in found.items()}
+
+    def _labels(self, node: Node, subject: str, languages: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Language → label → word."""
+        found: dict[str, dict[str, str]] = {}
+        if node.is_null:
+            return found
+        for code, named in self.mapping(node, subject, languages).items():
+            words = self.mapping(named, f"{subject} ({code})", LABELS)
+            found[code] = {name: self.checked(word, name, name_problem) for name, word in words.items()}
+        return found
+
+    def _theme(self, node: Node, subject: str) -> ThemeFiles:
+        values = self.mapping(node, subject, ("css", "logo", "mode"))
+        css = self._get(values, "css", partial(self.checked, problem_of=partial(_theme_problem, endings=(".css",))), "")
+        logos = partial(_theme_problem, endings=tuple(LOGO_TYPES))
+        logo = self._get(values, "logo", partial(self.checked, problem_of=logos), "")
+        mode: Any = self._get(values, "mode", partial(self.choice, choices=MODES), "auto")
+        return ThemeFiles(_normal(css) if css else "", _normal(logo) if logo else "", mode)
 
     def _dir_group(self, node: Node) -> DirGroup:
         values = self.mapping(node, "a directory group", _GROUP_KEYS, ("name", "path"))
@@ -373,7 +411,7 @@ def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iter
 
 
 def _is_language(code: str) -> bool:
-    return re.fullmatch("[a-z]{2}", code) is not None
+    return LANGUAGE.fullmatch(code) is not None
 
 
 def _topic_id_problem(text: str) -> str | None:
@@ -383,6 +421,12 @@ def _topic_id_problem(text: str) -> str | None:
     if len(parts) > 2 or any(part in ("", ".") for part in parts):
         return 'is neither "id" nor "directory/id"'
     return None
+
+
+def _theme_problem(text: str, endings: tuple[str, ...]) -> str | None:
+    if fact := path_problem(text):
+        return fact
+    return None if text.lower().endswith(endings) else f"does not end in {' or '.join(endings)}"
 
 
 def _normal(path: str) -> str:

@@ -22,7 +22,8 @@ from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.page import PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.theme import read_theme
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -61,12 +62,12 @@ class DeckFiles:
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
         for kind in AUDIENCES:
-            cells = variant(notebook.cells, kind, job.lang)
+            cells = variant(notebook.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
-            cells = variant(code.cells, kind, job.lang)
+            cells = variant(code.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
-        self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
+        self._write_pages(job, page, inputs, outputs, {kind: {} for kind in kinds}, warn)
         return _facts(page, executions=0)
 
     def execute(
@@ -84,7 +85,7 @@ class DeckFiles:
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
         """
         page = self._read(job, inputs, is_html=True, is_notebook=False)
-        speaker, completed = (variant(page.cells, kind, job.lang) for kind in ("speaker", "completed"))
+        speaker, completed = (variant(page.cells, kind, job.lang, job.labels) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
         def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
@@ -97,7 +98,7 @@ class DeckFiles:
         else:
             runs = public = outputs_of(speaker, inputs)
             executions = int(any(cell.runs for cell in speaker))
-        self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
+        self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
         return _facts(page, executions)
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
@@ -131,16 +132,33 @@ class DeckFiles:
         self,
         job: NotebookJob,
         deck: _Deck,
+        inputs: Path,
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
     ) -> None:
         warn_at = _located(_once(warn), deck)
+        theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
-            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind)
-            cells = variant(deck.cells, kind, job.lang)
+            frame = PageFrame(
+                job.course,
+                job.section,
+                job.number,
+                deck.title,
+                job.lang,
+                kind,
+                job.labels,
+                theme,
+                _downloads(job, kind),
+            )
+            cells = variant(deck.cells, kind, job.lang, job.labels)
             page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             (outputs / f"{kind}.html").write_bytes(page)
+
+
+def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
+    endings = {"notebook": ".ipynb", "code": job.language.extension}
+    return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
 
 
 def _is_markdown(job: NotebookJob) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang, deck_language
+from clx.jobtypes.notebook.theme import ThemeFiles
 
 
 class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
@@ -35,6 +36,11 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """The course's own Jinja variables."""
     pictures: dict[str, str] = {}
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    labels: dict[str, str] = {}
+    """The course's own words for pages in this language (:data:`clx.jobtypes.notebook.labels.LABELS`)."""
+    theme: ThemeFiles = ThemeFiles()
+    downloads: dict[str, list[tuple[str, str]]] = {}
+    """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 
