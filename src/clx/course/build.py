@@ -15,8 +15,10 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
+from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
+from clx.course.page_facts import Pages
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
@@ -148,10 +150,12 @@ class Build:
         plan = self._plan()
         directory = self._directory.path
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
-            results = Results(plan, publisher, self._store, self._reporter)
+            warnings = KeptWarnings(self._state, str(self._root))
+            results = Results(plan, publisher, self._store, self._reporter, warnings)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
+            results.warn_again({job.key for job in missing})
             if not self.options.dry_run:
                 if self._state.database is None:
                     self._directory.prepare()
@@ -231,10 +235,12 @@ class Build:
         if missing:
             self._run_jobs(database, missing, results, reasons)
         self._remove_stale(results, missing)
+        self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
+            results.warnings.forget()
         if withdrawn is not None:
             self._tell_withdrawn(withdrawn, results)
         # for the decks that were refused all is looked at again next time
@@ -273,6 +279,18 @@ class Build:
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
+
+    def _check_links(self, results: Results) -> None:
+        """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""
+        publisher = results.publisher
+        pages = Pages(results.plan, self.options.selection, self._state, self._owner, results.done)
+        told = None if publisher.written or pages.fresh or self.report.removed else pages.told()
+        if told is None:
+            from clx.course.link_check import LinkCheck  # what has not changed need not be looked at
+
+            told = LinkCheck(self._root, results.plan, pages, self._targets, results.wanted()).warnings()
+            pages.remember(told)
+        self._reporter.warn(*told)
 
     # -- what was published before some cells were hidden -----------------------------------------
 

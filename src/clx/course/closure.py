@@ -33,7 +33,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 2
+_FORM = 3
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -96,19 +96,25 @@ class Closures:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def info(self, deck: str) -> DeckInfo:
+    def info(self, deck: str, *, jinja: bool = True) -> DeckInfo:
         """What *deck* says, from memory where nothing it depends on has changed.
+
+        Args:
+            jinja: whether it is a template.
 
         Raises:
             CourseError: it cannot be read, expanded or parsed, with its line.
         """
         if deck not in self._infos:
-            self._infos[deck] = self._remembered(deck) or self._read(deck)
+            self._infos[deck] = self._remembered(deck, jinja) or self._read(deck, jinja)
         return self._infos[deck]
 
-    def _remembered(self, deck: str) -> DeckInfo | None:
+    def _signed(self, jinja: bool) -> str:
+        return self._signature if jinja else f"{self._signature} as it is"
+
+    def _remembered(self, deck: str, jinja: bool) -> DeckInfo | None:
         known = self._known.get(deck)
-        if known is None or known["signature"] != self._signature:
+        if known is None or known["signature"] != self._signed(jinja):
             return None
         digest_of = self._files.digest
         if any(digest_of(path) != digest for path, digest in known["reads"].items()):
@@ -117,7 +123,7 @@ class Closures:
             return None
         return DeckInfo(**known)
 
-    def _read(self, deck: str) -> DeckInfo:
+    def _read(self, deck: str, jinja: bool) -> DeckInfo:
         size = (self._files.root / deck).stat().st_size
         if size > MAX_DECK:
             raise CourseError(
@@ -126,7 +132,7 @@ class Closures:
             )
         problems: list[ConversionError] = []
         try:
-            info = self._expand(deck, problems)
+            info = self._expand(deck, problems, jinja)
         except ConversionError as error:
             raise _all_of(deck, [*problems, error]) from error
         if problems:
@@ -134,14 +140,14 @@ class Closures:
         self.learned[deck] = msgspec.to_builtins(info)
         return info
 
-    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckInfo:
+    def _expand(self, deck: str, problems: list[ConversionError], jinja: bool) -> DeckInfo:
         from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
         spec, shared = self._spec, None if self._files.bounds.shared is None else str(self._files.bounds.shared)
         variants, variables = self._variants(deck), dict(spec.variables)
         found = self._reader.read(
-            Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared)
+            Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared, jinja)
         )
         problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
@@ -149,7 +155,7 @@ class Closures:
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
         told = (found.mentions, found.hidden, found.respelt)
-        return DeckInfo(self._signature, reads, absent, found.titles, existing, pictures, *told)
+        return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""

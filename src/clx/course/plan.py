@@ -91,6 +91,7 @@ class Plan(msgspec.Struct):
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
+        told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
 
     jobs: list[PlannedJob] = []
@@ -100,6 +101,7 @@ class Plan(msgspec.Struct):
     decks: int = 0
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
+    told_links: set[tuple[str, str]] = set()
 
     @property
     def hides_anything(self) -> bool:

@@ -150,7 +150,7 @@ class Planner:
         for deck in decks:
             number += 1
             try:
-                info = self.closures.info(deck)
+                info = self.closures.info(deck, jinja=self._is_template(place))
                 self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
             except CourseError as error:
                 self._problem(str(error))  # and on: all decks are told of in one go
@@ -238,6 +238,9 @@ class Planner:
                 closure = [*self.closures.deck_closure(place, info), *self._look.files]
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
+    def _is_template(self, place: CourseTopic) -> bool:
+        return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
+
     def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
         """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
 
@@ -252,6 +255,7 @@ class Planner:
             made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
             if not made:
                 if path in info.missing:
+                    self._plan.told_links.add((deck, os.path.relpath(path, deck.rpartition("/")[0])))
                     self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
             elif extension.lower() in _CONVERTED and extension != f".{format_}":
                 written = os.path.relpath(path, deck.rpartition("/")[0])
@@ -270,6 +274,7 @@ class Planner:
             "course": self._spec.name.in_language(language),
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
+            **({} if self._is_template(place) else {"jinja": False}),
         }
 
     def _deck_places(

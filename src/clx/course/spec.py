@@ -47,21 +47,11 @@ _OTHER_NAMES = {
 }
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
-    *(
-        "name",
-        "prog_lang",
-        "description",
-        "certificate",
-        "author",
-        "languages",
-        "variables",
-        "labels",
-        "theme",
-        "evaluate",
-    ),
+    *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
+    *("labels", "theme"),
     *("sections", "dir_groups", "output_targets"),
 )
-_TOPIC_KEYS = ("id", "html", "evaluate", "inputs", "dir_groups")
+_TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
 _TARGET_KEYS = ("name", "path", "kinds", "formats", "languages")
 
@@ -111,6 +101,8 @@ class TopicRef(msgspec.Struct, frozen=True):
     """Whether HTML is made."""
     evaluate: bool | None = None
     """Whether code is run for HTML; ``None``: as the course says."""
+    jinja: bool | None = None
+    """Whether decks are templates; ``None``: as the course says."""
     inputs: tuple[str, ...] = ()
     """More files the topic's decks can see: glob patterns, POSIX, relative to the course root."""
     dir_groups: tuple[DirGroup, ...] = ()
@@ -170,6 +162,7 @@ class CourseSpec(msgspec.Struct, frozen=True):
     theme_line: int = 0
     """1-based."""
     evaluate: bool = True
+    jinja: bool = True
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
     """Empty: the standard layout with everything."""
@@ -223,6 +216,7 @@ class _SpecReader(Reader):
             theme=self._get(values, "theme", self._theme, None),
             theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
+            jinja=self._get(values, "jinja", self.boolean, True),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )
@@ -300,6 +294,7 @@ class _SpecReader(Reader):
             id=self._get(values, "id", self._topic_id, ""),
             html=self._get(values, "html", self.boolean, True),
             evaluate=self._get(values, "evaluate", self.boolean, None),
+            jinja=self._get(values, "jinja", self.boolean, None),
             inputs=self._get(values, "inputs", self._inputs, ()),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             line=node.line,

@@ -61,10 +61,10 @@ def test_direction(language: str, expected: str) -> None:
 
 def test_pages_say_their_direction_and_code_stays_left_to_right() -> None:
     html, _ = page("# %% [markdown]\n# # مرحبا\n# %%\nx = 1\n", lang="ar", outputs=[])
-    assert '<html lang="ar" dir="rtl">' in html
+    assert '<html lang="ar" dir="rtl" ' in html
     assert "pre, code, kbd, samp, .n { direction: ltr;" in html
     html, _ = page("# %%\nx = 1\n", lang="pt-BR", kind="code-along")
-    assert '<html lang="pt-BR">' in html
+    assert '<html lang="pt-BR" data' in html
     assert '<p class="kind">Para completar</p>' in html
 
 

@@ -19,10 +19,13 @@ from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.page_refs import references, with_known_anchors
 from clx.jobtypes.notebook.theme import read_theme
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
@@ -52,10 +55,14 @@ class _Deck:
 
 
 class DeckFiles:
-    """Writes the files of one deck after the other; keeps its renderers warm."""
+    """Writes the files of one deck after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
-        self._pages = PageMaker()
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile) -> None:
+        self._pages = PageMaker(packaged)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
@@ -67,8 +74,8 @@ class DeckFiles:
             cells = variant(code.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
-        self._write_pages(job, page, inputs, outputs, {kind: {} for kind in kinds}, warn)
-        return _facts(page, executions=0)
+        pages = self._write_pages(job, page, inputs, outputs, {kind: {} for kind in kinds}, warn)
+        return {**_facts(page, executions=0), "pages": pages}
 
     def execute(
         self,
@@ -98,8 +105,8 @@ class DeckFiles:
         else:
             runs = public = outputs_of(speaker, inputs)
             executions = int(any(cell.runs for cell in speaker))
-        self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
-        return _facts(page, executions)
+        pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
+        return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
         """The deck for the formats html, notebook and code; they differ only when it asks for its format."""
@@ -119,6 +126,7 @@ class DeckFiles:
             is_notebook=is_notebook,
             variables=job.variables,
             prog_lang=job.prog_lang,
+            jinja=job.jinja,
         )
         if known is not None and expanded.text == known.expanded.text:
             return known
@@ -136,24 +144,19 @@ class DeckFiles:
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
-    ) -> None:
-        warn_at = _located(_once(warn), deck)
+    ) -> dict[str, Any]:
+        """Write the page of each kind; returns what they refer to, by their names."""
+        warn_at, found_refs = _located(_once(warn), deck), {}
         theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
-            frame = PageFrame(
-                job.course,
-                job.section,
-                job.number,
-                deck.title,
-                job.lang,
-                kind,
-                job.labels,
-                theme,
-                _downloads(job, kind),
-            )
+            place = (job.course, job.section, job.number, deck.title, job.lang)
+            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
             cells = variant(deck.cells, kind, job.lang, job.labels)
-            page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            (outputs / f"{kind}.html").write_bytes(page)
+            made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
+            page = with_known_anchors(made.decode(), slug_of)
+            (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
+            found_refs[f"{kind}.html"] = references(page)
+        return found_refs
 
 
 def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:

@@ -7,6 +7,7 @@ and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.execution.interpreter import packaged_file
+from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import NotebookJob, read_job
 from clx.jobtypes.notebook.settings import NotebookSettings
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from clx.jobtypes.notebook.execution.results import CellResult
     from clx.jobtypes.notebook.variants import DeckCell
 
-_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
+_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex", WIDGET_VIEW)
 
 
 class NotebookConverter:
@@ -45,13 +48,13 @@ class NotebookConverter:
         """Convert one deck in one language.
 
         Returns:
-            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, and the
-            course's ``templates`` that it used.
+            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, the course's
+            ``templates`` that it used, and by page what it refers to (:mod:`clx.jobtypes.notebook.page_refs`).
         """
         job = read_job(payload)
         if job.evaluate and job.language.name == "python":
             self._kernels().warm()  # the kernels' parent starts while this process imports what it needs
-        files = self._loaded = self._loaded or _deck_files()
+        files = self._loaded = self._loaded or self._deck_files()
         if job.task == "render":
             return files.render(job, inputs, outputs, warn)
         return files.execute(job, inputs, outputs, lambda cells, place: self._run(job, place, cells), warn)
@@ -73,6 +76,15 @@ class NotebookConverter:
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
+    def _deck_files(self) -> DeckFiles:
+        try:
+            from clx.jobtypes.notebook.conversion import DeckFiles
+        except ModuleNotFoundError as error:
+            raise ToolMissingError(
+                f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
+            ) from error
+        return DeckFiles(functools.partial(packaged_file, self._settings.python))
+
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellResult]:
         from clx.jobtypes.notebook.execution.results import CellFailedError
 
@@ -93,16 +105,6 @@ class NotebookConverter:
         }
 
 
-def _deck_files() -> DeckFiles:
-    try:
-        from clx.jobtypes.notebook.conversion import DeckFiles
-    except ModuleNotFoundError as error:
-        raise ToolMissingError(
-            f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
-        ) from error
-    return DeckFiles()
-
-
 def _without_place(outputs: Sequence[Mapping[str, Any]], place: Path) -> list[dict[str, Any]]:
     """Outputs that do not show in which directory the job happened to run."""
     return [{key: _cleaned(key, value, place) for key, value in output.items()} for output in outputs]
@@ -114,8 +116,13 @@ def _cleaned(key: str, value: Any, place: Path) -> Any:
     if key == "traceback":
         return [shortened(line, place) for line in value]
     if key == "data":
-        return {
-            mime: shortened(data, place) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
-            for mime, data in value.items()
-        }
+        return {mime: _shortened_within(data, place) if mime in _TEXT_OUTPUTS else data for mime, data in value.items()}
     return value
+
+
+def _shortened_within(value: Any, place: Path) -> Any:
+    if isinstance(value, str):
+        return shortened(value, place)
+    if isinstance(value, Mapping):
+        return {name: _shortened_within(each, place) for name, each in value.items()}
+    return [_shortened_within(each, place) for each in value] if isinstance(value, list) else value

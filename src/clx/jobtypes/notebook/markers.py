@@ -23,7 +23,10 @@ from clx.jobtypes.notebook.labels import as_language
 CellKind = Literal["code", "markdown", "raw"]
 
 KNOWN_TAGS = frozenset(
-    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
+    {
+        *("keep", "start", "alt", "answer", "notes", "private", "del"),
+        *("slide", "subslide", "fragment", "incremental", "raises-exception"),
+    }
 )
 """The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and Jupyter's own for a cell that may fail."""
 HIDDEN_TAGS = frozenset({"notes", "private", "del"})

@@ -14,17 +14,19 @@ from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import direction, words_in
 from clx.jobtypes.notebook.markup import Markup
-from clx.jobtypes.notebook.output_html import outputs_html
+from clx.jobtypes.notebook.output_html import OutputWriter
+from clx.jobtypes.notebook.slide_words import slide_words
 from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "boxes.css", "controls.css")
+_STYLES = ("page.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
-_SCRIPTS: tuple[str, ...] = ("controls.js",)
+_SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
 WarnAt = Callable[[str, int], None]
 """Told of something that a reader of the page would miss, with the line of the expanded deck."""
@@ -66,10 +68,15 @@ class PageFrame:
 
 
 class PageMaker:
-    """Makes pages, one after the other; keeps its renderers warm."""
+    """Makes pages, one after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile = lambda _path: None) -> None:
         self._markup = Markup()
+        self._figures = Figures(packaged)
 
     def page(
         self,
@@ -83,12 +90,15 @@ class PageMaker:
 
         Args:
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
-            warn: called for each formula that is shown as its source, with the line of its cell.
+            warn: called for each formula that is shown as its source, and each output that cannot be shown, with
+                the line of its cell.
         """
         self._markup.clear()
-        body = _Body(self._markup, frame, language, runs, warn)
-        content = body.html(cells)
+        self._figures.clear()
+        body = _Body(self._markup, self._figures, frame, language, runs, warn)
+        content = body.html(cells) + self._figures.scripts()
         words = frame.words
+        present, slide_texts = slide_words(frame.lang)
         text = _template().render(
             frame=frame,
             words=words,
@@ -101,6 +111,8 @@ class PageMaker:
             css=_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
             early=_early() if frame.theme.mode == "auto" else "",
             script=_script(),
+            present=present,
+            slide_texts=slide_texts,
             content=SafeText(content),  # noqa: S704 - rendered Markdown and code, escaped where it is text
         )
         return text.encode("utf-8", "replace")
@@ -112,12 +124,14 @@ class _Body:
     def __init__(
         self,
         markup: Markup,
+        figures: Figures,
         frame: PageFrame,
         language: ProgLang,
         runs: Mapping[str, CellResult],
         warn: WarnAt,
     ) -> None:
         self._markup = markup
+        self._outputs = OutputWriter(markup, figures)
         self._words = frame.words
         self._lexer = lexer_named(language.name)
         self._runs = runs
@@ -139,12 +153,18 @@ class _Body:
         return text.startswith("# ") or text.lower().startswith(("<h1", "<div"))
 
     def _cell(self, cell: DeckCell) -> str:
-        html = self._inner(cell)
+        html = self._classed(self._inner(cell), cell)
         self._warn_of_formulas(cell)
         if "notes" not in cell.tags:
             return html
         label = escape(self._words["notes"])
         return f'<aside class="notes" aria-label="{label}"><p class="label">{label}</p>\n{html}</aside>\n'
+
+    @staticmethod
+    def _classed(html: str, cell: DeckCell) -> str:
+        """With the classes by which slides know cells that come one by one, and those that only the speaker sees."""
+        names = [tag for tag in ("fragment", "incremental", "private") if tag in cell.tags]
+        return html.replace('class="', f'class="{" ".join(names)} ', 1) if names else html
 
     def _warn_of_formulas(self, cell: DeckCell) -> None:
         for formula in self._markup.unread_formulas:
@@ -169,7 +189,9 @@ class _Body:
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
-        found = outputs_html(run.outputs, self._markup, label)
+        found = self._outputs.html(
+            run.outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
+        )
         outputs = f'<div class="out">\n{found}</div>\n' if found else ""
         return f'<div class="code">{inside}{outputs}</div>\n'
 
@@ -202,7 +224,7 @@ def _early() -> SafeText:
 
 
 def _lines(comment: str, *names: str) -> str:
-    """Files without indentation, empty lines, and those of comments."""
+    """Files without indentation, empty lines, and those of comments; no text in them goes over lines."""
     lines = (line.strip() for name in names for line in _asset(name).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(comment))
 
