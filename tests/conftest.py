@@ -33,6 +33,7 @@ QUICK = (
                 "private_text",
                 "dir_groups",
                 "layout",
+                "mistakes",
                 "link_check",
                 "look",
                 "names",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -14,11 +14,12 @@ import msgspec
 
 from clx.course import withheld
 from clx.course.build_state import FileStat
-from clx.course.closure import Closures, DeckInfo, one_error
+from clx.course.closure import Closures, DeckInfo
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
 from clx.course.look import Look
+from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
@@ -48,10 +49,6 @@ class _Page(NamedTuple):
     variant: str
 
 
-class _EnoughError(Exception):
-    """So much is wrong that looking on would only take time."""
-
-
 class Planner:
     """Makes the plan of one course.
 
@@ -60,6 +57,7 @@ class Planner:
         topics: in order.
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: what earlier builds learned of sources.
+        mistakes: what is wrong with the course already.
     """
 
     def __init__(
@@ -71,6 +69,7 @@ class Planner:
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
         reader: DeckReader,
+        mistakes: Iterable[str] = (),
     ) -> None:
         self._layout = layout
         self._spec = layout.spec
@@ -84,7 +83,7 @@ class Planner:
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
-        self._problems: list[str] = []
+        self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
@@ -99,10 +98,9 @@ class Planner:
         """
         try:
             self._look_at_all()
-        except _EnoughError:
-            raise CourseError("\n".join(self._problems), "There may be more.") from None
-        if self._problems:
-            raise one_error(self._problems)
+        except EnoughError:
+            self._mistakes.finish(more=True)
+        self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
@@ -123,18 +121,13 @@ class Planner:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
             except CourseError as error:
-                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
+                self._mistakes.add(*texts_of(error))
         for group in self._spec.dir_groups:
             self._dir_group(group)
 
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""
         return self._files.learned, self.closures.learned, self.closures.newly_hidden()
-
-    def _problem(self, text: str) -> None:
-        self._problems.append(text)
-        if len(self._problems) == 20:
-            raise _EnoughError
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -153,7 +146,7 @@ class Planner:
                 info = self.closures.info(deck, jinja=self._is_template(place))
                 self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
             except CourseError as error:
-                self._problem(str(error))  # and on: all decks are told of in one go
+                self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
                 continue
             linked += info.links
         others = [path for path in members if path not in decks and path not in drawn]
@@ -356,7 +349,7 @@ class Planner:
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
                 both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
-                self._problem(f"{both}\nRename one of them.")
+                self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
             made[picture] = source
             places = {f"1.{format_}": self._section_places(place, picture)}
@@ -389,7 +382,7 @@ class Planner:
         if has[1] != wants[1] and pair not in self._conflicts:
             self._conflicts.add(pair)
             both = f"{has[0]} and {wants[0]} both want the output {place.path}, with different contents."
-            self._problem(
+            self._mistakes.add(
                 f"{visible_line(both)}\nRename one of them, or put their topics into sections of different names."
             )
         return False
@@ -399,7 +392,7 @@ class Planner:
         groups = [*self._spec.dir_groups, *(group for place in self._topics for group in place.ref.dir_groups)]
         for (line, column), group in {(group.line, group.column): group for group in groups}.items():
             if problem := group_problem(group, self._files):
-                self._problem(f"{self._spec.path}:{line}:{column}: {problem}")
+                self._mistakes.add(f"{self._spec.path}:{line}:{column}: {problem}")
                 continue
             for folder in group.directories():
                 self._files.admits(folder)

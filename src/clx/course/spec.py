@@ -22,9 +22,10 @@ import msgspec
 from clx.course.names import name_problem, path_problem
 from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
+from clx.errors import CourseError
 from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
 from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
-from clx.settings.problems import quoted, shortened
+from clx.settings.problems import Problem, quoted, shortened
 
 T = TypeVar("T")
 
@@ -190,6 +191,20 @@ def read_spec(text: str, path: str) -> CourseSpec:
     spec = reader.course(parse(text, path))
     reader.finish()
     return spec
+
+
+def read_partly(path: Path) -> tuple[CourseSpec | None, list[Problem]]:
+    """What can be made out of a course file that has mistakes, with stand-ins for the rest; and these mistakes.
+
+    Raises:
+        CourseError: it cannot be read, or is no YAML.
+    """
+    reader = _SpecReader(str(path))
+    root = parse(read_source(path), str(path))
+    try:
+        return reader.course(root), reader.problems()
+    except CourseError:  # it is full of them
+        return None, reader.problems()
 
 
 class _SpecReader(Reader):
