@@ -112,6 +112,13 @@ def test_text_stays_as_it_is_written(text: str) -> None:
     assert spec.sections[0].topics[0].id == text
 
 
+@pytest.mark.parametrize(
+    ("line", "kernel"), [("", None), ("kernel: .net-csharp\n", ".net-csharp"), ("kernel:\n", None)]
+)
+def test_a_course_may_name_a_kernel(line: str, kernel: str | None) -> None:
+    assert read_spec(MINIMAL + line, "x").kernel == kernel
+
+
 def test_blanks_around_names_and_folded_names() -> None:
     spec = read_spec(MINIMAL.replace("My Course", ">\n  My\n  Course\n"), "x")
     assert spec.name.common == "My Course"

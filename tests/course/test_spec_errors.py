@@ -64,6 +64,7 @@ def target(text: str) -> str:
         (VALID + "autor: x\n", "6:1: autor is not a key of the course", 'Did you mean "author"?'),
         (VALID + "dir-groups: []\n", "6:1: dir-groups is not a key of the course", '"dir_groups"?'),
         (VALID + "Evaluate: true\n", "6:1: Evaluate is not a key of the course", '"evaluate"?'),
+        (VALID + "kernel: ../x\n", '6:9: kernel "../x" is no name of a Jupyter kernel', ""),
         (VALID + "qqq: x\n", "6:1: qqq is not a key of the course", "Possible here: name, prog_lang"),
         (VALID + "name: x\n", "6:1: name is written twice (first in line 1)", "Remove one"),
         (VALID + "variables: {a: 1, b: {c: 1, c: 2}}\n", "6:29: c is written twice", ""),

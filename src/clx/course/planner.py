@@ -116,7 +116,7 @@ class Planner:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
         if self._look.problem:
-            self._problem(self._look.problem)
+            self._mistakes.add(self._look.problem)
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
@@ -268,6 +268,7 @@ class Planner:
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
             **({} if self._is_template(place) else {"jinja": False}),
+            **({} if self._spec.kernel is None else {"kernel": self._spec.kernel}),
         }
 
     def _deck_places(

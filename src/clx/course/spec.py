@@ -46,11 +46,11 @@ _OTHER_NAMES = {
     "ts": "typescript",
     "rs": "rust",
 }
+_KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
-    *("labels", "theme"),
-    *("sections", "dir_groups", "output_targets"),
+    *("labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
@@ -164,6 +164,8 @@ class CourseSpec(msgspec.Struct, frozen=True):
     """1-based."""
     evaluate: bool = True
     jinja: bool = True
+    kernel: str | None = None
+    """The Jupyter kernel of decks in ``prog_lang``; ``None``: what the language names, or else any that speaks it."""
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
     """Empty: the standard layout with everything."""
@@ -232,6 +234,7 @@ class _SpecReader(Reader):
             theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
             jinja=self._get(values, "jinja", self.boolean, True),
+            kernel=self._get(values, "kernel", self._kernel, None),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )
@@ -265,6 +268,9 @@ class _SpecReader(Reader):
 
     def _name_text(self, node: Node, subject: str) -> Text:
         return self._text(node, subject, name_problem)
+
+    def _kernel(self, node: Node, subject: str) -> str | None:
+        return None if node.is_null else self.checked(node, subject, _kernel_problem)
 
     def _optional_text(self, node: Node, subject: str) -> Text | None:
         return None if node.is_null else self._text(node, subject)
@@ -422,6 +428,10 @@ def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iter
 
 def _is_language(code: str) -> bool:
     return LANGUAGE.fullmatch(code) is not None
+
+
+def _kernel_problem(name: str) -> str | None:
+    return None if _KERNEL.fullmatch(name) else "is no name of a Jupyter kernel; see: jupyter kernelspec list"
 
 
 def _topic_id_problem(text: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
 from clx.jobtypes.notebook.code_format import code_bytes
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
@@ -68,9 +68,10 @@ class DeckFiles:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
+        asked_for = _with_kernel(job)
         for kind in AUDIENCES:
             cells = variant(notebook.cells, kind, job.lang, job.labels)
-            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
+            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, asked_for))
             cells = variant(code.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
@@ -162,6 +163,15 @@ class DeckFiles:
 def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
     endings = {"notebook": ".ipynb", "code": job.language.extension}
     return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
+
+
+def _with_kernel(job: NotebookJob) -> ProgLang:
+    """The deck's language with the kernel that runs its cells here, which its notebooks ask for, too."""
+    if not job.evaluate or job.language.name == "python":
+        return job.language
+    from clx.jobtypes.notebook.execution.kernelspecs import asked_for  # few courses have to look for kernels
+
+    return asked_for(job.language)
 
 
 def _is_markdown(job: NotebookJob) -> bool:

@@ -43,6 +43,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     theme: ThemeFiles = ThemeFiles()
     downloads: dict[str, list[tuple[str, str]]] = {}
     """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
+    kernel: str | None = None
+    """The Jupyter kernel that the course names for decks in its language."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 
@@ -54,7 +56,10 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def language(self) -> ProgLang:
         """What the deck's code is written in."""
-        return deck_language(self.deck.name, self.prog_lang)
+        found = deck_language(self.deck.name, self.prog_lang)
+        if self.kernel is None or found.name != self.prog_lang or found.kernel == self.kernel:
+            return found
+        return msgspec.structs.replace(found, kernel=self.kernel, kernel_display_name=self.kernel)
 
 
 def read_job(payload: Mapping[str, Any]) -> NotebookJob:
