@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.spec import FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
+from clx.course.spec import DEFAULT_FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
 from clx.jobtypes.notebook.theme import ThemeFiles
 
 FULL = """\
@@ -66,7 +66,7 @@ def test_a_full_course() -> None:
     assert spec.dir_groups == (DirGroup(names, "div/workshops", ("Example_1", "b/c"), True, line=19, column=5),)
     assert spec.output_targets == (
         OutputTarget("students", "students", ("code-along",), ("html", "notebook"), ("en",)),
-        OutputTarget("all", ".", KINDS, FORMATS, ("en", "de")),
+        OutputTarget("all", ".", KINDS, DEFAULT_FORMATS, ("en", "de")),
     )
 
 

@@ -17,7 +17,7 @@ from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
-from clx.course.layout import Layout, VariantDirectory
+from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
@@ -32,7 +32,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
-_EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
+_EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb"}
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
@@ -291,8 +291,10 @@ class Planner:
         """What decks of a section become in one language."""
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
+            if format_ in PDF_FORMATS:
+                continue  # made of pages: see print_plan
             extension = _EXTENSIONS.get(format_, code)
-            is_executed = format_ == "html" and kind != "code-along" and evaluate
+            is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
 
     def _section_variants(self, section: int, language: str, html: bool) -> list[tuple[VariantDirectory, str, str]]:
@@ -302,7 +304,7 @@ class Planner:
             self._in_section[section, language, html] = [
                 (each, f"{each.path}/{name}", str(each.variant))
                 for each in self._layout.variants
-                if each.variant.language == language and (html or each.variant.format != "html")
+                if each.variant.language == language and (html or each.variant.format in ("notebook", "code"))
             ]
         return self._in_section[section, language, html]
 
@@ -337,6 +339,7 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
+            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ instead. Whether the topics exist is not looked at here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,10 @@ PROG_LANGS = ("python", "cpp", "csharp", "java", "typescript", "rust", "c")
 """Programming languages a course can be in."""
 KINDS = ("code-along", "completed", "speaker")
 """What a deck becomes, by audience."""
-FORMATS = ("html", "notebook", "code")
-"""What a deck becomes, by file type."""
+DEFAULT_FORMATS = ("html", "notebook", "code")
+"""What a deck becomes, by file type, where nothing is said."""
+FORMATS = (*DEFAULT_FORMATS, "slides")
+"""What a deck can become; what is made of pages costs nothing where it is not asked for."""
 
 _OTHER_NAMES = {
     "py": "python",
@@ -132,13 +135,13 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class OutputTarget(msgspec.Struct, frozen=True):
-    """A directory that gets a slice of the output. Lists that were left out are filled in with all."""
+    """A directory that gets a slice of the output. Lists that were left out are filled in with what is usual."""
 
     name: str
     path: str
     """POSIX path below the output directory; ``.`` is that directory."""
     kinds: tuple[str, ...] = KINDS
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     languages: tuple[str, ...] = ()
 
 
@@ -400,10 +403,10 @@ class _SpecReader(Reader):
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))
 
-        def chosen(key: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        def chosen(key: str, choices: tuple[str, ...], usual: tuple[str, ...] | None = None) -> tuple[str, ...]:
             # Without any choice something else is wrong already, and has been noted.
             if key not in values or not choices:
-                return choices
+                return usual or choices
             named = self.distinct(values[key], key, lambda item: self.choice(item, key, choices))
             return tuple(choice for choice in choices if choice in named)
 
@@ -411,7 +414,7 @@ class _SpecReader(Reader):
             name=self._get(values, "name", lambda each, _: self.checked(each, "the target name", name_problem), ""),
             path=self._get(values, "path", self._path_below, ""),
             kinds=chosen("kinds", KINDS),
-            formats=chosen("formats", FORMATS),
+            formats=chosen("formats", FORMATS, DEFAULT_FORMATS),
             languages=chosen("languages", languages),
         )
 
