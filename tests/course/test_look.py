@@ -9,7 +9,10 @@ from tests.support.courses import Course
 from tests.support.planning import plan_of
 
 from clx.course.layout import Selection
+from clx.course.look import Look
 from clx.course.plan import PlannedJob
+from clx.course.source_files import SourceFiles
+from clx.course.spec import load_spec
 from clx.errors import CourseError
 
 THEME = "theme: {css: templates/t.css, logo: templates/l.svg, mode: light}\n"
@@ -98,3 +101,10 @@ def test_a_page_offers_what_lies_beside_it_in_every_target_whatever_is_asked_for
     found = jobs(course)
     assert found["render en"].payload["downloads"] == {"completed": [("notebook", "Notebooks")]}
     assert found["render de"].payload["downloads"] == {"completed": both, "speaker": both}
+
+
+def test_options_are_made_once_for_all_decks(themed: Course) -> None:
+    look = Look(load_spec(themed.root / "course.yaml"), SourceFiles(themed.root, {}))
+    assert look.problem == ""
+    assert [path for path, _ in look.files] == ["templates/t.css", "templates/l.svg"]
+    assert look.options("de") is look.options("de")
