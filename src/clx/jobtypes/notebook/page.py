@@ -93,7 +93,7 @@ class PageMaker:
             warn: called for each formula that is shown as its source, and each output that cannot be shown, with
                 the line of its cell.
         """
-        self._markup.clear()
+        self._markup.clear(frame.words)
         self._figures.clear()
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
         content = body.html(cells) + self._figures.scripts()
@@ -170,6 +170,11 @@ class _Body:
         for formula in self._markup.unread_formulas:
             self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
         self._markup.unread_formulas.clear()
+        for name in self._markup.unread_directives:
+            self._warn(
+                f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
+            )
+        self._markup.unread_directives.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
