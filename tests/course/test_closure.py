@@ -159,7 +159,7 @@ def test_what_would_be_dropped_of_a_marker_is_warned_of(values: Course) -> None:
     values.deck("values", text)
     assert Looked(values).closures.info(DECK).respelt == [
         f'{DECK}:4: cells with lang="fr" come out nowhere: the course is in de, en.',
-        f'{DECK}:6: cells with lang="en-us" come out nowhere: did you mean lang="en"?',
+        f'{DECK}:6: cells with lang="en-US" come out nowhere: did you mean lang="en"?',
         f"{DECK}:6: the attribute 'fold' of this cell means nothing to CLX.",
     ]
 
@@ -191,7 +191,7 @@ def test_more_than_twenty_mistakes_of_a_deck_are_counted(values: Course) -> None
     values.deck("values", "# %% tags=[\n" * 33)
     with pytest.raises(CourseError) as caught:
         Looked(values).closures.info(DECK)
-    assert caught.value.fact.endswith("13 more mistakes like these.")
+    assert caught.value.fact.endswith("14 more mistakes like these.")
     assert caught.value.next_step == "Correct these first."
 
 

@@ -33,7 +33,7 @@ from clx.db.results import find_results
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
 from clx.db.state import StateDirectory
-from clx.errors import UsageError
+from clx.errors import CourseError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
 from clx.workers.executors.leftovers import remove_leftovers
@@ -100,7 +100,7 @@ class Build:
         started = time.monotonic()
         gc.disable()  # planning makes many objects and no garbage: looking for it takes a tenth of the time
         try:
-            self._locate(load_spec(self.options.spec))
+            self._locate(self._spec())
             if self._database_path.exists():  # it is made only once the course is known to be sound
                 self._state.database = self._open()
             self._build()
@@ -111,6 +111,14 @@ class Build:
             if self._state.database is not None:
                 self._state.database.close()
         return self.report
+
+    def _spec(self) -> CourseSpec:
+        try:
+            return load_spec(self.options.spec)
+        except CourseError as error:
+            from clx.course.broken_spec import with_decks  # only where something is wrong
+
+            raise with_decks(error, self.options.spec) from None
 
     def _locate(self, spec: CourseSpec) -> None:
         self._root = find_course_root(self.options.spec)
@@ -177,11 +185,12 @@ class Build:
         root, left_out = str(self._root), list[str]()
         shared = self.resolved.path("course.shared_modules")
         files = SourceFiles(self._root, self._state.files(root), shared=shared, own=self._own_directories())
-        topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append)
+        mistakes = list[str]()
+        topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append, mistakes=mistakes)
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader)
+            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
             plan = planner.plan()
         plan.warnings[:0] = left_out
         self._learned = planner.learned()

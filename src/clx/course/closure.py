@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from clx.course.mistakes import TOLD, Mistakes
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
@@ -27,8 +28,6 @@ from clx.visible import visible_line
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
-_TOLD = 20
-"""Mistakes of one deck that are told in one go."""
 _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
@@ -308,15 +307,9 @@ def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
         for error in problems
     }
     texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
-    if len(texts) > _TOLD:
-        texts[_TOLD:] = [f"{name}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
-    return one_error(texts)
-
-
-def one_error(texts: Iterable[str]) -> CourseError:
-    """One error for several that have been put into words; the last line is the next step."""
-    fact, _, step = "\n".join(texts).rpartition("\n")
-    return CourseError(fact or step, step if fact else "")
+    if len(texts) > TOLD:
+        texts[TOLD - 1 :] = [f"{name}: {len(texts) - TOLD + 1} more mistakes like these.\nCorrect these first."]
+    return Mistakes(texts)
 
 
 def _names_in_statements(text: str) -> list[str]:

@@ -169,8 +169,7 @@ def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of attributes that mean nothing, and of languages that the course is not in; each once."""
     from clx.jobtypes.notebook.hidden import places_in_deck
 
-    known = [language.lower() for language in asked.languages]
-    foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang is not None and cell.lang not in known)
+    foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
     unread = _first_of((name, cell) for cell in cells for name in cell.unread)
     lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
     told = [f"{asked.deck}:{next(lines) or '?'}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
@@ -188,7 +187,7 @@ def _first_of(pairs: Iterable[tuple[str | None, Cell]]) -> dict[str | None, Cell
 
 
 def _foreign(lang: str, languages: list[str]) -> str:
-    near = next((each for each in languages if each.lower().partition("-")[0] == lang.partition("-")[0]), "")
+    near = next((each for each in languages if each.partition("-")[0] == lang.partition("-")[0]), "")
     step = f'did you mean lang="{near}"?' if near else f"the course is in {', '.join(languages)}."
     return f'cells with lang="{lang}" come out nowhere: {step}'
 
