@@ -35,6 +35,7 @@ QUICK = (
                 "layout",
                 "mistakes",
                 "link_check",
+                "look",
                 "names",
                 "plan",
                 "publish",

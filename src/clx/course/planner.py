@@ -17,7 +17,8 @@ from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
-from clx.course.layout import Layout, VariantDirectory
+from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
+from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
@@ -31,7 +32,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
-_EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
+_EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb"}
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
@@ -78,6 +79,7 @@ class Planner:
         self._tools = tools
         self._encoded_tools: dict[str, bytes] = {}
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
+        self._look = Look(self._spec, files)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
@@ -113,6 +115,8 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        if self._look.problem:
+            self._mistakes.add(self._look.problem)
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
@@ -220,11 +224,11 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
-            reads = list(info.reads.items())
+            reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, info)
+                closure = [*self.closures.deck_closure(place, info), *self._look.files]
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
     def _is_template(self, place: CourseTopic) -> bool:
@@ -254,6 +258,7 @@ class Planner:
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
         return {
+            **self._look.options(language),
             "source": deck,
             "topic": place.topic.base,
             "lang": language,
@@ -263,6 +268,7 @@ class Planner:
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
             **({} if self._is_template(place) else {"jinja": False}),
+            **({} if self._spec.kernel is None else {"kernel": self._spec.kernel}),
         }
 
     def _deck_places(
@@ -285,8 +291,10 @@ class Planner:
         """What decks of a section become in one language."""
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
+            if format_ in PDF_FORMATS:
+                continue  # made of pages: see print_plan
             extension = _EXTENSIONS.get(format_, code)
-            is_executed = format_ == "html" and kind != "code-along" and evaluate
+            is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
 
     def _section_variants(self, section: int, language: str, html: bool) -> list[tuple[VariantDirectory, str, str]]:
@@ -296,7 +304,7 @@ class Planner:
             self._in_section[section, language, html] = [
                 (each, f"{each.path}/{name}", str(each.variant))
                 for each in self._layout.variants
-                if each.variant.language == language and (html or each.variant.format != "html")
+                if each.variant.language == language and (html or each.variant.format in ("notebook", "code"))
             ]
         return self._in_section[section, language, html]
 
@@ -331,6 +339,7 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
+            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ class NotebookConverter:
             results = self._kernels().run(
                 [cell.source for cell in code],
                 cwd=(place / job.deck).parent,
-                language=job.language.name,
+                language=job.language,
                 cell_timeout=job.cell_timeout or self._settings.cell_timeout,
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
