@@ -36,6 +36,7 @@ QUICK = (
                 "mistakes",
                 "deck_links",
                 "link_check",
+                "look",
                 "names",
                 "plan",
                 "publish",
@@ -44,7 +45,7 @@ QUICK = (
                 "results",
                 "run",
             ),
-            *("source_files", "spec", "spec_errors", "topics", "withheld"),
+            *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
         )
     ),
     "db",

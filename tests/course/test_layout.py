@@ -129,6 +129,16 @@ def test_a_slice_is_written_as_rows_name_it() -> None:
     assert str(Variant("de", "code-along", "notebook")) == "de/code-along/notebook"
 
 
+def test_a_course_names_the_directory_of_its_decks() -> None:
+    layout = Layout(spec_of("labels: {en: {slides: 'Decks: 1'}}\n"), Selection(languages=frozenset({"en"})))
+    assert paths(layout)["speaker"][0] == "En/My Course/Decks 1/Html/Speaker"
+
+
+def test_a_region_keeps_its_case_in_the_directory() -> None:
+    text = "name: {pt-BR: Curso}\nprog_lang: python\nsections: [{name: S, topics: []}]\n"
+    assert paths(Layout(read_spec(text, "x"), Selection()))["speaker"][0] == "Pt-BR/Curso/Slides/Html/Speaker"
+
+
 def test_slides_are_made_where_they_are_asked_for() -> None:
     assert not [path for path in paths(Layout(spec_of(), Selection()))["public"] if "/Slides/Slides/" in path]
     asked = Selection(formats=frozenset({"slides"}), languages=frozenset({"en"}))

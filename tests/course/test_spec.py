@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clx.course.spec import DEFAULT_FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
+from clx.jobtypes.notebook.theme import ThemeFiles
 
 FULL = """\
 name: {de: Mein Kurs, en: My Course}
@@ -97,6 +98,7 @@ def test_a_minimal_course_and_its_defaults(tmp_path: Path) -> None:
         ("name: {de: X, en: Y}\nlanguages: [en]", ("en",)),
         ("name: X\nlanguages: [no, de]", ("no", "de")),
         ("name: {no: X}", ("no",)),
+        ("name: {pt-BR: X, zh-Hans: Y, ar: Z}", ("pt-BR", "zh-Hans", "ar")),
     ],
 )
 def test_languages(head: str, languages: tuple[str, ...]) -> None:
@@ -202,3 +204,11 @@ def test_reading_a_spec_imports_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "clx.course.spec" in loaded
     assert not {"jinja2", "rich", "jupytext", "nbformat", "sqlalchemy", "pydantic", "difflib"} & set(loaded)
+
+
+def test_the_look_of_pages() -> None:
+    more = "labels: {en: {slides: Decks, notes: Mine}}\ntheme: {css: ./templates/t.css, logo: l.svg, mode: light}\n"
+    spec = read_spec(MINIMAL + more, "x")
+    assert spec.labels == {"en": {"slides": "Decks", "notes": "Mine"}}
+    assert spec.theme == ThemeFiles("templates/t.css", "l.svg", "light")
+    assert read_spec(MINIMAL + "labels:\n", "x").labels == {}

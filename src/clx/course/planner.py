@@ -20,6 +20,7 @@ from clx.course.deck_pictures import DeckPictures
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
+from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
@@ -79,6 +80,7 @@ class Planner:
         self._tools = tools
         self._encoded_tools: dict[str, bytes] = {}
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
+        self._look = Look(self._spec, files)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
@@ -117,6 +119,8 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        if self._look.problem:
+            self._mistakes.add(self._look.problem)
         surveys = []
         for place in self._topics:
             with self._noted():
@@ -293,11 +297,11 @@ class Planner:
                 options["pictures"] = dict(sorted(renamed.items()))
             if links := self._links.links(deck, self._seats[place.section, deck], info, language):
                 options["links"] = links
-            reads = list(info.reads.items())
+            reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, info)
+                closure = [*self.closures.deck_closure(place, info), *self._look.files]
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
 
     def _is_template(self, place: CourseTopic) -> bool:
@@ -306,6 +310,7 @@ class Planner:
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
         return {
+            **self._look.options(language),
             "source": deck,
             "topic": place.topic.base,
             "lang": language,

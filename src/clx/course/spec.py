@@ -24,6 +24,8 @@ from clx.course.names import name_problem, path_problem
 from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
 from clx.errors import CourseError
+from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
+from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
 from clx.settings.problems import Problem, quoted, shortened
 
 T = TypeVar("T")
@@ -51,7 +53,7 @@ _KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
-    *("kernel", "sections", "dir_groups", "output_targets"),
+    *("labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
@@ -151,13 +153,18 @@ class CourseSpec(msgspec.Struct, frozen=True):
     name: Text
     prog_lang: str
     languages: tuple[str, ...]
-    """Two-letter codes; every :class:`Text` has a text for each."""
+    """Codes like ``en`` and ``pt-BR``; every :class:`Text` has a text for each."""
     sections: tuple[Section, ...]
     description: Text | None = None
     certificate: Text | None = None
     author: Text | None = None
     variables: dict[str, Any] = {}
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
+    labels: dict[str, dict[str, str]] = {}
+    """Language → word of pages and directories (:data:`clx.jobtypes.notebook.labels.LABELS`) → what is said."""
+    theme: ThemeFiles | None = None
+    theme_line: int = 0
+    """1-based."""
     evaluate: bool = True
     jinja: bool = True
     kernel: str | None = None
@@ -225,6 +232,9 @@ class _SpecReader(Reader):
             certificate=self._get(values, "certificate", self._optional_text, None),
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
+            labels=self._get(values, "labels", partial(self._labels, languages=languages), {}),
+            theme=self._get(values, "theme", self._theme, None),
+            theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
             jinja=self._get(values, "jinja", self.boolean, True),
             kernel=self._get(values, "kernel", self._kernel, None),
@@ -271,9 +281,9 @@ class _SpecReader(Reader):
     def _language(self, node: Node, subject: str) -> str:
         code = self.text(node, f"a language in {subject}")
         if code and not _is_language(code):
-            near = code.strip().lower()[:2]
-            hint = f'Did you mean "{near}"?' if _is_language(near) else "For example: en, de."
-            self.problem(node, f"{quoted(code)} in {subject} is not a language code of two small letters", hint)
+            near = as_language(code) or as_language(code.strip()[:2])
+            hint = f'Did you mean "{near}"?' if near else "For example: en, de, pt-BR."
+            self.problem(node, f"{quoted(code)} in {subject} is not a language code like en or pt-BR", hint)
         return code
 
     def _languages(self, values: dict[str, Node], name: Text) -> tuple[str, ...]:
@@ -337,6 +347,24 @@ class _SpecReader(Reader):
                 fact = f"{quoted(name)} cannot be the name of a variable"
                 self.problem(key, fact, "Use letters, digits and _, a letter first.")
         return {name: self.value(value, subject) for name, (_, value) in found.items()}
+
+    def _labels(self, node: Node, subject: str, languages: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Language → label → word."""
+        found: dict[str, dict[str, str]] = {}
+        if node.is_null:
+            return found
+        for code, named in self.mapping(node, subject, languages).items():
+            words = self.mapping(named, f"{subject} ({code})", LABELS)
+            found[code] = {name: self.checked(word, name, name_problem) for name, word in words.items()}
+        return found
+
+    def _theme(self, node: Node, subject: str) -> ThemeFiles:
+        values = self.mapping(node, subject, ("css", "logo", "mode"))
+        css = self._get(values, "css", partial(self.checked, problem_of=partial(_theme_problem, endings=(".css",))), "")
+        logos = partial(_theme_problem, endings=tuple(LOGO_TYPES))
+        logo = self._get(values, "logo", partial(self.checked, problem_of=logos), "")
+        mode: Any = self._get(values, "mode", partial(self.choice, choices=MODES), "auto")
+        return ThemeFiles(_normal(css) if css else "", _normal(logo) if logo else "", mode)
 
     def _dir_group(self, node: Node) -> DirGroup:
         values = self.mapping(node, "a directory group", _GROUP_KEYS, ("name", "path"))
@@ -402,7 +430,7 @@ def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iter
 
 
 def _is_language(code: str) -> bool:
-    return re.fullmatch("[a-z]{2}", code) is not None
+    return LANGUAGE.fullmatch(code) is not None
 
 
 def _kernel_problem(name: str) -> str | None:
@@ -416,6 +444,12 @@ def _topic_id_problem(text: str) -> str | None:
     if len(parts) > 2 or any(part in ("", ".") for part in parts):
         return 'is neither "id" nor "directory/id"'
     return None
+
+
+def _theme_problem(text: str, endings: tuple[str, ...]) -> str | None:
+    if fact := path_problem(text):
+        return fact
+    return None if text.lower().endswith(endings) else f"does not end in {' or '.join(endings)}"
 
 
 def _normal(path: str) -> str:

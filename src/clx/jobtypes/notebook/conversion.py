@@ -24,12 +24,14 @@ from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.page import PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
+from clx.jobtypes.notebook.theme import read_theme
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
     DeckCell,
+    cells_in,
     has_secret_code,
     in_language,
     unknown_tags,
@@ -69,12 +71,12 @@ class DeckFiles:
         _warn_of_tags(page, warn)
         asked_for = _with_kernel(job)
         for kind in AUDIENCES:
-            cells = variant(notebook.cells, kind, job.lang)
+            cells = variant(notebook.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, asked_for))
-            cells = variant(code.cells, kind, job.lang)
+            cells = variant(code.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
-        pages = self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
+        pages = self._write_pages(job, page, inputs, outputs, {kind: {} for kind in kinds}, warn)
         return {**_facts(page, executions=0), "pages": pages}
 
     def execute(
@@ -92,7 +94,7 @@ class DeckFiles:
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
         """
         page = _linked(self._read(job, inputs, is_html=True, is_notebook=False), job, "html")
-        speaker, completed = (variant(page.cells, kind, job.lang) for kind in ("speaker", "completed"))
+        speaker, completed = (variant(page.cells, kind, job.lang, job.labels) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
         def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
@@ -105,7 +107,7 @@ class DeckFiles:
         else:
             runs = public = outputs_of(speaker, inputs)
             executions = int(any(cell.runs for cell in speaker))
-        pages = self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
+        pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
         return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
@@ -140,20 +142,28 @@ class DeckFiles:
         self,
         job: NotebookJob,
         deck: _Deck,
+        inputs: Path,
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
     ) -> dict[str, Any]:
         """Write the page of each kind; returns what they refer to, by their names."""
         warn_at, found_refs = _located(_once(warn), deck), {}
+        theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
-            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind)
-            cells = variant(deck.cells, kind, job.lang)
+            place = (job.course, job.section, job.number, deck.title, job.lang)
+            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
+            cells = variant(deck.cells, kind, job.lang, job.labels)
             made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page = with_known_anchors(made.decode(), slug_of)
             (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = references(page)
         return found_refs
+
+
+def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
+    endings = {"notebook": ".ipynb", "code": job.language.extension}
+    return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
 
 
 def _with_kernel(job: NotebookJob) -> ProgLang:
@@ -265,7 +275,7 @@ def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int |
     """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
     if error.cell is None:
         return None
-    cell = [cell for cell in deck.written if cell.lang in (None, job.lang)][error.cell - 1]
+    cell = cells_in(deck.written, job.lang)[error.cell - 1]
     known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
     start = known[cell.line - 1]
     if error.line is None:

@@ -10,6 +10,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang, deck_language
+from clx.jobtypes.notebook.theme import ThemeFiles
 
 
 class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
@@ -39,6 +40,11 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
     links: dict[Literal["html", "notebook"], dict[str, str]] = {}
     """By format, the places of other decks' files by the paths of those decks; relative likewise."""
+    labels: dict[str, str] = {}
+    """The course's own words for pages in this language (:data:`clx.jobtypes.notebook.labels.LABELS`)."""
+    theme: ThemeFiles = ThemeFiles()
+    downloads: dict[str, list[tuple[str, str]]] = {}
+    """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
     kernel: str | None = None
     """The Jupyter kernel that the course names for decks in its language."""
     cell_timeout: float | None = None

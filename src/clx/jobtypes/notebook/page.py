@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
@@ -15,34 +16,33 @@ from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
+from clx.jobtypes.notebook.labels import direction, words_in
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import OutputWriter
 from clx.jobtypes.notebook.slide_words import slide_words
+from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "outputs.css", "slides.css")
+_STYLES = ("page.css", "folds.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
-_SCRIPTS: tuple[str, ...] = ("slides.js",)
+_SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
 WarnAt = Callable[[str, int], None]
 """Told of something that a reader of the page would miss, with the line of the expanded deck."""
-_WORDS = {
-    "de": {
-        "contents": "Inhalt",
-        "skip": "Zum Inhalt springen",
-        "empty": "Leere Zelle für eigenen Code",
-        "notes": "Notizen",
-        "output": "Ausgabe von Zelle",
-    },
-    "en": {
-        "contents": "Contents",
-        "skip": "Skip to content",
-        "empty": "Empty cell for your own code",
-        "notes": "Notes",
-        "output": "Output of cell",
-    },
-}
+
+
+class Download(NamedTuple):
+    """The same deck in another format, as a page offers it.
+
+    The page finds it by its own address, when it is shown: its number and its title may change without it.
+    """
+
+    label: str
+    """Which word says what it is."""
+    directory: str
+    """What stands for ``Html`` in its path."""
+    ending: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,15 @@ class PageFrame:
     title: str
     lang: str
     kind: Audience
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Words that the course says instead of CLX's own."""
+    theme: Theme = field(default_factory=Theme)
+    downloads: tuple[Download, ...] = ()
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the page says by itself."""
+        return words_in(self.lang, self.labels)
 
 
 class PageMaker:
@@ -84,21 +93,23 @@ class PageMaker:
             warn: called for each formula that is shown as its source, and each output that cannot be shown, with
                 the line of its cell.
         """
-        self._markup.clear()
+        self._markup.clear(frame.words)
         self._figures.clear()
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
         content = body.html(cells) + self._figures.scripts()
-        words = _words(frame.lang)
+        words = frame.words
         present, slide_texts = slide_words(frame.lang)
         text = _template().render(
             frame=frame,
             words=words,
-            kind=frame.kind.title(),
+            kind=words[frame.kind.replace("-", "_")],
+            direction=direction(frame.lang),
             number=f"{frame.number:02d}" if frame.number is not None else "",
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=_css(),
+            css=_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
+            early=_early() if frame.theme.mode == "auto" else "",
             script=_script(),
             present=present,
             slide_texts=slide_texts,
@@ -121,7 +132,7 @@ class _Body:
     ) -> None:
         self._markup = markup
         self._outputs = OutputWriter(markup, figures)
-        self._words = _words(frame.lang)
+        self._words = frame.words
         self._lexer = lexer_named(language.name)
         self._runs = runs
         self._warn = warn
@@ -142,7 +153,11 @@ class _Body:
         return text.startswith("# ") or text.lower().startswith(("<h1", "<div"))
 
     def _cell(self, cell: DeckCell) -> str:
-        html = self._classed(self._inner(cell), cell)
+        if cell.page_cell == "absent":
+            return ""
+        inner = self._inner(cell)
+        inner = self._folded(inner, "show_cell") if inner and cell.page_cell == "folded" else inner
+        html = self._classed(inner, cell)
         self._warn_of_formulas(cell)
         if "notes" not in cell.tags:
             return html
@@ -159,6 +174,11 @@ class _Body:
         for formula in self._markup.unread_formulas:
             self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
         self._markup.unread_formulas.clear()
+        for name in self._markup.unread_directives:
+            self._warn(
+                f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
+            )
+        self._markup.unread_directives.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
@@ -170,27 +190,44 @@ class _Body:
         return self._code(cell)
 
     def _code(self, cell: DeckCell) -> str:
+        if not cell.source.strip() and cell.page_input == "absent":
+            return ""
         if not cell.source.strip():
             label = escape(self._words["empty"])
             return f'<div class="code empty" role="img" aria-label="{label}"></div>\n'
-        run = self._runs.get(cell.id, CellResult())
-        number = run.execution_count if run.execution_count is not None else " "
+        inside, outside = self._input(cell), self._output(cell)
+        return f'<div class="code">{inside}{outside}</div>\n' if inside or outside else ""
+
+    def _input(self, cell: DeckCell) -> str:
+        if cell.page_input == "absent":
+            return ""
         code = highlight(cell.source, self._lexer)
-        inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
-        label = f"{self._words['output']} {number}".rstrip()
+        text = f'<div class="in"><span class="n">[{self._number(cell)}]</span><pre><code>{code}</code></pre></div>\n'
+        return self._folded(text, "show_input") if cell.page_input == "folded" else text
+
+    def _output(self, cell: DeckCell) -> str:
+        if cell.page_output == "absent" or cell.id not in self._runs:
+            return ""
+        label = f"{self._words['output']} {self._number(cell)}".rstrip()
         found = self._outputs.html(
-            run.outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
+            self._runs[cell.id].outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
         )
-        outputs = f'<div class="out">\n{found}</div>\n' if found else ""
-        return f'<div class="code">{inside}{outputs}</div>\n'
+        if not found:
+            return ""
+        text = f'<div class="out">\n{found}</div>\n'
+        return self._folded(text, "show_output") if cell.page_output == "folded" else text
+
+    def _number(self, cell: DeckCell) -> str:
+        number = self._runs[cell.id].execution_count if cell.id in self._runs else None
+        return " " if number is None else str(number)
+
+    def _folded(self, html: str, word: str) -> str:
+        """What a reader has to open."""
+        return f'<details class="fold"><summary>{escape(self._words[word])}</summary>\n{html}</details>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:
     return cell.slide_type in ("slide", "subslide")
-
-
-def _words(lang: str) -> dict[str, str]:
-    return _WORDS.get(lang, _WORDS["en"])
 
 
 @functools.cache
@@ -202,17 +239,24 @@ def _template() -> Template:
 @functools.cache
 def _css() -> SafeText:
     """The style sheets without their comments and indentation."""
-    lines = "\n".join(_asset(name) for name in _STYLES).splitlines()
-    kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("/*")]
-    return SafeText("\n".join(kept))  # noqa: S704 - CLX's own files
+    return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
 
 
 @functools.cache
 def _script() -> SafeText:
-    """The scripts without the comments and indentation of their lines; no text in them goes over lines."""
-    lines = "\n".join(_asset(name) for name in _SCRIPTS).splitlines()
-    kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("//")]
-    return SafeText("\n".join(kept))  # noqa: S704 - CLX's own files
+    return SafeText(_lines("//", *_SCRIPTS))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def _early() -> SafeText:
+    """What runs before anything is shown."""
+    return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
+
+
+def _lines(comment: str, *names: str) -> str:
+    """Files without indentation, empty lines, and those of comments; no text in them goes over lines."""
+    lines = (line.strip() for name in names for line in _asset(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(comment))
 
 
 def _asset(name: str) -> str:

@@ -72,6 +72,6 @@ _KEYS = {
 @functools.cache
 def slide_words(lang: str) -> tuple[str, str]:
     """What the button that starts the slides says, and all words as JSON; English for a language without any."""
-    known = lang if lang in _WORDS else "en"
+    known = base if (base := lang.partition("-")[0]) in _WORDS else "en"
     words = _WORDS[known]
     return words["present"], json.dumps({**words, "keys": _KEYS[known]}, ensure_ascii=False, separators=(",", ":"))
