@@ -44,7 +44,7 @@ QUICK = (
                 "results",
                 "run",
             ),
-            *("source_files", "spec", "spec_errors", "topics", "withheld"),
+            *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
         )
     ),
     "db",

@@ -38,7 +38,7 @@ UNTESTED = {
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
-            "course.build course.watch",
+            "course.build",
         ),
         (
             "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",

@@ -108,7 +108,8 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
     resolved = _settings(context, course, options)
     watcher = TerminalWatcher(lambda: _display(options), partial(write_report, options["report"]))
     try:
-        watch(_build_options(course, options, resolved), resolved, watcher)
+        written = [options["report"]] if options["report"] is not None else []
+        watch(_build_options(course, options, resolved), resolved, watcher, written)
     finally:
         watcher.close()
 

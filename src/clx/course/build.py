@@ -84,6 +84,7 @@ class Build:
         self.resolved = resolved
         self.display = display
         self._session = session
+        self._watched = session.watched if session is not None else None
         self._reporter = Reporter(display)
         self.report = self._reporter.report
         self._state = BuildState()
@@ -121,6 +122,8 @@ class Build:
             raise with_decks(error, self.options.spec) from None
 
     def _locate(self, spec: CourseSpec) -> None:
+        if self._watched is not None:
+            self._watched.learn_spec(spec)
         self._root = find_course_root(self.options.spec)
         # real paths, so that one place spelled in two ways is still one place
         self._output = os.path.realpath(self.options.output or usual_output(self._root))
@@ -192,6 +195,8 @@ class Build:
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
             planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
             plan = planner.plan()
+            if self._watched is not None:
+                self._watched.learn_plan(plan, planner.closures.would_be_read())
         plan.warnings[:0] = left_out
         self._learned = planner.learned()
         return plan

@@ -270,6 +270,10 @@ class Closures:
             self.learned[path] = known
         return bool(known["is_marked"])
 
+    def would_be_read(self) -> set[str]:
+        """Files that decks link to, and those that would be read or shown if they existed."""
+        return {path for info in self._infos.values() for path in (*info.links, *info.absent)}
+
     def newly_hidden(self) -> list[str]:
         """The decks whose hidden cells say something else than when they were last looked for."""
         return [
