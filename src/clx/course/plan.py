@@ -97,6 +97,7 @@ class Plan(msgspec.Struct):
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
+        pointers: files that are not there, only what says where Git LFS keeps them.
         told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
 
@@ -108,6 +109,7 @@ class Plan(msgspec.Struct):
     decks: int = 0
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
+    pointers: list[str] = []
     told_links: set[tuple[str, str]] = set()
 
     @property

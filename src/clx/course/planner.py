@@ -22,7 +22,7 @@ from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
-from clx.course.names import safe_name
+from clx.course.names import natural_order, safe_name
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
@@ -110,6 +110,7 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._plan.pointers = sorted(self._files.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
@@ -150,7 +151,7 @@ class Planner:
         """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = [path for path in members if is_deck(path.rpartition("/")[2])]
+        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
         drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
         found = Survey(place, bool(decks), drawn=drawn)
         format_ = self._settings.diagrams.format
@@ -408,6 +409,8 @@ class Planner:
                 both = visible_line(f"{other} and {source} would both become {picture} in the output.")
                 self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
+            if self._files.pointers and any(path in self._files.pointers for path, _ in closure):
+                continue
             places = {f"1.{format_}": self._section_places(survey.place, survey.folder + picture)}
             self._job(type_, source, "", options, closure, places)
 
@@ -422,7 +425,7 @@ class Planner:
 
     def _copy(self, source: str, places: list[OutputPath]) -> None:
         digest = self._files.digest(source)
-        if digest is None or not places:
+        if digest is None or not places or source in self._files.pointers:
             return
         fresh = [each for each in places if self._take(each, (source, digest))]
         known = self._copies.setdefault(source, StaticFile(source, digest, []))
