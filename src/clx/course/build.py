@@ -17,6 +17,7 @@ from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
+from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
@@ -230,7 +231,9 @@ class Build:
         missing += results.publish_known(outdated)
         if missing:
             self._run_jobs(database, missing, results, reasons)
-        self._remove_stale(results, missing)
+        index = CourseIndex(self._layout.spec, self.options.selection, plan, publisher, self._store)
+        unmade = self._remove_stale(results, missing, index)
+        index.refresh(unmade, has_changed=bool(missing or outdated or withdrawn or self.report.removed))
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
@@ -262,9 +265,13 @@ class Build:
         self.report.ran = len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, results: Results, missing: list[PlannedJob]) -> None:
-        """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
-        wanted, publisher = results.wanted(), results.publisher
+    def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:
+        """Remove what the course no longer makes; jobs that failed or did not run keep all they had.
+
+        Returns:
+            Source and task of those.
+        """
+        wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
         self.report.files = len(wanted)
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
@@ -273,6 +280,7 @@ class Build:
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
+        return unmade
 
     # -- what was published before some cells were hidden -----------------------------------------
 

@@ -81,6 +81,15 @@ class StaticFile(msgspec.Struct):
     places: list[OutputPath]
 
 
+class OutlineDeck(NamedTuple):
+    """A deck in the order of the course: index of its section, place in it, source, and titles by language."""
+
+    section: int
+    number: int
+    source: str
+    titles: Mapping[str, str]
+
+
 class Plan(msgspec.Struct):
     """All a build does.
 
@@ -91,6 +100,7 @@ class Plan(msgspec.Struct):
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
+        outline: the decks as an index lists them.
     """
 
     jobs: list[PlannedJob] = []
@@ -100,6 +110,7 @@ class Plan(msgspec.Struct):
     decks: int = 0
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
+    outline: list[OutlineDeck] = []
 
     @property
     def hides_anything(self) -> bool:

@@ -19,7 +19,7 @@ from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import Layout, VariantDirectory
 from clx.course.names import safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
@@ -221,12 +221,15 @@ class Planner:
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, number, deck, info.titles))
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
+            if not self._spec.index:
+                options["index"] = False
             reads = list(info.reads.items())
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)

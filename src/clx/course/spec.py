@@ -47,6 +47,7 @@ _OTHER_NAMES = {
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate"),
+    "index",
     *("sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "inputs", "dir_groups")
@@ -153,6 +154,8 @@ class CourseSpec(msgspec.Struct, frozen=True):
     variables: dict[str, Any] = {}
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
     evaluate: bool = True
+    index: bool = True
+    """Whether pages of the course as a whole are made."""
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
     """Empty: the standard layout with everything."""
@@ -203,6 +206,7 @@ class _SpecReader(Reader):
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
             evaluate=self._get(values, "evaluate", self.boolean, True),
+            index=self._get(values, "index", self.boolean, True),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )

@@ -137,7 +137,7 @@ class DeckFiles:
     ) -> None:
         warn_at = _located(_once(warn), deck)
         for kind, found in runs.items():
-            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind)
+            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind, has_index=job.index)
             cells = variant(deck.cells, kind, job.lang)
             page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             (outputs / f"{kind}.html").write_bytes(page)

@@ -54,6 +54,8 @@ class PageFrame:
     title: str
     lang: str
     kind: Audience
+    has_index: bool = False
+    """Whether the course has an index in the directory above."""
 
 
 class PageMaker:
@@ -88,7 +90,7 @@ class PageMaker:
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=_css(),
+            css=page_css(),
             script=_script(),
             content=SafeText(content),  # noqa: S704 - rendered Markdown and code, escaped where it is text
         )
@@ -178,8 +180,8 @@ def _template() -> Template:
 
 
 @functools.cache
-def _css() -> SafeText:
-    """The style sheets without their comments and indentation."""
+def page_css() -> SafeText:
+    """The style sheets of pages, without their comments and indentation."""
     lines = "\n".join(_asset(name) for name in _STYLES).splitlines()
     kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("/*")]
     return SafeText("\n".join(kept))  # noqa: S704 - CLX's own files
