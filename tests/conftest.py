@@ -32,6 +32,7 @@ QUICK = (
                 "private_text",
                 "dir_groups",
                 "layout",
+                "link_check",
                 "names",
                 "plan",
                 "publish",

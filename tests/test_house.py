@@ -60,8 +60,8 @@ UNTESTED = {
             "db.bench db.storm",
         ),
         (
-            "starts browsers or draw.io desktop: tests/jobtypes/drawio",
-            "jobtypes.drawio.desktop",
+            "starts browsers or draw.io desktop: tests/jobtypes/drawio and tests/support/pages.py",
+            "jobtypes.browser_page jobtypes.drawio.desktop",
         ),
         (
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",

@@ -34,7 +34,7 @@ MISSING_NAMES = {
 MISSING_ARGUMENTS = {"dir_fd", "pass_fds", "preexec_fn"}
 
 BESIDE = {
-    "jobtypes/drawio/browser.py": "refuses to begin where no browser can be given its pipes",
+    "jobtypes/browser.py": "refuses to begin where no browser can be given its pipes",
     "jobtypes/notebook/execution/forkserver.py": "runs without CLX, under the interpreter of the cells",
     "jobtypes/notebook/execution/kernelapp.py": "runs without CLX, in a kernel that was forked",
     "workers/lock_probe.py": "runs in a container, which is Linux",

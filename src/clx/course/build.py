@@ -17,6 +17,7 @@ from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
+from clx.course.page_facts import Pages
 from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
@@ -234,6 +235,7 @@ class Build:
         index = CourseIndex(self._layout.spec, self.options.selection, plan, publisher, self._store)
         unmade = self._remove_stale(results, missing, index)
         index.refresh(unmade, has_changed=bool(missing or outdated or withdrawn or self.report.removed))
+        self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
@@ -281,6 +283,18 @@ class Build:
         self.report.removed += removed
         self.report.kept += kept
         return unmade
+
+    def _check_links(self, results: Results) -> None:
+        """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""
+        publisher = results.publisher
+        pages = Pages(results.plan, self.options.selection, self._state, self._owner, results.done)
+        told = None if publisher.written or pages.fresh or self.report.removed else pages.told()
+        if told is None:
+            from clx.course.link_check import LinkCheck  # what has not changed need not be looked at
+
+            told = LinkCheck(self._root, results.plan, pages, self._targets, results.wanted()).warnings()
+            pages.remember(told)
+        self._reporter.warn(*told)
 
     # -- what was published before some cells were hidden -----------------------------------------
 

@@ -57,6 +57,11 @@ def _checks_of(owner: Owner) -> str:
     return f"{owner.course}\n{owner.output}"
 
 
+def _pages_of(owner: Owner) -> str:
+    """As :func:`_checks_of`, for what the pages of an owner refer to."""
+    return f"pages\n{owner.course}\n{owner.output}"
+
+
 class FileStat(NamedTuple):
     """What tells whether a source file has changed, and its digest."""
 
@@ -172,6 +177,27 @@ class BuildState:
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
+    def pages(self, owner: Owner) -> dict[str, Any]:
+        """What the pages of *owner*'s jobs refer to, by source and task; ``""``: what was told of them."""
+        return self.sources(_pages_of(owner))
+
+    def told_of_pages(self, owner: Owner) -> dict[str, Any]:
+        """What was told of *owner*'s pages when they were last looked at."""
+        rows = self._read("SELECT facts FROM sources WHERE root = ? AND path = ''", (_pages_of(owner),))
+        found = decode_or_show(rows[0][0]) if rows else {}
+        return found if isinstance(found, dict) else {}
+
+    def keep_pages(self, owner: Owner, pages: Mapping[str, Any], gone: Iterable[str]) -> None:
+        """Note what pages of *owner* refer to, and forget those that are *gone*."""
+        root = _pages_of(owner)
+
+        def body(connection: Any) -> None:
+            kept = [(root, path, _encode(facts).decode()) for path, facts in pages.items()]
+            connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", [(root, path) for path in gone])
+            connection.executemany(_KEEP_SOURCE, kept)
+
+        self._write("keep_pages", body)
+
     def output_stats(self, owner: Owner, target: str) -> dict[str, OutputStat]:
         """*owner*'s files in one target, by path: as little of them as a build with nothing to do needs."""
         if self.database is None:
@@ -209,7 +235,8 @@ class BuildState:
             outputs = connection.execute(f"SELECT {_OUTPUT_COLUMNS} {_OF_OWNER}", before).fetchall()
             connection.execute(f"DELETE {_OF_OWNER}", before)
             connection.executemany(_KEEP_OUTPUT, [(moved(target), *rest, *owner) for target, *rest in outputs])
-            for old, new in ((there, here), (_checks_of(before), _checks_of(owner))):
+            moves = ((there, here), (_checks_of(before), _checks_of(owner)), (_pages_of(before), _pages_of(owner)))
+            for old, new in moves:
                 for table in ("files", "sources"):
                     connection.execute(
                         f"DELETE FROM {table} WHERE root = ? AND path IN (SELECT path FROM {table} WHERE root = ?)",

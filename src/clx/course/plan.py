@@ -101,6 +101,7 @@ class Plan(msgspec.Struct):
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
         outline: the decks as an index lists them.
+        told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
 
     jobs: list[PlannedJob] = []
@@ -111,6 +112,7 @@ class Plan(msgspec.Struct):
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
     outline: list[OutlineDeck] = []
+    told_links: set[tuple[str, str]] = set()
 
     @property
     def hides_anything(self) -> bool:

@@ -251,6 +251,7 @@ class Planner:
             made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
             if not made:
                 if path in info.missing:
+                    self._plan.told_links.add((deck, os.path.relpath(path, deck.rpartition("/")[0])))
                     self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
             elif extension.lower() in _CONVERTED and extension != f".{format_}":
                 written = os.path.relpath(path, deck.rpartition("/")[0])

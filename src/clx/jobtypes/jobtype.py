@@ -97,7 +97,8 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
 def _digest_of(room: str) -> str:
     here = Path(__file__).with_name(room)
     digest = hashlib.sha256()
-    for shared in (here.with_name("source.py"), here.parents[1] / "tools" / "program.py"):
+    beside = (here.with_name(f"{name}.py") for name in ("browser", "browser_page", "source"))
+    for shared in (*beside, here.parents[1] / "tools" / "program.py"):
         digest.update(shared.read_bytes())
     for path in sorted(path for path in here.rglob("*") if path.suffix in _OWN_FILES):
         digest.update(f"{path.relative_to(here).as_posix()}\0{path.stat().st_size}\0".encode())

@@ -11,8 +11,8 @@ import pytest
 from tests.jobtypes.drawio.diagrams import cell, model, mxfile
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.browser import BrowserDiedError
 from clx.jobtypes.drawio import converter as module
-from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.jobtypes.drawio.exporter import Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings

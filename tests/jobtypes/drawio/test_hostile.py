@@ -18,7 +18,7 @@ from tests.jobtypes.drawio.diagrams import cell, model
 from tests.support.tools import require
 
 from clx.errors import ToolMissingError
-from clx.jobtypes.drawio.browser import Browser
+from clx.jobtypes.browser import Browser
 from clx.jobtypes.drawio.site import ORIGIN, Site
 from clx.settings.schema import Settings
 from clx.tools.finding import require as require_tool
@@ -171,8 +171,8 @@ def test_scripts_do_not_run_even_where_the_application_lets_them_in(studio: Stud
         box.append(image);
     })"""
     for label in hostile_labels(url):
-        exporter.browser.evaluate(insert % json.dumps(label), session=exporter._session, timeout=60)
-    title = exporter.browser.evaluate("document.title", session=exporter._session, timeout=60)
+        exporter.browser.evaluate(insert % json.dumps(label), session=exporter.page.session, timeout=60)
+    title = exporter.browser.evaluate("document.title", session=exporter.page.session, timeout=60)
     assert title != "pwned"
     attempts = """(async () => {
         const tried = [fetch(%r), fetch('file:///etc/passwd'), import('data:text/javascript,1')];
@@ -181,7 +181,7 @@ def test_scripts_do_not_run_even_where_the_application_lets_them_in(studio: Stud
         try { new Function('return 1')() } catch { evaluated = false }
         return [...ended.map(one => one.status), evaluated];
     })()"""
-    outcome = exporter.browser.evaluate(attempts % url, session=exporter._session, timeout=60)
+    outcome = exporter.browser.evaluate(attempts % url, session=exporter.page.session, timeout=60)
     assert outcome == ["rejected", "rejected", "rejected", False]
     assert studio.png(model(cell("alive")))
     assert listener.close() == 0

@@ -18,8 +18,8 @@ from tests.jobtypes.drawio.diagrams import cell, model
 from tests.support.tools import require
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.browser import Browser
 from clx.jobtypes.drawio import converter as module
-from clx.jobtypes.drawio.browser import Browser
 from clx.jobtypes.drawio.converter import DrawioConverter
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.settings.schema import Settings
@@ -109,7 +109,7 @@ def test_a_page_that_takes_too_long_is_given_up(own_studio: Studio) -> None:
     group = group_of(own_studio)
     exporter = own_studio.converter._exporter
     assert exporter is not None
-    exporter.browser.evaluate("clx.draw = () => { for (;;); }; 1", session=exporter._session, timeout=60)
+    exporter.browser.evaluate("clx.draw = () => { for (;;); }; 1", session=exporter.page.session, timeout=60)
     started = time.monotonic()
     with pytest.raises(ConversionError, match=r"Page 1 was not drawn within 0\.5 s") as caught:
         own_studio.png(PLAIN, timeout=0.5)
@@ -131,7 +131,7 @@ OWNER = """
     exporter = converter._exporter
     print(exporter.browser.pid, flush=True)
     if mood == "busy":
-        exporter.browser.evaluate("(() => { for (;;); })()", session=exporter._session, timeout=60)
+        exporter.browser.evaluate("(() => { for (;;); })()", session=exporter.page.session, timeout=60)
     sys.stdin.read()
 """
 

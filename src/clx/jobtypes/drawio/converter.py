@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.browser import BrowserDiedError
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
-from clx.jobtypes.drawio.browser import BrowserDiedError
 from clx.jobtypes.drawio.document import Document, Page, read_document
 from clx.jobtypes.drawio.exporter import Exporter, Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clx.errors import ConversionError
-from clx.jobtypes.drawio.browser import Browser, BrowserDiedError, Message, ScriptError
+from clx.jobtypes.browser import BrowserDiedError, ScriptError
+from clx.jobtypes.browser_page import SitePage
 from clx.jobtypes.drawio.document import Document, Page
 from clx.jobtypes.drawio.site import START_PAGE, Site
 
@@ -56,14 +57,11 @@ class Exporter:
 
     def __init__(self, executable: Path, site: Site, work_dir: Path | None) -> None:
         self.drawn = 0
-        self._site = site
-        self._refused: set[str] = set()
-        self.browser = Browser(executable, work_dir, self._on_event)
-        try:
-            self._load()
-        except BaseException:
+        self.page = SitePage(executable, work_dir, START_PAGE, site.answer)
+        self.browser = self.page.browser
+        if not self._is_loaded():
             self.browser.kill()
-            raise
+            raise BrowserDiedError("the application did not load")
 
     def export(self, document: Document, page: Page, options: Options) -> PagePicture:
         """Draw *page* of *document*.
@@ -74,7 +72,7 @@ class Exporter:
             TimeoutError: it took longer than ``options.timeout``; the browser must be ended.
         """
         self.drawn += 1
-        self._refused.clear()
+        self.page.refused.clear()
         deadline = time.monotonic() + options.timeout
         try:
             drawn = self._draw(document, page, options, deadline)
@@ -87,27 +85,20 @@ class Exporter:
                 "Open the page in draw.io, remove what looks wrong and save the file again.",
                 line=page.line,
             ) from None
-        missing = self._refused | set(drawn["missing"])
+        refused = {Site.name(url) for url in self.page.refused if not _REFUSED_QUIETLY.search(url)}
+        missing = refused | set(drawn["missing"])
         return PagePicture(data, tuple(drawn["unknownShapes"]), tuple(sorted(missing)))
 
     def close(self) -> None:
         """End the browser. Idempotent."""
         self.browser.close()
 
-    def _load(self) -> None:
-        call = self.browser.call
-        target = call("Target.createTarget", {"url": "about:blank"})["targetId"]
-        attached = call("Target.attachToTarget", {"targetId": target, "flatten": True})
-        self._session = str(attached["sessionId"])
-        call("Inspector.enable", session=self._session)
-        call("Fetch.enable", {"patterns": [{"urlPattern": "*"}]}, session=self._session)
-        call("Page.enable", session=self._session)
-        call("Page.navigate", {"url": START_PAGE}, session=self._session)
-        ready = "new Promise(ok => document.readyState === 'complete' ? ok() : addEventListener('load', ok))"
-        deadline = time.monotonic() + _LOAD_SECONDS
-        self._evaluate(ready, deadline)
-        if self._evaluate("typeof clx", deadline) != "object":
-            raise BrowserDiedError("the application did not load")
+    def _is_loaded(self) -> bool:
+        try:
+            return bool(self.page.evaluate("typeof clx === 'object'", time.monotonic() + _LOAD_SECONDS))
+        except BaseException:
+            self.browser.kill()
+            raise
 
     def _draw(self, document: Document, page: Page, options: Options, deadline: float) -> dict[str, Any]:
         is_png = options.format == "png"
@@ -122,51 +113,19 @@ class Exporter:
             # As draw.io desktop does: the page's own colour, else white paper, for SVG none.
             "bg": page.background or ("#ffffff" if is_png else ""),
         }
-        drawn: dict[str, Any] = self._evaluate(f"clx.draw({json.dumps(request)})", deadline)
+        drawn: dict[str, Any] = self.page.evaluate(f"clx.draw({json.dumps(request)})", deadline)
         return drawn
 
     def _png(self, drawn: dict[str, Any], deadline: float) -> bytes:
         size = {"width": drawn["width"], "height": drawn["height"]}
         metrics = {**size, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", metrics, deadline)
+        self.page.call("Emulation.setDeviceMetricsOverride", metrics, deadline)
         shot = {"format": "png", "clip": {"x": 0, "y": 0, **size, "scale": 1}}
-        return base64.b64decode(self._call("Page.captureScreenshot", shot, deadline)["data"])
+        return base64.b64decode(self.page.call("Page.captureScreenshot", shot, deadline)["data"])
 
     def _svg(self, page: Page, options: Options, deadline: float) -> bytes:
-        text: str = self._evaluate(f"clx.svg({options.border}, {json.dumps(page.background)})", deadline)
+        text: str = self.page.evaluate(f"clx.svg({options.border}, {json.dumps(page.background)})", deadline)
         return text.encode()
-
-    def _call(self, method: str, params: dict[str, Any], deadline: float) -> dict[str, Any]:
-        left = max(0.0, deadline - time.monotonic())
-        return self.browser.call(method, params, session=self._session, timeout=left)
-
-    def _evaluate(self, expression: str, deadline: float) -> Any:
-        left = max(0.0, deadline - time.monotonic())
-        return self.browser.evaluate(expression, session=self._session, timeout=left)
-
-    def _on_event(self, message: Message) -> None:
-        if message["method"] == "Fetch.requestPaused":
-            self._answer(message["params"])
-        elif message["method"] in {"Inspector.targetCrashed", "Inspector.detached"}:
-            raise BrowserDiedError("the process that draws the page crashed", killed=True)
-
-    def _answer(self, request: dict[str, Any]) -> None:
-        """Serve a file of the application; refuse everything else, whatever its scheme."""
-        url = str(request["request"]["url"])
-        found = self._site.answer(url)
-        reply: dict[str, Any] = {"requestId": request["requestId"]}
-        if found:
-            headers, body = found
-            reply["responseCode"] = 200
-            reply["responseHeaders"] = [{"name": name, "value": value} for name, value in headers.items()]
-            reply["body"] = base64.b64encode(body).decode()
-            self.browser.post("Fetch.fulfillRequest", reply, session=self._session)
-            return
-        if not _REFUSED_QUIETLY.search(url):
-            self._refused.add(self._site.name(url))
-        # An aborted navigation leaves the page as it is; any other reason would replace it.
-        reply["errorReason"] = "Aborted" if request.get("resourceType") == "Document" else "BlockedByClient"
-        self.browser.post("Fetch.failRequest", reply, session=self._session)
 
 
 def _check_size(page: Page, drawn: dict[str, Any]) -> None:

@@ -21,8 +21,10 @@ from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.page_refs import references, with_known_anchors
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -66,8 +68,8 @@ class DeckFiles:
             cells = variant(code.cells, kind, job.lang)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
-        self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
-        return _facts(page, executions=0)
+        pages = self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
+        return {**_facts(page, executions=0), "pages": pages}
 
     def execute(
         self,
@@ -97,8 +99,8 @@ class DeckFiles:
         else:
             runs = public = outputs_of(speaker, inputs)
             executions = int(any(cell.runs for cell in speaker))
-        self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
-        return _facts(page, executions)
+        pages = self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
+        return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
         """The deck for the formats html, notebook and code; they differ only when it asks for its format."""
@@ -134,13 +136,17 @@ class DeckFiles:
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
-    ) -> None:
-        warn_at = _located(_once(warn), deck)
+    ) -> dict[str, Any]:
+        """Write the page of each kind; returns what they refer to, by their names."""
+        warn_at, found_refs = _located(_once(warn), deck), {}
         for kind, found in runs.items():
             frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind, has_index=job.index)
             cells = variant(deck.cells, kind, job.lang)
-            page = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            (outputs / f"{kind}.html").write_bytes(page)
+            made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
+            page = with_known_anchors(made.decode(), slug_of)
+            (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
+            found_refs[f"{kind}.html"] = references(page)
+        return found_refs
 
 
 def _is_markdown(job: NotebookJob) -> bool:

@@ -45,8 +45,8 @@ class NotebookConverter:
         """Convert one deck in one language.
 
         Returns:
-            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, and the
-            course's ``templates`` that it used.
+            ``title`` of the deck, number of ``cells`` in this language, number of ``executions``, the course's
+            ``templates`` that it used, and by page what it refers to (:mod:`clx.jobtypes.notebook.page_refs`).
         """
         job = read_job(payload)
         if job.evaluate and job.language.name == "python":

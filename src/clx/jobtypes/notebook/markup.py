@@ -55,7 +55,7 @@ class Markup:
             renderer=lambda tex, options: self._formula(tex, display=bool(options["display_mode"])),
         )
         self._md.use(amsmath_plugin, renderer=lambda tex: self._formula(tex, display=True))
-        self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
+        self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("html_inline", _render_html)
         self._md.add_render_rule("html_block", _render_html)
@@ -104,8 +104,7 @@ class Markup:
             self.headings.append(Heading(level, text, anchor))
 
     def _anchor(self, text: str) -> str:
-        slug = _NOT_IN_SLUG.sub("", unicodedata.normalize("NFC", text).lower()).strip()
-        slug = "-".join(slug.split()) or "section"
+        slug = slug_of(text)
         anchor, number = slug, self._anchors.get(slug, 0)
         while anchor in self._anchors:
             number += 1
@@ -113,6 +112,12 @@ class Markup:
         self._anchors[slug] = max(number, 1)
         self._anchors.setdefault(anchor, 1)
         return anchor
+
+
+def slug_of(text: str) -> str:
+    """The anchor of a heading with this text, if it is the first one."""
+    slug = _NOT_IN_SLUG.sub("", unicodedata.normalize("NFC", text).lower()).strip()
+    return "-".join(slug.split()) or "section"
 
 
 def _plain(children: Sequence[Token]) -> str:

@@ -107,16 +107,16 @@ class Browser:
             self._start(executable, work_dir)
         except BrowserDiedError as error:
             # Containers and some distributions forbid the name spaces that the browser's sandbox is made of.
-            # What a diagram can do is bounded by the content security policy and the refused requests as
+            # What a page can do is bounded by the content security policy and the refused requests as
             # well, so drawing goes on without it, for all browsers of this process.
             if not Browser._sandbox or "sandbox" not in str(error).lower():
                 raise
-            _LOG.warning("The browser's sandbox cannot be used here; diagrams are drawn without it.")
+            _LOG.warning("The browser's sandbox cannot be used here; pages are shown without it.")
             Browser._sandbox = False
             self._start(executable, work_dir)
 
     def _start(self, executable: Path, work_dir: Path | None) -> None:
-        self._profile = Path(tempfile.mkdtemp(prefix="drawio-", dir=work_dir))
+        self._profile = Path(tempfile.mkdtemp(prefix="browser-", dir=work_dir))
         self._received.clear()
         self._to_send.clear()
         headless = [] if "headless" in executable.name else ["--headless"]

@@ -1,0 +1,144 @@
+"""What pages refer to is checked against what is published; what was found is said again until it is mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.courses import Course
+from tests.support.planning import job_of
+
+from clx.course.build_state import BuildState, Owner
+from clx.course.layout import Selection
+from clx.course.link_check import LinkCheck, line_of
+from clx.course.page_facts import Pages
+from clx.course.plan import OutputPath, Plan
+
+OWNER = Owner("/course.yaml", "/output")
+DECK = "slides/a.py"
+
+
+class Site:
+    """Published files, some of them pages."""
+
+    def __init__(self, course: Course, state: BuildState) -> None:
+        self.course, self.state = course, state
+        self.plan = Plan()
+        self.done: dict[str, Any] = {}
+        self.files: set[tuple[int, str]] = set()
+        course.write(DECK, "# %% [markdown]\n# first\n# [x](x.pdf)\n")
+
+    def page(self, path: str, *refs: str, ids: tuple[str, ...] = (), deck: str = DECK) -> None:
+        place = OutputPath(0, path, "en/completed/html")
+        job = job_of(deck, f"execute {path}", key=path, places={"completed.html": [place]})
+        self.plan.jobs.append(job)
+        self.done[path] = {"facts": {"pages": {"completed.html": {"refs": list(refs), "ids": list(ids)}}}}
+        self.files.add((0, path))
+
+    def published(self, *paths: str) -> None:
+        self.files |= {(0, path) for path in paths}
+
+    def pages(self, selection: Selection | None = None) -> Pages:
+        return Pages(self.plan, selection or Selection(), self.state, OWNER, self.done)
+
+    def warnings(self) -> list[str]:
+        output = [str(self.course.output)]
+        return LinkCheck(self.course.root, self.plan, self.pages(), output, self.files).warnings()
+
+
+@pytest.fixture
+def site(course: Course, state: BuildState) -> Site:
+    return Site(course, state)
+
+
+def test_what_is_there_is_not_told(site: Site) -> None:
+    site.page("S/01.html", "img/a%20b.png?x=1", "02.html", "02.html#b", "../T/x.pdf", "#:~:text=x", "data/", "made.txt")
+    site.page("S/02.html", ids=("b",))
+    site.published("S/img/a b.png", "T/x.pdf")
+    site.course.write("output/S/data/x.csv", "")
+    site.course.write("output/S/made.txt", "")
+    assert site.warnings() == []
+
+
+def test_what_is_not_there_is_told_once_with_its_line(site: Site) -> None:
+    for number in ("01", "02"):
+        site.page(f"S/{number}.html", "x.pdf", "y.pdf")
+    assert site.warnings() == [f"{DECK}: line 3: x.pdf is not published", f"{DECK}: y.pdf is not published"]
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "hint"),
+    [
+        ("img/Upper.PNG", "img/upper.png", "there is img/Upper.PNG"),
+        ("Img/upper.png", "img/upper.png", "there is Img/upper.png"),
+        ("img/gro\u0308\u00dfe.png", "img/gr\u00f6\u00dfe.png", "spelled with other Unicode characters"),
+        ("img/overview.png", "img/overveiw.png", "there is img/overview.png"),
+    ],
+)
+def test_what_is_there_instead_is_named(site: Site, there: str, written: str, hint: str) -> None:
+    site.page("S/01.html", written)
+    site.published(f"S/{there}")
+    (told,) = site.warnings()
+    assert told.endswith(hint)
+
+
+def test_anchors_must_be_there_on_their_own_page_and_on_others(site: Site) -> None:
+    site.page("S/01.html", "#gone", "02.html#B", "02.html#b", "x.pdf#page=3")
+    site.page("S/02.html", ids=("b",))
+    site.published("S/x.pdf")
+    assert site.warnings() == [
+        f"{DECK}: the anchor #gone is not on the page",
+        f"{DECK}: the page 02.html has no anchor #B",
+    ]
+
+
+def test_what_the_plan_tells_is_not_told_twice(site: Site) -> None:
+    site.page("S/01.html", "./img/x.png")
+    site.plan.told_links.add((DECK, "img/x.png"))
+    assert site.warnings() == []
+
+
+def test_what_was_told_is_remembered_for_the_same_variants_only(site: Site) -> None:
+    site.page("S/01.html", "x.pdf")
+    pages = site.pages()
+    assert pages.told() is None
+    pages.remember(["one"])
+    assert site.pages().told() == ["one"]
+    assert site.pages(Selection(languages=frozenset({"de"}))).told() is None
+
+
+def test_pages_that_are_not_made_again_are_still_known_but_not_those_of_another_job(site: Site) -> None:
+    site.page("S/01.html", "x.pdf")
+    site.pages().remember([])
+    site.done.clear()
+    assert site.warnings() == [f"{DECK}: line 3: x.pdf is not published"]
+    site.plan.jobs[0].key = "changed, and failed"
+    assert site.warnings() == []
+
+
+def test_pages_that_are_gone_are_forgotten(site: Site, state: BuildState) -> None:
+    site.page("S/01.html", "x.pdf")
+    site.page("S/02.html", "x.pdf")
+    site.pages().remember([])
+    gone = site.plan.jobs.pop()
+    site.pages().remember([])
+    assert f"{gone.source}\n{gone.task}" not in state.pages(OWNER)
+    assert len(state.pages(OWNER)) == 2
+
+
+def test_web_addresses_are_named_once_without_their_anchor(site: Site) -> None:
+    site.page("S/01.html", "https://a.example/x#y", "https://a.example/x", "x.pdf")
+    assert list(site.pages().on_the_web()) == ["https://a.example/x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "line"),
+    [
+        ("one\n# ![](img/a.png)", "img/a.png", 2),
+        ("img/a.png.bak\n[x](img/a.png)", "img/a.png", 2),
+        ("\n\n![](größe.png)", "gr%C3%B6%C3%9Fe.png", 3),
+        ("nothing", "img/a.png", None),
+    ],
+)
+def test_the_line_is_where_it_is_written(text: str, written: str, line: int | None) -> None:
+    assert line_of(text, written) == line
