@@ -234,7 +234,9 @@ class Build:
             self._run_jobs(database, missing, results, reasons)
         index = CourseIndex(self._layout.spec, self.options.selection, plan, publisher, self._store)
         unmade = self._remove_stale(results, missing, index)
-        index.refresh(unmade, has_changed=bool(missing or outdated or withdrawn or self.report.removed))
+        has_changed = bool(missing or outdated or self.report.removed)
+        index.refresh(unmade, has_changed=has_changed, is_withdrawn=withdrawn is not None and bool(withdrawn.removed))
+        self.report.files = len(results.wanted()) + index.count()
         self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
@@ -274,7 +276,6 @@ class Build:
             Source and task of those.
         """
         wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
-        self.report.files = len(wanted)
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
         for failure in self.report.failures:

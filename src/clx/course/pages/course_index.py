@@ -16,6 +16,7 @@ from clx.course.pages.places import INDEX, TASK, Shelves
 from clx.course.plan import OutputPath, Plan
 from clx.course.publish import OutputFile, Publisher
 from clx.course.spec import CourseSpec
+from clx.errors import ArtifactError
 
 _encode = msgspec.json.encode
 
@@ -24,29 +25,37 @@ class CourseIndex:
     """The pages of a course as a whole.
 
     Args:
-        selection: what was asked for: pages of a target that was not are left alone.
+        selection: what was asked for: pages of what was not are left alone.
     """
 
     def __init__(
         self, spec: CourseSpec, selection: Selection, plan: Plan, publisher: Publisher, store: ArtifactStore
     ) -> None:
         self._spec = spec
+        self._selection = selection
         self._plan = plan
         self._publisher = publisher
         self._store = store
         self._shelves = Shelves(spec, selection)
+        self._removed = 0
         self._source = os.path.basename(publisher.owner.course)  # noqa: PTH119
         self._places = [place for place in self._shelves.places() if place[:2] not in plan.places] if spec.index else []
+
+    def count(self) -> int:
+        """How many of these files there are."""
+        stats = self._publisher.output_stats
+        return sum(place.path in stats[place.target] for place in self._places) - self._removed
 
     def wanted(self) -> set[tuple[int, str]]:
         """Output paths that these pages may have: only :meth:`refresh` removes them."""
         return {place[:2] for place in self._places}
 
-    def refresh(self, unmade: Collection[tuple[str, str]], *, has_changed: bool) -> None:
+    def refresh(self, unmade: Collection[tuple[str, str]], *, has_changed: bool, is_withdrawn: bool) -> None:
         """Write the pages, if anything was published or removed since, or something else of them has changed.
 
         Args:
             unmade: source and task of jobs that failed or did not run.
+            is_withdrawn: whether files of variants that were not asked for went, too: no page may speak of them.
 
         Raises:
             OutputError: a file cannot be written or removed.
@@ -54,17 +63,26 @@ class CourseIndex:
         if not self._places:
             return
         key = self._key(unmade)
-        if not has_changed and self._is_current(key):
+        if not has_changed and not is_withdrawn and self._is_current(key):
             return
         files = dict(self._files(unmade))
-        self._publish(files, key)
+        asked = {
+            path: file
+            for path, file in files.items()
+            if is_withdrawn or path[1] == INDEX or self._selection.covers(file[0].variant)
+        }
+        try:
+            self._publish(asked, key)
+        except ArtifactError:  # what was kept of it is damaged, and has been removed
+            self._publish(asked, key)
         numbers = {target: number for number, target in enumerate(self._publisher.targets)}
-        self._publisher.remove(
+        removed, _kept = self._publisher.remove(
             row
             for target, rows in self._publisher.owned().items()
             for row in rows.values()
             if target in numbers and row.task == TASK and (numbers[target], row.path) not in files
         )
+        self._removed = len(removed)
 
     # -- whether there is anything to do ----------------------------------------------------------
 
@@ -79,7 +97,8 @@ class CourseIndex:
         publisher = self._publisher
         for place in self._places:
             row = publisher.output_stats[place.target].get(place.path)
-            if row is not None and not publisher.is_current(place, key):
+            is_asked = place.path == INDEX or self._selection.covers(place.variant)
+            if row is not None and is_asked and not publisher.is_current(place, key):
                 return False
             if row is None and place.path == INDEX and not os.path.exists(self._absolute(place)):  # noqa: PTH110
                 return False

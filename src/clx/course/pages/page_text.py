@@ -16,12 +16,12 @@ FORM = 1
 _MAX_SECTION = 20_000
 """Characters of one heading's text that are searched."""
 _TAG = re.compile(
-    r"""<!--.*?-->|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<rest>(?:"[^"]*"|'[^']*'|[^'">])*)>""", re.DOTALL
+    r"""<!--.*?-->|<(?P<raw>script|style)\b.*?</(?P=raw)\s*>|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<rest>(?:"[^"]*"|'[^']*'|[^'">])*)>""", re.DOTALL | re.IGNORECASE
 )
 _ID = re.compile(r"""\bid="([^"]*)\"""")
 _CLASS = re.compile(r"""\bclass="([^"]*)\"""")
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_UNREAD = frozenset({"script", "style", "svg", "math", "template", "button", "select", "textarea", "iframe", "object"})
+_UNREAD = frozenset({"svg", "math", "template", "button", "select", "textarea", "iframe", "object"})
 _UNREAD_CLASSES = frozenset({"out", "n"})
 """What cells wrote, and their numbers."""
 _INLINE = frozenset(
