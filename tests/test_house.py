@@ -38,7 +38,7 @@ UNTESTED = {
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
-            "course.build course.watch",
+            "course.build",
         ),
         (
             "a part of `Consumer`, whose tests wait: tests/db/test_consumer.py",
@@ -67,14 +67,10 @@ UNTESTED = {
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
             (
                 "jobtypes.notebook.conversion jobtypes.notebook.converter jobtypes.notebook.execution.client "
-                "jobtypes.notebook.execution.forkserver jobtypes.notebook.execution.interpreter "
+                "jobtypes.notebook.execution.forkserver "
                 "jobtypes.notebook.execution.kernelapp jobtypes.notebook.execution.outputs "
                 "jobtypes.notebook.execution.pool jobtypes.notebook.execution.server"
             ),
-        ),
-        (
-            "a part of pages: held through `page` by tests/jobtypes/notebook/test_page.py, quick too",
-            "jobtypes.notebook.output_html",
         ),
         (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",

@@ -178,7 +178,7 @@ def test_more_than_twenty_mistakes_of_a_deck_are_counted(values: Course) -> None
     values.deck("values", "# %% tags=[\n" * 33)
     with pytest.raises(CourseError) as caught:
         Looked(values).closures.info(DECK)
-    assert caught.value.fact.endswith("13 more mistakes like these.")
+    assert caught.value.fact.endswith("14 more mistakes like these.")
     assert caught.value.next_step == "Correct these first."
 
 

@@ -127,3 +127,34 @@ def test_a_slice_is_covered_where_all_its_parts_are_asked_for_or_are_any(variant
 
 def test_a_slice_is_written_as_rows_name_it() -> None:
     assert str(Variant("de", "code-along", "notebook")) == "de/code-along/notebook"
+
+
+def test_a_course_names_the_directory_of_its_decks() -> None:
+    layout = Layout(spec_of("labels: {en: {slides: 'Decks: 1'}}\n"), Selection(languages=frozenset({"en"})))
+    assert paths(layout)["speaker"][0] == "En/My Course/Decks 1/Html/Speaker"
+
+
+def test_a_region_keeps_its_case_in_the_directory() -> None:
+    text = "name: {pt-BR: Curso}\nprog_lang: python\nsections: [{name: S, topics: []}]\n"
+    assert paths(Layout(read_spec(text, "x"), Selection()))["speaker"][0] == "Pt-BR/Curso/Slides/Html/Speaker"
+
+
+def test_slides_are_made_where_they_are_asked_for() -> None:
+    assert not [path for path in paths(Layout(spec_of(), Selection()))["public"] if "/Slides/Slides/" in path]
+    asked = Selection(formats=frozenset({"slides"}), languages=frozenset({"en"}))
+    assert paths(Layout(spec_of(), asked)) == {
+        "public": ["En/My Course/Slides/Slides/Code-Along", "En/My Course/Slides/Slides/Completed"],
+        "speaker": ["En/My Course/Slides/Slides/Speaker"],
+    }
+    named = TARGETS.replace("formats: [html]", "formats: [html, slides]")
+    assert "De/Mein Kurs 1/Folien/Slides/Completed" in paths(Layout(spec_of(named), Selection()))["handout"]
+    only_here = paths(Layout(spec_of(named), Selection(formats=frozenset({"slides"}))))
+    assert only_here["handout"] == ["De/Mein Kurs 1/Folien/Slides/Completed"]
+    assert len(only_here["all"]) == 6
+
+
+def test_slides_that_no_target_has_are_refused_with_what_to_write() -> None:
+    html_only = TARGETS.replace("  - {name: all, path: .}\n", "")
+    with pytest.raises(UsageError, match="No output target has the format") as told:
+        Layout(spec_of(html_only), Selection(formats=frozenset({"slides"})))
+    assert "formats of a target in course.yaml" in told.value.next_step

@@ -47,6 +47,30 @@ def names_of_pages(plan: Plan) -> list[str]:
     return [place.path.rpartition("/")[2] for place in places if place.path.startswith(f"{PAGE}/")]
 
 
+# -- decks that are no templates --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("topic", "more"),
+    [("{id: values, jinja: false}", ""), ("values", "jinja: false\n"), ("{id: values, jinja: true}", "jinja: false\n")],
+)
+def test_a_course_or_a_topic_may_have_decks_that_are_no_templates(course: Course, topic: str, more: str) -> None:
+    course.deck("values", text="# %% [markdown]\n# {{ nope }}\n")
+    (course.root / "course.yaml").write_text(SPEC % f"      - {topic}" + more, encoding="utf-8")
+    if "true" in topic:
+        with pytest.raises(CourseError, match="'nope' is undefined"):
+            plan_of(course)
+        return
+    planner = planner_of(course)
+    plan = planner.plan()
+    assert job(plan, "render en").payload["jinja"] is False
+    known = planner.learned()[1]
+    assert planner_of(course, known).plan().jobs
+    (course.root / "course.yaml").write_text(SPEC % "      - values", encoding="utf-8")
+    with pytest.raises(CourseError, match="'nope' is undefined"):
+        planner_of(course, known).plan()
+
+
 # -- jobs and places --------------------------------------------------------------------------------
 
 

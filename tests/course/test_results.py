@@ -13,6 +13,7 @@ from tests.support.planning import job_of, plan_of
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display, Reporter
+from clx.course.kept_warnings import KeptWarnings
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.publish import Publisher
 from clx.course.results import Results
@@ -37,7 +38,8 @@ class Known:
             [str(output)], Owner("course.yaml", str(output)), self.state, self.store, self.root / "state"
         )
         self.reporter = Reporter(Display())
-        self.results = Results(self.plan, self.publisher, self.store, self.reporter)
+        self.warnings = KeptWarnings(self.state, str(self.root))
+        self.results = Results(self.plan, self.publisher, self.store, self.reporter, self.warnings)
         return self.results
 
     def job(self, name: str, *, source: str = "slides/a.py", variant: str = "en/completed/html") -> PlannedJob:
@@ -147,3 +149,24 @@ def test_a_copy_with_the_text_of_a_hidden_cell_fails_that_cells_deck(hiding: Kno
     assert (file.source, file.path) == ("good.txt", hiding.root / "good.txt")
     assert [each.source for each in hiding.reporter.report.failures] == ["slides/a.py"]
     assert list(hiding.results.wanted()) == [(0, "d/good.txt")]
+
+
+def test_the_warnings_of_a_result_are_told_again_by_each_build_that_uses_it(known: Known) -> None:
+    job = known.job("a.html")
+    known.results.publish(job, known.result("a.html", "one", "line 3: look here"))
+    for _ in range(2):
+        known.anew().warn_again(set())
+        assert known.reporter.report.warnings == ["slides/a.py: line 3: look here"]
+    known.anew().warn_again({job.key})  # it is run again, and tells them itself
+    assert known.reporter.report.warnings == []
+
+
+def test_the_warnings_of_a_kept_result_are_told_and_kept_though_its_files_were_gone(known: Known) -> None:
+    job = known.job("a.html")
+    result = known.result("a.html", "one", "look here")
+    _, outdated = known.results.compare([job], {job.key: result})
+    known.results.warn_again(set())
+    assert known.reporter.report.warnings == ["slides/a.py: look here"]
+    known.results.publish_known(outdated)
+    known.anew().warn_again(set())
+    assert known.reporter.report.warnings == ["slides/a.py: look here"]

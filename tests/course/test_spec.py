@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.spec import FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
+from clx.course.spec import DEFAULT_FORMATS, KINDS, CourseSpec, DirGroup, OutputTarget, Text, load_spec, read_spec
+from clx.jobtypes.notebook.theme import ThemeFiles
 
 FULL = """\
 name: {de: Mein Kurs, en: My Course}
@@ -65,7 +66,7 @@ def test_a_full_course() -> None:
     assert spec.dir_groups == (DirGroup(names, "div/workshops", ("Example_1", "b/c"), True, line=19, column=5),)
     assert spec.output_targets == (
         OutputTarget("students", "students", ("code-along",), ("html", "notebook"), ("en",)),
-        OutputTarget("all", ".", KINDS, FORMATS, ("en", "de")),
+        OutputTarget("all", ".", KINDS, DEFAULT_FORMATS, ("en", "de")),
     )
 
 
@@ -97,6 +98,7 @@ def test_a_minimal_course_and_its_defaults(tmp_path: Path) -> None:
         ("name: {de: X, en: Y}\nlanguages: [en]", ("en",)),
         ("name: X\nlanguages: [no, de]", ("no", "de")),
         ("name: {no: X}", ("no",)),
+        ("name: {pt-BR: X, zh-Hans: Y, ar: Z}", ("pt-BR", "zh-Hans", "ar")),
     ],
 )
 def test_languages(head: str, languages: tuple[str, ...]) -> None:
@@ -108,6 +110,13 @@ def test_text_stays_as_it_is_written(text: str) -> None:
     spec = read_spec(f"name: {text}\nprog_lang: c\nsections: [{{name: {text}, topics: [{text}]}}]\n", "x")
     assert spec.name.in_language("en") == text
     assert spec.sections[0].topics[0].id == text
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel"), [("", None), ("kernel: .net-csharp\n", ".net-csharp"), ("kernel:\n", None)]
+)
+def test_a_course_may_name_a_kernel(line: str, kernel: str | None) -> None:
+    assert read_spec(MINIMAL + line, "x").kernel == kernel
 
 
 def test_blanks_around_names_and_folded_names() -> None:
@@ -195,3 +204,11 @@ def test_reading_a_spec_imports_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "clx.course.spec" in loaded
     assert not {"jinja2", "rich", "jupytext", "nbformat", "sqlalchemy", "pydantic", "difflib"} & set(loaded)
+
+
+def test_the_look_of_pages() -> None:
+    more = "labels: {en: {slides: Decks, notes: Mine}}\ntheme: {css: ./templates/t.css, logo: l.svg, mode: light}\n"
+    spec = read_spec(MINIMAL + more, "x")
+    assert spec.labels == {"en": {"slides": "Decks", "notes": "Mine"}}
+    assert spec.theme == ThemeFiles("templates/t.css", "l.svg", "light")
+    assert read_spec(MINIMAL + "labels:\n", "x").labels == {}

@@ -43,9 +43,10 @@ def planner_of(
         os.path.realpath(course.root / ".clx"): "CLX's own directory .clx",
     }
     files = SourceFiles(course.root, {}, own=own)
-    topics = resolve_topics(spec, files.bounds)
+    mistakes: list[str] = []
+    topics = resolve_topics(spec, files.bounds, mistakes=mistakes)
     layout = Layout(spec, selection or Selection())
-    return Planner(layout, topics, files, settings or Settings(), tools, known or {}, Here())
+    return Planner(layout, topics, files, settings or Settings(), tools, known or {}, Here(), mistakes)
 
 
 def plan_of(course: Course, **options: Any) -> Plan:

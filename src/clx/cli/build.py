@@ -30,7 +30,7 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 _LANGUAGES = completing.of_course(lambda spec: spec.languages)
 _TARGETS = completing.of_course(lambda spec: [target.name for target in spec.output_targets])
 _KINDS = completing.words("code-along", "completed", "speaker")
-_FORMATS = completing.words("html", "notebook", "code")
+_FORMATS = completing.words("html", "notebook", "code", "slides")
 
 
 @click.command("build", epilog=_EPILOG)
@@ -44,7 +44,7 @@ _FORMATS = completing.words("html", "notebook", "code")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
 @repeatable("--language", only="this language", complete=_LANGUAGES)
 @repeatable("--kind", only="code-along, completed or speaker", complete=_KINDS)
-@repeatable("--format", "formats", only="html, notebook or code", complete=_FORMATS)
+@repeatable("--format", "formats", only="html, notebook, code or slides", complete=_FORMATS)
 @repeatable("--target", only="this output target", complete=_TARGETS)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
@@ -108,7 +108,8 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
     resolved = _settings(context, course, options)
     watcher = TerminalWatcher(lambda: _display(options), partial(write_report, options["report"]))
     try:
-        watch(_build_options(course, options, resolved), resolved, watcher)
+        written = [options["report"]] if options["report"] is not None else []
+        watch(_build_options(course, options, resolved), resolved, watcher, written)
     finally:
         watcher.close()
 

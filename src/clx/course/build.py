@@ -15,6 +15,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
+from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
 from clx.course.page_facts import Pages
@@ -33,7 +34,7 @@ from clx.db.results import find_results
 from clx.db.sqlite.driver import require_reachable
 from clx.db.sqlite.lock_watch import tell_of_locks
 from clx.db.state import StateDirectory
-from clx.errors import UsageError
+from clx.errors import CourseError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.resolve import Resolved
 from clx.workers.executors.leftovers import remove_leftovers
@@ -84,6 +85,7 @@ class Build:
         self.resolved = resolved
         self.display = display
         self._session = session
+        self._watched = session.watched if session is not None else None
         self._reporter = Reporter(display)
         self.report = self._reporter.report
         self._state = BuildState()
@@ -100,7 +102,7 @@ class Build:
         started = time.monotonic()
         gc.disable()  # planning makes many objects and no garbage: looking for it takes a tenth of the time
         try:
-            self._locate(load_spec(self.options.spec))
+            self._locate(self._spec())
             if self._database_path.exists():  # it is made only once the course is known to be sound
                 self._state.database = self._open()
             self._build()
@@ -112,7 +114,17 @@ class Build:
                 self._state.database.close()
         return self.report
 
+    def _spec(self) -> CourseSpec:
+        try:
+            return load_spec(self.options.spec)
+        except CourseError as error:
+            from clx.course.broken_spec import with_decks  # only where something is wrong
+
+            raise with_decks(error, self.options.spec) from None
+
     def _locate(self, spec: CourseSpec) -> None:
+        if self._watched is not None:
+            self._watched.learn_spec(spec)
         self._root = find_course_root(self.options.spec)
         # real paths, so that one place spelled in two ways is still one place
         self._output = os.path.realpath(self.options.output or usual_output(self._root))
@@ -150,10 +162,12 @@ class Build:
         plan = self._plan()
         directory = self._directory.path
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
-            results = Results(plan, publisher, self._store, self._reporter)
+            warnings = KeptWarnings(self._state, str(self._root))
+            results = Results(plan, publisher, self._store, self._reporter, warnings)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
+            results.warn_again({job.key for job in missing})
             if not self.options.dry_run:
                 if self._state.database is None:
                     self._directory.prepare()
@@ -175,12 +189,15 @@ class Build:
         root, left_out = str(self._root), list[str]()
         shared = self.resolved.path("course.shared_modules")
         files = SourceFiles(self._root, self._state.files(root), shared=shared, own=self._own_directories())
-        topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append)
+        mistakes = list[str]()
+        topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append, mistakes=mistakes)
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
-            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader)
+            planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
             plan = planner.plan()
+            if self._watched is not None:
+                self._watched.learn_plan(plan, planner.closures.would_be_read())
         plan.warnings[:0] = left_out
         self._learned = planner.learned()
         return plan
@@ -232,7 +249,7 @@ class Build:
         missing += results.publish_known(outdated)
         if missing:
             self._run_jobs(database, missing, results, reasons)
-        index = CourseIndex(self._layout.spec, self.options.selection, plan, publisher, self._store)
+        index = CourseIndex(self._root, self._layout.spec, self.options.selection, plan, publisher, self._store)
         unmade = self._remove_stale(results, missing, index)
         has_changed = bool(missing or outdated or self.report.removed)
         index.refresh(unmade, has_changed=has_changed, is_withdrawn=withdrawn is not None and bool(withdrawn.removed))
@@ -242,6 +259,7 @@ class Build:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
             prune_if_due(database)
+            results.warnings.forget()
         if withdrawn is not None:
             self._tell_withdrawn(withdrawn, results)
         # for the decks that were refused all is looked at again next time

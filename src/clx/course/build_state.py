@@ -57,6 +57,11 @@ def _checks_of(owner: Owner) -> str:
     return f"{owner.course}\n{owner.output}"
 
 
+def _warnings_of(root: str) -> str:
+    """What stands in place of a root for the warnings of its jobs."""
+    return f"{root}#warnings"
+
+
 def _pages_of(owner: Owner) -> str:
     """As :func:`_checks_of`, for what the pages of an owner refer to."""
     return f"pages\n{owner.course}\n{owner.output}"
@@ -92,6 +97,10 @@ _KEEP_FILE = (
 _KEEP_SOURCE = (
     "INSERT INTO sources (root, path, facts) VALUES (?,?,?) "
     "ON CONFLICT (root, path) DO UPDATE SET facts = excluded.facts"
+)
+_FORGET_WARNINGS = (
+    "DELETE FROM sources WHERE root = ? "
+    "AND path NOT IN (SELECT key FROM results) AND path NOT IN (SELECT key FROM outputs)"
 )
 _KEEP_OUTPUT = (
     f"INSERT INTO outputs ({_OUTPUT_COLUMNS}, course, output) VALUES (?,?,?,?,?,?,?,?,?,?,?) "
@@ -164,6 +173,31 @@ class BuildState:
 
         self._write("remember", body)
 
+    def warnings(self, root: str) -> dict[str, list[str]]:
+        """By the keys of their jobs, the warnings of results of the course in *root* that have any."""
+        rows = self._read("SELECT path, facts FROM sources WHERE root = ?", (_warnings_of(root),))
+        found = {key: decode_or_show(facts) for key, facts in rows if isinstance(key, str)}
+        return {key: texts for key, texts in found.items() if isinstance(texts, list)}
+
+    def keep_warnings(self, root: str, warnings: Mapping[str, Sequence[str]]) -> None:
+        """Note the warnings of results by their jobs' keys; none: they have no more."""
+        place = _warnings_of(root)
+
+        def body(connection: Any) -> None:
+            connection.executemany(
+                "DELETE FROM sources WHERE root = ? AND path = ?", [(place, key) for key in warnings]
+            )
+            connection.executemany(
+                _KEEP_SOURCE,
+                [(place, key, _encode(texts).decode()) for key, texts in warnings.items() if texts],
+            )
+
+        self._write("keep_warnings", body)
+
+    def forget_warnings(self, root: str) -> None:
+        """Forget the warnings of results that are not kept, and of which no file is left."""
+        self._write("forget_warnings", lambda connection: connection.execute(_FORGET_WARNINGS, (_warnings_of(root),)))
+
     def unchecked(self, owner: Owner) -> list[str]:
         """The sources for which *owner* has yet to look at its files."""
         return [row[0] for row in self._read("SELECT path FROM sources WHERE root = ?", (_checks_of(owner),))]
@@ -235,7 +269,12 @@ class BuildState:
             outputs = connection.execute(f"SELECT {_OUTPUT_COLUMNS} {_OF_OWNER}", before).fetchall()
             connection.execute(f"DELETE {_OF_OWNER}", before)
             connection.executemany(_KEEP_OUTPUT, [(moved(target), *rest, *owner) for target, *rest in outputs])
-            moves = ((there, here), (_checks_of(before), _checks_of(owner)), (_pages_of(before), _pages_of(owner)))
+            moves = (
+                (there, here),
+                (_warnings_of(there), _warnings_of(here)),
+                (_checks_of(before), _checks_of(owner)),
+                (_pages_of(before), _pages_of(owner)),
+            )
             for old, new in moves:
                 for table in ("files", "sources"):
                     connection.execute(

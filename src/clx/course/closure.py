@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from clx.course.mistakes import TOLD, Mistakes
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
@@ -27,13 +28,11 @@ from clx.visible import visible_line
 
 MAX_DECK = 20 << 20
 """Bytes a deck may have."""
-_TOLD = 20
-"""Mistakes of one deck that are told in one go."""
 _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 2
+_FORM = 3
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -96,19 +95,25 @@ class Closures:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def info(self, deck: str) -> DeckInfo:
+    def info(self, deck: str, *, jinja: bool = True) -> DeckInfo:
         """What *deck* says, from memory where nothing it depends on has changed.
+
+        Args:
+            jinja: whether it is a template.
 
         Raises:
             CourseError: it cannot be read, expanded or parsed, with its line.
         """
         if deck not in self._infos:
-            self._infos[deck] = self._remembered(deck) or self._read(deck)
+            self._infos[deck] = self._remembered(deck, jinja) or self._read(deck, jinja)
         return self._infos[deck]
 
-    def _remembered(self, deck: str) -> DeckInfo | None:
+    def _signed(self, jinja: bool) -> str:
+        return self._signature if jinja else f"{self._signature} as it is"
+
+    def _remembered(self, deck: str, jinja: bool) -> DeckInfo | None:
         known = self._known.get(deck)
-        if known is None or known["signature"] != self._signature:
+        if known is None or known["signature"] != self._signed(jinja):
             return None
         digest_of = self._files.digest
         if any(digest_of(path) != digest for path, digest in known["reads"].items()):
@@ -117,7 +122,7 @@ class Closures:
             return None
         return DeckInfo(**known)
 
-    def _read(self, deck: str) -> DeckInfo:
+    def _read(self, deck: str, jinja: bool) -> DeckInfo:
         size = (self._files.root / deck).stat().st_size
         if size > MAX_DECK:
             raise CourseError(
@@ -126,7 +131,7 @@ class Closures:
             )
         problems: list[ConversionError] = []
         try:
-            info = self._expand(deck, problems)
+            info = self._expand(deck, problems, jinja)
         except ConversionError as error:
             raise _all_of(deck, [*problems, error]) from error
         if problems:
@@ -134,14 +139,14 @@ class Closures:
         self.learned[deck] = msgspec.to_builtins(info)
         return info
 
-    def _expand(self, deck: str, problems: list[ConversionError]) -> DeckInfo:
+    def _expand(self, deck: str, problems: list[ConversionError], jinja: bool) -> DeckInfo:
         from clx.jobtypes.notebook.deck_text import Asked
 
         reads = {deck: self._digest(deck)}
         spec, shared = self._spec, None if self._files.bounds.shared is None else str(self._files.bounds.shared)
         variants, variables = self._variants(deck), dict(spec.variables)
         found = self._reader.read(
-            Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared)
+            Asked(str(self._files.root), deck, list(spec.languages), variants, variables, spec.prog_lang, shared, jinja)
         )
         problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
@@ -149,7 +154,7 @@ class Closures:
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
         told = (found.mentions, found.hidden, found.respelt)
-        return DeckInfo(self._signature, reads, absent, found.titles, existing, pictures, *told)
+        return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -263,6 +268,10 @@ class Closures:
             self.learned[path] = known
         return bool(known["is_marked"])
 
+    def would_be_read(self) -> set[str]:
+        """Files that decks link to, and those that would be read or shown if they existed."""
+        return {path for info in self._infos.values() for path in (*info.links, *info.absent)}
+
     def newly_hidden(self) -> list[str]:
         """The decks whose hidden cells say something else than when they were last looked for."""
         return [
@@ -302,15 +311,9 @@ def _all_of(deck: str, problems: list[ConversionError]) -> CourseError:
         for error in problems
     }
     texts = [f"{place}: {fact}\n{step}" if step else f"{place}: {fact}" for _, place, fact, step in sorted(told)]
-    if len(texts) > _TOLD:
-        texts[_TOLD:] = [f"{name}: {len(texts) - _TOLD} more mistakes like these.\nCorrect these first."]
-    return one_error(texts)
-
-
-def one_error(texts: Iterable[str]) -> CourseError:
-    """One error for several that have been put into words; the last line is the next step."""
-    fact, _, step = "\n".join(texts).rpartition("\n")
-    return CourseError(fact or step, step if fact else "")
+    if len(texts) > TOLD:
+        texts[TOLD - 1 :] = [f"{name}: {len(texts) - TOLD + 1} more mistakes like these.\nCorrect these first."]
+    return Mistakes(texts)
 
 
 def _names_in_statements(text: str) -> list[str]:

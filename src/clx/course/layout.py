@@ -1,6 +1,7 @@
 """Where everything goes in the output tree, as authors of the earlier system know it.
 
-``<target>/De|En/<Course>/Folien|Slides/Html|Notebooks|Python/Code-Along|Completed|Speaker/<Section>/NN Title.ext``
+``<target>/De|En/<Course>/Folien|Slides/Html|Notebooks|Python/Code-Along|Completed|Speaker/<Section>/NN Title.ext``;
+slides and PDF files, where they are asked for, in ``Slides``, ``Pdf`` and ``Slides-Pdf`` beside ``Html``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from typing import NamedTuple
 import msgspec
 
 from clx.course.names import safe_name
-from clx.course.spec import FORMATS, KINDS, CourseSpec, OutputTarget
+from clx.course.spec import DEFAULT_FORMATS, FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
 from clx.jobtypes.notebook.deck import PROG_LANG
 
 KIND_DIRECTORIES = {"code-along": "Code-Along", "completed": "Completed", "speaker": "Speaker"}
 """The directory of each kind."""
 _SLIDES_DIRECTORIES = {"de": "Folien"}
+_FORMAT_DIRECTORIES = {
+    "html": "Html",
+    "notebook": "Notebooks",
+    "slides": "Slides",
+    "pdf": "Pdf",
+    "slides-pdf": "Slides-Pdf",
+}
+PAGE_FORMATS = frozenset({"html", "slides"})
+"""Formats whose files are pages, beside which lies what they show."""
+PDF_FORMATS = frozenset({"pdf", "slides-pdf"})
+"""Formats whose files are printed from pages."""
 
 
 class Variant(NamedTuple):
@@ -80,13 +92,24 @@ class Layout:
         self.variants = list(self._variants())
 
     def _targets(self) -> tuple[OutputTarget, ...]:
-        spec = self.spec
-        every = spec.output_targets or (
-            OutputTarget("public", "public", ("code-along", "completed"), FORMATS, spec.languages),
-            OutputTarget("speaker", "speaker", ("speaker",), FORMATS, spec.languages),
-        )
+        every = targets_of(self.spec)
         names = _chosen("target", self.selection.targets, [target.name for target in every])
-        return tuple(target for target in every if target.name in names)
+        chosen = tuple(self._with_asked(target) for target in every if target.name in names)
+        asked = (self.selection.formats or frozenset()) & set(FORMATS)
+        if unmade := sorted(asked - set(DEFAULT_FORMATS) - {each for target in chosen for each in target.formats}):
+            raise UsageError(
+                f'No output target has the format "{unmade[0]}".',
+                f"Add it to the formats of a target in {Path(self.spec.path).name}, under output_targets.",
+            )
+        return chosen
+
+    def _with_asked(self, target: OutputTarget) -> OutputTarget:
+        """A target that says nothing of formats, with those that are asked for beside the usual ones."""
+        asked = self.selection.formats
+        if target.formats != DEFAULT_FORMATS or not asked:
+            return target
+        more = tuple(each for each in FORMATS if each in asked and each not in DEFAULT_FORMATS)
+        return msgspec.structs.replace(target, formats=(*target.formats, *more))
 
     def directories(self, output: Path) -> list[str]:
         """The absolute directory of each target."""
@@ -94,18 +117,32 @@ class Layout:
 
     def course_directory(self, language: str) -> str:
         """The course's directory in one language, below a target."""
-        return f"{language.capitalize()}/{safe_name(self.spec.name.in_language(language))}"
+        return f"{language[:1].upper()}{language[1:]}/{safe_name(self.spec.name.in_language(language))}"
 
     def _variants(self) -> Iterator[VariantDirectory]:
-        code = PROG_LANG[self.spec.prog_lang].directory
-        directories = {"html": "Html", "notebook": "Notebooks", "code": code}
+        directories = format_directories(self.spec)
         for number, target in enumerate(self.targets):
             for language in (each for each in self.languages if each in target.languages):
-                base = f"{self.course_directory(language)}/{_SLIDES_DIRECTORIES.get(language, 'Slides')}"
+                slides = self.spec.labels.get(language, {}).get("slides")
+                slides = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
+                base = f"{self.course_directory(language)}/{slides}"
                 for format_ in (each for each in self.formats if each in target.formats):
                     for kind in (each for each in self.kinds if each in target.kinds):
                         path = f"{base}/{directories[format_]}/{KIND_DIRECTORIES[kind]}"
                         yield VariantDirectory(number, Variant(language, kind, format_), path)
+
+
+def targets_of(spec: CourseSpec) -> tuple[OutputTarget, ...]:
+    """All targets of a course; where it names none, what students get and what speakers get."""
+    return spec.output_targets or (
+        OutputTarget("public", "public", ("code-along", "completed"), DEFAULT_FORMATS, spec.languages),
+        OutputTarget("speaker", "speaker", ("speaker",), DEFAULT_FORMATS, spec.languages),
+    )
+
+
+def format_directories(spec: CourseSpec) -> dict[str, str]:
+    """The directory of each format."""
+    return {**_FORMAT_DIRECTORIES, "code": PROG_LANG[spec.prog_lang].directory}
 
 
 def _chosen(what: str, asked: Collection[str] | None, there: Collection[str]) -> tuple[str, ...]:

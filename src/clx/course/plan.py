@@ -23,6 +23,11 @@ class OutputPath(NamedTuple):
         """Whether students get it."""
         return "/speaker/" not in self.variant
 
+    @property
+    def is_slides(self) -> bool:
+        """Whether a page that goes there is shown as slides at once."""
+        return self.variant.endswith("/slides")
+
 
 class PlannedJob(msgspec.Struct):
     """A job the course needs, whether or not its result is known already.

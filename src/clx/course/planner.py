@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,12 @@ import msgspec
 
 from clx.course import withheld
 from clx.course.build_state import FileStat
-from clx.course.closure import Closures, DeckInfo, one_error
+from clx.course.closure import Closures, DeckInfo
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
-from clx.course.layout import Layout, VariantDirectory
+from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
+from clx.course.look import Look
+from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
 from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
@@ -30,7 +32,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
-_EXTENSIONS = {"html": ".html", "notebook": ".ipynb"}
+_EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb"}
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
@@ -47,10 +49,6 @@ class _Page(NamedTuple):
     variant: str
 
 
-class _EnoughError(Exception):
-    """So much is wrong that looking on would only take time."""
-
-
 class Planner:
     """Makes the plan of one course.
 
@@ -59,6 +57,7 @@ class Planner:
         topics: in order.
         tools: fingerprint per job type; only those that the course needs are asked for.
         known: what earlier builds learned of sources.
+        mistakes: what is wrong with the course already.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class Planner:
         tools: Mapping[str, Mapping[str, str]],
         known: Mapping[str, Any],
         reader: DeckReader,
+        mistakes: Iterable[str] = (),
     ) -> None:
         self._layout = layout
         self._spec = layout.spec
@@ -79,10 +79,11 @@ class Planner:
         self._tools = tools
         self._encoded_tools: dict[str, bytes] = {}
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
+        self._look = Look(self._spec, files)
         self._plan = Plan()
         self._jobs: dict[str, PlannedJob] = {}
         self._copies: dict[str, StaticFile] = {}
-        self._problems: list[str] = []
+        self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
@@ -97,10 +98,9 @@ class Planner:
         """
         try:
             self._look_at_all()
-        except _EnoughError:
-            raise CourseError("\n".join(self._problems), "There may be more.") from None
-        if self._problems:
-            raise one_error(self._problems)
+        except EnoughError:
+            self._mistakes.finish(more=True)
+        self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
@@ -115,22 +115,19 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        if self._look.problem:
+            self._mistakes.add(self._look.problem)
         for place in self._topics:
             try:
                 numbers[place.section] = self._topic(place, numbers[place.section])
             except CourseError as error:
-                self._problem(f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip())
+                self._mistakes.add(*texts_of(error))
         for group in self._spec.dir_groups:
             self._dir_group(group)
 
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""
         return self._files.learned, self.closures.learned, self.closures.newly_hidden()
-
-    def _problem(self, text: str) -> None:
-        self._problems.append(text)
-        if len(self._problems) == 20:
-            raise _EnoughError
 
     # -- one topic --------------------------------------------------------------------------------
 
@@ -146,10 +143,10 @@ class Planner:
         for deck in decks:
             number += 1
             try:
-                info = self.closures.info(deck)
+                info = self.closures.info(deck, jinja=self._is_template(place))
                 self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
             except CourseError as error:
-                self._problem(str(error))  # and on: all decks are told of in one go
+                self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
                 continue
             linked += info.links
         others = [path for path in members if path not in decks and path not in drawn]
@@ -230,12 +227,15 @@ class Planner:
                 options["pictures"] = pictures
             if not self._spec.index:
                 options["index"] = False
-            reads = list(info.reads.items())
+            reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
             if executed:
-                closure = self.closures.deck_closure(place, info)
+                closure = [*self.closures.deck_closure(place, info), *self._look.files]
                 self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+
+    def _is_template(self, place: CourseTopic) -> bool:
+        return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
 
     def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
         """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
@@ -261,6 +261,7 @@ class Planner:
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
         return {
+            **self._look.options(language),
             "source": deck,
             "topic": place.topic.base,
             "lang": language,
@@ -269,6 +270,8 @@ class Planner:
             "course": self._spec.name.in_language(language),
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
+            **({} if self._is_template(place) else {"jinja": False}),
+            **({} if self._spec.kernel is None else {"kernel": self._spec.kernel}),
         }
 
     def _deck_places(
@@ -291,8 +294,10 @@ class Planner:
         """What decks of a section become in one language."""
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
+            if format_ in PDF_FORMATS:
+                continue  # made of pages: see print_plan
             extension = _EXTENSIONS.get(format_, code)
-            is_executed = format_ == "html" and kind != "code-along" and evaluate
+            is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
 
     def _section_variants(self, section: int, language: str, html: bool) -> list[tuple[VariantDirectory, str, str]]:
@@ -302,7 +307,7 @@ class Planner:
             self._in_section[section, language, html] = [
                 (each, f"{each.path}/{name}", str(each.variant))
                 for each in self._layout.variants
-                if each.variant.language == language and (html or each.variant.format != "html")
+                if each.variant.language == language and (html or each.variant.format in ("notebook", "code"))
             ]
         return self._in_section[section, language, html]
 
@@ -337,6 +342,7 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
+            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:
@@ -350,7 +356,7 @@ class Planner:
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
                 both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
-                self._problem(f"{both}\nRename one of them.")
+                self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
             made[picture] = source
             places = {f"1.{format_}": self._section_places(place, picture)}
@@ -383,7 +389,7 @@ class Planner:
         if has[1] != wants[1] and pair not in self._conflicts:
             self._conflicts.add(pair)
             both = f"{has[0]} and {wants[0]} both want the output {place.path}, with different contents."
-            self._problem(
+            self._mistakes.add(
                 f"{visible_line(both)}\nRename one of them, or put their topics into sections of different names."
             )
         return False
@@ -393,7 +399,7 @@ class Planner:
         groups = [*self._spec.dir_groups, *(group for place in self._topics for group in place.ref.dir_groups)]
         for (line, column), group in {(group.line, group.column): group for group in groups}.items():
             if problem := group_problem(group, self._files):
-                self._problem(f"{self._spec.path}:{line}:{column}: {problem}")
+                self._mistakes.add(f"{self._spec.path}:{line}:{column}: {problem}")
                 continue
             for folder in group.directories():
                 self._files.admits(folder)

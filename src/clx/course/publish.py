@@ -24,6 +24,7 @@ from clx.course.plan import OutputPath
 from clx.course.removal import remove_published
 from clx.course.symlinks import is_below
 from clx.errors import ArtifactError, OutputError, UsageError
+from clx.jobtypes.notebook.views import as_slides
 from clx.platforms import system
 from clx.regular import NotRegularError, open_regular
 
@@ -47,6 +48,11 @@ class OutputFile(msgspec.Struct, frozen=True):
     key: str
     digest: str
     path: Path | None = None
+
+    @property
+    def is_slides(self) -> bool:
+        """Whether it is a page that is published as slides."""
+        return self.place.is_slides and self.place.path.endswith(".html") and self.path is None
 
 
 class Publisher:
@@ -151,7 +157,10 @@ class Publisher:
         final = Path(root, file.place.path)
         try:
             self._prepare(Path(root), final)
-            if not _has_bytes(final, file.digest):
+            digest = file.digest
+            if file.is_slides:
+                digest = self._write_slides(file, final)
+            elif not _has_bytes(final, digest):
                 self._make_way(file, final)
                 self._replace(file, final)
             found = final.stat()
@@ -160,7 +169,7 @@ class Publisher:
         number, path, variant = file.place
         stat_of = (found.st_size, found.st_mtime_ns)
         self.output_stats[number][path] = (path, file.key, *stat_of)
-        return PublishedFile(root, path, variant, file.source, file.task, file.key, file.digest, *stat_of)
+        return PublishedFile(root, path, variant, file.source, file.task, file.key, digest, *stat_of)
 
     def _make_way(self, file: OutputFile, final: Path) -> None:
         """Keep a file that CLX did not write, or that was changed since, before it is replaced."""
@@ -211,6 +220,25 @@ class Publisher:
         finally:
             temporary.unlink(missing_ok=True)
         self.written += 1
+
+    def _write_slides(self, file: OutputFile, final: Path) -> str:
+        """Publish a page as slides, made here from the page that is kept; returns the digest of what is there then."""
+        temporary = self._temporary_directory(file.place.target) / os.urandom(8).hex()
+        try:
+            self._store.copy_to(file.digest, temporary)
+            slides = as_slides(temporary.read_bytes())
+            digest = hashlib.sha256(slides).hexdigest()
+            if not _has_bytes(final, digest):
+                self._make_way(file, final)
+                with temporary.open("wb") as stream:
+                    stream.write(slides)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(temporary, final)  # noqa: PTH105
+                self.written += 1
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest
 
     def _temporary_directory(self, target: int) -> Path:
         """A directory for temporary files on the target's file system; outside the target where possible."""

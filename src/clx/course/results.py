@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.display import Reporter
+from clx.course.kept_warnings import KeptWarnings, texts_of
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile, is_near
 from clx.course.publish import OutputFile, Publisher
 from clx.course.report import FailedOutput
@@ -31,10 +32,14 @@ class Results:
 
     Attributes:
         done: by key, the results that are known and may be published.
+        warnings: those of results that are used again.
     """
 
-    def __init__(self, plan: Plan, publisher: Publisher, store: ArtifactStore, reporter: Reporter) -> None:
+    def __init__(
+        self, plan: Plan, publisher: Publisher, store: ArtifactStore, reporter: Reporter, warnings: KeptWarnings
+    ) -> None:
         self.plan = plan
+        self.warnings = warnings
         self.publisher = publisher
         self._store = store
         self._reporter = reporter
@@ -96,11 +101,19 @@ class Results:
             files += [OutputFile(place, job.source, job.task, job.key, digest) for place in found]
         return files
 
+    def warn_again(self, missing: Collection[str]) -> None:
+        """Tell the warnings of all results that are used again: of every job but those with the keys *missing*."""
+        used = [job for job in self.plan.jobs if job.key not in missing]
+        found = [job for job in used if job.key in self.done]
+        self._reporter.warn(*self.warnings.of(used))
+        self._reporter.warn(*(text for job in found for text in texts_of(job, self.done[job.key])))
+
     # -- publishing -------------------------------------------------------------------------------
 
     def publish_known(self, outdated: Sequence[Outdated]) -> list[PlannedJob]:
         """Write the files whose bytes are to be had; returns the jobs whose artifact turned out to be damaged."""
         again = []
+        self.warnings.keep([job for job, _ in outdated], self.done)  # before a file says that the result was used
         for job, files in outdated:
             if refusal := self._refusal(job, files):
                 self._reporter.fail(FailedOutput(job.type, job.source, job.task, refusal))
@@ -116,7 +129,7 @@ class Results:
 
     def publish(self, job: PlannedJob, result: dict[str, Any]) -> dict[str, Any] | None:
         """Write the files of a job that has just been done; returns the error for which that may not be."""
-        self._reporter.warn(*(f"{job.source}: {text}" for text in result["warnings"]))
+        self._reporter.warn(*self.warnings.keep([job], {job.key: result}))
         files = self._outdated(job, result) or []
         if error := self._refusal(job, files):
             return error

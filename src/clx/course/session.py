@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from clx.course.plan import PlannedJob
+from clx.course.watched import Watched
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.errors import ClxError
@@ -23,9 +24,13 @@ class Session:
 
     The workers belong to the session, so they stay warm. A batch that was given up stays open until the
     next build has queued its own: what both want so goes on running.
+
+    Args:
+        watched: learns which files matter to the builds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watched: Watched | None = None) -> None:
+        self.watched = watched
         self._database: Database | None = None
         self._workers: BuildWorkers | None = None
         self._given_up: int | None = None

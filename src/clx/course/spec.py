@@ -23,7 +23,10 @@ import msgspec
 from clx.course.names import name_problem, path_problem
 from clx.course.spec_reader import Reader
 from clx.course.yaml_source import Node, parse, read_source
-from clx.settings.problems import quoted, shortened
+from clx.errors import CourseError
+from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
+from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
+from clx.settings.problems import Problem, quoted, shortened
 
 T = TypeVar("T")
 
@@ -31,8 +34,10 @@ PROG_LANGS = ("python", "cpp", "csharp", "java", "typescript", "rust", "c")
 """Programming languages a course can be in."""
 KINDS = ("code-along", "completed", "speaker")
 """What a deck becomes, by audience."""
-FORMATS = ("html", "notebook", "code")
-"""What a deck becomes, by file type."""
+DEFAULT_FORMATS = ("html", "notebook", "code")
+"""What a deck becomes, by file type, where nothing is said."""
+FORMATS = (*DEFAULT_FORMATS, "slides")
+"""What a deck can become; what is made of pages costs nothing where it is not asked for."""
 
 _OTHER_NAMES = {
     "py": "python",
@@ -44,13 +49,13 @@ _OTHER_NAMES = {
     "ts": "typescript",
     "rs": "rust",
 }
+_KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
-    *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate"),
-    "index",
-    *("sections", "dir_groups", "output_targets"),
+    *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
+    *("index", "labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
 )
-_TOPIC_KEYS = ("id", "html", "evaluate", "inputs", "dir_groups")
+_TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
 _TARGET_KEYS = ("name", "path", "kinds", "formats", "languages")
 
@@ -100,6 +105,8 @@ class TopicRef(msgspec.Struct, frozen=True):
     """Whether HTML is made."""
     evaluate: bool | None = None
     """Whether code is run for HTML; ``None``: as the course says."""
+    jinja: bool | None = None
+    """Whether decks are templates; ``None``: as the course says."""
     inputs: tuple[str, ...] = ()
     """More files the topic's decks can see: glob patterns, POSIX, relative to the course root."""
     dir_groups: tuple[DirGroup, ...] = ()
@@ -128,13 +135,13 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class OutputTarget(msgspec.Struct, frozen=True):
-    """A directory that gets a slice of the output. Lists that were left out are filled in with all."""
+    """A directory that gets a slice of the output. Lists that were left out are filled in with what is usual."""
 
     name: str
     path: str
     """POSIX path below the output directory; ``.`` is that directory."""
     kinds: tuple[str, ...] = KINDS
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     languages: tuple[str, ...] = ()
 
 
@@ -146,16 +153,24 @@ class CourseSpec(msgspec.Struct, frozen=True):
     name: Text
     prog_lang: str
     languages: tuple[str, ...]
-    """Two-letter codes; every :class:`Text` has a text for each."""
+    """Codes like ``en`` and ``pt-BR``; every :class:`Text` has a text for each."""
     sections: tuple[Section, ...]
     description: Text | None = None
     certificate: Text | None = None
     author: Text | None = None
     variables: dict[str, Any] = {}
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
+    labels: dict[str, dict[str, str]] = {}
+    """Language → word of pages and directories (:data:`clx.jobtypes.notebook.labels.LABELS`) → what is said."""
+    theme: ThemeFiles | None = None
+    theme_line: int = 0
+    """1-based."""
     evaluate: bool = True
     index: bool = True
     """Whether pages of the course as a whole are made."""
+    jinja: bool = True
+    kernel: str | None = None
+    """The Jupyter kernel of decks in ``prog_lang``; ``None``: what the language names, or else any that speaks it."""
     dir_groups: tuple[DirGroup, ...] = ()
     output_targets: tuple[OutputTarget, ...] = ()
     """Empty: the standard layout with everything."""
@@ -185,6 +200,20 @@ def read_spec(text: str, path: str) -> CourseSpec:
     return spec
 
 
+def read_partly(path: Path) -> tuple[CourseSpec | None, list[Problem]]:
+    """What can be made out of a course file that has mistakes, with stand-ins for the rest; and these mistakes.
+
+    Raises:
+        CourseError: it cannot be read, or is no YAML.
+    """
+    reader = _SpecReader(str(path))
+    root = parse(read_source(path), str(path))
+    try:
+        return reader.course(root), reader.problems()
+    except CourseError:  # it is full of them
+        return None, reader.problems()
+
+
 class _SpecReader(Reader):
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -205,8 +234,13 @@ class _SpecReader(Reader):
             certificate=self._get(values, "certificate", self._optional_text, None),
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
+            labels=self._get(values, "labels", partial(self._labels, languages=languages), {}),
+            theme=self._get(values, "theme", self._theme, None),
+            theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
             index=self._get(values, "index", self.boolean, True),
+            jinja=self._get(values, "jinja", self.boolean, True),
+            kernel=self._get(values, "kernel", self._kernel, None),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             output_targets=self._targets(values.get("output_targets"), languages),
         )
@@ -241,15 +275,18 @@ class _SpecReader(Reader):
     def _name_text(self, node: Node, subject: str) -> Text:
         return self._text(node, subject, name_problem)
 
+    def _kernel(self, node: Node, subject: str) -> str | None:
+        return None if node.is_null else self.checked(node, subject, _kernel_problem)
+
     def _optional_text(self, node: Node, subject: str) -> Text | None:
         return None if node.is_null else self._text(node, subject)
 
     def _language(self, node: Node, subject: str) -> str:
         code = self.text(node, f"a language in {subject}")
         if code and not _is_language(code):
-            near = code.strip().lower()[:2]
-            hint = f'Did you mean "{near}"?' if _is_language(near) else "For example: en, de."
-            self.problem(node, f"{quoted(code)} in {subject} is not a language code of two small letters", hint)
+            near = as_language(code) or as_language(code.strip()[:2])
+            hint = f'Did you mean "{near}"?' if near else "For example: en, de, pt-BR."
+            self.problem(node, f"{quoted(code)} in {subject} is not a language code like en or pt-BR", hint)
         return code
 
     def _languages(self, values: dict[str, Node], name: Text) -> tuple[str, ...]:
@@ -284,6 +321,7 @@ class _SpecReader(Reader):
             id=self._get(values, "id", self._topic_id, ""),
             html=self._get(values, "html", self.boolean, True),
             evaluate=self._get(values, "evaluate", self.boolean, None),
+            jinja=self._get(values, "jinja", self.boolean, None),
             inputs=self._get(values, "inputs", self._inputs, ()),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             line=node.line,
@@ -312,6 +350,24 @@ class _SpecReader(Reader):
                 fact = f"{quoted(name)} cannot be the name of a variable"
                 self.problem(key, fact, "Use letters, digits and _, a letter first.")
         return {name: self.value(value, subject) for name, (_, value) in found.items()}
+
+    def _labels(self, node: Node, subject: str, languages: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Language → label → word."""
+        found: dict[str, dict[str, str]] = {}
+        if node.is_null:
+            return found
+        for code, named in self.mapping(node, subject, languages).items():
+            words = self.mapping(named, f"{subject} ({code})", LABELS)
+            found[code] = {name: self.checked(word, name, name_problem) for name, word in words.items()}
+        return found
+
+    def _theme(self, node: Node, subject: str) -> ThemeFiles:
+        values = self.mapping(node, subject, ("css", "logo", "mode"))
+        css = self._get(values, "css", partial(self.checked, problem_of=partial(_theme_problem, endings=(".css",))), "")
+        logos = partial(_theme_problem, endings=tuple(LOGO_TYPES))
+        logo = self._get(values, "logo", partial(self.checked, problem_of=logos), "")
+        mode: Any = self._get(values, "mode", partial(self.choice, choices=MODES), "auto")
+        return ThemeFiles(_normal(css) if css else "", _normal(logo) if logo else "", mode)
 
     def _dir_group(self, node: Node) -> DirGroup:
         values = self.mapping(node, "a directory group", _GROUP_KEYS, ("name", "path"))
@@ -350,10 +406,10 @@ class _SpecReader(Reader):
     def _target(self, node: Node, languages: tuple[str, ...]) -> OutputTarget:
         values = self.mapping(node, "an output target", _TARGET_KEYS, ("name", "path"))
 
-        def chosen(key: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        def chosen(key: str, choices: tuple[str, ...], usual: tuple[str, ...] | None = None) -> tuple[str, ...]:
             # Without any choice something else is wrong already, and has been noted.
             if key not in values or not choices:
-                return choices
+                return usual or choices
             named = self.distinct(values[key], key, lambda item: self.choice(item, key, choices))
             return tuple(choice for choice in choices if choice in named)
 
@@ -361,7 +417,7 @@ class _SpecReader(Reader):
             name=self._get(values, "name", lambda each, _: self.checked(each, "the target name", name_problem), ""),
             path=self._get(values, "path", self._path_below, ""),
             kinds=chosen("kinds", KINDS),
-            formats=chosen("formats", FORMATS),
+            formats=chosen("formats", FORMATS, DEFAULT_FORMATS),
             languages=chosen("languages", languages),
         )
 
@@ -377,7 +433,11 @@ def _repeated(entries: tuple[T, ...], node: Node | None, attribute: str) -> Iter
 
 
 def _is_language(code: str) -> bool:
-    return re.fullmatch("[a-z]{2}", code) is not None
+    return LANGUAGE.fullmatch(code) is not None
+
+
+def _kernel_problem(name: str) -> str | None:
+    return None if _KERNEL.fullmatch(name) else "is no name of a Jupyter kernel; see: jupyter kernelspec list"
 
 
 def _topic_id_problem(text: str) -> str | None:
@@ -387,6 +447,12 @@ def _topic_id_problem(text: str) -> str | None:
     if len(parts) > 2 or any(part in ("", ".") for part in parts):
         return 'is neither "id" nor "directory/id"'
     return None
+
+
+def _theme_problem(text: str, endings: tuple[str, ...]) -> str | None:
+    if fact := path_problem(text):
+        return fact
+    return None if text.lower().endswith(endings) else f"does not end in {' or '.join(endings)}"
 
 
 def _normal(path: str) -> str:

@@ -40,13 +40,17 @@ class Reader:
         if len(self._problems) == PROBLEM_LIMIT:
             self.finish()  # reading on would only take time
 
+    def problems(self) -> list[Problem]:
+        """What was noted, in the order of the document."""
+        return [problem for *_, problem in sorted(self._problems, key=lambda each: each[:2])]
+
     def finish(self) -> None:
         """Raise what was noted, in the order of the document.
 
         Raises:
             CourseError: something was wrong.
         """
-        ordered = [problem for *_, problem in sorted(self._problems, key=lambda each: each[:2])]
+        ordered = self.problems()
         more = ", and perhaps more" if len(ordered) == PROBLEM_LIMIT else ""
         raise_problems(ordered, CourseError, self._name + more)
 

@@ -130,12 +130,17 @@ def _topic(module: str, name: str, is_directory: bool) -> Topic | None:
 
 
 def resolve_topics(
-    spec: CourseSpec, bounds: Bounds, *, warn: Callable[[str], None] = lambda _text: None
+    spec: CourseSpec,
+    bounds: Bounds,
+    *,
+    warn: Callable[[str], None] = lambda _text: None,
+    mistakes: list[str] | None = None,
 ) -> list[CourseTopic]:
     """The topics the spec names, in order.
 
     Args:
         warn: is told of topics that are left out because they lie behind links to what is outside of *bounds*.
+        mistakes: gets what is wrong with ids, which is no error then: there may be more that is wrong elsewhere.
 
     Raises:
         CourseError: ids are unknown or occur in two places, or a directory may not be read; all of them at once.
@@ -154,7 +159,9 @@ def resolve_topics(
                 warn(_left_out(ref, known.left_out[ref.bare_id]))
             else:
                 problems.append((spec.where(number, index), _unknown(ref, known.topics)))
-    if problems:
+    if mistakes is not None:
+        mistakes += [f"{visible_line(f'{where}: {fact}')}\n{step}" for where, (fact, step) in problems]
+    elif problems:
         lines = [visible_line(f"{where}: {fact}") for where, (fact, _) in problems]
         raise CourseError("\n".join(lines[:20]), problems[0][1][1])
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from clx.course.report import Report
 from clx.course.session import Session, SupersededError
 from clx.course.source_files import JUNK_DIRECTORIES, is_junk
 from clx.course.topics import find_course_root
+from clx.course.watched import Watched
 from clx.db.doorbell import Doorbell
 from clx.db.state import StateDirectory
 from clx.errors import ClxError
@@ -33,12 +34,13 @@ _STOP_GRACE = 2.0
 class Changes:
     """What was edited below *root*, but not in the *ignored* directories, since somebody last asked.
 
-    *tell* is called from another thread after each edit.
+    *tell* is called from another thread after each edit. What does not matter to *watched* is no edit.
     """
 
-    def __init__(self, root: Path, ignored: Collection[Path], tell: Callable[[], None]) -> None:
+    def __init__(self, root: Path, ignored: Collection[Path], watched: Watched, tell: Callable[[], None]) -> None:
         self._root = os.path.realpath(root)
         self._ignored = [os.path.realpath(path) for path in ignored]
+        self._watched = watched
         self._tell = tell
         self._lock = threading.Lock()
         self._paths: set[str] = set()
@@ -76,7 +78,9 @@ class Changes:
         if any(path == folder or path.startswith(folder + os.sep) for folder in self._ignored):
             return False
         *folders, name = Path(self._relative(path)).parts or (".",)
-        return not is_junk(name) and not any(part in JUNK_DIRECTORIES for part in (*folders, name))
+        if is_junk(name) or any(part in JUNK_DIRECTORIES for part in (*folders, name)):
+            return False
+        return self._watched.matters(self._relative(path))
 
     def peek(self) -> set[str]:
         """What was edited, as paths below the root."""
@@ -124,8 +128,11 @@ class Watcher(Protocol):
         ...
 
 
-def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
+def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher, written: Sequence[Path] = ()) -> None:
     """Build, and build again after every edit, until interrupted.
+
+    Args:
+        written: files that the watcher writes, which are no edits.
 
     Raises:
         CourseError: there is no course root to watch.
@@ -135,8 +142,9 @@ def watch(options: BuildOptions, resolved: Resolved, watcher: Watcher) -> None:
     state = StateDirectory.of(database)
     output = options.output.absolute() if options.output else root / "output"
     doorbell = Doorbell(state.shared / "bells", database)
-    with Changes(root, [output, state.path], lambda: doorbell.ring("build")) as changes:
-        session = Session()
+    watched = Watched(os.path.realpath(root), options.spec, written)
+    with Changes(root, [output, state.path], watched, lambda: doorbell.ring("build")) as changes:
+        session = Session(watched)
         session.changed = changes.peek
         try:
             while True:

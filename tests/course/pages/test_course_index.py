@@ -55,7 +55,7 @@ class Site:
         ]
         self.plan.jobs = [job_of(source, key=text) for source, text in self.text.items()]
         self.layout = layout
-        self.index = CourseIndex(self.spec, self.selection, self.plan, self.publisher, self.store)
+        self.index = CourseIndex(self.root, self.spec, self.selection, self.plan, self.publisher, self.store)
         return self
 
     def publish(self, *sources: str) -> Site:
@@ -109,7 +109,7 @@ def found_in(script: str) -> Any:
 def test_each_kind_has_its_index_with_all_that_is_there(site: Site) -> None:
     site.publish().refresh()
     page = site.read(f"{COMPLETED}/index.html")
-    assert "<h1 class=\"title\">A &lt;Course&gt;</h1>" in page
+    assert '<h1 class="title">A &lt;Course&gt;</h1>' in page
     assert "What it is about" in page
     assert '<a href="One/01%20Loops%20%26%20more.html">Loops &amp; more</a>' in page
     assert 'href="../../Notebooks/Completed/One/01%20Loops%20%26%20more.ipynb"' not in page  # its own target's root
@@ -117,7 +117,7 @@ def test_each_kind_has_its_index_with_all_that_is_there(site: Site) -> None:
     assert page.index(">One<") < page.index(">Loops") < page.index(">Two<") < page.index(">Names")
     assert "sitemap" not in page
     top = site.read("public/index.html")
-    assert top.count("/index.html\"") == 4
+    assert top.count('/index.html"') == 4
     assert "Html/Speaker" not in top
 
 
@@ -261,7 +261,7 @@ def test_courses_of_one_target_share_its_top_page(site: Site) -> None:
     site.spec = read_spec(SPEC.replace("Ein Kurs", "Zweiter").replace("A <Course>", "Second"), "other.yaml")
     site.anew(course="other.yaml").publish().refresh()
     top = site.read("public/index.html")
-    assert top.count("/index.html\"") == 8
+    assert top.count('/index.html"') == 8
     assert "A _Course_" in top
     assert ">Second<" in top
     site.spec = read_spec(SPEC, "course.yaml")
@@ -272,7 +272,7 @@ def test_courses_of_one_target_share_its_top_page(site: Site) -> None:
 def test_files_of_authors_are_not_replaced(site: Site) -> None:
     path = COMPLETED.removeprefix("public/") + "/course.js"
     site.plan.places[0, path] = ("div/course.js", "digest")
-    site.index = CourseIndex(site.spec, site.selection, site.plan, site.publisher, site.store)
+    site.index = CourseIndex(site.root, site.spec, site.selection, site.plan, site.publisher, site.store)
     site.publish().refresh()
     assert f"public/{path}" not in site.files()
     assert f"{COMPLETED}/index.html" in site.files()

@@ -8,14 +8,18 @@ from clx.course.pages.page_text import Section, sections
 
 
 def said(body: str) -> list[Section]:
-    return sections(f"<html><head><title>head</title><style>p {{}}</style></head><body><main id='m'>{body}</main></body>")
+    return sections(
+        f"<html><head><title>head</title><style>p {{}}</style></head><body><main id='m'>{body}</main></body>"
+    )
 
 
 def test_text_and_code_stand_under_their_heading() -> None:
     page = (
         '<section><div class="text"><p>Before &amp; all</p></div></section>'
-        '<section class="slide"><div class="text">\n<h2 id="loops">Loops <code>for</code></h2>\n<p>Round <em>and</em> round.</p></div>'
-        '<div class="code"><div class="in"><span class="n">[1]</span><pre><code><span class="k">for</span> x <span>in</span> xs:</code></pre></div></div>'
+        '<section class="slide"><div class="text">\n<h2 id="loops">Loops <code>for</code></h2>\n'
+        "<p>Round <em>and</em> round.</p></div>"
+        '<div class="code"><div class="in"><span class="n">[1]</span><pre><code>'
+        '<span class="k">for</span> x <span>in</span> xs:</code></pre></div></div>'
         "</section>"
     )
     assert said(page) == [

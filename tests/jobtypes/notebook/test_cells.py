@@ -375,7 +375,8 @@ def test_an_attribute_that_is_given_twice_is_an_error(marker: str) -> None:
         ("# %% [private] solution", "no kind of cell"),
         ('# %% lang="private"', "no language"),
         ('# %% lang="eng"', "two letters"),
-        ('# %% lang="de_DE"', "two letters"),
+        ('# %% lang="sql"', "two letters"),
+        ('# %% lang="del"', "is no language"),
         ('# %% lang="e"', "two letters"),
     ],
 )

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from clx.errors import ConversionError, ToolMissingError
+from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.execution import kernelspecs
+from clx.jobtypes.notebook.execution.kernel_names import other_kernels
 from clx.jobtypes.notebook.execution.results import CellFailedError
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import read_job
@@ -100,16 +102,61 @@ def spec(language: str, **more: Any) -> dict[str, Any]:
 
 def test_the_first_kernel_that_speaks_the_language_is_taken(specs: dict[str, Any]) -> None:
     specs.update(b=spec("C++17", env={"A": "1"}), a=spec("rust"), c=spec("c++"))
-    assert kernelspecs.kernel_command("cpp") == (["/kernels/x/run"], {"A": "1"})
-    assert kernelspecs.kernel_command("rust") == (["/kernels/x/run"], {})
+    assert kernelspecs.kernel_of(PROG_LANG["cpp"]) == ("b", "b", ["/kernels/x/run"], {"A": "1"})
+    assert kernelspecs.kernel_of(PROG_LANG["rust"]).name == "a"
+
+
+def test_the_kernel_that_the_language_or_the_course_names_comes_first(specs: dict[str, Any]) -> None:
+    specs.update({f"xcpp{year}": spec(f"C++{year}", display_name=f"C++ {year}") for year in (11, 14, 17, 20)})
+    cpp = PROG_LANG["cpp"]
+    assert kernelspecs.kernel_of(cpp).name == "xcpp17"
+    assert kernelspecs.asked_for(cpp) == cpp
+    named = read_job({**JOB, "source": "slides/a.cpp", "kernel": "xcpp20"}).language
+    assert kernelspecs.kernel_of(named).name == "xcpp20"
+    asked_for = kernelspecs.asked_for(named)
+    assert (asked_for.kernel, asked_for.kernel_display_name) == ("xcpp20", "C++ 20")
+
+
+def test_notebooks_ask_for_the_kernel_that_runs_the_cells(specs: dict[str, Any]) -> None:
+    typescript = PROG_LANG["typescript"]
+    assert kernelspecs.asked_for(typescript) == typescript
+    specs["deno"] = spec("typescript", display_name="Deno")
+    asked_for = kernelspecs.asked_for(typescript)
+    assert (asked_for.kernel, asked_for.kernel_display_name) == ("deno", "Deno")
+
+
+def test_a_kernel_that_the_course_names_and_that_is_not_there_is_told(specs: dict[str, Any]) -> None:
+    named = read_job({**JOB, "source": "slides/a.cpp", "kernel": "xcpp23"}).language
+    with pytest.raises(ToolMissingError, match="kernel xcpp23, which the course names, is not installed") as caught:
+        kernelspecs.kernel_of(named)
+    assert caught.value.next_step.startswith("None is installed.")
+    specs["xcpp17"] = spec("C++17")
+    with pytest.raises(ToolMissingError) as caught:
+        kernelspecs.kernel_of(named)
+    assert caught.value.next_step == "Installed: xcpp17. Correct `kernel:` in the course file, or install it."
 
 
 @pytest.mark.parametrize(("spoken", "wanted"), [("c", "cpp"), ("c++", "c"), ("javascript", "java"), ("", "rust")])
 def test_a_kernel_of_another_language_is_none(specs: dict[str, Any], spoken: str, wanted: str) -> None:
     specs["x"] = spec(spoken)
     with pytest.raises(ToolMissingError, match=f"no Jupyter kernel for {wanted} is installed") as caught:
-        kernelspecs.kernel_command(wanted)
+        kernelspecs.kernel_of(PROG_LANG[wanted])
     assert caught.value.next_step.startswith("Install one")
+
+
+def test_kernels_are_part_of_what_results_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    before = other_kernels()
+    for name, text in {
+        "a": '{"language": "C++17", "display_name": "C++ 17"}',
+        "b": '{"language": "python", "display_name": "Python"}',
+        "c": "no json",
+        "d": "[]",
+    }.items():
+        (tmp_path / "kernels" / name).mkdir(parents=True)
+        (tmp_path / "kernels" / name / "kernel.json").write_text(text)
+    (tmp_path / "kernels" / "e").touch()
+    assert other_kernels() == ", ".join(filter(None, ["a=c++17 C++ 17", before]))
 
 
 # -- jobs -------------------------------------------------------------------------------------------
@@ -123,6 +170,11 @@ JOB = {
 def test_a_job_knows_the_language_of_its_deck() -> None:
     assert read_job(JOB).language.name == "python"
     assert read_job({**JOB, "source": "slides/a.md", "unknown": 1}).language.name == "cpp"
+
+
+def test_the_kernel_of_a_course_is_that_of_decks_in_its_language() -> None:
+    assert read_job({**JOB, "kernel": "xcpp20"}).language.kernel == "python3"
+    assert read_job({**JOB, "source": "slides/a.md", "kernel": "xcpp20"}).language.kernel == "xcpp20"
 
 
 @pytest.mark.parametrize("changes", [{"task": "draw"}, {"lang": 3}, {"source": "/etc/passwd"}, {"source": "a/../../b"}])

@@ -50,7 +50,7 @@ def decks(course: Course) -> Course:
         ("{{ marker }}", SET + START),
         ("{{ marker }} [markdown]", SET + START),
         ("{% for i in [1, 2] %}{{ box(i) }}{% endfor %}", START),
-        ("# {{ '%%' }}", START),
+        ("# {{ '%%' ~ lang[:0] }}", START),
         ("{{ aside('a') }}", START),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_marker_that_templates_leave_out_is_an_error(decks: Course, text: str)
         f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\ny = 1\n\n# %%\n{{{{ x }}}}\n",
         f"{PRIVATE}\n{{% macro x() %}}\n{SECRET}\n{{% endmacro %}}\ny = 1\n\n# %%\n{{{{ x() }}}}\n",
         f"{PRIVATE}\n{{% call aside_of() %}}\n{SECRET}\n{{% endcall %}}\n",
-        f"{PRIVATE}\n{{% block x %}}\n{SECRET}\n{{% endblock %}}\n\n# %%\n{{{{ self.x() }}}}\n",
+        f"{PRIVATE}\n{{% block x %}}\n{SECRET}\n{{% endblock %}}\n\n# %% [markdown]\n{{{{ self.x() }}}}\n",
         f"{PRIVATE}\n{{% set x %}}\n{SECRET}\n{{% endset %}}\ny = 1\n\n# %%\n{{{{ x | upper }}}}\n",
     ],
 )

@@ -66,7 +66,7 @@ def read(reader: DeckReader, course: Course, text: str, name: str = "slides_x.py
 @pytest.mark.parametrize("bomb", [*GROWING, *map(slow, ENDLESS)])
 def test_no_template_takes_the_machine_or_for_ever(course: Course, reader: DeckReader, bomb: str) -> None:
     with pytest.raises(ConversionError) as caught:
-        read(reader, course, f"# %%\n1\n\n# {bomb}\n")
+        read(reader, course, f"# %% [markdown]\n# 1\n\n# {bomb}\n")
     assert caught.value.line == 4
     assert caught.value.fact in {MEMORY_FACT, TIME_FACT}, "a busy machine may run out of time first"
     assert read(reader, course, "# %%\n1\n").links == [], "the next deck is read as ever"
@@ -148,7 +148,7 @@ def test_memory_is_as_it_was_behind_a_deck(course: Course) -> None:
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     with pytest.raises(ConversionError, match=MEMORY_FACT) as caught:
-        expanded(course, f"# %%\n1\n# {GROWING[0]}\n")
+        expanded(course, f"# %% [markdown]\n# 1\n# {GROWING[0]}\n")
     assert caught.value.line == 3
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert Path("/proc/self/statm").exists()

@@ -77,7 +77,8 @@ def test_cells_of_another_language_do_not_appear() -> None:
     [
         ("Weil", "de", "*Antwort:* Weil"),
         ("Because", "en", "*Answer:* Because"),
-        ("Parce que", "fr", "*Answer:* Parce que"),
+        ("Parce que", "fr", "*Réponse:* Parce que"),
+        ("Fordi", "da", "*Answer:* Fordi"),
         ("- a\n- b", "en", "*Answer:*\n\n- a\n- b"),
         ("1. a", "en", "*Answer:*\n\n1. a"),
         ("```python\nx\n```", "en", "*Answer:*\n\n```python\nx\n```"),

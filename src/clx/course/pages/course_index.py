@@ -25,12 +25,20 @@ class CourseIndex:
     """The pages of a course as a whole.
 
     Args:
+        root: the course root, below which its theme lies.
         selection: what was asked for: pages of what was not are left alone.
     """
 
     def __init__(
-        self, spec: CourseSpec, selection: Selection, plan: Plan, publisher: Publisher, store: ArtifactStore
+        self,
+        root: Path,
+        spec: CourseSpec,
+        selection: Selection,
+        plan: Plan,
+        publisher: Publisher,
+        store: ArtifactStore,
     ) -> None:
+        self._root = root
         self._spec = spec
         self._selection = selection
         self._plan = plan
@@ -88,7 +96,12 @@ class CourseIndex:
 
     def _key(self, unmade: Collection[tuple[str, str]]) -> str:
         """Digest of what the pages depend on besides the files that are there."""
-        texts = [self._spec.name, self._spec.description, [section.name for section in self._spec.sections]]
+        texts = [
+            self._spec.labels,
+            self._spec.name,
+            self._spec.description,
+            [section.name for section in self._spec.sections],
+        ]
         outline = [(deck.section, deck.number, deck.source, deck.titles) for deck in self._plan.outline]
         jobs = [job.key for job in self._plan.jobs]
         return sha256(_encode([_own_digest(), texts, outline, jobs, sorted(unmade)], order="sorted")).hexdigest()
@@ -123,8 +136,10 @@ class CourseIndex:
 
     def _files(self, unmade: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[int, str], tuple[OutputPath, bytes]]]:
         from clx.course.pages.shelf import Maker
+        from clx.jobtypes.notebook.theme import Theme, read_theme
 
-        maker = Maker(self._spec, self._plan.outline, self._publisher, self._shelves, unmade)
+        theme = read_theme(self._spec.theme, self._root) if self._spec.theme else Theme()
+        maker = Maker(self._spec, self._plan.outline, self._publisher, self._shelves, unmade, theme)
         allowed = self.wanted()
         for place, data in maker.files():
             if place[:2] in allowed:

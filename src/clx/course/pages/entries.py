@@ -16,7 +16,7 @@ from clx.course.plan import OutlineDeck
 from clx.course.spec import CourseSpec
 
 _DECK_FILE = re.compile(r"\d\d+ ")
-_EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb", "pdf": ".pdf"}
+_EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb", "pdf": ".pdf", "slides-pdf": ".pdf"}
 _DEPTH = 5
 """Directories of a target's files above those of sections: language, course, slides, format, kind."""
 

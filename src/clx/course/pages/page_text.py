@@ -16,7 +16,8 @@ FORM = 1
 _MAX_SECTION = 20_000
 """Characters of one heading's text that are searched."""
 _TAG = re.compile(
-    r"""<!--.*?-->|<(?P<raw>script|style)\b.*?</(?P=raw)\s*>|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<rest>(?:"[^"]*"|'[^']*'|[^'">])*)>""", re.DOTALL | re.IGNORECASE
+    r"""<!--.*?-->|<(?P<raw>script|style)\b.*?</(?P=raw)\s*>|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<rest>(?:"[^"]*"|'[^']*'|[^'">])*)>""",
+    re.DOTALL | re.IGNORECASE,
 )
 _ID = re.compile(r"""\bid="([^"]*)\"""")
 _CLASS = re.compile(r"""\bclass="([^"]*)\"""")

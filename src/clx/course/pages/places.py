@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from clx.course.layout import Layout, Selection
+from clx.course.layout import PAGE_FORMATS, Layout, Selection
 from clx.course.plan import OutputPath
 from clx.course.spec import CourseSpec
 
@@ -22,20 +22,22 @@ TASK = "index"
 
 
 class Shelf(NamedTuple):
-    """A directory with the pages of one language and kind: of one target, which is counted."""
+    """A directory with the pages of one language and kind, in one of the formats that are pages: of one target,
+    which is counted."""
 
     target: int
     language: str
     kind: str
+    format: str
     directory: str
 
     def place(self, name: str) -> OutputPath:
         """The output path of one of its files."""
-        return OutputPath(self.target, f"{self.directory}/{name}", f"{self.language}/{self.kind}/html")
+        return OutputPath(self.target, f"{self.directory}/{name}", f"{self.language}/{self.kind}/{self.format}")
 
     def names(self) -> tuple[str, ...]:
         """What is written there beside the decks."""
-        return (INDEX, NAVIGATION, SEARCH, *((SITEMAP,) if self.kind == "speaker" else ()))
+        return (INDEX, NAVIGATION, SEARCH, *((SITEMAP,) if (self.kind, self.format) == ("speaker", "html") else ()))
 
 
 class Shelves:
@@ -44,9 +46,9 @@ class Shelves:
     def __init__(self, spec: CourseSpec, selection: Selection) -> None:
         self.layout = Layout(spec, Selection(targets=selection.targets))
         self.all = [
-            Shelf(each.target, each.variant.language, each.variant.kind, each.path)
+            Shelf(each.target, *each.variant, each.path)
             for each in self.layout.variants
-            if each.variant.format == "html"
+            if each.variant.format in PAGE_FORMATS
         ]
 
     def top(self, target: int) -> OutputPath:

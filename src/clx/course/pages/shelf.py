@@ -15,10 +15,11 @@ from clx.course.pages import writing
 from clx.course.pages.entries import Entry, Published, href
 from clx.course.pages.page_text import Section, sections
 from clx.course.pages.places import INDEX, NAVIGATION, SEARCH, SITEMAP, TASK, Shelf, Shelves
-from clx.course.pages.words import language_name, words
+from clx.course.pages.words import format_word, language_name, words
 from clx.course.plan import OutlineDeck, OutputPath
 from clx.course.publish import Publisher
 from clx.course.spec import FORMATS, KINDS, CourseSpec
+from clx.jobtypes.notebook.theme import Theme
 from clx.regular import read_regular
 
 _SHORT = 12
@@ -35,14 +36,18 @@ class Maker:
         publisher: Publisher,
         shelves: Shelves,
         unmade: Collection[tuple[str, str]],
+        theme: Theme,
     ) -> None:
         self._spec = spec
+        self._theme = theme
         self._publisher = publisher
         self._shelves = shelves
         self._owned = publisher.owned()
         self._published = Published(spec, outline, self._owned, unmade)
         every = {shelf: self._entries(shelf) for shelf in shelves.all}
-        self._filled = {shelf: found for shelf, found in every.items() if any("html" in each.files for each in found)}
+        self._filled = {
+            shelf: found for shelf, found in every.items() if any(shelf.format in each.files for each in found)
+        }
 
     def files(self) -> Iterator[tuple[OutputPath, bytes]]:
         """Each with its place."""
@@ -60,6 +65,20 @@ class Maker:
         target = self._publisher.targets[shelf.target]
         return self._published.entries(target, shelf.language, shelf.kind, FORMATS)
 
+    def _words(self, language: str) -> dict[str, str]:
+        return words(language, self._spec.labels.get(language))
+
+    def _page(self, language: str, heading: str, **parts: Any) -> bytes:
+        return writing.index_page(language, heading, self._words(language), self._theme, **parts)
+
+    def _kind(self, shelf: Shelf) -> str:
+        return self._words(shelf.language)[shelf.kind.replace("-", "_")]
+
+    def _edition(self, shelf: Shelf) -> str:
+        """What a reader chooses a shelf by."""
+        names = [language_name(shelf.language), self._kind(shelf)]
+        return ", ".join([*names, *([self._words(shelf.language)["slides"]] if shelf.format == "slides" else [])])
+
     def _course(self, shelf: Shelf) -> str:
         return self._spec.name.in_language(shelf.language)
 
@@ -67,10 +86,10 @@ class Maker:
 
     def _index(self, shelf: Shelf, entries: Sequence[Entry]) -> bytes:
         about = self._spec.description.in_language(shelf.language) if self._spec.description else ""
-        return writing.index_page(
+        return self._page(
             shelf.language,
             self._course(shelf),
-            kind=shelf.kind.title(),
+            kind=self._kind(shelf),
             up=href(INDEX, shelf.directory),
             about=about,
             editions=self._editions(shelf),
@@ -83,7 +102,7 @@ class Maker:
         """The shelves of the target, as links but for this one."""
         return [
             {
-                "label": f"{language_name(each.language)}, {each.kind.title()}",
+                "label": self._edition(each),
                 "lang": each.language,
                 "href": "" if each == shelf else href(f"{each.directory}/{INDEX}", shelf.directory),
             }
@@ -98,13 +117,15 @@ class Maker:
                 yield {"name": section.name.in_language(shelf.language), "decks": decks}
 
     def _deck(self, shelf: Shelf, entry: Entry) -> dict[str, Any]:
-        names = words(shelf.language)
+        names = self._words(shelf.language)
         links = {format_: href(row.path, shelf.directory) for format_, row in entry.files.items()}
         formats = [
-            {"label": names.get(format_, format_), "href": link} for format_, link in links.items() if format_ != "html"
+            {"label": format_word(names, format_), "href": link}
+            for format_, link in links.items()
+            if format_ != shelf.format
         ]
         state = entry.state or ("" if links else "missing")
-        shown = {"number": f"{entry.number:02d}", "title": entry.title, "href": links.get("html", "")}
+        shown = {"number": f"{entry.number:02d}", "title": entry.title, "href": links.get(shelf.format, "")}
         # students are not told what went wrong
         return shown | {"formats": formats, "state": state if shelf.kind == "speaker" or state == "missing" else ""}
 
@@ -113,7 +134,7 @@ class Maker:
     def _search(self, shelf: Shelf, entries: Sequence[Entry]) -> dict[str, tuple[str, list[Section]]]:
         known = self._known(shelf)
         found = {}
-        for row in (entry.files["html"] for entry in entries if "html" in entry.files):
+        for row in (entry.files[shelf.format] for entry in entries if shelf.format in entry.files):
             link, digest = href(row.path, shelf.directory), row.digest[:_SHORT]
             before = known.get(link)
             if before is not None and before[0] == digest:
@@ -134,11 +155,11 @@ class Maker:
     ) -> bytes:
         decks = []
         for entry in entries:
-            if "html" in entry.files:
-                link = href(entry.files["html"].path, shelf.directory)
+            if shelf.format in entry.files:
+                link = href(entry.files[shelf.format].path, shelf.directory)
                 decks.append([str(entry.section), link, entry.label, _says(found.get(link))])
         names = [section.name.in_language(shelf.language) for section in self._spec.sections]
-        return writing.navigation_script(shelf.language, self._course(shelf), decks, names)
+        return writing.navigation_script(self._words(shelf.language), self._course(shelf), decks, names)
 
     # -- the top of a target, and the sitemap -----------------------------------------------------
 
@@ -146,28 +167,35 @@ class Maker:
         own = [shelf for shelf in self._filled if shelf.target == target]
         others = [path for path in self._publisher.paths_of_others(target, TASK) if path.endswith(f"/{INDEX}")]
         language = own[0].language
-        courses = [{"name": self._course(own[0]), "decks": list(map(_link, own))}]
+        courses = [{"name": self._course(own[0]), "decks": list(map(self._link, own))}]
         if others:
             courses = _by_directory([*(f"{shelf.directory}/{INDEX}" for shelf in own), *others])
-        heading = words(language)["courses"] if others else self._course(own[0])
-        return writing.index_page(language, heading, courses=courses)
+        heading = self._words(language)["courses"] if others else self._course(own[0])
+        return self._page(language, heading, courses=courses)
+
+    def _link(self, shelf: Shelf) -> dict[str, str]:
+        return {"title": self._edition(shelf), "lang": shelf.language, "href": href(f"{shelf.directory}/{INDEX}")}
 
     def _sitemap(self, shelf: Shelf) -> bytes:
         """Rows are decks in their languages, columns what each target has of a kind."""
         columns = self._columns()
+        names = self._words(shelf.language)
         here = f"{self._publisher.targets[shelf.target]}/{shelf.directory}"
         rows = list(self._rows(columns, here))
-        heads = [f"{os.path.relpath(target, self._publisher.owner.output)}: {kind.title()}" for target, kind in columns]
+        heads = [
+            f"{os.path.relpath(target, self._publisher.owner.output)}: {names[kind.replace('-', '_')]}"
+            for target, kind in columns
+        ]
         tables = []
         for number, section in enumerate(self._spec.sections):
             own = [row for row in rows if row["section"] == number]
             if own:
                 tables.append({"name": section.name.in_language(shelf.language), "columns": heads, "rows": own})
-        return writing.index_page(
+        return self._page(
             shelf.language,
-            words(shelf.language)["sitemap"],
+            self._words(shelf.language)["sitemap"],
             course=self._course(shelf),
-            kind=shelf.kind.title(),
+            kind=self._kind(shelf),
             up=INDEX,
             tables=tables,
         )
@@ -198,21 +226,15 @@ class Maker:
                     "lang": language,
                     "language": language_name(language),
                     "state": min(states, default="" if any(cell.files for cell in cells) else "missing"),
-                    "cells": [_links(cell, here, language) for cell in cells],
+                    "cells": [self._links(cell, here, language) for cell in cells],
                 }
 
-
-def _links(entry: Entry, here: str, language: str) -> list[dict[str, str]]:
-    names = words(language)
-    return [
-        {"label": names.get(format_, format_), "href": href(os.path.relpath(f"{row.target}/{row.path}", here))}
-        for format_, row in entry.files.items()
-    ]
-
-
-def _link(shelf: Shelf) -> dict[str, str]:
-    title = f"{language_name(shelf.language)}, {shelf.kind.title()}"
-    return {"title": title, "lang": shelf.language, "href": href(f"{shelf.directory}/{INDEX}")}
+    def _links(self, entry: Entry, here: str, language: str) -> list[dict[str, str]]:
+        names = self._words(language)
+        return [
+            {"label": format_word(names, format_), "href": href(os.path.relpath(f"{row.target}/{row.path}", here))}
+            for format_, row in entry.files.items()
+        ]
 
 
 def _by_directory(paths: Sequence[str]) -> list[dict[str, Any]]:

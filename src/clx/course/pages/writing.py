@@ -12,32 +12,46 @@ from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.course.pages.page_text import FORM, Section
-from clx.course.pages.words import words
-from clx.jobtypes.notebook.page import page_css
+from clx.jobtypes.notebook.labels import direction
+from clx.jobtypes.notebook.page import controls_script, early_script, page_css
+from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
 _SEARCH_HEAD = f"/* CLX {FORM} */ clxSearch("
 _SEARCH_TAIL = ");\n"
+_IN_SCRIPT = ("previous", "next", "way", "search", "found", "nothing", "unsearchable", "new", "changed")
 _encode = msgspec.json.encode
 
 Found = Mapping[str, tuple[str, Sequence[Section]]]
 """By link to a page: the digest of its bytes, and what can be found on it."""
 
 
-def index_page(lang: str, heading: str, **parts: Any) -> bytes:
+def index_page(lang: str, heading: str, words: Mapping[str, str], theme: Theme, **parts: Any) -> bytes:
     """One page of links; what it shows is named by its template, and what is left out is not there."""
     shown = {"course": heading, "kind": "", "tables": (), "sections": (), "courses": (), "editions": (), **parts}
-    text = _template().render(lang=lang, heading=heading, words=words(lang), css=_css(), **shown)
+    text = _template().render(
+        lang=lang,
+        heading=heading,
+        words=words,
+        theme=theme,
+        direction=direction(lang),
+        css=_css() + SafeText(theme.css),  # noqa: S704 - the course's own, see theme.py of pages
+        early=early_script() if theme.mode == "auto" else "",
+        script=controls_script(),
+        **shown,
+    )
     return text.encode("utf-8", "replace")
 
 
-def navigation_script(lang: str, course: str, decks: Sequence[Sequence[str]], sections: Sequence[str]) -> bytes:
+def navigation_script(
+    words: Mapping[str, str], course: str, decks: Sequence[Sequence[str]], sections: Sequence[str]
+) -> bytes:
     """The script beside an index.
 
     Args:
         decks: section (as text of a number), link, label and a digest of what each says.
     """
-    data = {"course": course, "lang": lang, "sections": sections, "decks": decks, "words": words(lang)}
+    data = {"course": course, "sections": sections, "decks": decks, "words": {name: words[name] for name in _IN_SCRIPT}}
     code = _asset("course.js").replace('"@style@"', _encode(_squeezed(_asset("course.css"))).decode())
     return f"{code.rstrip()}({_text(data)});\n".encode("utf-8", "replace")
 

@@ -15,16 +15,18 @@ from typing import Any
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
 from clx.jobtypes.notebook.code_format import code_bytes
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, relinked
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
+from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
-from clx.jobtypes.notebook.page import PageFrame, PageMaker, WarnAt
+from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
+from clx.jobtypes.notebook.theme import read_theme
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -53,22 +55,27 @@ class _Deck:
 
 
 class DeckFiles:
-    """Writes the files of one deck after the other; keeps its renderers warm."""
+    """Writes the files of one deck after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
-        self._pages = PageMaker()
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile) -> None:
+        self._pages = PageMaker(packaged)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
         page, notebook, code = self._decks(job, inputs)
         _warn_of_tags(page, warn)
+        asked_for = _with_kernel(job)
         for kind in AUDIENCES:
-            cells = variant(notebook.cells, kind, job.lang)
-            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, job.language))
-            cells = variant(code.cells, kind, job.lang)
+            cells = variant(notebook.cells, kind, job.lang, job.labels)
+            (outputs / f"{kind}.ipynb").write_bytes(notebook_bytes(cells, asked_for))
+            cells = variant(code.cells, kind, job.lang, job.labels)
             (outputs / f"{kind}{job.language.extension}").write_bytes(code_bytes(cells, job.language))
         kinds: Iterable[Audience] = ("code-along",) if job.evaluate else AUDIENCES
-        pages = self._write_pages(job, page, outputs, {kind: {} for kind in kinds}, warn)
+        pages = self._write_pages(job, page, inputs, outputs, {kind: {} for kind in kinds}, warn)
         return {**_facts(page, executions=0), "pages": pages}
 
     def execute(
@@ -86,7 +93,7 @@ class DeckFiles:
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
         """
         page = self._read(job, inputs, is_html=True, is_notebook=False)
-        speaker, completed = (variant(page.cells, kind, job.lang) for kind in ("speaker", "completed"))
+        speaker, completed = (variant(page.cells, kind, job.lang, job.labels) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
         def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
@@ -99,7 +106,7 @@ class DeckFiles:
         else:
             runs = public = outputs_of(speaker, inputs)
             executions = int(any(cell.runs for cell in speaker))
-        pages = self._write_pages(job, page, outputs, {"completed": public, "speaker": runs}, warn)
+        pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
         return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
@@ -120,6 +127,7 @@ class DeckFiles:
             is_notebook=is_notebook,
             variables=job.variables,
             prog_lang=job.prog_lang,
+            jinja=job.jinja,
         )
         if known is not None and expanded.text == known.expanded.text:
             return known
@@ -133,20 +141,37 @@ class DeckFiles:
         self,
         job: NotebookJob,
         deck: _Deck,
+        inputs: Path,
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
     ) -> dict[str, Any]:
         """Write the page of each kind; returns what they refer to, by their names."""
         warn_at, found_refs = _located(_once(warn), deck), {}
+        theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
-            frame = PageFrame(job.course, job.section, job.number, deck.title, job.lang, kind, has_index=job.index)
-            cells = variant(deck.cells, kind, job.lang)
+            place = (job.course, job.section, job.number, deck.title, job.lang)
+            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind), has_index=job.index)
+            cells = variant(deck.cells, kind, job.lang, job.labels)
             made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page = with_known_anchors(made.decode(), slug_of)
             (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = references(page)
         return found_refs
+
+
+def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
+    endings = {"notebook": ".ipynb", "code": job.language.extension}
+    return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
+
+
+def _with_kernel(job: NotebookJob) -> ProgLang:
+    """The deck's language with the kernel that runs its cells here, which its notebooks ask for, too."""
+    if not job.evaluate or job.language.name == "python":
+        return job.language
+    from clx.jobtypes.notebook.execution.kernelspecs import asked_for  # few courses have to look for kernels
+
+    return asked_for(job.language)
 
 
 def _is_markdown(job: NotebookJob) -> bool:

@@ -7,6 +7,7 @@ and ``<kind>.<extension of the deck's language>`` for the kinds ``code-along``, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.execution.interpreter import packaged_file
+from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW
 from clx.jobtypes.notebook.failures import failure, shortened
 from clx.jobtypes.notebook.job import NotebookJob, read_job
 from clx.jobtypes.notebook.settings import NotebookSettings
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from clx.jobtypes.notebook.execution.results import CellResult
     from clx.jobtypes.notebook.variants import DeckCell
 
-_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex")
+_TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex", WIDGET_VIEW)
 
 
 class NotebookConverter:
@@ -51,7 +54,7 @@ class NotebookConverter:
         job = read_job(payload)
         if job.evaluate and job.language.name == "python":
             self._kernels().warm()  # the kernels' parent starts while this process imports what it needs
-        files = self._loaded = self._loaded or _deck_files()
+        files = self._loaded = self._loaded or self._deck_files()
         if job.task == "render":
             return files.render(job, inputs, outputs, warn)
         return files.execute(job, inputs, outputs, lambda cells, place: self._run(job, place, cells), warn)
@@ -73,6 +76,15 @@ class NotebookConverter:
         self._pool = self._pool or KernelPool(self._settings.python)
         return self._pool
 
+    def _deck_files(self) -> DeckFiles:
+        try:
+            from clx.jobtypes.notebook.conversion import DeckFiles
+        except ModuleNotFoundError as error:
+            raise ToolMissingError(
+                f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
+            ) from error
+        return DeckFiles(functools.partial(packaged_file, self._settings.python))
+
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellResult]:
         from clx.jobtypes.notebook.execution.results import CellFailedError
 
@@ -81,7 +93,7 @@ class NotebookConverter:
             results = self._kernels().run(
                 [cell.source for cell in code],
                 cwd=(place / job.deck).parent,
-                language=job.language.name,
+                language=job.language,
                 cell_timeout=job.cell_timeout or self._settings.cell_timeout,
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
@@ -91,16 +103,6 @@ class NotebookConverter:
             cell.id: replace(result, outputs=_without_place(result.outputs, place))
             for cell, result in zip(code, results, strict=True)
         }
-
-
-def _deck_files() -> DeckFiles:
-    try:
-        from clx.jobtypes.notebook.conversion import DeckFiles
-    except ModuleNotFoundError as error:
-        raise ToolMissingError(
-            f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
-        ) from error
-    return DeckFiles()
 
 
 def _without_place(outputs: Sequence[Mapping[str, Any]], place: Path) -> list[dict[str, Any]]:
@@ -114,8 +116,13 @@ def _cleaned(key: str, value: Any, place: Path) -> Any:
     if key == "traceback":
         return [shortened(line, place) for line in value]
     if key == "data":
-        return {
-            mime: shortened(data, place) if mime in _TEXT_OUTPUTS and isinstance(data, str) else data
-            for mime, data in value.items()
-        }
+        return {mime: _shortened_within(data, place) if mime in _TEXT_OUTPUTS else data for mime, data in value.items()}
     return value
+
+
+def _shortened_within(value: Any, place: Path) -> Any:
+    if isinstance(value, str):
+        return shortened(value, place)
+    if isinstance(value, Mapping):
+        return {name: _shortened_within(each, place) for name, each in value.items()}
+    return [_shortened_within(each, place) for each in value] if isinstance(value, list) else value

@@ -45,6 +45,13 @@ PROG_LANG: dict[str, ProgLang] = {
 }
 """Every language by its name in ``course.yaml``."""
 
+_FENCE_NAMES = {
+    "python": ("py", "python3", "ipython", "ipython3"),
+    "cpp": ("c++", "cxx"),
+    "csharp": ("c#", "cs"),
+    "typescript": ("ts",),
+    "rust": ("rs",),
+}
 MARKDOWN_EXTENSION = ".md"
 _BY_EXTENSION = {language.extension: language for language in PROG_LANG.values()}
 
@@ -79,6 +86,11 @@ def deck_language(name: str, prog_lang: str) -> ProgLang:
             f"unknown programming language {prog_lang!r}", f"Known languages: {', '.join(PROG_LANG)}."
         )
     return found
+
+
+def fence_names(language: ProgLang) -> tuple[str, ...]:
+    """What a fenced block of a Markdown deck is called, in small letters, when its code is in *language*."""
+    return (language.name, *_FENCE_NAMES.get(language.name, ()))
 
 
 def linked_files(text: str) -> list[str]:
@@ -138,13 +150,14 @@ def _code(text: str) -> list[tuple[int, int]]:
             found.append((opened, end))
             fence, prose = "", end
         elif not fence and (signs := opened_fence(line)):
-            found += _spans(text, prose, position)
+            found += code_spans(text, prose, position)
             fence, opened = signs, position
         position = end
-    return [*found, (opened, position)] if fence else [*found, *_spans(text, prose, position)]
+    return [*found, (opened, position)] if fence else [*found, *code_spans(text, prose, position)]
 
 
-def _spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def code_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Where code stands between as many backticks, in a part of a text without fenced blocks, in order."""
     runs = [match.span() for match in _TICKS.finditer(text, start, end)]
     later: dict[int, int] = {}
     closing: list[int | None] = [None] * len(runs)

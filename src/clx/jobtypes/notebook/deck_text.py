@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     variables: dict[str, Any]
     prog_lang: str
     shared: str | None = None
+    jinja: bool = True
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -114,6 +115,7 @@ class _Reading:
             variables=asked.variables,
             prog_lang=asked.prog_lang,
             shared=None if asked.shared is None else Path(asked.shared),
+            jinja=asked.jinja,
         )
         self._templates |= set(found.templates)
         if is_html and found.title:

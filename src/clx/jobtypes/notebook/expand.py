@@ -9,7 +9,9 @@ at ``-->``.
 from __future__ import annotations
 
 import functools
+import itertools
 import random
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +23,8 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language
+from clx.jobtypes.notebook.braces import Deck, guarded, guarded_wholly, unguarded
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, deck_language, fence_names
 from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
 from clx.jobtypes.notebook.sandbox import (
     EXPANSION_LIMIT,
@@ -33,6 +36,11 @@ from clx.jobtypes.notebook.sandbox import (
 from clx.jobtypes.notebook.trace import deck_lines
 from clx.regular import read_regular
 
+GIVEN = ("lang", "is_html", "is_notebook")
+"""Variables that CLX gives to every deck."""
+_HEADER_LINES = 200
+_RULE = re.compile(r"(?:(?:#|//)\s*)?---\s*$")
+_NO_JINJA = re.compile(r"(?:(?:#|//)\s*)?jinja:\s*(?:false|no|off)\s*$", re.IGNORECASE)
 _TITLE_POSITIONS = {"de": 0, "en": 1}
 
 
@@ -48,6 +56,8 @@ class Expanded:
     """Course-root-relative paths of the templates that were loaded, sorted, each with its text."""
     source: str
     """The deck as it is written; line ends are ``\\n``."""
+    guarded: str
+    """The deck as Jinja is given it (:mod:`clx.jobtypes.notebook.braces`)."""
     line_prefix: str
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
@@ -82,6 +92,7 @@ def expand(
     variables: Mapping[str, Any],
     prog_lang: str,
     shared: Path | None = None,
+    jinja: bool = True,
 ) -> Expanded:
     """Expand a deck, given relative to the course root, for one language and format.
 
@@ -89,13 +100,14 @@ def expand(
         variables: the course's own.
         prog_lang: the course's programming language, for Markdown decks.
         shared: a directory outside of the root into which links may lead.
+        jinja: if false, the deck is left as it is.
 
     Raises:
         ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the deck's.
     """
     source = _read(root / deck)
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
-    template = _template(deck, root, prog_lang, names, shared)
+    template = _template(deck, root, prog_lang, names, shared, jinja=jinja and not _refuses_jinja(source))
     titles: list[str] = []
     header_lines: list[int] = []
 
@@ -113,24 +125,40 @@ def expand(
         except Exception:  # templates can raise anything, also the second time only
             return None
 
-    text, templates = template.expand(source, note_title)
-    written = source.replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
+    text, templates, guarded = template.expand(source, note_title)
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, written, template.prefix, tuple(header_lines), trace)
+    return Expanded(text, title, templates, source, guarded, template.prefix, tuple(header_lines), trace)
 
 
-def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, code_line: int) -> int:
+def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, variables: Mapping[str, Any], code_line: int) -> int:
     """The line of a deck that a line of its compiled template comes from; Jinja must not have rewritten it."""
-    return _template(deck, root, prog_lang, {}).line_of(_read(root / deck), code_line)
+    names = {**variables, **dict.fromkeys(GIVEN)}
+    return _template(deck, root, prog_lang, names).line_of(_read(root / deck), code_line)
 
 
 def _template(
-    deck: PurePosixPath, root: Path, prog_lang: str, names: dict[str, Any], shared: Path | None = None
+    deck: PurePosixPath,
+    root: Path,
+    prog_lang: str,
+    names: dict[str, Any],
+    shared: Path | None = None,
+    *,
+    jinja: bool = True,
 ) -> _DeckTemplate:
-    comment = deck_language(deck.name, prog_lang).comment
+    language = deck_language(deck.name, prog_lang)
     is_markdown = deck.suffix == MARKDOWN_EXTENSION
-    names |= {"is_markdown": is_markdown, "comment_prefix": comment}
-    return _DeckTemplate(deck, root, "# j2" if is_markdown else f"{comment} j2", names, shared)
+    names |= {"is_markdown": is_markdown, "comment_prefix": language.comment}
+    prefix = "# j2" if is_markdown else f"{language.comment} j2"
+    return _DeckTemplate(deck, root, prefix, language, names, shared, jinja)
+
+
+def _refuses_jinja(source: str) -> bool:
+    """Whether the YAML block at the top of a deck says ``jinja: false``."""
+    first, *rest = itertools.islice(source.split("\n"), _HEADER_LINES)
+    if not _RULE.match(first):
+        return False
+    lines = itertools.takewhile(lambda line: not _RULE.match(line), rest)
+    return any(_NO_JINJA.match(line) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +168,15 @@ class _DeckTemplate:
     deck: PurePosixPath
     root: Path
     prefix: str
+    language: ProgLang
     names: dict[str, Any]
     shared: Path | None
+    jinja: bool
 
     def expand(
         self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
-    ) -> tuple[str, dict[str, str]]:
-        """The expansion of *source*, and the templates that were loaded for it.
+    ) -> tuple[str, dict[str, str], str]:
+        """The expansion of *source*, the templates that were loaded for it, and *source* as Jinja was given it.
 
         *on_header* is given the arguments of each call of ``header``, and its line in *source*.
         """
@@ -159,23 +189,35 @@ class _DeckTemplate:
         environment = DeckEnvironment(loader, self.prefix, self.names, noted)
         try:
             with bounded(len(source)):
-                template = template_from(environment, source, label, self.prefix)
+                given = self._guarded(source, loader)
+                template = template_from(environment, given, label, self.prefix)
                 text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-        return text, dict(sorted(loader.loaded.items()))
+        return text, dict(sorted(loader.loaded.items())), given
 
     def expand_marked(self, source: str, marked: str) -> str:
         """The expansion of *source* in which its own lines, or those of the template *marked*, carry their numbers."""
-        environment = DeckEnvironment(self._loader(marked), self.prefix, self.names, lambda _arguments: None)
+        loader = self._loader(marked)
+        environment = DeckEnvironment(loader, self.prefix, self.names, lambda _arguments: None)
         with bounded(len(source)):
-            label, is_marked = self.deck.as_posix(), not marked
-            return _render(template_from(environment, source, label, self.prefix, is_marked=is_marked))
+            label, is_marked, given = self.deck.as_posix(), not marked, self._guarded(source, loader)
+            return _render(template_from(environment, given, label, self.prefix, is_marked=is_marked))
 
     def line_of(self, source: str, code_line: int) -> int:
         """The line of *source* that a line of its compiled template comes from."""
-        environment = DeckEnvironment(self._loader(), self.prefix, self.names, lambda _arguments: None)
-        return template_from(environment, source, self.deck.as_posix(), self.prefix).get_corresponding_lineno(code_line)
+        loader = self._loader()
+        environment = DeckEnvironment(loader, self.prefix, self.names, lambda _arguments: None)
+        template = template_from(environment, self._guarded(source, loader), self.deck.as_posix(), self.prefix)
+        return template.get_corresponding_lineno(code_line)
+
+    def _guarded(self, source: str, loader: CourseLoader) -> str:
+        """*source* with what is not Jinja's guarded."""
+        if not self.jinja:
+            return guarded_wholly(source, self.prefix)
+        is_markdown = self.deck.suffix == MARKDOWN_EXTENSION
+        known, comment = frozenset(self.names), self.language.comment
+        return guarded(source, Deck(comment, self.prefix, is_markdown, known, fence_names(self.language)), loader.has)
 
     def _loader(self, marked: str = "") -> CourseLoader:
         return CourseLoader(
@@ -189,7 +231,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError as error:
         raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConversionError("the deck is not UTF-8 text", "Save it as UTF-8.", line=line) from error
@@ -207,7 +249,7 @@ def _render(template: Template) -> str:
                 raise ExpansionLimitError(f"the expanded deck is larger than {EXPANSION_LIMIT // 1_000_000} MB")
     finally:
         random.setstate(before)
-    return "".join(chunks)
+    return unguarded("".join(chunks))
 
 
 def _line_of_frame(frame: FrameType | None, name: str) -> int | None:

@@ -6,6 +6,7 @@ import functools
 import sys
 
 from clx.jobtypes.notebook.execution.interpreter import distributions, interpreter_fingerprint
+from clx.jobtypes.notebook.execution.kernel_names import other_kernels
 from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
 from clx.tools.fingerprint import MISSING
@@ -22,8 +23,16 @@ _DISTRIBUTIONS = (
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:
-    """Name the libraries of the converter, ``missing`` if not installed, and the interpreter that runs the cells."""
-    return {**_versions(tuple(sys.path)), **interpreter_fingerprint(settings.section(NotebookSettings).python)}
+    """Name the libraries of the converter, ``missing`` if not installed, and the interpreter that runs the cells.
+
+    So are the kernels of other languages than Python, where there are any.
+    """
+    kernels = other_kernels()
+    return {
+        **_versions(tuple(sys.path)),
+        **interpreter_fingerprint(settings.section(NotebookSettings).python),
+        **({"kernels": kernels} if kernels else {}),
+    }
 
 
 @functools.lru_cache(maxsize=4)

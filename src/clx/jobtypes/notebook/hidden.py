@@ -77,7 +77,7 @@ def _check_written(
     ]
     start = first_hidden(expanded.source)
     if start is not None and not _is_left_alone(expanded, start):
-        written = Written(tokens_of(expanded.source, expanded.line_prefix), read)
+        written = Written(tokens_of(expanded.guarded, expanded.line_prefix), read)
         _check_titles(expanded, cells, written)
         _check_lines(written, _traced(expanded), public)
     for template, source in expanded.templates.items():

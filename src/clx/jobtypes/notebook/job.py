@@ -10,6 +10,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import ProgLang, deck_language
+from clx.jobtypes.notebook.theme import ThemeFiles
 
 
 class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
@@ -33,10 +34,19 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """If false, ``render`` makes all pages and ``execute`` is not asked for."""
     index: bool = True
     """Whether the directory above has an index, and the script that draws the way to other pages."""
+    jinja: bool = True
+    """If false, the deck is no template."""
     variables: dict[str, Any] = {}
     """The course's own Jinja variables."""
     pictures: dict[str, str] = {}
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    labels: dict[str, str] = {}
+    """The course's own words for pages in this language (:data:`clx.jobtypes.notebook.labels.LABELS`)."""
+    theme: ThemeFiles = ThemeFiles()
+    downloads: dict[str, list[tuple[str, str]]] = {}
+    """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
+    kernel: str | None = None
+    """The Jupyter kernel that the course names for decks in its language."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 
@@ -48,7 +58,10 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def language(self) -> ProgLang:
         """What the deck's code is written in."""
-        return deck_language(self.deck.name, self.prog_lang)
+        found = deck_language(self.deck.name, self.prog_lang)
+        if self.kernel is None or found.name != self.prog_lang or found.kernel == self.kernel:
+            return found
+        return msgspec.structs.replace(found, kernel=self.kernel, kernel_display_name=self.kernel)
 
 
 def read_job(payload: Mapping[str, Any]) -> NotebookJob:

@@ -18,11 +18,15 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.labels import as_language
 
 CellKind = Literal["code", "markdown", "raw"]
 
 KNOWN_TAGS = frozenset(
-    {"keep", "start", "alt", "answer", "notes", "private", "del", "slide", "subslide", "raises-exception"}
+    {
+        *("keep", "start", "alt", "answer", "notes", "private", "del"),
+        *("slide", "subslide", "fragment", "incremental", "raises-exception"),
+    }
 )
 """The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and Jupyter's own for a cell that may fail."""
 HIDDEN_TAGS = frozenset({"notes", "private", "del"})
@@ -43,7 +47,6 @@ _HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])",
 _HIDING_SLIDE = re.compile(r"\b(?:notes|skip)\b")
 _HIDING_WORDS = {**{tag: tag for tag in HIDDEN_TAGS}, "delete": "del", "deleted": "del"}
 """Word → the tag that it means."""
-_LANGUAGE = re.compile(r"[a-z]{2}")
 _UNSEEN = frozenset({"Cf", "Mn", "Me"})
 """Unicode categories of what no reader of a tag sees: format characters, and marks on letters."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -253,18 +256,19 @@ def _check_tag(tag: str, line: int) -> None:
 
 
 def lang_from(value: Any, line: int) -> str | None:
-    """The language that an attribute's value names, in lower case; ``None`` for none; an error for what is none."""
+    """The language that an attribute's value names, as course files spell it; ``None``: none; an error otherwise."""
     if isinstance(value, str):
         value = _literal(value)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
         raise ConversionError("the cell's language cannot be read", 'Write lang="de".', line=line)
-    code = value.strip().lower()
-    if code in HIDDEN_TAGS - {"del"}:  # which is a language, if one that few teach in
-        raise ConversionError(f'"{value}" is no language', f'Write tags=["{code}"].', line=line)
-    if not _LANGUAGE.fullmatch(code):  # no course is in it, so that the cell would come out nowhere
-        raise ConversionError(f'"{value}" is no code of a language: two letters', 'Write lang="de".', line=line)
+    if (tag := value.strip().lower()) in HIDDEN_TAGS:
+        raise ConversionError(f'"{value}" is no language', f'Write tags=["{tag}"].', line=line)
+    code = as_language(value)
+    if code is None:  # no course is in it, so that the cell would come out nowhere
+        fact = f'"{value}" is no code of a language: two letters, perhaps with a region (pt-BR)'
+        raise ConversionError(fact, 'Write lang="de".', line=line)
     return code
 
 

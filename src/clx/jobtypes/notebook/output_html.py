@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -10,29 +11,150 @@ from math import isfinite
 from typing import Any
 
 from clx.jobtypes.notebook.ansi import ansi_html
+from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW
+from clx.jobtypes.notebook.figures import Figures, inside_script
 from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
 
 _SVG_PROLOG = re.compile(r"^\s*(?:<\?xml.*?\?>\s*)?(?:<!DOCTYPE.*?>\s*)?", re.DOTALL)
 _LONG = 30
 """Lines from which on a text output scrolls on the screen."""
 _LONG_TEXT = 10_000
 """Characters from which on it does, whatever its lines."""
+_FROM_NETWORK = re.compile(
+    r"""<(?:script|link)\b[^>]*?\b(?:src|href)\s*=\s*["']?((?:https?:)?//[^/"'\s>]+)"""
+    r"""|["'](https?://(?:cdn|unpkg|esm|cdnjs)\b[^/"'\s]*)/""",
+    re.IGNORECASE,
+)
+_OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQuery\b|\bIPython\.|\bJupyter\.")
+"""What a program can only use in a notebook's front end."""
+_NAMES = {"r": "require.js", "$": "jQuery", "j": "jQuery"}
+_ASKS_FIRST = re.compile(r"typeof\s+(?:require|jQuery|IPython|Jupyter|\$)|window\.(?:require|jQuery|IPython|Jupyter)")
+_COLOURS = re.compile(
+    r"""(?:\bstyle\s*=\s*(?:"[^"]*|'[^']*)|<style\b[^<]*)(?<![\w-])(?:background(?:-color|-image)?|color)\s*:"""
+    r"""|<[^<>]*\sbgcolor\s*=|<font\b[^<>]*\scolor\s*=""",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 200_000
+"""Characters of an output in which its colours are looked for; styles stand in front."""
+_FOLLOWS = re.compile(r"--jp-|prefers-color-scheme|light-dark\(")
+WarnOfOutput = Callable[[str], None]
+"""Told of an output that a page cannot show; the text goes on from the words that name its cell."""
 
 
-def outputs_html(outputs: Sequence[Mapping[str, Any]], markup: Markup, label: str) -> str:
-    """The outputs of one cell, as in nbformat 4; *label* says in the page's language what they are."""
-    return "".join(_output(output, markup, label) for output in outputs)
+class OutputWriter:
+    """Writes the outputs of the cells of one page.
+
+    Args:
+        markup: renders Markdown and formulas.
+        figures: what the page's figures are drawn by.
+    """
+
+    def __init__(self, markup: Markup, figures: Figures) -> None:
+        self._markup = markup
+        self._figures = figures
+
+    def html(self, outputs: Sequence[Mapping[str, Any]], label: str, warn: WarnOfOutput) -> str:
+        """The outputs of one cell, as in nbformat 4.
+
+        Args:
+            label: says in the page's language what they are.
+            warn: told of each that a page cannot show, or not without a network.
+        """
+        return "".join(self._output(output, label, warn) for output in outputs)
+
+    def _output(self, output: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str:
+        kind = output.get("output_type")
+        if kind == "stream":
+            css = "stderr" if output.get("name") == "stderr" else "stdout"
+            return _text(_joined(output.get("text", "")), css)
+        if kind == "error":
+            lines = output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"]
+            return _text("\n".join(lines), "error")
+        return self._data(output.get("data", {}), output.get("metadata", {}), label, warn)
+
+    def _data(self, data: Mapping[str, Any], metadata: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str:
+        widget = self._widget(data, label, warn) if WIDGET_VIEW in data else None
+        if widget is not None:
+            return widget
+        figure = self._figures.html(data, metadata, label, warn)
+        if figure is not None:
+            return figure
+        renderers = self._renderers(metadata, label, warn)
+        mime = next((mime for mime in renderers if mime in data), None)
+        if mime in {None, "text/plain"} and WIDGET_VIEW not in data:
+            _warn_of_unshown(data, warn)
+        return renderers[mime](_joined(data[mime])) if mime else ""
+
+    def _renderers(
+        self, metadata: Mapping[str, Any], label: str, warn: WarnOfOutput
+    ) -> dict[str, Callable[[str], str]]:
+        """What shows each type of output, the best one first."""
+        markup = self._markup
+        return {
+            "text/html": lambda text: _html(text, warn),
+            "text/markdown": lambda text: _html(markup.html(text, doc="out", in_contents=False), warn),
+            "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
+            "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
+            **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
+            "application/javascript": lambda text: _script(text, warn),
+            "application/json": lambda text: _text(text, "result"),
+            "text/plain": lambda text: _text(text, "result"),
+        }
+
+    def _widget(self, data: Mapping[str, Any], label: str, warn: WarnOfOutput) -> str | None:
+        """The widget of a view; None where something else has to be shown, which is warned of."""
+        view = data[WIDGET_VIEW]
+        if not isinstance(view, Mapping) or "widget" not in view:
+            warn("its widget cannot be shown on a page: nothing is known of its state")
+            return None
+        if view["widget"] is None:
+            return ""  # it was closed, and is gone from a notebook, too
+        try:
+            html = widget_html(view["widget"], lambda outputs: self.html(outputs, label, warn))
+        except UnknownWidgetError as unknown:
+            warn(f"its widget ({unknown}) cannot be shown on a page")
+            return None
+        return f'<div class="widget">{html}</div>\n'
 
 
-def _output(output: Mapping[str, Any], markup: Markup, label: str) -> str:
-    kind = output.get("output_type")
-    if kind == "stream":
-        css = "stderr" if output.get("name") == "stderr" else "stdout"
-        return _text(_joined(output.get("text", "")), css)
-    if kind == "error":
-        lines = output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"]
-        return _text("\n".join(lines), "error")
-    return _data(output.get("data", {}), output.get("metadata", {}), markup, label)
+def _warn_of_unshown(data: Mapping[str, Any], warn: WarnOfOutput) -> None:
+    """Warn when an output has forms, and none but its text can be shown."""
+    others = sorted(set(data) - {"text/plain"})
+    if not data:
+        warn("an output of it is empty")
+    elif others:
+        instead = "; its text is shown instead" if "text/plain" in data else ""
+        warn(f"its output ({', '.join(others)}) cannot be shown on a page{instead}")
+
+
+def _html(text: str, warn: WarnOfOutput) -> str:
+    if "<script" in text:
+        _warn_of_script(text, warn)
+    css = "html plate" if brings_colours(text) else "html"
+    return f'<div class="{css}">{text}</div>\n'
+
+
+def _script(text: str, warn: WarnOfOutput) -> str:
+    """A program of a cell; ``element`` is where it may show something, as in Jupyter."""
+    _warn_of_script(text, warn)
+    element = "var element = document.currentScript.parentElement;"
+    return f'<div class="html"><script>{element}\n{inside_script(text)}</script></div>\n'
+
+
+def _warn_of_script(text: str, warn: WarnOfOutput) -> None:
+    if found := _FROM_NETWORK.search(text):
+        warn(f"its output loads a program from the network ({found[1] or found[2]}), without which it is empty")
+    elif (found := _OF_NOTEBOOKS.search(text)) and not _ASKS_FIRST.search(text):
+        warn(f"its output needs {_NAMES.get(found[0][0], 'Jupyter')}, which a page has not")
+
+
+def brings_colours(html: str) -> bool:
+    """Whether a piece of HTML sets colours that were chosen for white paper.
+
+    What knows Jupyter's own names of colours, or asks whether the reader has it dark, follows the page.
+    """
+    return bool(_COLOURS.search(html, 0, _LOOKED_AT)) and not _FOLLOWS.search(html, 0, _LOOKED_AT)
 
 
 def _text(text: str, css: str) -> str:
@@ -45,21 +167,9 @@ def _text(text: str, css: str) -> str:
 
 
 def _joined(value: Any) -> str:
-    return "".join(value) if isinstance(value, list) else str(value)
-
-
-def _data(data: Mapping[str, Any], metadata: Mapping[str, Any], markup: Markup, label: str) -> str:
-    renderers: dict[str, Callable[[str], str]] = {
-        "text/html": lambda text: f'<div class="html">{text}</div>\n',
-        "text/markdown": lambda text: f'<div class="html">{markup.html(text, doc="out", in_contents=False)}</div>\n',
-        "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
-        "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
-        **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
-        "application/javascript": lambda text: f"<script>{text}</script>\n",
-        "text/plain": lambda text: _text(text, "result"),
-    }
-    mime = next((mime for mime in renderers if mime in data), None)
-    return renderers[mime](_joined(data[mime])) if mime else ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")

@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
+from clx.jobtypes.notebook.labels import direction, words_in
 from clx.jobtypes.notebook.markup import Markup
-from clx.jobtypes.notebook.output_html import outputs_html
+from clx.jobtypes.notebook.output_html import OutputWriter
+from clx.jobtypes.notebook.slide_words import slide_words
+from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css",)
+_STYLES = ("page.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
-_SCRIPTS: tuple[str, ...] = ()
+_SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
 WarnAt = Callable[[str, int], None]
 """Told of something that a reader of the page would miss, with the line of the expanded deck."""
-_WORDS = {
-    "de": {
-        "contents": "Inhalt",
-        "skip": "Zum Inhalt springen",
-        "empty": "Leere Zelle für eigenen Code",
-        "notes": "Notizen",
-        "output": "Ausgabe von Zelle",
-    },
-    "en": {
-        "contents": "Contents",
-        "skip": "Skip to content",
-        "empty": "Empty cell for your own code",
-        "notes": "Notes",
-        "output": "Output of cell",
-    },
-}
+
+
+class Download(NamedTuple):
+    """The same deck in another format, as a page offers it.
+
+    The page finds it by its own address, when it is shown: its number and its title may change without it.
+    """
+
+    label: str
+    """Which word says what it is."""
+    directory: str
+    """What stands for ``Html`` in its path."""
+    ending: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,29 @@ class PageFrame:
     title: str
     lang: str
     kind: Audience
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Words that the course says instead of CLX's own."""
+    theme: Theme = field(default_factory=Theme)
+    downloads: tuple[Download, ...] = ()
     has_index: bool = False
     """Whether the course has an index in the directory above."""
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What the page says by itself."""
+        return words_in(self.lang, self.labels)
+
 
 class PageMaker:
-    """Makes pages, one after the other; keeps its renderers warm."""
+    """Makes pages, one after the other; keeps its renderers warm.
 
-    def __init__(self) -> None:
+    Args:
+        packaged: finds a file that a package of the cells' interpreter brings.
+    """
+
+    def __init__(self, packaged: PackagedFile = lambda _path: None) -> None:
         self._markup = Markup()
+        self._figures = Figures(packaged)
 
     def page(
         self,
@@ -76,22 +92,29 @@ class PageMaker:
 
         Args:
             runs: what executed cells left behind, by cell id; empty when nothing was executed.
-            warn: called for each formula that is shown as its source, with the line of its cell.
+            warn: called for each formula that is shown as its source, and each output that cannot be shown, with
+                the line of its cell.
         """
         self._markup.clear()
-        body = _Body(self._markup, frame, language, runs, warn)
-        content = body.html(cells)
-        words = _words(frame.lang)
+        self._figures.clear()
+        body = _Body(self._markup, self._figures, frame, language, runs, warn)
+        content = body.html(cells) + self._figures.scripts()
+        words = frame.words
+        present, slide_texts = slide_words(frame.lang)
         text = _template().render(
             frame=frame,
             words=words,
-            kind=frame.kind.title(),
+            kind=words[frame.kind.replace("-", "_")],
+            direction=direction(frame.lang),
             number=f"{frame.number:02d}" if frame.number is not None else "",
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=page_css(),
+            css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
+            early=early_script() if frame.theme.mode == "auto" else "",
             script=_script(),
+            present=present,
+            slide_texts=slide_texts,
             content=SafeText(content),  # noqa: S704 - rendered Markdown and code, escaped where it is text
         )
         return text.encode("utf-8", "replace")
@@ -103,13 +126,15 @@ class _Body:
     def __init__(
         self,
         markup: Markup,
+        figures: Figures,
         frame: PageFrame,
         language: ProgLang,
         runs: Mapping[str, CellResult],
         warn: WarnAt,
     ) -> None:
         self._markup = markup
-        self._words = _words(frame.lang)
+        self._outputs = OutputWriter(markup, figures)
+        self._words = frame.words
         self._lexer = lexer_named(language.name)
         self._runs = runs
         self._warn = warn
@@ -130,12 +155,18 @@ class _Body:
         return text.startswith("# ") or text.lower().startswith(("<h1", "<div"))
 
     def _cell(self, cell: DeckCell) -> str:
-        html = self._inner(cell)
+        html = self._classed(self._inner(cell), cell)
         self._warn_of_formulas(cell)
         if "notes" not in cell.tags:
             return html
         label = escape(self._words["notes"])
         return f'<aside class="notes" aria-label="{label}"><p class="label">{label}</p>\n{html}</aside>\n'
+
+    @staticmethod
+    def _classed(html: str, cell: DeckCell) -> str:
+        """With the classes by which slides know cells that come one by one, and those that only the speaker sees."""
+        names = [tag for tag in ("fragment", "incremental", "private") if tag in cell.tags]
+        return html.replace('class="', f'class="{" ".join(names)} ', 1) if names else html
 
     def _warn_of_formulas(self, cell: DeckCell) -> None:
         for formula in self._markup.unread_formulas:
@@ -160,17 +191,15 @@ class _Body:
         code = highlight(cell.source, self._lexer)
         inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
         label = f"{self._words['output']} {number}".rstrip()
-        found = outputs_html(run.outputs, self._markup, label)
+        found = self._outputs.html(
+            run.outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
+        )
         outputs = f'<div class="out">\n{found}</div>\n' if found else ""
         return f'<div class="code">{inside}{outputs}</div>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:
     return cell.slide_type in ("slide", "subslide")
-
-
-def _words(lang: str) -> dict[str, str]:
-    return _WORDS.get(lang, _WORDS["en"])
 
 
 @functools.cache
@@ -182,14 +211,30 @@ def _template() -> Template:
 @functools.cache
 def page_css() -> SafeText:
     """The style sheets of pages, without their comments and indentation."""
-    lines = "\n".join(_asset(name) for name in _STYLES).splitlines()
-    kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("/*")]
-    return SafeText("\n".join(kept))  # noqa: S704 - CLX's own files
+    return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
 
 
 @functools.cache
 def _script() -> SafeText:
-    return SafeText("\n".join(_asset(name) for name in _SCRIPTS))  # noqa: S704 - CLX's own files
+    return SafeText(_lines("//", *_SCRIPTS))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def early_script() -> SafeText:
+    """What runs before anything of a page is shown: it chooses light or dark colours."""
+    return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def controls_script() -> SafeText:
+    """What makes the buttons of a page work."""
+    return SafeText(_lines("//", "controls.js"))  # noqa: S704 - CLX's own files
+
+
+def _lines(comment: str, *names: str) -> str:
+    """Files without indentation, empty lines, and those of comments; no text in them goes over lines."""
+    lines = (line.strip() for name in names for line in _asset(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(comment))
 
 
 def _asset(name: str) -> str:

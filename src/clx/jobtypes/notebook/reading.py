@@ -95,7 +95,7 @@ def _answer(question: Question) -> Answer:
 
                     asked = question.asked
                     place = PurePosixPath(asked.deck), Path(asked.root)
-                    return Answer(line=deck_line(*place, asked.prog_lang, question.code_line))
+                    return Answer(line=deck_line(*place, asked.prog_lang, asked.variables, question.code_line))
                 return Answer(read_deck(question.asked))
             except MemoryError:
                 lift_memory()

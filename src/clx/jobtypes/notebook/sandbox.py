@@ -18,6 +18,8 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from clx.jobtypes.notebook.braces import Deck, guarded, unguarded
+from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, MARKDOWN_EXTENSION, deck_language
 from clx.jobtypes.notebook.limits import LimitError, lift_memory
 from clx.jobtypes.notebook.trace import mark_lines
 from clx.regular import read_regular
@@ -175,12 +177,25 @@ class CourseLoader(BaseLoader):
                 if not any(path.resolve().is_relative_to(folder) for folder in self._inside):
                     raise SecurityError(f"template {name!r} lies outside the course")
                 label = path.relative_to(self._root).as_posix()
-                source = self.loaded[label] = read_regular(path).decode("utf-8-sig")
+                text = read_regular(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+                source = self.loaded[label] = self._guarded(text, path.suffix)
                 return label, source
         path = BUILTIN_TEMPLATES / name
         if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
             return f"CLX's {name}", path.read_text(encoding="utf-8")
         raise TemplateNotFound(name, f"there is no template {name!r}")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a template of this name; it need not be one that may be read."""
+        return any(Path(os.path.normpath(each.absolute() / name)).is_file() for each in self._directories)
+
+    def _guarded(self, text: str, extension: str) -> str:
+        """A template; one that is called like a source of code has braces that are its own."""
+        if extension not in DECK_EXTENSIONS:
+            return text
+        is_markdown = extension == MARKDOWN_EXTENSION
+        comment = "#" if is_markdown else deck_language(f"x{extension}", "").comment
+        return guarded(text, Deck(comment, self._line_prefix, is_markdown, None), self.has)
 
 
 def template_from(
@@ -203,10 +218,14 @@ def template_from(
 def tokens_of(source: str, line_prefix: str) -> Iterator[tuple[int, str, str]]:
     """The text and the statements of a template as they are written: line, kind and text of each token.
 
+    Args:
+        source: with what is not Jinja's guarded (:mod:`clx.jobtypes.notebook.braces`); the tokens are as it is written.
+
     Raises:
         TemplateSyntaxError: it is no template.
     """
-    return DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None).lex(source)
+    environment = DeckEnvironment(BaseLoader(), line_prefix, {}, lambda _arguments: None)
+    return ((line, kind, unguarded(text)) for line, kind, text in environment.lex(source))
 
 
 @functools.lru_cache(maxsize=64)

@@ -23,11 +23,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from clx.jobtypes.notebook.cells import Cell
+from clx.jobtypes.notebook.labels import words_in
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
 Audience = Literal["code-along", "completed", "speaker"]
@@ -35,7 +36,6 @@ AUDIENCES: tuple[Audience, ...] = ("code-along", "completed", "speaker")
 
 SECRET_TAGS = frozenset({"notes", "private"})
 
-_ANSWER = {"de": "*Antwort:*", "en": "*Answer:*"}
 _BLOCK_START = re.compile(r"[-*+]\s|\d+[.)]\s|#|>|\||<|```|~~~|\$\$|!\[|\s")
 
 
@@ -84,9 +84,12 @@ def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     ]
 
 
-def variant(cells: Sequence[DeckCell], kind: Audience, lang: str) -> list[DeckCell]:
-    """What one kind shows of a deck, in order."""
-    return [_as_shown(cell, kind, lang) for cell in cells if _appears(cell, kind)]
+def variant(
+    cells: Sequence[DeckCell], kind: Audience, lang: str, labels: Mapping[str, str] | None = None
+) -> list[DeckCell]:
+    """What one kind shows of a deck, in order; *labels*: the course's own words for pages in *lang*."""
+    answer = f"*{words_in(lang, labels)['answer']}:*"
+    return [_as_shown(cell, kind, answer) for cell in cells if _appears(cell, kind)]
 
 
 def has_secret_code(cells: Iterable[DeckCell]) -> bool:
@@ -113,16 +116,15 @@ def _appears(cell: DeckCell, kind: Audience) -> bool:
     return not ("start" in tags and cell.kind == "code")
 
 
-def _as_shown(cell: DeckCell, kind: Audience, lang: str) -> DeckCell:
+def _as_shown(cell: DeckCell, kind: Audience, answer: str) -> DeckCell:
     if cell.kind == "code" and kind == "code-along" and not {"keep", "start"} & set(cell.tags):
         return replace(cell, source="", emptied=True)
     if cell.kind == "markdown" and "answer" in cell.tags:
-        return replace(cell, source=_answer(cell.source, kind, lang))
+        return replace(cell, source=_answer(cell.source, kind, answer))
     return cell
 
 
-def _answer(text: str, kind: Audience, lang: str) -> str:
-    prefix = _ANSWER.get(lang, _ANSWER["en"])
+def _answer(text: str, kind: Audience, prefix: str) -> str:
     text = text.removeprefix(prefix).lstrip()
     if kind == "code-along" or not text:
         return prefix

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.execution.interpreter import interpreter_fingerprint
 from clx.jobtypes.notebook.execution.pool import KernelPool
 from clx.jobtypes.notebook.execution.results import CellFailedError
@@ -101,7 +102,7 @@ def test_the_kernel_of_a_language_is_found_and_run(tmp_path: Path, monkeypatch: 
     pool = KernelPool()
     try:
         results = pool.run(
-            ["import os", "print(os.environ['GREETING'])"], cwd=tmp_path, language="java", cell_timeout=120
+            ["import os", "print(os.environ['GREETING'])"], cwd=tmp_path, language=PROG_LANG["java"], cell_timeout=120
         )
     finally:
         pool.close()
@@ -111,7 +112,7 @@ def test_the_kernel_of_a_language_is_found_and_run(tmp_path: Path, monkeypatch: 
 def test_a_language_without_a_kernel_is_named(tmp_path: Path) -> None:
     pool = KernelPool()
     with pytest.raises(ToolMissingError, match="no Jupyter kernel for rust") as caught:
-        pool.run(["1"], cwd=tmp_path, language="rust", cell_timeout=120)
+        pool.run(["1"], cwd=tmp_path, language=PROG_LANG["rust"], cell_timeout=120)
     assert "evcxr" in caught.value.next_step
     pool.close()
 
@@ -124,7 +125,7 @@ def test_a_kernel_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     pool = KernelPool()
     with pytest.raises(CellFailedError, match="no luck today"):
-        pool.run(["1"], cwd=tmp_path, language="java", cell_timeout=120)
+        pool.run(["1"], cwd=tmp_path, language=PROG_LANG["java"], cell_timeout=120)
     pool.close()
 
 

@@ -191,7 +191,7 @@
       if (event.key === "Enter") { open(active); event.preventDefault(); }
     });
     var made = el("div", { "class": "find", role: "search" }, [input, list, say]);
-    var kind = doc.querySelector("header .kind");
+    var kind = doc.querySelector("header .present") || doc.querySelector("header .kind");
     if (kind) { kind.before(made); } else { doc.querySelector("header").append(made); }
     return input;
   }

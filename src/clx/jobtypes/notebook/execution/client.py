@@ -15,6 +15,7 @@ from jupyter_client.session import Session
 from clx.jobtypes.notebook.execution.outputs import CellOutputs
 from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult, FailureKind, plain
 from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGoneError
+from clx.jobtypes.notebook.execution.widgets import Widgets
 from clx.platforms import system
 from clx.platforms.container import own_container_id
 from clx.platforms.oom import oom_kills
@@ -43,6 +44,7 @@ class Client:
         self._cells: list[CellOutputs] = []
         self._source = ""
         self._cell_of: dict[str, CellOutputs] = {}
+        self._widgets = Widgets()
         self._oom_kills = 0
 
     def close(self) -> None:
@@ -79,7 +81,10 @@ class Client:
                 reply = self._execute(index, source, outputs, cell_timeout)
                 if reply["status"] != "ok" and index not in allow_errors_at:
                     raise self._failure(index, "error", reply)
-        return [cell.result() for cell in self._cells]
+        results = [cell.result() for cell in self._cells]
+        for result in results:
+            self._widgets.settle(result.outputs)
+        return results
 
     def _execute(self, index: int, source: str, outputs: CellOutputs, timeout: float) -> dict[str, Any]:
         """Run one cell; its reply, once the kernel is idle again."""
@@ -148,10 +153,12 @@ class Client:
             if kind == "status":
                 idle = idle or (parent == request and content["execution_state"] == "idle")
             elif kind == "update_display_data":
-                for cell in self._cells:
+                for cell in (*self._cells, *self._widgets.caught()):
                     cell.update(content)
+            elif kind.startswith("comm_"):
+                self._widgets.take(kind, content, message["buffers"])
             elif parent in self._cell_of:
-                self._cell_of[parent].add(kind, content)
+                (self._widgets.catching(parent) or self._cell_of[parent]).add(kind, content)
         return idle
 
     def _messages(self, socket: zmq.Socket[Any]) -> list[dict[str, Any]]:

@@ -29,14 +29,19 @@ def interpreter_fingerprint(python: str | None) -> dict[str, str]:
     Raises:
         ToolMissingError: *python* cannot be run.
     """
-    if python is None or python == sys.executable:
-        version = ".".join(map(str, sys.version_info[:3]))
-        places = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path)
-    else:
-        version, *places_found = _ask(python, _modified(python))
-        places = tuple(places_found)
+    version, *places = _version_and_places(python)
     names = sorted({name for place in dict.fromkeys(places) for name in distributions(place)})
     return {"python": version, "packages": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+
+
+def packaged_file(python: str | None, path: str) -> Path | None:
+    """A file that a package of *python* (None: CLX's own) brings, by its path where packages are installed.
+
+    Raises:
+        ToolMissingError: *python* cannot be run.
+    """
+    _, *places = _version_and_places(python)
+    return next((found for place in places if place and (found := Path(place, path)).is_file()), None)
 
 
 def python_command(python: str) -> list[str]:
@@ -53,6 +58,14 @@ def distributions(place: str) -> list[str]:
         return [entry.name for entry in os.scandir(place) if entry.name.endswith(_DISTRIBUTIONS)]
     except OSError:
         return []
+
+
+def _version_and_places(python: str | None) -> tuple[str, ...]:
+    """The version of *python*, and where it looks for packages."""
+    if python is None or python == sys.executable:
+        version = ".".join(map(str, sys.version_info[:3]))
+        return version, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path
+    return _ask(python, _modified(python))
 
 
 def _modified(python: str) -> int:

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import struct
+import sys
 import termios
 import threading
 from pathlib import Path
@@ -155,4 +156,21 @@ def initialised_app(directory: str) -> KernelApp:
     os.environ["TERM"] = terminal
     for name in ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"):
         os.environ.pop(name, None)
+    show_charts_as_data(app.shell.display_formatter.mimebundle_formatter)
     return app
+
+
+def show_charts_as_data(formatter: Any) -> None:
+    """Have altair's charts put out what a page can draw, unless the deck chooses a renderer: by itself altair
+    puts out a page's part that loads its programs from the network.
+    """
+    for version in ("v5", "v6"):
+        formatter.for_type_by_name(f"altair.vegalite.{version}.api", "TopLevelMixin", _chart_bundle)
+
+
+def _chart_bundle(chart: Any, include: Any = None, exclude: Any = None) -> Any:
+    renderers = sys.modules["altair"].renderers
+    if renderers.active not in {"default", "html"} or renderers.options:
+        return chart._repr_mimebundle_(include, exclude)
+    with renderers.enable("mimetype"):
+        return chart._repr_mimebundle_(include, exclude)

@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clx.jobtypes.notebook.deck import PROG_LANG, ProgLang
 from clx.jobtypes.notebook.execution.imports import PRELOADABLE, heavy_imports, imports_differently, shadows
 from clx.jobtypes.notebook.execution.interpreter import python_command
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
@@ -67,7 +68,7 @@ class KernelPool:
         cells: Sequence[str],
         *,
         cwd: Path,
-        language: str = "python",
+        language: ProgLang = PROG_LANG["python"],
         cell_timeout: float,
         allow_errors_at: Container[int] = (),
     ) -> list[CellResult]:
@@ -75,7 +76,7 @@ class KernelPool:
 
         Args:
             cwd: the kernel's working directory; modules in it can be imported.
-            language: ``prog_lang`` of the course.
+            language: what the cells are written in, and which kernel it names.
             cell_timeout: seconds one cell may take.
             allow_errors_at: 0-based numbers of cells that may raise; the error is an output then.
 
@@ -117,7 +118,7 @@ class KernelPool:
         """Remove the files of every parent of kernels that this process started and somebody has killed."""
         remove_directories()
 
-    def _fresh_kernel(self, cells: Sequence[str], cwd: Path, language: str) -> tuple[KernelParent, Kernel]:
+    def _fresh_kernel(self, cells: Sequence[str], cwd: Path, language: ProgLang) -> tuple[KernelParent, Kernel]:
         """A kernel for one run; a parent that died while nothing was running is replaced."""
         try:
             parent = self._parent_for(cells, cwd, language)
@@ -127,9 +128,9 @@ class KernelPool:
             parent = self._parent_for(cells, cwd, language)
             return parent, self._start_kernel(parent, cwd, language)
 
-    def _parent_for(self, cells: Sequence[str], cwd: Path, language: str) -> KernelParent:
+    def _parent_for(self, cells: Sequence[str], cwd: Path, language: ProgLang) -> KernelParent:
         """The parent that may start the kernel of this run."""
-        if language != "python" or not self._forks:
+        if language.name != "python" or not self._forks:
             self._spawner = self._spawner or KernelParent(sys.executable, "spawn")
             return self._spawner
         wanted = heavy_imports(cells, self._allowed, cwd)
@@ -161,16 +162,16 @@ class KernelPool:
             self._parent.close()
             self._parent = None
 
-    def _start_kernel(self, parent: KernelParent, cwd: Path, language: str) -> Kernel:
+    def _start_kernel(self, parent: KernelParent, cwd: Path, language: ProgLang) -> Kernel:
         if parent.mode != "spawn":
             return parent.fork(cwd, OUTPUT_LIMIT)
-        if language == "python":
+        if language.name == "python":
             argv = [*python_command(self._python), "-c", _LAUNCH, "-f", "{connection_file}"]
             return parent.spawn(ipc_connection(), cwd, argv, {})
-        from clx.jobtypes.notebook.execution.kernelspecs import kernel_command
+        from clx.jobtypes.notebook.execution.kernelspecs import kernel_of
 
-        argv, environment = kernel_command(language)
-        return parent.spawn(tcp_connection(), cwd, argv, environment)
+        spec = kernel_of(language)
+        return parent.spawn(tcp_connection(), cwd, spec.argv, spec.env)
 
     def _talk(
         self,

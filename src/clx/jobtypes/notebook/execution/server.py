@@ -38,6 +38,7 @@ _FIXED_ENVIRONMENT = {
     "TERM": "dumb",
     "NO_COLOR": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PLOTLY_RENDERER": "plotly_mimetype",
 }
 _PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 """Of Python's own variables these; any other (``PYTHONSTARTUP``, ``PYTHONWARNINGS``) would change outputs."""

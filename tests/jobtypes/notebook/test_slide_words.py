@@ -1,0 +1,16 @@
+"""The words around slides."""
+
+from __future__ import annotations
+
+import json
+
+from clx.jobtypes.notebook.slide_words import slide_words
+
+
+def test_each_language_says_all_and_others_speak_english() -> None:
+    german, english = (json.loads(slide_words(lang)[1]) for lang in ("de", "en"))
+    assert german.keys() == english.keys()
+    assert [bool(value) for value in german.values()] == [True] * len(german)
+    assert len(german["keys"]) == len(english["keys"])
+    assert slide_words("fr") == slide_words("en")
+    assert slide_words("de")[0] == "Präsentieren"
