@@ -74,14 +74,31 @@ _TABLE = {
     ),
 }
 _WORDS = {language: dict(zip(_KEYS, words, strict=True)) for language, words in _TABLE.items()}
-_LANGUAGES = dict(
-    each.split("=")
-    for each in (
-        "ar=العربية cs=Čeština da=Dansk de=Deutsch en=English es=Español fa=فارسی fi=Suomi fr=Français he=עברית hu=Magyar "
-        "it=Italiano ja=日本語 ko=한국어 nl=Nederlands no=Norsk pl=Polski pt=Português ru=Русский sv=Svenska tr=Türkçe "
-        "uk=Українська zh=中文"
-    ).split()
-)
+_LANGUAGES = {
+    "ar": "العربية",
+    "cs": "Čeština",
+    "da": "Dansk",
+    "de": "Deutsch",
+    "en": "English",
+    "es": "Español",
+    "fa": "فارسی",
+    "fi": "Suomi",
+    "fr": "Français",
+    "he": "עברית",
+    "hu": "Magyar",
+    "it": "Italiano",
+    "ja": "日本語",
+    "ko": "한국어",
+    "nl": "Nederlands",
+    "no": "Norsk",
+    "pl": "Polski",
+    "pt": "Português",
+    "ru": "Русский",
+    "sv": "Svenska",
+    "tr": "Türkçe",
+    "uk": "Українська",
+    "zh": "中文",
+}
 
 
 def words(language: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
