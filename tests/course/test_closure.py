@@ -151,6 +151,19 @@ def test_facts_are_the_titles_links_and_missing_pictures(values: Course) -> None
     }
 
 
+def test_what_would_be_dropped_of_a_marker_is_warned_of(values: Course) -> None:
+    text = (
+        HEADER % ("Werte", "Values") + '# %% [markdown] lang="fr"\n# Bonjour\n# %% lang="en-US" fold=1\n1\n'
+        '# %% fold=2 lang="DE"\n2\n# %% [markdown] lang="fr"\n# Salut\n'
+    )
+    values.deck("values", text)
+    assert Looked(values).closures.info(DECK).respelt == [
+        f'{DECK}:4: cells with lang="fr" come out nowhere: the course is in de, en.',
+        f'{DECK}:6: cells with lang="en-US" come out nowhere: did you mean lang="en"?',
+        f"{DECK}:6: the attribute 'fold' of this cell means nothing to CLX.",
+    ]
+
+
 def test_a_deck_is_read_as_a_page_only_unless_it_tells_formats_apart(values: Course) -> None:
     def variants() -> list[tuple[bool, bool]]:
         looked = Looked(values)

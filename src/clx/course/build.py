@@ -23,7 +23,7 @@ from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
-from clx.course.report import PRIVATE_TEXT, FailedOutput, Report
+from clx.course.report import PRIVATE_TEXT, FailedOutput, Report, of_pointers
 from clx.course.results import Outdated, Results
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
@@ -199,6 +199,8 @@ class Build:
             if self._watched is not None:
                 self._watched.learn_plan(plan, planner.closures.would_be_read())
         plan.warnings[:0] = left_out
+        if files.junk:
+            self.display.detail(f"Left out, as what tools and editors leave: {', '.join(sorted(set(files.junk)))}")
         self._learned = planner.learned()
         return plan
 
@@ -223,6 +225,8 @@ class Build:
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
+        if plan.pointers:
+            self.report.failures.append(of_pointers(plan.pointers))  # the summary tells it: it is no job
         report = self.report
         report.decks, report.jobs, report.to_run = plan.decks, len(plan.jobs), len(missing)
         report.reused = report.jobs - report.to_run
@@ -296,6 +300,7 @@ class Build:
         wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
+        unmade |= {(path, "") for path in results.plan.pointers}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)

@@ -106,6 +106,7 @@ class Plan(msgspec.Struct):
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
         outline: the decks as an index lists them.
+        pointers: files that are not there, only what says where Git LFS keeps them.
         told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
 
@@ -117,6 +118,7 @@ class Plan(msgspec.Struct):
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
     outline: list[OutlineDeck] = []
+    pointers: list[str] = []
     told_links: set[tuple[str, str]] = set()
 
     @property

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.cells import first_line_of, read_cells
 from clx.jobtypes.notebook.deck import PROG_LANG
 
 PYTHON = PROG_LANG["python"]
@@ -296,12 +296,94 @@ def test_what_hides_a_cell_in_other_formats_is_never_text(text: str, is_markdown
     assert caught.value.line == 3
 
 
-@pytest.mark.parametrize(("slide", "tag"), [("notes", "notes"), ("skip", "del")])
-def test_slide_types_that_hide_a_cell_elsewhere_are_errors(slide: str, tag: str) -> None:
-    for marker in (f'# %% slideshow={{"slide_type": "{slide}"}}', f'# %% {{"slideshow": {{"slide_type": "{slide}"}}}}'):
-        with pytest.raises(ConversionError, match="hides no cell") as caught:
-            read_cells(f"{marker}\nx\n", PYTHON)
-        assert caught.value.next_step == f'Write tags=["{tag}"].'
+@pytest.mark.parametrize(
+    ("slide", "tags"),
+    [
+        ("notes", ("notes",)),
+        ("skip", ("del",)),
+        ("slide", ("slide",)),
+        ("subslide", ("subslide",)),
+        ("fragment", ("fragment",)),
+        ("-", ()),
+    ],
+)
+def test_slide_types_of_jupyter_are_tags(slide: str, tags: tuple[str, ...]) -> None:
+    for marker in (
+        f'# %% slideshow={{"slide_type": "{slide}"}}',
+        f'# %% [code] {{"slideshow": {{"slide_type": "{slide}"}}}}',
+    ):
+        assert as_read(f"{marker}\nx\n") == [("code", "x", tags, None)]
+    fence = f'# T\n\n```python slideshow={{"slide_type": "{slide}"}}\nx\n```\n'
+    assert read_cells(fence, PYTHON, is_markdown=True)[1].tags == tags
+    [cell] = read_cells(f'# %% slideshow={{"slide_type": "{slide}"}} tags=["keep"]\nx\n', PYTHON)
+    assert cell.tags == ("keep", *tags)
+
+
+@pytest.mark.parametrize("slide", ['{"slide_type": "note"}', '{"slide_type": 1}', "notes", '{"slide_type": ["skip"]}'])
+def test_a_slide_type_that_cannot_be_read_is_an_error(slide: str) -> None:
+    with pytest.raises(ConversionError, match=r"slide type cannot be read|hides no cell"):
+        read_cells(f"# %% slideshow={slide}\nx\n", PYTHON)
+
+
+@pytest.mark.parametrize("slide", ["notes", "skip"])
+def test_the_marker_of_a_cell_that_jupyter_hides_is_no_text(slide: str) -> None:
+    text = f'# %%\nx = """\n# %% slideshow={{"slide_type": "{slide}"}}\nZebra\n"""\n'
+    with pytest.raises(ConversionError, match="would be published"):
+        read_cells(text, PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("options", "tags"),
+    [
+        ('jupyter={"source_hidden": true}', ("hide-input",)),
+        ('jupyter={"outputs_hidden": true, "source_hidden": false}', ("hide-output",)),
+        ("eval=false", ("skip-execution",)),
+        ("echo=FALSE include=true", ("remove-input",)),
+        ("collapsed=true", ("hide-output",)),
+        ('{"jupyter": {"source_hidden": true}, "eval": false}', ("hide-input", "skip-execution")),
+        ('tags=["hide_input", "remove_cell", "collapse"]', ("hide-input", "remove-cell", "collapse")),
+        ('results="hide"', ("remove-output",)),
+    ],
+)
+def test_attributes_of_other_tools_are_tags(options: str, tags: tuple[str, ...]) -> None:
+    [cell] = read_cells(f"# %% {options}\nx\n", PYTHON)
+    assert (cell.tags, cell.unread) == (tags, ())
+
+
+def test_quartos_options_are_tags() -> None:
+    [cell] = read_cells("# %%\n#| label: a\n#| eval: false\n#| echo: False\nx\n#| include: false\n", PYTHON)
+    assert cell.tags == ("skip-execution", "remove-input")
+
+
+def test_attributes_that_mean_nothing_are_known_by_name() -> None:
+    [cell] = read_cells('# %% name="a" editable=false fold=3 jupyter={"x": 1}\nx\n', PYTHON)
+    assert cell.unread == ("fold", "jupyter.x")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "source"),
+    [
+        (
+            '# %% language="bash"\n# echo hello\n# # a comment\n#\n# ls\n',
+            "code",
+            "%%bash\necho hello\n# a comment\n\nls",
+        ),
+        ('# %% magic_args="bash -e" language="script"\n# ls\n', "code", "%%script bash -e\nls"),
+        ('# %% language="html" tags=["keep"]\n<b>x</b>\n', "code", "%%html\n<b>x</b>"),
+        ('# %% language="python"\nx = 1\n', "code", "x = 1"),
+        ('# %% active="ipynb"\n# x = 1\n', "code", "x = 1"),
+        ('# %% tags=["active-ipynb"]\n# x = 1\n', "code", "x = 1"),
+        ('# %% active="py"\nx = 1\n', "raw", "x = 1"),
+        ('# %% active="ipynb,py"\nx = 1\n', "code", "x = 1"),
+    ],
+)
+def test_cells_of_other_languages_are_as_jupytext_means_them(text: str, kind: str, source: str) -> None:
+    [cell] = read_cells(text, PYTHON)
+    [meant] = jupytext.reads(text, fmt="py:percent").cells
+    assert (cell.kind, cell.source) == (kind, source)
+    if "<b>" not in text:  # which jupytext would run as Python
+        assert (meant.cell_type, meant.source) == (kind, source)
+    assert first_line_of(cell, text.split("\n"), PYTHON) == 2 - cell.in_marker
 
 
 def test_other_markers_may_be_text() -> None:
@@ -324,7 +406,7 @@ def test_an_unknown_tag_is_quoted() -> None:
         "# %% How to start",
         "# %% Notes on slicing",
         "# %% A new language: Rust",
-        '# %% Vantage points tags=["demo", "model", "hide-input", "remove_cell", "exercise"]',
+        '# %% Vantage points tags=["demo", "model", "hide-input", "remove_cell", "exercise", "active-py"]',
         '# %% name="start" id="answer" slideshow={"slide_type": "slide"}',
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jupytext
 import nbformat
 import pytest
 from hypothesis import given
@@ -42,6 +43,26 @@ def notebook(kind: Any, language: Any = PYTHON, text: str = DECK) -> dict[str, A
     cells = variant(in_language(read_cells(text, language), "en"), kind, "en")
     found: dict[str, Any] = json.loads(notebook_bytes(cells, language))
     return found
+
+
+def test_a_code_file_is_valid_whatever_language_a_cell_magic_is_for() -> None:
+    text = '# %%\n# %%html\n<p>Hi</p>\n# %%\n# %%script "a b" c\nno code\n# %%\n# %%time\nx = 1\n'
+    cells = variant(in_language(read_cells(text, PYTHON), "en"), "completed", "en")
+    code = code_bytes(cells, PYTHON).decode()
+    compile(code, "deck", "exec")
+    assert '# %% language="html"\n# <p>Hi</p>\n' in code
+    assert "\nx = 1\n" in code
+    sources = [cell.source for cell in cells]
+    assert [cell.source for cell in read_cells(code, PYTHON)] == sources
+    assert [cell.source for cell in jupytext.reads(code, fmt="py:percent").cells] == sources
+
+
+def test_what_jupyter_knows_of_hiding_and_running_is_in_the_notebook() -> None:
+    text = '# %% tags=["hide-input", "skip-execution"]\n1\n# %% tags=["remove-output", "fragment"]\n2\n'
+    first, second = notebook("completed", text=text)["cells"]
+    assert first["metadata"] == {"jupyter": {"source_hidden": True}, "tags": ["skip-execution"]}
+    assert second["metadata"] == {"jupyter": {"outputs_hidden": True}, "slideshow": {"slide_type": "fragment"}}
+    assert notebook("code-along", text=text)["cells"][0]["metadata"] == {}
 
 
 @pytest.mark.parametrize("kind", AUDIENCES)

@@ -343,3 +343,33 @@ def test_no_number_lies_over_code(tmp_path: Path, width: int) -> None:
     command = [str(browser.path), *options, "--dump-dom", file.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     assert "<title>clear,clear</title>" in found
+
+
+@pytest.mark.parametrize("kind", ["completed", "speaker"])
+def test_what_an_author_folds_is_opened_by_the_reader(kind: str) -> None:
+    stream = [{"output_type": "stream", "name": "stdout", "text": "written"}]
+    text = '# %% [markdown]\n# # T\n# %% tags=["{}"]\nhidden_code\n'
+    for tag, words in (("hide-input", "Show code"), ("hide-output", "Show output"), ("hide-cell", "Show cell")):
+        html, _ = page(text.format(tag), kind, outputs=stream)
+        folded = html.partition('<details class="fold">')[2].partition("</details>")[0]
+        assert f"<summary>{words}</summary>" in folded
+        assert ("hidden_code" in folded, "written" in folded) == (tag != "hide-output", tag != "hide-input")
+        assert "hidden_code" in html
+        assert "written" in html
+    collapsed, _ = page('# %% [markdown] tags=["collapse"]\n# A hint\n', kind)
+    assert "A hint" in collapsed.partition("<details")[2].partition("</details>")[0]
+
+
+def test_what_an_author_removes_from_pages_is_not_there() -> None:
+    stream = [{"output_type": "stream", "name": "stdout", "text": "written"}]
+    text = '# %% tags=["{}"]\nhidden_code\n'
+    for tag, shown in (
+        ("remove-input", (False, True)),
+        ("remove-output", (True, False)),
+        ("remove-cell", (False, False)),
+        ("keep", (True, True)),
+    ):
+        html, _ = page(text.format(tag), outputs=stream)
+        assert ("hidden_code" in html, "written" in html) == shown
+    assert 'class="code empty"' not in page(text.format("remove-input"), "code-along")[0]
+    assert 'class="code empty"' in page(text.format("hide-input"), "code-along")[0]

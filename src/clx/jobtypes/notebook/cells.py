@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.deck import ProgLang
+from clx.jobtypes.notebook.attributes import option_tags
+from clx.jobtypes.notebook.deck import ProgLang, fence_names
 from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
@@ -57,6 +58,10 @@ class Cell:
     """1-based line of the expanded deck where it starts."""
     respelt: str = ""
     """How its marker, or the tags of it, ought to be written, where that was only understood; else empty."""
+    unread: tuple[str, ...] = ()
+    """Names of attributes of its marker that mean nothing here."""
+    in_marker: int = 0
+    """How many lines of its source stand in its marker: 1 for a magic that jupytext keeps there."""
 
 
 def cells_of(
@@ -115,6 +120,8 @@ def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_ma
     In a jupytext Markdown document a cell starts with its source.
     """
     index = cell.line - 1
+    if cell.in_marker:
+        return cell.line
     if not is_markdown and marker_pattern(language.comment).match(lines[index]):
         index += 1
     while index < len(lines) - 1 and not lines[index].strip():
@@ -162,11 +169,28 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         end, following, shown = _cell_end(lines, body, marker.kind, comment, pattern, fences)
         if HIDDEN_TAGS.isdisjoint(marker.tags):
             problems += _lost(lines, range(body, end), shown, pattern)
-        source = _source(lines[body:end], marker.kind, language)
-        if source or first is not None:
-            cells.append(Cell(marker.kind, source, marker.tags, marker.lang, start + 1, marker.respelt))
+        cell = _cell(marker, lines[body:end], start + 1, language)
+        if cell.source or first is not None:
+            cells.append(cell)
         start, first = end, following
     return cells
+
+
+def _cell(marker: Marker, lines: list[str], line: int, language: ProgLang) -> Cell:
+    magic, kind, tags, in_marker = marker.magic, marker.kind, marker.tags, 0
+    if kind == "code" and magic and magic[2:].lower() not in fence_names(language):
+        # the body is commented out, so that the file stays one of its language; whoever wrote it bare meant the same
+        body = trimmed([_bare(each, language.comment) for each in lines])
+        source, in_marker = f"{magic}\n{body}".rstrip("\n"), 1
+    elif kind == "code" and marker.active is not None and language.extension[1:] not in marker.active:
+        source = trimmed([_bare(each, language.comment) for each in lines])
+    else:
+        source = _source(lines, kind, language)
+    if kind == "code" and marker.active is not None and "ipynb" not in marker.active:
+        kind = "raw"
+    if kind == "code":
+        tags = tuple(dict.fromkeys((*tags, *option_tags(source))))
+    return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, in_marker)
 
 
 def _lost(lines: list[str], inside: range, shown: set[int], pattern: re.Pattern[str]) -> list[ConversionError]:

@@ -31,6 +31,7 @@ from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
     DeckCell,
+    cells_in,
     has_secret_code,
     in_language,
     unknown_tags,
@@ -261,7 +262,7 @@ def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int |
     """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
     if error.cell is None:
         return None
-    cell = [cell for cell in deck.written if cell.lang in (None, job.lang)][error.cell - 1]
+    cell = cells_in(deck.written, job.lang)[error.cell - 1]
     known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
     start = known[cell.line - 1]
     if error.line is None:

@@ -127,6 +127,7 @@ class _Reading:
         if not self._problems:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
+            self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
         self._links |= dict.fromkeys(linked_files(found.text))
         self._mentions |= set(mentioned(found.text))
 
@@ -162,6 +163,33 @@ def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
     return [
         msgspec.to_builtins(msgspec.structs.replace(each, line=line)) for each, line in zip(told, lines, strict=True)
     ]
+
+
+def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
+    """Warnings of attributes that mean nothing, and of languages that the course is not in; each once."""
+    from clx.jobtypes.notebook.hidden import places_in_deck
+
+    foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
+    unread = _first_of((name, cell) for cell in cells for name in cell.unread)
+    lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
+    told = [f"{asked.deck}:{next(lines) or '?'}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
+    for name in unread:
+        told.append(f"{asked.deck}:{next(lines) or '?'}: the attribute {name!r} of this cell means nothing to CLX.")
+    return told
+
+
+def _first_of(pairs: Iterable[tuple[str | None, Cell]]) -> dict[str | None, Cell]:
+    """The first cell for each of some words."""
+    found: dict[str | None, Cell] = {}
+    for word, cell in pairs:
+        found.setdefault(word, cell)
+    return found
+
+
+def _foreign(lang: str, languages: list[str]) -> str:
+    near = next((each for each in languages if each.partition("-")[0] == lang.partition("-")[0]), "")
+    step = f'did you mean lang="{near}"?' if near else f"the course is in {', '.join(languages)}."
+    return f'cells with lang="{lang}" come out nowhere: {step}'
 
 
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:

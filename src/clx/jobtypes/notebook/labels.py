@@ -15,6 +15,7 @@ _KEYS = (
     *("code_along", "completed", "speaker"),
     *("note", "tip", "important", "warning", "caution"),
     *("copy", "copied", "light", "dark", "notebook", "code"),
+    *("show_input", "show_output", "show_cell"),
 )
 _TABLE = {
     "en": (
@@ -22,12 +23,14 @@ _TABLE = {
         *("Code-Along", "Completed", "Speaker"),
         *("Note", "Tip", "Important", "Warning", "Caution"),
         *("Copy", "Copied", "Light colours", "Dark colours", "Notebook", "Code"),
+        *("Show code", "Show output", "Show cell"),
     ),
     "de": (
         *("Inhalt", "Zum Inhalt springen", "Leere Zelle für eigenen Code", "Notizen", "Ausgabe von Zelle", "Antwort"),
         *("Zum Mitmachen", "Vollständig", "Vortrag"),
         *("Hinweis", "Tipp", "Wichtig", "Warnung", "Vorsicht"),
         *("Kopieren", "Kopiert", "Helle Farben", "Dunkle Farben", "Notebook", "Code"),
+        *("Code zeigen", "Ausgabe zeigen", "Zelle zeigen"),
     ),
     "fr": (
         *("Sommaire", "Aller au contenu", "Cellule vide pour votre code", "Notes"),
@@ -35,30 +38,35 @@ _TABLE = {
         *("À compléter", "Complet", "Présentation"),
         *("Remarque", "Astuce", "Important", "Avertissement", "Attention"),
         *("Copier", "Copié", "Couleurs claires", "Couleurs sombres", "Notebook", "Code"),
+        *("Afficher le code", "Afficher la sortie", "Afficher la cellule"),
     ),
     "es": (
         *("Contenido", "Saltar al contenido", "Celda vacía para tu código", "Notas", "Salida de la celda", "Respuesta"),
         *("Para completar", "Completo", "Presentación"),
         *("Nota", "Consejo", "Importante", "Advertencia", "Precaución"),
         *("Copiar", "Copiado", "Colores claros", "Colores oscuros", "Notebook", "Código"),
+        *("Mostrar el código", "Mostrar la salida", "Mostrar la celda"),
     ),
     "it": (
         *("Indice", "Vai al contenuto", "Cella vuota per il tuo codice", "Note", "Output della cella", "Risposta"),
         *("Da completare", "Completo", "Presentazione"),
         *("Nota", "Suggerimento", "Importante", "Avviso", "Attenzione"),
         *("Copia", "Copiato", "Colori chiari", "Colori scuri", "Notebook", "Codice"),
+        *("Mostra il codice", "Mostra l'output", "Mostra la cella"),
     ),
     "pt": (
         *("Conteúdo", "Ir para o conteúdo", "Célula vazia para o seu código", "Notas", "Saída da célula", "Resposta"),
         *("Para completar", "Completo", "Apresentação"),
         *("Nota", "Dica", "Importante", "Aviso", "Cuidado"),
         *("Copiar", "Copiado", "Cores claras", "Cores escuras", "Notebook", "Código"),
+        *("Mostrar o código", "Mostrar a saída", "Mostrar a célula"),
     ),
     "nl": (
         *("Inhoud", "Naar de inhoud", "Lege cel voor je eigen code", "Notities", "Uitvoer van cel", "Antwoord"),
         *("Om mee te doen", "Volledig", "Presentatie"),
         *("Opmerking", "Tip", "Belangrijk", "Waarschuwing", "Let op"),
         *("Kopiëren", "Gekopieerd", "Lichte kleuren", "Donkere kleuren", "Notebook", "Code"),
+        *("Code tonen", "Uitvoer tonen", "Cel tonen"),
     ),
     "pl": (
         *("Spis treści", "Przejdź do treści", "Pusta komórka na własny kod", "Notatki"),
@@ -66,18 +74,21 @@ _TABLE = {
         *("Do uzupełnienia", "Pełna wersja", "Prezentacja"),
         *("Uwaga", "Wskazówka", "Ważne", "Ostrzeżenie", "Ostrożnie"),
         *("Kopiuj", "Skopiowano", "Jasne kolory", "Ciemne kolory", "Notebook", "Kod"),
+        *("Pokaż kod", "Pokaż wynik", "Pokaż komórkę"),
     ),
     "ar": (
         *("المحتويات", "انتقل إلى المحتوى", "خلية فارغة لكتابة الكود", "ملاحظات", "مخرجات الخلية", "الإجابة"),
         *("للتطبيق", "كامل", "العرض"),
         *("ملاحظة", "نصيحة", "مهم", "تحذير", "تنبيه"),
         *("نسخ", "تم النسخ", "ألوان فاتحة", "ألوان داكنة", "دفتر", "الكود"),
+        *("إظهار الكود", "إظهار المخرجات", "إظهار الخلية"),
     ),
     "he": (
         *("תוכן העניינים", "דלג לתוכן", "תא ריק לקוד שלך", "הערות", "פלט של תא", "תשובה"),
         *("להשלמה", "מלא", "מצגת"),
         *("הערה", "עצה", "חשוב", "אזהרה", "זהירות"),
         *("העתק", "הועתק", "צבעים בהירים", "צבעים כהים", "מחברת", "קוד"),
+        *("הצג קוד", "הצג פלט", "הצג תא"),
     ),
 }
 _WORDS: dict[str, dict[str, str]] = {

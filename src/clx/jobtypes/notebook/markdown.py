@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.attributes import meaning_of, option_tags
 from clx.jobtypes.notebook.cells import Cell, trimmed
 from clx.jobtypes.notebook.header import check_header, with_whole_kernelspec
 from clx.jobtypes.notebook.limits import LimitError
@@ -110,16 +111,19 @@ class _Reading:
         try:
             _check_metadata(metadata, line)
             tags, lang = tags_from(metadata.get("tags"), line), lang_from(metadata.get("lang"), line)
+            meant = meaning_of(metadata, line)
         except ConversionError as error:
             self._problems.append(error)
             return
+        more = option_tags(source) if kind == "code" else ()
+        tags = tuple(dict.fromkeys((*tags, *meant.tags, *more)))
         if HIDDEN_TAGS.isdisjoint(tags):
             # the line that opens a block of code too: its options may have been read as something else
             inside = range(self._position, min(start + source.count("\n") + 1, len(self._lines)))
             near = ((i + 1, near_marker(self._lines[i])) for i in inside)
             self._problems += [near_marker_error(tag, at) for at, tag in near if tag]
         if source or kind == "code":
-            self._cells.append(Cell(kind, source, tags, lang, start + 1))
+            self._cells.append(Cell(kind, source, tags, lang, start + 1, unread=meant.unread))
 
     def found(self) -> list[Cell]:
         """The cells, unless a region stands where jupytext sees no place for a cell."""

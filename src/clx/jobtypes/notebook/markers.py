@@ -7,7 +7,6 @@ outside of ``tags=[…]``, a tag that is nearly one that CLX knows.
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import re
@@ -18,6 +17,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from clx.errors import ConversionError
+from clx.jobtypes.notebook.attributes import Unreadable, literal, meaning_of, slide_type_of
 from clx.jobtypes.notebook.labels import as_language
 
 CellKind = Literal["code", "markdown", "raw"]
@@ -25,13 +25,17 @@ CellKind = Literal["code", "markdown", "raw"]
 KNOWN_TAGS = frozenset(
     {
         *("keep", "start", "alt", "answer", "notes", "private", "del"),
-        *("slide", "subslide", "fragment", "incremental", "raises-exception"),
+        *("slide", "subslide", "fragment", "incremental", "raises-exception", "skip-execution", "collapse"),
+        *("hide-input", "hide-output", "hide-cell", "remove-input", "remove-output", "remove-cell"),
     }
 )
-"""The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and Jupyter's own for a cell that may fail."""
+"""The tags that choose variants (:mod:`clx.jobtypes.notebook.variants`), and those of Jupyter and its book that say
+whether a cell may fail, runs, and what of it a page shows."""
 HIDDEN_TAGS = frozenset({"notes", "private", "del"})
 """Tags of cells that no student gets."""
 
+_SPELLINGS = {tag.replace("-", "_"): tag for tag in KNOWN_TAGS if tag.startswith(("hide-", "remove-", "skip-"))}
+"""Tags as nbconvert's own examples spell them."""
 _KINDS: dict[str, CellKind] = {"markdown": "markdown", "md": "markdown", "raw": "raw", "code": "code"}
 _KIND = re.compile(r"\[\s*(markdown|md|raw|code)\s*\]", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
@@ -40,7 +44,9 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _KIND_WORD = re.compile(r"^(markdown|md|raw|code)\b")
-_MISSPELT = {"tag": "tags", "langs": "lang", "language": "lang"}
+_MISSPELT = {"tag": "tags", "langs": "lang"}
+_CODE_LANGUAGES = frozenset({"sh", "js", "ts", "cs", "py", "rb", "go", "md", "pl"})
+"""What is called by two letters and is no language that people speak, as an attribute ``language`` has it."""
 _WORD = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"\b(?:tags|lang)\b|\btag\s*[:=(\[{\"']", re.IGNORECASE)
 _HIDING = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(HIDDEN_TAGS))})(?![\w-])", re.IGNORECASE)
@@ -60,7 +66,6 @@ _PLAIN_LIST = re.compile(
     r"""\[\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+)(?:\s*,\s*(?:"[\w-]+"|'[\w-]+'|[\w-]+))*(?:\s*,?\s*\])?\s*"""
 )
 """A list of which only the bracket at the end, or quotes, are missing."""
-_NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
 _TWICE = "the marker has an attribute twice"
 _BRACKETS = re.compile(rf"\[\s*({'|'.join(sorted(HIDDEN_TAGS))})\s*\]", re.IGNORECASE)
 """A tag where the kind of a cell belongs."""
@@ -76,6 +81,12 @@ class Marker:
     lang: str | None = None
     respelt: str = ""
     """How it, or its tags, ought to be written, where that was only understood; else empty."""
+    magic: str = ""
+    """The cell magic that jupytext keeps as attributes (``language="bash"``): ``%%bash``; else empty."""
+    active: frozenset[str] | None = None
+    """Extensions for which jupytext takes the cell for code; ``None``: all."""
+    unread: tuple[str, ...] = ()
+    """Names of its attributes that mean nothing here."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -108,12 +119,36 @@ def read_marker(options: str, line: int, *, is_glued: bool = False) -> Marker:
     written = attributes.get("tags")
     plain = _plain_list(written) if isinstance(written, str) else None
     respelt = f"%% {options}" if is_glued else ""
+    meant = meaning_of(attributes, line)
+    tags = tags_from(written if plain is None else plain, line)
     return Marker(
         _KINDS[kind[1].lower()] if kind else "code",
-        tags_from(written if plain is None else plain, line),
+        tuple(dict.fromkeys((*tags, *meant.tags))),
         lang_from(attributes.get("lang"), line),
         respelt if plain is None else f"tags={json.dumps(plain)}",
+        _magic(attributes),
+        _active(attributes, tags),
+        meant.unread,
     )
+
+
+def _magic(attributes: Mapping[str, Any]) -> str:
+    language, arguments = (_word(attributes.get(key)) for key in ("language", "magic_args"))
+    return f"%%{language} {arguments}".rstrip() if language else ""
+
+
+def _active(attributes: Mapping[str, Any], tags: tuple[str, ...]) -> frozenset[str] | None:
+    """As jupytext has it: ``active="ipynb"``, ``active="ipynb,py"``, or tags ``active-ipynb``."""
+    named = [tag.removeprefix("active-") for tag in tags if tag.startswith("active-")]
+    if "active" not in attributes and not named:
+        return None
+    return frozenset(re.split(r"[.,-]", ".".join([_word(attributes.get("active")), *named])))
+
+
+def _word(value: Any) -> str:
+    """The text that an attribute's value is; empty where it is none."""
+    found = literal(value) if isinstance(value, str) else value
+    return found.strip() if isinstance(found, str) else ""
 
 
 def _plain_list(text: str) -> list[str] | None:
@@ -122,7 +157,7 @@ def _plain_list(text: str) -> list[str] | None:
     ``None`` for a literal, for anything else, and where a tag that hides the cell is among them: nobody
     should have to trust that it was understood.
     """
-    if not isinstance(_literal(text), _Unreadable) or not _PLAIN_LIST.fullmatch(text):
+    if not isinstance(literal(text), Unreadable) or not _PLAIN_LIST.fullmatch(text):
         return None
     items = [(quoted[1:-1], bare) for quoted, bare in _PLAIN_ITEM.findall(text)]
     if any(bare and bare not in KNOWN_TAGS for _, bare in items):
@@ -175,13 +210,23 @@ def check_names(attributes: Mapping[str, Any], line: int) -> None:
         meant = name if name in {"tags", "lang"} else _MISSPELT.get(name, key)
         if meant == key and name not in {"tags", "lang"} and get_close_matches(name, ["tags"], cutoff=0.7):
             meant = "tags" if KNOWN_TAGS & set(_WORD.findall(str(value).lower())) else key
+        if name == "language" and _is_spoken(value):
+            meant = "lang"
         if meant != key:
             raise ConversionError(f"unknown cell attribute {key!r}", f"Write {meant}=….", line=line)
+        if name == "slideshow" and slide_type_of(value) is not None:
+            continue
         hides = None if name in _NAMES else (_HIDING_SLIDE if "slide" in name else _HIDING).search(f"{name} {value}")
         if hides:
             tag = hides[0].lower().replace("skip", "del")
             fact = f'"{hides[0]}" in the attribute {key!r} hides no cell here'
             raise ConversionError(fact, f'Write tags=["{tag}"].', line=line)
+
+
+def _is_spoken(value: Any) -> bool:
+    """Whether an attribute ``language``, which names one for the computer, has the code of another."""
+    word = _word(value)
+    return len(word) == 2 and word.islower() and word not in _CODE_LANGUAGES
 
 
 def check_title(title: str, line: int) -> None:
@@ -208,16 +253,16 @@ def tags_from(value: Any, line: int) -> tuple[str, ...]:
         ConversionError: it is neither, or a tag is nearly one that CLX knows.
     """
     if isinstance(value, str):
-        value = _literal(value)
+        value = literal(value)
     if value is None:
         return ()
     if isinstance(value, str):
         value = re.split(r"[\s,]+", value.strip())
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         raise ConversionError("the cell's tags cannot be read", _TAGS_STEP, line=line)
-    tags = tuple(dict.fromkeys(tag.strip() for tag in value if tag.strip()))
+    tags = tuple(dict.fromkeys(_SPELLINGS.get(tag.strip(), tag.strip()) for tag in value if tag.strip()))
     for tag in tags:
-        if tag not in KNOWN_TAGS:
+        if tag not in KNOWN_TAGS and not tag.startswith("active-"):
             _check_tag(tag, line)
     return tags
 
@@ -258,7 +303,7 @@ def _check_tag(tag: str, line: int) -> None:
 def lang_from(value: Any, line: int) -> str | None:
     """The language that an attribute's value names, as course files spell it; ``None``: none; an error otherwise."""
     if isinstance(value, str):
-        value = _literal(value)
+        value = literal(value)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -270,23 +315,3 @@ def lang_from(value: Any, line: int) -> str | None:
         fact = f'"{value}" is no code of a language: two letters, perhaps with a region (pt-BR)'
         raise ConversionError(fact, 'Write lang="de".', line=line)
     return code
-
-
-def _literal(text: str) -> Any:
-    """A JSON or Python literal; a bare word stands for itself; anything else is what nobody accepts."""
-    if re.fullmatch(r"[\w-]+", text):
-        return text
-    if _NO_COMMA.search(text):
-        return _Unreadable()  # Python would make one tag of two
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return _Unreadable()
-
-
-class _Unreadable:
-    """What a value is that cannot be read."""

@@ -36,6 +36,7 @@ _BEGINS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MENTIONS = re.compile(r"""(?:tags?|slide_?type)(?:["'\]]*\s*[=:({]|\s*["'\[])""", re.IGNORECASE)
+_SKIP = re.compile(r"""slide_?type["'\]]*\s*[=:({]\s*["']?skip\b""", re.IGNORECASE)
 _CELL = re.compile(rf"\s*{_SIGN}?(?:%\s*%|<(?:code|markdown|raw)cell\b)")
 _CLASS = re.compile(r"\s*(?:`{3,}|~{3,})[^`{]*\{[^}]*[\s{][.#](\w[\w-]*)")
 """The last class of a fence: ``{.python .private}``."""
@@ -62,6 +63,8 @@ def near_marker(line: str) -> str | None:
         return None
     if _BEGINS.match(line) is None:
         return None
+    if skipped := _SKIP.search(line):
+        return near_hidden(line[skipped.end() :]) or "del"
     if mention := _MENTIONS.search(line):
         return near_hidden(line[mention.end() :])
     if _CELL.match(line):

@@ -41,8 +41,15 @@ def _cell(cell: DeckCell) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if cell.slide_type:
         metadata["slideshow"] = {"slide_type": cell.slide_type}
-    if cell.may_fail and not cell.emptied:
-        metadata["tags"] = ["raises-exception"]
+    own = [tag for tag in ("raises-exception", "skip-execution") if tag in cell.tags]
+    if own and cell.kind == "code" and not cell.emptied:
+        metadata["tags"] = own
+    hidden = {
+        "source_hidden": cell.page_input != "shown" and not cell.emptied,
+        "outputs_hidden": cell.page_output != "shown",
+    }
+    if cell.kind == "code" and any(hidden.values()):
+        metadata["jupyter"] = {key: True for key, is_hidden in hidden.items() if is_hidden}
     found: dict[str, Any] = {
         "id": cell.id,
         "cell_type": cell.kind,

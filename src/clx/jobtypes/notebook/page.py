@@ -24,7 +24,7 @@ from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
+_STYLES = ("page.css", "folds.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
 _SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
@@ -95,7 +95,7 @@ class PageMaker:
             warn: called for each formula that is shown as its source, and each output that cannot be shown, with
                 the line of its cell.
         """
-        self._markup.clear()
+        self._markup.clear(frame.words)
         self._figures.clear()
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
         content = body.html(cells) + self._figures.scripts()
@@ -155,7 +155,11 @@ class _Body:
         return text.startswith("# ") or text.lower().startswith(("<h1", "<div"))
 
     def _cell(self, cell: DeckCell) -> str:
-        html = self._classed(self._inner(cell), cell)
+        if cell.page_cell == "absent":
+            return ""
+        inner = self._inner(cell)
+        inner = self._folded(inner, "show_cell") if inner and cell.page_cell == "folded" else inner
+        html = self._classed(inner, cell)
         self._warn_of_formulas(cell)
         if "notes" not in cell.tags:
             return html
@@ -172,6 +176,11 @@ class _Body:
         for formula in self._markup.unread_formulas:
             self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
         self._markup.unread_formulas.clear()
+        for name in self._markup.unread_directives:
+            self._warn(
+                f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
+            )
+        self._markup.unread_directives.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
@@ -183,19 +192,40 @@ class _Body:
         return self._code(cell)
 
     def _code(self, cell: DeckCell) -> str:
+        if not cell.source.strip() and cell.page_input == "absent":
+            return ""
         if not cell.source.strip():
             label = escape(self._words["empty"])
             return f'<div class="code empty" role="img" aria-label="{label}"></div>\n'
-        run = self._runs.get(cell.id, CellResult())
-        number = run.execution_count if run.execution_count is not None else " "
+        inside, outside = self._input(cell), self._output(cell)
+        return f'<div class="code">{inside}{outside}</div>\n' if inside or outside else ""
+
+    def _input(self, cell: DeckCell) -> str:
+        if cell.page_input == "absent":
+            return ""
         code = highlight(cell.source, self._lexer)
-        inside = f'<div class="in"><span class="n">[{number}]</span><pre><code>{code}</code></pre></div>\n'
-        label = f"{self._words['output']} {number}".rstrip()
+        text = f'<div class="in"><span class="n">[{self._number(cell)}]</span><pre><code>{code}</code></pre></div>\n'
+        return self._folded(text, "show_input") if cell.page_input == "folded" else text
+
+    def _output(self, cell: DeckCell) -> str:
+        if cell.page_output == "absent" or cell.id not in self._runs:
+            return ""
+        label = f"{self._words['output']} {self._number(cell)}".rstrip()
         found = self._outputs.html(
-            run.outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
+            self._runs[cell.id].outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
         )
-        outputs = f'<div class="out">\n{found}</div>\n' if found else ""
-        return f'<div class="code">{inside}{outputs}</div>\n'
+        if not found:
+            return ""
+        text = f'<div class="out">\n{found}</div>\n'
+        return self._folded(text, "show_output") if cell.page_output == "folded" else text
+
+    def _number(self, cell: DeckCell) -> str:
+        number = self._runs[cell.id].execution_count if cell.id in self._runs else None
+        return " " if number is None else str(number)
+
+    def _folded(self, html: str, word: str) -> str:
+        """What a reader has to open."""
+        return f'<details class="fold"><summary>{escape(self._words[word])}</summary>\n{html}</details>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:

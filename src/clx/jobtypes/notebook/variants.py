@@ -13,9 +13,12 @@ none                    code      emptied      kept            kept
 ``private``             any       removed      removed         kept
 ``del``                 any       removed      removed         removed
 ``slide``, ``subslide``  any       slide type   slide type      slide type
+``fragment``            any       slide type   slide type      slide type
 ======================  ========  ===========  ==============  ==============
 
-Removal wins over ``keep``.
+Removal wins over ``keep``. Tags of Jupyter and its book say what of a cell a page shows (``hide-input``,
+``hide-output``, ``hide-cell`` and ``collapse`` fold it, ``remove-…`` leaves it out) and whether it runs
+(``skip-execution``).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from clx.jobtypes.notebook.labels import words_in
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS, KNOWN_TAGS, CellKind
 
 Audience = Literal["code-along", "completed", "speaker"]
+Shown = Literal["shown", "folded", "absent"]
 AUDIENCES: tuple[Audience, ...] = ("code-along", "completed", "speaker")
 
 SECRET_TAGS = frozenset({"notes", "private"})
@@ -56,13 +60,30 @@ class DeckCell:
     """Whether this is a code cell that students fill in."""
 
     @property
-    def slide_type(self) -> Literal["slide", "subslide", "notes", ""]:
+    def slide_type(self) -> Literal["slide", "subslide", "fragment", "notes", ""]:
         """What a slide show makes of the cell; empty: it continues what is above it."""
         if "notes" in self.tags:
             return "notes"
         if "slide" in self.tags:
             return "slide"
-        return "subslide" if "subslide" in self.tags else ""
+        if "subslide" in self.tags:
+            return "subslide"
+        return "fragment" if "fragment" in self.tags else ""
+
+    @property
+    def page_input(self) -> Shown:
+        """Whether a page shows the source of the cell."""
+        return _shown(self.tags, "input")
+
+    @property
+    def page_output(self) -> Shown:
+        """Whether a page shows what the cell writes."""
+        return _shown(self.tags, "output")
+
+    @property
+    def page_cell(self) -> Shown:
+        """Whether a page shows the cell at all."""
+        return "folded" if "collapse" in self.tags and "remove-cell" not in self.tags else _shown(self.tags, "cell")
 
     @property
     def may_fail(self) -> bool:
@@ -71,17 +92,28 @@ class DeckCell:
 
     @property
     def runs(self) -> bool:
-        """Whether there is something to execute."""
-        return self.kind == "code" and bool(self.source.strip())
+        """Whether there is something to execute, and it is to be."""
+        return self.kind == "code" and "skip-execution" not in self.tags and bool(self.source.strip())
+
+
+def _shown(tags: Sequence[str], part: str) -> Shown:
+    if f"remove-{part}" in tags:
+        return "absent"
+    return "folded" if f"hide-{part}" in tags else "shown"
 
 
 def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     """The cells of one language, numbered and with ids, also those that some or all kinds remove."""
-    own = [cell for cell in cells if cell.lang in (None, lang)]
+    own = cells_in(cells, lang)
     return [
         DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line)
         for number, (cell, identity) in enumerate(zip(own, _identities(own), strict=True), start=1)
     ]
+
+
+def cells_in(cells: Sequence[Cell], lang: str) -> list[Cell]:
+    """The cells of one language."""
+    return [cell for cell in cells if cell.lang in (None, lang)]
 
 
 def variant(
@@ -102,7 +134,7 @@ def unknown_tags(cells: Iterable[Cell]) -> dict[str, int]:
     found: dict[str, int] = {}
     for cell in cells:
         for tag in cell.tags:
-            if tag not in KNOWN_TAGS:
+            if tag not in KNOWN_TAGS and not tag.startswith("active-"):
                 found.setdefault(tag, cell.line)
     return found
 

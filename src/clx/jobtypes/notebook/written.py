@@ -19,7 +19,7 @@ from clx.jobtypes.notebook.near import near_marker
 from clx.jobtypes.notebook.regions import region_end, region_start
 
 _SIGNS = ("%%", "<!--", "```", "~~~", "cell>")
-_WORDS = ("private", "note", "del")
+_WORDS = ("private", "note", "del", "skip")
 _VALUE = "·"
 """Stands for the value of an expression."""
 _MOST = 64
@@ -50,7 +50,8 @@ def first_hidden(source: str) -> int | None:
     """Where in a deck the line of the first marker begins that may be one of a hidden cell."""
     start = 0
     for line in source.lower().split("\n"):
-        if "tag" in line and any(sign in line for sign in _SIGNS) and any(word in line for word in _WORDS):
+        is_named = "tag" in line or "slide" in line
+        if is_named and any(sign in line for sign in _SIGNS) and any(word in line for word in _WORDS):
             return start
         start += len(line) + 1
     return None

@@ -71,6 +71,10 @@
     }
   }
 
+  addEventListener("beforeprint", () => {
+    for (const box of document.querySelectorAll("details.callout")) box.open = true;
+  });
+
   const mode = document.querySelector("button.mode");
   if (!mode) return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
