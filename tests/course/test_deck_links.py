@@ -146,6 +146,7 @@ def test_a_deck_in_a_directory_of_its_topic_stays_there_with_its_files(two: Cour
     assert places(plan, "p.png") == {"Week 1/sub/img/p.png"}
     assert payload(plan, "slides_deep.py")["links"]["html"] == {"../slides_one.py": "../01 slides_one.html"}
     assert "pictures" not in payload(plan, "slides_deep.py")
+    assert (payload(plan, "slides_deep.py").get("depth"), payload(plan, "slides_one.py").get("depth")) == (2, None)
 
 
 def test_topics_whose_files_meet_lie_apart_and_nobody_else_does(two: Course) -> None:

@@ -23,7 +23,7 @@ from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirector
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.survey import Survey, place_apart
@@ -202,7 +202,7 @@ class Planner:
         for deck, info in survey.decks.items():
             try:
                 renamed = self._pictures.renamed(survey, deck, info) | self._files_outside(survey, deck, info)
-                self._deck(place, deck, info, renamed)
+                self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
         self._copy_files(survey, self._without_copies(place, survey.others))
@@ -286,11 +286,13 @@ class Planner:
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, info: DeckInfo, renamed: Mapping[str, str]) -> None:
+    def _deck(self, survey: Survey, deck: str, info: DeckInfo, renamed: Mapping[str, str]) -> None:
+        place = survey.place
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, survey.numbers[deck], deck, info.titles))
         for language in self._layout.languages:
             executed, rendered = self._deck_places(place, deck, language, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
@@ -298,6 +300,10 @@ class Planner:
                 options["pictures"] = dict(sorted(renamed.items()))
             if links := self._links.links(deck, self._seats[place.section, deck], info, language):
                 options["links"] = links
+            if not self._spec.index:
+                options["index"] = False
+            elif depth := self._seats[place.section, deck].folder.count("/"):
+                options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)

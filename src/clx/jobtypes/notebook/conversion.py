@@ -163,7 +163,8 @@ class DeckFiles:
         theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
-            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
+            around = (job.labels, theme, _downloads(job, kind))
+            frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page = with_known_anchors(text.decode(), slug_of)

@@ -32,6 +32,10 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """Place of the deck in its section."""
     evaluate: bool = True
     """If false, ``render`` makes all pages and ``execute`` is not asked for."""
+    index: bool = True
+    """Whether the directory of the kind has an index, and the script that draws the way to other pages."""
+    depth: int = 1
+    """Directories from that of the kind down to that of the page: the section's, and those below it."""
     jinja: bool = True
     """If false, the deck is no template."""
     variables: dict[str, Any] = {}
