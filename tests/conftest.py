@@ -47,6 +47,8 @@ QUICK = (
             *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
         )
     ),
+    "course/pages/test_page_text.py",
+    "course/pages/test_course_index.py",
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",
@@ -67,6 +69,7 @@ QUICK = (
     "workers/executors/test_modes.py",
     "workers/test_liveness.py",
     "test_house.py",
+    "test_spelling.py",
     "tools/test_finding.py",
     "tools/test_unpacking.py",
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.courses import HEADER, SPEC, Course
-from tests.support.planning import TOOLS, job_of, plan_of, planner_of
+from tests.support.planning import TOOLS, copied, job_of, plan_of, planner_of
 
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath, Plan, PlannedJob
@@ -418,3 +418,41 @@ def test_all_that_is_wrong_is_told_in_one_go_but_not_without_end(course: Course)
         plan_of(course)
     assert caught.value.next_step == "There may be more."
     assert [f"slides_{name}.py:1" in str(caught.value) for name in names] == [True] * 20 + [False] * 10
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
+
+def test_pointers_of_git_lfs_are_neither_copied_nor_converted(course: Course) -> None:
+    course.deck("values")
+    topic = "slides/module_1/topic_100_values"
+    for name in ("photo.png", "plan.drawio", "seq.puml"):
+        course.write(f"{topic}/{name}", POINTER)
+    course.write(f"{topic}/whole.puml", "@startuml\n!include seq.puml\n@enduml\n")
+    course.write(f"{topic}/data.csv", "1")
+    course.spec("values")
+    plan = plan_of(course)
+    assert plan.pointers == [f"{topic}/{name}" for name in ("photo.png", "plan.drawio", "seq.puml")]
+    assert copied(plan) == {"data.csv"}
+    assert {job.type for job in plan.jobs} == {"notebook"}
+
+
+@pytest.mark.parametrize("name", ["slides_values.py", "parts.j2"])
+def test_a_deck_that_is_a_pointer_or_reads_one_says_what_to_type(course: Course, name: str) -> None:
+    course.deck("values", "# j2 include 'parts.j2'\n")
+    course.write(f"slides/module_1/topic_100_values/{name}", POINTER)
+    course.spec("values")
+    with pytest.raises(CourseError) as caught:
+        plan_of(course)
+    assert caught.value.fact == f"slides/module_1/topic_100_values/{name} is a Git LFS pointer, not the file itself."
+    assert caught.value.next_step == "Type: git lfs pull"
+
+
+def test_decks_of_a_topic_are_numbered_as_people_count(course: Course) -> None:
+    for number in (1, 2, 10):
+        course.write(f"slides/module_1/topic_100_values/slides_{number}_part.py", HEADER % (f"T{number}", f"T{number}"))
+    course.spec("values")
+    pages = {
+        place.path.rpartition("/")[2] for job in plan_of(course).jobs for place in job.places.get("speaker.py", ())
+    }
+    assert sorted(pages) == ["01 T1.py", "02 T2.py", "03 T10.py"]

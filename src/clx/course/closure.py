@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from clx.course.mistakes import TOLD, Mistakes
-from clx.course.source_files import SourceFiles
+from clx.course.source_files import FETCH, SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.course.withheld import is_named
@@ -123,6 +123,7 @@ class Closures:
         return DeckInfo(**known)
 
     def _read(self, deck: str, jinja: bool) -> DeckInfo:
+        self._require_whole(deck)
         size = (self._files.root / deck).stat().st_size
         if size > MAX_DECK:
             raise CourseError(
@@ -150,11 +151,20 @@ class Closures:
         )
         problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
+        self._require_whole(*found.templates)
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
-        pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
+        written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
+        shown = [path for path in missing if path.lower().endswith(_PICTURES)]
+        pictures = [path for path in shown if path.rpartition("/")[2] not in written]
         told = (found.mentions, found.hidden, found.respelt)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
+
+    def _require_whole(self, *paths: str) -> None:
+        """See that files are what they should be, and not only say where that is kept."""
+        for path in paths:
+            if self._files.digest(path) is not None and path in self._files.pointers:
+                raise CourseError(f"{path} is a Git LFS pointer, not the file itself.", FETCH)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -240,7 +250,12 @@ class Closures:
             ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
-            raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
+            from clx.spelling import nearly  # only where something is wrong
+
+            beside = (root / pattern).parent
+            there = sorted(each.name for each in beside.iterdir()) if beside.is_dir() else []
+            step = nearly(PurePosixPath(pattern).name, there) or "Correct the pattern."
+            raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', step)
         return inside
 
     def named_inputs(self, place: CourseTopic) -> set[str]:

@@ -16,6 +16,7 @@ _TABLE = str.maketrans(
     {**dict.fromkeys("{[", "("), **dict.fromkeys("}]", ")"), **dict.fromkeys("/\\$#%&<>*=^€|", "_")}
     | dict.fromkeys(";!?\"'.:`", "")
 )
+_NUMBER = re.compile(r"([0-9]+)")
 _BLANKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 
@@ -46,6 +47,11 @@ def _cut(text: str) -> str:
     while kept and unicodedata.combining(text[len(kept)]):
         kept = kept[:-1]
     return kept
+
+
+def natural_order(path: str) -> list[str | int]:
+    """By what paths are put in order as people count: ``slides_2`` before ``slides_10``."""
+    return [int(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(path))]
 
 
 def job_label(source: str, task: str) -> str:

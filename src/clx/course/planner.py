@@ -20,8 +20,8 @@ from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
-from clx.course.names import safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.names import natural_order, safe_name
+from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
@@ -106,6 +106,7 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._plan.pointers = sorted(self._files.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
@@ -135,7 +136,7 @@ class Planner:
         """Plan one topic; returns the number of its last deck in the section."""
         topic = place.topic
         members = self._members(topic)
-        decks = [path for path in members if is_deck(path.rpartition("/")[2])]
+        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
         number = last_number
         linked: list[str] = []
         drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
@@ -218,12 +219,15 @@ class Planner:
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, number, deck, info.titles))
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
+            if not self._spec.index:
+                options["index"] = False
             reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
@@ -356,6 +360,8 @@ class Planner:
                 self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
             made[picture] = source
+            if self._files.pointers and any(path in self._files.pointers for path, _ in closure):
+                continue
             places = {f"1.{format_}": self._section_places(place, picture)}
             self._job(type_, source, "", options, closure, places)
         return made
@@ -371,7 +377,7 @@ class Planner:
 
     def _copy(self, source: str, places: list[OutputPath]) -> None:
         digest = self._files.digest(source)
-        if digest is None or not places:
+        if digest is None or not places or source in self._files.pointers:
             return
         fresh = [each for each in places if self._take(each, (source, digest))]
         known = self._copies.setdefault(source, StaticFile(source, digest, []))

@@ -21,7 +21,10 @@ _NEXT_STEPS = {
     "died": "The kernel ended while the cell ran: it may have run out of memory, or called exit.",
 }
 _BY_NAME = {
-    "FileNotFoundError": "A file that a deck uses lies in the deck's topic, or `inputs:` of the topic names it.",
+    "FileNotFoundError": (
+        "A file that a deck uses lies in the deck's topic, or `inputs:` of the topic names it; "
+        "`clx build -v` names what of a topic is left out."
+    ),
     "KeyboardInterrupt": "The cell raises it, or something sent its kernel SIGINT: build again, or correct the cell.",
     "SystemExit": "Remove exit(), quit() or sys.exit(): a deck is run to its end.",
     "StdinNotImplementedError": "Write the value into the code instead of asking, or set `evaluate: false`.",
