@@ -47,6 +47,8 @@ QUICK = (
             *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
         )
     ),
+    "course/pages/test_page_text.py",
+    "course/pages/test_course_index.py",
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

@@ -19,6 +19,7 @@ from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
 from clx.course.page_facts import Pages
+from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
@@ -252,7 +253,11 @@ class Build:
         missing += results.publish_known(outdated)
         if missing:
             self._run_jobs(database, missing, results, reasons)
-        self._remove_stale(results, missing)
+        index = CourseIndex(self._root, self._layout.spec, self.options.selection, plan, publisher, self._store)
+        unmade = self._remove_stale(results, missing, index)
+        has_changed = bool(missing or outdated or self.report.removed)
+        index.refresh(unmade, has_changed=has_changed, is_withdrawn=withdrawn is not None and bool(withdrawn.removed))
+        self.report.files = len(results.wanted()) + index.count()
         self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
@@ -286,10 +291,13 @@ class Build:
         self.report.ran = len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, results: Results, missing: list[PlannedJob]) -> None:
-        """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
-        wanted, publisher = results.wanted(), results.publisher
-        self.report.files = len(wanted)
+    def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:
+        """Remove what the course no longer makes; jobs that failed or did not run keep all they had.
+
+        Returns:
+            Source and task of those.
+        """
+        wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
         unmade |= {(path, "") for path in results.plan.pointers}
@@ -298,6 +306,7 @@ class Build:
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
+        return unmade
 
     def _check_links(self, results: Results) -> None:
         """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""

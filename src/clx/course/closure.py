@@ -154,7 +154,9 @@ class Closures:
         self._require_whole(*found.templates)
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
-        pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
+        written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
+        shown = [path for path in missing if path.lower().endswith(_PICTURES)]
+        pictures = [path for path in shown if path.rpartition("/")[2] not in written]
         told = (found.mentions, found.hidden, found.respelt)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 

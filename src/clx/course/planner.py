@@ -21,7 +21,7 @@ from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirector
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
@@ -222,12 +222,15 @@ class Planner:
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, number, deck, info.titles))
         for language in self._layout.languages:
             title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
             executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
+            if not self._spec.index:
+                options["index"] = False
             reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)

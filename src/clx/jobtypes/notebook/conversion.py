@@ -21,6 +21,7 @@ from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
+from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
@@ -100,14 +101,19 @@ class DeckFiles:
         def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
             return _run(job, page, run, cells, place, warn)
 
-        if has_secret_code(page.cells):
-            with _fresh_copy(inputs) as copy:
+        with contextlib.ExitStack() as stack:
+            before = files_below(inputs)
+            made: dict[Audience, MadeFiles] = {"speaker": MadeFiles(inputs, _folder(job, inputs), before)}
+            if has_secret_code(page.cells):
+                copy = stack.enter_context(_fresh_copy(inputs))
+                made["completed"] = MadeFiles(copy, _folder(job, copy), files_below(copy))
                 runs, public = outputs_of(speaker, inputs), _without_secrets(outputs_of, completed, copy)
-            executions = 1 + any(cell.runs for cell in completed)
-        else:
-            runs = public = outputs_of(speaker, inputs)
-            executions = int(any(cell.runs for cell in speaker))
-        pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
+                executions = 1 + any(cell.runs for cell in completed)
+            else:
+                made["completed"] = made["speaker"]
+                runs = public = outputs_of(speaker, inputs)
+                executions = int(any(cell.runs for cell in speaker))
+            pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn, made)
         return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
@@ -146,24 +152,38 @@ class DeckFiles:
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
+        made: Mapping[Audience, MadeFiles] | None = None,
     ) -> dict[str, Any]:
-        """Write the page of each kind; returns what they refer to, by their names."""
+        """Write the page of each kind; returns what they refer to, by their names.
+
+        Args:
+            made: what the cells have written, by kind.
+        """
         warn_at, found_refs = _located(_once(warn), deck), {}
         theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
-            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
+            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind), has_index=job.index)
             cells = variant(deck.cells, kind, job.lang, job.labels)
-            made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            page = with_known_anchors(made.decode(), slug_of)
+            text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
+            page = with_known_anchors(text.decode(), slug_of)
+            facts = references(page)
+            if made:
+                page, within = made[kind].embedded(page, facts["refs"], warn)
+                facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
             (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
-            found_refs[f"{kind}.html"] = references(page)
+            found_refs[f"{kind}.html"] = facts
         return found_refs
 
 
 def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
     endings = {"notebook": ".ipynb", "code": job.language.extension}
     return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
+
+
+def _folder(job: NotebookJob, place: Path) -> Path:
+    """The deck's directory, which its cells run in."""
+    return (place / job.deck).parent
 
 
 def _with_kernel(job: NotebookJob) -> ProgLang:

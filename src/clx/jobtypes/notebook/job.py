@@ -32,6 +32,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """Place of the deck in its section."""
     evaluate: bool = True
     """If false, ``render`` makes all pages and ``execute`` is not asked for."""
+    index: bool = True
+    """Whether the directory above has an index, and the script that draws the way to other pages."""
     jinja: bool = True
     """If false, the deck is no template."""
     variables: dict[str, Any] = {}
