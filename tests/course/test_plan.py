@@ -453,3 +453,32 @@ def test_decks_of_a_topic_are_numbered_as_people_count(course: Course) -> None:
         place.path.rpartition("/")[2] for job in plan_of(course).jobs for place in job.places.get("speaker.py", ())
     }
     assert sorted(pages) == ["01 T1.py", "02 T2.py", "03 T10.py"]
+
+
+def sections(course: Course, *names: str) -> None:
+    """A course with a section of each name, and the topic of it."""
+    text = "name: Course\nprog_lang: python\nsections:\n"
+    for number, name in enumerate(names):
+        course.deck(f"t{number}")
+        text += f"  - {{name: {name}, topics: [t{number}]}}\n"
+    course.write("course.yaml", text)
+
+
+def test_sections_that_differ_in_case_only_are_refused(course: Course) -> None:
+    sections(course, "Week", "week", "Week")
+    with pytest.raises(CourseError) as caught:
+        plan_of(course)
+    assert caught.value.fact.endswith(
+        'course.yaml:5:5: the sections "Week" and "week" have one directory on Windows and macOS'
+    )
+    assert caught.value.next_step.startswith("Rename one; the first is in ")
+
+
+def test_names_that_windows_has_not_are_altered_or_told(course: Course) -> None:
+    sections(course, "CON")
+    course.write("slides/module_1/topic_100_t0/aux.csv", "1")
+    plan = plan_of(course)
+    assert {path.split("/")[-2] for _, path in plan.places if path.endswith(".ipynb")} == {"CON_"}
+    assert '"CON" is a device on Windows; its directory is called CON_.' in plan.warnings
+    told = "Windows cannot have files of these names: slides/module_1/topic_100_t0/aux.csv."
+    assert told in plan.warnings

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clx.course import withheld
+from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
 from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
@@ -110,6 +110,8 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._plan.warnings += portable.altered(self._spec, self._layout)
+        self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
@@ -120,6 +122,7 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        self._mistakes.add(*portable.colliding(self._spec, self._layout))
         if self._look.problem:
             self._mistakes.add(self._look.problem)
         surveys = []
