@@ -35,6 +35,7 @@ QUICK = (
                 "layout",
                 "mistakes",
                 "deck_links",
+                "deck_pictures",
                 "link_check",
                 "look",
                 "names",
@@ -45,7 +46,7 @@ QUICK = (
                 "results",
                 "run",
             ),
-            *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
+            *("source_files", "spec", "spec_errors", "survey", "topics", "watched", "withheld"),
         )
     ),
     "course/pages/test_page_text.py",

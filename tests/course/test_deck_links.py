@@ -149,47 +149,6 @@ def test_a_deck_in_a_directory_of_its_topic_stays_there_with_its_files(two: Cour
     assert (payload(plan, "slides_deep.py").get("depth"), payload(plan, "slides_one.py").get("depth")) == (2, None)
 
 
-def test_topics_whose_files_meet_lie_apart_and_nobody_else_does(two: Course) -> None:
-    two.deck("three", "# %% [markdown]\n# [x](../topic_100_one/slides_one.py)\n")
-    linking(two, "../topic_100_two/slides_two.py", "../logo.png")
-    two.write("slides/module_1/logo.png", "1")
-    for name in ("one", "two"):
-        two.write(f"slides/module_1/topic_100_{name}/data.csv", name)
-    two.spec("one", "two", "three")
-    plan = plan_of(two, selection=ENGLISH)
-    assert places(plan, "one/data.csv") == {"Week 1/one/data.csv"}
-    assert places(plan, "two/data.csv") == {"Week 1/two/data.csv"}
-    pages = {place.path.split("/", 5)[5] for job in plan.jobs for each in job.places.values() for place in each}
-    assert {"Week 1/one/01 slides_one.html", "Week 1/two/02 two en.html", "Week 1/03 slides_three.html"} <= pages
-    assert [note.rpartition(": ")[2] for note in plan.notes] == ["one/", "two/"]
-    one, three = payload(plan, "slides_one.py"), payload(plan, "slides_three.py")
-    assert one["links"]["html"] == {"../topic_100_two/slides_two.py": "../two/02 two en.html"}
-    assert one["pictures"] == {"../logo.png": "../course-files/slides/module_1/logo.png"}
-    assert three["links"]["html"] == {"../topic_100_one/slides_one.py": "one/01 slides_one.html"}
-
-
-def test_equal_files_files_that_are_not_copied_and_other_sections_do_not_meet(two: Course) -> None:
-    for name in ("one", "two"):
-        two.write(f"slides/module_1/topic_100_{name}/same.csv", "1")
-        two.write(f"slides/module_1/topic_100_{name}/slides_{name}.py.orig", name)
-        two.write(f"slides/module_1/topic_100_{name}/slides_x.py.orig", name)
-    assert plan_of(two).notes == []
-    for name in ("one", "two"):
-        two.write(f"slides/module_1/topic_100_{name}/data.csv", name)
-    two.write("course.yaml", SPEC % "      - one" + "  - name: Week 2\n    topics: [two]\n")
-    assert plan_of(two).notes == []
-    two.write("course.yaml", SPEC % "      - one" + "  - name: {de: Zwei, en: Week 1}\n    topics: [two]\n")
-    assert len(plan_of(two).notes) == 2, "they meet in one language"
-
-
-def test_diagrams_of_one_name_meet_and_each_page_shows_its_own(two: Course) -> None:
-    for name in ("one", "two"):
-        two.write(f"slides/module_1/topic_100_{name}/overview.pu", "@startuml\nA -> B\n@enduml\n")
-    plan = plan_of(two, selection=ENGLISH)
-    drawn = [place.path.split("/", 5)[5] for job in plan.jobs if job.is_diagram for place in job.places["1.png"]]
-    assert set(drawn) == {"Week 1/one/img/overview.png", "Week 1/two/img/overview.png"}
-
-
 # -- misspelt files -----------------------------------------------------------------------------------
 
 
@@ -204,12 +163,3 @@ def test_diagrams_of_one_name_meet_and_each_page_shows_its_own(two: Course) -> N
 )
 def test_the_only_file_that_could_be_meant_is_found(path: str, there: list[str], found: tuple[str, bool]) -> None:
     assert near_file(path, there) == found
-
-
-def test_a_picture_in_another_case_is_told_and_one_in_other_unicode_is_shown(two: Course) -> None:
-    linking(two, "Upper.png", "gr\u00f6\u00dfe.png")
-    two.write(f"{ONE}/upper.PNG", "1")
-    two.write(f"{ONE}/gro\u0308\u00dfe.png", "1")
-    plan = plan_of(two, selection=ENGLISH)
-    assert plan.warnings == [f"{ONE}/slides_one.py shows Upper.png, which does not exist; there is upper.PNG."]
-    assert payload(plan, "slides_one.py")["pictures"] == {"gr\u00f6\u00dfe.png": "gro\u0308\u00dfe.png"}
