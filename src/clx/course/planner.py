@@ -86,6 +86,8 @@ class Planner:
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
+        self._included: set[str] = set()
+        self._parts: list[str] = []
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
@@ -102,6 +104,11 @@ class Planner:
             self._mistakes.finish(more=True)
         self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        self._plan.warnings += [
+            f"{part} has no diagram (no line begins with @start), and none includes it: no picture is made of it."
+            for part in self._parts
+            if part not in self._included
+        ]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
@@ -357,6 +364,10 @@ class Planner:
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
+            self._included |= {path for path, _ in closure if path != source}
+            if not self.closures.has_picture(source, type_):
+                self._parts.append(source)
+                continue
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if picture in made:
                 both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
