@@ -79,7 +79,7 @@ UNTESTED = {
         (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             (
-                "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "
+                "jobtypes.notebook.hidden jobtypes.notebook.regions "
                 "jobtypes.notebook.written jobtypes.notebook.reading jobtypes.notebook.sandbox"
             ),
         ),

@@ -52,6 +52,8 @@ class DeckInfo(msgspec.Struct, frozen=True):
         absent: files that would be read in place of others if they existed.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
+        outside: files outside of its directory that it shows to students or links to for them.
+        outside_noted: those that it does for the speaker only.
     """
 
     signature: str
@@ -63,6 +65,8 @@ class DeckInfo(msgspec.Struct, frozen=True):
     mentions: list[str]
     hidden: list[Any] = []
     respelt: list[str] = []
+    outside: list[str] = []
+    outside_noted: list[str] = []
 
 
 class Closures:
@@ -158,7 +162,8 @@ class Closures:
         written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
         shown = [path for path in missing if path.lower().endswith(_PICTURES)]
         pictures = [path for path in shown if path.rpartition("/")[2] not in written]
-        told = (found.mentions, found.hidden, found.respelt)
+        outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
+        told = (found.mentions, found.hidden, found.respelt, *outside)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _require_whole(self, *paths: str) -> None:
@@ -210,6 +215,13 @@ class Closures:
             elif self._files.is_inside(path):
                 existing.add(path)
         return sorted(existing), sorted(missing)
+
+    @staticmethod
+    def _outside(deck: str, links: Iterable[str], existing: Iterable[str]) -> list[str]:
+        """The existing files that links lead to and that do not lie below the deck's directory."""
+        folder = PurePosixPath(deck).parent
+        led_to = {_normalize(folder / link) for link in links}
+        return [path for path in existing if path in led_to and not path.startswith(f"{folder}/")]
 
     def deck_closure(self, place: CourseTopic, info: DeckInfo) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
