@@ -34,6 +34,8 @@ QUICK = (
                 "dir_groups",
                 "layout",
                 "mistakes",
+                "deck_links",
+                "deck_pictures",
                 "link_check",
                 "look",
                 "names",
@@ -44,7 +46,7 @@ QUICK = (
                 "results",
                 "run",
             ),
-            *("source_files", "spec", "spec_errors", "topics", "watched", "withheld"),
+            *("source_files", "spec", "spec_errors", "survey", "topics", "watched", "withheld"),
         )
     ),
     "course/pages/test_page_text.py",

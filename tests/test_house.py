@@ -79,16 +79,13 @@ UNTESTED = {
         (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             (
-                "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "
+                "jobtypes.notebook.hidden jobtypes.notebook.regions "
                 "jobtypes.notebook.written jobtypes.notebook.reading jobtypes.notebook.sandbox"
             ),
         ),
         (
             "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
-            (
-                "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
-                "jobtypes.plantuml.jvm_supervisor"
-            ),
+            ("jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.jvm_supervisor"),
         ),
         (
             "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",

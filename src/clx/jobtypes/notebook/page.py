@@ -61,7 +61,8 @@ class PageFrame:
     theme: Theme = field(default_factory=Theme)
     downloads: tuple[Download, ...] = ()
     has_index: bool = False
-    """Whether the course has an index in the directory above."""
+    """Whether the course has an index, in the directory to which *up* leads."""
+    up: str = "../"
 
     @property
     def words(self) -> dict[str, str]:
