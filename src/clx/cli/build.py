@@ -38,7 +38,19 @@ _KINDS = completing.words("code-along", "completed", "speaker")
 _FORMATS = completing.words("html", "notebook", "code", "slides")
 
 
-@click.command("build", epilog=_EPILOG)
+class _Build(click.Command):
+    """A command whose ``--serve`` takes a port only where one follows, and never the course."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As its base class, which would take whatever follows."""
+        with_values = [
+            f"{word}=" if word == "--serve" and not following.isdecimal() else word
+            for word, following in zip(args, [*args[1:], ""], strict=True)
+        ]
+        return super().parse_args(ctx, with_values)
+
+
+@click.command("build", cls=_Build, epilog=_EPILOG)
 @click.argument("course", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Output directory. [default: <course root>/output]"
@@ -144,7 +156,7 @@ def _server(port: str, options: BuildOptions) -> PageServer:
     from clx.course.topics import find_course_root
 
     if port and not (port.isdecimal() and port.isascii() and int(port) < 1 << 16):
-        step = "Write a number up to 65535, or --serve at the end of the line."
+        step = "Write a number up to 65535, or none: the usual one is 8642."
         raise UsageError(f"--serve {port}: that is no port.", step)
     output = options.output or find_course_root(options.spec) / "output"
     return PageServer(str(output.absolute()), int(port) if port else None)

@@ -270,7 +270,8 @@ def test_what_a_watch_does_reaches_open_pages_and_the_terminal(site: Site) -> No
     assert listener.events.get_nowait() == ("errors", [shown])
     problem = CourseError("course.yaml:3:1: no such key", "Remove it.")
     watch.failed(problem)
-    assert listener.events.get_nowait()[1][0]["next_step"] == "Remove it."
+    shown = {"where": "", "message": problem.fact, "next_step": "Remove it."}
+    assert listener.events.get_nowait() == ("errors", [shown])
     watch.done(Report(targets=list(site.server.targets)))
     assert listener.events.get_nowait() == ("errors", [])
     watch.waiting(Path("/c"))
