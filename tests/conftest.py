@@ -37,6 +37,7 @@ QUICK = (
                 "link_check",
                 "look",
                 "names",
+                "notebook_decks",
                 "plan",
                 "publish",
                 "removal",

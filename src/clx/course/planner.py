@@ -26,7 +26,7 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.deck import deck_language, decks_among, is_deck, is_misnamed
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
@@ -139,7 +139,7 @@ class Planner:
         """Plan one topic; returns the number of its last deck in the section."""
         topic = place.topic
         members = self._members(topic)
-        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
+        decks = sorted(decks_among(members), key=natural_order)
         number = last_number
         linked: list[str] = []
         drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
@@ -185,11 +185,13 @@ class Planner:
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
         suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
-        if not suspect:
+        misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
+        if not suspect and not misnamed:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
-        left_out = [path for path in suspect if path not in asked]
-        self._withheld |= dict.fromkeys(left_out)
+        left_out = [path for path in (*suspect, *misnamed) if path not in asked]
+        self._plan.warnings += [withheld.misnamed(path) for path in misnamed if path in left_out]
+        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
         return [path for path in paths if path not in left_out]
 
     def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
