@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 3
+_FORM = 4
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -52,6 +52,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
         absent: files that would be read in place of others if they existed.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
+        draws: whether there may be diagrams among its texts.
     """
 
     signature: str
@@ -63,6 +64,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
     mentions: list[str]
     hidden: list[Any] = []
     respelt: list[str] = []
+    draws: bool = False
 
 
 class Closures:
@@ -153,7 +155,7 @@ class Closures:
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        told = (found.mentions, found.hidden, found.respelt)
+        told = (found.mentions, found.hidden, found.respelt, found.draws)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:

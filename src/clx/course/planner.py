@@ -27,6 +27,7 @@ from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.fingerprint import drawn_by
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
@@ -195,6 +196,10 @@ class Planner:
         return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
 
     @cached_property
+    def _drawn_by(self) -> str:
+        return drawn_by(self._settings)
+
+    @cached_property
     def _grouped(self) -> set[str]:
         """Every file that a directory group names."""
         return {path for files in self._groups.values() for path, _ in files}
@@ -224,6 +229,8 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if pictures:
                 options["pictures"] = pictures
+            if info.draws:
+                options["drawn_by"] = self._drawn_by
             reads = [*info.reads.items(), *self._look.files]
             if rendered:
                 self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)

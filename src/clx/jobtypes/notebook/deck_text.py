@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _encode = msgspec.json.encode
 _SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for ending in TYPE_OF_SOURCE)}
 _NAME = re.compile(r"[\w.\-]+")
+MERMAID_FENCE = re.compile(r"^[ \t#/>*\-]*(?:`{3,}|~{3,})[ \t]*\{?mermaid\b", re.MULTILINE)
+"""Tells of a deck's text that it may hold a diagram; it may stand behind signs of comments."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 
 
@@ -55,6 +57,7 @@ class DeckText(msgspec.Struct, frozen=True):
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
         problems: what is wrong with its markers, all of it; the rest is of no use then.
+        draws: whether there may be diagrams among its texts.
     """
 
     templates: list[str]
@@ -64,6 +67,7 @@ class DeckText(msgspec.Struct, frozen=True):
     hidden: list[Any] = []
     respelt: list[str] = []
     problems: list[Problem] = []
+    draws: bool = False
 
 
 def read_deck(asked: Asked) -> DeckText:
@@ -100,6 +104,7 @@ class _Reading:
         self._hidden: dict[bytes, Any] = {}
         self._respelt: dict[str, None] = {}
         self._texts = set[str]()
+        self._draws = False
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
@@ -128,6 +133,7 @@ class _Reading:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+        self._draws = self._draws or MERMAID_FENCE.search(found.text) is not None
         self._links |= dict.fromkeys(linked_files(found.text))
         self._mentions |= set(mentioned(found.text))
 
@@ -140,6 +146,7 @@ class _Reading:
             list(self._hidden.values()),
             list(self._respelt),
             [Problem(error.fact, error.next_step, error.line) for error in self._problems],
+            self._draws,
         )
 
 
