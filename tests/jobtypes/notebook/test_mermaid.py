@@ -184,7 +184,7 @@ def test_own_colours_are_kept_and_get_a_plate(drawer: MermaidDrawer) -> None:
     ("source", "why"),
     [
         ("flowchart LR\n  A -->\n", "it ends too early"),
-        ("flowchart LR\n  A --> B\n  C --> | D\n  E", "Parse error on line 3"),
+        ("flowchart LR\n  A --> B\n  ] D\n  E", "Lexical error on line 3"),
         ("nonsense", "No diagram type detected"),
         ("   ", "it is empty"),
     ],

@@ -60,6 +60,9 @@ class PageFrame:
     """Words that the course says instead of CLX's own."""
     theme: Theme = field(default_factory=Theme)
     downloads: tuple[Download, ...] = ()
+    has_index: bool = False
+    """Whether the course has an index, in the directory to which *up* leads."""
+    up: str = "../"
 
     @property
     def words(self) -> dict[str, str]:
@@ -109,8 +112,8 @@ class PageMaker:
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
-            early=_early() if frame.theme.mode == "auto" else "",
+            css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
+            early=early_script() if frame.theme.mode == "auto" else "",
             script=_script(),
             present=present,
             slide_texts=slide_texts,
@@ -241,8 +244,8 @@ def _template() -> Template:
 
 
 @functools.cache
-def _css() -> SafeText:
-    """The style sheets without their comments and indentation."""
+def page_css() -> SafeText:
+    """The style sheets of pages, without their comments and indentation."""
     return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
 
 
@@ -252,9 +255,15 @@ def _script() -> SafeText:
 
 
 @functools.cache
-def _early() -> SafeText:
-    """What runs before anything is shown."""
+def early_script() -> SafeText:
+    """What runs before anything of a page is shown: it chooses light or dark colours."""
     return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def controls_script() -> SafeText:
+    """What makes the buttons of a page work."""
+    return SafeText(_lines("//", "controls.js"))  # noqa: S704 - CLX's own files
 
 
 def _lines(comment: str, *names: str) -> str:
