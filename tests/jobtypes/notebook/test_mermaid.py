@@ -16,7 +16,6 @@ from tests.support.tools import require
 
 from clx.errors import ToolMissingError
 from clx.jobtypes.notebook import mermaid
-from clx.jobtypes.notebook.converter import NotebookConverter
 from clx.jobtypes.notebook.deck_text import MERMAID_FENCE
 from clx.jobtypes.notebook.markup import Markup, NotDrawnError
 from clx.jobtypes.notebook.mermaid import MermaidDrawer
@@ -74,7 +73,7 @@ def test_what_cannot_be_drawn_is_shown_as_its_source() -> None:
 
 def test_without_a_browser_the_page_says_what_to_install(monkeypatch: pytest.MonkeyPatch, course: Course) -> None:
     monkeypatch.setattr(mermaid, "locate", lambda *_: None)
-    own = NotebookConverter(Settings())
+    own = type(course.converter)(Settings())
     try:
         outputs = Course(course.root, course.results, own, course.warnings).convert(DECK.format("flowchart LR"))
     finally:
