@@ -98,6 +98,7 @@ class Closures:
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._infos: dict[str, DeckInfo] = {}
+        self._matches: dict[str, list[str]] = {}
         self._diagrams: dict[str, Any] = {}
 
     # -- decks ------------------------------------------------------------------------------------
@@ -255,6 +256,11 @@ class Closures:
         return True
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
+        if pattern not in self._matches:
+            self._matches[pattern] = self._match(place, pattern)
+        return self._matches[pattern]
+
+    def _match(self, place: CourseTopic, pattern: str) -> list[str]:
         root, where = self._files.root, f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
         try:
             found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
@@ -281,6 +287,16 @@ class Closures:
         """
         patterns = place.ref.inputs
         return {path for each in patterns for path in self._matching(place, each) if is_named(path, each)}
+
+    def published_inputs(self, place: CourseTopic) -> list[str]:
+        """The files under ``inputs`` of a topic that are published.
+
+        Raises:
+            CourseError: a pattern matches nothing.
+        """
+        ref = place.ref
+        kept_back = {path for each in ref.kept_back for path in self._matching(place, each)}
+        return sorted({path for each in ref.inputs for path in self._matching(place, each)} - kept_back)
 
     # -- other files ------------------------------------------------------------------------------
 

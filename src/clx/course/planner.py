@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -15,15 +14,17 @@ import msgspec
 from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
-from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
+from clx.course.deck_links import DeckLinks, DeckPage
 from clx.course.deck_pictures import DeckPictures
 from clx.course.diagrams import diagram_type, told_of_part
 from clx.course.dir_groups import group_files, group_problem
+from clx.course.far_files import FarFiles
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
 from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.survey import Survey, place_apart
@@ -92,6 +93,8 @@ class Planner:
         self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
         self._seats: dict[tuple[int, str], DeckPage] = {}
+        copying = (self._withheld, InputPlaces(layout), self._section_places, self._copy)
+        self._far = FarFiles(files, self.closures, self._plan, *copying)
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
@@ -139,6 +142,10 @@ class Planner:
                 self._topic(survey)
         for group in self._spec.dir_groups:
             self._dir_group(group)
+        for survey in surveys:
+            if survey.place.ref.inputs:
+                with self._noted():
+                    self._far.publish_inputs(survey)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -210,7 +217,8 @@ class Planner:
         self._diagrams(survey)
         for deck, info in survey.decks.items():
             try:
-                renamed = self._pictures.renamed(survey, deck, info) | self._files_outside(survey, deck, info)
+                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
+                renamed = self._pictures.renamed(survey, deck, info) | shown
                 self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
@@ -273,29 +281,6 @@ class Planner:
             if not diagram_type(link, self._files, self._settings) and self._files.admits(link):
                 found.append(link)
         return found
-
-    def _files_outside(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
-        """Plan what a deck shows from outside of its topic; returns the place of each by the path it is shown by."""
-        place, found = survey.place, {}
-        page = self._seats[place.section, deck]
-        for paths, is_public in ((info.outside, True), (info.outside_noted, False)):
-            for path in paths:
-                if path.startswith(f"{place.topic.base}/") or not self._may_be_shown(place, path):
-                    continue
-                places = self._section_places(place, f"{OUTSIDE}/{path}")
-                self._copy(path, [each for each in places if is_public or not each.is_public])
-                found[posixpath.relpath(path, posixpath.dirname(deck))] = path_outside(page, path)
-        return found
-
-    def _may_be_shown(self, place: CourseTopic, path: str) -> bool:
-        """Whether a file outside of all topics may be published because a deck shows it; notes what is kept back."""
-        if is_deck(path.rpartition("/")[2]) or not self._files.admits(path) or self._files.is_own(path):
-            return False
-        suspect = withheld.is_dotted(path, "") or withheld.is_like_deck(path) or self.closures.is_marked(path)
-        if suspect and path not in self.closures.named_inputs(place) | self._grouped:
-            self._withheld[path] = None
-            return False
-        return True
 
     # -- decks ------------------------------------------------------------------------------------
 
