@@ -225,6 +225,8 @@ class Build:
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
+        for note in plan.notes if missing else ():
+            self.display.note(note)
         if plan.pointers:
             self.report.failures.append(of_pointers(plan.pointers))  # the summary tells it: it is no job
         report = self.report

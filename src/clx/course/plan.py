@@ -102,6 +102,7 @@ class Plan(msgspec.Struct):
         jobs: in the order of the course.
         copies: files copied as they are.
         warnings: what the author should know.
+        notes: what is not wrong but may surprise.
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
@@ -113,6 +114,7 @@ class Plan(msgspec.Struct):
     jobs: list[PlannedJob] = []
     copies: list[StaticFile] = []
     warnings: list[str] = []
+    notes: list[str] = []
     places: dict[tuple[int, str], tuple[str, str]] = {}
     decks: int = 0
     hidden: dict[str, list[Any]] = {}

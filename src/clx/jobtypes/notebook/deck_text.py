@@ -11,6 +11,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _encode = msgspec.json.encode
 _SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for ending in TYPE_OF_SOURCE)}
 _NAME = re.compile(r"[\w.\-]+")
+MERMAID_FENCE = re.compile(r"^[ \t#/>*\-]*(?:`{3,}|~{3,})[ \t]*\{?mermaid\b", re.MULTILINE)
+"""Tells of a deck's text that it may hold a diagram; it may stand behind signs of comments."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 
 
@@ -56,6 +59,9 @@ class DeckText(msgspec.Struct, frozen=True):
         respelt: warnings of markers that were only understood.
         problems: what is wrong with its markers, all of it; the rest is of no use then.
         written: names of linked files that occur in code, too, which may write them.
+        shown: those of *links* that students see in texts.
+        noted: those that only the speaker sees there.
+        draws: whether there may be diagrams among its texts.
     """
 
     templates: list[str]
@@ -66,6 +72,9 @@ class DeckText(msgspec.Struct, frozen=True):
     respelt: list[str] = []
     problems: list[Problem] = []
     written: list[str] = []
+    shown: list[str] = []
+    noted: list[str] = []
+    draws: bool = False
 
 
 def read_deck(asked: Asked) -> DeckText:
@@ -103,6 +112,9 @@ class _Reading:
         self._respelt: dict[str, None] = {}
         self._texts = set[str]()
         self._written = set[str]()
+        self._shown: dict[bool, set[str]] = {True: set(), False: set()}
+        """Links in texts: whether students see them."""
+        self._draws = False
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
@@ -131,6 +143,10 @@ class _Reading:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+            for cell in cells:
+                if cell.kind == "markdown" and "del" not in cell.tags:
+                    self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))
+        self._draws = self._draws or MERMAID_FENCE.search(found.text) is not None
         links = linked_files(found.text)
         self._links |= dict.fromkeys(links)
         code = "\n".join(cell.source for cell in cells if cell.kind == "code")
@@ -147,6 +163,9 @@ class _Reading:
             list(self._respelt),
             [Problem(error.fact, error.next_step, error.line) for error in self._problems],
             sorted(self._written),
+            sorted(self._shown[True]),
+            sorted(self._shown[False] - self._shown[True]),
+            self._draws,
         )
 
 
