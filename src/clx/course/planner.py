@@ -21,7 +21,8 @@ from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirector
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import MadeFrom, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.printing import PrintedDeck, Prints
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.topics import CourseTopic, Topic
@@ -87,6 +88,7 @@ class Planner:
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
 
@@ -106,6 +108,7 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._prints.plan(self._jobs, self._copies, self._plan.places)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
@@ -225,11 +228,17 @@ class Planner:
             if pictures:
                 options["pictures"] = pictures
             reads = [*info.reads.items(), *self._look.files]
-            if rendered:
-                self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
-            if executed:
+            printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
+            keys = {}
+            if rendered or "render" in printed:
+                task = {"task": "render", **options}
+                keys["render"] = self._job("notebook", deck, f"render {language}", task, reads, rendered)
+            if executed or "execute" in printed:
+                task = {"task": "execute", **options}
                 closure = [*self.closures.deck_closure(place, info), *self._look.files]
-                self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+                keys["execute"] = self._job("notebook", deck, f"execute {language}", task, closure, executed)
+            if printed:
+                self._prints.add(PrintedDeck(place, deck, info, language, title, evaluate, keys))
 
     def _is_template(self, place: CourseTopic) -> bool:
         return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
@@ -292,7 +301,7 @@ class Planner:
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
             if format_ in PDF_FORMATS:
-                continue  # made of pages: see print_plan
+                continue  # made of pages: see printing.py
             extension = _EXTENSIONS.get(format_, code)
             is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
@@ -316,11 +325,14 @@ class Planner:
         options: dict[str, Any],
         files: list[tuple[str, str]],
         places: dict[str, list[OutputPath]],
-    ) -> None:
+        made_from: tuple[MadeFrom, ...] = (),
+    ) -> str:
+        """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
         if type_ not in self._encoded_tools:
             self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        key = sha256(_encode([type_, options, listed], order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        what = [type_, options, listed, *([made_from] if made_from else [])]
+        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:
@@ -329,8 +341,10 @@ class Planner:
         if known is not None:
             for name, wanted in places.items():
                 known.places.setdefault(name, []).extend(wanted)
-            return
-        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places)
+            return key
+        job = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places, made_from)
+        self._jobs[key] = job
+        return key
 
     # -- pictures and other files -----------------------------------------------------------------
 
@@ -339,7 +353,6 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
-            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:
