@@ -28,11 +28,14 @@ class Site:
         self.files: set[tuple[int, str]] = set()
         course.write(DECK, "# %% [markdown]\n# first\n# [x](x.pdf)\n")
 
-    def page(self, path: str, *refs: str, ids: tuple[str, ...] = (), deck: str = DECK) -> None:
+    def page(
+        self, path: str, *refs: str, ids: tuple[str, ...] = (), deck: str = DECK, made: list[str] | None = None
+    ) -> None:
         place = OutputPath(0, path, "en/completed/html")
         job = job_of(deck, f"execute {path}", key=path, places={"completed.html": [place]})
         self.plan.jobs.append(job)
-        self.done[path] = {"facts": {"pages": {"completed.html": {"refs": list(refs), "ids": list(ids)}}}}
+        facts = {"refs": list(refs), "ids": list(ids), **({} if made is None else {"made": made})}
+        self.done[path] = {"facts": {"pages": {"completed.html": facts}}}
         self.files.add((0, path))
 
     def published(self, *paths: str) -> None:
@@ -64,6 +67,13 @@ def test_what_is_not_there_is_told_once_with_its_line(site: Site) -> None:
     for number in ("01", "02"):
         site.page(f"S/{number}.html", "x.pdf", "y.pdf")
     assert site.warnings() == [f"{DECK}: line 3: x.pdf is not published", f"{DECK}: y.pdf is not published"]
+
+
+def test_what_cells_write_need_not_be_there_where_they_are_not_run(site: Site) -> None:
+    site.page("code-along.html", "x.pdf", "y.pdf")
+    site.page("completed.html", "y.pdf", made=["x.pdf"])
+    site.page("speaker.html", made=["x.pdf", "y.pdf"])
+    assert site.warnings() == [f"{DECK}: y.pdf is not published"]
 
 
 @pytest.mark.parametrize(

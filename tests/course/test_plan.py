@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.courses import HEADER, SPEC, Course
-from tests.support.planning import TOOLS, job_of, plan_of, planner_of
+from tests.support.planning import TOOLS, copied, job_of, plan_of, planner_of
 
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath, Plan, PlannedJob
@@ -172,7 +172,7 @@ def test_a_topic_that_is_a_file_takes_what_lies_beside_it_but_no_other_deck(cour
     assert [copy.source for copy in plan.copies] == ["slides/m/data.csv"]
 
 
-def test_links_of_a_file_topic_are_copied_from_below_and_told_from_elsewhere(course: Course) -> None:
+def test_links_of_a_file_topic_are_copied_from_below_and_from_elsewhere(course: Course) -> None:
     course.write(
         "slides/m/topic_100_one.py", "# %% [markdown]\n# ![a](deep/a.png) ![b](../other/b.png) ![c](gone.png)\n"
     )
@@ -180,11 +180,8 @@ def test_links_of_a_file_topic_are_copied_from_below_and_told_from_elsewhere(cou
     course.write("slides/other/b.png", "1")
     course.spec("one")
     plan = plan_of(course, selection=ENGLISH)
-    assert [copy.source for copy in plan.copies] == ["slides/m/deep/a.png"]
-    assert plan.warnings == [
-        "slides/m/topic_100_one.py shows gone.png, which does not exist.",
-        "slides/m/topic_100_one.py links to slides/other/b.png, which lies outside its directory.",
-    ]
+    assert {copy.source for copy in plan.copies} == {"slides/m/deep/a.png", "slides/other/b.png"}
+    assert plan.warnings == ["slides/m/topic_100_one.py shows gone.png, which does not exist."]
 
 
 @pytest.mark.parametrize(
@@ -370,15 +367,15 @@ def test_equal_files_may_want_one_place(values: Course) -> None:
 
 
 def test_different_files_may_not_want_one_place(values: Course) -> None:
-    values.deck("other")
-    values.spec("values", "other")
-    for topic in ("values", "other"):
-        values.write(f"slides/module_1/topic_100_{topic}/same.csv", topic)
+    for name in ("one", "two"):
+        values.write(f"div/{name}/same.csv", name)
+    groups = "".join(f"  - {{name: Extra, path: div/{name}}}\n" for name in ("one", "two"))
+    values.write("course.yaml", SPEC % "      - values" + f"dir_groups:\n{groups}")
     with pytest.raises(CourseError) as caught:
         plan_of(values)
     lines = caught.value.fact.splitlines()
     assert len(lines) == 1  # once for both files, not for each of their places
-    assert lines[0].startswith(f"{TOPIC}/same.csv and slides/module_1/topic_100_other/same.csv both want the output ")
+    assert lines[0].startswith("div/one/same.csv and div/two/same.csv both want the output ")
     assert "Rename one of them" in caught.value.next_step
 
 
@@ -418,3 +415,70 @@ def test_all_that_is_wrong_is_told_in_one_go_but_not_without_end(course: Course)
         plan_of(course)
     assert caught.value.next_step == "There may be more."
     assert [f"slides_{name}.py:1" in str(caught.value) for name in names] == [True] * 20 + [False] * 10
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
+
+def test_pointers_of_git_lfs_are_neither_copied_nor_converted(course: Course) -> None:
+    course.deck("values")
+    topic = "slides/module_1/topic_100_values"
+    for name in ("photo.png", "plan.drawio", "seq.puml"):
+        course.write(f"{topic}/{name}", POINTER)
+    course.write(f"{topic}/whole.puml", "@startuml\n!include seq.puml\n@enduml\n")
+    course.write(f"{topic}/data.csv", "1")
+    course.spec("values")
+    plan = plan_of(course)
+    assert plan.pointers == [f"{topic}/{name}" for name in ("photo.png", "plan.drawio", "seq.puml")]
+    assert copied(plan) == {"data.csv"}
+    assert {job.type for job in plan.jobs} == {"notebook"}
+
+
+@pytest.mark.parametrize("name", ["slides_values.py", "parts.j2"])
+def test_a_deck_that_is_a_pointer_or_reads_one_says_what_to_type(course: Course, name: str) -> None:
+    course.deck("values", "# j2 include 'parts.j2'\n")
+    course.write(f"slides/module_1/topic_100_values/{name}", POINTER)
+    course.spec("values")
+    with pytest.raises(CourseError) as caught:
+        plan_of(course)
+    assert caught.value.fact == f"slides/module_1/topic_100_values/{name} is a Git LFS pointer, not the file itself."
+    assert caught.value.next_step == "Type: git lfs pull"
+
+
+def test_decks_of_a_topic_are_numbered_as_people_count(course: Course) -> None:
+    for number in (1, 2, 10):
+        course.write(f"slides/module_1/topic_100_values/slides_{number}_part.py", HEADER % (f"T{number}", f"T{number}"))
+    course.spec("values")
+    pages = {
+        place.path.rpartition("/")[2] for job in plan_of(course).jobs for place in job.places.get("speaker.py", ())
+    }
+    assert sorted(pages) == ["01 T1.py", "02 T2.py", "03 T10.py"]
+
+
+def sections(course: Course, *names: str) -> None:
+    """A course with a section of each name, and the topic of it."""
+    text = "name: Course\nprog_lang: python\nsections:\n"
+    for number, name in enumerate(names):
+        course.deck(f"t{number}")
+        text += f"  - {{name: {name}, topics: [t{number}]}}\n"
+    course.write("course.yaml", text)
+
+
+def test_sections_that_differ_in_case_only_are_refused(course: Course) -> None:
+    sections(course, "Week", "week", "Week")
+    with pytest.raises(CourseError) as caught:
+        plan_of(course)
+    assert caught.value.fact.endswith(
+        'course.yaml:5:5: the sections "Week" and "week" have one directory on Windows and macOS'
+    )
+    assert caught.value.next_step.startswith("Rename one; the first is in ")
+
+
+def test_names_that_windows_has_not_are_altered_or_told(course: Course) -> None:
+    sections(course, "CON")
+    course.write("slides/module_1/topic_100_t0/aux.csv", "1")
+    plan = plan_of(course)
+    assert {path.split("/")[-2] for _, path in plan.places if path.endswith(".ipynb")} == {"CON_"}
+    assert '"CON" is a device on Windows; its directory is called CON_.' in plan.warnings
+    told = "Windows cannot have files of these names: slides/module_1/topic_100_t0/aux.csv."
+    assert told in plan.warnings

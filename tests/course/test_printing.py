@@ -14,6 +14,7 @@ from tests.support.tools import require
 
 from clx.course.layout import Selection
 from clx.course.plan import Plan, PlannedJob
+from clx.course.printing import PRINTED
 from clx.course.stages import Stages
 
 DECK = """# %% [markdown] tags=["slide"]
@@ -27,8 +28,8 @@ print("value", 6 * 7)
 # %% [markdown] tags=["notes"]
 # The secret of this deck is a pineapple.
 """
-SPEC = "name: My Course\nprog_lang: python\nsections:\n  - name: Week 1\n    topics:\n      - values\n      - names\n"
-PRINTED = Selection(formats=frozenset({"pdf"}), kinds=frozenset({"completed"}))
+SPEC = "name: My Course\nprog_lang: python\nindex: false\nsections:\n  - name: Week 1\n    topics:\n      - values\n      - names\n"
+ASKED = Selection(formats=frozenset({"pdf"}), kinds=frozenset({"completed"}))
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_nothing_is_printed_that_nobody_asks_for(course: Course) -> None:
 
 
 def test_each_page_is_printed_with_what_it_shows_and_the_course_as_one_file(course: Course) -> None:
-    plan = plan_of(course, selection=PRINTED)
+    plan = plan_of(course, selection=ASKED)
     values, names, whole = prints(plan)
     page = next(job for job in plan.jobs if job.source.endswith("values.py") and job.task == "execute en")
     flow = next(job for job in plan.jobs if job.type == "plantuml")
@@ -61,7 +62,7 @@ def test_each_page_is_printed_with_what_it_shows_and_the_course_as_one_file(cour
     assert [path for path, _ in values.files] == ["slides/module_1/topic_100_values/img/a.png"]
     assert values.payload["beside"] == [("slides/module_1/topic_100_values/img/a.png", "img/a.png")]
     assert len(names.made_from) == 1
-    assert [each.key for each in whole.made_from] == [values.key, names.key]
+    assert [each[1:] for each in whole.made_from] == [(values.key, PRINTED), (names.key, PRINTED)]
     places = sorted(place.path for job in prints(plan) for wanted in job.places.values() for place in wanted)
     assert places == [
         "En/My Course/Slides/Pdf/Completed/My Course.pdf",
@@ -74,9 +75,9 @@ def test_each_page_is_printed_with_what_it_shows_and_the_course_as_one_file(cour
 
 
 def test_a_picture_prints_its_own_topic_anew_and_the_course(course: Course) -> None:
-    before = {job.label: job.key for job in prints(plan_of(course, selection=PRINTED))}
+    before = {job.label: job.key for job in prints(plan_of(course, selection=ASKED))}
     course.write("slides/module_1/topic_100_values/img/a.png", b"another")
-    after = {job.label: job.key for job in prints(plan_of(course, selection=PRINTED))}
+    after = {job.label: job.key for job in prints(plan_of(course, selection=ASKED))}
     assert [label for label in before if before[label] != after[label]] == [
         "slides/module_1/topic_100_values/slides_values.py (pdf completed en)",
         "course.yaml (pdf completed en)",
@@ -84,7 +85,7 @@ def test_a_picture_prints_its_own_topic_anew_and_the_course(course: Course) -> N
 
 
 def test_what_is_made_from_others_waits_for_them(course: Course) -> None:
-    plan = plan_of(course, selection=PRINTED)
+    plan = plan_of(course, selection=ASKED)
     stages = Stages(SimpleNamespace(plan=plan, done={}), None, None)  # type: ignore[arg-type]
     told = [[job.task for job in jobs] for jobs in stages.in_order(list(reversed(plan.jobs)))]
     assert [sorted(set(tasks)) for tasks in told] == [["", "execute en"], ["pdf completed en"], ["pdf completed en"]]

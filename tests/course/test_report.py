@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clx.course.report import FailedOutput, Report
+from clx.course.report import FailedOutput, Report, of_pointers
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED
 
 
@@ -96,3 +96,12 @@ def test_the_document_has_every_documented_key_and_value() -> None:
         "reasons": [{"job": "a", "reason": "new"}],
         "seconds": 1.235,
     }
+
+
+def test_pointers_of_git_lfs_are_one_failure_however_many_there_are() -> None:
+    one = of_pointers(["a.png"])
+    assert one.line == "a.png: This is a Git LFS pointer, not the file itself"
+    assert one.error["next_step"] == "Type: git lfs pull"
+    many = of_pointers([f"{number:02}.png" for number in range(12)])
+    assert many.line.startswith("00.png: This is a Git LFS pointer, not the file itself, and so are 11 more: 01.png, ")
+    assert many.line.endswith("09.png, …")

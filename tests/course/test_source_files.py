@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from clx.course.source_files import JUNK_DIRECTORIES, SourceFiles, check_name, is_junk, unreadable
+from clx.course.source_files import DOUBTFUL_DIRECTORIES, JUNK_DIRECTORIES, SourceFiles, check_name, is_junk, unreadable
 from clx.course.symlinks import Bounds
 from clx.errors import CourseError
 from clx.regular import NotRegularError
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 LONG_AGO = 1_000_000_000_000_000_000
 
 
@@ -148,6 +149,23 @@ def test_a_tree_is_sorted_and_has_no_junk(root: Path, write: Callable[..., Path]
     files = files_of(root)
     assert files.tree("t") == ["t/.dir/x", "t/a.py", "t/a/.hidden", "t/a/b.csv", "t/z.py"]
     assert files.left_out == []
+    assert {f"t/{name}" for name in JUNK_DIRECTORIES} | {"t/a.pyc", "t/.DS_Store"} <= set(files.junk)
+
+
+@pytest.mark.parametrize("name", sorted(DOUBTFUL_DIRECTORIES))
+@pytest.mark.parametrize(
+    ("left", "is_junk"),
+    [
+        *(("pyvenv.cfg", True), ("CACHEDIR.TAG", True), ("CMakeCache.txt", True), ("x-1-py3-none-any.whl", True)),
+        *(("goals.csv", False), ("classes.csv", False), ("index.html", False)),
+    ],
+)
+def test_a_directory_called_like_one_of_a_tool_is_left_out_only_with_what_tools_leave(
+    root: Path, write: Callable[..., Path], name: str, left: str, is_junk: bool
+) -> None:
+    write(f"t/{name}/{left}")
+    files = files_of(root)
+    assert (files.tree("t"), files.junk) == (([], [f"t/{name}"]) if is_junk else ([f"t/{name}/{left}"], []))
 
 
 @pytest.mark.parametrize(
@@ -248,3 +266,13 @@ def test_a_name_that_is_no_text_is_shown_and_refused(root: Path) -> None:
 )
 def test_what_editors_and_caches_leave_is_no_source(name: str, junk: bool) -> None:
     assert is_junk(name) is junk
+
+
+def test_a_pointer_of_git_lfs_is_known_in_every_build(root: Path, write: Callable[..., Path], settled: None) -> None:
+    write("t/photo.png", POINTER)
+    write("t/text.md", b"Git LFS: " + POINTER)
+    files = files_of(root)
+    assert files.digest("t/photo.png") == digest_of(POINTER)
+    assert files.digest("t/text.md") is not None
+    assert files.pointers == {"t/photo.png"}
+    assert "t/photo.png" not in files.learned

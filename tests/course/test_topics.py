@@ -90,6 +90,7 @@ def test_an_id_twice_in_one_directory_can_only_be_renamed(course: Course) -> Non
     [
         ("valus", 'Did you mean "values"?'),
         ("xyz", "Topics are named slides/<module>/topic_100_<id>."),
+        ("Values", 'There is "values", in another case.'),
         ("elsewhere/values", "It is in slides/module_1/topic_100_values."),
     ],
 )

@@ -44,6 +44,11 @@ class Shown(Display):
 
         show_error(error)
 
+    def detail(self, text: str) -> None:
+        """With -v."""
+        if self.verbose:
+            self.line(text)
+
     def warning(self, text: str) -> None:
         echo(visible_line(text), label="Warning", err=True)
 

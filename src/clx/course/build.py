@@ -19,10 +19,11 @@ from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
 from clx.course.page_facts import Pages
+from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
-from clx.course.report import PRIVATE_TEXT, FailedOutput, Report
+from clx.course.report import PRIVATE_TEXT, FailedOutput, Report, of_pointers
 from clx.course.results import Outdated, Results
 from clx.course.source_files import SourceFiles, check_name
 from clx.course.spec import CourseSpec, load_spec
@@ -198,6 +199,8 @@ class Build:
             if self._watched is not None:
                 self._watched.learn_plan(plan, planner.closures.would_be_read())
         plan.warnings[:0] = left_out
+        if files.junk:
+            self.display.detail(f"Left out, as what tools and editors leave: {', '.join(sorted(set(files.junk)))}")
         self._learned = planner.learned()
         return plan
 
@@ -222,6 +225,10 @@ class Build:
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
+        for note in plan.notes if missing else ():
+            self.display.note(note)
+        if plan.pointers:
+            self.report.failures.append(of_pointers(plan.pointers))  # the summary tells it: it is no job
         report = self.report
         report.decks, report.jobs, report.to_run = plan.decks, len(plan.jobs), len(missing)
         report.reused = report.jobs - report.to_run
@@ -250,7 +257,11 @@ class Build:
             missing += self._run_in_stages(database, missing, results, reasons)
         elif missing:
             self._run_jobs(database, missing, results, reasons)
-        self._remove_stale(results, missing)
+        index = CourseIndex(self._root, self._layout.spec, self.options.selection, plan, publisher, self._store)
+        unmade = self._remove_stale(results, missing, index)
+        has_changed = bool(missing or outdated or self.report.removed)
+        index.refresh(unmade, has_changed=has_changed, is_withdrawn=withdrawn is not None and bool(withdrawn.removed))
+        self.report.files = len(results.wanted()) + index.count()
         self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
@@ -300,17 +311,22 @@ class Build:
         self.report.ran += len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, results: Results, missing: list[PlannedJob]) -> None:
-        """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
-        wanted, publisher = results.wanted(), results.publisher
-        self.report.files = len(wanted)
+    def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:
+        """Remove what the course no longer makes; jobs that failed or did not run keep all they had.
+
+        Returns:
+            Source and task of those.
+        """
+        wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
+        unmade |= {(path, "") for path in results.plan.pointers}
         for failure in self.report.failures:
             failure.kept = publisher.files_of(failure.source, failure.task)
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
+        return unmade
 
     def _check_links(self, results: Results) -> None:
         """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from clx.course.mistakes import TOLD, Mistakes
-from clx.course.source_files import SourceFiles
+from clx.course.source_files import FETCH, SourceFiles
 from clx.course.spec import CourseSpec
 from clx.course.topics import CourseTopic
 from clx.course.withheld import is_named
@@ -52,6 +52,8 @@ class DeckInfo(msgspec.Struct, frozen=True):
         absent: files that would be read in place of others if they existed.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
+        outside: files outside of its directory that it shows to students or links to for them.
+        outside_noted: those that it does for the speaker only.
     """
 
     signature: str
@@ -63,6 +65,8 @@ class DeckInfo(msgspec.Struct, frozen=True):
     mentions: list[str]
     hidden: list[Any] = []
     respelt: list[str] = []
+    outside: list[str] = []
+    outside_noted: list[str] = []
 
 
 class Closures:
@@ -123,6 +127,7 @@ class Closures:
         return DeckInfo(**known)
 
     def _read(self, deck: str, jinja: bool) -> DeckInfo:
+        self._require_whole(deck)
         size = (self._files.root / deck).stat().st_size
         if size > MAX_DECK:
             raise CourseError(
@@ -150,11 +155,21 @@ class Closures:
         )
         problems += [ConversionError(each.fact, each.next_step, line=each.line) for each in found.problems]
         reads |= {path: self._digest(path) for path in found.templates}
+        self._require_whole(*found.templates)
         existing, missing = self._sorted_out(deck, found.links)
         absent = sorted({*self._would_be_read(deck, reads), *missing})
-        pictures = [path for path in missing if path.lower().endswith(_PICTURES)]
-        told = (found.mentions, found.hidden, found.respelt)
+        written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
+        shown = [path for path in missing if path.lower().endswith(_PICTURES)]
+        pictures = [path for path in shown if path.rpartition("/")[2] not in written]
+        outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
+        told = (found.mentions, found.hidden, found.respelt, *outside)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
+
+    def _require_whole(self, *paths: str) -> None:
+        """See that files are what they should be, and not only say where that is kept."""
+        for path in paths:
+            if self._files.digest(path) is not None and path in self._files.pointers:
+                raise CourseError(f"{path} is a Git LFS pointer, not the file itself.", FETCH)
 
     def _variants(self, deck: str) -> list[tuple[bool, bool]]:
         """Values of ``is_html`` and ``is_notebook`` that can make a difference."""
@@ -200,6 +215,13 @@ class Closures:
                 existing.add(path)
         return sorted(existing), sorted(missing)
 
+    @staticmethod
+    def _outside(deck: str, links: Iterable[str], existing: Iterable[str]) -> list[str]:
+        """The existing files that links lead to and that do not lie below the deck's directory."""
+        folder = PurePosixPath(deck).parent
+        led_to = {_normalize(folder / link) for link in links}
+        return [path for path in existing if path in led_to and not path.startswith(f"{folder}/")]
+
     def deck_closure(self, place: CourseTopic, info: DeckInfo) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
 
@@ -240,7 +262,12 @@ class Closures:
             ) from error
         inside = [path for path in found if self._files.is_inside(path)]
         if not inside:
-            raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', "Correct the pattern.")
+            from clx.spelling import nearly  # only where something is wrong
+
+            beside = (root / pattern).parent
+            there = sorted(each.name for each in beside.iterdir()) if beside.is_dir() else []
+            step = nearly(PurePosixPath(pattern).name, there) or "Correct the pattern."
+            raise CourseError(f'{where}: the input "{pattern}" matches no file below {root}.', step)
         return inside
 
     def named_inputs(self, place: CourseTopic) -> set[str]:

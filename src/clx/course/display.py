@@ -78,6 +78,9 @@ class Display:
     def note(self, text: str) -> None:
         """Something about workers worth a line."""
 
+    def detail(self, text: str) -> None:
+        """Something that only who asks for more wants to know."""
+
     def warning(self, text: str) -> None:
         """Something the author should know."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clx.course.names import safe_name
+from clx.course.names import safe_directory, safe_name
 from clx.course.spec import DEFAULT_FORMATS, FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
 from clx.jobtypes.notebook.deck import PROG_LANG
@@ -86,7 +86,7 @@ class Layout:
         self.kinds = _chosen("kind", selection.kinds, KINDS)
         self.formats = _chosen("format", selection.formats, FORMATS)
         self.sections = {
-            language: [safe_name(section.name.in_language(language)) for section in spec.sections]
+            language: [safe_directory(section.name.in_language(language)) for section in spec.sections]
             for language in spec.languages
         }
         self.variants = list(self._variants())
@@ -117,7 +117,7 @@ class Layout:
 
     def course_directory(self, language: str) -> str:
         """The course's directory in one language, below a target."""
-        return f"{language[:1].upper()}{language[1:]}/{safe_name(self.spec.name.in_language(language))}"
+        return f"{language[:1].upper()}{language[1:]}/{safe_directory(self.spec.name.in_language(language))}"
 
     def _variants(self) -> Iterator[VariantDirectory]:
         directories = format_directories(self.spec)

@@ -48,17 +48,25 @@ class LinkCheck:
     def warnings(self) -> list[str]:
         """One line for each reference of a deck that leads nowhere, in the order of the course."""
         found: dict[Reference, str] = {}
+        made = self._made()
         for deck, place, page in self._pages.all():
             folder = posixpath.dirname(place.path)
             for written in page["refs"]:
                 ref = Reference(deck, written)
                 if (
                     ref not in found
+                    and ref not in made  # in pages whose code is not run it is not there yet
                     and not is_on_the_web(written)
                     and (why := self._problem(place.target, folder, ref))
                 ):
                     found[ref] = why
         return [self.located(ref, why) for ref, why in found.items()]
+
+    def _made(self) -> set[Reference]:
+        """What cells write, in every page whose code is run."""
+        run = [(deck, page) for deck, _, page in self._pages.all() if "made" in page]
+        made = {Reference(deck, written) for deck, page in run for written in page["made"]}
+        return made - {Reference(deck, written) for deck, page in run for written in page["refs"]} if made else made
 
     def _problem(self, target: int, folder: str, ref: Reference) -> str:
         """Why a reference leads nowhere; empty if it does not."""

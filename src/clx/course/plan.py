@@ -98,6 +98,15 @@ class StaticFile(msgspec.Struct):
     places: list[OutputPath]
 
 
+class OutlineDeck(NamedTuple):
+    """A deck in the order of the course: index of its section, place in it, source, and titles by language."""
+
+    section: int
+    number: int
+    source: str
+    titles: Mapping[str, str]
+
+
 class Plan(msgspec.Struct):
     """All a build does.
 
@@ -105,19 +114,25 @@ class Plan(msgspec.Struct):
         jobs: in the order of the course.
         copies: files copied as they are.
         warnings: what the author should know.
+        notes: what is not wrong but may surprise.
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
+        outline: the decks as an index lists them.
+        pointers: files that are not there, only what says where Git LFS keeps them.
         told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
 
     jobs: list[PlannedJob] = []
     copies: list[StaticFile] = []
     warnings: list[str] = []
+    notes: list[str] = []
     places: dict[tuple[int, str], tuple[str, str]] = {}
     decks: int = 0
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
+    outline: list[OutlineDeck] = []
+    pointers: list[str] = []
     told_links: set[tuple[str, str]] = set()
 
     @property

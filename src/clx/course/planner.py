@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
+import contextlib
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -12,19 +12,22 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clx.course import withheld
+from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
+from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
+from clx.course.deck_pictures import DeckPictures
 from clx.course.diagrams import diagram_type
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
-from clx.course.names import safe_name
-from clx.course.plan import MadeFrom, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.names import natural_order, safe_name
+from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.printing import PrintedDeck, Prints
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
+from clx.course.survey import Survey, place_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, is_deck
@@ -34,8 +37,6 @@ from clx.settings.schema import Settings
 from clx.visible import visible_line
 
 _EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb"}
-_CONVERTED = (".png", ".svg")
-_FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
 
 
@@ -87,6 +88,9 @@ class Planner:
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
+        self._links = DeckLinks(layout.sections)
+        self._seats: dict[tuple[int, str], DeckPage] = {}
+        self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
         self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
@@ -109,6 +113,9 @@ class Planner:
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
         self._prints.plan(self._jobs, self._copies, self._plan.places)
+        self._plan.warnings += portable.altered(self._spec, self._layout)
+        self._plan.warnings += filter(None, [portable.impossible(self._copies)])
+        self._plan.pointers = sorted(self._files.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
@@ -118,15 +125,27 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        self._mistakes.add(*portable.colliding(self._spec, self._layout))
         if self._look.problem:
             self._mistakes.add(self._look.problem)
+        surveys = []
         for place in self._topics:
-            try:
-                numbers[place.section] = self._topic(place, numbers[place.section])
-            except CourseError as error:
-                self._mistakes.add(*texts_of(error))
+            with self._noted():
+                surveys.append(self._survey(place, numbers))
+        self._place(surveys)
+        for survey in surveys:
+            with self._noted():
+                self._topic(survey)
         for group in self._spec.dir_groups:
             self._dir_group(group)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note what is wrong with a topic and go on: all is told of in one go."""
+        try:
+            yield
+        except CourseError as error:
+            self._mistakes.add(*texts_of(error))
 
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""
@@ -134,33 +153,69 @@ class Planner:
 
     # -- one topic --------------------------------------------------------------------------------
 
-    def _topic(self, place: CourseTopic, last_number: int) -> int:
-        """Plan one topic; returns the number of its last deck in the section."""
+    def _survey(self, place: CourseTopic, numbers: dict[int, int]) -> Survey:
+        """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = [path for path in members if is_deck(path.rpartition("/")[2])]
-        number = last_number
-        linked: list[str] = []
+        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
         drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
-        pictures = self._diagrams(place, drawn)
+        found = Survey(place, bool(decks), drawn=drawn)
+        format_ = self._settings.diagrams.format
+        for source in drawn:
+            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{format_}", source)
         for deck in decks:
-            number += 1
+            numbers[place.section] += 1
+            found.numbers[deck] = numbers[place.section]
             try:
-                info = self.closures.info(deck, jinja=self._is_template(place))
-                self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
+                found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-                continue
-            linked += info.links
-        others = [path for path in members if path not in decks and path not in drawn]
+        found.others = [path for path in members if path not in decks and path not in drawn]
         if not topic.is_directory:
-            others += self._linked_beside(topic, linked, others)
-        self._copy_files(place, self._without_copies(place, others), pictures)
+            links = [link for info in found.decks.values() for link in info.links]
+            found.others += self._linked_beside(topic, links, found.others)
+        return found
+
+    def _place(self, surveys: list[Survey]) -> None:
+        """Find where the pages of all decks go; topics whose files meet get directories of their own."""
+
+        def contents(survey: Survey, source: str) -> str | None:
+            if source in survey.drawn:
+                return source
+            try:
+                return self._files.digest(source) if self._without_copies(survey.place, [source]) else None
+            except CourseError:
+                return None  # told when the topic is planned
+
+        for path, survey, other in place_apart(surveys, self._layout.sections, contents):
+            both = f"{survey.place.topic.path} and {other.place.topic.path} both have {path}"
+            self._plan.notes.append(f"{both}: each lies in a directory of its own in the output: {survey.folder}")
+        for survey in surveys:
+            for deck, info in survey.decks.items():
+                stem, number = PurePosixPath(deck).stem, survey.numbers[deck]
+                names = {
+                    language: f"{number:02d} {safe_name(info.titles.get(language) or stem)}"
+                    for language in self._layout.languages
+                }
+                page = DeckPage(survey.place.section, survey.folder_of(deck), names, survey.place.ref.html)
+                self._links.add(deck, page)
+                self._seats[survey.place.section, deck] = page
+
+    def _topic(self, survey: Survey) -> None:
+        """Plan one topic."""
+        place = survey.place
+        self._diagrams(survey)
+        for deck, info in survey.decks.items():
+            try:
+                renamed = self._pictures.renamed(survey, deck, info) | self._files_outside(survey, deck, info)
+                self._deck(survey, deck, info, renamed)
+            except CourseError as error:
+                self._mistakes.add(*texts_of(error))
+        self._copy_files(survey, self._without_copies(place, survey.others))
         for group in place.ref.dir_groups:
             self._dir_group(group)
-        if not decks:
-            self._plan.warnings.append(f"{topic.path} has no deck (slides_… or topic_…).")
-        return number
+        if not survey.has_decks:
+            self._plan.warnings.append(f"{place.topic.path} has no deck (slides_… or topic_…).")
 
     def _members(self, topic: Topic) -> list[str]:
         if topic.is_directory:
@@ -206,63 +261,69 @@ class Planner:
         """Files below a file topic's directory that its deck links to."""
         found = []
         for link in dict.fromkeys(links):
-            if not link.startswith(f"{topic.base}/"):
-                self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link in known or is_deck(link.rpartition("/")[2]) or diagram_type(link, self._files, self._settings):
+            if not link.startswith(f"{topic.base}/") or link in known or is_deck(link.rpartition("/")[2]):
                 continue
-            elif self._files.admits(link):
+            if not diagram_type(link, self._files, self._settings) and self._files.admits(link):
                 found.append(link)
         return found
 
+    def _files_outside(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
+        """Plan what a deck shows from outside of its topic; returns the place of each by the path it is shown by."""
+        place, found = survey.place, {}
+        page = self._seats[place.section, deck]
+        for paths, is_public in ((info.outside, True), (info.outside_noted, False)):
+            for path in paths:
+                if path.startswith(f"{place.topic.base}/") or not self._may_be_shown(place, path):
+                    continue
+                places = self._section_places(place, f"{OUTSIDE}/{path}")
+                self._copy(path, [each for each in places if is_public or not each.is_public])
+                found[posixpath.relpath(path, posixpath.dirname(deck))] = path_outside(page, path)
+        return found
+
+    def _may_be_shown(self, place: CourseTopic, path: str) -> bool:
+        """Whether a file outside of all topics may be published because a deck shows it; notes what is kept back."""
+        if is_deck(path.rpartition("/")[2]) or not self._files.admits(path) or self._files.is_own(path):
+            return False
+        suspect = withheld.is_dotted(path, "") or withheld.is_like_deck(path) or self.closures.is_marked(path)
+        if suspect and path not in self.closures.named_inputs(place) | self._grouped:
+            self._withheld[path] = None
+            return False
+        return True
+
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, info: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
+    def _deck(self, survey: Survey, deck: str, info: DeckInfo, renamed: Mapping[str, str]) -> None:
+        place = survey.place
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, survey.numbers[deck], deck, info.titles))
         for language in self._layout.languages:
-            title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
-            executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
+            executed, rendered = self._deck_places(place, deck, language, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
-            if pictures:
-                options["pictures"] = pictures
+            if renamed:
+                options["pictures"] = dict(sorted(renamed.items()))
+            if links := self._links.links(deck, self._seats[place.section, deck], info, language):
+                options["links"] = links
+            if not self._spec.index:
+                options["index"] = False
+            elif depth := self._seats[place.section, deck].folder.count("/"):
+                options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
             printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
             keys = {}
-            if rendered or "render" in printed:
-                task = {"task": "render", **options}
-                keys["render"] = self._job("notebook", deck, f"render {language}", task, reads, rendered)
-            if executed or "execute" in printed:
-                task = {"task": "execute", **options}
-                closure = [*self.closures.deck_closure(place, info), *self._look.files]
-                keys["execute"] = self._job("notebook", deck, f"execute {language}", task, closure, executed)
+            for task, places in (("render", rendered), ("execute", executed)):
+                if places or task in printed:
+                    needs = reads if task == "render" else [*self.closures.deck_closure(place, info), *self._look.files]
+                    asked = {"task": task, **options}
+                    keys[task] = self._job("notebook", deck, f"{task} {language}", asked, needs, places)
             if printed:
-                self._prints.add(PrintedDeck(place, deck, info, language, title, evaluate, keys))
+                page = self._seats[place.section, deck]
+                self._prints.add(PrintedDeck(place, deck, info, language, page, evaluate, keys))
 
     def _is_template(self, place: CourseTopic) -> bool:
         return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
-
-    def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
-        """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
-
-        Warns of pictures that nothing makes.
-        """
-        found = {}
-        format_ = self._settings.diagrams.format
-        base = f"{place.topic.base}/"
-        for path in (*info.missing, *info.links):
-            picture = path.removeprefix(base)
-            stem, extension = os.path.splitext(picture)  # noqa: PTH122
-            made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
-            if not made:
-                if path in info.missing:
-                    self._plan.told_links.add((deck, os.path.relpath(path, deck.rpartition("/")[0])))
-                    self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
-            elif extension.lower() in _CONVERTED and extension != f".{format_}":
-                written = os.path.relpath(path, deck.rpartition("/")[0])
-                found[written] = os.path.splitext(written)[0] + f".{format_}"  # noqa: PTH122
-        return dict(sorted(found.items()))
 
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
@@ -281,7 +342,7 @@ class Planner:
         }
 
     def _deck_places(
-        self, place: CourseTopic, deck: str, language: str, title: str, *, evaluate: bool
+        self, place: CourseTopic, deck: str, language: str, *, evaluate: bool
     ) -> tuple[dict[str, list[OutputPath]], dict[str, list[OutputPath]]]:
         """Places by output name: those of the executed pages, and all others."""
         executed: dict[str, list[OutputPath]] = {}
@@ -291,8 +352,10 @@ class Planner:
         pages = self._pages.get(asked)
         if pages is None:
             pages = self._pages[asked] = list(self._pages_of(*asked))
+        seat = self._seats[place.section, deck]
+        name = seat.folder + seat.names[language]
         for page in pages:
-            found = OutputPath(page.target, f"{page.folder}/{title}{page.extension}", page.variant)
+            found = OutputPath(page.target, f"{page.folder}/{name}{page.extension}", page.variant)
             (executed if page.is_executed else rendered).setdefault(page.name, []).append(found)
         return executed, rendered
 
@@ -355,36 +418,35 @@ class Planner:
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
         ]
 
-    def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:
-        """Plan the topic's diagrams, each with its job type; returns the place of each picture → its source."""
-        made: dict[str, str] = {}
+    def _diagrams(self, survey: Survey) -> None:
+        """Plan the topic's diagrams."""
         format_ = self._settings.diagrams.format
-        for source, type_ in sources.items():
+        for source, type_ in survey.drawn.items():
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
-            if picture in made:
-                both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
+            if (other := survey.pictures[picture]) != source:
+                both = visible_line(f"{other} and {source} would both become {picture} in the output.")
                 self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
-            made[picture] = source
-            places = {f"1.{format_}": self._section_places(place, picture)}
-            self._job(type_, source, "", options, closure, places)
-        return made
-
-    def _copy_files(self, place: CourseTopic, paths: list[str], pictures: Mapping[str, str]) -> None:
-        base = f"{place.topic.base}/"
-        for path in dict.fromkeys(paths):
-            relative = path.removeprefix(base)
-            if relative in pictures:
-                self._plan.warnings.append(f"{path} is replaced by the picture made from {pictures[relative]}.")
+            if self._files.pointers and any(path in self._files.pointers for path, _ in closure):
                 continue
-            self._copy(path, self._section_places(place, relative))
+            places = {f"1.{format_}": self._section_places(survey.place, survey.folder + picture)}
+            self._job(type_, source, "", options, closure, places)
+
+    def _copy_files(self, survey: Survey, paths: list[str]) -> None:
+        for path in dict.fromkeys(paths):
+            relative = survey.relative(path)
+            if relative in survey.pictures:
+                made_from = survey.pictures[relative]
+                self._plan.warnings.append(f"{path} is replaced by the picture made from {made_from}.")
+                continue
+            self._copy(path, self._section_places(survey.place, survey.folder + relative))
 
     def _copy(self, source: str, places: list[OutputPath]) -> None:
         digest = self._files.digest(source)
-        if digest is None or not places:
+        if digest is None or not places or source in self._files.pointers:
             return
         fresh = [each for each in places if self._take(each, (source, digest))]
         known = self._copies.setdefault(source, StaticFile(source, digest, []))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from clx.course.closure import DeckInfo
+from clx.course.deck_links import DeckPage
 from clx.course.layout import KIND_DIRECTORIES, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.names import safe_name
 from clx.course.plan import MadeFrom, OutputPath, PlannedJob, StaticFile
@@ -32,7 +33,7 @@ class PrintedDeck(NamedTuple):
     """A deck in one language, of which pages are printed.
 
     Attributes:
-        title: with its number, as its files are called.
+        page: where its files go.
         keys: of its jobs, by task.
     """
 
@@ -40,9 +41,14 @@ class PrintedDeck(NamedTuple):
     deck: str
     info: DeckInfo
     language: str
-    title: str
+    page: DeckPage
     evaluate: bool
     keys: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """With its number, as its files are called."""
+        return self.page.names[self.language]
 
 
 class _Shown(NamedTuple):
@@ -131,7 +137,7 @@ class Prints:
         """Plan the PDF file of one page; what of it the course's file is made from."""
         language, kind, format_ = each.variant
         folder = self._folder(each, deck)
-        page = MadeFrom("page.html", deck.keys[_task_of(each, deck.evaluate)], f"{kind}.html")
+        page = MadeFrom(f"{deck.page.folder}page.html", deck.keys[_task_of(each, deck.evaluate)], f"{kind}.html")
         own = [shown for shown in self._shown.get((each.target, folder), ()) if _may_show(deck, shown)]
         pictures = [MadeFrom(shown.path, *shown.made) for shown in own if shown.made]
         files = [(shown.source, shown.digest) for shown in own if not shown.made]
@@ -141,7 +147,7 @@ class Prints:
             # where files of the course are laid out for the page
             "beside": sorted((shown.source, shown.path) for shown in own if not shown.made),
         }
-        places = {PRINTED: [OutputPath(each.target, f"{folder}/{deck.title}.pdf", str(each.variant))]}
+        places = {PRINTED: [OutputPath(each.target, f"{folder}/{deck.page.folder}{deck.title}.pdf", str(each.variant))]}
         task = f"{format_} {kind} {language}"
         key = self._job("pdf", deck.deck, task, options, files, places, (page, *sorted(pictures)))
         return MadeFrom(f"{key}.pdf", key, PRINTED)
@@ -180,4 +186,5 @@ def _task_of(each: VariantDirectory, evaluate: bool) -> str:
 
 def _may_show(deck: PrintedDeck, shown: _Shown) -> bool:
     """Whether the deck's pages may show a file: it lies in its topic, or the deck names it."""
-    return shown.source.startswith(f"{deck.place.topic.base}/") or shown.source in deck.info.links
+    named = (*deck.info.links, *deck.info.outside, *deck.info.outside_noted)
+    return shown.source.startswith(f"{deck.place.topic.base}/") or shown.source in named

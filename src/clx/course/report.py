@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from clx.course.exit_code import exit_code
 from clx.course.names import job_label
+from clx.course.source_files import FETCH
 from clx.visible import visible_line
 
 PRIVATE_TEXT = "PrivateTextError"
 """The type of the error of a deck whose hidden text a public file has, or would have."""
+
+_NAMED = 10
+"""Files of one kind of failure that are named."""
 
 
 class FailedOutput(msgspec.Struct):
     """A job that failed, as the author needs to know it.
 
     Attributes:
-        type: job type.
+        type: job type; ``file`` for one that is copied.
         source: the file, below the course root.
         task: what of it was done, e.g. ``execute de``.
         error: the stored error: message, next_step, cell, line, traceback.
@@ -54,6 +59,14 @@ class FailedOutput(msgspec.Struct):
         if "line" in self.error:
             parts.append(f"line {self.error['line']}")
         return ", ".join(parts)
+
+
+def of_pointers(paths: Sequence[str]) -> FailedOutput:
+    """The failure of files that Git LFS keeps elsewhere: they are neither copied nor converted."""
+    more = f", and so are {len(paths) - 1} more: {', '.join(paths[1:_NAMED])}" if len(paths) > 1 else ""
+    more += ", …" if len(paths) > _NAMED else ""
+    message = f"This is a Git LFS pointer, not the file itself{more}"
+    return FailedOutput("file", paths[0], "", {"type": "PointerError", "message": message, "next_step": FETCH})
 
 
 class Report(msgspec.Struct):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Mapping
@@ -20,12 +21,21 @@ from clx.regular import NotRegularError, not_regular, open_regular
 
 JUNK_DIRECTORIES = frozenset(
     {
-        *("__pycache__", ".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".ipynb_checkpoints"),
-        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".clx"),
-        *("node_modules", "target", "build", "dist"),
+        *("__pycache__", ".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".ipynb_checkpoints"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".clx", "node_modules"),
     }
 )
 """Directories below a topic that are never part of it."""
+DOUBTFUL_DIRECTORIES = frozenset({"venv", "target", "build", "dist"})
+"""Directories that are no part of a topic if they hold what tools leave: a lesson may well have a ``target``, too."""
+_LEFT_BY_TOOLS = re.compile(
+    r"pyvenv\.cfg|CACHEDIR\.TAG|\.rustc_info\.json|CMakeCache\.txt|build\.ninja|\.ninja_log|maven-status|classes"
+    r"|bdist\..*|.*\.whl|.*\.dist-info|.*\.class"
+)
+FETCH = "Type: git lfs pull"
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
+_POINTER_SIZE = 1024
+"""Bytes that a Git LFS pointer has at most (its specification)."""
 _JUNK_SUFFIXES = (".pyc", ".pyo", "~", ".swp", ".tmp", ".bkp", ".dtmp")
 _JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _DEEPEST = 100
@@ -44,6 +54,8 @@ class SourceFiles:
         learned: what later builds should know.
         left_out: what was not taken, and why.
         links: which of the files that were found are links.
+        pointers: files that only say where Git LFS keeps their contents.
+        junk: files and directories that were passed over as what tools and editors leave.
     """
 
     def __init__(
@@ -59,6 +71,8 @@ class SourceFiles:
         self.learned: dict[str, FileStat] = {}
         self.left_out: list[str] = []
         self.links: set[str] = set()
+        self.pointers: set[str] = set()
+        self.junk: list[str] = []
         self._known = known
         self._digests: dict[str, str | None] = {}
         self._trees: dict[str, list[str]] = {}
@@ -90,7 +104,14 @@ class SourceFiles:
     def _hash(self, path: str, found: os.stat_result) -> str:
         try:
             with open_regular(self._prefix + path) as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                if found.st_size <= _POINTER_SIZE:
+                    data = stream.read()
+                    digest = hashlib.sha256(data).hexdigest()
+                    if data.startswith(_POINTER):
+                        self.pointers.add(path)  # and not remembered: it is told of in every build
+                        return digest
+                else:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(path, error) from error
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
@@ -126,19 +147,26 @@ class SourceFiles:
 
     def _look_into(self, directory: str, found: list[str]) -> list[str]:
         """Add the files of one directory to *found*; returns the directories in it."""
-        folders = []
+        folders: list[str] = []
         try:
             with os.scandir(self._prefix + directory) as entries:
                 for entry in entries:
                     path = f"{directory}/{entry.name}" if directory not in ("", ".") else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in JUNK_DIRECTORIES:
-                            folders.append(path)
-                    elif not is_junk(entry.name) and self._counts(entry, path):
+                        (self.junk if self.is_junk_directory(entry.name, path) else folders).append(path)
+                    elif is_junk(entry.name):
+                        self.junk.append(path)
+                    elif self._counts(entry, path):
                         found.append(path)
         except OSError as error:
             raise unreadable(directory, error) from error
         return folders
+
+    def is_junk_directory(self, name: str, path: str) -> bool:
+        """Whether a directory is one that tools make."""
+        return name in JUNK_DIRECTORIES or (
+            name in DOUBTFUL_DIRECTORIES and is_left_by_tools(Path(self._prefix + path))
+        )
 
     def _counts(self, entry: os.DirEntry[str], path: str) -> bool:
         """Whether something that is no directory is a file of the course; notes what is left out.
@@ -170,6 +198,10 @@ class SourceFiles:
             self.left_out.append(f"{path} is a link to {where}")
         return not where
 
+    def is_own(self, path: str) -> bool:
+        """Whether a file lies in a directory that CLX writes into."""
+        return bool(self.bounds.own_at(self.real(path)))
+
     def real(self, path: str) -> str:
         """The absolute path of a file of the course once links are followed."""
         return os.path.realpath(self._prefix + path)
@@ -199,6 +231,14 @@ def unreadable(path: str, error: OSError) -> CourseError:
     """Our error for a source the system will not let us read."""
     step = "Remove it." if isinstance(error, NotRegularError) else "Check its permissions."
     return CourseError(f"{path}: cannot be read: {error.strerror}.", step)
+
+
+def is_left_by_tools(directory: Path) -> bool:
+    """Whether a directory holds what only tools leave: builds of CMake, Cargo or Maven, packages, environments."""
+    try:
+        return any(_LEFT_BY_TOOLS.fullmatch(name) for name in os.listdir(directory))  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def is_junk(name: str) -> bool:

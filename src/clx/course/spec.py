@@ -53,7 +53,7 @@ _KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
-    *("labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
+    *("index", "labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
 )
 _TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
@@ -166,6 +166,8 @@ class CourseSpec(msgspec.Struct, frozen=True):
     theme_line: int = 0
     """1-based."""
     evaluate: bool = True
+    index: bool = True
+    """Whether pages of the course as a whole are made."""
     jinja: bool = True
     kernel: str | None = None
     """The Jupyter kernel of decks in ``prog_lang``; ``None``: what the language names, or else any that speaks it."""
@@ -236,6 +238,7 @@ class _SpecReader(Reader):
             theme=self._get(values, "theme", self._theme, None),
             theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
+            index=self._get(values, "index", self.boolean, True),
             jinja=self._get(values, "jinja", self.boolean, True),
             kernel=self._get(values, "kernel", self._kernel, None),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),

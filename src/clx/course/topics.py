@@ -186,8 +186,13 @@ def _ambiguous(ref: TopicRef, candidates: list[Topic]) -> tuple[str, str]:
 def _unknown(ref: TopicRef, known: dict[str, list[Topic]]) -> tuple[str, str]:
     import difflib  # a build of a course that is right need not
 
+    from clx.spelling import nearly
+
     near = difflib.get_close_matches(ref.bare_id, known, n=1)
     if ref.directory and ref.bare_id in known:
         return f'there is no topic "{ref.id}"', f"It is in {known[ref.bare_id][0].path}."
+    hint = nearly(ref.bare_id, known)
+    if hint:
+        return f'there is no topic "{ref.id}" below slides/', hint
     hint = f'Did you mean "{near[0]}"?' if near else "Topics are named slides/<module>/topic_100_<id>."
     return f'there is no topic "{ref.id}" below slides/', hint

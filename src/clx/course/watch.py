@@ -17,7 +17,7 @@ from clx.course.build import Build, BuildOptions
 from clx.course.display import Display
 from clx.course.report import Report
 from clx.course.session import Session, SupersededError
-from clx.course.source_files import JUNK_DIRECTORIES, is_junk
+from clx.course.source_files import DOUBTFUL_DIRECTORIES, JUNK_DIRECTORIES, is_junk, is_left_by_tools
 from clx.course.topics import find_course_root
 from clx.course.watched import Watched
 from clx.db.doorbell import Doorbell
@@ -79,6 +79,9 @@ class Changes:
             return False
         *folders, name = Path(self._relative(path)).parts or (".",)
         if is_junk(name) or any(part in JUNK_DIRECTORIES for part in (*folders, name)):
+            return False
+        doubtful = [number for number, part in enumerate(folders, 1) if part in DOUBTFUL_DIRECTORIES]
+        if any(is_left_by_tools(Path(self._root, *folders[:number])) for number in doubtful):
             return False
         return self._watched.matters(self._relative(path))
 

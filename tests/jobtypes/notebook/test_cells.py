@@ -286,7 +286,7 @@ def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, t
     [
         ("# # Title\n\n# + tags=['private']\nx = 1\n# -\n", False),
         ("# %%\ny\n# + {'tags': ['notes']}\nx = 1\n", False),
-        ("# T\n\n```{python tags=['private']}\nx = 1\n```\n", True),
+        ("# T\n\n```{r tags=['private']}\nx = 1\n```\n", True),
         ("# T\n\n# %% tags=['private']\nx = 1\n", True),
     ],
 )
@@ -522,7 +522,7 @@ not code
         ("markdown", "Text", ("slide",), "de"),
         ("markdown", "```\nnot code\n```", (), None),
     ]
-    with pytest.raises(ConversionError, match="jupytext"):
+    with pytest.raises(ConversionError, match="YAML block"):
         read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
 
 

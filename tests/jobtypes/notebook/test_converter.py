@@ -444,3 +444,19 @@ def test_a_deck_that_is_not_there_is_an_error(course: Course) -> None:
     payload |= {"prog_lang": "python", "course": "C", "section": "S"}
     with pytest.raises(ConversionError, match=r"slides_gone\.py"):
         course.converter.convert(payload, course.root, course.results, course.warnings.append)
+
+
+def test_what_cells_write_is_in_the_pages_of_those_whose_cells_they_are(course: Course) -> None:
+    outputs = course.convert(
+        "# %%\nopen('p.csv', 'w').write('public');\n\n"
+        '# %% tags=["private"]\nopen("s.csv", "w").write("secret"); open("p.csv", "w").write("secret");\n\n'
+        "# %% [markdown]\n# [p](p.csv) [s](s.csv)\n",
+        task="execute",
+    )
+    completed, speaker = ((outputs / f"{kind}.html").read_text("utf-8") for kind in ("completed", "speaker"))
+    public, secret = ("base64,cHVibGlj", "base64,c2VjcmV0")
+    assert (public in completed, secret in completed) == (True, False)
+    assert (public in speaker, speaker.count(secret)) == (False, 2)
+    pages = course.facts["pages"]
+    assert (pages["completed.html"]["refs"], pages["completed.html"]["made"]) == (["s.csv"], ["p.csv"])
+    assert (pages["speaker.html"]["refs"], pages["speaker.html"]["made"]) == ([], ["p.csv", "s.csv"])

@@ -35,6 +35,31 @@ EVERYTHING = """
 #
 # > A quotation.
 #
+# > [!NOTE]
+# > Text with `code` and a [link](https://example.org).
+#
+# > [!TIP]- Folded
+# > Text.
+#
+# :::{important}
+# Text.
+# :::
+#
+# ::: {.callout-warning}
+# Text.
+# :::
+#
+# ```{danger} Danger
+# Text with <kbd>Ctrl</kbd>.
+# ```
+#
+# <div class="alert alert-info"><b>Info:</b> text with <a href="x">a link</a></div>
+# <div class="alert alert-block alert-success">text</div>
+# <div class="alert alert-warning">text</div>
+# <div class="alert alert-danger"><p>text</p></div>
+#
+# A bare https://example.org/address and ~~old~~ text.
+#
 # - [ ] to do
 # - [x] done
 #

@@ -15,6 +15,7 @@ from tests.support.tools import require
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.pdf.converter import PdfConverter
+from clx.jobtypes.pdf.printer import ORIGIN
 from clx.platforms import system
 from clx.settings.schema import Settings
 
@@ -103,6 +104,7 @@ def test_what_does_not_lie_beside_the_page_is_told_and_not_fetched(converter: Pd
     more = '<img src="https://example.org/a.png"><img src="../secret.svg"><img src="file:///etc/hostname"></main>'
     (inputs / "page.html").write_text(html.replace("</main>", more))
     _, warnings, _ = printed(converter, inputs)
+    assert not any(line.startswith(ORIGIN) for line in warnings)
     assert [line.partition(" is not in")[0] for line in warnings] == [
         "https://example.org/a.png",
         "secret.svg",

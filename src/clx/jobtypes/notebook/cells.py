@@ -117,7 +117,7 @@ def _hidden_problems(
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
     """1-based line of the expanded deck where the source of *cell* starts, behind its marker.
 
-    In a jupytext Markdown document a cell starts with its source.
+    In a Markdown deck a cell starts with its source.
     """
     index = cell.line - 1
     if cell.in_marker:
@@ -142,9 +142,9 @@ def read_cells(
     """
     noted: list[ConversionError] = []
     if is_markdown:
-        from clx.jobtypes.notebook.markdown import read_markdown  # few decks are, and jupytext takes long to import
+        from clx.jobtypes.notebook.markdown import read_markdown  # which needs this module
 
-        cells = read_markdown(text, noted)
+        cells = read_markdown(text, language, noted)
     else:
         cells = _read_percent(text.split("\n"), language, noted)
     if problems is not None:

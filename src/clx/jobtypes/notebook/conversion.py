@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
@@ -21,6 +21,7 @@ from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
+from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
@@ -93,21 +94,26 @@ class DeckFiles:
         have. Only where code is the speaker's alone it is executed again without that code, in a fresh
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
         """
-        page = self._read(job, inputs, is_html=True, is_notebook=False)
+        page = _linked(self._read(job, inputs, is_html=True, is_notebook=False), job, "html")
         speaker, completed = (variant(page.cells, kind, job.lang, job.labels) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
         def outputs_of(cells: Sequence[DeckCell], place: Path) -> Mapping[str, CellResult]:
             return _run(job, page, run, cells, place, warn)
 
-        if has_secret_code(page.cells):
-            with _fresh_copy(inputs) as copy:
+        with contextlib.ExitStack() as stack:
+            before = files_below(inputs)
+            made: dict[Audience, MadeFiles] = {"speaker": MadeFiles(inputs, _folder(job, inputs), before)}
+            if has_secret_code(page.cells):
+                copy = stack.enter_context(_fresh_copy(inputs))
+                made["completed"] = MadeFiles(copy, _folder(job, copy), files_below(copy))
                 runs, public = outputs_of(speaker, inputs), _without_secrets(outputs_of, completed, copy)
-            executions = 1 + any(cell.runs for cell in completed)
-        else:
-            runs = public = outputs_of(speaker, inputs)
-            executions = int(any(cell.runs for cell in speaker))
-        pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn)
+                executions = 1 + any(cell.runs for cell in completed)
+            else:
+                made["completed"] = made["speaker"]
+                runs = public = outputs_of(speaker, inputs)
+                executions = int(any(cell.runs for cell in speaker))
+            pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn, made)
         return {**_facts(page, executions), "pages": pages}
 
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
@@ -115,7 +121,7 @@ class DeckFiles:
         page = self._read(job, inputs, is_html=True, is_notebook=False)
         notebook = self._read(job, inputs, is_html=False, is_notebook=True, known=page)
         code = self._read(job, inputs, is_html=False, is_notebook=False, known=page)
-        return page, notebook, code
+        return _linked(page, job, "html"), _linked(notebook, job, "notebook"), code
 
     def _read(
         self, job: NotebookJob, inputs: Path, *, is_html: bool, is_notebook: bool, known: _Deck | None = None
@@ -135,7 +141,7 @@ class DeckFiles:
         written = cells_of(expanded, job.language, is_markdown=_is_markdown(job))
         cells = in_language(written, job.lang)
         if job.pictures:
-            cells = [_relinked(cell, job.pictures) for cell in cells]
+            cells = _relinked(cells, job.pictures)
         return _Deck(expanded, expanded.title or job.deck.stem, written, cells)
 
     def _write_pages(
@@ -146,24 +152,39 @@ class DeckFiles:
         outputs: Path,
         runs: Mapping[Audience, Mapping[str, CellResult]],
         warn: Warn,
+        made: Mapping[Audience, MadeFiles] | None = None,
     ) -> dict[str, Any]:
-        """Write the page of each kind; returns what they refer to, by their names."""
+        """Write the page of each kind; returns what they refer to, by their names.
+
+        Args:
+            made: what the cells have written, by kind.
+        """
         warn_at, found_refs = _located(_once(warn), deck), {}
         theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
-            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
+            around = (job.labels, theme, _downloads(job, kind))
+            frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
             cells = variant(deck.cells, kind, job.lang, job.labels)
-            made = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            page = with_known_anchors(made.decode(), slug_of)
+            text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
+            page = with_known_anchors(text.decode(), slug_of)
+            facts = references(page)
+            if made:
+                page, within = made[kind].embedded(page, facts["refs"], warn)
+                facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
             (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
-            found_refs[f"{kind}.html"] = references(page)
+            found_refs[f"{kind}.html"] = facts
         return found_refs
 
 
 def _downloads(job: NotebookJob, kind: Audience) -> tuple[Download, ...]:
     endings = {"notebook": ".ipynb", "code": job.language.extension}
     return tuple(Download(name, directory, endings[name]) for name, directory in job.downloads.get(kind, ()))
+
+
+def _folder(job: NotebookJob, place: Path) -> Path:
+    """The deck's directory, which its cells run in."""
+    return (place / job.deck).parent
 
 
 def _with_kernel(job: NotebookJob) -> ProgLang:
@@ -179,8 +200,21 @@ def _is_markdown(job: NotebookJob) -> bool:
     return job.deck.suffix == MARKDOWN_EXTENSION
 
 
-def _relinked(cell: DeckCell, pictures: Mapping[str, str]) -> DeckCell:
-    return replace(cell, source=relinked(cell.source, pictures)) if cell.kind == "markdown" else cell
+def _relinked(
+    cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
+) -> list[DeckCell]:
+    return [
+        replace(cell, source=relinked(cell.source, files, anchor)) if cell.kind == "markdown" else cell
+        for cell in cells
+    ]
+
+
+def _linked(deck: _Deck, job: NotebookJob, format_: Literal["html", "notebook"]) -> _Deck:
+    """A deck whose links to other decks lead to the files of these in one format."""
+    links = job.links.get(format_)
+    if not links:
+        return deck
+    return replace(deck, cells=_relinked(deck.cells, links, slug_of if format_ == "html" else None))
 
 
 def _once(warn: Warn) -> Warn:

@@ -98,7 +98,7 @@ class NotebookConverter:
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
         except CellFailedError as failed:
-            raise failure(failed, code, place) from failed
+            raise failure(failed, code, place, (place / job.deck).parent) from failed
         return {
             cell.id: replace(result, outputs=_without_place(result.outputs, place))
             for cell, result in zip(code, results, strict=True)

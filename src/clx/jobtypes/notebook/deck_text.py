@@ -11,6 +11,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class DeckText(msgspec.Struct, frozen=True):
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
         problems: what is wrong with its markers, all of it; the rest is of no use then.
+        written: names of linked files that occur in code, too, which may write them.
+        shown: those of *links* that students see in texts.
+        noted: those that only the speaker sees there.
     """
 
     templates: list[str]
@@ -64,6 +68,9 @@ class DeckText(msgspec.Struct, frozen=True):
     hidden: list[Any] = []
     respelt: list[str] = []
     problems: list[Problem] = []
+    written: list[str] = []
+    shown: list[str] = []
+    noted: list[str] = []
 
 
 def read_deck(asked: Asked) -> DeckText:
@@ -100,6 +107,9 @@ class _Reading:
         self._hidden: dict[bytes, Any] = {}
         self._respelt: dict[str, None] = {}
         self._texts = set[str]()
+        self._written = set[str]()
+        self._shown: dict[bool, set[str]] = {True: set(), False: set()}
+        """Links in texts: whether students see them."""
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
@@ -128,7 +138,13 @@ class _Reading:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
-        self._links |= dict.fromkeys(linked_files(found.text))
+            for cell in cells:
+                if cell.kind == "markdown" and "del" not in cell.tags:
+                    self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))
+        links = linked_files(found.text)
+        self._links |= dict.fromkeys(links)
+        code = "\n".join(cell.source for cell in cells if cell.kind == "code")
+        self._written |= {name for link in links if (name := link.rpartition("/")[2]) and name in code}
         self._mentions |= set(mentioned(found.text))
 
     def found(self) -> DeckText:
@@ -140,6 +156,9 @@ class _Reading:
             list(self._hidden.values()),
             list(self._respelt),
             [Problem(error.fact, error.next_step, error.line) for error in self._problems],
+            sorted(self._written),
+            sorted(self._shown[True]),
+            sorted(self._shown[False] - self._shown[True]),
         )
 
 

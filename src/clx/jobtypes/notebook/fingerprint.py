@@ -15,6 +15,7 @@ _DISTRIBUTIONS = (
     "jinja2",
     "jupytext",
     "latex2mathml",
+    "linkify_it_py",
     "markdown_it_py",
     "mdit_py_plugins",
     "nbformat",

@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -119,16 +119,30 @@ def read_marker(options: str, line: int, *, is_glued: bool = False) -> Marker:
     written = attributes.get("tags")
     plain = _plain_list(written) if isinstance(written, str) else None
     respelt = f"%% {options}" if is_glued else ""
+    found = read_attributes(attributes if plain is None else {**attributes, "tags": plain}, line)
+    return replace(
+        found,
+        kind=_KINDS[kind[1].lower()] if kind else "code",
+        respelt=respelt if plain is None else f"tags={json.dumps(plain)}",
+    )
+
+
+def read_attributes(attributes: Mapping[str, Any], line: int) -> Marker:
+    """The marker of a code cell that has some attributes: values, or texts as they stand in the marker.
+
+    Raises:
+        ConversionError: as :func:`read_marker` does.
+    """
+    check_names(attributes, line)
     meant = meaning_of(attributes, line)
-    tags = tags_from(written if plain is None else plain, line)
+    tags = tags_from(attributes.get("tags"), line)
     return Marker(
-        _KINDS[kind[1].lower()] if kind else "code",
+        "code",
         tuple(dict.fromkeys((*tags, *meant.tags))),
         lang_from(attributes.get("lang"), line),
-        respelt if plain is None else f"tags={json.dumps(plain)}",
-        _magic(attributes),
-        _active(attributes, tags),
-        meant.unread,
+        magic=_magic(attributes),
+        active=_active(attributes, tags),
+        unread=meant.unread,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,8 +18,10 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
+from clx.jobtypes.notebook.callouts import callouts_plugin
 from clx.jobtypes.notebook.formulas import as_source, mathml
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
+from clx.jobtypes.notebook.labels import words_in
 
 _IMAGE = re.compile(r"(<img\b)((?:(?!<img\b)[^>])*)", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
@@ -43,10 +45,16 @@ class Markup:
 
     def __init__(self) -> None:
         self.headings: list[Heading] = []
+        self._words: Mapping[str, str] = words_in("en")
         self.unread_formulas: dict[str, None] = {}
+        self.unread_directives: dict[str, None] = {}
         self._anchors: dict[str, int] = {}
-        self._md = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False, "highlight": _highlight})
-        self._md.enable(["table", "strikethrough"])
+        self._md = MarkdownIt("commonmark", _OPTIONS)
+        self._md.enable(["table", "strikethrough", "linkify"])
+        assert self._md.linkify is not None
+        # only what has a scheme: names of files (script.py, README.md) end like names of hosts
+        self._md.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
+        self._md.linkify.add("//", None).add("ftp:", None)
         self._md.use(
             dollarmath_plugin,
             allow_space=False,
@@ -56,22 +64,25 @@ class Markup:
         )
         self._md.use(amsmath_plugin, renderer=lambda tex: self._formula(tex, display=True))
         self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
+        self._md.use(callouts_plugin)
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("html_inline", _render_html)
         self._md.add_render_rule("html_block", _render_html)
         self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
         self._md.add_render_rule("table_close", lambda *_: "</table></div>\n")
 
-    def clear(self) -> None:
-        """Forget what the last page contained."""
+    def clear(self, words: Mapping[str, str] | None = None) -> None:
+        """Forget what the last page contained; *words* are those of the next one, English without them."""
         self.headings = []
+        self._words = words or words_in("en")
         self.unread_formulas = {}
         self._anchors = {}
 
     def html(self, source: str, *, doc: str, in_contents: bool = True) -> str:
         """Render one cell; *doc* makes the ids of its footnotes unique in the page."""
-        env: dict[str, Any] = {"docId": doc}
+        env: dict[str, Any] = {"docId": doc, "words": self._words}
         tokens = self._md.parse(source, env)
+        self.unread_directives |= dict.fromkeys(env.get("unread", ()))
         for token, following in pairwise(tokens):
             if token.type == "heading_open":
                 self._note_heading(token, following, in_contents=in_contents)
@@ -135,6 +146,9 @@ def _plain(children: Sequence[Token]) -> str:
 
 def _highlight(code: str, name: str, _attributes: str) -> str:
     return highlight(code.rstrip("\n"), lexer_named(name) if name else None)
+
+
+_OPTIONS: dict[str, Any] = {"html": True, "xhtmlOut": False, "linkify": True, "highlight": _highlight}
 
 
 def _render_html(_renderer: object, tokens: Sequence[Token], index: int, *_: Any) -> str:

@@ -60,6 +60,9 @@ class PageFrame:
     """Words that the course says instead of CLX's own."""
     theme: Theme = field(default_factory=Theme)
     downloads: tuple[Download, ...] = ()
+    has_index: bool = False
+    """Whether the course has an index, in the directory to which *up* leads."""
+    up: str = "../"
 
     @property
     def words(self) -> dict[str, str]:
@@ -93,7 +96,7 @@ class PageMaker:
             warn: called for each formula that is shown as its source, and each output that cannot be shown, with
                 the line of its cell.
         """
-        self._markup.clear()
+        self._markup.clear(frame.words)
         self._figures.clear()
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
         content = body.html(cells) + self._figures.scripts()
@@ -108,8 +111,8 @@ class PageMaker:
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
-            early=_early() if frame.theme.mode == "auto" else "",
+            css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
+            early=early_script() if frame.theme.mode == "auto" else "",
             script=_script(),
             present=present,
             slide_texts=slide_texts,
@@ -174,6 +177,11 @@ class _Body:
         for formula in self._markup.unread_formulas:
             self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
         self._markup.unread_formulas.clear()
+        for name in self._markup.unread_directives:
+            self._warn(
+                f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
+            )
+        self._markup.unread_directives.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
@@ -232,8 +240,8 @@ def _template() -> Template:
 
 
 @functools.cache
-def _css() -> SafeText:
-    """The style sheets without their comments and indentation."""
+def page_css() -> SafeText:
+    """The style sheets of pages, without their comments and indentation."""
     return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
 
 
@@ -243,9 +251,15 @@ def _script() -> SafeText:
 
 
 @functools.cache
-def _early() -> SafeText:
-    """What runs before anything is shown."""
+def early_script() -> SafeText:
+    """What runs before anything of a page is shown: it chooses light or dark colours."""
     return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def controls_script() -> SafeText:
+    """What makes the buttons of a page work."""
+    return SafeText(_lines("//", "controls.js"))  # noqa: S704 - CLX's own files
 
 
 def _lines(comment: str, *names: str) -> str:

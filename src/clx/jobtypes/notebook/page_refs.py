@@ -75,7 +75,7 @@ def with_known_anchors(page: str, slug: Callable[[str], str]) -> str:
     links = {match[2] for match in _TO_ANCHOR.finditer(page)}
     if not links:
         return page
-    there = {unescape(value) for _, value in _attributes(page, _ID)}
+    there = {unescape(value) for _, value in _attributes(_NO_MARKUP.sub("", page), _ID)}
     respelt = {}
     for link in links:
         wanted = unquote(unescape(link))

@@ -23,6 +23,7 @@ from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, MARKDOWN_EXTENSION, deck
 from clx.jobtypes.notebook.limits import LimitError, lift_memory
 from clx.jobtypes.notebook.trace import mark_lines
 from clx.regular import read_regular
+from clx.spelling import nearly
 
 EXPANSION_LIMIT = 20_000_000
 """Characters that loops and expressions of one deck may produce; no real deck comes near."""
@@ -183,7 +184,17 @@ class CourseLoader(BaseLoader):
         path = BUILTIN_TEMPLATES / name
         if path.parent == BUILTIN_TEMPLATES and path.suffix == ".j2" and path.is_file():
             return f"CLX's {name}", path.read_text(encoding="utf-8")
-        raise TemplateNotFound(name, f"there is no template {name!r}")
+        raise TemplateNotFound(name, f"there is no template {name!r}{self._near(name)}")
+
+    def _near(self, name: str) -> str:
+        """What is there instead, as the end of a sentence."""
+        for directory in self._directories:
+            wanted = Path(os.path.normpath(directory.absolute() / name))
+            if not wanted.is_relative_to(self._root) or not wanted.parent.is_dir():
+                continue
+            if hint := nearly(wanted.name, sorted(each.name for each in wanted.parent.iterdir())):
+                return f". {hint}"
+        return ""
 
     def has(self, name: str) -> bool:
         """Whether there is a template of this name; it need not be one that may be read."""

@@ -52,12 +52,16 @@
     pre.after(button(pre));
   }
 
-  // …/Html/<kind>/<section>/<file>.html: the other formats of a deck lie beside it
-  const [kind, section, file] = location.pathname.split("/").slice(-3);
+  // …/Html/<kind>/<section>/[<directory>/]<file>.html: the other formats of a deck lie beside it
+  const parts = location.pathname.split("/");
+  const kind = parts.findLastIndex((part, at) => at < parts.length - 2 && /^(Code-Along|Completed|Speaker)$/.test(part));
+  const below = parts.slice(kind < 0 ? -3 : kind);
+  const file = below.pop();
   for (const link of document.querySelectorAll(".controls a[data-directory]")) {
     if (!/\.html$/.test(file)) continue;
     const { directory, ending } = link.dataset;
-    link.href = ["..", "..", "..", encodeURIComponent(directory), kind, section, file.replace(/\.html$/, ending)].join("/");
+    const up = ["..", ...below.map(() => "..")];
+    link.href = [...up, encodeURIComponent(directory), ...below, file.replace(/\.html$/, ending)].join("/");
     link.hidden = false;
   }
 
@@ -70,6 +74,10 @@
       if (/auto|scroll/.test(getComputedStyle(each).overflow)) each.tabIndex = 0;
     }
   }
+
+  addEventListener("beforeprint", () => {
+    for (const box of document.querySelectorAll("details.callout")) box.open = true;
+  });
 
   const mode = document.querySelector("button.mode");
   if (!mode) return;
