@@ -28,7 +28,8 @@ print("value", 6 * 7)
 # %% [markdown] tags=["notes"]
 # The secret of this deck is a pineapple.
 """
-SPEC = "name: My Course\nprog_lang: python\nindex: false\nsections:\n  - name: Week 1\n    topics:\n      - values\n      - names\n"
+SPEC = "name: My Course\nprog_lang: python\nindex: false\nsections:\n  - name: Week 1\n    topics:\n%s"
+SPEC %= "      - values\n      - names\n"
 ASKED = Selection(formats=frozenset({"pdf"}), kinds=frozenset({"completed"}))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -15,22 +14,25 @@ import msgspec
 from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
-from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
+from clx.course.deck_links import DeckLinks, DeckPage
 from clx.course.deck_pictures import DeckPictures
-from clx.course.diagrams import diagram_type
+from clx.course.diagrams import diagram_type, told_of_part
 from clx.course.dir_groups import group_files, group_problem
+from clx.course.far_files import FarFiles
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
 from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.printing import PrintedDeck, Prints
+from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.survey import Survey, place_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.fingerprint import drawn_by
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
@@ -88,8 +90,12 @@ class Planner:
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
+        self._included: set[str] = set()
+        self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
         self._seats: dict[tuple[int, str], DeckPage] = {}
+        copying = (self._withheld, InputPlaces(layout), self._section_places, self._copy)
+        self._far = FarFiles(files, self.closures, self._plan, *copying)
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
         self._prints = Prints(layout, settings, self._job)
@@ -108,6 +114,7 @@ class Planner:
             self._mistakes.finish(more=True)
         self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        self._plan.warnings += [told_of_part(part) for part in self._parts if part not in self._included]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
@@ -138,6 +145,10 @@ class Planner:
                 self._topic(survey)
         for group in self._spec.dir_groups:
             self._dir_group(group)
+        for survey in surveys:
+            if survey.place.ref.inputs:
+                with self._noted():
+                    self._far.publish_inputs(survey)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -158,7 +169,9 @@ class Planner:
         topic = place.topic
         members = self._members(topic)
         decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
-        drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
+        self._parts += [path for path in sources if path not in drawn]
         found = Survey(place, bool(decks), drawn=drawn)
         format_ = self._settings.diagrams.format
         for source in drawn:
@@ -170,7 +183,7 @@ class Planner:
                 found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-        found.others = [path for path in members if path not in decks and path not in drawn]
+        found.others = [path for path in members if path not in decks and path not in sources]
         if not topic.is_directory:
             links = [link for info in found.decks.values() for link in info.links]
             found.others += self._linked_beside(topic, links, found.others)
@@ -207,7 +220,8 @@ class Planner:
         self._diagrams(survey)
         for deck, info in survey.decks.items():
             try:
-                renamed = self._pictures.renamed(survey, deck, info) | self._files_outside(survey, deck, info)
+                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
+                renamed = self._pictures.renamed(survey, deck, info) | shown
                 self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
@@ -253,6 +267,10 @@ class Planner:
         return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
 
     @cached_property
+    def _drawn_by(self) -> str:
+        return drawn_by(self._settings)
+
+    @cached_property
     def _grouped(self) -> set[str]:
         """Every file that a directory group names."""
         return {path for files in self._groups.values() for path, _ in files}
@@ -266,29 +284,6 @@ class Planner:
             if not diagram_type(link, self._files, self._settings) and self._files.admits(link):
                 found.append(link)
         return found
-
-    def _files_outside(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
-        """Plan what a deck shows from outside of its topic; returns the place of each by the path it is shown by."""
-        place, found = survey.place, {}
-        page = self._seats[place.section, deck]
-        for paths, is_public in ((info.outside, True), (info.outside_noted, False)):
-            for path in paths:
-                if path.startswith(f"{place.topic.base}/") or not self._may_be_shown(place, path):
-                    continue
-                places = self._section_places(place, f"{OUTSIDE}/{path}")
-                self._copy(path, [each for each in places if is_public or not each.is_public])
-                found[posixpath.relpath(path, posixpath.dirname(deck))] = path_outside(page, path)
-        return found
-
-    def _may_be_shown(self, place: CourseTopic, path: str) -> bool:
-        """Whether a file outside of all topics may be published because a deck shows it; notes what is kept back."""
-        if is_deck(path.rpartition("/")[2]) or not self._files.admits(path) or self._files.is_own(path):
-            return False
-        suspect = withheld.is_dotted(path, "") or withheld.is_like_deck(path) or self.closures.is_marked(path)
-        if suspect and path not in self.closures.named_inputs(place) | self._grouped:
-            self._withheld[path] = None
-            return False
-        return True
 
     # -- decks ------------------------------------------------------------------------------------
 
@@ -304,11 +299,13 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if renamed:
                 options["pictures"] = dict(sorted(renamed.items()))
+            if info.draws:
+                options["drawn_by"] = self._drawn_by
             if links := self._links.links(deck, self._seats[place.section, deck], info, language):
                 options["links"] = links
             if not self._spec.index:
                 options["index"] = False
-            elif depth := self._seats[place.section, deck].folder.count("/"):
+            if depth := self._seats[place.section, deck].folder.count("/"):
                 options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
             printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
@@ -425,6 +422,7 @@ class Planner:
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
+            self._included |= {path for path, _ in closure if path != source}
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if (other := survey.pictures[picture]) != source:
                 both = visible_line(f"{other} and {source} would both become {picture} in the output.")

@@ -23,7 +23,7 @@ from clx.jobtypes.notebook.figures import PackagedFile
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
-from clx.jobtypes.notebook.markup import slug_of
+from clx.jobtypes.notebook.markup import Draw, slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
@@ -61,10 +61,11 @@ class DeckFiles:
 
     Args:
         packaged: finds a file that a package of the cells' interpreter brings.
+        draw: as :class:`~clx.jobtypes.notebook.markup.Markup` has it.
     """
 
-    def __init__(self, packaged: PackagedFile) -> None:
-        self._pages = PageMaker(packaged)
+    def __init__(self, packaged: PackagedFile, draw: Draw | None = None) -> None:
+        self._pages = PageMaker(packaged, draw)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
