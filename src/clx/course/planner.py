@@ -23,7 +23,8 @@ from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirector
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
-from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.printing import PrintedDeck, Prints
 from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
@@ -97,6 +98,7 @@ class Planner:
         self._far = FarFiles(files, self.closures, self._plan, *copying)
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
 
@@ -117,6 +119,7 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._prints.plan(self._jobs, self._copies, self._plan.places)
         self._plan.warnings += portable.altered(self._spec, self._layout)
         self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
@@ -308,11 +311,16 @@ class Planner:
             if depth := self._seats[place.section, deck].folder.count("/"):
                 options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
-            if rendered:
-                self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
-            if executed:
-                closure = [*self.closures.deck_closure(place, info), *self._look.files]
-                self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+            printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
+            keys = {}
+            for task, places in (("render", rendered), ("execute", executed)):
+                if places or task in printed:
+                    needs = reads if task == "render" else [*self.closures.deck_closure(place, info), *self._look.files]
+                    asked = {"task": task, **options}
+                    keys[task] = self._job("notebook", deck, f"{task} {language}", asked, needs, places)
+            if printed:
+                page = self._seats[place.section, deck]
+                self._prints.add(PrintedDeck(place, deck, info, language, page, evaluate, keys))
 
     def _is_template(self, place: CourseTopic) -> bool:
         return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
@@ -356,7 +364,7 @@ class Planner:
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
             if format_ in PDF_FORMATS:
-                continue  # made of pages: see print_plan
+                continue  # made of pages: see printing.py
             extension = _EXTENSIONS.get(format_, code)
             is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
@@ -380,11 +388,14 @@ class Planner:
         options: dict[str, Any],
         files: list[tuple[str, str]],
         places: dict[str, list[OutputPath]],
-    ) -> None:
+        made_from: tuple[MadeFrom, ...] = (),
+    ) -> str:
+        """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
         if type_ not in self._encoded_tools:
             self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        key = sha256(_encode([type_, options, listed], order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        what = [type_, options, listed, *([made_from] if made_from else [])]
+        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:
@@ -393,8 +404,10 @@ class Planner:
         if known is not None:
             for name, wanted in places.items():
                 known.places.setdefault(name, []).extend(wanted)
-            return
-        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places)
+            return key
+        job = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places, made_from)
+        self._jobs[key] = job
+        return key
 
     # -- pictures and other files -----------------------------------------------------------------
 
@@ -403,7 +416,6 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
-            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, survey: Survey) -> None:
