@@ -17,6 +17,7 @@ PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 """Where the Python package has the library that draws its figures."""
 _VEGA_SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 _MAPS = re.compile(r"scattergeo|choropleth|\w+map(?:box)?(?<!heatmap)(?<!treemap)")
+_BEGIN, _END = "<!--figures-->", "<!--/figures-->"
 _END_OF_SCRIPT = re.compile(r"</(script)", re.IGNORECASE)
 
 PackagedFile = Callable[[str], Path | None]
@@ -57,7 +58,8 @@ class Figures:
             return ""
         texts = [text for name in self._needed for text in self._libraries(name)]
         own = (_ASSETS / "figures.js").read_text(encoding="utf-8")
-        return "".join(f"<script>\n{inside_script(text)}\n</script>\n" for text in (*texts, own))
+        scripts = "".join(f"<script>\n{inside_script(text)}\n</script>\n" for text in (*texts, own))
+        return f"{_BEGIN}\n{scripts}{_END}\n"
 
     def _figure(self, library: str, figure: str, label: str) -> str:
         self._needed[library] = None
@@ -71,6 +73,21 @@ class Figures:
     def _plotly(self) -> str:
         found = self._packaged(PLOTLY_SCRIPT)
         return _text(found, found.stat().st_mtime_ns) if found else ""
+
+
+def without_scripts(page: str) -> tuple[str, str]:
+    """A page without what draws its figures, and that: nothing is to be looked for in megabytes of it."""
+    head, begin, rest = page.rpartition(_BEGIN)
+    if not begin:
+        return page, ""
+    scripts, _, tail = rest.partition(_END)
+    return head + _BEGIN + tail, scripts + _END
+
+
+def with_scripts(page: str, scripts: str) -> str:
+    """The page that :func:`without_scripts` has taken apart."""
+    head, begin, tail = page.rpartition(_BEGIN)
+    return head + begin + scripts + tail
 
 
 def inside_script(text: str) -> str:
