@@ -85,10 +85,7 @@ UNTESTED = {
         ),
         (
             "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
-            (
-                "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
-                "jobtypes.plantuml.jvm_supervisor"
-            ),
+            ("jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.jvm_supervisor"),
         ),
         (
             "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",

@@ -268,7 +268,7 @@ def test_diagrams_become_pictures_beside_every_page(values: Course) -> None:
     values.write(f"{TOPIC}/drawio/b.drawio", "<mxfile/>")
     plan = plan_of(values, settings=Settings().having(DrawioSettings(scale=2.5, border=7)))
     uml, drawing = job(plan, "", f"{TOPIC}/pu/a.pu"), job(plan, "", f"{TOPIC}/drawio/b.drawio")
-    assert (uml.type, uml.payload) == ("plantuml", {"source": f"{TOPIC}/pu/a.pu", "format": "png"})
+    assert (uml.type, uml.payload) == ("plantuml", {"source": f"{TOPIC}/pu/a.pu", "format": "png", "scale": 2.0})
     assert (drawing.type, drawing.payload) == (
         "drawio",
         {"source": f"{TOPIC}/drawio/b.drawio", "format": "png", "scale": 2.5, "border": 7},
@@ -482,3 +482,32 @@ def test_names_that_windows_has_not_are_altered_or_told(course: Course) -> None:
     assert '"CON" is a device on Windows; its directory is called CON_.' in plan.warnings
     told = "Windows cannot have files of these names: slides/module_1/topic_100_t0/aux.csv."
     assert told in plan.warnings
+
+
+def test_a_source_of_diagrams_that_is_only_included_makes_no_picture(course: Course) -> None:
+    course.deck("values")
+    topic = "slides/module_1/topic_100_values"
+    course.write(f"{topic}/style.puml", "skinparam monochrome true\n")
+    course.write(f"{topic}/seq.puml", "@startuml\n!include style.puml\na -> b\n@enduml\n")
+    course.write(f"{topic}/left.puml", "skinparam monochrome true\n")
+    course.spec("values")
+    planner = planner_of(course)
+    plan = planner.plan()
+    assert [job.source for job in plan.jobs if job.is_diagram] == [f"{topic}/seq.puml"]
+    assert [path for path, _ in plan.jobs[0].files] == [f"{topic}/seq.puml", f"{topic}/style.puml"]
+    assert copied(plan) == set()
+    told = f"{topic}/left.puml has no diagram (no line begins with @start), and none includes it: "
+    told += "no picture is made of it."
+    assert plan.warnings == [told]
+    assert plan_of(course, known=dict(planner.learned()[1])).warnings == [told]  # remembered
+
+
+def test_the_scale_of_diagrams_is_no_matter_of_svg(course: Course) -> None:
+    course.deck("values")
+    course.write("slides/module_1/topic_100_values/seq.puml", "@startuml\na -> b\n@enduml\n")
+    course.spec("values")
+    scales = {}
+    for format_ in ("png", "svg"):
+        plan = plan_of(course, settings=Settings(diagrams=DiagramSettings(format=format_)))
+        scales[format_] = next(job.payload.get("scale") for job in plan.jobs if job.is_diagram)
+    assert scales == {"png": 2.0, "svg": None}

@@ -96,6 +96,7 @@ class Closures:
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._infos: dict[str, DeckInfo] = {}
+        self._diagrams: dict[str, Any] = {}
 
     # -- decks ------------------------------------------------------------------------------------
 
@@ -314,11 +315,27 @@ class Closures:
         found = [(source, self._digest(source))]
         if JOB_TYPES[type_].includes is None:
             return found
+        return list(self._diagram(source, type_)["reads"].items())
+
+    def has_picture(self, source: str, type_: str) -> bool:
+        """Whether there is a diagram in a source of diagrams; from memory where it has not changed."""
+        return JOB_TYPES[type_].draws is None or bool(self._diagram(source, type_)["has_picture"])
+
+    def _diagram(self, source: str, type_: str) -> Any:
+        if source in self._diagrams:
+            return self._diagrams[source]
         known = self._known.get(source)
-        if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
-            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source, type_)}}
+        if (
+            known is None
+            or "has_picture" not in known
+            or any(self._files.digest(path) != digest for path, digest in known["reads"].items())
+        ):
+            reads = {path: self._digest(path) for path in (source, *self._includes(source, type_))}
+            has_picture = JOB_TYPES[type_].has_picture(self._files.root / source)
+            known = {"reads": reads, "has_picture": has_picture}
             self.learned[source] = known
-        return list(known["reads"].items())
+        self._diagrams[source] = known
+        return known
 
     def _includes(self, source: str, type_: str) -> list[str]:
         root = self._files.root

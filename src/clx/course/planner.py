@@ -17,7 +17,7 @@ from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
 from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
 from clx.course.deck_pictures import DeckPictures
-from clx.course.diagrams import diagram_type
+from clx.course.diagrams import diagram_type, told_of_part
 from clx.course.dir_groups import group_files, group_problem
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
@@ -87,6 +87,8 @@ class Planner:
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
+        self._included: set[str] = set()
+        self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
         self._seats: dict[tuple[int, str], DeckPage] = {}
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
@@ -106,6 +108,7 @@ class Planner:
             self._mistakes.finish(more=True)
         self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        self._plan.warnings += [told_of_part(part) for part in self._parts if part not in self._included]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
@@ -155,7 +158,9 @@ class Planner:
         topic = place.topic
         members = self._members(topic)
         decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
-        drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
+        self._parts += [path for path in sources if path not in drawn]
         found = Survey(place, bool(decks), drawn=drawn)
         format_ = self._settings.diagrams.format
         for source in drawn:
@@ -167,7 +172,7 @@ class Planner:
                 found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-        found.others = [path for path in members if path not in decks and path not in drawn]
+        found.others = [path for path in members if path not in decks and path not in sources]
         if not topic.is_directory:
             links = [link for info in found.decks.values() for link in info.links]
             found.others += self._linked_beside(topic, links, found.others)
@@ -413,6 +418,7 @@ class Planner:
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
+            self._included |= {path for path, _ in closure if path != source}
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
             if (other := survey.pictures[picture]) != source:
                 both = visible_line(f"{other} and {source} would both become {picture} in the output.")
