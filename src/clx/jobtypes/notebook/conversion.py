@@ -169,7 +169,7 @@ class DeckFiles:
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page, scripts = without_scripts(text.decode())
             page = with_known_anchors(page, slug_of)
-            facts = references(page)
+            facts = {**references(page), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)
                 facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,13 @@ class Figures:
     def __init__(self, packaged: PackagedFile) -> None:
         self._packaged = packaged
         self._needed: dict[str, None] = {}
+        self.carried = ""
+        """Names the libraries that the page carries; empty if none."""
 
     def clear(self) -> None:
         """Begin another page."""
         self._needed.clear()
+        self.carried = ""
 
     def html(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], label: str, warn: Callable[[str], None]
@@ -58,8 +62,9 @@ class Figures:
             return ""
         texts = [text for name in self._needed for text in self._libraries(name)]
         own = (_ASSETS / "figures.js").read_text(encoding="utf-8")
-        scripts = "".join(f"<script>\n{inside_script(text)}\n</script>\n" for text in (*texts, own))
-        return f"{_BEGIN}\n{scripts}{_END}\n"
+        scripts = "".join(f"\n<script>\n{inside_script(text)}\n</script>" for text in (*texts, own)) + "\n"
+        self.carried = digest_of(scripts)
+        return f"{_BEGIN}{scripts}{_END}\n"
 
     def _figure(self, library: str, figure: str, label: str) -> str:
         self._needed[library] = None
@@ -88,6 +93,19 @@ def with_scripts(page: str, scripts: str) -> str:
     """The page that :func:`without_scripts` has taken apart."""
     head, begin, tail = page.rpartition(_BEGIN)
     return head + begin + scripts + tail
+
+
+def digest_of(scripts: str) -> str:
+    """What names the libraries of a page, as :func:`without_carried` is given it."""
+    return hashlib.sha256(scripts.removesuffix(_END).encode("utf-8", "replace")).hexdigest()
+
+
+def without_carried(page: bytes, digests: Collection[str]) -> bytes:
+    """The bytes of a page without the libraries it carries, if these are as *digests* say."""
+    head, begin, rest = page.rpartition(_BEGIN.encode())
+    scripts, end, tail = rest.partition(_END.encode())
+    is_known = begin and end and hashlib.sha256(scripts).hexdigest() in digests
+    return head + begin + end + tail if is_known else page
 
 
 def inside_script(text: str) -> str:
