@@ -30,7 +30,7 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 _LANGUAGES = completing.of_course(lambda spec: spec.languages)
 _TARGETS = completing.of_course(lambda spec: [target.name for target in spec.output_targets])
 _KINDS = completing.words("code-along", "completed", "speaker")
-_FORMATS = completing.words("html", "notebook", "code", "slides")
+_FORMATS = completing.words("html", "notebook", "code", "slides", "pdf", "slides-pdf")
 
 
 @click.command("build", epilog=_EPILOG)
@@ -44,7 +44,7 @@ _FORMATS = completing.words("html", "notebook", "code", "slides")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
 @repeatable("--language", only="this language", complete=_LANGUAGES)
 @repeatable("--kind", only="code-along, completed or speaker", complete=_KINDS)
-@repeatable("--format", "formats", only="html, notebook, code or slides", complete=_FORMATS)
+@repeatable("--format", "formats", only="html, notebook, code, slides, pdf or slides-pdf", complete=_FORMATS)
 @repeatable("--target", only="this output target", complete=_TARGETS)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")

@@ -95,6 +95,11 @@ class PrivateText:
         lines = (_line(text) for text in texts)
         return tuple(line for line in lines if not (line.by_letters and line.form in self._names))
 
+    def may_be_in(self, shown: str, decks: Iterable[str]) -> Hit | None:
+        """The first hidden cell of these *decks*: a file of them that nobody can look through may hold its text."""
+        secret = next((secret for deck in decks for secret in self._of(deck)), None)
+        return _hit(secret, shown) if secret is not None else None
+
     def look(
         self, path: Path, shown: str, decks: Iterable[str] | None = None, carried: Collection[str] = ()
     ) -> Hit | None:
