@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 3
+_FORM = 5
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -54,6 +54,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
         respelt: warnings of markers that were only understood.
         outside: files outside of its directory that it shows to students or links to for them.
         outside_noted: those that it does for the speaker only.
+        draws: whether there may be diagrams among its texts.
     """
 
     signature: str
@@ -67,6 +68,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
     respelt: list[str] = []
     outside: list[str] = []
     outside_noted: list[str] = []
+    draws: bool = False
 
 
 class Closures:
@@ -164,7 +166,7 @@ class Closures:
         shown = [path for path in missing if path.lower().endswith(_PICTURES)]
         pictures = [path for path in shown if path.rpartition("/")[2] not in written]
         outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
-        told = (found.mentions, found.hidden, found.respelt, *outside)
+        told = (found.mentions, found.hidden, found.respelt, *outside, found.draws)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _require_whole(self, *paths: str) -> None:
