@@ -36,7 +36,7 @@ KINDS = ("code-along", "completed", "speaker")
 """What a deck becomes, by audience."""
 DEFAULT_FORMATS = ("html", "notebook", "code")
 """What a deck becomes, by file type, where nothing is said."""
-FORMATS = (*DEFAULT_FORMATS, "slides")
+FORMATS = (*DEFAULT_FORMATS, "slides", "pdf", "slides-pdf")
 """What a deck can become; what is made of pages costs nothing where it is not asked for."""
 
 _OTHER_NAMES = {

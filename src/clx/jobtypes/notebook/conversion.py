@@ -19,7 +19,7 @@ from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
-from clx.jobtypes.notebook.figures import PackagedFile
+from clx.jobtypes.notebook.figures import PackagedFile, with_scripts, without_scripts
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
@@ -168,12 +168,13 @@ class DeckFiles:
             frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            page = with_known_anchors(text.decode(), slug_of)
-            facts = references(page)
+            page, scripts = without_scripts(text.decode())
+            page = with_known_anchors(page, slug_of)
+            facts = {**references(page), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)
                 facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
-            (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
+            (outputs / f"{kind}.html").write_text(with_scripts(page, scripts), "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = facts
         return found_refs
 
@@ -240,7 +241,8 @@ def _located(warn: Warn, deck: _Deck) -> WarnAt:
     def warn_at(text: str, line: int) -> None:
         known = lines()
         found = known[line - 1] if 0 < line <= len(known) else None
-        warn(f"line {found}: {text}" if found else text)
+        place = deck.expanded.place(found)
+        warn(f"{place}: {text}" if place else text)
 
     return warn_at
 
@@ -295,8 +297,8 @@ def _run(
 
 def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int | None:
     """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
-    if error.cell is None:
-        return None
+    if error.cell is None or deck.expanded.notebook is not None:
+        return None  # the lines of a notebook are nowhere to be seen
     cell = cells_in(deck.written, job.lang)[error.cell - 1]
     known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
     start = known[cell.line - 1]
