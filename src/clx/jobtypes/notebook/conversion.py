@@ -142,7 +142,7 @@ class DeckFiles:
         written = cells_of(expanded, job.language, is_markdown=_is_markdown(job))
         cells = in_language(written, job.lang)
         if job.pictures:
-            cells = _relinked(cells, job.pictures)
+            cells = _relinked(job, cells, job.pictures)
         return _Deck(expanded, expanded.title or job.deck.stem, written, cells)
 
     def _write_pages(
@@ -203,10 +203,11 @@ def _is_markdown(job: NotebookJob) -> bool:
 
 
 def _relinked(
-    cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
+    job: NotebookJob, cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
 ) -> list[DeckCell]:
+    folder = str(job.deck.parent)
     return [
-        replace(cell, source=relinked(cell.source, files, anchor)) if cell.kind == "markdown" else cell
+        replace(cell, source=relinked(cell.source, files, anchor, folder=folder)) if cell.kind == "markdown" else cell
         for cell in cells
     ]
 
@@ -216,7 +217,7 @@ def _linked(deck: _Deck, job: NotebookJob, format_: Literal["html", "notebook"])
     links = job.links.get(format_)
     if not links:
         return deck
-    return replace(deck, cells=_relinked(deck.cells, links, slug_of if format_ == "html" else None))
+    return replace(deck, cells=_relinked(job, deck.cells, links, slug_of if format_ == "html" else None))
 
 
 def _once(warn: Warn) -> Warn:
