@@ -253,7 +253,9 @@ class Build:
         if copies:
             publisher.publish(copies)
         missing += results.publish_known(outdated)
-        if missing:
+        if any(job.made_from for job in missing):
+            missing += self._run_in_stages(database, missing, results, reasons)
+        elif missing:
             self._run_jobs(database, missing, results, reasons)
         index = CourseIndex(self._root, self._layout.spec, self.options.selection, plan, publisher, self._store)
         unmade = self._remove_stale(results, missing, index)
@@ -271,6 +273,22 @@ class Build:
         # for the decks that were refused all is looked at again next time
         refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
         self._state.checked(self._owner, [deck for deck in unchecked if deck not in refused])
+
+    def _run_in_stages(
+        self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons
+    ) -> list[PlannedJob]:
+        """Run jobs some of which are made from what others make; returns those that had to run beside *missing*."""
+        from clx.course.stages import Stages  # only where there are such jobs
+
+        stages = Stages(results, self._store, database)
+        more = stages.makers(missing, force=self.options.force)
+        for jobs in stages.in_order([*missing, *more]):
+            ready, refused = stages.ready(jobs)
+            for failure in refused:
+                self._reporter.fail(failure)
+            if ready and not (self.options.fail_fast and self.report.failures):
+                self._run_jobs(database, ready, results, reasons)
+        return more
 
     def _run_jobs(self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
@@ -290,7 +308,7 @@ class Build:
             done = [job for job in missing if job.key in results.done]
             reasons.remember(done)
         reasons.remember([job for job, _error in failures], failed=True)
-        self.report.ran = len(failures) + len(done)
+        self.report.ran += len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
     def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:

@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 3
+_FORM = 5
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -54,6 +54,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
         respelt: warnings of markers that were only understood.
         outside: files outside of its directory that it shows to students or links to for them.
         outside_noted: those that it does for the speaker only.
+        draws: whether there may be diagrams among its texts.
     """
 
     signature: str
@@ -67,6 +68,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
     respelt: list[str] = []
     outside: list[str] = []
     outside_noted: list[str] = []
+    draws: bool = False
 
 
 class Closures:
@@ -96,6 +98,7 @@ class Closures:
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._infos: dict[str, DeckInfo] = {}
+        self._matches: dict[str, list[str]] = {}
         self._diagrams: dict[str, Any] = {}
 
     # -- decks ------------------------------------------------------------------------------------
@@ -163,7 +166,7 @@ class Closures:
         shown = [path for path in missing if path.lower().endswith(_PICTURES)]
         pictures = [path for path in shown if path.rpartition("/")[2] not in written]
         outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
-        told = (found.mentions, found.hidden, found.respelt, *outside)
+        told = (found.mentions, found.hidden, found.respelt, *outside, found.draws)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _require_whole(self, *paths: str) -> None:
@@ -253,6 +256,11 @@ class Closures:
         return True
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
+        if pattern not in self._matches:
+            self._matches[pattern] = self._match(place, pattern)
+        return self._matches[pattern]
+
+    def _match(self, place: CourseTopic, pattern: str) -> list[str]:
         root, where = self._files.root, f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
         try:
             found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
@@ -279,6 +287,16 @@ class Closures:
         """
         patterns = place.ref.inputs
         return {path for each in patterns for path in self._matching(place, each) if is_named(path, each)}
+
+    def published_inputs(self, place: CourseTopic) -> list[str]:
+        """The files under ``inputs`` of a topic that are published.
+
+        Raises:
+            CourseError: a pattern matches nothing.
+        """
+        ref = place.ref
+        kept_back = {path for each in ref.kept_back for path in self._matching(place, each)}
+        return sorted({path for each in ref.inputs for path in self._matching(place, each)} - kept_back)
 
     # -- other files ------------------------------------------------------------------------------
 

@@ -119,13 +119,17 @@ class Layout:
         """The course's directory in one language, below a target."""
         return f"{language[:1].upper()}{language[1:]}/{safe_directory(self.spec.name.in_language(language))}"
 
+    def slides_directory(self, language: str) -> str:
+        """The directory of all formats in one language, below a target."""
+        slides = self.spec.labels.get(language, {}).get("slides")
+        name = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
+        return f"{self.course_directory(language)}/{name}"
+
     def _variants(self) -> Iterator[VariantDirectory]:
         directories = format_directories(self.spec)
         for number, target in enumerate(self.targets):
             for language in (each for each in self.languages if each in target.languages):
-                slides = self.spec.labels.get(language, {}).get("slides")
-                slides = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
-                base = f"{self.course_directory(language)}/{slides}"
+                base = self.slides_directory(language)
                 for format_ in (each for each in self.formats if each in target.formats):
                     for kind in (each for each in self.kinds if each in target.kinds):
                         path = f"{base}/{directories[format_]}/{KIND_DIRECTORIES[kind]}"

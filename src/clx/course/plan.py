@@ -29,6 +29,14 @@ class OutputPath(NamedTuple):
         return self.variant.endswith("/slides")
 
 
+class MadeFrom(NamedTuple):
+    """An input of a job that another job makes: where it is laid out, that job's key, and what it calls the file."""
+
+    path: str
+    key: str
+    output: str
+
+
 class PlannedJob(msgspec.Struct):
     """A job the course needs, whether or not its result is known already.
 
@@ -41,6 +49,8 @@ class PlannedJob(msgspec.Struct):
         files: its input closure: path and digest.
         tools: the converter's fingerprint.
         places: where its outputs go; for diagrams the place of the first picture.
+        made_from: what it gets of other jobs.
+        made: path and digest of those, once they are known.
     """
 
     type: str
@@ -51,6 +61,8 @@ class PlannedJob(msgspec.Struct):
     files: list[tuple[str, str]]
     tools: Mapping[str, str]
     places: dict[str, list[OutputPath]] = {}
+    made_from: tuple[MadeFrom, ...] = ()
+    made: list[tuple[str, str]] = []
 
     @property
     def label(self) -> str:
@@ -60,7 +72,7 @@ class PlannedJob(msgspec.Struct):
     @property
     def is_diagram(self) -> bool:
         """Whether it makes pictures, of which there may be more than are known beforehand."""
-        return self.type != "notebook"
+        return bool(JOB_TYPES[self.type].sources)
 
     @property
     def priority(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -15,21 +14,25 @@ import msgspec
 from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
-from clx.course.deck_links import OUTSIDE, DeckLinks, DeckPage, path_outside
+from clx.course.deck_links import DeckLinks, DeckPage
 from clx.course.deck_pictures import DeckPictures
 from clx.course.diagrams import diagram_type, told_of_part
 from clx.course.dir_groups import group_files, group_problem
+from clx.course.far_files import FarFiles
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
-from clx.course.plan import OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.printing import PrintedDeck, Prints
+from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.survey import Survey, place_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.deck import deck_language, decks_among, is_deck, is_misnamed
+from clx.jobtypes.notebook.fingerprint import drawn_by
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
@@ -91,8 +94,11 @@ class Planner:
         self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
         self._seats: dict[tuple[int, str], DeckPage] = {}
+        copying = (self._withheld, InputPlaces(layout), self._section_places, self._copy)
+        self._far = FarFiles(files, self.closures, self._plan, *copying)
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
 
@@ -113,6 +119,7 @@ class Planner:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._prints.plan(self._jobs, self._copies, self._plan.places)
         self._plan.warnings += portable.altered(self._spec, self._layout)
         self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
@@ -138,6 +145,10 @@ class Planner:
                 self._topic(survey)
         for group in self._spec.dir_groups:
             self._dir_group(group)
+        for survey in surveys:
+            if survey.place.ref.inputs:
+                with self._noted():
+                    self._far.publish_inputs(survey)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -157,7 +168,7 @@ class Planner:
         """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
+        decks = sorted(decks_among(members), key=natural_order)
         sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
         drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
         self._parts += [path for path in sources if path not in drawn]
@@ -209,7 +220,8 @@ class Planner:
         self._diagrams(survey)
         for deck, info in survey.decks.items():
             try:
-                renamed = self._pictures.renamed(survey, deck, info) | self._files_outside(survey, deck, info)
+                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
+                renamed = self._pictures.renamed(survey, deck, info) | shown
                 self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
@@ -241,11 +253,14 @@ class Planner:
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
         suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
-        if not suspect:
+        misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
+        if not suspect and not misnamed:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
-        left_out = [path for path in suspect if path not in asked]
-        self._withheld |= dict.fromkeys(left_out)
+        left_out = [path for path in (*suspect, *misnamed) if path not in asked]
+        told = [withheld.misnamed(path) for path in misnamed if path in left_out]
+        self._plan.warnings += [text for text in told if text not in self._plan.warnings]
+        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
         return [path for path in paths if path not in left_out]
 
     def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
@@ -253,6 +268,10 @@ class Planner:
             there = Path(self._files.real(path)).parent
             decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
         return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
+
+    @cached_property
+    def _drawn_by(self) -> str:
+        return drawn_by(self._settings)
 
     @cached_property
     def _grouped(self) -> set[str]:
@@ -269,29 +288,6 @@ class Planner:
                 found.append(link)
         return found
 
-    def _files_outside(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
-        """Plan what a deck shows from outside of its topic; returns the place of each by the path it is shown by."""
-        place, found = survey.place, {}
-        page = self._seats[place.section, deck]
-        for paths, is_public in ((info.outside, True), (info.outside_noted, False)):
-            for path in paths:
-                if path.startswith(f"{place.topic.base}/") or not self._may_be_shown(place, path):
-                    continue
-                places = self._section_places(place, f"{OUTSIDE}/{path}")
-                self._copy(path, [each for each in places if is_public or not each.is_public])
-                found[posixpath.relpath(path, posixpath.dirname(deck))] = path_outside(page, path)
-        return found
-
-    def _may_be_shown(self, place: CourseTopic, path: str) -> bool:
-        """Whether a file outside of all topics may be published because a deck shows it; notes what is kept back."""
-        if is_deck(path.rpartition("/")[2]) or not self._files.admits(path) or self._files.is_own(path):
-            return False
-        suspect = withheld.is_dotted(path, "") or withheld.is_like_deck(path) or self.closures.is_marked(path)
-        if suspect and path not in self.closures.named_inputs(place) | self._grouped:
-            self._withheld[path] = None
-            return False
-        return True
-
     # -- decks ------------------------------------------------------------------------------------
 
     def _deck(self, survey: Survey, deck: str, info: DeckInfo, renamed: Mapping[str, str]) -> None:
@@ -306,18 +302,25 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if renamed:
                 options["pictures"] = dict(sorted(renamed.items()))
+            if info.draws:
+                options["drawn_by"] = self._drawn_by
             if links := self._links.links(deck, self._seats[place.section, deck], info, language):
                 options["links"] = links
             if not self._spec.index:
                 options["index"] = False
-            elif depth := self._seats[place.section, deck].folder.count("/"):
+            if depth := self._seats[place.section, deck].folder.count("/"):
                 options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
-            if rendered:
-                self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
-            if executed:
-                closure = [*self.closures.deck_closure(place, info), *self._look.files]
-                self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+            printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
+            keys = {}
+            for task, places in (("render", rendered), ("execute", executed)):
+                if places or task in printed:
+                    needs = reads if task == "render" else [*self.closures.deck_closure(place, info), *self._look.files]
+                    asked = {"task": task, **options}
+                    keys[task] = self._job("notebook", deck, f"{task} {language}", asked, needs, places)
+            if printed:
+                page = self._seats[place.section, deck]
+                self._prints.add(PrintedDeck(place, deck, info, language, page, evaluate, keys))
 
     def _is_template(self, place: CourseTopic) -> bool:
         return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
@@ -361,7 +364,7 @@ class Planner:
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
             if format_ in PDF_FORMATS:
-                continue  # made of pages: see print_plan
+                continue  # made of pages: see printing.py
             extension = _EXTENSIONS.get(format_, code)
             is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
@@ -385,11 +388,14 @@ class Planner:
         options: dict[str, Any],
         files: list[tuple[str, str]],
         places: dict[str, list[OutputPath]],
-    ) -> None:
+        made_from: tuple[MadeFrom, ...] = (),
+    ) -> str:
+        """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
         if type_ not in self._encoded_tools:
             self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        key = sha256(_encode([type_, options, listed], order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        what = [type_, options, listed, *([made_from] if made_from else [])]
+        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:
@@ -398,8 +404,10 @@ class Planner:
         if known is not None:
             for name, wanted in places.items():
                 known.places.setdefault(name, []).extend(wanted)
-            return
-        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places)
+            return key
+        job = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places, made_from)
+        self._jobs[key] = job
+        return key
 
     # -- pictures and other files -----------------------------------------------------------------
 
@@ -408,7 +416,6 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
-            if each.variant.format not in PDF_FORMATS
         ]
 
     def _diagrams(self, survey: Survey) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _encode = msgspec.json.encode
 _SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for ending in TYPE_OF_SOURCE)}
 _NAME = re.compile(r"[\w.\-]+")
+MERMAID_FENCE = re.compile(r"^[ \t#/>*\-]*(?:`{3,}|~{3,})[ \t]*\{?mermaid\b", re.MULTILINE)
+"""Tells of a deck's text that it may hold a diagram; it may stand behind signs of comments."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 
 
@@ -59,6 +61,7 @@ class DeckText(msgspec.Struct, frozen=True):
         written: names of linked files that occur in code, too, which may write them.
         shown: those of *links* that students see in texts.
         noted: those that only the speaker sees there.
+        draws: whether there may be diagrams among its texts.
     """
 
     templates: list[str]
@@ -71,6 +74,7 @@ class DeckText(msgspec.Struct, frozen=True):
     written: list[str] = []
     shown: list[str] = []
     noted: list[str] = []
+    draws: bool = False
 
 
 def read_deck(asked: Asked) -> DeckText:
@@ -110,6 +114,7 @@ class _Reading:
         self._written = set[str]()
         self._shown: dict[bool, set[str]] = {True: set(), False: set()}
         """Links in texts: whether students see them."""
+        self._draws = False
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
@@ -141,6 +146,7 @@ class _Reading:
             for cell in cells:
                 if cell.kind == "markdown" and "del" not in cell.tags:
                     self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))
+        self._draws = self._draws or MERMAID_FENCE.search(found.text) is not None
         links = linked_files(found.text)
         self._links |= dict.fromkeys(links)
         code = "\n".join(cell.source for cell in cells if cell.kind == "code")
@@ -159,6 +165,7 @@ class _Reading:
             sorted(self._written),
             sorted(self._shown[True]),
             sorted(self._shown[False] - self._shown[True]),
+            self._draws,
         )
 
 
@@ -191,9 +198,11 @@ def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
     foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
     unread = _first_of((name, cell) for cell in cells for name in cell.unread)
     lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
-    told = [f"{asked.deck}:{next(lines) or '?'}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
+    told = [f"{_place(asked.deck, found, next(lines))}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
     for name in unread:
-        told.append(f"{asked.deck}:{next(lines) or '?'}: the attribute {name!r} of this cell means nothing to CLX.")
+        told.append(
+            f"{_place(asked.deck, found, next(lines))}: the attribute {name!r} of this cell means nothing to CLX."
+        )
     return told
 
 
@@ -211,6 +220,12 @@ def _foreign(lang: str, languages: list[str]) -> str:
     return f'cells with lang="{lang}" come out nowhere: {step}'
 
 
+def _place(deck: str, found: Expanded, line: int) -> str:
+    if found.notebook is not None:
+        return f"{deck}: {found.place(line)}" if line else deck
+    return f"{deck}:{line or '?'}"
+
+
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of markers that are not written as they should be but can be understood."""
     from clx.jobtypes.notebook.hidden import places_in_deck
@@ -218,6 +233,6 @@ def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     odd = [cell for cell in cells if cell.respelt]
     lines = places_in_deck(found, [cell.line for cell in odd])
     return [
-        f"{deck}:{line or '?'}: this marker is read with {cell.respelt}; write it so."
+        f"{_place(deck, found, line)}: this marker is read with {cell.respelt}; write it so."
         for cell, line in zip(odd, lines, strict=True)
     ]

@@ -51,6 +51,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
     kernel: str | None = None
     """The Jupyter kernel that the course names for decks in its language."""
+    drawn_by: str = ""
+    """What draws diagrams among the deck's texts, if there are any: with another one they are drawn anew."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 

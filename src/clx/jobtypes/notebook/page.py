@@ -17,14 +17,14 @@ from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import direction, words_in
-from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.markup import Draw, Markup
 from clx.jobtypes.notebook.output_html import OutputWriter
 from clx.jobtypes.notebook.slide_words import slide_words
 from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "folds.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
+_STYLES = ("page.css", "folds.css", "boxes.css", "mermaid.css", "controls.css", "outputs.css", "slides.css")
 """The style sheets of every page, in order."""
 _SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
@@ -75,11 +75,17 @@ class PageMaker:
 
     Args:
         packaged: finds a file that a package of the cells' interpreter brings.
+        draw: as :class:`~clx.jobtypes.notebook.markup.Markup` has it.
     """
 
-    def __init__(self, packaged: PackagedFile = lambda _path: None) -> None:
-        self._markup = Markup()
+    def __init__(self, packaged: PackagedFile = lambda _path: None, draw: Draw | None = None) -> None:
+        self._markup = Markup(draw)
         self._figures = Figures(packaged)
+
+    @property
+    def carried(self) -> str:
+        """What names the libraries that the last page carries (``figures.without_carried``); empty if none."""
+        return self._figures.carried
 
     def page(
         self,
@@ -182,6 +188,9 @@ class _Body:
                 f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
             )
         self._markup.unread_directives.clear()
+        for why in self._markup.undrawn:
+            self._warn(f"a mermaid diagram is shown as its source: {why}", cell.line)
+        self._markup.undrawn.clear()
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":

@@ -78,6 +78,7 @@ NEEDS = {
     "plantuml": (["defusedxml"], ["docker", "ipykernel"]),
     "drawio": (["defusedxml"], ["docker", "ipykernel"]),
     "graphviz": (["defusedxml"], ["docker", "ipykernel"]),
+    "pdf": (["pypdf"], ["docker", "ipykernel"]),
 }
 """Worker type → the packages that its image holds, and those that it does not."""
 LOOK = """

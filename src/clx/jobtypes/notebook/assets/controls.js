@@ -52,16 +52,12 @@
     pre.after(button(pre));
   }
 
-  // …/Html/<kind>/<section>/[<directory>/]<file>.html: the other formats of a deck lie beside it
-  const parts = location.pathname.split("/");
-  const kind = parts.findLastIndex((part, at) => at < parts.length - 2 && /^(Code-Along|Completed|Speaker)$/.test(part));
-  const below = parts.slice(kind < 0 ? -3 : kind);
-  const file = below.pop();
+  // …/Html/<kind>/<section>/<file>.html: the other formats of a deck lie beside it; "up" leads to the kind's directory
   for (const link of document.querySelectorAll(".controls a[data-directory]")) {
+    const { up, directory, ending } = link.dataset, parts = location.pathname.split("/").slice(-2 - up.length / 3);
+    const file = parts.pop();
     if (!/\.html$/.test(file)) continue;
-    const { directory, ending } = link.dataset;
-    const up = ["..", ...below.map(() => "..")];
-    link.href = [...up, encodeURIComponent(directory), ...below, file.replace(/\.html$/, ending)].join("/");
+    link.href = [`${up}../..`, encodeURIComponent(directory), ...parts, file.replace(/\.html$/, ending)].join("/");
     link.hidden = false;
   }
 

@@ -68,8 +68,7 @@
 
   // -- a slide that is taller or wider than the screen becomes smaller, and scrolls when that is not enough
 
-  function fit(slide) {
-    slide.style.setProperty("--fit", 1);
+  function fitCode(slide) {
     for (const pre of slide.querySelectorAll("pre")) {
       pre.style.fontSize = "";
       const style = getComputedStyle(pre), edge = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
@@ -78,15 +77,21 @@
         pre.style.fontSize = `calc(.92rem * ${Math.max(SMALLEST, Math.floor(100 * part) / 100)})`;
       }
     }
+  }
+  function fit(slide) {
+    slide.style.setProperty("--fit", 1);
+    fitCode(slide);
     const tooHigh = () => slide.scrollHeight > slide.clientHeight + 1;
     if (tooHigh()) {
       let low = SMALLEST, high = 1;
       for (let n = 0; n < 6; n++) {
         const middle = (low + high) / 2;
         slide.style.setProperty("--fit", middle);
+        fitCode(slide); // smaller slides are wider
         if (tooHigh()) high = middle; else low = middle;
       }
       slide.style.setProperty("--fit", Math.floor(low * 100) / 100);
+      fitCode(slide);
     }
     for (const each of [slide, ...slide.querySelectorAll("pre, .scroll, .html")]) {
       const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
@@ -100,7 +105,7 @@
     if (root.dataset.view !== "slides") return;
     root.classList.remove("overview");
     root.classList.add("measured");
-    slides.forEach(fit);
+    slides.forEach(slide => { slide.inert = false; fit(slide); });
     root.classList.remove("measured");
   }
 
