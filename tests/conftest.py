@@ -40,6 +40,7 @@ QUICK = (
                 "link_check",
                 "look",
                 "names",
+                "notebook_decks",
                 "plan",
                 "printing",
                 "publish",

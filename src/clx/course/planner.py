@@ -31,7 +31,7 @@ from clx.course.spec import DirGroup
 from clx.course.survey import Survey, place_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.deck import deck_language, decks_among, is_deck, is_misnamed
 from clx.jobtypes.notebook.fingerprint import drawn_by
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
@@ -168,7 +168,7 @@ class Planner:
         """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
+        decks = sorted(decks_among(members), key=natural_order)
         sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
         drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
         self._parts += [path for path in sources if path not in drawn]
@@ -253,11 +253,14 @@ class Planner:
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
         suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
-        if not suspect:
+        misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
+        if not suspect and not misnamed:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
-        left_out = [path for path in suspect if path not in asked]
-        self._withheld |= dict.fromkeys(left_out)
+        left_out = [path for path in (*suspect, *misnamed) if path not in asked]
+        told = [withheld.misnamed(path) for path in misnamed if path in left_out]
+        self._plan.warnings += [text for text in told if text not in self._plan.warnings]
+        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
         return [path for path in paths if path not in left_out]
 
     def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:

@@ -29,7 +29,7 @@ def test_a_deck_is_known_by_its_name(name: str, expected: bool) -> None:
 
 
 def test_every_language_has_an_extension_and_a_directory() -> None:
-    expected = {".py", ".cpp", ".cs", ".java", ".ts", ".rs", ".c", ".md"}
+    expected = {".py", ".cpp", ".cs", ".java", ".ts", ".rs", ".c", ".md", ".ipynb"}
     assert expected == DECK_EXTENSIONS
     directories = [language.directory for language in PROG_LANG.values()]
     assert directories == ["Python", "Cpp", "CSharp", "Java", "TypeScript", "Rust", "C"]

@@ -30,12 +30,12 @@ _OFF = {"eval": "skip-execution", "echo": "remove-input", "include": "remove-cel
 _ON = {"code-fold": "hide-input", "collapsed": "hide-output", "source_hidden": "hide-input"}
 _ON |= {"outputs_hidden": "hide-output"}
 """Attributes that hide something when they are true, each with its tag."""
-_READ = frozenset({"tags", "lang", "language", "magic_args", "active"})
+_READ = frozenset({"tags", "lang", "language", "magic_args", "active", "clx-attached"})
 """Attributes that are read elsewhere."""
 _HARMLESS = frozenset(
     {"name", "id", "title", "cell_type", "region_name", "editable", "deletable", "scrolled", "autoscroll", "trusted"}
     | {"execution", "execution_count", "pycharm", "vscode", "colab", "colab_type", "label", "fig-cap", "fig-alt"}
-    | {"hidePrompt", "papermill", "code_folding", "jp-MarkdownHeadingCollapsed", "eslint"}
+    | {"hidePrompt", "papermill", "raw_mimetype", "format", "code_folding", "jp-MarkdownHeadingCollapsed", "eslint"}
     | {"outputId", "base_uri", "cell_id", "lines_to_next_cell", "lines_to_end_of_cell_marker", "attachments"}
 )
 """Attributes that a reader of the output misses nothing of."""

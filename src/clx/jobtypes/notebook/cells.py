@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.attributes import option_tags
 from clx.jobtypes.notebook.deck import ProgLang, fence_names
 from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
+from clx.jobtypes.notebook.formats import other_format
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
+    ESCAPE,
     HIDDEN_TAGS,
     CellKind,
     Marker,
@@ -60,6 +62,8 @@ class Cell:
     """How its marker, or the tags of it, ought to be written, where that was only understood; else empty."""
     unread: tuple[str, ...] = ()
     """Names of attributes of its marker that mean nothing here."""
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is attached to the cell of a notebook: by name, by media type, in base64."""
     in_marker: int = 0
     """How many lines of its source stand in its marker: 1 for a magic that jupytext keeps there."""
 
@@ -86,13 +90,20 @@ def cells_of(
         lines = expanded.deck_lines()
         for each in noted:
             each.line = lines[each.line - 1] if each.line is not None else None
+        noted = [expanded.located(each) for each in noted]
         if any(each.line is None for each in noted):
             noted = _hidden_problems(expanded, cells, language, is_markdown=is_markdown) + noted
         if problems is None:
             raise noted[0]
         problems += noted
         return cells
-    _check_hidden(expanded, cells, language, is_markdown=is_markdown)
+    try:
+        _check_hidden(expanded, cells, language, is_markdown=is_markdown)
+    except ConversionError as error:
+        raise expanded.located(error) from error
+    if expanded.notebook is not None:
+        known = expanded.notebook.attachments
+        cells = [replace(cell, attachments=known.get(cell.attachments.get("", ""), {})) for cell in cells]
     return cells
 
 
@@ -146,7 +157,10 @@ def read_cells(
 
         cells = read_markdown(text, language, noted)
     else:
-        cells = _read_percent(text.split("\n"), language, noted)
+        lines = text.split("\n")
+        cells = _read_percent(lines, language, noted)
+        if (problem := other_format(lines, language, len(cells))) is not None:
+            noted.append(problem)
     if problems is not None:
         problems += noted
     elif noted:
@@ -186,11 +200,13 @@ def _cell(marker: Marker, lines: list[str], line: int, language: ProgLang) -> Ce
         source = trimmed([_bare(each, language.comment) for each in lines])
     else:
         source = _source(lines, kind, language)
+    source = source.replace(ESCAPE, "") if ESCAPE in source else source
     if kind == "code" and marker.active is not None and "ipynb" not in marker.active:
         kind = "raw"
     if kind == "code":
         tags = tuple(dict.fromkeys((*tags, *option_tags(source))))
-    return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, in_marker)
+    attachments = {"": marker.attached} if marker.attached else {}
+    return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, attachments, in_marker)
 
 
 def _lost(lines: list[str], inside: range, shown: set[int], pattern: re.Pattern[str]) -> list[ConversionError]:

@@ -240,7 +240,8 @@ def _located(warn: Warn, deck: _Deck) -> WarnAt:
     def warn_at(text: str, line: int) -> None:
         known = lines()
         found = known[line - 1] if 0 < line <= len(known) else None
-        warn(f"line {found}: {text}" if found else text)
+        place = deck.expanded.place(found)
+        warn(f"{place}: {text}" if place else text)
 
     return warn_at
 
@@ -295,8 +296,8 @@ def _run(
 
 def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int | None:
     """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
-    if error.cell is None:
-        return None
+    if error.cell is None or deck.expanded.notebook is not None:
+        return None  # the lines of a notebook are nowhere to be seen
     cell = cells_in(deck.written, job.lang)[error.cell - 1]
     known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
     start = known[cell.line - 1]

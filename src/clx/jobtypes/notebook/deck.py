@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
@@ -54,12 +54,35 @@ _FENCE_NAMES = {
     "rust": ("rs",),
 }
 MARKDOWN_EXTENSION = ".md"
+NOTEBOOK_EXTENSION = ".ipynb"
 _BY_EXTENSION = {language.extension: language for language in PROG_LANG.values()}
 
-DECK_EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) | {MARKDOWN_EXTENSION}
+DECK_EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) | {MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION}
 """Extensions, with their dot, that a deck can have."""
 
 _DECK_PREFIXES = ("slides_", "topic_")
+_OTHER_SOURCES = frozenset(
+    {
+        ".qmd",
+        ".rmd",
+        ".r",
+        ".js",
+        ".mjs",
+        ".jsx",
+        ".tsx",
+        ".sql",
+        ".jl",
+        ".go",
+        ".rb",
+        ".kt",
+        ".scala",
+        ".swift",
+        ".php",
+    }
+    | {".lua", ".m", ".hs", ".ml", ".fs", ".clj", ".pl", ".sh", ".ps1", ".rst", ".org", ".tex", ".typ", ".adoc"}
+    | {".h", ".hpp", ".cc", ".cxx", ".pyw", ".mdx", ".markdown", ".mkd", ".myst"}
+)
+"""Extensions of sources that somebody may take for a deck, and that no deck has."""
 
 _NAMING = re.compile(r"<(?:img|a|video|audio|source|track|object|embed|iframe)\b[^<>]*", re.IGNORECASE)
 """A tag that names a file, up to its end; the pattern takes each character once, whatever is not closed."""
@@ -75,8 +98,30 @@ def is_deck(name: str) -> bool:
     return name.startswith(_DECK_PREFIXES) and name[name.rfind(".") :] in DECK_EXTENSIONS
 
 
+def is_misnamed(name: str) -> bool:
+    """Whether a file is called like a deck, and by its extension is a source that can be none."""
+    return name.startswith(_DECK_PREFIXES) and name[name.rfind(".") :].lower() in _OTHER_SOURCES
+
+
+def decks_among(paths: Iterable[str]) -> list[str]:
+    """The decks among some paths, in their order.
+
+    A notebook is none where a text deck among them has its name (jupytext's pair, also in a directory of its own, and
+    what nbconvert makes of it): the text wins.
+    """
+    found = [path for path in paths if is_deck(path.rpartition("/")[2])]
+    texts = {PurePosixPath(path).stem for path in found if not path.endswith(NOTEBOOK_EXTENSION)}
+    return [path for path in found if not path.endswith(NOTEBOOK_EXTENSION) or not _stems(path) & texts]
+
+
+def _stems(path: str) -> set[str]:
+    """A file's name without its extension, and without each of its further ones."""
+    parts = path.rpartition("/")[2].split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts))}
+
+
 def deck_language(name: str, prog_lang: str) -> ProgLang:
-    """The language a deck, by its name or path, is written in: its extension's, or the course's for Markdown decks.
+    """The language a deck, by its name or path, is written in: its extension's, else the course's (Markdown, notebook).
 
     Raises:
         ConversionError: neither says a language CLX knows.

@@ -198,9 +198,11 @@ def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
     foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
     unread = _first_of((name, cell) for cell in cells for name in cell.unread)
     lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
-    told = [f"{asked.deck}:{next(lines) or '?'}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
+    told = [f"{_place(asked.deck, found, next(lines))}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
     for name in unread:
-        told.append(f"{asked.deck}:{next(lines) or '?'}: the attribute {name!r} of this cell means nothing to CLX.")
+        told.append(
+            f"{_place(asked.deck, found, next(lines))}: the attribute {name!r} of this cell means nothing to CLX."
+        )
     return told
 
 
@@ -218,6 +220,12 @@ def _foreign(lang: str, languages: list[str]) -> str:
     return f'cells with lang="{lang}" come out nowhere: {step}'
 
 
+def _place(deck: str, found: Expanded, line: int) -> str:
+    if found.notebook is not None:
+        return f"{deck}: {found.place(line)}" if line else deck
+    return f"{deck}:{line or '?'}"
+
+
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of markers that are not written as they should be but can be understood."""
     from clx.jobtypes.notebook.hidden import places_in_deck
@@ -225,6 +233,6 @@ def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     odd = [cell for cell in cells if cell.respelt]
     lines = places_in_deck(found, [cell.line for cell in odd])
     return [
-        f"{deck}:{line or '?'}: this marker is read with {cell.respelt}; write it so."
+        f"{_place(deck, found, line)}: this marker is read with {cell.respelt}; write it so."
         for cell, line in zip(odd, lines, strict=True)
     ]

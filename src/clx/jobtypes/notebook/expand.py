@@ -24,8 +24,9 @@ from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.braces import Deck, guarded, guarded_wholly, unguarded
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, deck_language, fence_names
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION, ProgLang, deck_language, fence_names
 from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
+from clx.jobtypes.notebook.notebook_source import NotebookSource, read_notebook
 from clx.jobtypes.notebook.sandbox import (
     EXPANSION_LIMIT,
     CourseLoader,
@@ -62,7 +63,19 @@ class Expanded:
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
     """The deck's lines that call the macro ``header``."""
+    notebook: NotebookSource | None
+    """The notebook that the deck is; ``None`` for a text."""
     _trace: Callable[[str], list[list[int]] | None] = field(repr=False, compare=False)
+
+    def place(self, line: int | None) -> str:
+        """How a line of the deck is called: ``line 7``, or ``cell 2`` in a notebook; empty where it is not known."""
+        if not line:
+            return ""
+        return f"line {line}" if self.notebook is None else f"cell {self.notebook.cell_at(line)}"
+
+    def located(self, error: ConversionError) -> ConversionError:
+        """*error* with the cell of the notebook in place of a line that nobody sees; as it is for a text."""
+        return _in_notebook(error, self.notebook)
 
     def deck_lines(self) -> list[int | None]:
         """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
@@ -105,7 +118,8 @@ def expand(
     Raises:
         ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the deck's.
     """
-    source = _read(root / deck)
+    notebook = _notebook(root / deck, prog_lang)
+    source = notebook.text if notebook else _read(root / deck)
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
     template = _template(deck, root, prog_lang, names, shared, jinja=jinja and not _refuses_jinja(source))
     titles: list[str] = []
@@ -121,19 +135,36 @@ def expand(
     @functools.cache
     def trace(marked: str) -> list[list[int]] | None:
         try:
-            return deck_lines(text, template.expand_marked(_read(root / deck), marked))
+            return deck_lines(text, template.expand_marked(source if notebook else _read(root / deck), marked))
         except Exception:  # templates can raise anything, also the second time only
             return None
 
-    text, templates, guarded = template.expand(source, note_title)
+    try:
+        text, templates, given = template.expand(source, note_title)
+    except ConversionError as error:
+        raise _in_notebook(error, notebook) from error.__cause__
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, source, guarded, template.prefix, tuple(header_lines), trace)
+    return Expanded(text, title, templates, source, given, template.prefix, tuple(header_lines), notebook, trace)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, variables: Mapping[str, Any], code_line: int) -> int:
     """The line of a deck that a line of its compiled template comes from; Jinja must not have rewritten it."""
     names = {**variables, **dict.fromkeys(GIVEN)}
-    return _template(deck, root, prog_lang, names).line_of(_read(root / deck), code_line)
+    notebook = _notebook(root / deck, prog_lang)
+    source = notebook.text if notebook else _read(root / deck)
+    return _template(deck, root, prog_lang, names).line_of(source, code_line)
+
+
+def _notebook(path: Path, prog_lang: str) -> NotebookSource | None:
+    if path.suffix != NOTEBOOK_EXTENSION:
+        return None
+    return read_notebook(_bytes(path), deck_language(path.name, prog_lang))
+
+
+def _in_notebook(error: ConversionError, notebook: NotebookSource | None) -> ConversionError:
+    if notebook is not None and error.line is not None:
+        error.fact, error.line = f"cell {notebook.cell_at(error.line)}: {error.fact}", None
+    return error
 
 
 def _template(
@@ -225,11 +256,15 @@ class _DeckTemplate:
         )
 
 
-def _read(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        data = read_regular(path)
+        return read_regular(path)
     except FileNotFoundError as error:
         raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
+
+
+def _read(path: Path) -> str:
+    data = _bytes(path)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     except UnicodeDecodeError as error:

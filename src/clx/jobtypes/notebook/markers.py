@@ -20,6 +20,11 @@ from clx.errors import ConversionError
 from clx.jobtypes.notebook.attributes import Unreadable, literal, meaning_of, slide_type_of
 from clx.jobtypes.notebook.labels import as_language
 
+ATTACHED = "clx-attached"
+"""The attribute by which a cell that comes from a notebook names what is attached to it."""
+ESCAPE = "\ufdd2"
+"""Stands in front of text of a notebook that would be a marker; a character that no text has."""
+
 CellKind = Literal["code", "markdown", "raw"]
 
 KNOWN_TAGS = frozenset(
@@ -87,6 +92,8 @@ class Marker:
     """Extensions for which jupytext takes the cell for code; ``None``: all."""
     unread: tuple[str, ...] = ()
     """Names of its attributes that mean nothing here."""
+    attached: str = ""
+    """Names what is attached to the cell of a notebook; else empty."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -143,6 +150,7 @@ def read_attributes(attributes: Mapping[str, Any], line: int) -> Marker:
         magic=_magic(attributes),
         active=_active(attributes, tags),
         unread=meant.unread,
+        attached=str(attributes.get(ATTACHED, "")),
     )
 
 
