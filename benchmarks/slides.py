@@ -1,7 +1,7 @@
 """Slides of the example course, cold: ``python -m benchmarks.slides``.
 
-Against ``jupyter nbconvert --to slides --execute``, one process per deck, two at a time, on the notebooks that CLX makes
-of the same course. CLX's time has all diagrams in it; nbconvert's has none, and leaves the C++ deck out.
+Against ``jupyter nbconvert --to slides --execute``, one process per deck, two at a time, on the notebooks of the
+same course that CLX makes. CLX's time has all diagrams in it; nbconvert's has none, and leaves the C++ deck out.
 """
 
 from __future__ import annotations
