@@ -41,8 +41,7 @@ _BY_TEXT = (
 )
 _NEEDS_NBFORMAT = re.compile(r"Mime type rendering requires nbformat")
 _DEBUGGER = re.compile(r"\b(?:pdb|bdb|debugger)\.py\b")
-_STARTS_NEEDS_NBFORMAT = re.compile(r"Mime type rendering requires nbformat")
-_DEBUGGER = "the cell starts a debugger (breakpoint, pdb), but a deck runs unattended"
+_STARTS_DEBUGGER = "the cell starts a debugger (breakpoint, pdb), but a deck runs unattended"
 _FRAME = re.compile(r"^(?:Cell In|File (?P<file>[^\n:]+):(?P<line>\d+))", re.MULTILINE)
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _INTERNAL_FILE = re.compile(r"\s*\(\d+\.py, line \d+\)$")
