@@ -54,6 +54,7 @@ QUICK = (
     ),
     "course/pages/test_page_text.py",
     "course/pages/test_course_index.py",
+    "course/pages/test_server.py",
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

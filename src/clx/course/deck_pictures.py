@@ -7,7 +7,7 @@ import posixpath
 import re
 
 from clx.course.closure import DeckInfo
-from clx.course.deck_links import near_file
+from clx.course.deck_links import near_file, relative
 from clx.course.plan import Plan
 from clx.course.source_files import SourceFiles
 from clx.course.survey import Survey
@@ -37,8 +37,8 @@ class DeckPictures:
         found = {}
         folder = posixpath.dirname(deck)
         for path in (*info.missing, *info.links):
-            written = posixpath.relpath(path, folder)
-            made = self._made(survey, path, written)
+            written = relative(path, folder)
+            made = self._made(survey, path, written) if survey.pictures else None
             if made is not None:
                 place = posixpath.relpath(made, posixpath.relpath(folder, survey.place.topic.base))
                 if place != written:
@@ -46,7 +46,7 @@ class DeckPictures:
             elif path in info.missing:
                 near = self._near(path)
                 if near and near[1]:
-                    found[written] = posixpath.relpath(near[0], folder)
+                    found[written] = relative(near[0], folder)
                 else:
                     self._tell(deck, written, survey.relative(path), near[0] if near else "")
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -72,8 +73,11 @@ def place_apart(
                 apart = [number for number, each in has.items() if each is not None]
                 for number, other in zip(apart, [*apart[1:], apart[0]], strict=True):
                     told.setdefault(number, (relative, surveys[number], surveys[other]))
+    topics = {surveys[number].place.topic.path: surveys[number].place.topic for number in told}
+    ids = Counter(topic.id for topic in topics.values())
     for number in told:
-        surveys[number].folder = _own_directory(surveys, number, told)
+        topic = surveys[number].place.topic
+        surveys[number].folder = safe_name(topic.id if ids[topic.id] == 1 else PurePosixPath(topic.path).stem) + "/"
     return [told[number] for number in sorted(told)]
 
 
@@ -89,10 +93,3 @@ def _meetings(surveys: Sequence[Survey], names: Sequence[str]) -> Iterator[tuple
                 met.setdefault((name, relative), [has]).append((number, source))
     for (_, relative), meeting in met.items():
         yield relative, meeting
-
-
-def _own_directory(surveys: Sequence[Survey], number: int, apart: Mapping[int, object]) -> str:
-    topic = surveys[number].place.topic
-    others = [surveys[other].place.topic for other in apart if surveys[other].place.topic.path != topic.path]
-    is_alone = all(other.id != topic.id for other in others)
-    return safe_name(topic.id if is_alone else PurePosixPath(topic.path).stem) + "/"

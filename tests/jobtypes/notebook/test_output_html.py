@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW, Widgets
-from clx.jobtypes.notebook.figures import Figures
+from clx.jobtypes.notebook.figures import Figures, with_scripts, without_carried, without_scripts
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import OutputWriter, brings_colours
 from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
@@ -82,6 +82,7 @@ def test_what_a_page_cannot_show_is_warned_of(bundle: dict[str, Any], warning: s
         {"text/html": "<b>x</b>", "text/plain": "x", "application/vnd.dataresource+json": {}},
         {"text/html": "<script>if (typeof require !== 'undefined') require(['x'], f)</script>"},
         {"text/html": '<iframe src="https://example.org/"></iframe>'},
+        {"text/html": f'<script>"https://cdn.x.org/map.json"{" " * 500_000}</script>'},
         {"application/json": {"a": 1}, "text/plain": "<JSON>"},
         {"image/png": "AAAA", "text/plain": "<Figure>"},
     ],
@@ -141,6 +142,28 @@ def test_a_page_carries_the_library_of_its_figures_once(figures: Figures) -> Non
     assert scripts.count("</script>") == scripts.count("<script>") == 2
 
 
+def test_what_draws_figures_can_be_set_aside(figures: Figures) -> None:
+    shown({PLOTLY: {"data": []}}, figures=figures)
+    whole = f"<main>{figures.scripts()}</main>"
+    page, scripts = without_scripts(whole)
+    assert "plotly" not in page
+    assert with_scripts(page, scripts) == whole
+    assert without_scripts("<main></main>") == ("<main></main>", "")
+    assert with_scripts("<main></main>", "") == "<main></main>"
+
+
+def test_libraries_are_left_out_of_a_page_only_as_they_were_put_there(figures: Figures) -> None:
+    shown({PLOTLY: {"data": []}}, figures=figures)
+    page = f"<main>text {figures.scripts()}</main>".encode()
+    assert b"plotly" not in without_carried(page, {"x", figures.carried})
+    assert without_carried(page, {figures.carried}).startswith(b"<main>text ")
+    changed = page.replace(b"plotly(", b"secret(")
+    assert without_carried(changed, {figures.carried}) == changed
+    assert without_carried(page, set()) == page
+    figures.clear()
+    assert figures.carried == ""
+
+
 def test_a_page_without_figures_carries_no_library(figures: Figures) -> None:
     shown({PLOTLY: {"data": []}}, figures=figures)
     figures.clear()
@@ -153,6 +176,7 @@ def test_charts_of_vega_need_nothing_of_the_kernel() -> None:
     assert not warnings
     assert '"mode":"vega-lite"' in html
     assert len(figures.scripts()) > 500_000
+    assert "sourceMappingURL" not in figures.scripts()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
-from clx.jobtypes.notebook.figures import PackagedFile
+from clx.jobtypes.notebook.figures import PackagedFile, with_scripts, without_scripts
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
@@ -143,7 +143,7 @@ class DeckFiles:
         written = cells_of(expanded, job.language, is_markdown=_is_markdown(job))
         cells = in_language(written, job.lang)
         if job.pictures:
-            cells = _relinked(cells, job.pictures)
+            cells = _relinked(job, cells, job.pictures)
         title = title_of(expanded, written, job.lang, job.language, is_markdown=_is_markdown(job))
         return _Deck(expanded, title or job.deck.stem, written, cells)
 
@@ -170,12 +170,13 @@ class DeckFiles:
             frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            page = with_known_anchors(text.decode(), slug_of)
-            facts = references(page)
+            page, scripts = without_scripts(text.decode())
+            page = with_known_anchors(page, slug_of)
+            facts = {**references(page), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)
                 facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
-            (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
+            (outputs / f"{kind}.html").write_text(with_scripts(page, scripts), "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = facts
         return found_refs
 
@@ -204,10 +205,11 @@ def _is_markdown(job: NotebookJob) -> bool:
 
 
 def _relinked(
-    cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
+    job: NotebookJob, cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
 ) -> list[DeckCell]:
+    folder = str(job.deck.parent)
     return [
-        replace(cell, source=relinked(cell.source, files, anchor)) if cell.kind == "markdown" else cell
+        replace(cell, source=relinked(cell.source, files, anchor, folder=folder)) if cell.kind == "markdown" else cell
         for cell in cells
     ]
 
@@ -217,7 +219,7 @@ def _linked(deck: _Deck, job: NotebookJob, format_: Literal["html", "notebook"])
     links = job.links.get(format_)
     if not links:
         return deck
-    return replace(deck, cells=_relinked(deck.cells, links, slug_of if format_ == "html" else None))
+    return replace(deck, cells=_relinked(job, deck.cells, links, slug_of if format_ == "html" else None))
 
 
 def _once(warn: Warn) -> Warn:

@@ -155,12 +155,15 @@ def linked_files(text: str) -> list[str]:
     return list(found)
 
 
-def relinked(text: str, files: Mapping[str, str], anchor: Callable[[str], str] | None = None) -> str:
+def relinked(
+    text: str, files: Mapping[str, str], anchor: Callable[[str], str] | None = None, *, folder: str = ""
+) -> str:
     """Markdown whose ``src``, ``href``, links and images name other files; code in it stays as it is.
 
     Args:
         files: new paths by old ones, decoded, as :func:`linked_files` gives them.
         anchor: how a fragment behind one of them is written; None: as it is.
+        folder: the deck's directory in the course, out of which a path may lead and back again.
     """
     code = _code(text)
     pieces, position, at = [], 0, 0
@@ -169,7 +172,7 @@ def relinked(text: str, files: Mapping[str, str], anchor: Callable[[str], str] |
             at += 1
         if start < position or (at < len(code) and code[at][0] < start):
             continue
-        pieces += [text[position:start], _renamed(text[start:end], files, anchor)]
+        pieces += [text[position:start], _renamed(text[start:end], files, anchor, folder)]
         position = end
     return "".join([*pieces, text[position:]])
 
@@ -221,9 +224,12 @@ def code_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return found
 
 
-def _renamed(target: str, files: Mapping[str, str], anchor: Callable[[str], str] | None) -> str:
+def _renamed(target: str, files: Mapping[str, str], anchor: Callable[[str], str] | None, folder: str) -> str:
     path = _local_path(target.strip())
-    new = files.get(path) or (files.get(posixpath.normpath(path)) if path else None)
+    new = files.get(path)
+    if new is None and path:
+        full = posixpath.normpath(posixpath.join(folder, path))
+        new = None if full.startswith("../") else files.get(posixpath.relpath(f"/{full}", f"/{folder}"))
     if new is None:
         return target
     written = re.split("[?#]", target.strip(), maxsplit=1)[0].removeprefix("./")

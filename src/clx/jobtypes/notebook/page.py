@@ -82,6 +82,11 @@ class PageMaker:
         self._markup = Markup(draw)
         self._figures = Figures(packaged)
 
+    @property
+    def carried(self) -> str:
+        """What names the libraries that the last page carries (``figures.without_carried``); empty if none."""
+        return self._figures.carried
+
     def page(
         self,
         frame: PageFrame,

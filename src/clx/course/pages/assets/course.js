@@ -33,7 +33,7 @@
     doc.querySelectorAll(".decks .title a").forEach(function (link) {
       var deck = by[plain(new URL(link.href))];
       if (!deck || seen[deck[1]] === deck[3]) { return; }
-      link.after(el("span", { "class": "news" }, deck[1] in seen ? words.changed : words["new"]));
+      link.after(" ", el("span", { "class": "news" }, deck[1] in seen ? words.changed : words["new"]));
     });
   }
 

@@ -1,7 +1,8 @@
 // Draws one diagram, always on the same day and by the same chance. The page is loaded anew for each.
 const clx = (() => {
   const font = "Arial, Helvetica, 'Liberation Sans', sans-serif"; // of one width wherever one of them is
-  const themes = { light: "default", dark: "dark" };
+  const themes = { light: "default", dark: "dark" }, grounds = { light: "#ffffff", dark: "#12151b" };
+  const css = ".edgeLabel rect, .edgeLabel .labelBkg, .edgeLabel p { opacity: 1 }"; // else lines show through words on them
   let state = 1;
   const next = () => { // Park and Miller's generator
     state = (state * 48271) % 2147483647;
@@ -48,7 +49,7 @@ const clx = (() => {
     const html = source.includes("$$") || /^\s*mindmap\b/m.test(source); // formulas, and text in the middle of circles
     mermaid.initialize({
       startOnLoad: false, securityLevel: "strict", suppressErrorRendering: true, deterministicIds: true, deterministicIDSeed: "clx",
-      theme: themes[mode], themeVariables: { fontFamily: font, fontSize: "15px" }, fontFamily: font,
+      theme: themes[mode], themeVariables: { fontFamily: font, fontSize: "15px", edgeLabelBackground: grounds[mode] }, themeCSS: css, fontFamily: font,
       htmlLabels: html, flowchart: { htmlLabels: html }, class: { htmlLabels: html }, handDrawnSeed: 1,
     });
     let text;
