@@ -205,7 +205,7 @@ def _cell(marker: Marker, lines: list[str], line: int, language: ProgLang) -> Ce
         kind = "raw"
     if kind == "code":
         tags = tuple(dict.fromkeys((*tags, *option_tags(source))))
-    attachments = {"": marker.attached} if marker.attached else {}
+    attachments = {"": marker.attached} if marker.attached else marker.attachments
     return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, attachments, in_marker)
 
 
