@@ -255,6 +255,13 @@ def _after_header(lines: list[str], comment: str) -> int:
     return index
 
 
+def header_lines(lines: list[str], comment: str) -> list[str]:
+    """The lines of a percent deck's commented YAML block, without comment signs and rules."""
+    end = _after_header(lines, comment)
+    rules = [index for index in range(end) if _is_rule(lines[index], comment)]
+    return [_bare(line, comment) for line in lines[rules[0] + 1 : rules[-1]]] if len(rules) > 1 else []
+
+
 def _is_rule(line: str, comment: str) -> bool:
     return line.startswith(comment) and bool(_RULE.match(_bare(line, comment)))
 
