@@ -149,8 +149,11 @@ def may_set_locks(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
 
 
-def share_blocks(origin: Path, target: Path) -> bool:
-    """Make *target* share *origin*'s blocks (btrfs, xfs); false, and nothing made, where that cannot be."""
+def share_blocks(origin: Path, target: Path, *, is_read_only: bool = True) -> bool:
+    """Make *target* share *origin*'s blocks (btrfs, xfs); false, and nothing made, where that cannot be.
+
+    Each has its own bytes all the same: a change of one is copied then.
+    """
     if NAME != "linux":
         return False
     with origin.open("rb") as reader, target.open("xb") as writer:
@@ -160,7 +163,8 @@ def share_blocks(origin: Path, target: Path) -> bool:
             if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
                 raise
         else:
-            os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+            if is_read_only:
+                os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             return True
     target.unlink()
     return False
