@@ -255,7 +255,7 @@ class Publisher:
             found = origin.stat()
             if found.st_size < SHARED_FROM or not stat.S_ISREG(found.st_mode):
                 return False
-            if system.share_blocks(origin, temporary, is_read_only=False) and _has_bytes(temporary, file.digest):
+            if system.share_blocks(origin, temporary) and _has_bytes(temporary, file.digest):
                 return True
         temporary.unlink(missing_ok=True)
         return False

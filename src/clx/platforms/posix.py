@@ -149,11 +149,8 @@ def may_set_locks(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
 
 
-def share_blocks(origin: Path, target: Path, *, is_read_only: bool = True) -> bool:
-    """Make *target* share *origin*'s blocks (btrfs, xfs); false, and nothing made, where that cannot be.
-
-    Each has its own bytes all the same: a change of one is copied then.
-    """
+def share_blocks(origin: Path, target: Path) -> bool:
+    """Make *target* share *origin*'s blocks until one changes (btrfs, xfs); false, and nothing made, if that cannot be."""
     if NAME != "linux":
         return False
     with origin.open("rb") as reader, target.open("xb") as writer:
@@ -163,8 +160,6 @@ def share_blocks(origin: Path, target: Path, *, is_read_only: bool = True) -> bo
             if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
                 raise
         else:
-            if is_read_only:
-                os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             return True
     target.unlink()
     return False

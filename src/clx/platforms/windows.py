@@ -123,7 +123,7 @@ def may_set_locks(descriptor: int) -> bool:
     return False
 
 
-def share_blocks(origin: Path, target: Path, *, is_read_only: bool = True) -> bool:
+def share_blocks(origin: Path, target: Path) -> bool:
     return False
 
 
