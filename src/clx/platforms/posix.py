@@ -150,7 +150,7 @@ def may_set_locks(descriptor: int) -> bool:
 
 
 def share_blocks(origin: Path, target: Path) -> bool:
-    """Make *target* share *origin*'s blocks until one changes (btrfs, xfs); false, and nothing made, if that cannot be."""
+    """Make *target* share *origin*'s blocks until one changes (btrfs, xfs); false, and nothing made, where none can."""
     if NAME != "linux":
         return False
     with origin.open("rb") as reader, target.open("xb") as writer:
