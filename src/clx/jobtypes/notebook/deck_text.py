@@ -152,6 +152,11 @@ class _Reading:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+            self._respelt |= dict.fromkeys(
+                f"{_place(asked.deck, found, slip.line)}: the braces around {slip.name!r} stand in code and stay as "
+                f"they are; did you mean {slip.meant!r}?"
+                for slip in found.slips
+            )
             for cell in cells:
                 if cell.kind == "markdown" and "del" not in cell.tags:
                     self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))

@@ -13,6 +13,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.attachments import embedded
+from clx.jobtypes.notebook.attributes import without_options
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
@@ -218,7 +219,7 @@ class _Body:
     def _input(self, cell: DeckCell) -> str:
         if cell.page_input == "absent":
             return ""
-        code = highlight(cell.source, self._lexer)
+        code = highlight(without_options(cell.source), self._lexer)
         text = f'<div class="in"><span class="n">[{self._number(cell)}]</span><pre><code>{code}</code></pre></div>\n'
         return self._folded(text, "show_input") if cell.page_input == "folded" else text
 
