@@ -37,6 +37,10 @@ UNTESTED = {
             "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
+            "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
+            "course.pages.entries course.pages.places course.pages.words course.pages.writing",
+        ),
+        (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
             "course.build",
         ),
@@ -75,16 +79,13 @@ UNTESTED = {
         (
             "a part of reading decks: held through `expand`, `cells`, `reader` by tests/jobtypes/notebook, quick too",
             (
-                "jobtypes.notebook.hidden jobtypes.notebook.markdown jobtypes.notebook.regions "
+                "jobtypes.notebook.hidden jobtypes.notebook.regions "
                 "jobtypes.notebook.written jobtypes.notebook.reading jobtypes.notebook.sandbox"
             ),
         ),
         (
             "starts JVMs or Graphviz: tests/jobtypes/plantuml and tests/jobtypes/graphviz",
-            (
-                "jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.launch "
-                "jobtypes.plantuml.jvm_supervisor"
-            ),
+            ("jobtypes.graphviz.converter jobtypes.plantuml.graphviz jobtypes.plantuml.jvm_supervisor"),
         ),
         (
             "a part of what is drawn: held through the converter by tests/jobtypes/plantuml/test_answers.py, quick too",

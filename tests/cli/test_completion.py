@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Path:
         ("clx jobs retry ", ["1"]),
         ("clx jobs retry 1 ", []),
         ("clx jobs cancel ", ["2"]),
-        ("clx jobs list --type ", ["notebook", "plantuml", "drawio", "graphviz", "one", "two"]),
+        ("clx jobs list --type ", ["notebook", "plantuml", "drawio", "graphviz", "pdf", "one", "two"]),
         ("clx jobs list --state fa", ["failed"]),
         ("clx workers stop ", ["2"]),
         ("clx workers logs ", ["2", "1"]),
@@ -168,7 +168,14 @@ def test_words_that_mean_something_to_a_shell_are_not_offered(tmp_path: Path) ->
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         for type_ in ("$(touch,boo)", "`x`", "a b", "*", "fine.type", "x;y"):
             queue.enqueue(NewJob(type_))
-    assert offered("clx jobs list --type ", tmp_path) == ["notebook", "plantuml", "drawio", "graphviz", "fine.type"]
+    assert offered("clx jobs list --type ", tmp_path) == [
+        "notebook",
+        "plantuml",
+        "drawio",
+        "graphviz",
+        "pdf",
+        "fine.type",
+    ]
 
 
 def test_what_is_said_of_a_word_keeps_to_its_line(tmp_path: Path) -> None:

@@ -99,10 +99,12 @@ def _no_slides(course: Course) -> None:
 
 
 def _two_sources(course: Course) -> None:
-    for name in ("values", "names"):
-        course.deck(name)
-        course.write(f"slides/module_1/topic_100_{name}/data.csv", name)
-    course.spec("values", "names")
+    course.deck("values")
+    for name in ("one", "two"):
+        course.write(f"div/{name}/data.csv", name)
+    path = course.spec("values")
+    groups = "".join(f"  - {{name: Extra, path: div/{name}}}\n" for name in ("one", "two"))
+    path.write_text(path.read_text() + f"dir_groups:\n{groups}")
 
 
 def _two_diagrams(course: Course) -> None:
@@ -142,7 +144,7 @@ CASES: dict[str, tuple[Callable[[Course], None], list[str]]] = {
     "escaping name": (_escaping_name, ["course.yaml:4:"]),
     "escaping target": (_escaping_target, ["course.yaml:8:", "path"]),
     "no slides directory": (_no_slides, ["slides/", "clx new"]),
-    "two sources, one output": (_two_sources, ["topic_100_values/data.csv", "topic_100_names/data.csv"]),
+    "two sources, one output": (_two_sources, ["div/one/data.csv", "div/two/data.csv"]),
     "two diagrams, one picture": (_two_diagrams, ["pu/flow.pu", "old/flow.pu"]),
     "input matches nothing": (_no_input, ["course.yaml:6:9", "nowhere/*.csv"]),
     "no such directory group": (_no_group, ["div/nowhere"]),

@@ -201,7 +201,8 @@ def test_a_slice_touches_only_itself(course: Course) -> None:
     course.build("--language", "en", "--kind", "completed", "--format", "html")
     after = tree(course.output)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    assert {path.rpartition("/")[0] for path in changed} == {"public/En/My Course/Slides/Html/Completed/Week 1"}
+    pages = "public/En/My Course/Slides/Html/Completed"
+    assert {path.rpartition("/")[0] for path in changed} == {pages, f"{pages}/Week 1"}
 
 
 def test_code_along_pages_alone_run_no_code(course: Course) -> None:
@@ -320,15 +321,21 @@ def test_two_courses_of_one_root_leave_each_other_alone(course: Course) -> None:
     course.deck("b")
     course.spec("a")
     course.build()
-    first = tree(course.output)
+    first = without_tops(tree(course.output))
     (course.root / "other.yaml").write_text(
         (course.root / "course.yaml").read_text().replace("Mein Kurs", "Anderer").replace("My Course", "Other")
     )
     assert clx("build", str(course.root / "other.yaml")).returncode == 0
-    assert first.items() <= tree(course.output).items()
-    assert len(tree(course.output)) == 2 * len(first)
+    both = tree(course.output)
+    assert first.items() <= both.items()
+    assert len(without_tops(both)) == 2 * len(first)
     assert course.build().ran == 0
-    assert len(tree(course.output)) == 2 * len(first)
+    assert tree(course.output) == both
+
+
+def without_tops(files: dict[str, str]) -> dict[str, str]:
+    """Without the pages that lead to all courses of a target."""
+    return {path: digest for path, digest in files.items() if path.count("/") > 1}
 
 
 def test_a_renamed_deck_that_fails_keeps_only_its_executed_pages(course: Course) -> None:
@@ -429,7 +436,7 @@ def test_nobody_reading_does_not_end_a_build(course: Course) -> None:
     command = f"{sys.executable} -m clx build {course.root / 'course.yaml'}; echo exit $? >&2"
     done = subprocess.run(["bash", "-c", f"( {command} ) | head -1"], capture_output=True, text=True, timeout=120)
     assert done.stderr.endswith("exit 0\n")
-    assert len(tree(course.output)) == 18
+    assert len(list(course.output.rglob("0*"))) == 18
 
 
 def test_svg_pictures_are_linked_as_svg(course: Course) -> None:

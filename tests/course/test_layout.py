@@ -97,7 +97,7 @@ def test_a_selection_leaves_the_rest_out(selection: Selection, slices: list[str]
     [
         (Selection(languages=frozenset({"fr"})), 'no language "fr"', "It has: de, en. Leave --language out"),
         (Selection(kinds=frozenset({"teacher"})), 'no kind "teacher"', "code-along, completed, speaker"),
-        (Selection(formats=frozenset({"pdf", "html"})), 'no format "pdf"', "html, notebook, code"),
+        (Selection(formats=frozenset({"docx", "html"})), 'no format "docx"', "html, notebook, code"),
         (Selection(targets=frozenset({"handout"})), 'no target "handout"', "public, speaker"),
     ],
 )

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clx.course.names import FALLBACK, MAX_BYTES, name_problem, path_problem, safe_name
+from clx.course.names import (
+    FALLBACK,
+    MAX_BYTES,
+    name_problem,
+    natural_order,
+    path_problem,
+    safe_directory,
+    safe_name,
+    windows_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +32,9 @@ from clx.course.names import FALLBACK, MAX_BYTES, name_problem, path_problem, sa
         ("C++ & F#", "C++ _ F_"),
         ("  Was ist das?  ", "Was ist das"),
         ("Wait ...", "Wait"),
-        ("one\n two\tthree", "one  two three"),
+        ("one\n two\tthree", "one two three"),
+        ("L'été : données & cie", "Lété données _ cie"),
+        ("CON", "CON"),
         ("a\x00b\x1bc\x7fd\x9fe", "abcde"),
         ("a\ud800b", "ab"),
         ("u\u0308ber", "\u00fcber"),
@@ -55,6 +66,34 @@ def test_a_safe_name_is_always_one_component_that_stays_as_it_is(text: str) -> N
     assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
     assert safe_name(name) == name
     assert Path(f"07 {name}.ipynb").name == f"07 {name}.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *(("CON", "CON_"), ("aux", "aux_"), ("COM1", "COM1_"), ("lpt².", "lpt²_"), ("nul ", "nul_")),
+        *(("Console", "Console"), ("COM", "COM"), ("con x", "con x"), ("Wait ...", "Wait")),
+    ],
+)
+def test_a_directory_is_called_like_no_device_of_windows(text: str, name: str) -> None:
+    assert safe_directory(text) == name
+    assert safe_directory(name) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        *(("a/aux.txt", "aux.txt"), ("con", "con"), ("COM1/x", "COM1"), ("a/b?.png", "b?.png"), ("a./b", "a.")),
+        *(("a/b ", "b "), ("a/b:c/d", "b:c"), ("a/auxiliary.txt", ""), ("a/.hidden", ""), ("a/x.con", "")),
+    ],
+)
+def test_what_windows_cannot_have_is_known(path: str, problem: str) -> None:
+    assert windows_problem(path) == problem
+
+
+@pytest.mark.parametrize(("one", "two"), [("slides_2.py", "slides_10.py"), ("a/1/z", "a/02/b"), ("a", "b1")])
+def test_people_count(one: str, two: str) -> None:
+    assert sorted([two, one], key=natural_order) == [one, two]
 
 
 def test_the_longest_name_fits_a_real_file_system_with_all_that_is_added(tmp_path: Path) -> None:

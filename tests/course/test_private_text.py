@@ -13,6 +13,7 @@ from tests.support.courses import HEADER, SPEC, Course
 from tests.support.planning import planner_of
 
 from clx.course.private_text import PrivateText
+from clx.jobtypes.notebook.figures import Figures
 
 TOPIC = "slides/module_1/topic_100_values"
 DECK = """\
@@ -205,3 +206,18 @@ def test_copied_files_are_looked_through_also_when_the_secret_comes_later(course
     (course.root / "div/more.txt").write_text("nothing")
     (course.root / TOPIC / "answers.txt").unlink()
     course.build()
+
+
+def test_nobodys_text_is_in_libraries_that_a_page_carries(course: Course, tmp_path: Path) -> None:
+    words = ["Animation", "Distribution", "Background", "coordinates", "interactive"]
+    deck = "# %% [markdown] tags=['notes']\n" + "".join(f"# - {word}\n" for word in words)
+    private = private_text_of(course, deck)
+    figures = Figures(lambda _path: None)
+    figures.html({"application/vnd.vegalite.v6+json": {}}, {}, "", lambda _text: None)
+    page = tmp_path / "page.html"
+    page.write_text(f"<main>{figures.scripts()} {' '.join(words)}</main>", "utf-8")
+    assert private.look(page, "page", carried={figures.carried})
+    page.write_text(f"<main>{figures.scripts()}</main>", "utf-8")
+    assert private.look(page, "page", carried={figures.carried}) is None
+    page.write_text(f"<main>{figures.scripts().replace('</script>', ' '.join(words))}</main>", "utf-8")
+    assert private.look(page, "page", carried={figures.carried})

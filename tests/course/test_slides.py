@@ -17,7 +17,7 @@ open("ran.txt", "a").write("x")
 # %% [markdown] tags=["notes"]
 # The secret of this deck is a pineapple.
 """
-SPEC = "name: My Course\nprog_lang: python\nsections:\n  - name: Week 1\n    topics:\n      - values\n"
+SPEC = "name: My Course\nprog_lang: python\nindex: false\nsections:\n  - name: Week 1\n    topics:\n      - values\n"
 
 
 @pytest.fixture

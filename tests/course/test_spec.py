@@ -60,6 +60,7 @@ def test_a_full_course() -> None:
     first, classes, loops = spec.sections[0].topics
     assert (first.id, first.html, first.evaluate, first.directory) == ("introduction", True, None, None)
     assert (classes.id, classes.html, classes.evaluate, classes.inputs) == ("classes", False, True, ("data/*.csv",))
+    assert classes.kept_back == ()
     assert classes.dir_groups == (DirGroup(Text(), "div", recursive=False, line=14, column=23),)
     assert (loops.id, loops.directory, loops.bare_id) == ("module_200/loops", "module_200", "loops")
     names = Text({"de": "Extra/A", "en": "Bonus/A"})

@@ -28,7 +28,7 @@ def built(course: Course) -> Course:
     course.deck("names")
     course.spec("values", "names")
     course.build()
-    assert holding(course) == {".html", ".ipynb", ".py"}
+    assert holding(course) == {".html", ".ipynb", ".js", ".py"}
     return course
 
 
@@ -78,7 +78,7 @@ def test_other_outputs_of_the_course_lose_theirs_when_they_are_built(built: Cour
     built.build("-o", str(built.root / "third"))
     built.build("--format", "code")
     assert holding(built) == set()
-    assert holding(built, "second") == {".html", ".ipynb", ".py"}
+    assert holding(built, "second") == {".html", ".ipynb", ".js", ".py"}
     assert clx("build", str(second), "-o", str(built.root / "second"), "--format", "code").returncode == 0
     assert holding(built, "second") == set()
 
@@ -137,7 +137,7 @@ def test_files_of_builds_that_nobody_remembers_are_told_of(built: Course) -> Non
     shutil.rmtree(built.root / ".clx")
     built.deck("values", deck(TAGS))
     done = built.build("--format", "code")
-    assert holding(built) == {".html", ".ipynb"}
+    assert holding(built) == {".html", ".ipynb", ".js"}
     [warning] = [line for line in done.stderr.splitlines() if "does not know to have written" in line]
     assert "Values" in warning or "Werte" in warning
     assert "peaker" not in warning

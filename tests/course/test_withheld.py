@@ -313,7 +313,7 @@ def test_other_files_are_copied_without_a_word(values: Course, name: str, text: 
         ("slides_more.py", ".env", "what begins with a dot"),
         ("data.csv", ".clx/jobs.db", "CLX's own directory .clx"),
         ("data.csv", "output/speaker/a.html", "the output directory"),
-        ("data.csv", "slides/module_2/topic_100_other/slides_other.ipynb", "Not copied"),
+        ("data.csv", "slides/module_2/topic_100_other/slides_alone.ipynb", "the deck "),
         ("data.csv", "slides/module_2/topic_100_other/slides_gone.py.bak", "Not copied"),
     ],
 )

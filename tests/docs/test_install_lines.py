@@ -106,7 +106,7 @@ def test_hints_name_extras_that_there_are(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     hints = {each.hint for each in examine(list(JOB_TYPES), Settings()) if "pip install" in each.hint}
-    assert hints == {f'Type: pip install "{DISTRIBUTION}[{extra}]"' for extra in ("notebook", "diagrams")}
+    assert hints == {f'Type: pip install "{DISTRIBUTION}[{extra}]"' for extra in ("notebook", "diagrams", "pdf")}
     assert {"notebook", "diagrams", "docker"} <= set(extras)
 
 

@@ -17,7 +17,7 @@ from clx.settings.schema import Settings
 
 
 def test_the_settings_know_the_same_types() -> None:
-    assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio", "graphviz")
+    assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio", "graphviz", "pdf")
     assert [key for key in all_keys() if key.endswith(".image")] == [f"workers.{name}.image" for name in JOB_TYPES]
     assert [kind.name for kind in JOB_TYPES.values()] == list(JOB_TYPES)
 

@@ -49,6 +49,7 @@ def test_every_text_says_what_it_reaches() -> None:
         "plantuml": ("plantuml.jar", "plantuml.java"),
         "drawio": ("drawio.executable",),
         "graphviz": (),
+        "pdf": ("drawio.executable",),
     }
 
 

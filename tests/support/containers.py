@@ -18,6 +18,7 @@ _BASES = {
     "plantuml": "clx-base-tools:local",
     "drawio": "clx-base-tools:local",
     "graphviz": "clx-base-tools:local",
+    "pdf": "clx-base-tools:local",
 }
 
 

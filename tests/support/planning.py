@@ -18,7 +18,7 @@ from clx.jobtypes.notebook.deck_text import Asked, DeckText, read_deck
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
 
-TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio")}
+TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio", "pdf")}
 
 
 class Here(DeckReader):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from clx.cli.options import database_option, repeatable, settings_from, verbose_
 from clx.errors import ClxError, UsageError
 from clx.settings.origin import OptionValue
 
+if TYPE_CHECKING:
+    from clx.course.build import BuildOptions
+    from clx.course.pages.server import PageServer
+
 _EPILOG = """\b
 Examples:
   clx build course.yaml                           everything, into <course root>/output
@@ -20,6 +24,7 @@ Examples:
   clx build course.yaml --notebook-workers 4      four decks at a time
   clx build course.yaml --dry-run --explain       what would run, and why
   clx build course.yaml --watch                   and again after every edit
+  clx build course.yaml --watch --serve           and in the browser, which reloads by itself
   clx build course.yaml --report report.json      everything that happened, as JSON
 
 \b
@@ -30,10 +35,26 @@ could not start; 4 database error; 130 interrupted, 143 terminated.
 _LANGUAGES = completing.of_course(lambda spec: spec.languages)
 _TARGETS = completing.of_course(lambda spec: [target.name for target in spec.output_targets])
 _KINDS = completing.words("code-along", "completed", "speaker")
-_FORMATS = completing.words("html", "notebook", "code", "slides")
+_FORMATS = completing.words("html", "notebook", "code", "slides", "pdf", "slides-pdf")
 
 
-@click.command("build", epilog=_EPILOG)
+class _Build(click.Command):
+    """A command whose ``--serve`` takes a port only where one follows, and never the course."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As its base class, which would take whatever follows."""
+        with_values = [
+            f"{word}=" if word == "--serve" and not following.isdecimal() else word
+            for word, following in zip(args, [*args[1:], ""], strict=True)
+        ]
+        return super().parse_args(ctx, with_values)
+
+
+_PASSED = ("output", "force", "fail_fast", "dry_run", "force_new_workers", "check_links")
+"""Options that a build takes as they are."""
+
+
+@click.command("build", cls=_Build, epilog=_EPILOG)
 @click.argument("course", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Output directory. [default: <course root>/output]"
@@ -44,12 +65,20 @@ _FORMATS = completing.words("html", "notebook", "code", "slides")
 @click.option("--no-auto-start", is_flag=True, help="Start no workers; fail where none are running.")
 @repeatable("--language", only="this language", complete=_LANGUAGES)
 @repeatable("--kind", only="code-along, completed or speaker", complete=_KINDS)
-@repeatable("--format", "formats", only="html, notebook, code or slides", complete=_FORMATS)
+@repeatable("--format", "formats", only="html, notebook, code, slides, pdf or slides-pdf", complete=_FORMATS)
 @repeatable("--target", only="this output target", complete=_TARGETS)
 @click.option("--force", is_flag=True, help="Run every job, whether or not its result is known.")
 @click.option("--explain", is_flag=True, help="Say why each job runs or does not.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.option("--watch", is_flag=True, help="Build again after every edit, with warm workers, until Ctrl-C.")
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value="",
+    metavar="[PORT]",
+    help="With --watch: serve the pages on this machine, and reload them in the browser after every edit.",
+)
+@click.option("--check-links", is_flag=True, help="Ask also for every web address that pages link to.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option(
     "--progress",
@@ -71,6 +100,8 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     report_path: Path | None = options["report"]
     if report_path is not None:
         check_report_place(report_path)
+    if options["serve"] is not None and not options["watch"]:
+        raise UsageError("--serve goes with --watch: it shows pages while you write them.", "Add --watch.")
     if options["watch"]:
         _watch(context, course, options)
     from clx.course.build import Build
@@ -106,12 +137,34 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
     resolved = _settings(context, course, options)
-    watcher = TerminalWatcher(lambda: _display(options), partial(write_report, options["report"]))
+    build_options = _build_options(course, options, resolved)
+    server = _server(options["serve"], build_options) if options["serve"] is not None else None
+    shown = TerminalWatcher(
+        lambda: _display(options), partial(write_report, options["report"]), server.url if server else ""
+    )
+    written = [options["report"]] if options["report"] is not None else []
     try:
-        written = [options["report"]] if options["report"] is not None else []
-        watch(_build_options(course, options, resolved), resolved, watcher, written)
+        if server is None:
+            watch(build_options, resolved, shown, written)
+        else:
+            from clx.course.pages.serving import ServedWatch
+
+            watch(build_options, resolved, ServedWatch(shown, server), written)
     finally:
-        watcher.close()
+        shown.close()
+        if server is not None:
+            server.close()
+
+
+def _server(port: str, options: BuildOptions) -> PageServer:
+    from clx.course.pages.server import PageServer
+    from clx.course.topics import find_course_root
+
+    if port and not (port.isdecimal() and port.isascii() and int(port) < 1 << 16):
+        step = "Write a number up to 65535, or none: the usual one is 8642."
+        raise UsageError(f"--serve {port}: that is no port.", step)
+    output = options.output or find_course_root(options.spec) / "output"
+    return PageServer(str(output.absolute()), int(port) if port else None)
 
 
 def _settings(context: click.Context, course: Path, options: dict[str, Any]) -> Any:
@@ -136,7 +189,7 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
         spec=course,
         database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
-        **{name: options[name] for name in ("output", "force", "fail_fast", "dry_run", "force_new_workers")},
+        **{name: options[name] for name in _PASSED},
     )
 
 

@@ -212,10 +212,15 @@ def make(choice: str, *, verbose: bool, quiet: bool) -> Shown:
 
 
 class TerminalWatcher:
-    """See :class:`clx.course.watch.Watcher`; each build has a new *display*, and its *report* as a document."""
+    """See :class:`clx.course.watch.Watcher`; each build has a new *display*, and its *report* as a document.
 
-    def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None]) -> None:
+    Args:
+        url: where pages are served, if they are.
+    """
+
+    def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None], url: str = "") -> None:
         self._make = display
+        self._url = url
         self._report = report
         self._shown: Shown | None = None
 
@@ -240,7 +245,8 @@ class TerminalWatcher:
         """Say so."""
         if self._shown is not None:
             self._shown.close()
-            self._shown.line(f"Watching {root} for changes. Ctrl-C ends.")
+            served = f" Pages: {self._url}" if self._url else ""
+            self._shown.line(f"Watching {root} for changes. Ctrl-C ends.{served}")
 
     def close(self) -> None:
         """Give the terminal back."""

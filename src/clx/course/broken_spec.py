@@ -13,7 +13,7 @@ from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec, Text, read_partly
 from clx.course.topics import find_course_root, resolve_topics
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import PROG_LANG, is_deck
+from clx.jobtypes.notebook.deck import PROG_LANG, decks_among
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.problems import Problem
 
@@ -60,10 +60,9 @@ def _further(spec: CourseSpec, problems: list[Problem]) -> Iterator[str]:
     try:
         for topic, ref in ((place.topic, place.ref) for place in topics):
             jinja = spec.jinja if ref.jinja is None else ref.jinja
-            for deck in files.tree(topic.path) if topic.is_directory else [topic.path]:
-                if is_deck(deck.rpartition("/")[2]):
-                    texts = _of_deck(closures, deck, jinja=jinja)
-                    yield from (text for text in texts if variables_are_known or _VARIABLES not in text)
+            for deck in decks_among(files.tree(topic.path)) if topic.is_directory else [topic.path]:
+                texts = _of_deck(closures, deck, jinja=jinja)
+                yield from (text for text in texts if variables_are_known or _VARIABLES not in text)
     finally:
         reader.close()
 

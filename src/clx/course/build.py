@@ -19,6 +19,7 @@ from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
 from clx.course.page_facts import Pages
+from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
 from clx.course.planner import Planner
 from clx.course.publish import Publisher, check_targets, usual_output
@@ -57,6 +58,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
         fail_fast: stop at the first failure.
         dry_run: plan only; nothing is written.
         force_new_workers: never use workers that are running already.
+        check_links: ask for every web address that pages link to.
     """
 
     spec: Path
@@ -67,6 +69,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     fail_fast: bool = False
     dry_run: bool = False
     force_new_workers: bool = False
+    check_links: bool = False
 
 
 class Build:
@@ -224,6 +227,8 @@ class Build:
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
+        for note in plan.notes if missing else ():
+            self.display.note(note)
         if plan.pointers:
             self.report.failures.append(of_pointers(plan.pointers))  # the summary tells it: it is no job
         report = self.report
@@ -250,9 +255,15 @@ class Build:
         if copies:
             publisher.publish(copies)
         missing += results.publish_known(outdated)
-        if missing:
+        if any(job.made_from for job in missing):
+            missing += self._run_in_stages(database, missing, results, reasons)
+        elif missing:
             self._run_jobs(database, missing, results, reasons)
-        self._remove_stale(results, missing)
+        index = CourseIndex(self._root, self._layout.spec, self.options.selection, plan, publisher, self._store)
+        unmade = self._remove_stale(results, missing, index)
+        has_changed = bool(missing or outdated or self.report.removed)
+        index.refresh(unmade, has_changed=has_changed, is_withdrawn=withdrawn is not None and bool(withdrawn.removed))
+        self.report.files = len(results.wanted()) + index.count()
         self._check_links(results)
         if missing:
             from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
@@ -264,6 +275,22 @@ class Build:
         # for the decks that were refused all is looked at again next time
         refused = {each.source for each in self.report.failures if each.error.get("type") == PRIVATE_TEXT}
         self._state.checked(self._owner, [deck for deck in unchecked if deck not in refused])
+
+    def _run_in_stages(
+        self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons
+    ) -> list[PlannedJob]:
+        """Run jobs some of which are made from what others make; returns those that had to run beside *missing*."""
+        from clx.course.stages import Stages  # only where there are such jobs
+
+        stages = Stages(results, self._store, database)
+        more = stages.makers(missing, force=self.options.force)
+        for jobs in stages.in_order([*missing, *more]):
+            ready, refused = stages.ready(jobs)
+            for failure in refused:
+                self._reporter.fail(failure)
+            if ready and not (self.options.fail_fast and self.report.failures):
+                self._run_jobs(database, ready, results, reasons)
+        return more
 
     def _run_jobs(self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
@@ -283,13 +310,16 @@ class Build:
             done = [job for job in missing if job.key in results.done]
             reasons.remember(done)
         reasons.remember([job for job, _error in failures], failed=True)
-        self.report.ran = len(failures) + len(done)
+        self.report.ran += len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
 
-    def _remove_stale(self, results: Results, missing: list[PlannedJob]) -> None:
-        """Remove what the course no longer makes; jobs that failed or did not run keep all they had."""
-        wanted, publisher = results.wanted(), results.publisher
-        self.report.files = len(wanted)
+    def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:
+        """Remove what the course no longer makes; jobs that failed or did not run keep all they had.
+
+        Returns:
+            Source and task of those.
+        """
+        wanted, publisher = {*results.wanted(), *index.wanted()}, results.publisher
         unmade = {(failure.source, failure.task) for failure in self.report.failures}
         unmade |= {(job.source, job.task) for job in missing if job.key not in results.done}
         unmade |= {(path, "") for path in results.plan.pointers}
@@ -298,6 +328,7 @@ class Build:
         removed, kept = publisher.remove_stale(wanted, self.options.selection, unmade)
         self.report.removed += removed
         self.report.kept += kept
+        return unmade
 
     def _check_links(self, results: Results) -> None:
         """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""
@@ -310,6 +341,19 @@ class Build:
             told = LinkCheck(self._root, results.plan, pages, self._targets, results.wanted()).warnings()
             pages.remember(told)
         self._reporter.warn(*told)
+        if self.options.check_links:
+            self._ask_the_web(pages, results)
+
+    def _ask_the_web(self, pages: Pages, results: Results) -> None:
+        """Warn of web addresses that are not there."""
+        from clx.course.link_check import LinkCheck  # a build that is not asked for it need not import them
+        from clx.course.web_links import broken
+
+        addresses = pages.on_the_web()
+        self.display.note(f"Asking for {len(addresses)} web addresses that pages link to.")
+        check = LinkCheck(self._root, results.plan, pages, self._targets, ())
+        found = broken(addresses, self._state)
+        self._reporter.warn(*(check.located(addresses[each], f"{each} {why}") for each, why in found.items()))
 
     # -- what was published before some cells were hidden -----------------------------------------
 

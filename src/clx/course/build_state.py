@@ -308,6 +308,11 @@ class BuildState:
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
 
+    def paths_of_others(self, owner: Owner, target: str, task: str) -> list[str]:
+        """Paths in a target of files of a task that courses other than *owner* have written."""
+        rows = self._read("SELECT path, course, output FROM outputs WHERE target = ? AND task = ?", (target, task))
+        return [path for path, *whose in rows if isinstance(path, str) and tuple(whose) != owner]
+
     def digest_written(self, target: str, path: str) -> str | None:
         """The digest of what CLX last wrote to an output path, for whichever course; None if it never did."""
         rows = self._read("SELECT digest FROM outputs WHERE target = ? AND path = ?", (target, path))

@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 3
+_FORM = 6
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -45,13 +45,16 @@ class DeckInfo(msgspec.Struct, frozen=True):
     Attributes:
         signature: digest of all but the files that went into this.
         reads: the deck and the templates it uses, each with its digest.
-        titles: by language, where ``header`` was called.
+        titles: by language, where the deck says one.
         links: existing local files it links to, below the course root.
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.
         absent: files that would be read in place of others if they existed.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
+        outside: files outside of its directory that it shows to students or links to for them.
+        outside_noted: those that it does for the speaker only.
+        draws: whether there may be diagrams among its texts.
     """
 
     signature: str
@@ -63,6 +66,9 @@ class DeckInfo(msgspec.Struct, frozen=True):
     mentions: list[str]
     hidden: list[Any] = []
     respelt: list[str] = []
+    outside: list[str] = []
+    outside_noted: list[str] = []
+    draws: bool = False
 
 
 class Closures:
@@ -92,6 +98,8 @@ class Closures:
         material = [_FORM, spec.languages, spec.variables, spec.prog_lang, tools]
         self._signature = sha256(msgspec.json.encode(material, order="deterministic")).hexdigest()[:16]
         self._infos: dict[str, DeckInfo] = {}
+        self._matches: dict[str, list[str]] = {}
+        self._diagrams: dict[str, Any] = {}
 
     # -- decks ------------------------------------------------------------------------------------
 
@@ -157,7 +165,8 @@ class Closures:
         written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
         shown = [path for path in missing if path.lower().endswith(_PICTURES)]
         pictures = [path for path in shown if path.rpartition("/")[2] not in written]
-        told = (found.mentions, found.hidden, found.respelt)
+        outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
+        told = (found.mentions, found.hidden, found.respelt, *outside, found.draws)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _require_whole(self, *paths: str) -> None:
@@ -210,6 +219,13 @@ class Closures:
                 existing.add(path)
         return sorted(existing), sorted(missing)
 
+    @staticmethod
+    def _outside(deck: str, links: Iterable[str], existing: Iterable[str]) -> list[str]:
+        """The existing files that links lead to and that do not lie below the deck's directory."""
+        folder = PurePosixPath(deck).parent
+        led_to = {_normalize(folder / link) for link in links}
+        return [path for path in existing if path in led_to and not path.startswith(f"{folder}/")]
+
     def deck_closure(self, place: CourseTopic, info: DeckInfo) -> list[tuple[str, str]]:
         """All a deck can see when it runs.
 
@@ -240,6 +256,11 @@ class Closures:
         return True
 
     def _matching(self, place: CourseTopic, pattern: str) -> list[str]:
+        if pattern not in self._matches:
+            self._matches[pattern] = self._match(place, pattern)
+        return self._matches[pattern]
+
+    def _match(self, place: CourseTopic, pattern: str) -> list[str]:
         root, where = self._files.root, f"{self._spec.path}:{place.ref.line}:{place.ref.column}"
         try:
             found = [path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file()]
@@ -266,6 +287,16 @@ class Closures:
         """
         patterns = place.ref.inputs
         return {path for each in patterns for path in self._matching(place, each) if is_named(path, each)}
+
+    def published_inputs(self, place: CourseTopic) -> list[str]:
+        """The files under ``inputs`` of a topic that are published.
+
+        Raises:
+            CourseError: a pattern matches nothing.
+        """
+        ref = place.ref
+        kept_back = {path for each in ref.kept_back for path in self._matching(place, each)}
+        return sorted({path for each in ref.inputs for path in self._matching(place, each)} - kept_back)
 
     # -- other files ------------------------------------------------------------------------------
 
@@ -302,11 +333,27 @@ class Closures:
         found = [(source, self._digest(source))]
         if JOB_TYPES[type_].includes is None:
             return found
+        return list(self._diagram(source, type_)["reads"].items())
+
+    def has_picture(self, source: str, type_: str) -> bool:
+        """Whether there is a diagram in a source of diagrams; from memory where it has not changed."""
+        return JOB_TYPES[type_].draws is None or bool(self._diagram(source, type_)["has_picture"])
+
+    def _diagram(self, source: str, type_: str) -> Any:
+        if source in self._diagrams:
+            return self._diagrams[source]
         known = self._known.get(source)
-        if known is None or any(self._files.digest(path) != digest for path, digest in known["reads"].items()):
-            known = {"reads": dict(found) | {path: self._digest(path) for path in self._includes(source, type_)}}
+        if (
+            known is None
+            or "has_picture" not in known
+            or any(self._files.digest(path) != digest for path, digest in known["reads"].items())
+        ):
+            reads = {path: self._digest(path) for path in (source, *self._includes(source, type_))}
+            has_picture = JOB_TYPES[type_].has_picture(self._files.root / source)
+            known = {"reads": reads, "has_picture": has_picture}
             self.learned[source] = known
-        return list(known["reads"].items())
+        self._diagrams[source] = known
+        return known
 
     def _includes(self, source: str, type_: str) -> list[str]:
         root = self._files.root

@@ -19,3 +19,8 @@ def diagram_type(path: str, files: SourceFiles, settings: Settings) -> str | Non
     if type_ is None or (SECTIONS[type_].on_demand and settings.workers.of(type_).count == 0):
         return None
     return type_ if JOB_TYPES[type_].is_source(files.root / path) else None
+
+
+def told_of_part(source: str) -> str:
+    """The warning of a source without a diagram that none of the course's diagrams includes."""
+    return f"{source} has no diagram (no line begins with @start), and none includes it: no picture is made of it."

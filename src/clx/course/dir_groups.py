@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
 from clx.course.symlinks import is_below
-from clx.jobtypes.notebook.deck import is_deck
+from clx.jobtypes.notebook.deck import NOTEBOOK_EXTENSION, decks_among, is_deck
 
 _NEXT_STEP = "Name a directory of its own for what students shall have, or choose `subdirs`."
 
@@ -64,6 +65,15 @@ def _deck_in(group: DirGroup, files: SourceFiles) -> tuple[str, str] | None:
     slides = os.path.realpath(files.root / "slides")
     for folder, found in group_files(group, files):
         for path in found:
-            if is_deck(path.rpartition("/")[2]) and is_below(files.real(path), slides):
+            if is_deck(path.rpartition("/")[2]) and is_below(files.real(path), slides) and not _is_pair(path, files):
                 return folder, path
     return None
+
+
+def _is_pair(path: str, files: SourceFiles) -> bool:
+    """Whether a notebook is that of a text deck beside it, or one directory further up, and no deck itself."""
+    if not path.endswith(NOTEBOOK_EXTENSION):
+        return False
+    folder = PurePosixPath(path).parent
+    beside = [name for each in (folder, folder.parent) for name in files.listing(each.as_posix())]
+    return path not in decks_among([*beside, path])

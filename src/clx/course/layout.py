@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clx.course.names import safe_name
+from clx.course.names import safe_directory, safe_name
 from clx.course.spec import DEFAULT_FORMATS, FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
 from clx.jobtypes.notebook.deck import PROG_LANG
@@ -86,7 +86,7 @@ class Layout:
         self.kinds = _chosen("kind", selection.kinds, KINDS)
         self.formats = _chosen("format", selection.formats, FORMATS)
         self.sections = {
-            language: [safe_name(section.name.in_language(language)) for section in spec.sections]
+            language: [safe_directory(section.name.in_language(language)) for section in spec.sections]
             for language in spec.languages
         }
         self.variants = list(self._variants())
@@ -117,15 +117,19 @@ class Layout:
 
     def course_directory(self, language: str) -> str:
         """The course's directory in one language, below a target."""
-        return f"{language[:1].upper()}{language[1:]}/{safe_name(self.spec.name.in_language(language))}"
+        return f"{language[:1].upper()}{language[1:]}/{safe_directory(self.spec.name.in_language(language))}"
+
+    def slides_directory(self, language: str) -> str:
+        """The directory of all formats in one language, below a target."""
+        slides = self.spec.labels.get(language, {}).get("slides")
+        name = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
+        return f"{self.course_directory(language)}/{name}"
 
     def _variants(self) -> Iterator[VariantDirectory]:
         directories = format_directories(self.spec)
         for number, target in enumerate(self.targets):
             for language in (each for each in self.languages if each in target.languages):
-                slides = self.spec.labels.get(language, {}).get("slides")
-                slides = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
-                base = f"{self.course_directory(language)}/{slides}"
+                base = self.slides_directory(language)
                 for format_ in (each for each in self.formats if each in target.formats):
                     for kind in (each for each in self.kinds if each in target.kinds):
                         path = f"{base}/{directories[format_]}/{KIND_DIRECTORIES[kind]}"

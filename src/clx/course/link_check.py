@@ -116,14 +116,18 @@ class LinkCheck:
             return f"; there is {_shown(found, full, path)}"
         import difflib  # only where something is wrong
 
-        folder, _, name = full.rpartition("/")
-        beside = {
-            other.rpartition("/")[2]: other
-            for number, other in self._published
-            if number == target and other.rpartition("/")[0] == folder
-        }
-        near = difflib.get_close_matches(name, sorted(beside), n=1, cutoff=0.88)
-        return f"; there is {_shown(beside[near[0]], full, path)}" if near else ""
+        folder, name = posixpath.split(full)
+        near = difflib.get_close_matches(name, self._beside.get((target, folder), ()), n=1, cutoff=0.88)
+        return f"; there is {_shown(posixpath.join(folder, near[0]), full, path)}" if near else ""
+
+    @cached_property
+    def _beside(self) -> dict[tuple[int, str], list[str]]:
+        """The names of published files by their directory."""
+        found: dict[tuple[int, str], list[str]] = {}
+        for target, path in sorted(self._published):
+            folder, name = posixpath.split(path)
+            found.setdefault((target, folder), []).append(name)
+        return found
 
     def located(self, ref: Reference, text: str) -> str:
         """A warning of a reference, with the line of its deck where that is to be had."""

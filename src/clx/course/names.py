@@ -16,6 +16,13 @@ _TABLE = str.maketrans(
     {**dict.fromkeys("{[", "("), **dict.fromkeys("}]", ")"), **dict.fromkeys("/\\$#%&<>*=^€|", "_")}
     | dict.fromkeys(";!?\"'.:`", "")
 )
+_SEVERAL_BLANKS = re.compile("  +")
+_DEVICES = "con|prn|aux|nul|(?:com|lpt)[0-9¹²³]"
+_DEVICE = re.compile(_DEVICES, re.IGNORECASE)
+_NOT_ON_WINDOWS = re.compile(
+    rf'(?:(?<=/)|^)(?:(?:{_DEVICES})(?:\.[^/]*)?(?=/|$)|[^/]*[<>:"\\|?*\x01-\x1f][^/]*|[^/]*[. ](?=/|$))', re.IGNORECASE
+)
+"""Names of devices, with any ending; characters that Windows keeps to itself; a dot or blank at the end."""
 _NUMBER = re.compile(r"([0-9]+)")
 _BLANKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
@@ -25,18 +32,37 @@ def safe_name(text: str) -> str:
 
     ``C#`` becomes ``CSharp``; brackets become round ones; each of ``/ \\ $ # % & < > * = ^ € |`` becomes
     ``_``; ``; ! ? " ' . :`` and the backquote are removed. Line breaks and tabs become a
-    blank, other control characters go, blanks at the ends go, accents are composed (NFC, so that the
-    name is the same on every file system).
+    blank, other control characters go, blanks at the ends go, of several in a row one stays, accents are
+    composed (NFC, so that the name is the same on every file system).
 
     The result is never empty, never ``.`` or ``..``, never longer than :data:`MAX_BYTES` in UTF-8, and
     ``safe_name`` leaves it as it is. Different texts may give the same name.
     """
     if text.isascii() and text.isprintable():  # nothing to compose, and nothing to hide: hot, for every deck
-        return _cut(text.replace("C#", "CSharp").translate(_TABLE).strip()).strip() or FALLBACK
+        return _tidied(text.replace("C#", "CSharp").translate(_TABLE))
     composed = unicodedata.normalize("NFC", text)
     replaced = _BLANKS.sub(" ", composed.replace("C#", "CSharp").translate(_TABLE))
     visible = "".join(each for each in replaced if unicodedata.category(each) not in ("Cc", "Cs"))
-    return _cut(unicodedata.normalize("NFC", visible).strip()).strip() or FALLBACK
+    return _tidied(unicodedata.normalize("NFC", visible))
+
+
+def safe_directory(text: str) -> str:
+    """As :func:`safe_name`, for a directory that nothing stands in front of: Windows has no ``CON`` and no ``aux``."""
+    name = safe_name(text)
+    return f"{name}_" if _DEVICE.fullmatch(name) else name
+
+
+def windows_problem(path: str) -> str:
+    """The first part of a POSIX path that no file on Windows can be called; empty if all can."""
+    found = _NOT_ON_WINDOWS.search(path)
+    return found[0] if found else ""
+
+
+def _tidied(text: str) -> str:
+    """A name without blanks around it, or several in a row where something was removed between them."""
+    if "  " in text:
+        text = _SEVERAL_BLANKS.sub(" ", text)
+    return _cut(text.strip()).strip() or FALLBACK
 
 
 def _cut(text: str) -> str:

@@ -29,6 +29,14 @@ class OutputPath(NamedTuple):
         return self.variant.endswith("/slides")
 
 
+class MadeFrom(NamedTuple):
+    """An input of a job that another job makes: where it is laid out, that job's key, and what it calls the file."""
+
+    path: str
+    key: str
+    output: str
+
+
 class PlannedJob(msgspec.Struct):
     """A job the course needs, whether or not its result is known already.
 
@@ -41,6 +49,8 @@ class PlannedJob(msgspec.Struct):
         files: its input closure: path and digest.
         tools: the converter's fingerprint.
         places: where its outputs go; for diagrams the place of the first picture.
+        made_from: what it gets of other jobs.
+        made: path and digest of those, once they are known.
     """
 
     type: str
@@ -51,6 +61,8 @@ class PlannedJob(msgspec.Struct):
     files: list[tuple[str, str]]
     tools: Mapping[str, str]
     places: dict[str, list[OutputPath]] = {}
+    made_from: tuple[MadeFrom, ...] = ()
+    made: list[tuple[str, str]] = []
 
     @property
     def label(self) -> str:
@@ -60,7 +72,7 @@ class PlannedJob(msgspec.Struct):
     @property
     def is_diagram(self) -> bool:
         """Whether it makes pictures, of which there may be more than are known beforehand."""
-        return self.type != "notebook"
+        return bool(JOB_TYPES[self.type].sources)
 
     @property
     def priority(self) -> int:
@@ -86,6 +98,15 @@ class StaticFile(msgspec.Struct):
     places: list[OutputPath]
 
 
+class OutlineDeck(NamedTuple):
+    """A deck in the order of the course: index of its section, place in it, source, and titles by language."""
+
+    section: int
+    number: int
+    source: str
+    titles: Mapping[str, str]
+
+
 class Plan(msgspec.Struct):
     """All a build does.
 
@@ -93,9 +114,11 @@ class Plan(msgspec.Struct):
         jobs: in the order of the course.
         copies: files copied as they are.
         warnings: what the author should know.
+        notes: what is not wrong but may surprise.
         places: every output path known beforehand, with the source and content that has it.
         hidden: by deck, what tells of its hidden cells.
         names: what pages show beside their deck's text.
+        outline: the decks as an index lists them.
         pointers: files that are not there, only what says where Git LFS keeps them.
         told_links: decks and what they link to, relative to their pages, of which *warnings* tell already.
     """
@@ -103,10 +126,12 @@ class Plan(msgspec.Struct):
     jobs: list[PlannedJob] = []
     copies: list[StaticFile] = []
     warnings: list[str] = []
+    notes: list[str] = []
     places: dict[tuple[int, str], tuple[str, str]] = {}
     decks: int = 0
     hidden: dict[str, list[Any]] = {}
     names: list[str] = []
+    outline: list[OutlineDeck] = []
     pointers: list[str] = []
     told_links: set[tuple[str, str]] = set()
 

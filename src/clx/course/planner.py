@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -12,29 +11,34 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clx.course import withheld
+from clx.course import portable, withheld
 from clx.course.build_state import FileStat
 from clx.course.closure import Closures, DeckInfo
-from clx.course.diagrams import diagram_type
+from clx.course.deck_links import DeckLinks, DeckPage
+from clx.course.deck_pictures import DeckPictures
+from clx.course.diagrams import diagram_type, told_of_part
 from clx.course.dir_groups import group_files, group_problem
+from clx.course.far_files import FarFiles
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
 from clx.course.mistakes import Collected, EnoughError, texts_of
 from clx.course.names import natural_order, safe_name
-from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
+from clx.course.printing import PrintedDeck, Prints
+from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
+from clx.course.survey import Survey, place_apart, told_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import deck_language, is_deck
+from clx.jobtypes.notebook.deck import deck_language, decks_among, is_deck, is_misnamed
+from clx.jobtypes.notebook.fingerprint import drawn_by
 from clx.jobtypes.notebook.reader import DeckReader
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import Settings
 from clx.visible import visible_line
 
 _EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb"}
-_CONVERTED = (".png", ".svg")
-_FURTHER_PAGE = re.compile(r"-\d+$")
 _encode = msgspec.json.encode
 
 
@@ -86,7 +90,15 @@ class Planner:
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
         self._withheld: dict[str, None] = {}
+        self._included: set[str] = set()
+        self._parts: list[str] = []
+        self._links = DeckLinks(layout.sections)
+        self._seats: dict[tuple[int, str], DeckPage] = {}
+        copying = (self._withheld, InputPlaces(layout), self._section_places, self._copy)
+        self._far = FarFiles(files, self.closures, self._plan, *copying)
+        self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
 
@@ -102,10 +114,14 @@ class Planner:
             self._mistakes.finish(more=True)
         self._mistakes.finish()
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
+        self._plan.warnings += [told_of_part(part) for part in self._parts if part not in self._included]
         if self._withheld:
             self._plan.warnings.append(withheld.told(self._withheld))
         if not self._plan.decks:
             self._plan.warnings.append("The course has no deck at all.")
+        self._prints.plan(self._jobs, self._copies, self._plan.places)
+        self._plan.warnings += portable.altered(self._spec, self._layout)
+        self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
@@ -116,15 +132,31 @@ class Planner:
     def _look_at_all(self) -> None:
         numbers = dict.fromkeys(range(len(self._spec.sections)), 0)
         self._check_groups()
+        self._mistakes.add(*portable.colliding(self._spec, self._layout))
         if self._look.problem:
             self._mistakes.add(self._look.problem)
+        surveys = []
         for place in self._topics:
-            try:
-                numbers[place.section] = self._topic(place, numbers[place.section])
-            except CourseError as error:
-                self._mistakes.add(*texts_of(error))
+            with self._noted():
+                surveys.append(self._survey(place, numbers))
+        self._place(surveys)
+        for survey in surveys:
+            with self._noted():
+                self._topic(survey)
         for group in self._spec.dir_groups:
             self._dir_group(group)
+        for survey in surveys:
+            if survey.place.ref.inputs:
+                with self._noted():
+                    self._far.publish_inputs(survey)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note what is wrong with a topic and go on: all is told of in one go."""
+        try:
+            yield
+        except CourseError as error:
+            self._mistakes.add(*texts_of(error))
 
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""
@@ -132,33 +164,70 @@ class Planner:
 
     # -- one topic --------------------------------------------------------------------------------
 
-    def _topic(self, place: CourseTopic, last_number: int) -> int:
-        """Plan one topic; returns the number of its last deck in the section."""
+    def _survey(self, place: CourseTopic, numbers: dict[int, int]) -> Survey:
+        """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = sorted((path for path in members if is_deck(path.rpartition("/")[2])), key=natural_order)
-        number = last_number
-        linked: list[str] = []
-        drawn = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
-        pictures = self._diagrams(place, drawn)
+        decks = sorted(decks_among(members), key=natural_order)
+        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
+        self._parts += [path for path in sources if path not in drawn]
+        found = Survey(place, bool(decks), drawn=drawn)
+        format_ = self._settings.diagrams.format
+        for source in drawn:
+            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{format_}", source)
         for deck in decks:
-            number += 1
+            numbers[place.section] += 1
+            found.numbers[deck] = numbers[place.section]
             try:
-                info = self.closures.info(deck, jinja=self._is_template(place))
-                self._deck(place, deck, info, number, self._renamed(place, deck, info, pictures))
+                found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-                continue
-            linked += info.links
-        others = [path for path in members if path not in decks and path not in drawn]
+        found.others = [path for path in members if path not in decks and path not in sources]
         if not topic.is_directory:
-            others += self._linked_beside(topic, linked, others)
-        self._copy_files(place, self._without_copies(place, others), pictures)
+            links = [link for info in found.decks.values() for link in info.links]
+            found.others += self._linked_beside(topic, links, found.others)
+        return found
+
+    def _place(self, surveys: list[Survey]) -> None:
+        """Find where the pages of all decks go; topics whose files meet get directories of their own."""
+
+        def contents(survey: Survey, source: str) -> str | None:
+            if source in survey.drawn:
+                return source
+            try:
+                return self._files.digest(source) if self._without_copies(survey.place, [source]) else None
+            except CourseError:
+                return None  # told when the topic is planned
+
+        self._plan.notes += told_apart(place_apart(surveys, self._layout.sections, contents))
+        for survey in surveys:
+            for deck, info in survey.decks.items():
+                stem, number = PurePosixPath(deck).stem, survey.numbers[deck]
+                names = {
+                    language: f"{number:02d} {safe_name(info.titles.get(language) or stem)}"
+                    for language in self._layout.languages
+                }
+                page = DeckPage(survey.place.section, survey.folder_of(deck), names, survey.place.ref.html)
+                self._links.add(deck, page)
+                self._seats[survey.place.section, deck] = page
+
+    def _topic(self, survey: Survey) -> None:
+        """Plan one topic."""
+        place = survey.place
+        self._diagrams(survey)
+        for deck, info in survey.decks.items():
+            try:
+                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
+                renamed = self._pictures.renamed(survey, deck, info) | shown
+                self._deck(survey, deck, info, renamed)
+            except CourseError as error:
+                self._mistakes.add(*texts_of(error))
+        self._copy_files(survey, self._without_copies(place, survey.others))
         for group in place.ref.dir_groups:
             self._dir_group(group)
-        if not decks:
-            self._plan.warnings.append(f"{topic.path} has no deck (slides_… or topic_…).")
-        return number
+        if not survey.has_decks:
+            self._plan.warnings.append(f"{place.topic.path} has no deck (slides_… or topic_…).")
 
     def _members(self, topic: Topic) -> list[str]:
         if topic.is_directory:
@@ -182,11 +251,14 @@ class Planner:
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
         suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
-        if not suspect:
+        misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
+        if not suspect and not misnamed:
             return paths
         asked = self.closures.named_inputs(place) | self._grouped
-        left_out = [path for path in suspect if path not in asked]
-        self._withheld |= dict.fromkeys(left_out)
+        left_out = [path for path in (*suspect, *misnamed) if path not in asked]
+        told = [withheld.misnamed(path) for path in misnamed if path in left_out]
+        self._plan.warnings += [text for text in told if text not in self._plan.warnings]
+        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
         return [path for path in paths if path not in left_out]
 
     def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
@@ -194,6 +266,10 @@ class Planner:
             there = Path(self._files.real(path)).parent
             decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
         return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
+
+    @cached_property
+    def _drawn_by(self) -> str:
+        return drawn_by(self._settings)
 
     @cached_property
     def _grouped(self) -> set[str]:
@@ -204,57 +280,48 @@ class Planner:
         """Files below a file topic's directory that its deck links to."""
         found = []
         for link in dict.fromkeys(links):
-            if not link.startswith(f"{topic.base}/"):
-                self._plan.warnings.append(f"{topic.path} links to {link}, which lies outside its directory.")
-            elif link in known or is_deck(link.rpartition("/")[2]) or diagram_type(link, self._files, self._settings):
+            if not link.startswith(f"{topic.base}/") or link in known or is_deck(link.rpartition("/")[2]):
                 continue
-            elif self._files.admits(link):
+            if not diagram_type(link, self._files, self._settings) and self._files.admits(link):
                 found.append(link)
         return found
 
     # -- decks ------------------------------------------------------------------------------------
 
-    def _deck(self, place: CourseTopic, deck: str, info: DeckInfo, number: int, pictures: Mapping[str, str]) -> None:
+    def _deck(self, survey: Survey, deck: str, info: DeckInfo, renamed: Mapping[str, str]) -> None:
+        place = survey.place
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
         self._plan.warnings += info.respelt
         self._plan.hidden[deck] = info.hidden
+        self._plan.outline.append(OutlineDeck(place.section, survey.numbers[deck], deck, info.titles))
         for language in self._layout.languages:
-            title = f"{number:02d} {safe_name(info.titles.get(language) or PurePosixPath(deck).stem)}"
-            executed, rendered = self._deck_places(place, deck, language, title, evaluate=evaluate)
+            executed, rendered = self._deck_places(place, deck, language, evaluate=evaluate)
             options = self._deck_options(place, deck, language, evaluate=evaluate)
-            if pictures:
-                options["pictures"] = pictures
+            if renamed:
+                options["pictures"] = dict(sorted(renamed.items()))
+            if info.draws:
+                options["drawn_by"] = self._drawn_by
+            if links := self._links.links(deck, self._seats[place.section, deck], info, language):
+                options["links"] = links
+            if not self._spec.index:
+                options["index"] = False
+            if depth := self._seats[place.section, deck].folder.count("/"):
+                options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
-            if rendered:
-                self._job("notebook", deck, f"render {language}", {"task": "render", **options}, reads, rendered)
-            if executed:
-                closure = [*self.closures.deck_closure(place, info), *self._look.files]
-                self._job("notebook", deck, f"execute {language}", {"task": "execute", **options}, closure, executed)
+            printed = self._prints.tasks(language, evaluate=evaluate) if place.ref.html else set()
+            keys = {}
+            for task, places in (("render", rendered), ("execute", executed)):
+                if places or task in printed:
+                    needs = reads if task == "render" else [*self.closures.deck_closure(place, info), *self._look.files]
+                    asked = {"task": task, **options}
+                    keys[task] = self._job("notebook", deck, f"{task} {language}", asked, needs, places)
+            if printed:
+                page = self._seats[place.section, deck]
+                self._prints.add(PrintedDeck(place, deck, info, language, page, evaluate, keys))
 
     def _is_template(self, place: CourseTopic) -> bool:
         return self._spec.jinja if place.ref.jinja is None else place.ref.jinja
-
-    def _renamed(self, place: CourseTopic, deck: str, info: DeckInfo, pictures: Mapping[str, str]) -> dict[str, str]:
-        """Pictures of diagrams that the deck names with another extension than they get: as written → as made.
-
-        Warns of pictures that nothing makes.
-        """
-        found = {}
-        format_ = self._settings.diagrams.format
-        base = f"{place.topic.base}/"
-        for path in (*info.missing, *info.links):
-            picture = path.removeprefix(base)
-            stem, extension = os.path.splitext(picture)  # noqa: PTH122
-            made = {f"{stem}.{format_}", f"{_FURTHER_PAGE.sub('', stem)}.{format_}"} & pictures.keys()
-            if not made:
-                if path in info.missing:
-                    self._plan.told_links.add((deck, os.path.relpath(path, deck.rpartition("/")[0])))
-                    self._plan.warnings.append(f"{deck} shows {picture}, which does not exist.")
-            elif extension.lower() in _CONVERTED and extension != f".{format_}":
-                written = os.path.relpath(path, deck.rpartition("/")[0])
-                found[written] = os.path.splitext(written)[0] + f".{format_}"  # noqa: PTH122
-        return dict(sorted(found.items()))
 
     def _deck_options(self, place: CourseTopic, deck: str, language: str, *, evaluate: bool) -> dict[str, Any]:
         section = self._spec.sections[place.section]
@@ -273,7 +340,7 @@ class Planner:
         }
 
     def _deck_places(
-        self, place: CourseTopic, deck: str, language: str, title: str, *, evaluate: bool
+        self, place: CourseTopic, deck: str, language: str, *, evaluate: bool
     ) -> tuple[dict[str, list[OutputPath]], dict[str, list[OutputPath]]]:
         """Places by output name: those of the executed pages, and all others."""
         executed: dict[str, list[OutputPath]] = {}
@@ -283,8 +350,10 @@ class Planner:
         pages = self._pages.get(asked)
         if pages is None:
             pages = self._pages[asked] = list(self._pages_of(*asked))
+        seat = self._seats[place.section, deck]
+        name = seat.folder + seat.names[language]
         for page in pages:
-            found = OutputPath(page.target, f"{page.folder}/{title}{page.extension}", page.variant)
+            found = OutputPath(page.target, f"{page.folder}/{name}{page.extension}", page.variant)
             (executed if page.is_executed else rendered).setdefault(page.name, []).append(found)
         return executed, rendered
 
@@ -293,7 +362,7 @@ class Planner:
         for each, folder, text in self._section_variants(section, language, html):
             kind, format_ = each.variant.kind, each.variant.format
             if format_ in PDF_FORMATS:
-                continue  # made of pages: see print_plan
+                continue  # made of pages: see printing.py
             extension = _EXTENSIONS.get(format_, code)
             is_executed = format_ in PAGE_FORMATS and kind != "code-along" and evaluate
             yield _Page(f"{kind}{extension}", is_executed, each.target, folder, extension, text)
@@ -317,11 +386,14 @@ class Planner:
         options: dict[str, Any],
         files: list[tuple[str, str]],
         places: dict[str, list[OutputPath]],
-    ) -> None:
+        made_from: tuple[MadeFrom, ...] = (),
+    ) -> str:
+        """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
         if type_ not in self._encoded_tools:
             self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        key = sha256(_encode([type_, options, listed], order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        what = [type_, options, listed, *([made_from] if made_from else [])]
+        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:
@@ -330,8 +402,10 @@ class Planner:
         if known is not None:
             for name, wanted in places.items():
                 known.places.setdefault(name, []).extend(wanted)
-            return
-        self._jobs[key] = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places)
+            return key
+        job = PlannedJob(type_, source, task, key, options, listed, self._tools[type_], places, made_from)
+        self._jobs[key] = job
+        return key
 
     # -- pictures and other files -----------------------------------------------------------------
 
@@ -340,37 +414,34 @@ class Planner:
             OutputPath(each.target, f"{folder}/{path}", text)
             for language in self._layout.languages
             for each, folder, text in self._section_variants(place.section, language, place.ref.html)
-            if each.variant.format not in PDF_FORMATS
         ]
 
-    def _diagrams(self, place: CourseTopic, sources: Mapping[str, str]) -> dict[str, str]:
-        """Plan the topic's diagrams, each with its job type; returns the place of each picture → its source."""
-        made: dict[str, str] = {}
+    def _diagrams(self, survey: Survey) -> None:
+        """Plan the topic's diagrams."""
         format_ = self._settings.diagrams.format
-        for source, type_ in sources.items():
+        for source, type_ in survey.drawn.items():
             own = JOB_TYPES[type_].options(self._settings)
             options: dict[str, Any] = {"source": source, "format": format_, **own}
             closure = self.closures.diagram_closure(source, type_)
+            self._included |= {path for path, _ in closure if path != source}
             picture = f"img/{PurePosixPath(source).stem}.{format_}"
-            if picture in made:
-                both = visible_line(f"{made[picture]} and {source} would both become {picture} in the output.")
+            if (other := survey.pictures[picture]) != source:
+                both = visible_line(f"{other} and {source} would both become {picture} in the output.")
                 self._mistakes.add(f"{both}\nRename one of them.")
                 continue  # planned, it would be told again for its places
-            made[picture] = source
             if self._files.pointers and any(path in self._files.pointers for path, _ in closure):
                 continue
-            places = {f"1.{format_}": self._section_places(place, picture)}
+            places = {f"1.{format_}": self._section_places(survey.place, survey.folder + picture)}
             self._job(type_, source, "", options, closure, places)
-        return made
 
-    def _copy_files(self, place: CourseTopic, paths: list[str], pictures: Mapping[str, str]) -> None:
-        base = f"{place.topic.base}/"
+    def _copy_files(self, survey: Survey, paths: list[str]) -> None:
         for path in dict.fromkeys(paths):
-            relative = path.removeprefix(base)
-            if relative in pictures:
-                self._plan.warnings.append(f"{path} is replaced by the picture made from {pictures[relative]}.")
+            relative = survey.relative(path)
+            if relative in survey.pictures:
+                made_from = survey.pictures[relative]
+                self._plan.warnings.append(f"{path} is replaced by the picture made from {made_from}.")
                 continue
-            self._copy(path, self._section_places(place, relative))
+            self._copy(path, self._section_places(survey.place, survey.folder + relative))
 
     def _copy(self, source: str, places: list[OutputPath]) -> None:
         digest = self._files.digest(source)

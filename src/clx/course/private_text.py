@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from clx.course.archives import ClosedArchiveError
-from clx.course.file_text import windows_of
+from clx.course.file_text import windows, windows_of
 from clx.course.report import PRIVATE_TEXT
+from clx.jobtypes.notebook.figures import without_carried
 from clx.jobtypes.notebook.telltale import Telltale, is_prose, letters_of, without_blanks
+from clx.regular import read_regular
 
 _TOGETHER = 40
 """Characters that lines which say little must have together to tell of a cell."""
@@ -92,13 +95,25 @@ class PrivateText:
         lines = (_line(text) for text in texts)
         return tuple(line for line in lines if not (line.by_letters and line.form in self._names))
 
-    def look(self, path: Path, shown: str, decks: Iterable[str] | None = None) -> Hit | None:
-        """The first hidden cell, of these *decks* or of any, whose text a file holds; people call the file *shown*."""
+    def may_be_in(self, shown: str, decks: Iterable[str]) -> Hit | None:
+        """The first hidden cell of these *decks*: a file of them that nobody can look through may hold its text."""
+        secret = next((secret for deck in decks for secret in self._of(deck)), None)
+        return _hit(secret, shown) if secret is not None else None
+
+    def look(
+        self, path: Path, shown: str, decks: Iterable[str] | None = None, carried: Collection[str] = ()
+    ) -> Hit | None:
+        """The first hidden cell, of these *decks* or of any, whose text a file holds; people call the file *shown*.
+
+        Args:
+            carried: digests of libraries that may be in it, in which nobody's text is.
+        """
         secrets = self._all if decks is None else [secret for deck in decks for secret in self._of(deck)]
         if not secrets:
             return None
         try:
-            found = next((secret for window in windows_of(path) for secret in _held(window, secrets)), None)
+            read = windows(BytesIO(without_carried(read_regular(path), carried))) if carried else windows_of(path)
+            found = next((secret for window in read for secret in _held(window, secrets)), None)
         except (OSError, ClosedArchiveError):
             return None  # whoever publishes it will say why it cannot be read; an archive, what is known of it
         return _hit(found, shown) if found is not None else None

@@ -102,6 +102,10 @@ class Publisher:
         """All files of the owner by target and path, also in targets the course no longer has."""
         return self._state.outputs(self.owner)
 
+    def paths_of_others(self, target: int, task: str) -> list[str]:
+        """Paths of what other courses have written into a target for a task."""
+        return self._state.paths_of_others(self.owner, self.targets[target], task)
+
     def files_of(self, source: str, task: str) -> list[str]:
         """Absolute paths of the files one job has published."""
         return [

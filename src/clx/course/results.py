@@ -115,7 +115,7 @@ class Results:
         again = []
         self.warnings.keep([job for job, _ in outdated], self.done)  # before a file says that the result was used
         for job, files in outdated:
-            if refusal := self._refusal(job, files):
+            if refusal := self._refusal(job, files, self.done[job.key]):
                 self._reporter.fail(FailedOutput(job.type, job.source, job.task, refusal))
                 del self.done[job.key]
                 continue
@@ -131,20 +131,24 @@ class Results:
         """Write the files of a job that has just been done; returns the error for which that may not be."""
         self._reporter.warn(*self.warnings.keep([job], {job.key: result}))
         files = self._outdated(job, result) or []
-        if error := self._refusal(job, files):
+        if error := self._refusal(job, files, result):
             return error
         self.done[job.key] = result
         if files:
             self.publisher.publish(files)
         return None
 
-    def _refusal(self, job: PlannedJob, files: Sequence[OutputFile]) -> dict[str, Any] | None:
+    def _refusal(
+        self, job: PlannedJob, files: Sequence[OutputFile], result: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
         """The error of a deck's job whose files may not be published."""
         if not self.plan.hidden.get(job.source):
             return None
+        pages = (result.get("facts") or {}).get("pages") or {}
+        carried = {page["carried"] for page in pages.values() if "carried" in page}
         for digest, place in {file.digest: file.place for file in files if file.place.is_public}.items():
             shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self.publisher.owner.output)
-            hit = self.private.look(self._store.path(digest), shown, [job.source])
+            hit = self.private.look(self._store.path(digest), shown, [job.source], carried)
             if hit is not None:
                 return hit.error
         return None

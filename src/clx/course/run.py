@@ -176,7 +176,7 @@ class JobRunner:
     def _payload(self, job: PlannedJob) -> dict[str, Any]:
         """With what does not change a job's result, and so is no part of its key: a bound, and why it runs."""
         limits = JOB_TYPES[job.type].limits(self._settings)
-        return {**job.payload, "files": job.files, **limits, "why": self._why.get(job.label, "")}
+        return {**job.payload, "files": [*job.files, *job.made], **limits, "why": self._why.get(job.label, "")}
 
     # -- while ------------------------------------------------------------------------------------
 

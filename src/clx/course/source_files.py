@@ -198,6 +198,10 @@ class SourceFiles:
             self.left_out.append(f"{path} is a link to {where}")
         return not where
 
+    def is_own(self, path: str) -> bool:
+        """Whether a file lies in a directory that CLX writes into."""
+        return bool(self.bounds.own_at(self.real(path)))
+
     def real(self, path: str) -> str:
         """The absolute path of a file of the course once links are followed."""
         return os.path.realpath(self._prefix + path)

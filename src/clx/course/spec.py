@@ -36,7 +36,7 @@ KINDS = ("code-along", "completed", "speaker")
 """What a deck becomes, by audience."""
 DEFAULT_FORMATS = ("html", "notebook", "code")
 """What a deck becomes, by file type, where nothing is said."""
-FORMATS = (*DEFAULT_FORMATS, "slides")
+FORMATS = (*DEFAULT_FORMATS, "slides", "pdf", "slides-pdf")
 """What a deck can become; what is made of pages costs nothing where it is not asked for."""
 
 _OTHER_NAMES = {
@@ -53,9 +53,9 @@ _KERNEL = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED_VARIABLES = ("lang", "is_notebook", "is_html")
 _COURSE_KEYS = (
     *("name", "prog_lang", "description", "certificate", "author", "languages", "variables", "evaluate", "jinja"),
-    *("labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
+    *("index", "labels", "theme", "kernel", "sections", "dir_groups", "output_targets"),
 )
-_TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "dir_groups")
+_TOPIC_KEYS = ("id", "html", "evaluate", "jinja", "inputs", "publish", "dir_groups")
 _GROUP_KEYS = ("name", "path", "subdirs", "include_root_files", "recursive")
 _TARGET_KEYS = ("name", "path", "kinds", "formats", "languages")
 
@@ -109,6 +109,8 @@ class TopicRef(msgspec.Struct, frozen=True):
     """Whether decks are templates; ``None``: as the course says."""
     inputs: tuple[str, ...] = ()
     """More files the topic's decks can see: glob patterns, POSIX, relative to the course root."""
+    kept_back: tuple[str, ...] = ()
+    """Those of them that are not published beside the notebooks."""
     dir_groups: tuple[DirGroup, ...] = ()
     line: int = 0
     """1-based, as is the column."""
@@ -166,6 +168,8 @@ class CourseSpec(msgspec.Struct, frozen=True):
     theme_line: int = 0
     """1-based."""
     evaluate: bool = True
+    index: bool = True
+    """Whether pages of the course as a whole are made."""
     jinja: bool = True
     kernel: str | None = None
     """The Jupyter kernel of decks in ``prog_lang``; ``None``: what the language names, or else any that speaks it."""
@@ -236,6 +240,7 @@ class _SpecReader(Reader):
             theme=self._get(values, "theme", self._theme, None),
             theme_line=values["theme"].line if "theme" in values else 0,
             evaluate=self._get(values, "evaluate", self.boolean, True),
+            index=self._get(values, "index", self.boolean, True),
             jinja=self._get(values, "jinja", self.boolean, True),
             kernel=self._get(values, "kernel", self._kernel, None),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
@@ -314,12 +319,15 @@ class _SpecReader(Reader):
         if node.kind == "scalar":
             return TopicRef(self._topic_id(node, "a topic"), line=node.line, column=node.column)
         values = self.mapping(node, "a topic", _TOPIC_KEYS, ("id",))
+        inputs = self._get(values, "inputs", partial(self.list, read=self._input), ())
+        is_published = self._get(values, "publish", self.boolean, True)
         return TopicRef(
             id=self._get(values, "id", self._topic_id, ""),
             html=self._get(values, "html", self.boolean, True),
             evaluate=self._get(values, "evaluate", self.boolean, None),
             jinja=self._get(values, "jinja", self.boolean, None),
-            inputs=self._get(values, "inputs", self._inputs, ()),
+            inputs=tuple(pattern for pattern, _ in inputs),
+            kept_back=tuple(pattern for pattern, publish in inputs if not (publish and is_published)),
             dir_groups=self._get(values, "dir_groups", partial(self.list, read=self._dir_group), ()),
             line=node.line,
             column=node.column,
@@ -328,8 +336,13 @@ class _SpecReader(Reader):
     def _topic_id(self, node: Node, subject: str) -> str:
         return self.checked(node, "a topic" if subject == "id" else subject, _topic_id_problem)
 
-    def _inputs(self, node: Node, subject: str) -> tuple[str, ...]:
-        return self.list(node, subject, lambda item: self.checked(item, "an input", path_problem))
+    def _input(self, node: Node) -> tuple[str, bool]:
+        """A pattern, and whether what it matches is published."""
+        if node.kind != "mapping":
+            return self.checked(node, "an input", path_problem), True
+        values = self.mapping(node, "an input", ("path", "publish"), ("path",))
+        pattern = self._get(values, "path", lambda each, _: self.checked(each, "an input", path_problem), "")
+        return pattern, self._get(values, "publish", self.boolean, True)
 
     # --- variables, directory groups, targets
 

@@ -15,7 +15,7 @@ import msgspec
 from clx.course.spec import CourseSpec, TopicRef
 from clx.course.symlinks import OUTSIDE, Bounds
 from clx.errors import CourseError
-from clx.jobtypes.notebook.deck import is_deck
+from clx.jobtypes.notebook.deck import decks_among
 from clx.settings.owners import require_own
 from clx.settings.project import upwards
 from clx.visible import visible_line
@@ -88,7 +88,11 @@ class _Found:
 
     def _module(self, module: os.DirEntry[str]) -> None:
         behind = self._misled(module, f"slides/{module.name}")
-        for entry in _listed(Path(module.path), is_ours=behind is None):
+        entries = _listed(Path(module.path), is_ours=behind is None)
+        decks = set(decks_among([entry.name for entry in entries]))
+        for entry in entries:
+            if not entry.is_dir() and entry.name not in decks:
+                continue
             topic = _topic(module.name, entry.name, entry.is_dir())
             if topic is None:
                 continue
@@ -119,8 +123,6 @@ def _listed(folder: Path, *, is_ours: bool = True) -> list[os.DirEntry[str]]:
 
 def _topic(module: str, name: str, is_directory: bool) -> Topic | None:
     if name.startswith("."):
-        return None
-    if not is_directory and not is_deck(name):
         return None
     stem = name if is_directory else name.rpartition(".")[0]
     parts = stem.split("_", 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from clx.course.build_state import PublishedFile
-from clx.course.layout import KIND_DIRECTORIES
+from clx.course.layout import KIND_DIRECTORIES, PDF_FORMATS
 from clx.course.plan import OutputPath, Plan, is_near
 from clx.course.private_text import Hit, PrivateText
 from clx.course.publish import Publisher
@@ -74,7 +74,10 @@ def _found(
             if not place.is_public or _is_current(row, place, plan):
                 continue
             path = Path(target, row.path)
-            hit = private.look(path, os.path.relpath(path, publisher.owner.output), _decks_of(row, plan, fresh))
+            shown, decks = os.path.relpath(path, publisher.owner.output), _decks_of(row, plan, fresh)
+            # what a PDF file says cannot be looked for; the build makes it anew, or whoever asks for it
+            is_printed = row.slice.rpartition("/")[2] in PDF_FORMATS
+            hit = private.may_be_in(shown, decks) if is_printed else private.look(path, shown, decks)
             if hit is not None:
                 yield row, hit
 

@@ -85,3 +85,12 @@ def told(paths: Collection[str]) -> str:
         f"or that cannot be looked through: {', '.join(shown)}{more}. Write a file's path, without wildcards, under "
         "`inputs:` of its topic, or put it into a directory group, if students shall have it."
     )
+
+
+def misnamed(path: str) -> str:
+    """The warning about a file that is called like a deck and is none."""
+    extensions = " ".join(sorted(DECK_EXTENSIONS))
+    return (
+        f"{path} is called like a deck and is none, so it was left out: decks are {extensions}. Convert it, rename it, "
+        "or write its path under `inputs:` of its topic if students shall have it as it is."
+    )

@@ -27,6 +27,8 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
         converter: ``module:class`` of its converter, imported in the worker only.
         sources: endings of the files of a topic that are each a picture to be made; none: it makes none.
         recognizes: ``module:function`` that tells of a path whether it is one: other programs use the endings, too.
+        draws: ``module:function`` that tells of a source whether there is a picture in it; None: in each. Others are
+            only included.
         includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
         options: settings that change a result, as options of its jobs.
         limits: settings that bound its jobs and change no result, as further options.
@@ -46,6 +48,7 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
     converter: str
     sources: tuple[str, ...] = ()
     recognizes: str | None = None
+    draws: str | None = None
     includes: str | None = None
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
@@ -87,6 +90,10 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
     def is_source(self, path: Path) -> bool:
         """Whether a file with one of its endings is a picture to be made."""
         return self.recognizes is None or bool(named(self.recognizes)(path))
+
+    def has_picture(self, source: Path) -> bool:
+        """Whether *source* is drawn, and not only included by others."""
+        return self.draws is None or bool(named(self.draws)(source))
 
     def read_by(self, source: Path, root: Path) -> list[Path]:
         """The files that *source* reads, near and far, all below the course *root*."""

@@ -43,8 +43,11 @@ RULES: dict[Reach, Rule] = {
 
 
 TOOLS = {
-    type_: tuple(name for name, key in all_keys().items() if key.reach == "program" and name.startswith(f"{type_}."))
-    for type_ in SECTIONS
+    type_: (
+        *(name for name, key in all_keys().items() if key.reach == "program" and name.startswith(f"{type_}.")),
+        *section.uses,
+    )
+    for type_, section in SECTIONS.items()
 }
 """Worker type → the settings that name what it runs."""
 

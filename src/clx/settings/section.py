@@ -47,3 +47,5 @@ class JobTypeSection(Section, frozen=True):
     """The place of the job type where job types are listed."""
     on_demand: ClassVar[bool] = False
     """Whether only a course with sources for it starts its workers: services have none unless its settings say so."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """Settings of other job types, as dotted keys, that name what it runs."""

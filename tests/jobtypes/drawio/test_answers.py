@@ -114,8 +114,7 @@ def test_what_is_odd_about_a_page_is_a_warning(bench: Bench) -> None:
     assert bench.warnings == [
         "Page 1 (Page 1) is empty; its picture is blank.",
         "Page 1: drawn as plain rectangles, because draw.io here does not know them: a.b, c.",
-        "Page 1: http://x is not part of the file and was left out; embed it in draw.io.",
-        f"Page 1: {'x' * 99}… is not part of the file and was left out; embed it in draw.io.",
+        f"Page 1: http://x, {'x' * 99}… are not part of the file and left out; embed them in draw.io.",
     ]
 
 

@@ -138,7 +138,7 @@ def test_files_of_the_machine_are_not_shown(studio: Studio, tmp_path: Path, form
         cell("", f"shape=image;image=../../../../../../../..{secret};", number=5, y=400),
     )
     drawn = studio.draw(diagram, format=form)[f"1.{form}"]
-    assert any("file:///etc/passwd is not part of the file" in line for line in studio.warnings)
+    assert any("file:///etc/passwd" in line and "not part of the file" in line for line in studio.warnings)
     if form == "svg":
         assert b"root:" not in drawn
         assert b"file:" not in drawn

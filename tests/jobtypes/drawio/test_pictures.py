@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from PIL import Image
@@ -144,3 +146,70 @@ def test_bytes_depend_on_the_diagram_alone(studio: Studio, own_studio: Studio, f
     fresh = {name: own_studio.draw(text, format=form) for name, text in reversed(ORDINARY.items())}
     again = {name: own_studio.draw(text, format=form) for name, text in ORDINARY.items()}
     assert warm == fresh == again
+
+
+def behind(page: str, **more: object) -> str:
+    """The attribute of a page that has another one behind it."""
+    return f"backgroundImage={quoteattr(json.dumps({'src': f'data:page/id,{page}', **more}))}"
+
+
+RED = (255, 0, 0)
+RED_BOX = cell(style="fillColor=#ff0000;strokeColor=none;", x=100, y=70)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_the_page_behind_another_is_drawn_where_it_lies(studio: Studio, scale: int) -> None:
+    pictures = studio.draw(mxfile(model(blue_box()), model(RED_BOX, attributes=behind("d1"))), scale=scale, border=10)
+    assert studio.warnings == []
+    alone, both = (image(pictures[name]) for name in ("1.png", "2.png"))
+    assert both.size[0] == pytest.approx(alone.size[0] + 60 * scale, abs=2 * scale)
+    assert both.size[1] == pytest.approx(alone.size[1] + 30 * scale, abs=2 * scale)
+    assert [both.getpixel((x * scale, y * scale)) for x, y in ((20, 20), (60, 35), (80, 50), (180, 90))] == [
+        *(BLUE, BLUE, RED, RED)
+    ]
+    assert both.getpixel((180 * scale, 20 * scale)) == WHITE
+
+
+def test_pages_behind_pages_are_drawn_and_circles_end(studio: Studio) -> None:
+    middle = model(cell(style="fillColor=#00ff00;strokeColor=none;", x=40, y=140), attributes=behind("d1"))
+    pictures = studio.draw(
+        mxfile(model(blue_box(), attributes=behind("d3")), middle, model(RED_BOX, attributes=behind("d2")))
+    )
+    assert colours(pictures["3.png"]) >= {BLUE, (0, 255, 0), RED}
+    assert studio.warnings == []
+
+
+def test_a_page_behind_is_in_the_svg_too(studio: Studio) -> None:
+    pages = mxfile(model(blue_box()), model(RED_BOX, attributes=behind("d1")))
+    picture = studio.draw(pages, format="svg")["2.svg"].decode()
+    assert "data:image/svg+xml" in picture
+    root = ET.fromstring(picture)
+    assert float(root.attrib["width"].removesuffix("px")) == pytest.approx(180, abs=25)
+
+
+def test_a_page_behind_that_is_not_there_is_told(studio: Studio) -> None:
+    studio.draw(mxfile(model(blue_box(), attributes=behind("gone"))))
+    assert studio.warnings == ["Page 1: the page behind it is not in the file."]
+
+
+def test_external_pictures_are_one_warning_of_the_file(studio: Studio) -> None:
+    boxes = [
+        cell(style=f"shape=image;image=http://example.org/{number}.png;", x=100 * number, number=number + 2)
+        for number in range(5)
+    ]
+    studio.draw(mxfile(model(*boxes), model(boxes[0])))
+    [told] = studio.warnings
+    assert told.startswith("Pages 1, 2: http://example.org/0.png, http://example.org/1.png, ")
+    assert told.endswith(" and 2 more are not part of the file and left out; embed them in draw.io.")
+
+
+def test_nothing_of_the_page_behind_is_cut_off(studio: Studio) -> None:
+    left, right = (cell(style="fillColor=#0000ff;strokeColor=none;", x=x, y=40, number=x + 1000) for x in (-300, 400))
+    small = cell(style="fillColor=#ff0000;strokeColor=none;", x=40, y=40)
+    alone, both = (
+        image(data) for data in studio.draw(mxfile(model(left, right), model(small, attributes=behind("d1")))).values()
+    )
+    assert both.size == pytest.approx(alone.size, abs=2)
+    middle = alone.size[1] // 2
+    for x in (3, 117, alone.size[0] - 117, alone.size[0] - 4):
+        assert (alone.getpixel((x, middle)), both.getpixel((x, middle))) == (BLUE, BLUE)

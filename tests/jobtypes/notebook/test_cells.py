@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import first_line_of, read_cells
 from clx.jobtypes.notebook.deck import PROG_LANG
+from clx.jobtypes.notebook.formats import other_format
 
 PYTHON = PROG_LANG["python"]
 
@@ -286,7 +287,7 @@ def test_the_marker_of_a_hidden_cell_is_never_text_of_a_public_one(opens: str, t
     [
         ("# # Title\n\n# + tags=['private']\nx = 1\n# -\n", False),
         ("# %%\ny\n# + {'tags': ['notes']}\nx = 1\n", False),
-        ("# T\n\n```{python tags=['private']}\nx = 1\n```\n", True),
+        ("# T\n\n```{r tags=['private']}\nx = 1\n```\n", True),
         ("# T\n\n# %% tags=['private']\nx = 1\n", True),
     ],
 )
@@ -414,6 +415,54 @@ def test_titles_other_tags_and_other_attributes_are_left_alone(marker: str) -> N
     assert [source for _, source, _, _ in as_read(f"{marker}\nx\n")] == ["x"]
 
 
+HEADER = "# ---\n# jupyter:\n#   jupytext:\n#     text_representation:\n#       format_name: {}\n# ---\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        (HEADER.format("light") + "\n# # Title\n\nx = 1\n", 1, "light"),
+        (HEADER.format("sphinx") + "x = 1\n", 1, "sphinx"),
+        ("# # Title\n\n# + tags=['keep']\nx = 1\n# -\n", 3, "light"),
+        ("#+\nx = 1\n", 1, "light"),
+        ("x = 1\n" + "#" * 79 + "\n# Some text\n# ---------\nprint(x)\n", 2, "sphinx"),
+    ],
+)
+def test_another_format_of_jupytext_is_refused_with_the_command_that_converts_it(
+    text: str, line: int, name: str
+) -> None:
+    with pytest.raises(ConversionError, match=f"{name} format") as caught:
+        read_cells(text, PYTHON)
+    assert caught.value.line == line
+    assert caught.value.next_step == "Type: jupytext --to py:percent FILE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER.format("hydrogen") + "# %%\n%matplotlib inline\nx = 1\n",
+        HEADER.format("percent") + "# %%\n# + a list\n",
+        "# %%\n# + no marker\n# -\n# %%\nx\n",
+        "# %%\n# + no marker\nx\n",
+        "x = 1  # no marker at all\n" + "#" * 79 + "\n",
+    ],
+)
+def test_percent_and_hydrogen_are_read(text: str) -> None:
+    assert read_cells(text, PYTHON)
+
+
+def test_markers_of_other_formats_are_comments_where_there_are_percent_cells() -> None:
+    lines = ["# + a", "x"]
+    assert other_format(lines, PYTHON, 2) is None
+    assert other_format(lines, PROG_LANG["cpp"], 1) is None
+    assert other_format(["// + a"], PROG_LANG["cpp"], 1) is not None
+
+
+def test_private_cells_of_a_hydrogen_deck_are_private() -> None:
+    found = read_cells(HEADER.format("hydrogen") + '# %% tags=["private"]\n%time x\n# %%\n!ls\n', PYTHON)
+    assert [(cell.source, cell.tags) for cell in found] == [("%time x", ("private",)), ("!ls", ())]
+
+
 def test_a_marker_without_a_blank_is_one() -> None:
     assert as_read('# %%\na\n# %%tags=["private"]\nb\n')[1] == ("code", "b", ("private",), None)
 
@@ -522,7 +571,7 @@ not code
         ("markdown", "Text", ("slide",), "de"),
         ("markdown", "```\nnot code\n```", (), None),
     ]
-    with pytest.raises(ConversionError, match="jupytext"):
+    with pytest.raises(ConversionError, match="YAML block"):
         read_cells("---\njupyter: [\n---\n\ntext\n", PYTHON, is_markdown=True)
 
 

@@ -29,7 +29,7 @@ def test_a_deck_is_known_by_its_name(name: str, expected: bool) -> None:
 
 
 def test_every_language_has_an_extension_and_a_directory() -> None:
-    expected = {".py", ".cpp", ".cs", ".java", ".ts", ".rs", ".c", ".md"}
+    expected = {".py", ".cpp", ".cs", ".java", ".ts", ".rs", ".c", ".md", ".ipynb"}
     assert expected == DECK_EXTENSIONS
     directories = [language.directory for language in PROG_LANG.values()]
     assert directories == ["Python", "Cpp", "CSharp", "Java", "TypeScript", "Rust", "C"]
@@ -61,6 +61,35 @@ def test_linked_files_are_local_and_named_once() -> None:
         "my notes.md",
         "img/f.png",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("../a/x.py", "[x](01%20X.html)"),
+        ("./../a/./x.py", "[x](./01%20X.html)"),
+        ("../../m/a/x.py#A-b", "[x](01%20X.html#a-b)"),
+        ("../../../../s/m/a/x.py", "[x](../../../../s/m/a/x.py)"),
+        ("x.py", "[x](x.py)"),
+        ("#A-b", "[x](#A-b)"),
+    ],
+)
+def test_a_path_may_lead_out_of_the_decks_directory_and_back(written: str, found: str) -> None:
+    assert relinked(f"[x]({written})", {"../a/x.py": "01 X.html"}, str.lower, folder="s/m/b") == found
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        ('<a title="x" href="x.py">', '<a title="x" href="y">'),
+        ('<video src="x.py" poster="x.py">', '<video src="y" poster="y">'),
+        ('<object data="x.py">', '<object data="y">'),
+        ('<span data-src="x.py">', '<span data-src="x.py">'),
+        ('<img data-src="x.py">', '<img data-src="x.py">'),
+    ],
+)
+def test_whatever_a_tag_names_is_relinked(tag: str, found: str) -> None:
+    assert relinked(tag, {"x.py": "y"}) == found
 
 
 def test_planning_imports_nothing_heavy() -> None:

@@ -33,6 +33,19 @@ def told(kind: Any, ename: str, evalue: str, **more: Any) -> ConversionError:
         ("FileNotFoundError", "/work/7/a/b.csv", "FileNotFoundError: a/b.csv", "A file that a deck uses lies"),
         ("StdinNotImplementedError", "the cell asks", "the cell asks", "Write the value into the code"),
         ("SystemExit", "0", "SystemExit: 0", "Remove exit(), quit() or sys.exit()"),
+        (
+            "RuntimeError",
+            "asyncio.run() cannot be called from a running event loop",
+            "RuntimeError: asyncio.run() cannot be called from a running event loop",
+            "Write `await f()` in place of",
+        ),
+        (
+            "ValueError",
+            "Mime type rendering requires nbformat>=4.2.0 but it is not installed",
+            "ValueError: Mime type rendering requires nbformat>=4.2.0 but it is not installed",
+            "Type `pip install nbformat` for",
+        ),
+        ("UnreadableAnswer", "the kernel's answer", "the kernel's answer", "The cell changes what the kernel itself"),
     ],
 )
 def test_a_cell_that_raises_is_told_by_its_first_line_and_what_to_do(
@@ -42,6 +55,36 @@ def test_a_cell_that_raises_is_told_by_its_first_line_and_what_to_do(
     assert error.fact == fact
     assert error.next_step.startswith(step)
     assert (error.cell, error.line, error.traceback, error.retryable) == (9, 3, "File a.py", False)
+
+
+def test_a_debugger_is_told_as_what_it_is() -> None:
+    traceback = "Cell In[1], line 2\n\nFile /usr/lib/python3/IPython/core/debugger.py:9, in x"
+    error = told("error", "StdinNotImplementedError", "the cell asks", traceback=traceback)
+    assert error.fact.startswith("the cell starts a debugger")
+    assert error.next_step.startswith("Remove the call")
+
+
+@pytest.mark.parametrize(
+    ("frames", "where"),
+    [
+        ("Cell In[1], line 2\n\nFile /work/7/slides/geo.py:2, in area(x)", " (in slides/geo.py:2)"),
+        ("Cell In[1], line 2\n\nFile /work/7/geo.py:2, in f\n\nFile /usr/x.py:7, in g", " (in geo.py:2)"),
+        ("Cell In[1], line 2\n\nFile /work/7/geo.py:2, in f\n\nCell In[1], line 9, in g", ""),
+        ("Cell In[1], line 2\n\nFile ~/lib/x.py:7, in g\n\nFile <string>:1", ""),
+        ("", ""),
+    ],
+)
+def test_the_courses_own_file_is_told_with_its_line(frames: str, where: str) -> None:
+    assert told("error", "ValueError", "v", traceback=frames).fact == f"ValueError: v{where}"
+
+
+def test_a_module_that_lies_beside_the_deck_is_not_to_be_installed(tmp_path: Path) -> None:
+    for path in ("deep/own.py", "pack/__init__.py"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).touch()
+    for name, place in {"own": "deep/own.py", "pack.part": "pack"}.items():
+        missing = CellFailedError(1, "error", "ModuleNotFoundError", f"No module named '{name}'")
+        assert failure(missing, CODE, tmp_path, tmp_path).next_step.startswith(f"{place} lies in the deck's directory")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +128,11 @@ def test_the_directory_of_a_job_is_nobodys_business(text: str, shown: str) -> No
 
 
 # -- kernels ----------------------------------------------------------------------------------------
+
+
+def test_the_directory_of_a_job_is_not_shown_as_ipython_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert shortened("File ~/clx/7/a.py:2", Path("/home/me/clx/7")) == "File a.py:2"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from typing import Any
 
@@ -43,6 +44,17 @@ def notebook(kind: Any, language: Any = PYTHON, text: str = DECK) -> dict[str, A
     cells = variant(in_language(read_cells(text, language), "en"), kind, "en")
     found: dict[str, Any] = json.loads(notebook_bytes(cells, language))
     return found
+
+
+def test_a_code_file_is_valid_whatever_a_cell_writes_into_a_file() -> None:
+    sources = ["%%writefile a.txt\nHello (", "%%writefile a.py\nx = 1\n!ls", "%%time\nawait x", "%%capture\n%cd .."]
+    deck = "\n\n".join(["# %%\n" + source for source in sources])
+    code = code_bytes(in_language(read_cells(deck, PYTHON), "en"), PYTHON).decode()
+    compile(code, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert "# %%writefile a.txt\n# Hello (\n" in code
+    assert "# %%writefile a.py\nx = 1\n# !ls\n" in code
+    assert "# %%time\nawait x\n" in code
+    assert "# %%capture\n# %cd ..\n" in code
 
 
 def test_a_code_file_is_valid_whatever_language_a_cell_magic_is_for() -> None:

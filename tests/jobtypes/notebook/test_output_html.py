@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW, Widgets
-from clx.jobtypes.notebook.figures import Figures
+from clx.jobtypes.notebook.figures import Figures, with_scripts, without_carried, without_scripts
 from clx.jobtypes.notebook.markup import Markup
 from clx.jobtypes.notebook.output_html import OutputWriter, brings_colours
 from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
@@ -82,6 +82,8 @@ def test_what_a_page_cannot_show_is_warned_of(bundle: dict[str, Any], warning: s
         {"text/html": "<b>x</b>", "text/plain": "x", "application/vnd.dataresource+json": {}},
         {"text/html": "<script>if (typeof require !== 'undefined') require(['x'], f)</script>"},
         {"text/html": '<iframe src="https://example.org/"></iframe>'},
+        {"text/html": f'<script>"https://cdn.x.org/map.json"{" " * 500_000}</script>'},
+        {"text/html": '<script src="https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.5/MathJax.js"></script>x'},
         {"application/json": {"a": 1}, "text/plain": "<JSON>"},
         {"image/png": "AAAA", "text/plain": "<Figure>"},
     ],
@@ -100,6 +102,24 @@ def test_a_program_finds_the_element_it_may_write_to() -> None:
     html, _ = shown({"application/javascript": "element.append('</script>')"})
     assert html.index("var element =") < html.index("element.append")
     assert html.count("</script>") == 1
+
+
+# -- ids ------------------------------------------------------------------------------------------------
+
+
+def test_ids_that_chance_has_drawn_are_numbered() -> None:
+    uuid, other = "fe7dcc58-69f0-49b4-94b4-7c80b9f81a5b", "0e7dcc58-69f0-49b4-94b4-7c80b9f81a5c"
+    html, _ = shown(
+        {"text/html": '<style>#T_24a9e_row0 {}</style><table id="T_24a9e"><td id="T_24a9e_row0">T_00000</td>'},
+        {"text/html": f"<div id='section-{uuid}'></div><label for='section-{uuid}'>{other}</label>"},
+        {"application/javascript": f"show('{uuid}', '{other}')"},
+        {"text/html": f'<b id="{uuid.replace("-", "")}">'},
+    )
+    assert '<style>#T_00001_row0 {}</style><table id="T_00001"><td id="T_00001_row0">T_00000</td>' in html
+    number = "00000000-0000-4000-8000-000000000002"
+    assert f"<div id='section-{number}'></div><label for='section-{number}'>{other}</label>" in html
+    assert f"show('{number}', '{other}')" in html
+    assert '<b id="00000000000040008000000000000003">' in html
 
 
 # -- colours --------------------------------------------------------------------------------------------
@@ -141,6 +161,28 @@ def test_a_page_carries_the_library_of_its_figures_once(figures: Figures) -> Non
     assert scripts.count("</script>") == scripts.count("<script>") == 2
 
 
+def test_what_draws_figures_can_be_set_aside(figures: Figures) -> None:
+    shown({PLOTLY: {"data": []}}, figures=figures)
+    whole = f"<main>{figures.scripts()}</main>"
+    page, scripts = without_scripts(whole)
+    assert "plotly" not in page
+    assert with_scripts(page, scripts) == whole
+    assert without_scripts("<main></main>") == ("<main></main>", "")
+    assert with_scripts("<main></main>", "") == "<main></main>"
+
+
+def test_libraries_are_left_out_of_a_page_only_as_they_were_put_there(figures: Figures) -> None:
+    shown({PLOTLY: {"data": []}}, figures=figures)
+    page = f"<main>text {figures.scripts()}</main>".encode()
+    assert b"plotly" not in without_carried(page, {"x", figures.carried})
+    assert without_carried(page, {figures.carried}).startswith(b"<main>text ")
+    changed = page.replace(b"plotly(", b"secret(")
+    assert without_carried(changed, {figures.carried}) == changed
+    assert without_carried(page, set()) == page
+    figures.clear()
+    assert figures.carried == ""
+
+
 def test_a_page_without_figures_carries_no_library(figures: Figures) -> None:
     shown({PLOTLY: {"data": []}}, figures=figures)
     figures.clear()
@@ -153,6 +195,7 @@ def test_charts_of_vega_need_nothing_of_the_kernel() -> None:
     assert not warnings
     assert '"mode":"vega-lite"' in html
     assert len(figures.scripts()) > 500_000
+    assert "sourceMappingURL" not in figures.scripts()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +228,7 @@ def test_maps_from_the_network_are_warned_of(figures: Figures, kind: str, warned
         ({"_model_name": "TextareaModel", "value": "x<"}, '<textarea aria-label="Textarea" disabled>x&lt;</textarea>'),
         ({"_model_name": "PasswordModel", "value": "secret"}, 'value="••••••"'),
         ({"_model_name": "ImageModel", "value": "AAAA", "format": "png"}, 'src="data:image/png;base64,AAAA"'),
+        ({"_model_name": "ImageModel", "value": "AA", "width": "60", "height": "x"}, '<img alt="" width="60" src='),
         ({"_model_name": "ValidModel", "value": False, "readout": "no"}, "✘ no"),
     ],
 )

@@ -197,6 +197,9 @@ def test_a_page_leads_to_the_same_deck_in_other_formats(shown: tuple[Path, Reade
     assert first.startswith("http://pages.invalid/Slides/Notebooks/Completed/Week 1/01 A & B.ipynb")
     assert second.startswith("http://pages.invalid/Slides/C#/Completed/Week 1/01 A & B.cs")
     assert not first.endswith("ipynb0"), "it is shown"
+    put(root, "Slides/Html/Completed/Week 1/sub/01 A.html", downloads=downloads, up="../../")
+    browser.open("Slides/Html/Completed/Week%201/sub/01%20A.html")
+    assert browser.value(links)[0].startswith("http://pages.invalid/Slides/Notebooks/Completed/Week 1/sub/01 A.ipynb")
 
 
 @pytest.mark.slow

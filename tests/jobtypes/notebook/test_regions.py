@@ -63,7 +63,6 @@ def test_regions_in_public_regions_are_one_cell() -> None:
         (f"a\n\n```\n{PRIVATE}\nZebra\n{END}\n", 4, "would be published"),
         (f"a\n\n```\n{PRIVATE}\nZebra\n{END}\n```\n", 4, "would be published"),
         (f"a\n\n~~~\n{PRIVATE}\nZebra\n{END}\n~~~\n", 4, "would be published"),
-        (f'a\n\n```python\nx = """\n```\n{PRIVATE}\nZebra\n{END}\n"""\n```\n', 6, "is none"),
         (
             f"a\n\n<!-- #region -->\nx\n{END} \n<!-- #endregion x -->\n\n{PRIVATE}\nx\n<!-- #endRegion -->\n",
             8,

@@ -14,6 +14,7 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.plantuml import converter as module
 from clx.jobtypes.plantuml.converter import PlantUmlConverter
 from clx.jobtypes.plantuml.jvm import JvmDiedError, JvmPicture, Refusal
+from clx.jobtypes.plantuml.launch import Look
 from clx.jobtypes.plantuml.stage import Stage
 from clx.jobtypes.source import SOURCE_LIMIT, read_source
 from clx.settings.schema import Settings
@@ -40,14 +41,19 @@ class Renderer:
         self.stage = Stage(work_dir)
         self.tools = SimpleNamespace(dot=self.dot, jar=Path("/old.jar"))
         self.closed = 0
+        self.looks: list[Look | None] = []
 
-    def render(self, text: str, picture_format: str, timeout: float) -> Answer:
+    def render(self, text: str, look: Look, timeout: float) -> Answer:
+        self.looks.append(look)
         return self.answer(text)
 
-    def leaks(self, _format: str) -> bool:
+    def end_pages(self) -> None:
+        self.looks.append(None)
+
+    def leaks(self, _look: Look) -> bool:
         return self.leaking
 
-    def is_welcome(self, data: bytes, _format: str) -> bool:
+    def is_welcome(self, data: bytes, _look: Look) -> bool:
         return data.endswith(b"welcome")
 
     def close(self) -> None:
@@ -66,12 +72,14 @@ class Bench:
     def answers(self, answer: Callable[[str], Answer]) -> None:
         self.renderer.answer = staticmethod(answer)
 
-    def convert(self, text: str = "@startuml\nA -> B\n@enduml\n", picture_format: str = "png") -> dict[str, Any]:
+    def convert(
+        self, text: str = "@startuml\nA -> B\n@enduml\n", picture_format: str = "png", scale: int = 1
+    ) -> dict[str, Any]:
         (self.inputs / "pu/a.pu").write_text(text)
-        payload = {"source": "pu/a.pu", "format": picture_format}
+        payload = {"source": "pu/a.pu", "format": picture_format, "scale": scale}
         return self.converter.convert(payload, self.inputs, self.outputs, self.warnings.append)
 
-    def fails(self, *arguments: str) -> ConversionError:
+    def fails(self, *arguments: Any) -> ConversionError:
         with pytest.raises(ConversionError) as caught:
             self.convert(*arguments)
         return caught.value
@@ -279,3 +287,26 @@ def test_a_byte_order_mark_is_no_text(bench: Bench) -> None:
 )
 def test_the_end_of_a_jvm_is_told_in_a_few_words(code: int, log: str, reason: str) -> None:
     assert JvmDiedError(code, log).reason == reason
+
+
+def test_pages_are_asked_for_until_there_is_none_and_then_their_helpers_end(bench: Bench) -> None:
+    answers = iter([drawn(), drawn(), drawn(b"\n"), drawn()])
+    bench.answers(lambda _: next(answers))
+    assert bench.convert("@startuml\nA\nnewpage\nB\n@enduml\n@startuml\nC\n@enduml\n")["pictures"] == 3
+    looks = bench.converter._renderer.looks  # type: ignore[union-attr]
+    assert [look and look.page for look in looks] == [0, 1, 2, 0, None]
+
+
+def test_what_fails_at_a_scale_is_drawn_without_it_and_only_then_fails(bench: Bench) -> None:
+    answers = iter([drawn(png(40_000, 10)), drawn(), drawn(png(40_000, 10)), drawn(png(40_000, 10))])
+    bench.answers(lambda _: next(answers))
+    assert bench.convert(scale=2)["pictures"] == 1
+    assert "The picture would be larger than" in bench.fails("@startuml\nA\n@enduml\n", "png", 2).fact
+    looks = bench.converter._renderer.looks  # type: ignore[union-attr]
+    assert [look.scale for look in looks if look] == [2, 1, 2, 1]
+
+
+def test_a_mistake_is_not_looked_for_at_another_scale(bench: Bench) -> None:
+    bench.answers(lambda _: Refusal(1, "Syntax Error?"))
+    bench.fails("@startuml\nA\n@enduml\n", "png", 2)
+    assert len(bench.converter._renderer.looks) == 2  # type: ignore[union-attr]

@@ -216,3 +216,42 @@ def test_the_fingerprint_tells_jars_and_changes_of_them_apart(tmp_path: Path) ->
         jar.write_bytes(content)
         seen.append(JOB_TYPES["plantuml"].fingerprint(settings)["jar"])
     assert len(set(seen)) == 4
+
+
+PAGES = "@startuml\na -> b : first\nnewpage Zwei\na -> b : second\nnewpage\na -> b : third\n@enduml\n"
+
+
+def test_each_page_of_a_diagram_is_a_picture_between_those_before_and_after(bench: Bench) -> None:
+    bench.uml("a -> b")
+    before = bench.converter.pids()
+    pictures = bench.convert(PAGES + "@startuml\na -> b : fourth\n@enduml\n")
+    words = ("first", "second", "third", "fourth")
+    assert [[word for word in words if word in picture.decode()] for picture in pictures] == [[word] for word in words]
+    assert bench.converter.pids() == before
+
+
+def test_pages_that_an_included_file_makes_are_found(bench: Bench) -> None:
+    parts = {"part.puml": "newpage\na -> b : second\n"}
+    pictures = bench.convert("@startuml\na -> b : first\n!include part.puml\n@enduml\n", others=parts)
+    assert ["second" in picture.decode() for picture in pictures] == [False, True]
+
+
+def test_a_word_is_no_page(bench: Bench) -> None:
+    assert len(bench.convert("@startuml\na -> newpage : x\n@enduml\n")) == 1
+
+
+def size(data: bytes) -> tuple[int, int]:
+    return struct.unpack(">II", data[16:24])
+
+
+def test_a_scale_is_of_pixels_and_leaves_svg_alone(bench: Bench) -> None:
+    text = "@startuml\nclass A\nA --> B\n@enduml\n"
+    one, two = (size(bench.convert(text, format="png", scale=scale)[0]) for scale in (1, 2))
+    assert [large / small for small, large in zip(one, two, strict=True)] == pytest.approx([2, 2], rel=0.05)
+    assert bench.convert(text, scale=2) == bench.convert(text)
+
+
+def test_what_would_be_too_large_at_a_scale_has_its_usual_size(bench: Bench) -> None:
+    text = "@startuml\n" + "".join(f"a -> b : {number}\n" for number in range(380)) + "@enduml\n"
+    [picture] = bench.convert(text, format="png", scale=2)
+    assert 8192 < size(picture)[1] < 16_384

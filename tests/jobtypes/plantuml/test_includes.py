@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clx.jobtypes.plantuml.includes import closure, includes
+from clx.jobtypes.plantuml.includes import closure, has_diagram, includes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,21 @@ def test_the_closure_follows_includes_from_the_file_that_names_them(tmp_path: Pa
     (tmp_path / "out.puml").write_text("class OUT\n")
     expected = [folder / "sub" / "b.puml", folder / "sub" / "c.puml", folder.parent / "style.puml"]
     assert closure(folder / "a.pu", root) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        (b"@startuml\na -> b\n@enduml\n", True),
+        (b"\xef\xbb\xbf@startuml\n", True),
+        (b"' a style\n  @startmindmap\n", True),
+        (b"skinparam monochrome true\n!procedure $x()\n!endprocedure\n", False),
+        (b"' see @startuml\n", False),
+        (b"  \n", True),
+        ("größe".encode("latin-1"), True),
+    ],
+)
+def test_a_source_without_a_start_is_only_included(tmp_path: Path, text: bytes, drawn: bool) -> None:
+    source = tmp_path / "a.puml"
+    source.write_bytes(text)
+    assert has_diagram(source) is drawn

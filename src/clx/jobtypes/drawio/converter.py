@@ -19,6 +19,9 @@ from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import locate, require
 
+_NAMED = 3
+_SHOWN = 100
+"""Characters of an address that are shown."""
 RECYCLE_AFTER = 300
 """Pages after which the browser is replaced: its memory grows by about 1 MB with each."""
 DEFAULT_TIMEOUT = 60.0
@@ -49,10 +52,15 @@ class DrawioConverter(Converter):
             desktop.export(browser, document, options, outputs, self._work_dir)
         else:
             self._check_math(document)
+            missing: dict[str, list[int]] = {}
             for page in document.pages:
                 picture = self._export(document, page, options)
-                _warn_about(page, picture, warn)
+                _warn_about(document, page, picture, warn)
+                for address in picture.missing:
+                    missing.setdefault(address, []).append(page.number)
                 (outputs / f"{page.number}.{options.format}").write_bytes(picture.data)
+            if missing:
+                warn(_told(missing))
         return {"pages": [page.name for page in document.pages]}
 
     def close(self) -> None:
@@ -148,12 +156,21 @@ class DrawioConverter(Converter):
             exporter.browser.kill()
 
 
-def _warn_about(page: Page, picture: PagePicture, warn: Callable[[str], None]) -> None:
+def _warn_about(document: Document, page: Page, picture: PagePicture, warn: Callable[[str], None]) -> None:
     if page.is_empty:
         warn(f"Page {page.number} ({page.name}) is empty; its picture is blank.")
     if picture.unknown_shapes:
         names = ", ".join(picture.unknown_shapes)
         warn(f"Page {page.number}: drawn as plain rectangles, because draw.io here does not know them: {names}.")
-    for address in picture.missing:
-        short = address if len(address) <= 100 else f"{address[:99]}…"
-        warn(f"Page {page.number}: {short} is not part of the file and was left out; embed it in draw.io.")
+    if page.behind is not None and document.behind(page) is None:
+        warn(f"Page {page.number}: the page behind it is not in the file.")
+
+
+def _told(missing: Mapping[str, list[int]]) -> str:
+    """One warning of all that the pages show and that is not in the file, however much it is."""
+    pages = sorted({number for numbers in missing.values() for number in numbers})
+    named = [address if len(address) <= _SHOWN else f"{address[: _SHOWN - 1]}…" for address in list(missing)[:_NAMED]]
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    where = f"Page {pages[0]}" if len(pages) == 1 else f"Pages {', '.join(map(str, pages))}"
+    are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+    return f"{where}: {', '.join(named)}{more} {are} not part of the file and left out; embed {them} in draw.io."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import xml.etree.ElementTree as ET
 import zlib
@@ -31,6 +32,7 @@ MAX_DEPTH = 200
 """Deepest nesting of elements; draw.io itself writes less than ten levels."""
 
 _FORMULA = re.compile(r"\$\$|\\\(|\\\[|`")
+_PAGE = "data:page/id,"
 _SAVE_AGAIN = "Open the file in draw.io and save it again."
 
 
@@ -45,12 +47,24 @@ class Page:
     """1-based line of the file where the page begins."""
     model: ET.Element
     """The ``<mxGraphModel>``."""
+    id: str = ""
+    """By what other pages name it."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing on the page can be seen (layers and the root are cells too)."""
         drawn = any(cell.get("vertex") == "1" or cell.get("edge") == "1" for cell in self.model.iter("mxCell"))
         return not drawn and not self.model.get("backgroundImage")
+
+    @property
+    def behind(self) -> str | None:
+        """The id of the page that is drawn behind this one, if one is."""
+        try:
+            picture = json.loads(self.model.get("backgroundImage", "null"))
+        except (ValueError, RecursionError):
+            return None
+        source = picture.get("src") if isinstance(picture, dict) else None
+        return source.removeprefix(_PAGE) if isinstance(source, str) and source.startswith(_PAGE) else None
 
     @property
     def needs_math(self) -> bool:
@@ -74,13 +88,21 @@ class Document:
     variables: str | None
     """The file's ``vars`` attribute: JSON with values for placeholders."""
 
-    def xml_for(self, page: Page) -> str:
-        """The file as the application needs it to draw *page*: the other pages are there by name only."""
+    def behind(self, page: Page) -> Page | None:
+        """The page that is drawn behind *page*, if it has one that is in the file."""
+        return next((each for each in self.pages if each is not page and each.id and each.id == page.behind), None)
+
+    def xml_for(self, page: Page, picture: str | None = None) -> str:
+        """The file as the application needs it to draw *page*: the other pages are there by name only.
+
+        Args:
+            picture: what the application shall draw in place of the page behind it: its ``backgroundImage``.
+        """
         root = ET.Element("mxfile", {"vars": self.variables} if self.variables else {})
         for each in self.pages:
             diagram = ET.SubElement(root, "diagram", {"id": f"page-{each.number}", "name": each.name})
             if each is page:
-                diagram.append(_for_drawing(page))
+                diagram.append(_for_drawing(page, picture))
         return ET.tostring(root, encoding="unicode")
 
 
@@ -166,7 +188,7 @@ def _page(number: int, diagram: ET.Element, line: int) -> Page:
         model = _unpack(packed, number, line)
     if model is None:
         model = ET.Element("mxGraphModel")
-    return Page(number, name, line, model)
+    return Page(number, name, line, model, diagram.get("id") or "")
 
 
 def _unpack(packed: str, number: int, line: int) -> ET.Element:
@@ -193,10 +215,15 @@ def _unpack(packed: str, number: int, line: int) -> ET.Element:
     return model
 
 
-def _for_drawing(page: Page) -> ET.Element:
-    """The page's model without a switch for formulas that are not there (MathJax may be missing)."""
-    if page.model.get("math") != "1" or page.needs_math:
-        return page.model
-    plain = ET.Element("mxGraphModel", {key: value for key, value in page.model.items() if key != "math"})
+def _for_drawing(page: Page, picture: str | None) -> ET.Element:
+    """The page's model as the application can draw it: without other pages, and without MathJax for no formulas."""
+    changed = dict(page.model.items())
+    if page.model.get("math") == "1" and not page.needs_math:
+        del changed["math"]
+    if page.behind is not None:
+        del changed["backgroundImage"]
+    if picture is not None:
+        changed["backgroundImage"] = picture
+    plain = ET.Element("mxGraphModel", changed)
     plain.extend(page.model)
     return plain

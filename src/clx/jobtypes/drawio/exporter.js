@@ -56,6 +56,30 @@ const clx = (() => {
     return [...refused].filter((url) => { try { return !isOwn(url); } catch { return true; } }).sort();
   };
 
+  // Where the page and what is behind it lie together, in units of the diagram.
+  const allBounds = () => {
+    const { translate, scale } = graph.view;
+    const behind = graph.backgroundImage;
+    const cells = graph.getGraphBounds();
+    const all = new mxRectangle(cells.x / scale - translate.x, cells.y / scale - translate.y,
+      cells.width / scale, cells.height / scale);
+    if (behind) all.add(new mxRectangle(behind.x, behind.y, behind.width, behind.height));
+    return all;
+  };
+
+  // The application looks at the cells alone: what is behind them, above or on the left, would lose the border or be cut.
+  const withWhatIsBehind = ({ border, scale }) => {
+    const all = allBounds();
+    graph.view.setTranslate(Math.floor(border - Math.floor(all.x)), Math.floor(border - Math.floor(all.y)));
+    const start = border * scale;
+    const width = Math.ceil(all.width * scale + border) + 1;
+    const height = Math.ceil(all.height * scale + border) + 1;
+    const root = graph.view.getDrawPane().ownerSVGElement;
+    Object.assign(root.style, { minWidth: `${start + width}px`, minHeight: `${start + height}px`, overflow: 'visible' });
+    graph.container.style.overflow = 'visible';
+    return { x: start, y: start, width, height };
+  };
+
   const draw = (data) => new Promise((resolve, reject) => {
     prepare();
     rejectDrawing = reject;
@@ -63,7 +87,7 @@ const clx = (() => {
       const mark = document.getElementById('LoadingComplete');
       if (!mark) return;
       done.disconnect();
-      const bounds = JSON.parse(mark.getAttribute('bounds'));
+      const bounds = graph.backgroundImage ? withWhatIsBehind(data) : JSON.parse(mark.getAttribute('bounds'));
       // The application adds the border once in pixels on the right and below, but scaled elsewhere.
       const rest = data.border * (data.scale - 1);
       resolve({
@@ -115,7 +139,8 @@ const clx = (() => {
   const svg = (border, background) => new Promise((resolve, reject) => {
     try {
       graph.mathEnabled = document.querySelector('mjx-container') !== null;
-      const root = graph.getSvg(background, 1, border, false, null, true, null, null, null);
+      // 'diagram': what stands behind the page counts as a part of it.
+      const root = graph.getSvg(background, 1, border, false, null, true, null, null, null, null, null, null, 'diagram');
       if (graph.shadowVisible) graph.addSvgShadow(root);
       if (graph.mathEnabled) Editor.prototype.addMathCss(root);
       new Editor().convertImages(root, () => {
@@ -127,5 +152,17 @@ const clx = (() => {
     }
   });
 
-  return { draw, svg };
+  // What was drawn, as the picture behind another page, in the place that it has on its own page.
+  const backdrop = () => new Promise((resolve, reject) => {
+    const all = allBounds();
+    svg(0, null).then((text) => resolve({
+      src: 'data:image/svg+xml;base64,' + btoa(unescape(encodeURIComponent(text))),
+      x: Math.floor(all.x),
+      y: Math.floor(all.y),
+      width: Math.max(1, Math.ceil(all.width)),
+      height: Math.max(1, Math.ceil(all.height)),
+    }), reject);
+  });
+
+  return { backdrop, draw, svg };
 })();

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +75,8 @@ class Exporter:
         self.page.refused.clear()
         deadline = time.monotonic() + options.timeout
         try:
-            drawn = self._draw(document, page, options, deadline)
+            behind = self._behind(document, page, options, deadline)
+            drawn = self._draw(document, page, options, deadline, behind)
             _check_size(page, drawn)
             is_png = options.format == "png"
             data = self._png(drawn, deadline) if is_png else self._svg(page, options, deadline)
@@ -87,6 +88,8 @@ class Exporter:
             ) from None
         refused = {Site.name(url) for url in self.page.refused if not _REFUSED_QUIETLY.search(url)}
         missing = refused | set(drawn["missing"])
+        # the browser asks for http: by https:, too
+        missing = {url for url in missing if f"http:{url.removeprefix('https:')}" not in missing - {url}}
         return PagePicture(data, tuple(drawn["unknownShapes"]), tuple(sorted(missing)))
 
     def close(self) -> None:
@@ -100,10 +103,24 @@ class Exporter:
             self.browser.kill()
             raise
 
-    def _draw(self, document: Document, page: Page, options: Options, deadline: float) -> dict[str, Any]:
+    def _behind(
+        self, document: Document, page: Page, options: Options, deadline: float, seen: tuple[Page, ...] = ()
+    ) -> str | None:
+        """The page behind *page* as a picture, with what is behind that one; pages in a circle end it."""
+        other = document.behind(page)
+        if other is None or other in seen:
+            return None
+        plain = replace(options, format="svg", border=0)
+        further = self._behind(document, other, options, deadline, (*seen, page))
+        self._draw(document, other, plain, deadline, further)
+        return json.dumps(self.page.evaluate("clx.backdrop()", deadline))
+
+    def _draw(
+        self, document: Document, page: Page, options: Options, deadline: float, behind: str | None
+    ) -> dict[str, Any]:
         is_png = options.format == "png"
         request = {
-            "xml": document.xml_for(page),
+            "xml": document.xml_for(page, behind),
             "from": page.number - 1,
             "to": page.number - 1,
             "format": options.format,

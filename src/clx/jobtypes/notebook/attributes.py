@@ -30,12 +30,12 @@ _OFF = {"eval": "skip-execution", "echo": "remove-input", "include": "remove-cel
 _ON = {"code-fold": "hide-input", "collapsed": "hide-output", "source_hidden": "hide-input"}
 _ON |= {"outputs_hidden": "hide-output"}
 """Attributes that hide something when they are true, each with its tag."""
-_READ = frozenset({"tags", "lang", "language", "magic_args", "active"})
+_READ = frozenset({"tags", "lang", "language", "magic_args", "active", "clx-attached"})
 """Attributes that are read elsewhere."""
 _HARMLESS = frozenset(
     {"name", "id", "title", "cell_type", "region_name", "editable", "deletable", "scrolled", "autoscroll", "trusted"}
     | {"execution", "execution_count", "pycharm", "vscode", "colab", "colab_type", "label", "fig-cap", "fig-alt"}
-    | {"hidePrompt", "papermill", "code_folding", "jp-MarkdownHeadingCollapsed", "eslint"}
+    | {"hidePrompt", "papermill", "raw_mimetype", "format", "code_folding", "jp-MarkdownHeadingCollapsed", "eslint"}
     | {"outputId", "base_uri", "cell_id", "lines_to_next_cell", "lines_to_end_of_cell_marker", "attachments"}
 )
 """Attributes that a reader of the output misses nothing of."""
@@ -115,6 +115,13 @@ def option_tags(source: str) -> tuple[str, ...]:
     if "|" not in source.partition("\n")[0]:
         return ()
     return tuple(tag for name, value in options_of(source).items() for tag in _switched(name, value))
+
+
+def without_options(source: str) -> str:
+    """Code without Quarto's options at its top, which are for tools and not for readers."""
+    lines = source.split("\n")
+    shown = next((index for index, line in enumerate(lines) if not _OPTION.match(line)), len(lines))
+    return "\n".join(lines[shown:]).lstrip("\n") if shown else source
 
 
 def _switched(name: str, value: Any) -> list[str]:

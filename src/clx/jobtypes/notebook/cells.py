@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.attributes import option_tags
 from clx.jobtypes.notebook.deck import ProgLang, fence_names
 from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
+from clx.jobtypes.notebook.formats import other_format
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
+    ESCAPE,
     HIDDEN_TAGS,
     CellKind,
     Marker,
@@ -60,6 +62,8 @@ class Cell:
     """How its marker, or the tags of it, ought to be written, where that was only understood; else empty."""
     unread: tuple[str, ...] = ()
     """Names of attributes of its marker that mean nothing here."""
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is attached to the cell of a notebook: by name, by media type, in base64."""
     in_marker: int = 0
     """How many lines of its source stand in its marker: 1 for a magic that jupytext keeps there."""
 
@@ -86,13 +90,20 @@ def cells_of(
         lines = expanded.deck_lines()
         for each in noted:
             each.line = lines[each.line - 1] if each.line is not None else None
+        noted = [expanded.located(each) for each in noted]
         if any(each.line is None for each in noted):
             noted = _hidden_problems(expanded, cells, language, is_markdown=is_markdown) + noted
         if problems is None:
             raise noted[0]
         problems += noted
         return cells
-    _check_hidden(expanded, cells, language, is_markdown=is_markdown)
+    try:
+        _check_hidden(expanded, cells, language, is_markdown=is_markdown)
+    except ConversionError as error:
+        raise expanded.located(error) from error
+    if expanded.notebook is not None:
+        known = expanded.notebook.attachments
+        cells = [replace(cell, attachments=known.get(cell.attachments.get("", ""), {})) for cell in cells]
     return cells
 
 
@@ -117,7 +128,7 @@ def _hidden_problems(
 def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_markdown: bool = False) -> int:
     """1-based line of the expanded deck where the source of *cell* starts, behind its marker.
 
-    In a jupytext Markdown document a cell starts with its source.
+    In a Markdown deck a cell starts with its source.
     """
     index = cell.line - 1
     if cell.in_marker:
@@ -142,11 +153,14 @@ def read_cells(
     """
     noted: list[ConversionError] = []
     if is_markdown:
-        from clx.jobtypes.notebook.markdown import read_markdown  # few decks are, and jupytext takes long to import
+        from clx.jobtypes.notebook.markdown import read_markdown  # which needs this module
 
-        cells = read_markdown(text, noted)
+        cells = read_markdown(text, language, noted)
     else:
-        cells = _read_percent(text.split("\n"), language, noted)
+        lines = text.split("\n")
+        cells = _read_percent(lines, language, noted)
+        if (problem := other_format(lines, language, len(cells))) is not None:
+            noted.append(problem)
     if problems is not None:
         problems += noted
     elif noted:
@@ -186,11 +200,13 @@ def _cell(marker: Marker, lines: list[str], line: int, language: ProgLang) -> Ce
         source = trimmed([_bare(each, language.comment) for each in lines])
     else:
         source = _source(lines, kind, language)
+    source = source.replace(ESCAPE, "") if ESCAPE in source else source
     if kind == "code" and marker.active is not None and "ipynb" not in marker.active:
         kind = "raw"
     if kind == "code":
         tags = tuple(dict.fromkeys((*tags, *option_tags(source))))
-    return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, in_marker)
+    attachments = {"": marker.attached} if marker.attached else marker.attachments
+    return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, attachments, in_marker)
 
 
 def _lost(lines: list[str], inside: range, shown: set[int], pattern: re.Pattern[str]) -> list[ConversionError]:
@@ -237,6 +253,13 @@ def _after_header(lines: list[str], comment: str) -> int:
         if _marker_match(lines[end], marker_pattern(comment)) or near_marker(lines[end]):
             break  # no header that swallows a cell
     return index
+
+
+def header_lines(lines: list[str], comment: str) -> list[str]:
+    """The lines of a percent deck's commented YAML block, without comment signs and rules."""
+    end = _after_header(lines, comment)
+    rules = [index for index in range(end) if _is_rule(lines[index], comment)]
+    return [_bare(line, comment) for line in lines[rules[0] + 1 : rules[-1]]] if len(rules) > 1 else []
 
 
 def _is_rule(line: str, comment: str) -> bool:

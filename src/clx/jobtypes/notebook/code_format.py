@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import warnings
 from collections.abc import Sequence
 
 from clx.jobtypes.notebook.deck import ProgLang
@@ -42,12 +44,25 @@ def _options(cell: DeckCell) -> str:
     return f' language="{magic[1]}"{arguments}'
 
 
+def _writes_text(cell: DeckCell, language: ProgLang) -> bool:
+    """Whether the body behind a cell magic that may have code behind it (``%%writefile``) is no Python."""
+    if language.name != "python" or not _MAGIC.match(cell.source):
+        return False
+    body = "\n".join(comment_magics(cell.source.split("\n"), language))
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            compile(body, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return True
+    return False
+
+
 def _lines(cell: DeckCell, language: ProgLang) -> list[str]:
     if not cell.source:
         return []
     lines = cell.source.split("\n")
     if _other_language(cell):
         lines = lines[1:]
-    elif cell.kind == "code":
+    elif cell.kind == "code" and not _writes_text(cell, language):
         return comment_magics(lines, language)
     return [f"{language.comment} {line}".rstrip() for line in lines]

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
@@ -19,15 +19,16 @@ from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, relinked
 from clx.jobtypes.notebook.execution.outputs import OUTPUT_LIMIT
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
-from clx.jobtypes.notebook.figures import PackagedFile
+from clx.jobtypes.notebook.figures import PackagedFile, with_scripts, without_scripts
 from clx.jobtypes.notebook.job import NotebookJob
 from clx.jobtypes.notebook.made_files import MadeFiles, files_below
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
-from clx.jobtypes.notebook.markup import slug_of
+from clx.jobtypes.notebook.markup import Draw, slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
 from clx.jobtypes.notebook.theme import read_theme
+from clx.jobtypes.notebook.titles import title_of
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -61,10 +62,11 @@ class DeckFiles:
 
     Args:
         packaged: finds a file that a package of the cells' interpreter brings.
+        draw: as :class:`~clx.jobtypes.notebook.markup.Markup` has it.
     """
 
-    def __init__(self, packaged: PackagedFile) -> None:
-        self._pages = PageMaker(packaged)
+    def __init__(self, packaged: PackagedFile, draw: Draw | None = None) -> None:
+        self._pages = PageMaker(packaged, draw)
 
     def render(self, job: NotebookJob, inputs: Path, outputs: Path, warn: Warn) -> dict[str, Any]:
         """Everything that needs no kernel: ``code-along.html``, notebooks and code of all kinds."""
@@ -94,7 +96,7 @@ class DeckFiles:
         have. Only where code is the speaker's alone it is executed again without that code, in a fresh
         copy of the inputs, so that nothing of it shows through the state of the kernel or through files.
         """
-        page = self._read(job, inputs, is_html=True, is_notebook=False)
+        page = _linked(self._read(job, inputs, is_html=True, is_notebook=False), job, "html")
         speaker, completed = (variant(page.cells, kind, job.lang, job.labels) for kind in ("speaker", "completed"))
         warn = _once(warn)
 
@@ -121,7 +123,7 @@ class DeckFiles:
         page = self._read(job, inputs, is_html=True, is_notebook=False)
         notebook = self._read(job, inputs, is_html=False, is_notebook=True, known=page)
         code = self._read(job, inputs, is_html=False, is_notebook=False, known=page)
-        return page, notebook, code
+        return _linked(page, job, "html"), _linked(notebook, job, "notebook"), code
 
     def _read(
         self, job: NotebookJob, inputs: Path, *, is_html: bool, is_notebook: bool, known: _Deck | None = None
@@ -141,8 +143,9 @@ class DeckFiles:
         written = cells_of(expanded, job.language, is_markdown=_is_markdown(job))
         cells = in_language(written, job.lang)
         if job.pictures:
-            cells = [_relinked(cell, job.pictures) for cell in cells]
-        return _Deck(expanded, expanded.title or job.deck.stem, written, cells)
+            cells = _relinked(job, cells, job.pictures)
+        title = title_of(expanded, written, job.lang, job.language, is_markdown=_is_markdown(job))
+        return _Deck(expanded, title or job.deck.stem, written, cells)
 
     def _write_pages(
         self,
@@ -163,15 +166,17 @@ class DeckFiles:
         theme = read_theme(job.theme, inputs)
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
-            frame = PageFrame(*place, kind, job.labels, theme, _downloads(job, kind))
+            around = (job.labels, theme, _downloads(job, kind))
+            frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
-            page = with_known_anchors(text.decode(), slug_of)
-            facts = references(page)
+            page, scripts = without_scripts(text.decode())
+            page = with_known_anchors(page, slug_of)
+            facts = {**references(page), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)
                 facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
-            (outputs / f"{kind}.html").write_text(page, "utf-8", newline="\n")
+            (outputs / f"{kind}.html").write_text(with_scripts(page, scripts), "utf-8", newline="\n")
             found_refs[f"{kind}.html"] = facts
         return found_refs
 
@@ -199,8 +204,22 @@ def _is_markdown(job: NotebookJob) -> bool:
     return job.deck.suffix == MARKDOWN_EXTENSION
 
 
-def _relinked(cell: DeckCell, pictures: Mapping[str, str]) -> DeckCell:
-    return replace(cell, source=relinked(cell.source, pictures)) if cell.kind == "markdown" else cell
+def _relinked(
+    job: NotebookJob, cells: Iterable[DeckCell], files: Mapping[str, str], anchor: Callable[[str], str] | None = None
+) -> list[DeckCell]:
+    folder = str(job.deck.parent)
+    return [
+        replace(cell, source=relinked(cell.source, files, anchor, folder=folder)) if cell.kind == "markdown" else cell
+        for cell in cells
+    ]
+
+
+def _linked(deck: _Deck, job: NotebookJob, format_: Literal["html", "notebook"]) -> _Deck:
+    """A deck whose links to other decks lead to the files of these in one format."""
+    links = job.links.get(format_)
+    if not links:
+        return deck
+    return replace(deck, cells=_relinked(job, deck.cells, links, slug_of if format_ == "html" else None))
 
 
 def _once(warn: Warn) -> Warn:
@@ -225,7 +244,8 @@ def _located(warn: Warn, deck: _Deck) -> WarnAt:
     def warn_at(text: str, line: int) -> None:
         known = lines()
         found = known[line - 1] if 0 < line <= len(known) else None
-        warn(f"line {found}: {text}" if found else text)
+        place = deck.expanded.place(found)
+        warn(f"{place}: {text}" if place else text)
 
     return warn_at
 
@@ -280,8 +300,8 @@ def _run(
 
 def _source_line(job: NotebookJob, deck: _Deck, error: ConversionError) -> int | None:
     """The line of the deck's file that failed, else where its cell starts, unless a macro wrote both."""
-    if error.cell is None:
-        return None
+    if error.cell is None or deck.expanded.notebook is not None:
+        return None  # the lines of a notebook are nowhere to be seen
     cell = cells_in(deck.written, job.lang)[error.cell - 1]
     known, texts = deck.expanded.deck_lines(), deck.expanded.text.split("\n")
     start = known[cell.line - 1]

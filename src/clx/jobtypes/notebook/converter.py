@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clx.jobtypes.notebook.conversion import DeckFiles
     from clx.jobtypes.notebook.execution.pool import KernelPool
     from clx.jobtypes.notebook.execution.results import CellResult
+    from clx.jobtypes.notebook.mermaid import MermaidDrawer
     from clx.jobtypes.notebook.variants import DeckCell
 
 _TEXT_OUTPUTS = ("text/plain", "text/html", "text/markdown", "text/latex", WIDGET_VIEW)
@@ -38,7 +39,9 @@ class NotebookConverter:
     """
 
     def __init__(self, settings: Settings, _scratch: Path | None = None) -> None:
+        self._all_settings = settings
         self._settings = settings.section(NotebookSettings)
+        self._drawer: MermaidDrawer | None = None
         self._loaded: DeckFiles | None = None
         self._pool: KernelPool | None = None
 
@@ -60,7 +63,10 @@ class NotebookConverter:
         return files.execute(job, inputs, outputs, lambda cells, place: self._run(job, place, cells), warn)
 
     def close(self) -> None:
-        """End the kernels and their parent. Idempotent."""
+        """End the kernels, their parent and the browser. Idempotent."""
+        if self._drawer is not None:
+            self._drawer.close()
+            self._drawer = None
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -83,7 +89,13 @@ class NotebookConverter:
             raise ToolMissingError(
                 f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
             ) from error
-        return DeckFiles(functools.partial(packaged_file, self._settings.python))
+        return DeckFiles(functools.partial(packaged_file, self._settings.python), self._draw)
+
+    def _draw(self, source: str, label: str) -> str:
+        from clx.jobtypes.notebook.mermaid import MermaidDrawer  # few decks have diagrams among their texts
+
+        self._drawer = self._drawer or MermaidDrawer(self._all_settings)
+        return self._drawer.html(source, label)
 
     def _run(self, job: NotebookJob, place: Path, cells: Sequence[DeckCell]) -> dict[str, CellResult]:
         from clx.jobtypes.notebook.execution.results import CellFailedError
@@ -98,7 +110,7 @@ class NotebookConverter:
                 allow_errors_at={index for index, cell in enumerate(code) if cell.may_fail},
             )
         except CellFailedError as failed:
-            raise failure(failed, code, place) from failed
+            raise failure(failed, code, place, (place / job.deck).parent) from failed
         return {
             cell.id: replace(result, outputs=_without_place(result.outputs, place))
             for cell, result in zip(code, results, strict=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
@@ -53,16 +54,39 @@ _FENCE_NAMES = {
     "rust": ("rs",),
 }
 MARKDOWN_EXTENSION = ".md"
+NOTEBOOK_EXTENSION = ".ipynb"
 _BY_EXTENSION = {language.extension: language for language in PROG_LANG.values()}
 
-DECK_EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) | {MARKDOWN_EXTENSION}
+DECK_EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) | {MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION}
 """Extensions, with their dot, that a deck can have."""
 
 _DECK_PREFIXES = ("slides_", "topic_")
+_OTHER_SOURCES = frozenset(
+    {
+        ".qmd",
+        ".rmd",
+        ".r",
+        ".js",
+        ".mjs",
+        ".jsx",
+        ".tsx",
+        ".sql",
+        ".jl",
+        ".go",
+        ".rb",
+        ".kt",
+        ".scala",
+        ".swift",
+        ".php",
+    }
+    | {".lua", ".m", ".hs", ".ml", ".fs", ".clj", ".pl", ".sh", ".ps1", ".rst", ".org", ".tex", ".typ", ".adoc"}
+    | {".h", ".hpp", ".cc", ".cxx", ".pyw", ".mdx", ".markdown", ".mkd", ".myst"}
+)
+"""Extensions of sources that somebody may take for a deck, and that no deck has."""
 
-_IMAGE = re.compile(r"<img\b(?:(?!<img\b)[^>])*", re.IGNORECASE)
-"""A tag up to its end; the pattern takes each character once, whatever is not closed."""
-_SOURCE = re.compile(r"""\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_NAMING = re.compile(r"<(?:img|a|video|audio|source|track|object|embed|iframe)\b[^<>]*", re.IGNORECASE)
+"""A tag that names a file, up to its end; the pattern takes each character once, whatever is not closed."""
+_NAMED = re.compile(r"""(?<=[\s"'])(?:src|href|poster|data)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _LINK = re.compile(r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*))")
 _REFERENCE = re.compile(r"^[ \t]*(?:(?:#|//)[ \t]*)?\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
 _TICKS = re.compile("`+")
@@ -74,8 +98,30 @@ def is_deck(name: str) -> bool:
     return name.startswith(_DECK_PREFIXES) and name[name.rfind(".") :] in DECK_EXTENSIONS
 
 
+def is_misnamed(name: str) -> bool:
+    """Whether a file is called like a deck, and by its extension is a source that can be none."""
+    return name.startswith(_DECK_PREFIXES) and name[name.rfind(".") :].lower() in _OTHER_SOURCES
+
+
+def decks_among(paths: Iterable[str]) -> list[str]:
+    """The decks among some paths, in their order.
+
+    A notebook is none where a text deck among them has its name (jupytext's pair, also in a directory of its own, and
+    what nbconvert makes of it): the text wins.
+    """
+    found = [path for path in paths if is_deck(path.rpartition("/")[2])]
+    texts = {PurePosixPath(path).stem for path in found if not path.endswith(NOTEBOOK_EXTENSION)}
+    return [path for path in found if not path.endswith(NOTEBOOK_EXTENSION) or not _stems(path) & texts]
+
+
+def _stems(path: str) -> set[str]:
+    """A file's name without its extension, and without each of its further ones."""
+    parts = path.rpartition("/")[2].split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts))}
+
+
 def deck_language(name: str, prog_lang: str) -> ProgLang:
-    """The language a deck, by its name or path, is written in: its extension's, or the course's for Markdown decks.
+    """The language a deck, by its name or path, is written in: its extension's, else the course's (Markdown, notebook).
 
     Raises:
         ConversionError: neither says a language CLX knows.
@@ -94,7 +140,7 @@ def fence_names(language: ProgLang) -> tuple[str, ...]:
 
 
 def linked_files(text: str) -> list[str]:
-    """Local files that ``<img src>``, Markdown links and Markdown images in a deck name.
+    """Local files that ``src``, ``href`` and the like of HTML, Markdown links and Markdown images in a deck name.
 
     Returns:
         Each path once, in the order of first use, decoded and without query or fragment, relative to
@@ -109,11 +155,15 @@ def linked_files(text: str) -> list[str]:
     return list(found)
 
 
-def relinked(text: str, pictures: Mapping[str, str]) -> str:
-    """Markdown whose ``<img src>``, links and images name other files; code in it stays as it is.
+def relinked(
+    text: str, files: Mapping[str, str], anchor: Callable[[str], str] | None = None, *, folder: str = ""
+) -> str:
+    """Markdown whose ``src``, ``href``, links and images name other files; code in it stays as it is.
 
     Args:
-        pictures: new paths by old ones, decoded, as :func:`linked_files` gives them.
+        files: new paths by old ones, decoded, as :func:`linked_files` gives them.
+        anchor: how a fragment behind one of them is written; None: as it is.
+        folder: the deck's directory in the course, out of which a path may lead and back again.
     """
     code = _code(text)
     pieces, position, at = [], 0, 0
@@ -122,17 +172,16 @@ def relinked(text: str, pictures: Mapping[str, str]) -> str:
             at += 1
         if start < position or (at < len(code) and code[at][0] < start):
             continue
-        pieces += [text[position:start], _renamed(text[start:end], pictures)]
+        pieces += [text[position:start], _renamed(text[start:end], files, anchor, folder)]
         position = end
     return "".join([*pieces, text[position:]])
 
 
 def _targets(text: str) -> Iterator[tuple[int, int]]:
     """Where the targets of links and images stand."""
-    for tag in _IMAGE.finditer(text):
-        source = _SOURCE.search(tag[0])
-        if source and source.lastindex:
-            start, end = source.span(source.lastindex)
+    for tag in _NAMING.finditer(text):
+        for named in _NAMED.finditer(tag[0]):
+            start, end = named.span(named.lastindex or 0)
             yield tag.start() + start, tag.start() + end
     for pattern in (_LINK, _REFERENCE):
         for match in pattern.finditer(text):
@@ -175,14 +224,20 @@ def code_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return found
 
 
-def _renamed(target: str, pictures: Mapping[str, str]) -> str:
+def _renamed(target: str, files: Mapping[str, str], anchor: Callable[[str], str] | None, folder: str) -> str:
     path = _local_path(target.strip())
-    if path not in pictures:
+    new = files.get(path)
+    if new is None and path:
+        full = posixpath.normpath(posixpath.join(folder, path))
+        new = None if full.startswith("../") else files.get(posixpath.relpath(f"/{full}", f"/{folder}"))
+    if new is None:
         return target
     written = re.split("[?#]", target.strip(), maxsplit=1)[0].removeprefix("./")
-    from urllib.parse import quote
+    from urllib.parse import quote, unquote
 
-    return target.replace(written, pictures[path] if written == path else quote(pictures[path]), 1)
+    is_plain = written == path and (" " in written or " " not in new)
+    address, sign, fragment = target.replace(written, new if is_plain else quote(new), 1).partition("#")
+    return f"{address}{sign}{anchor(unquote(fragment)) if anchor and fragment else fragment}"
 
 
 def _local_path(target: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 from clx.jobtypes.registry import TYPE_OF_SOURCE
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _encode = msgspec.json.encode
 _SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for ending in TYPE_OF_SOURCE)}
 _NAME = re.compile(r"[\w.\-]+")
+MERMAID_FENCE = re.compile(r"^[ \t#/>*\-]*(?:`{3,}|~{3,})[ \t]*\{?mermaid\b", re.MULTILINE)
+"""Tells of a deck's text that it may hold a diagram; it may stand behind signs of comments."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 
 
@@ -49,13 +52,16 @@ class DeckText(msgspec.Struct, frozen=True):
 
     Attributes:
         templates: what they load, below the course root.
-        titles: by language, where ``header`` was called.
+        titles: by language, where the deck says one (:mod:`clx.jobtypes.notebook.titles`).
         links: local files they link to, as written.
         mentions: names of sources, and of decks that are imported.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
         respelt: warnings of markers that were only understood.
         problems: what is wrong with its markers, all of it; the rest is of no use then.
         written: names of linked files that occur in code, too, which may write them.
+        shown: those of *links* that students see in texts.
+        noted: those that only the speaker sees there.
+        draws: whether there may be diagrams among its texts.
     """
 
     templates: list[str]
@@ -66,6 +72,9 @@ class DeckText(msgspec.Struct, frozen=True):
     respelt: list[str] = []
     problems: list[Problem] = []
     written: list[str] = []
+    shown: list[str] = []
+    noted: list[str] = []
+    draws: bool = False
 
 
 def read_deck(asked: Asked) -> DeckText:
@@ -101,12 +110,16 @@ class _Reading:
         self._mentions = set[str]()
         self._hidden: dict[bytes, Any] = {}
         self._respelt: dict[str, None] = {}
-        self._texts = set[str]()
+        self._texts: dict[str, list[Cell]] = {}
         self._written = set[str]()
+        self._shown: dict[bool, set[str]] = {True: set(), False: set()}
+        """Links in texts: whether students see them."""
+        self._draws = False
 
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
         from clx.jobtypes.notebook.expand import expand
+        from clx.jobtypes.notebook.titles import title_of
 
         asked = self._asked
         found = expand(
@@ -121,16 +134,33 @@ class _Reading:
             jinja=asked.jinja,
         )
         self._templates |= set(found.templates)
-        if is_html and found.title:
-            self._titles[language] = found.title
-        if found.text in self._texts:
-            return
-        self._texts.add(found.text)
-        cells = cells_of(found, self._language, is_markdown=self._is_markdown, problems=self._problems)
+        known = self._texts.get(found.text)
+        if known is None:
+            cells = cells_of(found, self._language, is_markdown=self._is_markdown, problems=self._problems)
+            self._texts[found.text] = cells
+        else:
+            cells = known
+        if is_html and not self._problems:
+            title = title_of(found, cells, language, self._language, is_markdown=self._is_markdown)
+            self._titles |= {language: title} if title else {}
+        if known is None:
+            self._look_into(found, cells)
+
+    def _look_into(self, found: Expanded, cells: list[Cell]) -> None:
+        asked = self._asked
         if not self._problems:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+            self._respelt |= dict.fromkeys(
+                f"{_place(asked.deck, found, slip.line)}: the braces around {slip.name!r} stand in code and stay as "
+                f"they are; did you mean {slip.meant!r}?"
+                for slip in found.slips
+            )
+            for cell in cells:
+                if cell.kind == "markdown" and "del" not in cell.tags:
+                    self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))
+        self._draws = self._draws or MERMAID_FENCE.search(found.text) is not None
         links = linked_files(found.text)
         self._links |= dict.fromkeys(links)
         code = "\n".join(cell.source for cell in cells if cell.kind == "code")
@@ -147,6 +177,9 @@ class _Reading:
             list(self._respelt),
             [Problem(error.fact, error.next_step, error.line) for error in self._problems],
             sorted(self._written),
+            sorted(self._shown[True]),
+            sorted(self._shown[False] - self._shown[True]),
+            self._draws,
         )
 
 
@@ -179,9 +212,11 @@ def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
     foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
     unread = _first_of((name, cell) for cell in cells for name in cell.unread)
     lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
-    told = [f"{asked.deck}:{next(lines) or '?'}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
+    told = [f"{_place(asked.deck, found, next(lines))}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
     for name in unread:
-        told.append(f"{asked.deck}:{next(lines) or '?'}: the attribute {name!r} of this cell means nothing to CLX.")
+        told.append(
+            f"{_place(asked.deck, found, next(lines))}: the attribute {name!r} of this cell means nothing to CLX."
+        )
     return told
 
 
@@ -199,6 +234,12 @@ def _foreign(lang: str, languages: list[str]) -> str:
     return f'cells with lang="{lang}" come out nowhere: {step}'
 
 
+def _place(deck: str, found: Expanded, line: int) -> str:
+    if found.notebook is not None:
+        return f"{deck}: {found.place(line)}" if line else deck
+    return f"{deck}:{line or '?'}"
+
+
 def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     """Warnings of markers that are not written as they should be but can be understood."""
     from clx.jobtypes.notebook.hidden import places_in_deck
@@ -206,6 +247,6 @@ def _respelt_in(deck: str, found: Expanded, cells: list[Cell]) -> list[str]:
     odd = [cell for cell in cells if cell.respelt]
     lines = places_in_deck(found, [cell.line for cell in odd])
     return [
-        f"{deck}:{line or '?'}: this marker is read with {cell.respelt}; write it so."
+        f"{_place(deck, found, line)}: this marker is read with {cell.respelt}; write it so."
         for cell, line in zip(odd, lines, strict=True)
     ]

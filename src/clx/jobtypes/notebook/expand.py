@@ -23,9 +23,10 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.braces import Deck, guarded, guarded_wholly, unguarded
-from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, ProgLang, deck_language, fence_names
+from clx.jobtypes.notebook.braces import Deck, Slip, guarded, guarded_wholly, unguarded
+from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION, ProgLang, deck_language, fence_names
 from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
+from clx.jobtypes.notebook.notebook_source import NotebookSource, read_notebook
 from clx.jobtypes.notebook.sandbox import (
     EXPANSION_LIMIT,
     CourseLoader,
@@ -62,7 +63,21 @@ class Expanded:
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
     """The deck's lines that call the macro ``header``."""
+    slips: tuple[Slip, ...]
+    """Braces in its code that may have been meant for Jinja."""
+    notebook: NotebookSource | None
+    """The notebook that the deck is; ``None`` for a text."""
     _trace: Callable[[str], list[list[int]] | None] = field(repr=False, compare=False)
+
+    def place(self, line: int | None) -> str:
+        """How a line of the deck is called: ``line 7``, or ``cell 2`` in a notebook; empty where it is not known."""
+        if not line:
+            return ""
+        return f"line {line}" if self.notebook is None else f"cell {self.notebook.cell_at(line)}"
+
+    def located(self, error: ConversionError) -> ConversionError:
+        """*error* with the cell of the notebook in place of a line that nobody sees; as it is for a text."""
+        return _in_notebook(error, self.notebook)
 
     def deck_lines(self) -> list[int | None]:
         """The deck's first line, counted from 1, in each line of :attr:`text`; ``None`` where it has none.
@@ -105,7 +120,8 @@ def expand(
     Raises:
         ConversionError: the deck or a template it uses cannot be read or expanded; ``line`` is the deck's.
     """
-    source = _read(root / deck)
+    notebook = _notebook(root / deck, prog_lang)
+    source = notebook.text if notebook else _read(root / deck)
     names = {**variables, "lang": lang, "is_html": is_html, "is_notebook": is_notebook}
     template = _template(deck, root, prog_lang, names, shared, jinja=jinja and not _refuses_jinja(source))
     titles: list[str] = []
@@ -121,19 +137,36 @@ def expand(
     @functools.cache
     def trace(marked: str) -> list[list[int]] | None:
         try:
-            return deck_lines(text, template.expand_marked(_read(root / deck), marked))
+            return deck_lines(text, template.expand_marked(source if notebook else _read(root / deck), marked))
         except Exception:  # templates can raise anything, also the second time only
             return None
 
-    text, templates, guarded = template.expand(source, note_title)
+    try:
+        text, templates, given, slips = template.expand(source, note_title)
+    except ConversionError as error:
+        raise _in_notebook(error, notebook) from error.__cause__
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, source, guarded, template.prefix, tuple(header_lines), trace)
+    return Expanded(text, title, templates, source, given, template.prefix, tuple(header_lines), slips, notebook, trace)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, variables: Mapping[str, Any], code_line: int) -> int:
     """The line of a deck that a line of its compiled template comes from; Jinja must not have rewritten it."""
     names = {**variables, **dict.fromkeys(GIVEN)}
-    return _template(deck, root, prog_lang, names).line_of(_read(root / deck), code_line)
+    notebook = _notebook(root / deck, prog_lang)
+    source = notebook.text if notebook else _read(root / deck)
+    return _template(deck, root, prog_lang, names).line_of(source, code_line)
+
+
+def _notebook(path: Path, prog_lang: str) -> NotebookSource | None:
+    if path.suffix != NOTEBOOK_EXTENSION:
+        return None
+    return read_notebook(_bytes(path), deck_language(path.name, prog_lang))
+
+
+def _in_notebook(error: ConversionError, notebook: NotebookSource | None) -> ConversionError:
+    if notebook is not None and error.line is not None:
+        error.fact, error.line = f"cell {notebook.cell_at(error.line)}: {error.fact}", None
+    return error
 
 
 def _template(
@@ -175,8 +208,8 @@ class _DeckTemplate:
 
     def expand(
         self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
-    ) -> tuple[str, dict[str, str], str]:
-        """The expansion of *source*, the templates that were loaded for it, and *source* as Jinja was given it.
+    ) -> tuple[str, dict[str, str], str, tuple[Slip, ...]]:
+        """The expansion of *source*, the templates that were loaded for it, *source* as Jinja was given it, and slips.
 
         *on_header* is given the arguments of each call of ``header``, and its line in *source*.
         """
@@ -186,15 +219,15 @@ class _DeckTemplate:
             line = _line_of_frame(sys._getframe(1), label)
             on_header(arguments, template.get_corresponding_lineno(line) if line is not None else None)
 
-        environment = DeckEnvironment(loader, self.prefix, self.names, noted)
+        environment, slips = DeckEnvironment(loader, self.prefix, self.names, noted), list[Slip]()
         try:
             with bounded(len(source)):
-                given = self._guarded(source, loader)
+                given = self._guarded(source, loader, slips)
                 template = template_from(environment, given, label, self.prefix)
                 text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-        return text, dict(sorted(loader.loaded.items())), given
+        return text, dict(sorted(loader.loaded.items())), given, tuple(slips)
 
     def expand_marked(self, source: str, marked: str) -> str:
         """The expansion of *source* in which its own lines, or those of the template *marked*, carry their numbers."""
@@ -211,13 +244,14 @@ class _DeckTemplate:
         template = template_from(environment, self._guarded(source, loader), self.deck.as_posix(), self.prefix)
         return template.get_corresponding_lineno(code_line)
 
-    def _guarded(self, source: str, loader: CourseLoader) -> str:
+    def _guarded(self, source: str, loader: CourseLoader, slips: list[Slip] | None = None) -> str:
         """*source* with what is not Jinja's guarded."""
         if not self.jinja:
             return guarded_wholly(source, self.prefix)
         is_markdown = self.deck.suffix == MARKDOWN_EXTENSION
         known, comment = frozenset(self.names), self.language.comment
-        return guarded(source, Deck(comment, self.prefix, is_markdown, known, fence_names(self.language)), loader.has)
+        deck = Deck(comment, self.prefix, is_markdown, known, fence_names(self.language))
+        return guarded(source, deck, loader.has, slips)
 
     def _loader(self, marked: str = "") -> CourseLoader:
         return CourseLoader(
@@ -225,11 +259,15 @@ class _DeckTemplate:
         )
 
 
-def _read(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        data = read_regular(path)
+        return read_regular(path)
     except FileNotFoundError as error:
         raise ConversionError(f"there is no deck {path.name} among the job's inputs") from error
+
+
+def _read(path: Path) -> str:
+    data = _bytes(path)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Jinja has it
     except UnicodeDecodeError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 """Where the Python package has the library that draws its figures."""
 _VEGA_SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 _MAPS = re.compile(r"scattergeo|choropleth|\w+map(?:box)?(?<!heatmap)(?<!treemap)")
+_BEGIN, _END = "<!--figures-->", "<!--/figures-->"
+_SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*\n?", re.MULTILINE)
 _END_OF_SCRIPT = re.compile(r"</(script)", re.IGNORECASE)
 
 PackagedFile = Callable[[str], Path | None]
@@ -33,10 +36,13 @@ class Figures:
     def __init__(self, packaged: PackagedFile) -> None:
         self._packaged = packaged
         self._needed: dict[str, None] = {}
+        self.carried = ""
+        """Names the libraries that the page carries; empty if none."""
 
     def clear(self) -> None:
         """Begin another page."""
         self._needed.clear()
+        self.carried = ""
 
     def html(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], label: str, warn: Callable[[str], None]
@@ -57,7 +63,9 @@ class Figures:
             return ""
         texts = [text for name in self._needed for text in self._libraries(name)]
         own = (_ASSETS / "figures.js").read_text(encoding="utf-8")
-        return "".join(f"<script>\n{inside_script(text)}\n</script>\n" for text in (*texts, own))
+        scripts = "".join(f"\n<script>\n{inside_script(text)}\n</script>" for text in (*texts, own)) + "\n"
+        self.carried = digest_of(scripts)
+        return f"{_BEGIN}{scripts}{_END}\n"
 
     def _figure(self, library: str, figure: str, label: str) -> str:
         self._needed[library] = None
@@ -73,9 +81,37 @@ class Figures:
         return _text(found, found.stat().st_mtime_ns) if found else ""
 
 
+def without_scripts(page: str) -> tuple[str, str]:
+    """A page without what draws its figures, and that: nothing is to be looked for in megabytes of it."""
+    head, begin, rest = page.rpartition(_BEGIN)
+    if not begin:
+        return page, ""
+    scripts, _, tail = rest.partition(_END)
+    return head + _BEGIN + tail, scripts + _END
+
+
+def with_scripts(page: str, scripts: str) -> str:
+    """The page that :func:`without_scripts` has taken apart."""
+    head, begin, tail = page.rpartition(_BEGIN)
+    return head + begin + scripts + tail
+
+
+def digest_of(scripts: str) -> str:
+    """What names the libraries of a page, as :func:`without_carried` is given it."""
+    return hashlib.sha256(scripts.removesuffix(_END).encode("utf-8", "replace")).hexdigest()
+
+
+def without_carried(page: bytes, digests: Collection[str]) -> bytes:
+    """The bytes of a page without the libraries it carries, if these are as *digests* say."""
+    head, begin, rest = page.rpartition(_BEGIN.encode())
+    scripts, end, tail = rest.partition(_END.encode())
+    is_known = begin and end and hashlib.sha256(scripts).hexdigest() in digests
+    return head + begin + end + tail if is_known else page
+
+
 def inside_script(text: str) -> str:
     """A program as it may stand in a ``script`` element."""
-    return _END_OF_SCRIPT.sub(r"<\\/\1", text)
+    return _END_OF_SCRIPT.sub(r"<\\/\1", _SOURCE_MAP.sub("", text))
 
 
 def _plotly_json(figure: Mapping[str, Any], warn: Callable[[str], None]) -> str:

@@ -9,7 +9,8 @@ from clx.jobtypes.notebook.execution.interpreter import distributions, interpret
 from clx.jobtypes.notebook.execution.kernel_names import other_kernels
 from clx.jobtypes.notebook.settings import NotebookSettings
 from clx.settings.schema import Settings
-from clx.tools.fingerprint import MISSING
+from clx.tools.finding import locate
+from clx.tools.fingerprint import MISSING, tool_fingerprint
 
 _DISTRIBUTIONS = (
     "jinja2",
@@ -34,6 +35,11 @@ def fingerprint(settings: Settings) -> dict[str, str]:
         **interpreter_fingerprint(settings.section(NotebookSettings).python),
         **({"kernels": kernels} if kernels else {}),
     }
+
+
+def drawn_by(settings: Settings) -> str:
+    """What draws the diagrams among a deck's texts; decks without any do not depend on it."""
+    return tool_fingerprint(locate("browser", settings))
 
 
 @functools.lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ _STEP = "Write the values out where they are needed."
 def check_header(text: str) -> None:
     """Refuse a block that is small on paper and huge when it is read: repeating, nested, or with a number without end.
 
-    What is no YAML is left to the library to tell.
+    What is no YAML is left to :func:`header_of`.
     """
     lines = _block(text)
     if not lines:
@@ -36,30 +36,31 @@ def check_header(text: str) -> None:
         return
 
 
-def with_whole_kernelspec(text: str) -> str:
-    """*text* with a ``kernelspec`` that has all that jupytext asks for, though nothing here goes by it.
+def header_of(text: str) -> tuple[dict[str, Any], int]:
+    """What the block at the top of a Markdown deck says, and the index of the first line behind it.
 
-    The header of a MyST deck may leave the name to show away. :func:`check_header` has to have passed; what is no YAML
-    is left to the library to tell.
+    Lines between two rules that are no mapping are no block: they are text.
+
+    Raises:
+        ConversionError: it is small on paper and huge when it is read (:func:`check_header`), or no YAML.
     """
+    check_header(text)
     lines = _block(text)
-    if not any("kernelspec" in line for line in lines):
-        return text
+    behind = len(lines) + 2
+    if text.partition("\n")[0].rstrip() != "---" or behind > text.count("\n") + 1:
+        return {}, 0
     import yaml
 
     try:
-        header = yaml.load("\n".join(lines), Loader=_loader())  # noqa: S506  (a safe one)
-    except (yaml.YAMLError, ValueError):
-        return text
-    inner = header.get("jupyter") if isinstance(header, dict) else None
-    found = [each["kernelspec"] for each in (header, inner) if isinstance(each, dict) and "kernelspec" in each]
-    if all(not isinstance(each, dict) or {"name", "display_name"} <= set(each) for each in found):
-        return text
-    for each in filter(lambda each: isinstance(each, dict), found):
-        each.setdefault("name", "kernel")
-        each.setdefault("display_name", str(each["name"]))
-    rest = text.split("\n")[len(lines) + 1 :]
-    return "\n".join(["---", yaml.safe_dump(header, allow_unicode=True, sort_keys=False).rstrip("\n"), *rest])
+        found = yaml.load("\n".join(lines), Loader=_loader())  # noqa: S506  (a safe one)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        why = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
+        fact = f"the YAML block at the top of the deck cannot be read: {why}"
+        raise ConversionError(fact, "Correct it.", line=mark.line + 2 if mark else 1) from error
+    if found is None:
+        return {}, behind
+    return (found, behind) if isinstance(found, dict) else ({}, 0)
 
 
 def _block(text: str) -> list[str]:

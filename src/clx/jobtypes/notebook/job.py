@@ -32,12 +32,18 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """Place of the deck in its section."""
     evaluate: bool = True
     """If false, ``render`` makes all pages and ``execute`` is not asked for."""
+    index: bool = True
+    """Whether the directory of the kind has an index, and the script that draws the way to other pages."""
+    depth: int = 1
+    """Directories from that of the kind down to that of the page: the section's, and those below it."""
     jinja: bool = True
     """If false, the deck is no template."""
     variables: dict[str, Any] = {}
     """The course's own Jinja variables."""
     pictures: dict[str, str] = {}
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    links: dict[Literal["html", "notebook"], dict[str, str]] = {}
+    """By format, the places of other decks' files by the paths of those decks; relative likewise."""
     labels: dict[str, str] = {}
     """The course's own words for pages in this language (:data:`clx.jobtypes.notebook.labels.LABELS`)."""
     theme: ThemeFiles = ThemeFiles()
@@ -45,6 +51,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""
     kernel: str | None = None
     """The Jupyter kernel that the course names for decks in its language."""
+    drawn_by: str = ""
+    """What draws diagrams among the deck's texts, if there are any: with another one they are drawn anew."""
     cell_timeout: float | None = None
     """Seconds one cell may take; ``None``: the setting ``notebook.cell_timeout``."""
 

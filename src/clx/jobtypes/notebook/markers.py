@@ -12,13 +12,18 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.attributes import Unreadable, literal, meaning_of, slide_type_of
 from clx.jobtypes.notebook.labels import as_language
+
+ATTACHED = "clx-attached"
+"""The attribute by which a cell that comes from a notebook names what is attached to it."""
+ESCAPE = "\ufdd2"
+"""Stands in front of text of a notebook that would be a marker; a character that no text has."""
 
 CellKind = Literal["code", "markdown", "raw"]
 
@@ -43,6 +48,7 @@ _ATTRIBUTE = re.compile(
     (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{[^{}]*\} | [^\s\[]+)""",
     re.VERBOSE,
 )
+_ATTACHMENTS = re.compile(r"(?<!\S)attachments=(?=\{)")
 _KIND_WORD = re.compile(r"^(markdown|md|raw|code)\b")
 _MISSPELT = {"tag": "tags", "langs": "lang"}
 _CODE_LANGUAGES = frozenset({"sh", "js", "ts", "cs", "py", "rb", "go", "md", "pl"})
@@ -87,6 +93,10 @@ class Marker:
     """Extensions for which jupytext takes the cell for code; ``None``: all."""
     unread: tuple[str, ...] = ()
     """Names of its attributes that mean nothing here."""
+    attached: str = ""
+    """Names what is attached to the cell of a notebook; else empty."""
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is attached to the cell of a text deck, as jupytext writes it into the marker."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -119,17 +129,37 @@ def read_marker(options: str, line: int, *, is_glued: bool = False) -> Marker:
     written = attributes.get("tags")
     plain = _plain_list(written) if isinstance(written, str) else None
     respelt = f"%% {options}" if is_glued else ""
+    found = read_attributes(attributes if plain is None else {**attributes, "tags": plain}, line)
+    return replace(
+        found,
+        kind=_KINDS[kind[1].lower()] if kind else "code",
+        respelt=respelt if plain is None else f"tags={json.dumps(plain)}",
+    )
+
+
+def read_attributes(attributes: Mapping[str, Any], line: int) -> Marker:
+    """The marker of a code cell that has some attributes: values, or texts as they stand in the marker.
+
+    Raises:
+        ConversionError: as :func:`read_marker` does.
+    """
+    check_names(attributes, line)
     meant = meaning_of(attributes, line)
-    tags = tags_from(written if plain is None else plain, line)
+    tags = tags_from(attributes.get("tags"), line)
     return Marker(
-        _KINDS[kind[1].lower()] if kind else "code",
+        "code",
         tuple(dict.fromkeys((*tags, *meant.tags))),
         lang_from(attributes.get("lang"), line),
-        respelt if plain is None else f"tags={json.dumps(plain)}",
-        _magic(attributes),
-        _active(attributes, tags),
-        meant.unread,
+        magic=_magic(attributes),
+        active=_active(attributes, tags),
+        unread=meant.unread,
+        attached=str(attributes.get(ATTACHED, "")),
+        attachments=_attachments(attributes.get("attachments")),
     )
+
+
+def _attachments(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _magic(attributes: Mapping[str, Any]) -> str:
@@ -180,12 +210,25 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
             raise ConversionError("the marker's JSON cannot be read", _TAGS_STEP, line=line) from error
         check_names(found, line)
         return found, options[:brace]
+    options, attached = _without_attachments(options)
     matches = list(_ATTRIBUTE.finditer(options))
-    attributes = {match["key"]: match["value"] for match in matches}
-    if len(attributes) < len(matches):
+    attributes = {match["key"]: match["value"] for match in matches} | attached
+    if len(attributes) - len(attached) < len(matches):
         raise ConversionError(_TWICE, _TAGS_STEP, line=line)
     check_names(attributes, line)
     return attributes, _ATTRIBUTE.sub("", options)
+
+
+def _without_attachments(options: str) -> tuple[str, dict[str, Any]]:
+    """Options without what is attached to the cell, whose names and texts may look like anything, and that."""
+    start = _ATTACHMENTS.search(options)
+    if start is None:
+        return options, {}
+    try:
+        found, end = json.JSONDecoder().raw_decode(options, start.end())
+    except ValueError:
+        return options, {}
+    return options[: start.start()] + options[end:], {"attachments": found}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

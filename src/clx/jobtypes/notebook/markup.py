@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -26,6 +26,15 @@ _ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
 _NOT_IN_SLUG = re.compile(r"[^\w\s-]")
 
 
+_DIAGRAM = re.compile(r"\{?mermaid\b")
+Draw = Callable[[str, str], str]
+"""A diagram's source and what it is called in the page's language → HTML; raises :class:`NotDrawnError`."""
+
+
+class NotDrawnError(Exception):
+    """Why a diagram is shown as its source, in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heading:
     """One entry of the table of contents."""
@@ -39,9 +48,15 @@ class Markup:
     """Renders the Markdown cells of one page; anchors are unique in it.
 
     Renderers are costly to make: :meth:`clear` makes one ready for the next page.
+
+    Args:
+        draw: makes pictures of a diagram's source, given what it is called in the page's language; ``None``: diagrams
+            stay their source.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, draw: Draw | None = None) -> None:
+        self._draw = draw
+        self.undrawn: dict[str, None] = {}
         self.headings: list[Heading] = []
         self._words: Mapping[str, str] = words_in("en")
         self.formulas = Formulas()
@@ -57,6 +72,7 @@ class Markup:
         self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(callouts_plugin)
         self._md.use(attrs_plugin, after=("image",))
+        self._md.add_render_rule("fence", lambda _renderer, *given: self._fence(*given))
         self._md.add_render_rule("html_inline", _render_html)
         self._md.add_render_rule("html_block", _render_html)
         self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
@@ -78,6 +94,15 @@ class Markup:
             if token.type == "heading_open":
                 self._note_heading(token, following, in_contents=in_contents)
         return str(self._md.renderer.render(tokens, self._md.options, env))
+
+    def _fence(self, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        token = tokens[index]
+        if self._draw and _DIAGRAM.match(token.info.strip()):
+            try:
+                return self._draw(token.content, self._words["diagram"])
+            except NotDrawnError as error:
+                self.undrawn[str(error)] = None
+        return str(self._md.renderer.fence(tokens, index, *rest))  # type: ignore[attr-defined]
 
     def _note_heading(self, opening: Token, inline: Token, *, in_contents: bool) -> None:
         text = _plain(inline.children or [])

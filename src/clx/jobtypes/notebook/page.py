@@ -12,19 +12,24 @@ from typing import NamedTuple
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
+from clx.jobtypes.notebook.attachments import embedded
+from clx.jobtypes.notebook.attributes import without_options
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import direction, words_in
-from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.markup import Draw, Markup
 from clx.jobtypes.notebook.output_html import OutputWriter
 from clx.jobtypes.notebook.slide_words import slide_words
 from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "formulas.css", "folds.css", "boxes.css", "controls.css", "outputs.css", "slides.css")
+_STYLES = (
+    *("page.css", "formulas.css", "folds.css", "boxes.css", "mermaid.css", "controls.css", "outputs.css"),
+    "slides.css",
+)
 """The style sheets of every page, in order."""
 _SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
@@ -60,6 +65,9 @@ class PageFrame:
     """Words that the course says instead of CLX's own."""
     theme: Theme = field(default_factory=Theme)
     downloads: tuple[Download, ...] = ()
+    has_index: bool = False
+    """Whether the course has an index, in the directory to which *up* leads."""
+    up: str = "../"
 
     @property
     def words(self) -> dict[str, str]:
@@ -72,11 +80,17 @@ class PageMaker:
 
     Args:
         packaged: finds a file that a package of the cells' interpreter brings.
+        draw: as :class:`~clx.jobtypes.notebook.markup.Markup` has it.
     """
 
-    def __init__(self, packaged: PackagedFile = lambda _path: None) -> None:
-        self._markup = Markup()
+    def __init__(self, packaged: PackagedFile = lambda _path: None, draw: Draw | None = None) -> None:
+        self._markup = Markup(draw)
         self._figures = Figures(packaged)
+
+    @property
+    def carried(self) -> str:
+        """What names the libraries that the last page carries (``figures.without_carried``); empty if none."""
+        return self._figures.carried
 
     def page(
         self,
@@ -108,8 +122,8 @@ class PageMaker:
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
             titled=body.starts_with_title(cells),
-            css=_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
-            early=_early() if frame.theme.mode == "auto" else "",
+            css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
+            early=early_script() if frame.theme.mode == "auto" else "",
             script=_script(),
             present=present,
             slide_texts=slide_texts,
@@ -177,11 +191,18 @@ class _Body:
                 f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
             )
         self._markup.unread_directives.clear()
+        for why in self._markup.undrawn:
+            self._warn(f"a mermaid diagram is shown as its source: {why}", cell.line)
+        self._markup.undrawn.clear()
+
+    def _warn_of_attachment(self, name: str, cell: DeckCell) -> None:
+        self._warn(f"nothing that can be shown is attached to this cell as {name}", cell.line)
 
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
             in_contents = "notes" not in cell.tags
             text = self._markup.html(cell.source, doc=cell.id, in_contents=in_contents)
+            text = embedded(text, cell.attachments, lambda name: self._warn_of_attachment(name, cell))
             return f'<div class="text">\n{text}</div>\n'
         if cell.kind == "raw":
             return f'<pre class="raw">{escape(cell.source, quote=False)}</pre>\n'
@@ -199,7 +220,7 @@ class _Body:
     def _input(self, cell: DeckCell) -> str:
         if cell.page_input == "absent":
             return ""
-        code = highlight(cell.source, self._lexer)
+        code = highlight(without_options(cell.source), self._lexer)
         text = f'<div class="in"><span class="n">[{self._number(cell)}]</span><pre><code>{code}</code></pre></div>\n'
         return self._folded(text, "show_input") if cell.page_input == "folded" else text
 
@@ -235,8 +256,8 @@ def _template() -> Template:
 
 
 @functools.cache
-def _css() -> SafeText:
-    """The style sheets without their comments and indentation."""
+def page_css() -> SafeText:
+    """The style sheets of pages, without their comments and indentation."""
     return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
 
 
@@ -246,9 +267,15 @@ def _script() -> SafeText:
 
 
 @functools.cache
-def _early() -> SafeText:
-    """What runs before anything is shown."""
+def early_script() -> SafeText:
+    """What runs before anything of a page is shown: it chooses light or dark colours."""
     return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
+
+
+@functools.cache
+def controls_script() -> SafeText:
+    """What makes the buttons of a page work."""
+    return SafeText(_lines("//", "controls.js"))  # noqa: S704 - CLX's own files
 
 
 def _lines(comment: str, *names: str) -> str:

@@ -19,7 +19,7 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from clx.jobtypes.notebook.braces import Deck, guarded, unguarded
-from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, MARKDOWN_EXTENSION, deck_language
+from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION, deck_language
 from clx.jobtypes.notebook.limits import LimitError, lift_memory
 from clx.jobtypes.notebook.trace import mark_lines
 from clx.regular import read_regular
@@ -202,7 +202,7 @@ class CourseLoader(BaseLoader):
 
     def _guarded(self, text: str, extension: str) -> str:
         """A template; one that is called like a source of code has braces that are its own."""
-        if extension not in DECK_EXTENSIONS:
+        if extension not in DECK_EXTENSIONS or extension == NOTEBOOK_EXTENSION:
             return text
         is_markdown = extension == MARKDOWN_EXTENSION
         comment = "#" if is_markdown else deck_language(f"x{extension}", "").comment

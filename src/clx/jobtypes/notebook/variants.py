@@ -27,8 +27,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from clx.jobtypes.notebook.cells import Cell
 from clx.jobtypes.notebook.labels import words_in
@@ -56,6 +56,8 @@ class DeckCell:
     tags: tuple[str, ...]
     line: int
     """Where the cell starts in the expanded deck, 1-based."""
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is attached to the cell of a notebook: by name, by media type, in base64."""
     emptied: bool = False
     """Whether this is a code cell that students fill in."""
 
@@ -106,7 +108,7 @@ def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     """The cells of one language, numbered and with ids, also those that some or all kinds remove."""
     own = cells_in(cells, lang)
     return [
-        DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line)
+        DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line, cell.attachments)
         for number, (cell, identity) in enumerate(zip(own, _identities(own), strict=True), start=1)
     ]
 

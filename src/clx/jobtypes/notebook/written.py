@@ -11,14 +11,14 @@ markers count inside of it only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clx.jobtypes.notebook.fences import FENCE, closes_fence
 from clx.jobtypes.notebook.markers import marker_pattern
 from clx.jobtypes.notebook.near import near_marker
 from clx.jobtypes.notebook.regions import region_end, region_start
 
-_SIGNS = ("%%", "<!--", "```", "~~~", "cell>")
+_SIGNS = ("%%", ":tag", "<!--", "```", "~~~", "cell>")
 _WORDS = ("private", "note", "del", "skip")
 _VALUE = "·"
 """Stands for the value of an expression."""
@@ -76,6 +76,8 @@ def percent_marks(comment: str) -> ReadMark:
 def markdown_marks(stack: Stack, text: str, line: int) -> Stack:
     """Reads the regions and fenced blocks of a Markdown deck."""
     if stack and (opened := stack[-1].fence):
+        if text.startswith(":") and (tag := near_marker(text)):  # an option of MyST's
+            return (*stack[:-1], replace(stack[-1], tag=tag))
         return stack[:-1] if closes_fence(text, opened) else stack
     if region_end(text):
         return stack[:-1]

@@ -14,6 +14,7 @@ from clx.jobtypes.plantuml.blocks import Block
 from clx.jobtypes.plantuml.includes import closure, including_line
 from clx.jobtypes.plantuml.jvm import JvmPicture, Refusal
 from clx.jobtypes.plantuml.jvm_supervisor import Renderer
+from clx.jobtypes.plantuml.launch import Look
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,14 @@ class DiagramJob:
     renderer: Renderer
     inputs: Path
     source: PurePosixPath
-    picture_format: str
+    look: Look
+    """Of the first page of each diagram."""
     timeout: float
     """Seconds per diagram."""
 
-    def render(self, block: Block) -> JvmPicture | Refusal:
+    def render(self, block: Block, look: Look | None = None) -> JvmPicture | Refusal:
         """Draw one diagram of the source."""
-        return self.renderer.render(block.text, self.picture_format, self.timeout)
+        return self.renderer.render(block.text, look or self.look, self.timeout)
 
 
 def explain(job: DiagramJob, block: Block, refusal: Refusal) -> ConversionError:

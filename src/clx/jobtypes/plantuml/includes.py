@@ -23,6 +23,7 @@ _NAMED = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
+_START = re.compile(r"^\s*@start", re.MULTILINE)
 _URL = re.compile(r"[a-z]{2,}:", re.IGNORECASE)
 _TEXT_LIMIT = 2 * 1024 * 1024
 """Bytes; a larger file that is included is passed on but not searched."""
@@ -80,6 +81,16 @@ def _read(file: Path) -> str:
             return source.read(_TEXT_LIMIT).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def has_diagram(source: Path) -> bool:
+    """Whether a source has a diagram; one without is only included by others. What is empty or no text should have."""
+    try:
+        with open_regular(source) as stream:
+            text = stream.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return True
+    return not text.strip() or _START.search(text) is not None
 
 
 def including_line(text: str, name: str) -> int | None:

@@ -12,6 +12,7 @@ from clx.errors import ConversionError, StartupError, ToolMissingError
 from clx.jobtypes.plantuml import launch
 from clx.jobtypes.plantuml.graphviz import GuardedDot
 from clx.jobtypes.plantuml.jvm import Jvm, JvmDiedError, JvmPicture, JvmTimeoutError, Refusal
+from clx.jobtypes.plantuml.launch import Look
 from clx.jobtypes.plantuml.stage import Stage
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
@@ -45,12 +46,12 @@ class Renderer:
         except ToolMissingError:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
-        self._jvms: dict[str, Jvm] = {}
-        self._archive: tuple[str, Path] | None = None
-        """The format whose JVM saves the class archive when it ends, and the file it writes."""
-        self._welcome: dict[str, bytes] = {}
+        self._jvms: dict[Look, Jvm] = {}
+        self._archive: tuple[Look, Path] | None = None
+        """The look whose JVM saves the class archive when it ends, and the file it writes."""
+        self._welcome: dict[Look, bytes] = {}
 
-    def render(self, text: str, picture_format: str, timeout: float) -> JvmPicture | Refusal:
+    def render(self, text: str, look: Look, timeout: float) -> JvmPicture | Refusal:
         """Draw one diagram against what is on the stage.
 
         Raises:
@@ -58,21 +59,21 @@ class Renderer:
             ToolMissingError: PlantUML does not start.
         """
         with contextlib.suppress(JvmDiedError):
-            return self._once(text, picture_format, timeout)
+            return self._once(text, look, timeout)
         # A stray signal should not cost the job: once more, with a new JVM.
         try:
-            return self._once(text, picture_format, timeout)
+            return self._once(text, look, timeout)
         except JvmDiedError as death:
-            raise self._explain(death, picture_format) from death
+            raise self._explain(death, look) from death
 
-    def is_welcome(self, data: bytes, picture_format: str) -> bool:
+    def is_welcome(self, data: bytes, look: Look) -> bool:
         """Whether *data* is the "Welcome to PlantUML" picture, its answer to an empty diagram."""
-        if picture_format not in self._welcome:
-            answer = self.render(_NOTHING, picture_format, _START_LIMIT_S)
-            self._welcome[picture_format] = answer.data if isinstance(answer, JvmPicture) else b""
-        return data == self._welcome[picture_format]
+        if look not in self._welcome:
+            answer = self.render(_NOTHING, look, _START_LIMIT_S)
+            self._welcome[look] = answer.data if isinstance(answer, JvmPicture) else b""
+        return data == self._welcome[look]
 
-    def leaks(self, picture_format: str) -> bool:
+    def leaks(self, look: Look) -> bool:
         """Whether this PlantUML reads files outside the box, as some versions do.
 
         The one that CLX installs is known not to, so it is not tried.
@@ -83,9 +84,14 @@ class Renderer:
         canary.write_text("class Canary\n")
         for way in (str(canary), os.path.relpath(canary, self.stage.directory)):
             text = f"@startuml\n!include {way}\n@enduml\n"
-            if isinstance(self.render(text, picture_format, _START_LIMIT_S), JvmPicture):
+            if isinstance(self.render(text, look, _START_LIMIT_S), JvmPicture):
                 return True
         return False
+
+    def end_pages(self) -> None:
+        """End the JVMs that draw further pages: few diagrams have any, and each takes its memory."""
+        for look in [look for look in self._jvms if look.page]:
+            self._jvms.pop(look).close()
 
     def pids(self) -> list[int]:
         """Process ids of the running JVMs."""
@@ -93,15 +99,15 @@ class Renderer:
 
     def close(self) -> None:
         """End every JVM and remove the renderer's files."""
-        saving, archive = self._archive or ("", None)
-        for picture_format, jvm in self._jvms.items():
-            self._end(jvm, archive if picture_format == saving else None)
+        saving, archive = self._archive or (None, None)
+        for look, jvm in self._jvms.items():
+            self._end(jvm, archive if look == saving else None)
         self._jvms.clear()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _once(self, text: str, picture_format: str, timeout: float) -> JvmPicture | Refusal:
+    def _once(self, text: str, look: Look, timeout: float) -> JvmPicture | Refusal:
         try:
-            answer = self._jvm(picture_format).render(text, timeout)
+            answer = self._jvm(look).render(text, timeout)
         except JvmTimeoutError:
             # Not retryable: layouts are deterministic, so the next run would only burn the same time.
             raise ConversionError(
@@ -110,22 +116,22 @@ class Renderer:
         failure = self._dot.failure() if self._dot else ""
         return JvmPicture(answer.data, failure) if failure and isinstance(answer, JvmPicture) else answer
 
-    def _jvm(self, picture_format: str) -> Jvm:
-        jvm = self._jvms.get(picture_format)
+    def _jvm(self, look: Look) -> Jvm:
+        jvm = self._jvms.get(look)
         if jvm is None or not jvm.alive:
             if jvm is not None:
                 jvm.close()
-            archive = self._archive_for(picture_format)
+            archive = self._archive_for(look)
             dot = self._dot.program if self._dot else None
-            jvm = launch.start(self.tools, dot, self.stage, self._scratch, picture_format, archive)
-            self._jvms[picture_format] = jvm
+            jvm = launch.start(self.tools, dot, self.stage, self._scratch, look, archive)
+            self._jvms[look] = jvm
         return jvm
 
-    def _archive_for(self, picture_format: str) -> Path | None:
+    def _archive_for(self, look: Look) -> Path | None:
         """The class archive that a new JVM is to write: one JVM per renderer does."""
-        if self._archive is None and (path := launch.unsaved_archive(self.tools)):
-            self._archive = picture_format, path
-        return self._archive[1] if self._archive and self._archive[0] == picture_format else None
+        if self._archive is None and not look.page and (path := launch.unsaved_archive(self.tools)):
+            self._archive = look, path
+        return self._archive[1] if self._archive and self._archive[0] == look else None
 
     def _end(self, jvm: Jvm, archive: Path | None) -> None:
         if archive is None or not jvm.alive:
@@ -140,10 +146,10 @@ class Renderer:
             launch.keep_archive(self.tools, archive)
         archive.unlink(missing_ok=True)
 
-    def _explain(self, death: JvmDiedError, picture_format: str) -> Exception:
+    def _explain(self, death: JvmDiedError, look: Look) -> Exception:
         """Whether it was the diagram that ended the JVM, or PlantUML does not work at all."""
         try:
-            self._jvm(picture_format).render(_SMALLEST, _START_LIMIT_S)
+            self._jvm(look).render(_SMALLEST, _START_LIMIT_S)
         except (JvmDiedError, JvmTimeoutError):
             return ToolMissingError(
                 f"PlantUML does not run ({self.tools.java} -jar {self.tools.jar}): {death.reason}",
@@ -178,6 +184,6 @@ def prepare(settings: Settings) -> None:
         return
     renderer = Renderer(settings, None)
     try:
-        renderer.render(_SMALLEST, "png", _START_LIMIT_S)
+        renderer.render(_SMALLEST, Look("png"), _START_LIMIT_S)
     finally:
         renderer.close()

@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from clx.jobtypes.plantuml.jvm import Jvm
 from clx.jobtypes.plantuml.stage import Stage
@@ -28,6 +29,7 @@ _FLAGS = (
     f"-DPLANTUML_LIMIT_SIZE={PICTURE_LIMIT_PX}",
     "-DPLANTUML_SECURITY_PROFILE=ALLOWLIST",
 )
+_USUAL_DPI = 96
 _STALE_S = 3600
 _ARCHIVES_SINCE = 13
 """The first Java with ``-XX:ArchiveClassesAtExit``."""
@@ -61,8 +63,25 @@ class Tools:
         )
 
 
-def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_format: str, save: Path | None) -> Jvm:
-    """Start a JVM for pictures of one format.
+class Look(NamedTuple):
+    """What pictures one JVM makes: it is told at its start."""
+
+    format: str
+    scale: float = 1.0
+    """Of PNG files; 2: twice the pixels."""
+    page: int = 0
+    """Which of the pages that ``newpage`` makes of a diagram; 0-based."""
+
+    def flags(self) -> list[str]:
+        """As PlantUML is told."""
+        flags = [f"-t{self.format}"]
+        if self.scale != 1 and self.format == "png":
+            flags.append(f"-Sdpi={round(_USUAL_DPI * self.scale)}")
+        return [*flags, "-pipeimageindex", str(self.page)] if self.page else flags
+
+
+def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, look: Look, save: Path | None) -> Jvm:
+    """Start a JVM for pictures of one look.
 
     Args:
         dot: the program that it calls as Graphviz.
@@ -79,10 +98,10 @@ def start(tools: Tools, dot: Path | None, stage: Stage, scratch: Path, picture_f
         f"-Djava.io.tmpdir={temporary}",
         # Otherwise Java writes ~/.java/.userPrefs.
         f"-Djava.util.prefs.userRoot={temporary}",
-        *("-jar", str(tools.jar), f"-t{picture_format}", "-charset", "UTF-8", "-nometadata"),
+        *("-jar", str(tools.jar), *look.flags(), "-charset", "UTF-8", "-nometadata"),
         *(("-graphvizdot", str(dot)) if dot else ("-Playout=smetana",)),
     ]
-    return Jvm(command, stage.directory, small_environment(), scratch / f"{picture_format}.log")
+    return Jvm(command, stage.directory, small_environment(), scratch / f"{look.format}-{look.scale:g}-{look.page}.log")
 
 
 def unsaved_archive(tools: Tools) -> Path | None:

@@ -169,3 +169,30 @@ def test_a_plot_is_an_inline_picture(run: Run) -> None:
         picture = base64.b64decode(result.outputs[-1]["data"]["image/png"], validate=True)
         assert picture.startswith(b"\x89PNG")
     assert run(*cells) == results
+
+
+def test_half_a_character_is_an_error_of_the_cell_that_prints_it(run: Run) -> None:
+    error = failure(run, "x = 1\nprint('\\ud83d')")
+    assert (error.ename, error.line) == ("UnicodeEncodeError", 2)
+    (output,) = run("print('\\ud83d')", allow_errors_at=(0,))[0].outputs
+    assert output["output_type"] == "error"
+    assert "File" not in "\n".join(output["traceback"])
+    assert text_of(run("import sys\nprint('ü\\ud83d', file=sys.stderr)")[0].outputs, "stderr") == "ü\\ud83d\n"
+
+
+def test_an_error_while_something_is_shown_has_its_name(run: Run) -> None:
+    error = failure(run, "class A:\n    def __repr__(self):\n        raise ValueError('no repr')", "A()")
+    assert (error.index, error.ename, error.evalue) == (1, "ValueError", "no repr")
+
+
+def test_an_answer_that_cannot_be_read_is_the_fault_of_its_cell(run: Run) -> None:
+    error = failure(run, "1", "import json\njson.dumps = lambda *_, **__: 'nonsense'", "2")
+    assert (error.index, error.ename, error.retryable) == (1, "UnreadableAnswer", False)
+    assert text_of(run("print('as before')")[0].outputs) == "as before\n"
+
+
+@pytest.mark.parametrize("cell", ["breakpoint()", "import pdb; pdb.set_trace()"])
+def test_a_debugger_is_seen_in_the_traceback(run: Run, cell: str) -> None:
+    error = failure(run, f"x = 1\n{cell}")
+    assert (error.ename, error.line) == ("StdinNotImplementedError", 2)
+    assert "debugger.py" in error.traceback or "pdb.py" in error.traceback

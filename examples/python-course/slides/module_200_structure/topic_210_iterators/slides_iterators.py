@@ -78,10 +78,10 @@ for number in countdown(3):
 numbers = countdown(3)
 list(numbers), list(numbers)
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Erst `[3, 2, 1]`, dann `[]`: Ein Generator lässt sich nur einmal durchlaufen.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # First `[3, 2, 1]`, then `[]`: you can go through a generator only once.
 
 # %% [markdown] lang="de" tags=["slide"]
@@ -89,12 +89,26 @@ list(numbers), list(numbers)
 #
 # Generatoren lassen sich hintereinanderschalten. Jeder Wert läuft einzeln durch das ganze Band.
 # So passt auch eine Datei durch den Speicher, die größer ist als er.
+#
+# ```mermaid
+# flowchart LR
+#   accTitle: Ein Text wird geprüft, in eine Zahl verwandelt und zur Summe addiert
+#   texts[/"raw: Texte"/] -->|"'1842'"| numbers_only -->|1842| running_total -->|"Summe bisher"| list[("Liste")]
+#   numbers_only -. "keine Zahl" .-> nowhere(( ))
+# ```
 
 # %% [markdown] lang="en" tags=["slide"]
 # ## An assembly line
 #
 # You can connect generators one after another. Every value runs through the whole line on its own.
 # This is how a file fits through memory that is larger than it.
+#
+# ```mermaid
+# flowchart LR
+#   accTitle: A text is checked, turned into a number and added to the total
+#   texts[/"raw: texts"/] -->|"'1842'"| numbers_only -->|1842| running_total -->|"total so far"| list[("list")]
+#   numbers_only -. "no number" .-> nowhere(( ))
+# ```
 
 # %% tags=["keep"]
 raw = ["1842", "", "2015", "fault", "1977"]
@@ -130,12 +144,18 @@ list(running_total(numbers_only(raw)))
 #
 # Runde statt eckiger Klammern, und aus der Liste wird ein Generator. Hier entsteht nie eine Liste
 # mit einer Million Zahlen:
+#
+# > [!TIP]
+# > Steht der Ausdruck allein als Argument, so genügen die Klammern des Aufrufs: `sum(n for n in …)`.
 
 # %% [markdown] lang="en" tags=["subslide"]
 # ## Short form
 #
 # Round brackets instead of square ones, and the list becomes a generator. Here no list of
 # a million numbers ever comes into being:
+#
+# > [!TIP]
+# > Where the expression is the only argument, the brackets of the call are enough: `sum(n for n in …)`.
 
 # %%
 sum(number * number for number in range(1, 1_000_001))

@@ -52,12 +52,12 @@
     pre.after(button(pre));
   }
 
-  // …/Html/<kind>/<section>/<file>.html: the other formats of a deck lie beside it
-  const [kind, section, file] = location.pathname.split("/").slice(-3);
+  // …/Html/<kind>/<section>/<file>.html: the other formats of a deck lie beside it; "up" leads to the kind's directory
   for (const link of document.querySelectorAll(".controls a[data-directory]")) {
+    const { up, directory, ending } = link.dataset, parts = location.pathname.split("/").slice(-2 - up.length / 3);
+    const file = parts.pop();
     if (!/\.html$/.test(file)) continue;
-    const { directory, ending } = link.dataset;
-    link.href = ["..", "..", "..", encodeURIComponent(directory), kind, section, file.replace(/\.html$/, ending)].join("/");
+    link.href = [`${up}../..`, encodeURIComponent(directory), ...parts, file.replace(/\.html$/, ending)].join("/");
     link.hidden = false;
   }
 

@@ -68,8 +68,7 @@
 
   // -- a slide that is taller or wider than the screen becomes smaller, and scrolls when that is not enough
 
-  function fit(slide) {
-    slide.style.setProperty("--fit", 1);
+  function fitCode(slide) {
     for (const pre of slide.querySelectorAll("pre")) {
       pre.style.fontSize = "";
       const style = getComputedStyle(pre), edge = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
@@ -78,15 +77,26 @@
         pre.style.fontSize = `calc(.92rem * ${Math.max(SMALLEST, Math.floor(100 * part) / 100)})`;
       }
     }
+  }
+  function fit(slide) {
+    slide.style.setProperty("--fit", 1);
+    slide.style.removeProperty("--pictures");
+    fitCode(slide);
     const tooHigh = () => slide.scrollHeight > slide.clientHeight + 1;
+    // pictures give way first, then the text, then pictures once more
+    const shrink = parts => parts.forEach(part => { if (tooHigh()) slide.style.setProperty("--pictures", part); });
+    shrink([0.85, 0.7]);
     if (tooHigh()) {
       let low = SMALLEST, high = 1;
       for (let n = 0; n < 6; n++) {
         const middle = (low + high) / 2;
         slide.style.setProperty("--fit", middle);
+        fitCode(slide); // smaller slides are wider
         if (tooHigh()) high = middle; else low = middle;
       }
       slide.style.setProperty("--fit", Math.floor(low * 100) / 100);
+      fitCode(slide);
+      shrink([0.6, 0.5]);
     }
     for (const each of [slide, ...slide.querySelectorAll("pre, .scroll, .html")]) {
       const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
@@ -100,7 +110,7 @@
     if (root.dataset.view !== "slides") return;
     root.classList.remove("overview");
     root.classList.add("measured");
-    slides.forEach(fit);
+    slides.forEach(slide => { slide.inert = false; fit(slide); });
     root.classList.remove("measured");
   }
 
@@ -325,7 +335,8 @@
     if (root.classList.contains("overview")) slides[at].scrollIntoView({ block: "nearest" });
   });
   let touch = null;
-  addEventListener("touchstart", event => { touch = event.touches.length === 1 ? [event.touches[0].clientX, event.touches[0].clientY] : null; }, { passive: true });
+  const scrollsSideways = target => [...document.querySelectorAll("pre, .scroll, .html")].some(each => each.contains(target) && each.scrollWidth > each.clientWidth + 1);
+  addEventListener("touchstart", event => { touch = event.touches.length === 1 && !scrollsSideways(event.target) ? [event.touches[0].clientX, event.touches[0].clientY] : null; }, { passive: true });
   addEventListener("touchend", event => {
     if (!touch || !showing() || root.classList.contains("overview")) return;
     const end = event.changedTouches[0], x = end.clientX - touch[0], y = end.clientY - touch[1];

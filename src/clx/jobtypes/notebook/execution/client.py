@@ -13,7 +13,14 @@ import zmq
 from jupyter_client.session import Session
 
 from clx.jobtypes.notebook.execution.outputs import CellOutputs
-from clx.jobtypes.notebook.execution.results import CellFailedError, CellResult, FailureKind, plain
+from clx.jobtypes.notebook.execution.results import (
+    UNREADABLE,
+    CellFailedError,
+    CellResult,
+    FailureKind,
+    plain,
+    without_own_frames,
+)
 from clx.jobtypes.notebook.execution.server import START_TIMEOUT, Kernel, KernelParent, ParentGoneError
 from clx.jobtypes.notebook.execution.widgets import Widgets
 from clx.platforms import system
@@ -25,7 +32,13 @@ INTERRUPT_GRACE = 2.0
 _ASK_AGAIN = 0.1
 """Seconds between two requests while waiting for a kernel's first sign of life."""
 _NO_INPUT = "the cell asks for input, but a deck runs unattended"
+_RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::[ ]?(.*))?\Z", re.MULTILINE)
+"""The last line of a traceback."""
 _CELL_LINE = re.compile(r"Cell In ?\[(\d+)\], line (\d+)|File \"/tmp/ipykernel/\d+\.py\", line (\d+)")
+
+
+class UnreadableAnswerError(Exception):
+    """A message of the kernel is none: the cells have changed what it needs to write one."""
 
 
 class Client:
@@ -78,7 +91,11 @@ class Client:
             self._cells.append(outputs)
             self._source = source
             if source.strip():
-                reply = self._execute(index, source, outputs, cell_timeout)
+                try:
+                    reply = self._execute(index, source, outputs, cell_timeout)
+                except UnreadableAnswerError as error:
+                    reply = {"ename": UNREADABLE, "evalue": "the kernel's answer cannot be read after this cell"}
+                    raise self._failure(index, "error", reply) from error
                 if reply["status"] != "ok" and index not in allow_errors_at:
                     raise self._failure(index, "error", reply)
         results = [cell.result() for cell in self._cells]
@@ -165,7 +182,10 @@ class Client:
         """Everything that has arrived on *socket*."""
         found: list[dict[str, Any]] = []
         while True:
-            _, message = self._session.recv(socket)
+            try:
+                _, message = self._session.recv(socket)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise UnreadableAnswerError from error
             if message is None:
                 return found
             found.append(message)
@@ -188,8 +208,11 @@ class Client:
         return self._failure(index, "died", {"ename": "KernelDied", "evalue": how, "traceback": crash.splitlines()})
 
     def _failure(self, index: int, kind: FailureKind, reply: dict[str, Any]) -> CellFailedError:
-        traceback = plain("\n".join(reply.get("traceback", ())))
+        traceback = plain("\n".join(without_own_frames(reply.get("traceback", ()))))
         name = plain(str(reply.get("ename", reply.get("status", ""))))
+        if name == "NoneType" and (raised := _RAISED.search(traceback)):  # an error while something was displayed
+            reply = {**reply, "evalue": raised[2]}
+            name = raised[1]
         text = _NO_INPUT if name == "StdinNotImplementedError" else plain(str(reply.get("evalue", "")))
         line = failing_line(traceback, self._cells[index].execution_count, crashed=kind == "died")
         if line is not None:

@@ -47,7 +47,9 @@ class Stream(OutStream):  # type: ignore[misc]
         super().__init__(*arguments, **options)
 
     def write(self, string: str) -> int:
-        """Write *string*, after what came before it through the descriptor."""
+        """Write *string*, after what came before it through the descriptor; as in Python, no half characters."""
+        if isinstance(string, str) and not string.isascii():
+            string = self._sendable(string)
         self._take_descriptor()
         return self._write_bounded(string)
 
@@ -60,6 +62,16 @@ class Stream(OutStream):  # type: ignore[misc]
         if self._unpublished:
             self._unpublished = False
             super().flush()
+
+    def _sendable(self, string: str) -> str:
+        """*string* as a message can hold it: what cannot be sent is an error of the cell, escaped on stderr."""
+        try:
+            string.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            if self.name != "stderr":
+                raise UnicodeEncodeError(*error.args) from None
+            return string.encode("utf-8", "backslashreplace").decode()
+        return string
 
     def _write_bounded(self, string: str) -> int:
         if not isinstance(string, str):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from clx.jobtypes.notebook.execution.results import CellResult
+from clx.jobtypes.notebook.execution.results import CellResult, without_own_frames
 
 OUTPUT_LIMIT = 10_000_000
 """Bytes (characters, for text) of output kept per cell; what follows is cut, and a note is the last output."""
@@ -43,8 +43,9 @@ class CellOutputs:
             self._add_data(kind, content)
         elif kind == "error":
             self._clear_if_due()
-            names = ("ename", "evalue", "traceback")
-            self._outputs.append({"output_type": "error", **{name: content[name] for name in names}})
+            error = {name: content[name] for name in ("ename", "evalue")}
+            traceback = without_own_frames(content["traceback"])
+            self._outputs.append({"output_type": "error", **error, "traceback": traceback})
 
     def update(self, content: Mapping[str, Any]) -> None:
         """Replace what was displayed under the message's display id, wherever it stands in this cell."""

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FailureKind = Literal["error", "timeout", "died"]
 
+UNREADABLE = "UnreadableAnswer"
+"""What stands for the name of an exception where the kernel's answer to a cell cannot be read."""
+_OWN_FRAME = re.compile(r"File \S*[/\\]execution[/\\]kernelapp\.py:\d+")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def without_own_frames(traceback: Sequence[str]) -> list[str]:
+    """The parts of a traceback, one for each frame, without those of CLX's own streams."""
+    return [part for part in traceback if not _OWN_FRAME.match(part)]
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,71 @@
+"""The pictures that a deck shows: those that diagrams make, and those that are not there or are spelled differently."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+
+from clx.course.closure import DeckInfo
+from clx.course.deck_links import near_file, relative
+from clx.course.plan import Plan
+from clx.course.source_files import SourceFiles
+from clx.course.survey import Survey
+
+_CONVERTED = (".png", ".svg")
+_FURTHER_PAGE = re.compile(r"-\d+$")
+
+
+class DeckPictures:
+    """Looks at the pictures of decks.
+
+    Args:
+        format_: what diagrams become.
+        plan: gets the warnings.
+    """
+
+    def __init__(self, files: SourceFiles, format_: str, plan: Plan) -> None:
+        self._files = files
+        self._format = format_
+        self._plan = plan
+
+    def renamed(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
+        """Pictures by the paths by which the deck names them, where those they get are others.
+
+        Warns of pictures that nothing makes.
+        """
+        found = {}
+        folder = posixpath.dirname(deck)
+        for path in (*info.missing, *info.links):
+            written = relative(path, folder)
+            made = self._made(survey, path, written) if survey.pictures else None
+            if made is not None:
+                place = posixpath.relpath(made, posixpath.relpath(folder, survey.place.topic.base))
+                if place != written:
+                    found[written] = place
+            elif path in info.missing:
+                near = self._near(path)
+                if near and near[1]:
+                    found[written] = relative(near[0], folder)
+                else:
+                    self._tell(deck, written, survey.relative(path), near[0] if near else "")
+        return found
+
+    def _made(self, survey: Survey, path: str, written: str) -> str | None:
+        """The picture that a diagram makes for a path, below the topic's directory."""
+        for picture in (survey.relative(path), posixpath.normpath(written)):
+            stem, extension = os.path.splitext(picture)  # noqa: PTH122
+            names = {f"{stem}.{self._format}", f"{_FURTHER_PAGE.sub('', stem)}.{self._format}"}
+            if names & survey.pictures.keys():
+                return f"{stem}.{self._format}" if extension.lower() in _CONVERTED else picture
+        return None
+
+    def _near(self, path: str) -> tuple[str, bool] | None:
+        folder = posixpath.dirname(path)
+        is_there = (self._files.root / folder).is_dir() and self._files.is_inside(folder)
+        return near_file(path, self._files.listing(folder)) if is_there else None
+
+    def _tell(self, deck: str, written: str, picture: str, near: str) -> None:
+        self._plan.told_links.add((deck, written))
+        hint = f"; there is {near[len(near) - len(picture) :]}" if near else ""
+        self._plan.warnings.append(f"{deck} shows {picture}, which does not exist{hint}.")

@@ -1,0 +1,155 @@
+"""Making the pages of a course as a whole once its decks are published: from what is there, so that each link leads
+somewhere, and only when something of it has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from clx.artifacts.store import ArtifactStore
+from clx.course.layout import Selection
+from clx.course.pages.places import INDEX, TASK, Shelves
+from clx.course.plan import OutputPath, Plan
+from clx.course.publish import OutputFile, Publisher
+from clx.course.spec import CourseSpec
+from clx.errors import ArtifactError
+
+_encode = msgspec.json.encode
+
+
+class CourseIndex:
+    """The pages of a course as a whole.
+
+    Args:
+        root: the course root, below which its theme lies.
+        selection: what was asked for: pages of what was not are left alone.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        spec: CourseSpec,
+        selection: Selection,
+        plan: Plan,
+        publisher: Publisher,
+        store: ArtifactStore,
+    ) -> None:
+        self._root = root
+        self._spec = spec
+        self._selection = selection
+        self._plan = plan
+        self._publisher = publisher
+        self._store = store
+        self._shelves = Shelves(spec, selection)
+        self._removed = 0
+        self._source = os.path.basename(publisher.owner.course)  # noqa: PTH119
+        self._places = [place for place in self._shelves.places() if place[:2] not in plan.places] if spec.index else []
+
+    def count(self) -> int:
+        """How many of these files there are."""
+        stats = self._publisher.output_stats
+        return sum(place.path in stats[place.target] for place in self._places) - self._removed
+
+    def wanted(self) -> set[tuple[int, str]]:
+        """Output paths that these pages may have: only :meth:`refresh` removes them."""
+        return {place[:2] for place in self._places}
+
+    def refresh(self, unmade: Collection[tuple[str, str]], *, has_changed: bool, is_withdrawn: bool) -> None:
+        """Write the pages, if anything was published or removed since, or something else of them has changed.
+
+        Args:
+            unmade: source and task of jobs that failed or did not run.
+            is_withdrawn: whether files of variants that were not asked for went, too: no page may speak of them.
+
+        Raises:
+            OutputError: a file cannot be written or removed.
+        """
+        if not self._places:
+            return
+        key = self._key(unmade)
+        if not has_changed and not is_withdrawn and self._is_current(key):
+            return
+        files = dict(self._files(unmade))
+        asked = {
+            path: file
+            for path, file in files.items()
+            if is_withdrawn or path[1] == INDEX or self._selection.covers(file[0].variant)
+        }
+        try:
+            self._publish(asked, key)
+        except ArtifactError:  # what was kept of it is damaged, and has been removed
+            self._publish(asked, key)
+        numbers = {target: number for number, target in enumerate(self._publisher.targets)}
+        removed, _kept = self._publisher.remove(
+            row
+            for target, rows in self._publisher.owned().items()
+            for row in rows.values()
+            if target in numbers and row.task == TASK and (numbers[target], row.path) not in files
+        )
+        self._removed = len(removed)
+
+    # -- whether there is anything to do ----------------------------------------------------------
+
+    def _key(self, unmade: Collection[tuple[str, str]]) -> str:
+        """Digest of what the pages depend on besides the files that are there."""
+        texts = [
+            self._spec.labels,
+            self._spec.name,
+            self._spec.description,
+            [section.name for section in self._spec.sections],
+        ]
+        outline = [(deck.section, deck.number, deck.source, deck.titles) for deck in self._plan.outline]
+        jobs = [job.key for job in self._plan.jobs]
+        return sha256(_encode([_own_digest(), texts, outline, jobs, sorted(unmade)], order="sorted")).hexdigest()
+
+    def _is_current(self, key: str) -> bool:
+        publisher = self._publisher
+        for place in self._places:
+            row = publisher.output_stats[place.target].get(place.path)
+            is_asked = place.path == INDEX or self._selection.covers(place.variant)
+            if row is not None and is_asked and not publisher.is_current(place, key):
+                return False
+            if row is None and place.path == INDEX and not os.path.exists(self._absolute(place)):  # noqa: PTH110
+                return False
+        publisher.forget_directories()
+        return True
+
+    def _absolute(self, place: OutputPath) -> str:
+        return f"{self._publisher.targets[place.target]}/{place.path}"
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def _publish(self, files: Mapping[tuple[int, str], tuple[OutputPath, bytes]], key: str) -> None:
+        owned = self._publisher.owned()
+        wanted = []
+        for place, data in files.values():
+            digest = sha256(data).hexdigest()
+            row = owned.get(self._publisher.targets[place.target], {}).get(place.path)
+            if row is None or row.digest != digest or not self._publisher.is_current(place, row.key):
+                self._store.put_bytes(data)
+            wanted.append(OutputFile(place, self._source, TASK, key, digest))
+        self._publisher.publish(wanted)
+
+    def _files(self, unmade: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[int, str], tuple[OutputPath, bytes]]]:
+        from clx.course.pages.shelf import Maker
+        from clx.jobtypes.notebook.theme import Theme, read_theme
+
+        theme = read_theme(self._spec.theme, self._root) if self._spec.theme else Theme()
+        maker = Maker(self._spec, self._plan.outline, self._publisher, self._shelves, unmade, theme)
+        allowed = self.wanted()
+        for place, data in maker.files():
+            if place[:2] in allowed:
+                yield place[:2], (place, data)
+
+
+def _own_digest() -> str:
+    """Digest of this room: what it writes changes with its own text."""
+    digest = sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.[pjhc]*")):
+        if path.suffix in (".py", ".js", ".j2", ".css"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Pictures that a deck shows by other names than they get, and those that are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.courses import Course
+from tests.support.planning import plan_of
+
+from clx.course.closure import DeckInfo
+from clx.course.deck_pictures import DeckPictures
+from clx.course.layout import Selection
+from clx.course.plan import Plan
+from clx.course.source_files import SourceFiles
+from clx.course.spec import TopicRef
+from clx.course.survey import Survey
+from clx.course.topics import CourseTopic, Topic
+from clx.settings.schema import DiagramSettings, Settings
+
+ONE = "slides/module_1/topic_100_one"
+ENGLISH = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html", "notebook"}))
+
+
+def payload(plan: Plan, deck: str, task: str = "render en") -> dict[str, Any]:
+    return next(job.payload for job in plan.jobs if (job.source.rpartition("/")[2], job.task) == (deck, task))
+
+
+def places(plan: Plan, source: str) -> set[str]:
+    """Where a copied file goes, below the directories of its variants."""
+    return {
+        place.path.split("/", 5)[5] for copy in plan.copies if copy.source.endswith(source) for place in copy.places
+    }
+
+
+@pytest.fixture
+def two(course: Course) -> Course:
+    """Two topics; each test writes the first."""
+    course.deck("one", "# %% [markdown]\n# # One\n")
+    course.deck("two")
+    course.spec("one", "two")
+    return course
+
+
+def linking(course: Course, *links: str, before: str = "") -> None:
+    texts = "".join(f"# [x]({link})\n" for link in links)
+    course.deck("one", f"# %% [markdown]{before}\n{texts}")
+
+
+def test_a_picture_in_another_case_is_told_and_one_in_other_unicode_is_shown(two: Course) -> None:
+    linking(two, "Upper.png", "gr\u00f6\u00dfe.png")
+    two.write(f"{ONE}/upper.PNG", "1")
+    two.write(f"{ONE}/gro\u0308\u00dfe.png", "1")
+    plan = plan_of(two, selection=ENGLISH)
+    assert plan.warnings == [f"{ONE}/slides_one.py shows Upper.png, which does not exist; there is upper.PNG."]
+    assert payload(plan, "slides_one.py")["pictures"] == {"gr\u00f6\u00dfe.png": "gro\u0308\u00dfe.png"}
+
+
+@pytest.mark.parametrize(
+    ("deck", "written", "renamed"),
+    [
+        ("slides_one.py", "img/x.png", {"img/x.png": "img/x.svg"}),
+        ("slides_one.py", "img/x-2.png", {"img/x-2.png": "img/x-2.svg"}),
+        ("slides_one.py", "img/x.svg", {}),
+        ("sub/slides_deep.py", "img/x.png", {"img/x.png": "../img/x.svg"}),
+        ("sub/slides_deep.py", "../img/x.png", {"../img/x.png": "../img/x.svg"}),
+    ],
+)
+def test_pictures_of_diagrams_are_shown_by_the_names_that_they_get(
+    two: Course, deck: str, written: str, renamed: dict[str, str]
+) -> None:
+    two.write(f"{ONE}/{deck}", f"# %% [markdown]\n# ![]({written})\n")
+    two.write(f"{ONE}/x.pu", "@startuml\nA -> B\n@enduml\n")
+    settings = Settings(diagrams=DiagramSettings(format="svg"))
+    plan = plan_of(two, selection=ENGLISH, settings=settings)
+    assert plan.warnings == []
+    assert payload(plan, deck.rpartition("/")[2]).get("pictures", {}) == renamed
+
+
+def test_what_is_told_of_a_picture_is_noted_for_whoever_looks_at_pages(course: Course) -> None:
+    place = CourseTopic(0, TopicRef("one"), Topic("one", ONE, is_directory=True))
+    info = DeckInfo("", {}, [], {}, [], [f"{ONE}/sub/gone.png"], [])
+    plan = Plan()
+    found = DeckPictures(SourceFiles(course.root, {}), "png", plan).renamed(
+        Survey(place, True), f"{ONE}/sub/slides_a.py", info
+    )
+    assert (found, plan.told_links) == ({}, {(f"{ONE}/sub/slides_a.py", "gone.png")})
+    assert plan.warnings == [f"{ONE}/sub/slides_a.py shows sub/gone.png, which does not exist."]

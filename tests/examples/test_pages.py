@@ -1,0 +1,53 @@
+"""Pages of the example course, built and opened in a real browser: nothing shuts a reader out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from tests.support.courses import Course
+from tests.support.pages import Mode, Reader, reader
+from tests.support.tools import require
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "python-course"
+PAGES = (
+    "public/En/Practical Python/Slides/Html/Code-Along/Foundations/02 Values and Names.html",
+    "public/En/Practical Python/Slides/Html/Completed/Foundations/01 Welcome.html",
+    "public/En/Practical Python/Slides/Html/Completed/Structuring Programs/02 Iterators and Generators.html",
+    "public/En/Practical Python/Slides/Html/Completed/Working with Data/02 Tables with pandas.html",
+    "public/En/Practical Python/Slides/Html/Completed/Working with Data/03 Plotting Data.html",
+    "speaker/En/Practical Python/Slides/Html/Speaker/Structuring Programs/01 Classes.html",
+    "speaker/En/Practical Python/Slides/Html/Speaker/Working with Data/05 Project the Weekly Report.html",
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Reader]]:
+    """The English pages of the example course, and a browser that shows them."""
+    require("browser")
+    course = Course(tmp_path_factory.mktemp("example") / "course")
+    shutil.copytree(EXAMPLE, course.root, ignore=shutil.ignore_patterns("output", ".clx"))
+    course.build("--language", "en", "--format", "html")
+    with reader(course.output) as browser:
+        yield course.output, browser
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES, ids=[path.rpartition("/")[2] for path in PAGES])
+def test_no_reader_is_shut_out(built: tuple[Path, Reader], page: str, mode: Mode) -> None:
+    root, browser = built
+    assert (root / page).is_file()
+    browser.open(quote(page), mode=mode)
+    assert browser.barriers() == []
+
+
+def test_the_example_shows_theme_box_and_diagram(built: tuple[Path, Reader]) -> None:
+    _, browser = built
+    browser.open(quote(PAGES[2]))
+    assert browser.value("getComputedStyle(document.querySelector('a')).color") == "rgb(10, 101, 90)"
+    assert browser.value("document.querySelector('header .logo').naturalWidth") > 20
+    assert browser.value("document.querySelector('.callout.tip').textContent").startswith("\nTip\n")
+    assert browser.value("document.querySelector('.mermaid img.light').naturalWidth") > 200
