@@ -20,6 +20,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
@@ -30,8 +32,11 @@ GUARD = "\ufdd1"
 
 _LONGEST = 10_000
 """Characters of one expression or statement in code."""
+_NEAR, _SHORT, _MOST_SLIPS = 0.8, 3, 20
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _BLANK = re.compile(r"[-+]?\s")
+_HEADING_ID = re.compile(r"\{#[\w:.-]+(?:[ \t][^{}#\n]*)?\}")
+"""What Pandoc and MyST write behind a heading: ``{#id .class}``."""
 _KEYWORD = re.compile(r"[-+]?\s*([a-z]+)")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _ENDS = {
@@ -71,17 +76,30 @@ class Deck:
     languages: tuple[str, ...] = ()
 
 
-def guarded(source: str, deck: Deck, exists: Callable[[str], bool]) -> str:
+class Slip(NamedTuple):
+    """Braces in code that stay as they are, though a name in them is nearly one that the deck knows."""
+
+    line: int
+    name: str
+    meant: str
+
+
+def guarded(source: str, deck: Deck, exists: Callable[[str], bool], slips: list[Slip] | None = None) -> str:
     """The deck, with :data:`GUARD` in what is not Jinja's; lines keep their numbers.
 
     Args:
         source: line ends are ``\\n``.
         exists: whether there is a template of a name.
+        slips: takes what may be slips.
     """
     if "{{" not in source and "{%" not in source and "{#" not in source:
         return source
     places = code_places(source, deck.comment, is_markdown=deck.is_markdown, languages=deck.languages)
-    return _Walk(source, deck, places, exists).text() if places else source
+    walk = _Walk(source, deck, places, exists)
+    text = walk.text()
+    if slips is not None:
+        slips += walk.slips
+    return text
 
 
 def guarded_wholly(source: str, prefix: str) -> str:
@@ -116,6 +134,7 @@ class _Walk:
         self._exists = exists
         self._names: set[str] = set()
         self._blocks: list[_Block] = []
+        self.slips: list[Slip] = []
         self._led = 0  # behind what stood first in a line
         self._begins = re.compile(rf"\{{[{{%#]|^[ \t\v]*{re.escape(deck.prefix)}", re.MULTILINE)
         self._leads = re.compile(rf"\s*(?:{re.escape(deck.comment)})?\s*")
@@ -163,6 +182,8 @@ class _Walk:
     # -- {# … #} and {{ … }} ------------------------------------------------------------------------
 
     def _comment(self, start: int, place: Place | None) -> int | None:
+        if _HEADING_ID.match(self._source, start):
+            return None
         if place is not None and place.kind != "head":
             is_jinja = _BLANK.match(self._source, start + 2) and self._leads_line(start, place)
             if not is_jinja:
@@ -178,11 +199,20 @@ class _Walk:
         limit = self._limit(start)
         if not has_blank or "}}" not in self._source[start:limit]:
             return None
-        if self._deck.known is not None and not self._knows_any(_NAME.findall(self._source, start, limit)):
+        names = _NAME.findall(self._source, start, self._source.find("}}", start, limit))
+        if self._deck.known is not None and not self._knows_any(names):
+            self._note_slip(names, start)
             return None
         text = _lexed(self._source[start:limit], self._deck.prefix)
-        names = _read_in(text) if text else None
-        return start + len(text) if text and names and self._knows_any(names) else None
+        read = _read_in(text) if text else None
+        return start + len(text) if text and read and self._knows_any(read) else None
+
+    def _note_slip(self, names: list[str], start: int) -> None:
+        known = {*(self._deck.known or ()), *self._names, *(name for block in self._blocks for name in block.names)}
+        for name in names[:3]:
+            near = get_close_matches(name, known, n=1, cutoff=_NEAR) if len(name) > _SHORT else []
+            if near and len(self.slips) < _MOST_SLIPS:
+                self.slips.append(Slip(self._source.count("\n", 0, start) + 1, name, near[0]))
 
     def _limit(self, start: int) -> int:
         """How far something in code may reach: its lines go on as long as the block does."""
