@@ -85,7 +85,7 @@ def test_an_edit_is_on_the_page_and_what_is_wrong_too(scene: Scene, browser: Rea
     scene.decks("one", "two")
     scene.course.write(DECK, f"{LONG}\n# %%\nprint('first')\n")
     serving = Serving(scene)
-    browser.call("Page.navigate", url=serving.url + quote(PAGE.replace("01 one", "01 slides_one")))
+    browser.call("Page.navigate", url=serving.url + quote(PAGE.replace("01 one", "01 Title")))
     until(lambda: shows(browser, "first"))
     browser.value("scrollTo(0, 1500); window.same = true; 0")
 
