@@ -24,6 +24,8 @@ DECK = """\
 # %% [markdown]
 # # Outputs
 # <div style="background: #fffbe6; padding: 4px">a box with <code>code</code> and <a href="#outputs">a link</a></div>
+# <div style="background: transparent">as the page</div>
+# <div style="background:none">as the page</div>
 
 # %%
 show()

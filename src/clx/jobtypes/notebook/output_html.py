@@ -100,7 +100,7 @@ class OutputWriter:
             "text/html": lambda text: _html(self._ids.html(text), warn),
             "text/markdown": lambda text: _html(markup.html(text, doc="out", in_contents=False), warn),
             "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
-            "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
+            "text/latex": lambda text: f'<div class="html">{markup.formulas.latex(text)}</div>\n',
             **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
             "application/javascript": lambda text: _script(self._ids.named(text), warn),
             "application/json": lambda text: _text(text, "result"),

@@ -78,6 +78,16 @@
       }
     }
   }
+  function textFits(slide, tooHigh) {
+    let low = SMALLEST, high = 1;
+    const size = part => { slide.style.setProperty("--fit", part); fitCode(slide); }; // smaller slides are wider
+    for (let n = 0; n < 6; n++) {
+      const middle = (low + high) / 2;
+      size(middle);
+      if (tooHigh()) high = middle; else low = middle;
+    }
+    size(Math.floor(low * 100) / 100);
+  }
   function fit(slide) {
     slide.style.setProperty("--fit", 1);
     slide.style.removeProperty("--pictures");
@@ -86,17 +96,10 @@
     // pictures give way first, then the text, then pictures once more
     const shrink = parts => parts.forEach(part => { if (tooHigh()) slide.style.setProperty("--pictures", part); });
     shrink([0.85, 0.7]);
+    if (tooHigh()) textFits(slide, tooHigh);
     if (tooHigh()) {
-      let low = SMALLEST, high = 1;
-      for (let n = 0; n < 6; n++) {
-        const middle = (low + high) / 2;
-        slide.style.setProperty("--fit", middle);
-        fitCode(slide); // smaller slides are wider
-        if (tooHigh()) high = middle; else low = middle;
-      }
-      slide.style.setProperty("--fit", Math.floor(low * 100) / 100);
-      fitCode(slide);
       shrink([0.6, 0.5]);
+      textFits(slide, tooHigh);
     }
     for (const each of [slide, ...slide.querySelectorAll("pre, .scroll, .html")]) {
       const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
