@@ -19,7 +19,10 @@ PlaceKind = Literal["cell", "shown", "head"]
 
 _TEXT_CELL = re.compile(r"%%+\s*(?:markdown|md|raw)\b|\[\s*(?:markdown|md|raw)\s*\]", re.IGNORECASE)
 _DISPLAY = re.compile(
-    r"(?<!\\)\$\$.*?\$\$|(?<!\\)\\\[.*?\\\]|(?<!\\)\\\(.*?\\\)|\\begin\{([A-Za-z]+\*?)\}.*?\\end\{\1\}", re.DOTALL
+    # no longer than any formula is: each beginning without an end is looked behind
+    r"(?<!\\)\$\$.{0,4000}?\$\$|(?<!\\)\\\[.{0,4000}?\\\]|(?<!\\)\\\(.{0,4000}?\\\)"
+    r"|\\begin\{([A-Za-z]+\*?)\}.{0,4000}?\\end\{\1\}",
+    re.DOTALL,
 )
 _INLINE = re.compile(r"(?<![\\$])\$(?!\$)(?:[^$\\]|\\.)+\$", re.DOTALL)
 _INFO = re.compile(r"\s*\{?\s*(?:code-cell\}?\s*)?([\w+#.-]*)")
