@@ -29,6 +29,7 @@ QUICK = (
                 "closure",
                 "display",
                 "explain",
+                "importing",
                 "far_files",
                 "kept_warnings",
                 "private_text",

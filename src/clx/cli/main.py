@@ -23,6 +23,7 @@ from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError,
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
     "new": ("clx.cli.new", "Make a small course that builds, to start from."),
+    "import": ("clx.cli.import_", "Turn notebooks into decks, or into a course."),
     "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
     "start-services": ("clx.cli.services:start", "Start workers that stay."),

@@ -181,6 +181,12 @@ LONG = 300_000
         '# %%\n{{ 1 }}\n# %% tags=["private"]\n' + "{{ 1 }}" * 9_000 + "\n",
         '# %%\n{{ 1 }}\n# %% tags=["private"]\n' + "{% if 1 %}\n# %%\n{% endif %}\nx\n" * 2_000 + "\n",
         "# %%\n1\n" + "%% tag" * (LONG // 6) + "\n",
+        "# %%\n" + "{{ a\n" * (LONG // 5),
+        "# %%\nx" + "{{ a }} " * (LONG // 8) + "\n",
+        "# %%\nx" + "{% if a %}{% endif %}" * (LONG // 21) + "\n",
+        "# %%\nx" + "{{1, " * (LONG // 5) + "\n",
+        "# %% [markdown]\n# " + "$$ " * (LONG // 3) + "{{1}}\n",
+        "# %%\n1\n" + "# j2 if true\n# j2 endif\n" * 3_000,
     ],
     ids=lambda text: ascii(text[:40]),
 )

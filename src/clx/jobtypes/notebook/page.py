@@ -112,7 +112,7 @@ class PageMaker:
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
         content = self._markup.formulas.replaced(body.html(cells), warn) + self._figures.scripts()
         words = frame.words
-        present, slide_texts = slide_words(frame.lang)
+        present, slide_texts = slide_words(frame.lang, frame.labels)
         text = _template().render(
             frame=frame,
             words=words,

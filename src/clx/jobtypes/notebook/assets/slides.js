@@ -16,6 +16,7 @@
     if (parent) parent.append(made);
     return made;
   };
+  const isLeftward = () => getComputedStyle(root).direction === "rtl"; // the next slide is to the left
   const showing = () => root.dataset.view !== "page";
   const hasNotes = element => element.matches(".notes, .private");
   const isSeen = section => [...section.children].some(each => !hasNotes(each) && (each.textContent.trim() || each.querySelector("img, svg, video, canvas, iframe, object, input, math") || each.matches(".empty, .code")));
@@ -300,7 +301,7 @@
     return by > 0 ? slide.scrollTop + slide.clientHeight < slide.scrollHeight - 2 : slide.scrollTop > 1;
   }
   const KEYS = {
-    ArrowRight: forth, PageDown: forth, n: forth, ArrowLeft: back, PageUp: back, p: back,
+    ArrowRight: () => isLeftward() ? back() : forth(), ArrowLeft: () => isLeftward() ? forth() : back(), PageDown: forth, n: forth, PageUp: back, p: back,
     " ": event => event.shiftKey ? back() : forth(),
     ArrowDown: () => scrolls(1) ? slides[at].scrollBy(0, innerHeight / 3) : forth(),
     ArrowUp: () => scrolls(-1) ? slides[at].scrollBy(0, -innerHeight / 3) : back(),
@@ -344,7 +345,7 @@
     if (!touch || !showing() || root.classList.contains("overview")) return;
     const end = event.changedTouches[0], x = end.clientX - touch[0], y = end.clientY - touch[1];
     touch = null;
-    if (Math.abs(x) > 50 && Math.abs(x) > 1.5 * Math.abs(y)) { if (x < 0) forth(); else back(); }
+    if (Math.abs(x) > 50 && Math.abs(x) > 1.5 * Math.abs(y)) { if ((x < 0) !== isLeftward()) forth(); else back(); }
   }, { passive: true });
   addEventListener("pointermove", event => {
     if (!showing() || !(event.movementX || event.movementY)) return; // browsers make moves of their own
