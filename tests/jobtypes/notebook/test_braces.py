@@ -161,6 +161,10 @@ def test_a_name_that_is_nearly_known_is_told(course: Course) -> None:
     found = expanded(course, "# %%\nx = 1\nBusy('{{ staton }}', '{{ other }}', '{{ station }}')\n")
     assert "'{{ staton }}', '{{ other }}', 'Bridge'" in found.text
     assert found.slips == ((3, "staton", "station"),)
+    tight = expanded(course, "# %%\n'{{station}} {{x}} {{staton}}'\n# %% [markdown]\n# {{station}}\n")
+    assert "'{{station}} {{x}} {{staton}}'" in tight.text
+    assert "# Bridge" in tight.text
+    assert tight.slips == ((2, "station", "{{ station }}"),)
     path = course.write("slides_x.py", "# %%\n{{ staton }}\n")
     asked = Asked(str(course.root), path, ["en"], [(True, False)], {"station": "Bridge"}, "python")
     assert read_deck(asked).respelt == [

@@ -67,12 +67,15 @@ class Published:
         self._unmade = set(unmade)
         self._files: dict[tuple[str, str, str, str], list[PublishedFile]] = {}
         self._made: dict[tuple[str, str, str], list[Entry]] = {}
+        self._whole: dict[tuple[str, str], PublishedFile] = {}
         for target, files in owned.items():
             for row in files.values():
                 self._add(target, row)
 
     def _add(self, target: str, row: PublishedFile) -> None:
         parts = row.path.split("/")
+        if row.task not in ("", TASK) and len(parts) == _DEPTH + 1:
+            self._whole[target, row.slice] = row
         if not row.task or row.task == TASK or len(parts) < _DEPTH + 2 or not _DECK_FILE.match(parts[-1]):
             return
         format_ = row.slice.rpartition("/")[2]
@@ -85,6 +88,11 @@ class Published:
         if asked not in self._made:
             self._made[asked] = self._make(*asked)
         return self._made[asked]
+
+    def whole(self, target: str, language: str, kind: str) -> dict[str, PublishedFile]:
+        """Files that hold all decks, by format."""
+        found = {format_: self._whole.get((target, f"{language}/{kind}/{format_}")) for format_ in FORMATS}
+        return {format_: row for format_, row in found.items() if row is not None}
 
     def _make(self, target: str, language: str, kind: str) -> list[Entry]:
         found = []

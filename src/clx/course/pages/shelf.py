@@ -79,7 +79,7 @@ class Maker:
     def _edition(self, shelf: Shelf) -> str:
         """What a reader chooses a shelf by."""
         names = [language_name(shelf.language), self._kind(shelf)]
-        return ", ".join([*names, *([self._words(shelf.language)["slides"]] if shelf.format == "slides" else [])])
+        return " · ".join([*names, *([self._words(shelf.language)["slides"]] if shelf.format == "slides" else [])])
 
     def _course(self, shelf: Shelf) -> str:
         return self._spec.name.in_language(shelf.language)
@@ -94,11 +94,21 @@ class Maker:
             kind=self._kind(shelf),
             up=href(INDEX, shelf.directory),
             about=about,
+            whole=self._whole(shelf),
             editions=self._editions(shelf),
             sections=list(self._sections(shelf, entries)),
             navigation=NAVIGATION,
             sitemap=SITEMAP if SITEMAP in shelf.names() else "",
         )
+
+    def _whole(self, shelf: Shelf) -> list[dict[str, str]]:
+        """Links to the files that hold the whole course."""
+        files = self._published.whole(self._publisher.targets[shelf.target], shelf.language, shelf.kind)
+        names = self._words(shelf.language)
+        return [
+            {"label": format_word(names, format_), "href": href(row.path, shelf.directory)}
+            for format_, row in files.items()
+        ]
 
     def _editions(self, shelf: Shelf) -> list[dict[str, str]]:
         """The shelves of the target, as links but for this one."""
@@ -244,7 +254,7 @@ def _by_directory(paths: Sequence[str]) -> list[dict[str, Any]]:
     found: dict[str, list[dict[str, str]]] = {}
     for path in sorted(set(paths)):
         language, course, *_, kind, _name = path.split("/")
-        link = {"title": f"{language_name(language.lower())}, {kind}", "lang": language.lower(), "href": href(path)}
+        link = {"title": f"{language_name(language.lower())} · {kind}", "lang": language.lower(), "href": href(path)}
         found.setdefault(course, []).append(link)
     return [{"name": course, "decks": links} for course, links in found.items()]
 

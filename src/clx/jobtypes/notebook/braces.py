@@ -36,6 +36,7 @@ _NEAR, _SHORT, _MOST_SLIPS = 0.8, 3, 20
 _MOST_ENDS = 20
 """How often what ends an expression may stand within it, and lines of a line statement."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_TIGHT = re.compile(r"\{\{([A-Za-z_]\w*)\}\}")
 _BLANK = re.compile(r"[-+]?\s")
 _HEADING_ID = re.compile(r"\{#[\w:.-]+(?:[ \t][^{}#\n]*)?\}")
 """What Pandoc and MyST write behind a heading: ``{#id .class}``."""
@@ -79,7 +80,7 @@ class Deck:
 
 
 class Slip(NamedTuple):
-    """Braces in code that stay as they are, though a name in them is nearly one that the deck knows."""
+    """Braces in code that stay as they are, though what stands in them is nearly what would be Jinja's."""
 
     line: int
     name: str
@@ -200,6 +201,10 @@ class _Walk:
         if place is None or (place.kind == "head" and has_blank):
             text = self._whole(start, "}}", start + _LONGEST)
             return start + len(text) if text else len(self._source)  # Jinja will say what is wrong
+        if not has_blank and (tight := _TIGHT.match(self._source, start)) and self._deck.known is not None:
+            if self._knows_any([tight[1]]) and len(self.slips) < _MOST_SLIPS:
+                self.slips.append(Slip(self._line_at(start), tight[1], f"{{{{ {tight[1]} }}}}"))
+            return None
         limit = self._limit(start)
         closes = self._next("}}", start) if has_blank else -1
         if not start < closes < limit:
@@ -222,7 +227,10 @@ class _Walk:
                     *(each for block in self._blocks for each in block.names),
                 }
                 if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
-                    self.slips.append(Slip(self._source.count("\n", 0, start) + 1, name, near[0]))
+                    self.slips.append(Slip(self._line_at(start), name, near[0]))
+
+    def _line_at(self, index: int) -> int:
+        return self._source.count("\n", 0, index) + 1
 
     def _next(self, signs: str, start: int) -> int:
         """Where *signs* come next; many beginnings without an end are not looked behind for each of them."""

@@ -125,7 +125,7 @@ def _of_markdown(lines: _Lines, languages: Sequence[str]) -> Iterator[Place]:
             yield from _of_prose(lines, prose, index, "")
             fence, block, quotes = opened, index, Quotes("#")
             info = _INFO.match(line.strip().lstrip("`~"))
-            is_cell = info is not None and info[1].lower() in languages
+            is_cell = "{code-cell}" in line or (info is not None and info[1].lower() in languages)
     if not fence:
         yield from _of_prose(lines, prose, len(lines.all), "")
 

@@ -199,7 +199,8 @@ def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
     from clx.jobtypes.notebook.telltale import telltales
 
     told = telltales(cells, comment)
-    lines = places_in_deck(found, [each.line for each in told])
+    # the lines of a notebook are nowhere to be seen
+    lines = [0] * len(told) if found.notebook else places_in_deck(found, [each.line for each in told])
     return [
         msgspec.to_builtins(msgspec.structs.replace(each, line=line)) for each, line in zip(told, lines, strict=True)
     ]
