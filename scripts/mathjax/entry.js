@@ -44,7 +44,7 @@ const PACKAGES = [
   "color", "colortbl", "empheq", "enclose", "extpfeil", "gensymb", "html", "mathtools", "mhchem", "textcomp",
   "textmacros", "unicode", "upgreek", "verb",
 ];
-const METRICS = [16, 8, 1280, 1000000, 1]; // em, ex, width of the page: sizes are written in ex, so these say little
+const METRICS = [16, 8, 560, 1000000, 1]; // em, ex, width of the text: only multline asks for it, sizes are written in ex
 const HARMLESS = /^(?:https?:|mailto:|[^:]*(?:[/?#]|$))/i;
 const LOADS = /url\s*\(|image(?:-set)?\s*\(|@import|expression\s*\(|\\|position\s*:/i;
 const PREFIX = "tex-";
@@ -108,9 +108,25 @@ function spoken(root) {
   return plain.replace(/\n\s*/g, "");
 }
 
+// What the links of a formula say.
+function linked(root) {
+  const found = [];
+  root.walkTree((node) => {
+    if (!node.attributes || !node.attributes.getExplicit("href")) return;
+    let text = "";
+    node.walkTree((inner) => { if (inner.getText) text += inner.getText(); });
+    found.push(text);
+  });
+  return found;
+}
+
 function svgOf(page, item) {
   const node = page.svg.typeset(item, page.doc);
-  adaptor.setAttribute(adaptor.firstChild(node), "aria-hidden", "true");
+  const links = linked(item.root);
+  // what is hidden from screen readers must not be reached by keyboard: links are named instead
+  if (links.length) adaptor.removeAttribute(adaptor.firstChild(node), "role");
+  else adaptor.setAttribute(adaptor.firstChild(node), "aria-hidden", "true");
+  for (const each of adaptor.tags(node, "a")) adaptor.setAttribute(each, "aria-label", links.shift() || "link");
   if (item.display) adaptor.setAttribute(node, "display", "true");
   adaptor.append(node, adaptor.node("mjx-assistive-mml", {}, [adaptor.text("\u0001")]));
   const text = adaptor.serializeXML(node).replace(/ data-(?:mml-node|c|mjx-texclass|variant)="[^"]*"/g, "");

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import pairwise
 
 import pytest
 from tests.jobtypes.notebook.test_page import body, data, markdown, out, page
 
+from clx.errors import ToolMissingError
 from clx.jobtypes.notebook.formulas import Formulas
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
 
@@ -99,7 +101,7 @@ def test_what_is_a_formula(text: str, count: int) -> None:
         (r"\text{&lt;b&gt;}", "<mtext>&amp;lt;b&amp;gt;</mtext>"),
         (r"\textcolor{<b>}{c}", 'fill="&lt;b&gt;"'),
         (r"a < b \le c", "<mi>a</mi><mo>&lt;</mo><mi>b</mi><mo>≤</mo><mi>c</mi>"),
-        (r"\href{https://example.org/?a=1&copy=2}{x}", '<a href="https://example.org/?a=1&amp;copy=2">'),
+        (r"\href{https://example.org/?a=1&copy=2}{x}", '<a href="https://example.org/?a=1&amp;copy=2" '),
     ],
 )
 def test_text_of_a_formula_is_text(formula: str, expected: str) -> None:
@@ -156,7 +158,7 @@ def numbers(html: str) -> list[str]:
 def test_equations_are_numbered_and_referred_to_also_from_above() -> None:
     html, warnings = page(REFERRING)
     assert (numbers(html), warnings) == (["(1)", "(*)", "(2)", "(7)"], [])
-    links = re.findall(r'<a href="#mjx-eqn%3Aeq%3A(.)">', html)
+    links = re.findall(r'<a href="#mjx-eqn%3Aeq%3A(.)" aria-label="[^"]+">', html)
     assert links == ["b", "a", "d"]
     assert {f'id="mjx-eqn:eq:{name}"' in html for name in links} == {True}
     assert "???" not in html
@@ -241,6 +243,13 @@ def test_pages_without_formulas_start_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("clx.jobtypes.notebook.tex_engine._racer", None)
     formulas = Formulas()
     assert formulas.replaced("<p>text</p>", lambda text, line: None) == "<p>text</p>"
+
+
+def test_without_the_engine_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "py_mini_racer", None)
+    with pytest.raises(ToolMissingError) as missing:
+        TexEngine().typeset([Formula("x", False)])
+    assert missing.value.next_step == 'Type: pip install "clx-build[notebook]"'
 
 
 def test_formulas_follow_the_colours_of_their_page() -> None:

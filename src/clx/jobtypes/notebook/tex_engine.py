@@ -88,9 +88,9 @@ class TexEngine:
 
     def _asked(self, formulas: list[list[Any]]) -> Any:
         """The answer of the program; None when it had to be stopped."""
-        from py_mini_racer import JSOOMException, JSTimeoutException
-
         context = self._started()
+        from py_mini_racer import JSOOMException, JSTimeoutException  # it is there by now
+
         seconds = self._seconds + _PER_FORMULA * len(formulas)
         try:
             return json.loads(context.call("typeset", formulas, timeout_sec=seconds, max_memory=self._memory))
