@@ -288,6 +288,21 @@ def test_courses_of_one_target_share_its_top_page(site: Site) -> None:
     assert site.read("public/index.html") == top
 
 
+def test_slides_that_are_asked_for_have_an_index_of_their_own(site: Site) -> None:
+    site.publish().refresh()
+    before = site.files()
+    digest = site.store.put_bytes((PAGE % ("Names", "slides")).encode())
+    slides = COMPLETED.replace("Html", "Slides")
+    place = OutputPath(0, f"{slides.removeprefix('public/')}/Two/01 Names.html", "en/completed/slides")
+    site.anew(Selection(formats=frozenset({"slides"})))
+    site.publisher.publish([OutputFile(place, "b.py", "render en", "key", digest)])
+    site.refresh()
+    assert site.files() - before == {f"{slides}/{name}" for name in ("index.html", "course.js", "search.js")}
+    assert before <= site.files()
+    site.anew(Selection(formats=frozenset({"html"}))).refresh()
+    assert f"{slides}/index.html" in site.files()
+
+
 def test_files_of_authors_are_not_replaced(site: Site) -> None:
     path = COMPLETED.removeprefix("public/") + "/course.js"
     site.plan.places[0, path] = ("div/course.js", "digest")

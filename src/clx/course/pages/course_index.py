@@ -93,6 +93,7 @@ class CourseIndex:
             for target, rows in owned.items()
             for row in rows.values()
             if target in numbers and row.task == TASK and (numbers[target], row.path) not in files
+            if is_withdrawn or self._selection.covers(row.slice)
         )
         self._removed = len(removed)
 

@@ -45,11 +45,10 @@ class Shelves:
 
     def __init__(self, spec: CourseSpec, selection: Selection) -> None:
         self.layout = Layout(spec, Selection(targets=selection.targets))
-        self.all = [
-            Shelf(each.target, *each.variant, each.path)
-            for each in self.layout.variants
-            if each.variant.format in PAGE_FORMATS
-        ]
+        # formats that no target names are there only when they are asked for
+        variants = dict.fromkeys([*self.layout.variants, *Layout(spec, selection).variants])
+        found = (Shelf(each.target, *each.variant, each.path) for each in variants)
+        self.all = [shelf for shelf in found if shelf.format in PAGE_FORMATS]
 
     def top(self, target: int) -> OutputPath:
         """The page at the top of a target."""
