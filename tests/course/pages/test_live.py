@@ -86,7 +86,7 @@ def test_an_edit_is_on_the_page_and_what_is_wrong_too(scene: Scene, browser: Rea
     scene.course.write(DECK, f"{LONG}\n# %%\nprint('first')\n")
     serving = Serving(scene)
     browser.call("Page.navigate", url=serving.url + quote(PAGE.replace("01 one", "01 Title")))
-    until(lambda: shows(browser, "first"))
+    until(lambda: shows(browser, "first") and asked(browser, "document.readyState === 'complete'"))
     browser.value("scrollTo(0, 1500); window.same = true; 0")
 
     scene.course.write(DECK, f"{LONG}\n# %%\nprint('second')\n")
