@@ -256,3 +256,25 @@ def test_formulas_follow_the_colours_of_their_page() -> None:
     html = markdown("$a$ $$b$$")
     assert {*re.findall(r'<g stroke="(\w+)" fill="(\w+)"', html)} == {("currentColor", "currentColor")}
     assert all(first != second for first, second in pairwise(re.findall(r"<mi>(.)</mi>", html)))
+
+
+@pytest.mark.parametrize(
+    ("definition", "use"),
+    [
+        (r"\DeclareMathOperator{\Own}{Own}", r"\Own"),
+        (r"\definecolor{own}{rgb}{1,0,0}\color{own}x", r"\color{own}x"),
+        (r"\newenvironment{own}{(}{)}", r"\begin{own}x\end{own}"),
+        (r"\let\own=\alpha", r"\own"),
+        (r"\DeclarePairedDelimiter{\own}{(}{)}", r"\own{x}"),
+        (r"\renewcommand{\alpha}{OWN}", r"\alpha"),
+        (r"\newtagform{own}{[}{]}\usetagform{own}", r"x \tag{1}"),
+        (r"\Newextarrow{\own}{5,5}{0x21C0}", r"\own{x}"),
+        (r"\def\frac#1{#1}", r"\frac ab"),
+    ],
+)
+def test_nothing_of_a_page_is_left_for_the_next(definition: str, use: str) -> None:
+    fresh, engine = TexEngine(), TexEngine()
+    expected = fresh.typeset([Formula(use, True)])
+    (defined, _), _ = engine.typeset([Formula(definition, True), Formula(use, True)])
+    assert defined.html, defined.error
+    assert engine.typeset([Formula(use, True)]) == expected
