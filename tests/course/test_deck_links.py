@@ -144,7 +144,7 @@ def test_a_deck_in_a_directory_of_its_topic_stays_there_with_its_files(two: Cour
     pages = {place.path.split("/", 5)[5] for job in plan.jobs for each in job.places.values() for place in each}
     assert "Week 1/sub/02 slides_deep.html" in pages
     assert places(plan, "p.png") == {"Week 1/sub/img/p.png"}
-    assert payload(plan, "slides_deep.py")["links"]["html"] == {"../slides_one.py": "../01 slides_one.html"}
+    assert payload(plan, "slides_deep.py")["links"]["html"] == {"../slides_one.py": "../01 One.html"}
     assert "pictures" not in payload(plan, "slides_deep.py")
     assert (payload(plan, "slides_deep.py").get("depth"), payload(plan, "slides_one.py").get("depth")) == (2, None)
 

@@ -67,8 +67,8 @@ def test_each_page_is_printed_with_what_it_shows_and_the_course_as_one_file(cour
     places = sorted(place.path for job in prints(plan) for wanted in job.places.values() for place in wanted)
     assert places == [
         "En/My Course/Slides/Pdf/Completed/My Course.pdf",
-        "En/My Course/Slides/Pdf/Completed/Week 1/01 slides_values.pdf",
-        "En/My Course/Slides/Pdf/Completed/Week 1/02 slides_names.pdf",
+        "En/My Course/Slides/Pdf/Completed/Week 1/01 Deck of values.pdf",
+        "En/My Course/Slides/Pdf/Completed/Week 1/02 Deck of names.pdf",
     ]
     # and nothing else is published: what pages show is in them
     assert sorted(path for _, path in plan.places) == places
@@ -159,5 +159,5 @@ def test_a_deck_that_fails_is_not_printed_and_the_others_are(course: Course) -> 
     (course.root / "slides/module_1/topic_100_values/pu/flow.pu").unlink()
     course.deck("names", "# %%\n1 / 0\n")
     built = course.build("--format", "pdf", "--kind", "completed", code=1)
-    assert [path.name for path in course.output.rglob("*.pdf")] == ["01 slides_values.pdf"]
+    assert [path.name for path in course.output.rglob("*.pdf")] == ["01 Deck of values.pdf"]
     assert len(built.report["failures"]) == 1

@@ -11,7 +11,7 @@ from tests.support.planning import plan_of
 from clx.course.layout import Selection
 from clx.course.plan import Plan
 from clx.course.spec import TopicRef
-from clx.course.survey import Survey
+from clx.course.survey import Survey, told_apart
 from clx.course.topics import CourseTopic, Topic
 
 ONE = "slides/module_1/topic_100_one"
@@ -91,3 +91,9 @@ def test_a_deck_lies_below_its_topic_as_in_the_sources() -> None:
     assert survey.folder_of(f"{ONE}/slides_a.py") == "one/"
     assert survey.folder_of(f"{ONE}/sub/slides_a.py") == "one/sub/"
     assert dict(survey.claims()) == {"img/x.png": f"{ONE}/x.pu", "a.csv": f"{ONE}/a.csv"}
+
+
+def test_many_topics_apart_are_told_in_few_lines() -> None:
+    place = CourseTopic(0, TopicRef("one"), Topic("one", ONE, is_directory=True))
+    lines = told_apart([("a.csv", Survey(place, True), Survey(place, True))] * 9)
+    assert (len(lines), lines[-1][:13]) == (7, "3 more topics")

@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 5
+_FORM = 6
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -45,7 +45,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
     Attributes:
         signature: digest of all but the files that went into this.
         reads: the deck and the templates it uses, each with its digest.
-        titles: by language, where ``header`` was called.
+        titles: by language, where the deck says one.
         links: existing local files it links to, below the course root.
         missing: pictures it shows that do not exist in the course, below the course root.
         mentions: names of sibling decks and diagram sources that occur in it.

@@ -28,7 +28,7 @@ from clx.course.printing import PrintedDeck, Prints
 from clx.course.shared_inputs import InputPlaces
 from clx.course.source_files import SourceFiles
 from clx.course.spec import DirGroup
-from clx.course.survey import Survey, place_apart
+from clx.course.survey import Survey, place_apart, told_apart
 from clx.course.topics import CourseTopic, Topic
 from clx.errors import CourseError
 from clx.jobtypes.notebook.deck import deck_language, decks_among, is_deck, is_misnamed
@@ -200,9 +200,7 @@ class Planner:
             except CourseError:
                 return None  # told when the topic is planned
 
-        for path, survey, other in place_apart(surveys, self._layout.sections, contents):
-            both = f"{survey.place.topic.path} and {other.place.topic.path} both have {path}"
-            self._plan.notes.append(f"{both}: each lies in a directory of its own in the output: {survey.folder}")
+        self._plan.notes += told_apart(place_apart(surveys, self._layout.sections, contents))
         for survey in surveys:
             for deck, info in survey.decks.items():
                 stem, number = PurePosixPath(deck).stem, survey.numbers[deck]

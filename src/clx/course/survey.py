@@ -12,6 +12,8 @@ from clx.course.closure import DeckInfo
 from clx.course.names import safe_name
 from clx.course.topics import CourseTopic
 
+_TOLD = 6
+"""Topics with directories of their own that are named."""
 Contents = Callable[["Survey", str], str | None]
 """What tells a published file of a topic from another; None where it is not published."""
 
@@ -79,6 +81,17 @@ def place_apart(
         topic = surveys[number].place.topic
         surveys[number].folder = safe_name(topic.id if ids[topic.id] == 1 else PurePosixPath(topic.path).stem) + "/"
     return [told[number] for number in sorted(told)]
+
+
+def told_apart(apart: Sequence[tuple[str, Survey, Survey]]) -> list[str]:
+    """What :func:`place_apart` has done, in a few lines."""
+    lines = []
+    for path, survey, other in apart[:_TOLD]:
+        both = f"{survey.place.topic.path} and {other.place.topic.path} both have {path}"
+        lines.append(f"{both}: each lies in a directory of its own in the output: {survey.folder}")
+    if len(apart) > _TOLD:
+        lines.append(f"{len(apart) - _TOLD} more topics lie in directories of their own for the same reason.")
+    return lines
 
 
 def _meetings(surveys: Sequence[Survey], names: Sequence[str]) -> Iterator[tuple[str, list[tuple[int, str]]]]:

@@ -96,6 +96,8 @@ KNOWN = [
     ("# %%\n# {% set a = 1 %}{% if true %}{# x #}{{ a }}{% endif %}\n", "# %%\n# 1\n"),
     ("# %%\n# {% set a %}q{% endset %}{{ a }}\n", "# %%\n# q\n"),
     ("# %%\n# {% with b = 1 %}{{ b }}{% endwith %}{{ b }}\n", "# %%\n# 1{{ b }}\n"),
+    ("# %% [markdown]\n# # Head {#sec:a .x}\n", "# %% [markdown]\n# # Head {#sec:a .x}\n"),
+    ("# %% [markdown]\n# {#note#} {# a } b#}\n", "# %% [markdown]\n#  \n"),
     ("# %%\n# {% for a in unknown2 %}{% endfor %}\n", "error"),
     ("# %%\n# {% if is_htlm %}x{% endif %}\n", "error"),
     ("# %% [markdown]\n# {{ nope }}\n", "error"),

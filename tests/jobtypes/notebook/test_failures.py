@@ -39,6 +39,12 @@ def told(kind: Any, ename: str, evalue: str, **more: Any) -> ConversionError:
             "RuntimeError: asyncio.run() cannot be called from a running event loop",
             "Write `await f()` in place of",
         ),
+        (
+            "ValueError",
+            "Mime type rendering requires nbformat>=4.2.0 but it is not installed",
+            "ValueError: Mime type rendering requires nbformat>=4.2.0 but it is not installed",
+            "Type `pip install nbformat` for",
+        ),
         ("UnreadableAnswer", "the kernel's answer", "the kernel's answer", "The cell changes what the kernel itself"),
     ],
 )

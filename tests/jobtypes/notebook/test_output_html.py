@@ -82,6 +82,7 @@ def test_what_a_page_cannot_show_is_warned_of(bundle: dict[str, Any], warning: s
         {"text/html": "<b>x</b>", "text/plain": "x", "application/vnd.dataresource+json": {}},
         {"text/html": "<script>if (typeof require !== 'undefined') require(['x'], f)</script>"},
         {"text/html": '<iframe src="https://example.org/"></iframe>'},
+        {"text/html": f'<script>"https://cdn.x.org/map.json"{" " * 500_000}</script>'},
         {"application/json": {"a": 1}, "text/plain": "<JSON>"},
         {"image/png": "AAAA", "text/plain": "<Figure>"},
     ],
@@ -175,6 +176,7 @@ def test_charts_of_vega_need_nothing_of_the_kernel() -> None:
     assert not warnings
     assert '"mode":"vega-lite"' in html
     assert len(figures.scripts()) > 500_000
+    assert "sourceMappingURL" not in figures.scripts()
 
 
 @pytest.mark.parametrize(

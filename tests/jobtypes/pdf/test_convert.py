@@ -112,6 +112,20 @@ def test_what_does_not_lie_beside_the_page_is_told_and_not_fetched(converter: Pd
 
 
 @pytest.mark.slow
+def test_links_lead_within_the_file_or_to_the_web(converter: PdfConverter, inputs: Path) -> None:
+    html = (inputs / "page.html").read_text()
+    links = '<a href="#more">a</a> <a href="02 Other.html">b</a> <a href="https://example.org/">c</a>'
+    script = '<script src="../course.js"></script>'
+    (inputs / "page.html").write_text(html.replace("</main>", f"<p>{links}</p>{script}</main>"))
+    reader, warnings, _ = printed(converter, inputs)
+    assert warnings == []
+    found = [each.get_object() for page in reader.pages for each in page.get("/Annots", ())]
+    addresses = [each["/A"]["/URI"] for each in found if "/URI" in each.get("/A", {})]
+    assert addresses == ["https://example.org/"]
+    assert len(found) >= 2  # and those within the page
+
+
+@pytest.mark.slow
 def test_a_course_is_one_file_with_contents(converter: PdfConverter, inputs: Path) -> None:
     for name, view in (("a.pdf", "page"), ("b.pdf", "slides")):
         (inputs / name).write_bytes(printed(converter, inputs, view=view)[2])

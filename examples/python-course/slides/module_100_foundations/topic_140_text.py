@@ -86,11 +86,11 @@ line.split(";")
 # %% [markdown] lang="en"
 # *Question:* What is `"1842" + "1"`, and what is `int("1842") + 1`?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Der erste Ausdruck hängt Texte aneinander und ergibt `"18421"`, der zweite rechnet und ergibt `1843`.
 # Was aus einer Datei kommt, ist zunächst immer Text.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # The first expression joins texts and gives `"18421"`, the second one calculates and gives `1843`.
 # Whatever comes from a file is text at first.
 

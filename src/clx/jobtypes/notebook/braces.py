@@ -32,6 +32,8 @@ _LONGEST = 10_000
 """Characters of one expression or statement in code."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _BLANK = re.compile(r"[-+]?\s")
+_HEADING_ID = re.compile(r"\{#[\w:.-]+(?:[ \t][^{}#\n]*)?\}")
+"""What Pandoc and MyST write behind a heading: ``{#id .class}``."""
 _KEYWORD = re.compile(r"[-+]?\s*([a-z]+)")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _ENDS = {
@@ -81,7 +83,7 @@ def guarded(source: str, deck: Deck, exists: Callable[[str], bool]) -> str:
     if "{{" not in source and "{%" not in source and "{#" not in source:
         return source
     places = code_places(source, deck.comment, is_markdown=deck.is_markdown, languages=deck.languages)
-    return _Walk(source, deck, places, exists).text() if places else source
+    return _Walk(source, deck, places, exists).text()
 
 
 def guarded_wholly(source: str, prefix: str) -> str:
@@ -163,6 +165,8 @@ class _Walk:
     # -- {# … #} and {{ … }} ------------------------------------------------------------------------
 
     def _comment(self, start: int, place: Place | None) -> int | None:
+        if _HEADING_ID.match(self._source, start):
+            return None
         if place is not None and place.kind != "head":
             is_jinja = _BLANK.match(self._source, start + 2) and self._leads_line(start, place)
             if not is_jinja:

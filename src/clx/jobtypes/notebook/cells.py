@@ -205,7 +205,7 @@ def _cell(marker: Marker, lines: list[str], line: int, language: ProgLang) -> Ce
         kind = "raw"
     if kind == "code":
         tags = tuple(dict.fromkeys((*tags, *option_tags(source))))
-    attachments = {"": marker.attached} if marker.attached else {}
+    attachments = {"": marker.attached} if marker.attached else marker.attachments
     return Cell(kind, source, tags, marker.lang, line, marker.respelt, marker.unread, attachments, in_marker)
 
 
@@ -253,6 +253,13 @@ def _after_header(lines: list[str], comment: str) -> int:
         if _marker_match(lines[end], marker_pattern(comment)) or near_marker(lines[end]):
             break  # no header that swallows a cell
     return index
+
+
+def header_lines(lines: list[str], comment: str) -> list[str]:
+    """The lines of a percent deck's commented YAML block, without comment signs and rules."""
+    end = _after_header(lines, comment)
+    rules = [index for index in range(end) if _is_rule(lines[index], comment)]
+    return [_bare(line, comment) for line in lines[rules[0] + 1 : rules[-1]]] if len(rules) > 1 else []
 
 
 def _is_rule(line: str, comment: str) -> bool:

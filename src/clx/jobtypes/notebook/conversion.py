@@ -28,6 +28,7 @@ from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
 from clx.jobtypes.notebook.theme import read_theme
+from clx.jobtypes.notebook.titles import title_of
 from clx.jobtypes.notebook.variants import (
     AUDIENCES,
     Audience,
@@ -143,7 +144,8 @@ class DeckFiles:
         cells = in_language(written, job.lang)
         if job.pictures:
             cells = _relinked(job, cells, job.pictures)
-        return _Deck(expanded, expanded.title or job.deck.stem, written, cells)
+        title = title_of(expanded, written, job.lang, job.language, is_markdown=_is_markdown(job))
+        return _Deck(expanded, title or job.deck.stem, written, cells)
 
     def _write_pages(
         self,

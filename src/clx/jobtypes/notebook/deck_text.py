@@ -52,7 +52,7 @@ class DeckText(msgspec.Struct, frozen=True):
 
     Attributes:
         templates: what they load, below the course root.
-        titles: by language, where ``header`` was called.
+        titles: by language, where the deck says one (:mod:`clx.jobtypes.notebook.titles`).
         links: local files they link to, as written.
         mentions: names of sources, and of decks that are imported.
         hidden: what tells of its hidden cells (:class:`clx.jobtypes.notebook.telltale.Telltale`).
@@ -110,7 +110,7 @@ class _Reading:
         self._mentions = set[str]()
         self._hidden: dict[bytes, Any] = {}
         self._respelt: dict[str, None] = {}
-        self._texts = set[str]()
+        self._texts: dict[str, list[Cell]] = {}
         self._written = set[str]()
         self._shown: dict[bool, set[str]] = {True: set(), False: set()}
         """Links in texts: whether students see them."""
@@ -119,6 +119,7 @@ class _Reading:
     def look_at(self, language: str, *, is_html: bool, is_notebook: bool) -> None:
         from clx.jobtypes.notebook.cells import cells_of
         from clx.jobtypes.notebook.expand import expand
+        from clx.jobtypes.notebook.titles import title_of
 
         asked = self._asked
         found = expand(
@@ -133,12 +134,20 @@ class _Reading:
             jinja=asked.jinja,
         )
         self._templates |= set(found.templates)
-        if is_html and found.title:
-            self._titles[language] = found.title
-        if found.text in self._texts:
-            return
-        self._texts.add(found.text)
-        cells = cells_of(found, self._language, is_markdown=self._is_markdown, problems=self._problems)
+        known = self._texts.get(found.text)
+        if known is None:
+            cells = cells_of(found, self._language, is_markdown=self._is_markdown, problems=self._problems)
+            self._texts[found.text] = cells
+        else:
+            cells = known
+        if is_html and not self._problems:
+            title = title_of(found, cells, language, self._language, is_markdown=self._is_markdown)
+            self._titles |= {language: title} if title else {}
+        if known is None:
+            self._look_into(found, cells)
+
+    def _look_into(self, found: Expanded, cells: list[Cell]) -> None:
+        asked = self._asked
         if not self._problems:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))

@@ -39,6 +39,7 @@ _BY_TEXT = (
         "Write `await f()` in place of `asyncio.run(f())`: a cell may await.",
     ),
 )
+_NEEDS_NBFORMAT = re.compile(r"Mime type rendering requires nbformat")
 _DEBUGGER = re.compile(r"\b(?:pdb|bdb|debugger)\.py\b")
 _STARTS_DEBUGGER = "the cell starts a debugger (breakpoint, pdb), but a deck runs unattended"
 _FRAME = re.compile(r"^(?:Cell In|File (?P<file>[^\n:]+):(?P<line>\d+))", re.MULTILINE)
@@ -116,6 +117,8 @@ def _next_step(failed: CellFailedError, folder: Path) -> str:
     for name, pattern, step in _BY_TEXT:
         if failed.ename == name and pattern.search(failed.evalue):
             return step
+    if _NEEDS_NBFORMAT.search(failed.evalue):
+        return f"{_how_to_install('nbformat')}: plotly asks for it."
     missing = _NO_MODULE.match(failed.evalue)
     if missing and failed.ename == "ModuleNotFoundError":
         module = missing[1].partition(".")[0]
@@ -124,14 +127,14 @@ def _next_step(failed: CellFailedError, folder: Path) -> str:
                 f"{own} lies in the deck's directory, but Python looks for modules in the current one: "
                 "import it before `os.chdir`, or put its directory on `sys.path`."
             )
-        package = _DISTRIBUTIONS.get(module, module)
-        how = (
-            f"Put {package} into a requirements file and type: clx docker build notebook --requirements FILE"
-            if IMAGE_VARIABLE in os.environ
-            else f"Type `pip install {package}` for the interpreter of notebook.python"
-        )
-        return f"{how}; a module of the course lies beside the deck."
+        return f"{_how_to_install(_DISTRIBUTIONS.get(module, module))}; a module of the course lies beside the deck."
     return _BY_NAME.get(failed.ename, _NEXT_STEPS["error"])
+
+
+def _how_to_install(package: str) -> str:
+    if IMAGE_VARIABLE in os.environ:
+        return f"Put {package} into a requirements file and type: clx docker build notebook --requirements FILE"
+    return f"Type `pip install {package}` for the interpreter of notebook.python"
 
 
 def _own_module(name: str, folder: Path) -> str:

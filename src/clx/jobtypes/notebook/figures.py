@@ -19,6 +19,7 @@ PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 _VEGA_SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 _MAPS = re.compile(r"scattergeo|choropleth|\w+map(?:box)?(?<!heatmap)(?<!treemap)")
 _BEGIN, _END = "<!--figures-->", "<!--/figures-->"
+_SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*\n?", re.MULTILINE)
 _END_OF_SCRIPT = re.compile(r"</(script)", re.IGNORECASE)
 
 PackagedFile = Callable[[str], Path | None]
@@ -110,7 +111,7 @@ def without_carried(page: bytes, digests: Collection[str]) -> bytes:
 
 def inside_script(text: str) -> str:
     """A program as it may stand in a ``script`` element."""
-    return _END_OF_SCRIPT.sub(r"<\\/\1", text)
+    return _END_OF_SCRIPT.sub(r"<\\/\1", _SOURCE_MAP.sub("", text))
 
 
 def _plotly_json(figure: Mapping[str, Any], warn: Callable[[str], None]) -> str:

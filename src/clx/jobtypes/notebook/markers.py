@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ _ATTRIBUTE = re.compile(
     (?P<value>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | \[[^\]]*\]? | \{[^{}]*\} | [^\s\[]+)""",
     re.VERBOSE,
 )
+_ATTACHMENTS = re.compile(r"(?<!\S)attachments=(?=\{)")
 _KIND_WORD = re.compile(r"^(markdown|md|raw|code)\b")
 _MISSPELT = {"tag": "tags", "langs": "lang"}
 _CODE_LANGUAGES = frozenset({"sh", "js", "ts", "cs", "py", "rb", "go", "md", "pl"})
@@ -94,6 +95,8 @@ class Marker:
     """Names of its attributes that mean nothing here."""
     attached: str = ""
     """Names what is attached to the cell of a notebook; else empty."""
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is attached to the cell of a text deck, as jupytext writes it into the marker."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -151,7 +154,12 @@ def read_attributes(attributes: Mapping[str, Any], line: int) -> Marker:
         active=_active(attributes, tags),
         unread=meant.unread,
         attached=str(attributes.get(ATTACHED, "")),
+        attachments=_attachments(attributes.get("attachments")),
     )
+
+
+def _attachments(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _magic(attributes: Mapping[str, Any]) -> str:
@@ -202,12 +210,25 @@ def _attributes(options: str, line: int) -> tuple[dict[str, Any], str]:
             raise ConversionError("the marker's JSON cannot be read", _TAGS_STEP, line=line) from error
         check_names(found, line)
         return found, options[:brace]
+    options, attached = _without_attachments(options)
     matches = list(_ATTRIBUTE.finditer(options))
-    attributes = {match["key"]: match["value"] for match in matches}
-    if len(attributes) < len(matches):
+    attributes = {match["key"]: match["value"] for match in matches} | attached
+    if len(attributes) - len(attached) < len(matches):
         raise ConversionError(_TWICE, _TAGS_STEP, line=line)
     check_names(attributes, line)
     return attributes, _ATTRIBUTE.sub("", options)
+
+
+def _without_attachments(options: str) -> tuple[str, dict[str, Any]]:
+    """Options without what is attached to the cell, whose names and texts may look like anything, and that."""
+    start = _ATTACHMENTS.search(options)
+    if start is None:
+        return options, {}
+    try:
+        found, end = json.JSONDecoder().raw_decode(options, start.end())
+    except ValueError:
+        return options, {}
+    return options[: start.start()] + options[end:], {"attachments": found}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from clx.jobtypes.notebook.attachments import named_in
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.variants import DeckCell
 
@@ -58,4 +59,6 @@ def _cell(cell: DeckCell) -> dict[str, Any]:
     }
     if cell.kind == "code":
         found |= {"execution_count": None, "outputs": []}
+    elif attached := named_in(cell.source, cell.attachments):
+        found["attachments"] = attached
     return found

@@ -31,11 +31,13 @@ class NotebookSource:
         text: percent text.
         starts: the lines of it, counted from 1, where the notebook's cells begin.
         attachments: what is attached to cells: by the number of the cell, by name, by media type, in base64.
+        title: what its metadata say.
     """
 
     text: str
     starts: tuple[int, ...]
     attachments: Mapping[str, Mapping[str, Any]]
+    title: Any = None
 
     def cell_at(self, line: int) -> int:
         """The number of the cell, counted from 1, that a line of the text belongs to."""
@@ -66,7 +68,9 @@ def read_notebook(data: bytes, language: ProgLang) -> NotebookSource:
         if isinstance(attached, dict) and attached:
             attachments[str(number)] = attached
         lines += [*_percent(cell, number if str(number) in attachments else None, language), ""]
-    return NotebookSource("\n".join(lines), tuple(starts), attachments)
+    metadata = notebook.get("metadata")
+    title = metadata.get("title") if isinstance(metadata, dict) else None
+    return NotebookSource("\n".join(lines), tuple(starts), attachments, title)
 
 
 def _check_language(notebook: Mapping[str, Any], language: ProgLang) -> None:

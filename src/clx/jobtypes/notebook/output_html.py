@@ -28,6 +28,8 @@ _FROM_NETWORK = re.compile(
 )
 _OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQuery\b|\bIPython\.|\bJupyter\.")
 """What a program can only use in a notebook's front end."""
+_BRINGS_ITS_OWN = 500_000
+"""Characters from which on HTML has its libraries in itself; they name addresses that they never load."""
 _NAMES = {"r": "require.js", "$": "jQuery", "j": "jQuery"}
 _ASKS_FIRST = re.compile(r"typeof\s+(?:require|jQuery|IPython|Jupyter|\$)|window\.(?:require|jQuery|IPython|Jupyter)")
 _COLOURS = re.compile(
@@ -129,7 +131,7 @@ def _warn_of_unshown(data: Mapping[str, Any], warn: WarnOfOutput) -> None:
 
 
 def _html(text: str, warn: WarnOfOutput) -> str:
-    if "<script" in text:
+    if "<script" in text and len(text) < _BRINGS_ITS_OWN:
         _warn_of_script(text, warn)
     css = "html plate" if brings_colours(text) else "html"
     return f'<div class="{css}">{text}</div>\n'

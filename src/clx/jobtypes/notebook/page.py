@@ -12,6 +12,7 @@ from typing import NamedTuple
 from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
+from clx.jobtypes.notebook.attachments import embedded
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
@@ -192,10 +193,14 @@ class _Body:
             self._warn(f"a mermaid diagram is shown as its source: {why}", cell.line)
         self._markup.undrawn.clear()
 
+    def _warn_of_attachment(self, name: str, cell: DeckCell) -> None:
+        self._warn(f"nothing that can be shown is attached to this cell as {name}", cell.line)
+
     def _inner(self, cell: DeckCell) -> str:
         if cell.kind == "markdown":
             in_contents = "notes" not in cell.tags
             text = self._markup.html(cell.source, doc=cell.id, in_contents=in_contents)
+            text = embedded(text, cell.attachments, lambda name: self._warn_of_attachment(name, cell))
             return f'<div class="text">\n{text}</div>\n'
         if cell.kind == "raw":
             return f'<pre class="raw">{escape(cell.source, quote=False)}</pre>\n'

@@ -30,7 +30,13 @@ _TYPES = {
     ".webp": "image/webp",
 }
 _INCHES = {"A4": (210 / 25.4, 297 / 25.4), "Letter": (8.5, 11.0)}
+_FOR_SCREENS = frozenset({"course.js", "search.js"})
+"""Scripts of the course's pages as a whole: paper needs none of them."""
 _SETTLED = """
+for (const each of document.querySelectorAll('a[href]')) {
+  const to = new URL(each.href, location.href);  // nothing lies beside a PDF file
+  if (to.origin === location.origin && to.pathname !== location.pathname) each.removeAttribute('href');
+}
 Promise.all([document.fonts.ready, ...[...document.images].map(each => {
   each.loading = 'eager';
   return each.decode().catch(() => 0);
@@ -99,7 +105,9 @@ class Printer:
             "footerTemplate": _FOOTER,
         }
         data = base64.b64decode(page.call("Page.printToPDF", asked, deadline)["data"])
-        refused = sorted(each.removeprefix(f"{ORIGIN}/") for each in page.refused)
+        refused = sorted(
+            each.removeprefix(f"{ORIGIN}/") for each in page.refused if each.rpartition("/")[2] not in _FOR_SCREENS
+        )
         page.go("about:blank", deadline)  # what the page still does takes no time from the next one
         return same_bytes(data), refused
 

@@ -92,10 +92,10 @@ monday = 2015
 # %%
 busiest
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Immer noch auf `1842`. Die dritte Zeile hat nur den Namen `monday` weitergereicht.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # Still to `1842`. The third line has only moved the name `monday` on.
 
 # %% [markdown] lang="de" tags=["slide"]
@@ -170,9 +170,9 @@ fahrenheit
 # **In the notebook:** change `celsius` and run the cell again. At which temperature do both scales
 # show the same number?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Bei −40 Grad.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # At −40 degrees.
 # j2 endif

@@ -25,14 +25,14 @@ to_fahrenheit(14.5)
 # %%
 to_fahrenheit(-40)
 
-# %% [markdown] lang="de" tags=["subslide"]
+# %% [markdown] lang="de" tags=["subslide", "incremental"]
 # ## Parameter, Argument, Rückgabewert
 #
 # * **Parameter**: der Name in der Klammer der Definition (`celsius`)
 # * **Argument**: der Wert beim Aufruf (`14.5`)
 # * **Rückgabewert**: was hinter `return` steht und an die Stelle des Aufrufs tritt
 
-# %% [markdown] lang="en" tags=["subslide"]
+# %% [markdown] lang="en" tags=["subslide", "incremental"]
 # ## Parameter, argument, return value
 #
 # * **Parameter**: the name in the parentheses of the definition (`celsius`)
@@ -48,11 +48,11 @@ to_fahrenheit(-40)
 # %%
 print(print(1))
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Erst `1`, dann `None`: Der innere Aufruf zeigt die `1` an, gibt aber nichts zurück.
 # *Anzeigen* und *Zurückgeben* sind zwei verschiedene Dinge.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # First `1`, then `None`: the inner call shows the `1` but returns nothing.
 # *Showing* and *returning* are two different things.
 
@@ -172,10 +172,10 @@ def rain_class(millimetres: float) -> str:
 # %% tags=["keep"]
 print(rain_class(0), rain_class(0.1), rain_class(9.9), rain_class(10))
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Zu sehen sein sollte `dry light light heavy`. Die Zahlen sind mit Absicht gewählt:
 # Fehler sitzen gern genau auf der Grenze.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # You should see `dry light light heavy`. The numbers are chosen on purpose:
 # mistakes like to sit right on the boundary.

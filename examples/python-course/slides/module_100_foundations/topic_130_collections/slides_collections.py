@@ -84,10 +84,10 @@ len(week)
 # %% [markdown] lang="en"
 # *Question:* How do we get a list that does not change along with it?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Mit einer Kopie: `backup = week.copy()`. Danach ist `backup == week`, aber nicht `backup is week`.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # With a copy: `backup = week.copy()`. Afterwards `backup == week` holds, but `backup is week` does not.
 
 # %%

@@ -49,11 +49,11 @@ monday.cyclists
 # %% [markdown] lang="en"
 # *Question:* What is `frozen=True` good for?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Ein Messwert ändert sich nicht mehr, wenn er einmal gemessen ist. `frozen=True` macht aus dieser
 # Absicht eine Regel: Wer ein Attribut überschreiben will, bekommt einen Fehler.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # A reading does not change any more once it has been taken. `frozen=True` turns this intention into
 # a rule: if you try to overwrite an attribute, you get an error.
 
@@ -173,10 +173,10 @@ class BusyStation(Station):
 # %% tags=["keep"]
 BusyStation("{{ station }}", bridge.readings).busiest()
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Es sollte der 14. Mai mit 2015 Fahrrädern sein. Und bei einer Station ganz ohne Messwerte? Dann meldet
 # `max` einen `ValueError`, und das ist gut so: Einen stärksten Tag gibt es dort nicht.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # It should be 14 May with 2015 bicycles. And for a station without any readings? Then `max` reports
 # a `ValueError`, and rightly so: there is no busiest day.

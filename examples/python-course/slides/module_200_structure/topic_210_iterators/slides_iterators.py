@@ -78,10 +78,10 @@ for number in countdown(3):
 numbers = countdown(3)
 list(numbers), list(numbers)
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Erst `[3, 2, 1]`, dann `[]`: Ein Generator lässt sich nur einmal durchlaufen.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # First `[3, 2, 1]`, then `[]`: you can go through a generator only once.
 
 # %% [markdown] lang="de" tags=["slide"]

@@ -85,11 +85,11 @@ def careless(text):
 # %%
 careless("1842")
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # `0`, denn `parse_cuont` ist ein Tippfehler. Der `NameError` wird verschluckt, und ein Jahr später
 # wundert sich jemand über die vielen Nullen in der Statistik.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # `0`, because `parse_cuont` is a typing mistake. The `NameError` is swallowed, and a year later
 # somebody wonders about all the zeros in the statistics.
 

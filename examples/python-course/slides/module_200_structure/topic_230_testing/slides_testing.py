@@ -94,11 +94,11 @@ run_tests(dict(globals()))
 # %% [markdown] lang="en"
 # *Question:* One test is red. Is that good or bad?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Gut! Er hat einen Fehler gefunden, bevor ihn jemand anders fand. Schlecht wäre ein Test,
 # der gar nicht rot werden kann.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # Good! It has found a mistake before anybody else did. A test that cannot turn red at all
 # would be bad.
 

@@ -94,10 +94,10 @@ std::cout << busiest->day << '\n';
 auto report = week;
 report.push_back({"2024-05-16", 640, 12.0});
 
-// %% [markdown] lang="de" tags=["answer"]
+// %% [markdown] lang="de" tags=["answer", "fragment"]
 // In C++ bleibt es bei 3, denn `report` ist eine Kopie. In Python wären es 4: zwei Namen, eine Liste.
 
-// %% [markdown] lang="en" tags=["answer"]
+// %% [markdown] lang="en" tags=["answer", "fragment"]
 // In C++ it stays at 3, because `report` is a copy. In Python it would be 4: two names, one list.
 
 // %% [markdown] lang="de" tags=["notes"]
@@ -120,8 +120,8 @@ report.push_back({"2024-05-16", 640, 12.0});
 // Remove the `const` in `std::max_element`. The compiler keeps silent. Then write
 // `left.cyclists = 0;` inside the lambda: once with, once without `const`. What has happened?
 
-// %% [markdown] lang="de" tags=["answer"]
+// %% [markdown] lang="de" tags=["answer", "fragment"]
 // Mit `const` weigert sich der Compiler. Ohne `const` löscht die Suche die Daten, in denen sie sucht.
 
-// %% [markdown] lang="en" tags=["answer"]
+// %% [markdown] lang="en" tags=["answer", "fragment"]
 // With `const` the compiler refuses. Without `const` the search erases the data it is searching.

@@ -114,11 +114,11 @@ rows[0]
 # %% [markdown] lang="en"
 # *Question:* All values are in quotes. Why, and what follows from it?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Eine CSV-Datei kennt nur Text. Wir müssen selbst festlegen, welche Spalte eine Zahl und welche ein
 # Datum ist, und was mit leeren Feldern geschieht.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # A CSV file knows only text. We have to decide ourselves which column is a number and which one is
 # a date, and what happens to empty fields.
 

@@ -82,12 +82,12 @@ by_day
 # %% [markdown] lang="en"
 # *Question:* What could be the difference between the two stations?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # An der Ringstraße ist am Wochenende nur halb so viel los: Dort wird zur Arbeit gefahren. Über die
 # Isarbrücke fährt man auch sonntags ins Grüne. Das ist allerdings eine *Vermutung*; die Daten zeigen nur
 # den Unterschied, nicht den Grund.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # At Ringstraße there is only half as much traffic at weekends: people ride to work there. People cross
 # Isarbrücke on Sundays, too, to get into the countryside. But that is a *guess*; the data show only the
 # difference, not the reason.

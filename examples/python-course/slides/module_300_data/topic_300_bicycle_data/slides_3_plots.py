@@ -64,11 +64,11 @@ plt.show()
 #
 # *Question:* What does this picture still lack?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Beschriftungen: Was zeigt die senkrechte Achse, und woher kommen die Daten? Ein Bild wandert oft ohne
 # den Text weiter, der es erklärt.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # Labels: what does the vertical axis show, and where do the data come from? A picture often travels
 # without the text that explains it.
 

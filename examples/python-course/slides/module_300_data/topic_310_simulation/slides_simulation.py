@@ -151,11 +151,11 @@ balance = np.linalg.matrix_power(P, 1000)[0]
 # %% [markdown] lang="en"
 # *Question:* Why does the simulation not agree with this exactly?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Die Theorie nennt den *Mittelwert*. Ein einzelner Tag schwankt darum, ungefähr mit
 # $\sqrt{n\,p\,(1-p)} = \sqrt{200 \cdot 0{,}6 \cdot 0{,}4} \approx 7$ Rädern.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # The theory gives the *mean*. A single day varies around it by about
 # $\sqrt{n\,p\,(1-p)} = \sqrt{200 \cdot 0.6 \cdot 0.4} \approx 7$ bikes.
 

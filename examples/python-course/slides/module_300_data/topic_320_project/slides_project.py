@@ -113,10 +113,10 @@ summarize(week)
 # %% [markdown] lang="en"
 # *Question:* Why is `mean` a property and not a field?
 
-# %% [markdown] lang="de" tags=["answer"]
+# %% [markdown] lang="de" tags=["answer", "fragment"]
 # Ein Feld könnte den anderen Feldern widersprechen. Was sich berechnen lässt, wird berechnet.
 
-# %% [markdown] lang="en" tags=["answer"]
+# %% [markdown] lang="en" tags=["answer", "fragment"]
 # A field could contradict the other fields. What can be computed is computed.
 
 # %% [markdown] lang="de" tags=["slide"]

@@ -80,8 +80,12 @@
   }
   function fit(slide) {
     slide.style.setProperty("--fit", 1);
+    slide.style.removeProperty("--pictures");
     fitCode(slide);
     const tooHigh = () => slide.scrollHeight > slide.clientHeight + 1;
+    // pictures give way first, then the text, then pictures once more
+    const shrink = parts => parts.forEach(part => { if (tooHigh()) slide.style.setProperty("--pictures", part); });
+    shrink([0.85, 0.7]);
     if (tooHigh()) {
       let low = SMALLEST, high = 1;
       for (let n = 0; n < 6; n++) {
@@ -92,6 +96,7 @@
       }
       slide.style.setProperty("--fit", Math.floor(low * 100) / 100);
       fitCode(slide);
+      shrink([0.6, 0.5]);
     }
     for (const each of [slide, ...slide.querySelectorAll("pre, .scroll, .html")]) {
       const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
@@ -330,7 +335,8 @@
     if (root.classList.contains("overview")) slides[at].scrollIntoView({ block: "nearest" });
   });
   let touch = null;
-  addEventListener("touchstart", event => { touch = event.touches.length === 1 ? [event.touches[0].clientX, event.touches[0].clientY] : null; }, { passive: true });
+  const scrollsSideways = target => [...document.querySelectorAll("pre, .scroll, .html")].some(each => each.contains(target) && each.scrollWidth > each.clientWidth + 1);
+  addEventListener("touchstart", event => { touch = event.touches.length === 1 && !scrollsSideways(event.target) ? [event.touches[0].clientX, event.touches[0].clientY] : null; }, { passive: true });
   addEventListener("touchend", event => {
     if (!touch || !showing() || root.classList.contains("overview")) return;
     const end = event.changedTouches[0], x = end.clientX - touch[0], y = end.clientY - touch[1];
