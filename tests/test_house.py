@@ -28,7 +28,7 @@ UNTESTED = {
                 "tests/docs/test_reference.py"
             ),
             (
-                "cli.build cli.cache cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
+                "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
                 "cli.tools cli.trust cli.workers "
             ),
         ),
