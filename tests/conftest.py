@@ -50,7 +50,7 @@ QUICK = (
                 "results",
                 "run",
             ),
-            *("source_files", "spec", "spec_errors", "survey", "topics", "watched", "withheld"),
+            *("source_files", "spec", "spec_errors", "survey", "topics", "watched", "web_links", "withheld"),
         )
     ),
     "course/pages/test_page_text.py",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.support.courses import SPEC, Course
@@ -54,3 +56,31 @@ def test_what_students_get_runs_and_shows_the_same_as_the_page(course: Course) -
     done = subprocess.run([sys.executable, "01 slides_a.py"], cwd=folder, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == (said, "")
     assert course.build("--language", "en", "--kind", "completed").ran == 0
+
+
+class Half(BaseHTTPRequestHandler):
+    """Has ``/there``, and nothing else."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200 if self.path == "/there" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_web_addresses_are_asked_for_when_that_is_asked_for(course: Course) -> None:
+    course.spec("a")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        site = f"http://127.0.0.1:{server.server_port}"
+        course.deck("a", f"# %% [markdown]\n# [x]({site}/there)\n# [y]({site}/gone#part)\n")
+        assert course.build("--language", "en").report["warnings"] == []
+        checked = course.build("--language", "en", "--check-links")
+        server.shutdown()
+    (warning,) = checked.report["warnings"]
+    assert warning.endswith(f"slides_a.py: line 3: {site}/gone answers 404 Not Found")
+    assert checked.ran == 0

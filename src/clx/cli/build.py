@@ -50,6 +50,10 @@ class _Build(click.Command):
         return super().parse_args(ctx, with_values)
 
 
+_PASSED = ("output", "force", "fail_fast", "dry_run", "force_new_workers", "check_links")
+"""Options that a build takes as they are."""
+
+
 @click.command("build", cls=_Build, epilog=_EPILOG)
 @click.argument("course", type=click.Path(path_type=Path))
 @click.option(
@@ -74,6 +78,7 @@ class _Build(click.Command):
     metavar="[PORT]",
     help="With --watch: serve the pages on this machine, and reload them in the browser after every edit.",
 )
+@click.option("--check-links", is_flag=True, help="Ask also for every web address that pages link to.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option(
     "--progress",
@@ -184,7 +189,7 @@ def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
         spec=course,
         database=options["db_path"] or resolved.database(),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
-        **{name: options[name] for name in ("output", "force", "fail_fast", "dry_run", "force_new_workers")},
+        **{name: options[name] for name in _PASSED},
     )
 
 

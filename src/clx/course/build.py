@@ -58,6 +58,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
         fail_fast: stop at the first failure.
         dry_run: plan only; nothing is written.
         force_new_workers: never use workers that are running already.
+        check_links: ask for every web address that pages link to.
     """
 
     spec: Path
@@ -68,6 +69,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     fail_fast: bool = False
     dry_run: bool = False
     force_new_workers: bool = False
+    check_links: bool = False
 
 
 class Build:
@@ -339,6 +341,19 @@ class Build:
             told = LinkCheck(self._root, results.plan, pages, self._targets, results.wanted()).warnings()
             pages.remember(told)
         self._reporter.warn(*told)
+        if self.options.check_links:
+            self._ask_the_web(pages, results)
+
+    def _ask_the_web(self, pages: Pages, results: Results) -> None:
+        """Warn of web addresses that are not there."""
+        from clx.course.link_check import LinkCheck  # a build that is not asked for it need not import them
+        from clx.course.web_links import broken
+
+        addresses = pages.on_the_web()
+        self.display.note(f"Asking for {len(addresses)} web addresses that pages link to.")
+        check = LinkCheck(self._root, results.plan, pages, self._targets, ())
+        found = broken(addresses, self._state)
+        self._reporter.warn(*(check.located(addresses[each], f"{each} {why}") for each, why in found.items()))
 
     # -- what was published before some cells were hidden -----------------------------------------
 
