@@ -116,10 +116,7 @@ UNTESTED = {
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
-            (
-                "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
-                "workers.supervision.pruning"
-            ),
+            ("workers.logs workers.lock_probe workers.supervision.cleanup workers.supervision.pruning"),
         ),
     )
     for name in names.split()
