@@ -92,7 +92,7 @@ def _times(root: Path, url: str) -> list[float]:
     page = SitePage(tool.path, None, "about:blank", lambda _url: ({"Content-Type": "text/html"}, b""))
     try:
         page.call("Fetch.disable", {}, time.monotonic() + 30)
-        page.go(url + quote("public/En/Course/Slides/Html/Completed/Week/01 slides_t0.html"), time.monotonic() + 30)
+        page.go(url + quote("public/En/Course/Slides/Html/Completed/Week/01 Deck 0.html"), time.monotonic() + 30)
         _wait(page, 0)
         found = []
         for edit in range(1, EDITS + 1):

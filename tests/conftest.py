@@ -30,6 +30,7 @@ QUICK = (
                 "closure",
                 "display",
                 "explain",
+                "importing",
                 "far_files",
                 "kept_warnings",
                 "private_text",

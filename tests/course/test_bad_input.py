@@ -181,7 +181,7 @@ def test_all_mistakes_of_all_decks_are_told_in_one_go(course: Course) -> None:
         for number in (1, 2):
             text = f"# %% tag=['private']\n1\n\n# %% notes\n# {number}\n\n# %% tags=['keep']\n3\n"
             course.write(f"slides/module_1/topic_100_{topic}/slides_{number}.py", text)
-    course.write("slides/module_1/topic_100_values/slides_3.py", "# %%\n{{ teacher }}\n")
+    course.write("slides/module_1/topic_100_values/slides_3.py", "# %% [markdown]\n# {{ teacher }}\n")
     course.spec("values", "names")
     with pytest.raises(CourseError) as caught:
         plan_of(course)
@@ -290,7 +290,7 @@ def test_no_space_is_told_and_nothing_is_damaged(course: Course, tmp_path: Path)
     [
         (["--language", "fr"], "de, en"),
         (["--kind", "complete"], "completed"),
-        (["--format", "pdf"], "notebook"),
+        (["--format", "docx"], "notebook"),
         (["--target", "students"], "public"),
         (["--notebook-workers", "-1"], "0<=x<=256"),
         (["--workers", "podman"], "docker"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 import pytest
 from tests.support.courses import SPEC, Course
 from tests.support.planning import plan_of
 
-from clx.course.deck_links import near_file
+from clx.course.deck_links import near_file, relative
 from clx.course.layout import Selection
 from clx.course.plan import Plan
 
@@ -147,6 +148,12 @@ def test_a_deck_in_a_directory_of_its_topic_stays_there_with_its_files(two: Cour
     assert payload(plan, "slides_deep.py")["links"]["html"] == {"../slides_one.py": "../01 One.html"}
     assert "pictures" not in payload(plan, "slides_deep.py")
     assert (payload(plan, "slides_deep.py").get("depth"), payload(plan, "slides_one.py").get("depth")) == (2, None)
+
+
+@pytest.mark.parametrize("path", ["a/b/c.png", "a/x/c.png", "z.png", "a/b", "a", "a/bb/c"])
+@pytest.mark.parametrize("folder", ["a/b", "a", "z/y", ""])
+def test_paths_are_written_as_the_standard_library_does(path: str, folder: str) -> None:
+    assert relative(path, folder) == posixpath.relpath(f"/{path}", f"/{folder}")
 
 
 # -- misspelt files -----------------------------------------------------------------------------------

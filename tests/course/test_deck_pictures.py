@@ -52,7 +52,7 @@ def test_a_picture_in_another_case_is_told_and_one_in_other_unicode_is_shown(two
     two.write(f"{ONE}/upper.PNG", "1")
     two.write(f"{ONE}/gro\u0308\u00dfe.png", "1")
     plan = plan_of(two, selection=ENGLISH)
-    assert plan.warnings == [f"{ONE}/slides_one.py shows Upper.png, which does not exist; there is upper.PNG."]
+    assert plan.warnings == [f"{ONE}/slides_one.py: line 2: shows Upper.png, which does not exist; there is upper.PNG."]
     assert payload(plan, "slides_one.py")["pictures"] == {"gr\u00f6\u00dfe.png": "gro\u0308\u00dfe.png"}
 
 
@@ -81,6 +81,7 @@ def test_what_is_told_of_a_picture_is_noted_for_whoever_looks_at_pages(course: C
     place = CourseTopic(0, TopicRef("one"), Topic("one", ONE, is_directory=True))
     info = DeckInfo("", {}, [], {}, [], [f"{ONE}/sub/gone.png"], [])
     plan = Plan()
+    course.write(f"{ONE}/sub/slides_a.py", "# %% [markdown]\n# {{ picture() }}\n")
     found = DeckPictures(SourceFiles(course.root, {}), "png", plan).renamed(
         Survey(place, True), f"{ONE}/sub/slides_a.py", info
     )

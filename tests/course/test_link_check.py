@@ -92,6 +92,12 @@ def test_what_is_there_instead_is_named(site: Site, there: str, written: str, hi
     assert told.endswith(hint)
 
 
+def test_a_link_to_a_deck_without_a_page_says_so(site: Site) -> None:
+    site.page("S/01.html", "../topic_200_b/slides_b.py#x")
+    (told,) = site.warnings()
+    assert told.endswith("../topic_200_b/slides_b.py is not published; the course has no page of this deck")
+
+
 def test_anchors_must_be_there_on_their_own_page_and_on_others(site: Site) -> None:
     site.page("S/01.html", "#gone", "02.html#B", "02.html#b", "x.pdf#page=3")
     site.page("S/02.html", ids=("b",))

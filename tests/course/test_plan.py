@@ -181,7 +181,7 @@ def test_links_of_a_file_topic_are_copied_from_below_and_from_elsewhere(course: 
     course.spec("one")
     plan = plan_of(course, selection=ENGLISH)
     assert {copy.source for copy in plan.copies} == {"slides/m/deep/a.png", "slides/other/b.png"}
-    assert plan.warnings == ["slides/m/topic_100_one.py shows gone.png, which does not exist."]
+    assert plan.warnings == ["slides/m/topic_100_one.py: line 2: shows gone.png, which does not exist."]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_two_diagrams_of_one_name_are_told_once(values: Course) -> None:
         ("png", "img/a.svg", {"img/a.svg": "img/a.png"}, []),
         ("svg", "img/a.png", {"img/a.png": "img/a.svg"}, []),
         ("svg", "img/a-2.png", {"img/a-2.png": "img/a-2.svg"}, []),
-        ("svg", "img/b.png", {}, [f"{DECK} shows img/b.png, which does not exist."]),
+        ("svg", "img/b.png", {}, [f"{DECK}: line 2: shows img/b.png, which does not exist."]),
         ("svg", "img/a.gif", {}, []),
     ],
 )

@@ -130,7 +130,10 @@ def test_a_course_on_paper(course: Course) -> None:
     assert course.build("--format", "html").ran == 0
     # an edit of one deck prints that deck and the course
     course.deck("names", DECK.format(name="other"))
-    assert course.build("--format", "pdf", "--kind", "completed").ran == 3
+    edited = course.build("--format", "pdf", "--kind", "completed")
+    assert edited.ran == 3
+    deck = "slides/module_1/topic_100_names/slides_names.py (pdf completed"
+    assert edited.reason(deck) == "what it is printed from changed"
     assert "Deck of other" in _text(next(course.output.rglob("Pdf/Completed/My Course.pdf")))
 
 

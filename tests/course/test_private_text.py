@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import zipfile
@@ -221,3 +222,24 @@ def test_nobodys_text_is_in_libraries_that_a_page_carries(course: Course, tmp_pa
     assert private.look(page, "page", carried={figures.carried}) is None
     page.write_text(f"<main>{figures.scripts().replace('</script>', ' '.join(words))}</main>", "utf-8")
     assert private.look(page, "page", carried={figures.carried})
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("text/csv;charset=utf-8", True),
+        ("application/octet-stream", True),
+        ("image/svg+xml", True),
+        ("image/png", False),
+    ],
+)
+def test_files_that_a_page_carries_are_looked_through(course: Course, tmp_path: Path, kind: str, found: bool) -> None:
+    private = private_text_of(course, CELLS["code"])
+    page = tmp_path / "page"
+    data = base64.b64encode(text_of(CELLS["code"]).encode()).decode()
+    page.write_text(f'<a download="x" href="data:{kind};base64,{data}">x</a>', "utf-8")
+    decks = [f"{TOPIC}/slides_values.py"]
+    assert private.look(page, "page", decks) is None
+    assert (private.look_inside(page, "page", decks) is not None) is found
+    published = page.rename(tmp_path / "page.html")
+    assert (private.look(published, "page") is not None) is found

@@ -14,7 +14,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath
-from clx.course.publish import OutputFile, Publisher, check_targets
+from clx.course.publish import SHARED_FROM, OutputFile, Publisher, check_targets
 from clx.errors import ArtifactError, OutputError, UsageError
 
 
@@ -81,6 +81,49 @@ def test_files_are_written_and_noted_with_all_that_tells_them(site: Site) -> Non
         mtime_ns=found.st_mtime_ns,
     )
     assert [path.name for path in (site.root / "state/tmp").iterdir()] == []
+
+
+LARGE = "x" * SHARED_FROM
+
+
+@pytest.mark.parametrize(
+    ("made", "written"),
+    [
+        (LARGE, LARGE),
+        ("other bytes", LARGE),
+        (None, LARGE),
+    ],
+)
+def test_large_files_share_blocks_where_that_can_be_and_are_right_in_any_case(
+    site: Site, monkeypatch: pytest.MonkeyPatch, made: str | None, written: str
+) -> None:
+    asked: list[Path] = []
+
+    def share_blocks(origin: Path, target: Path) -> bool:
+        asked.append(origin)
+        if made is None:
+            target.touch()
+            raise OSError(errno.EIO, "no blocks to be had")
+        target.write_text(made)
+        return True
+
+    monkeypatch.setattr("clx.platforms.system.share_blocks", share_blocks)
+    large = site.item("large.txt", LARGE)
+    site.publisher.publish([site.item("small.txt", "small"), large])
+    assert asked == [site.store.path(large.digest)]
+    assert (site.text("small.txt"), site.text("large.txt")) == ("small", written)
+
+
+def test_an_edit_of_a_published_file_changes_neither_store_nor_course(site: Site) -> None:
+    item = site.item("large.txt", LARGE)
+    source = site.root / "source.txt"
+    source.write_text(LARGE)
+    copied = OutputFile(item.place._replace(path="copied.txt"), "source.txt", "", item.digest, item.digest, source)
+    site.publisher.publish([item, copied])
+    for name in ("large.txt", "copied.txt"):
+        with site.path(name).open("r+") as stream:
+            stream.write("edited")
+    assert (source.read_text(), site.store.get_bytes(item.digest).decode()) == (LARGE, LARGE)
 
 
 def test_the_same_bytes_are_not_written_again_but_belong_to_the_new_key(site: Site) -> None:

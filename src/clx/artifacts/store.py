@@ -188,6 +188,7 @@ class ArtifactStore:
             self.copy_to(digest, target)
             return
         if system.share_blocks(origin, target):
+            target.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             return
         try:
             os.link(origin, target)

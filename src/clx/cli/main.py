@@ -24,6 +24,7 @@ COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
     "check": ("clx.cli.check", "Say what a build would refuse or warn of, without running anything."),
     "new": ("clx.cli.new", "Make a small course that builds, to start from."),
+    "import": ("clx.cli.import_", "Turn notebooks into decks, or into a course."),
     "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
     "start-services": ("clx.cli.services:start", "Start workers that stay."),

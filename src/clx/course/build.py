@@ -44,6 +44,7 @@ from clx.workers.supervision.configured_workers import Fingerprints
 
 if TYPE_CHECKING:
     from clx.course.session import Session
+    from clx.course.stages import Stages
     from clx.course.withdraw import Withdrawn
 
 
@@ -223,7 +224,15 @@ class Build:
             return list(results.plan.jobs), []
         unsure = results.not_current()
         known = find_results(self._state.database, [job.key for job in unsure]) if unsure else {}
-        return results.compare(unsure, known)
+        missing, outdated = results.compare(unsure, known)
+        if any(job.made_from for job in missing):
+            missing += self._stages(results, self._state.database).makers(missing)
+        return missing, outdated
+
+    def _stages(self, results: Results, database: Database) -> Stages:
+        from clx.course.stages import Stages  # only where something is made of what other jobs make
+
+        return Stages(results, self._store, database)
 
     def _tell_plan(self, plan: Plan, missing: list[PlannedJob], reasons: Reasons) -> None:
         self._reporter.warn(*plan.warnings)
@@ -280,10 +289,8 @@ class Build:
         self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons
     ) -> list[PlannedJob]:
         """Run jobs some of which are made from what others make; returns those that had to run beside *missing*."""
-        from clx.course.stages import Stages  # only where there are such jobs
-
-        stages = Stages(results, self._store, database)
-        more = stages.makers(missing, force=self.options.force)
+        stages = self._stages(results, database)
+        more = stages.makers(missing)  # there are more where an artifact turned out to be damaged
         for jobs in stages.in_order([*missing, *more]):
             ready, refused = stages.ready(jobs)
             for failure in refused:

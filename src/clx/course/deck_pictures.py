@@ -11,6 +11,8 @@ from clx.course.deck_links import near_file, relative
 from clx.course.plan import Plan
 from clx.course.source_files import SourceFiles
 from clx.course.survey import Survey
+from clx.regular import read_regular
+from clx.visible import visible_line
 
 _CONVERTED = (".png", ".svg")
 _FURTHER_PAGE = re.compile(r"-\d+$")
@@ -66,6 +68,11 @@ class DeckPictures:
         return near_file(path, self._files.listing(folder)) if is_there else None
 
     def _tell(self, deck: str, written: str, picture: str, near: str) -> None:
+        from clx.course.link_check import line_of  # only where something is wrong
+
         self._plan.told_links.add((deck, written))
+        text = read_regular(self._files.root / deck).decode("utf-8", "replace")
+        line = line_of(text, written)
         hint = f"; there is {near[len(near) - len(picture) :]}" if near else ""
-        self._plan.warnings.append(f"{deck} shows {picture}, which does not exist{hint}.")
+        where = f"{deck}: line {line}:" if line else deck
+        self._plan.warnings.append(visible_line(f"{where} shows {picture}, which does not exist{hint}."))

@@ -33,6 +33,8 @@ class Reasons:
         if before["key"] == job.key:
             return "it failed last time" if before.get("failed") else "its stored output is missing or damaged"
         changes = [*_files_changed(before["files"], dict(job.files)), *_options_changed(before, job)]
+        if not changes and job.made_from:
+            return "what it is printed from changed"
         return "; ".join(changes) or "something it depends on changed"
 
     def remember(self, jobs: list[PlannedJob], *, failed: bool = False) -> None:

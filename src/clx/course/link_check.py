@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from clx.course.page_facts import Reference, is_on_the_web
 from clx.course.plan import OutputPath, Plan
 from clx.errors import ClxError
+from clx.jobtypes.notebook.deck import is_deck
 from clx.regular import read_regular
 from clx.visible import visible_line
 
@@ -127,6 +128,8 @@ class LinkCheck:
             if unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", full):
                 return "; a file of this name is there, spelled with other Unicode characters"
             return f"; there is {_shown(found, full, path)}"
+        if is_deck(posixpath.basename(full)):
+            return "; the course has no page of this deck"
         import difflib  # only where something is wrong
 
         folder, name = posixpath.split(full)

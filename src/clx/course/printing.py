@@ -133,8 +133,8 @@ class Prints:
                     path = place.path[len(folder) + 1 :]
                     self._shown.setdefault((place.target, folder), []).append(_Shown(path, source, digest, made))
 
-    def _print(self, each: VariantDirectory, deck: PrintedDeck) -> MadeFrom:
-        """Plan the PDF file of one page; what of it the course's file is made from."""
+    def _print(self, each: VariantDirectory, deck: PrintedDeck) -> str:
+        """Plan the PDF file of one page; the job's key."""
         language, kind, format_ = each.variant
         folder = self._folder(each, deck)
         page = MadeFrom(f"{deck.page.folder}page.html", deck.keys[_task_of(each, deck.evaluate)], f"{kind}.html")
@@ -149,19 +149,18 @@ class Prints:
         }
         places = {PRINTED: [OutputPath(each.target, f"{folder}/{deck.page.folder}{deck.title}.pdf", str(each.variant))]}
         task = f"{format_} {kind} {language}"
-        key = self._job("pdf", deck.deck, task, options, files, places, (page, *sorted(pictures)))
-        return MadeFrom(f"{key}.pdf", key, PRINTED)
+        return self._job("pdf", deck.deck, task, options, files, places, (page, *sorted(pictures)))
 
-    def _join(self, each: VariantDirectory, printed: list[tuple[PrintedDeck, MadeFrom]]) -> None:
+    def _join(self, each: VariantDirectory, printed: list[tuple[PrintedDeck, str]]) -> None:
         """Plan the one file of a course."""
         language, kind, format_ = each.variant
         spec = self._layout.spec
         name = spec.name.in_language(language)
         parts: list[tuple[int, list[tuple[str, str]]]] = []
-        for deck, made in printed:
+        for number, (deck, _key) in enumerate(printed, 1):
             if not parts or parts[-1][0] != deck.place.section:
                 parts.append((deck.place.section, []))
-            parts[-1][1].append((deck.title, made.path))
+            parts[-1][1].append((deck.title, f"{number}.pdf"))
         options = {
             **self._options(posixpath.basename(spec.path), "join", format_),
             "course": name,
@@ -172,7 +171,7 @@ class Prints:
             ],
         }
         places = {PRINTED: [OutputPath(each.target, f"{each.path}/{safe_name(name)}.pdf", str(each.variant))]}
-        made_from = tuple(dict.fromkeys(made for _, made in printed))
+        made_from = tuple(MadeFrom(f"{number}.pdf", key, PRINTED) for number, (_, key) in enumerate(printed, 1))
         self._job("pdf", options["source"], f"{format_} {kind} {language}", options, [], places, made_from)
 
     def _options(self, source: str, task: str, format_: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ as the text of a cell is :mod:`clx.jobtypes.notebook.telltale`'s to say.
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ _TOGETHER = 40
 """Characters that lines which say little must have together to tell of a cell."""
 _FEW = 60
 """Lines up to which looking for each is faster than splitting a file into words."""
+_DATA = re.compile(rb"\bdata:(?:text/|application/|image/svg)[^,\"'<>]*;base64,([A-Za-z0-9+/]+)")
 _RUN = re.compile(rb"[A-Za-z]{3,}|[0-9]{3,}")
 _UNICODE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _SHORT_ESCAPE = re.compile(rb"\\[bfnrt]")
@@ -116,6 +118,16 @@ class PrivateText:
             found = next((secret for window in read for secret in _held(window, secrets)), None)
         except (OSError, ClosedArchiveError):
             return None  # whoever publishes it will say why it cannot be read; an archive, what is known of it
+        if found is None and path.suffix == ".html":
+            return self.look_inside(path, shown, decks)
+        return _hit(found, shown) if found is not None else None
+
+    def look_inside(self, page: Path, shown: str, decks: Iterable[str] | None = None) -> Hit | None:
+        """As :meth:`look`, in the files that cells have written and a page carries."""
+        secrets = self._all if decks is None else [secret for deck in decks for secret in self._of(deck)]
+        files = (base64.b64decode(match[1] + b"==") for match in _DATA.finditer(read_regular(page)))
+        held = (secret for file in files for window in windows(BytesIO(file)) for secret in _held(window, secrets))
+        found = next(held, None)
         return _hit(found, shown) if found is not None else None
 
 

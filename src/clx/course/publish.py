@@ -12,6 +12,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from clx.regular import NotRegularError, open_regular
 
 _TEMPORARY = ".clx-tmp"
 _NOTED_AT_ONCE = 500
+SHARED_FROM = 1 << 20
+"""Bytes from which published files share their blocks where the file system can."""
 _DIRECTORIES = 256  # open at once while files are compared
 
 
@@ -210,7 +213,9 @@ class Publisher:
     def _replace(self, file: OutputFile, final: Path) -> None:
         temporary = self._temporary_directory(file.place.target) / os.urandom(8).hex()
         try:
-            if file.path is not None:
+            if self._shared(file, temporary):
+                pass
+            elif file.path is not None:
                 _copy_checked(file.path, temporary, file.digest)
             else:
                 self._store.copy_to(file.digest, temporary)
@@ -239,6 +244,21 @@ class Publisher:
         finally:
             temporary.unlink(missing_ok=True)
         return digest
+
+    def _shared(self, file: OutputFile, temporary: Path) -> bool:
+        """Whether a large file shares its blocks with where its bytes come from, so that many copies cost no space.
+
+        A hard link would not do: an edit of the output would be one of the store, or of the course.
+        """
+        origin = self._store.path(file.digest) if file.path is None else file.path
+        with contextlib.suppress(OSError):  # whoever copies it says why it cannot be read
+            found = origin.stat()
+            if found.st_size < SHARED_FROM or not stat.S_ISREG(found.st_mode):
+                return False
+            if system.share_blocks(origin, temporary) and _has_bytes(temporary, file.digest):
+                return True
+        temporary.unlink(missing_ok=True)
+        return False
 
     def _temporary_directory(self, target: int) -> Path:
         """A directory for temporary files on the target's file system; outside the target where possible."""

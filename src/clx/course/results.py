@@ -146,9 +146,13 @@ class Results:
             return None
         pages = (result.get("facts") or {}).get("pages") or {}
         carried = {page["carried"] for page in pages.values() if "carried" in page}
+        carries_files = any(page.get("made") for page in pages.values())
         for digest, place in {file.digest: file.place for file in files if file.place.is_public}.items():
             shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self.publisher.owner.output)
-            hit = self.private.look(self._store.path(digest), shown, [job.source], carried)
+            path, own = self._store.path(digest), [job.source]
+            hit = self.private.look(path, shown, own, carried)
+            if hit is None and carries_files:
+                hit = self.private.look_inside(path, shown, own)
             if hit is not None:
                 return hit.error
         return None

@@ -28,7 +28,7 @@ class Stages:
         self._jobs = {job.key: job for job in results.plan.jobs}
         self._known: dict[str, Any] = {}
 
-    def makers(self, missing: Collection[PlannedJob], *, force: bool) -> list[PlannedJob]:
+    def makers(self, missing: Collection[PlannedJob]) -> list[PlannedJob]:
         """The jobs that must run as well so that *missing* ones can: their results are not kept any more."""
         found: dict[str, PlannedJob] = {}
         asked = {job.key for job in missing}
@@ -36,7 +36,7 @@ class Stages:
         while waiting:
             keys = {each.key for job in waiting for each in job.made_from} - asked
             asked |= keys
-            if keys and not force:
+            if keys:
                 self._known |= find_results(self._database, sorted(keys))
             waiting = [self._jobs[key] for key in sorted(keys) if not self._has(key)]
             found |= {job.key: job for job in waiting}

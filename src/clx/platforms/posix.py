@@ -150,7 +150,7 @@ def may_set_locks(descriptor: int) -> bool:
 
 
 def share_blocks(origin: Path, target: Path) -> bool:
-    """Make *target* share *origin*'s blocks (btrfs, xfs); false, and nothing made, where that cannot be."""
+    """Make *target* share *origin*'s blocks until one changes (btrfs, xfs); false, and nothing made, where none can."""
     if NAME != "linux":
         return False
     with origin.open("rb") as reader, target.open("xb") as writer:
@@ -160,7 +160,6 @@ def share_blocks(origin: Path, target: Path) -> bool:
             if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL}:
                 raise
         else:
-            os.fchmod(writer.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             return True
     target.unlink()
     return False

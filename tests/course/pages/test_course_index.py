@@ -256,6 +256,25 @@ def test_a_deck_of_an_earlier_title_is_still_led_to(site: Site) -> None:
     assert '<a href="One/01%20Loops%20%26%20more.html">Another title</a>' in site.read(f"{COMPLETED}/index.html")
 
 
+def test_pages_in_directories_of_a_section_and_files_of_the_whole_course_are_led_to(site: Site) -> None:
+    site.publish()
+    files = [
+        (f"{COMPLETED}/Two/sub/01 Names.html", "en/completed/html", "b.py", "render en"),
+        (f"{COMPLETED}/A _Course_.pdf".replace("Html", "Pdf"), "en/completed/pdf", "course.yaml", "pdf completed en"),
+    ]
+    own = [row for rows in site.publisher.owned().values() for row in rows.values()]
+    site.publisher.remove([row for row in own if row.source == "b.py" and row.slice == "en/completed/html"])
+    digest = site.store.put_bytes((PAGE % ("Names", "below")).encode())
+    for path, slice_, source, task in files:
+        place = OutputPath(0, path.removeprefix("public/"), slice_)
+        site.publisher.publish([OutputFile(place, source, task, "key", digest)])
+    site.refresh()
+    page = site.read(f"{COMPLETED}/index.html")
+    assert '<a href="Two/sub/01%20Names.html">Names</a>' in page
+    assert 'Pdf/Completed/A%20_Course_.pdf" aria-label="PDF: A &lt;Course&gt;">PDF</a>' in page
+    assert "below" in site.read(f"{COMPLETED}/search.js")
+
+
 def test_courses_of_one_target_share_its_top_page(site: Site) -> None:
     site.publish().refresh()
     site.spec = read_spec(SPEC.replace("Ein Kurs", "Zweiter").replace("A <Course>", "Second"), "other.yaml")

@@ -85,8 +85,8 @@ def test_an_edit_is_on_the_page_and_what_is_wrong_too(scene: Scene, browser: Rea
     scene.decks("one", "two")
     scene.course.write(DECK, f"{LONG}\n# %%\nprint('first')\n")
     serving = Serving(scene)
-    browser.call("Page.navigate", url=serving.url + quote(PAGE.replace("01 one", "01 slides_one")))
-    until(lambda: shows(browser, "first"))
+    browser.call("Page.navigate", url=serving.url + quote(PAGE.replace("01 one", "01 Title")))
+    until(lambda: shows(browser, "first") and asked(browser, "document.readyState === 'complete'"))
     browser.value("scrollTo(0, 1500); window.same = true; 0")
 
     scene.course.write(DECK, f"{LONG}\n# %%\nprint('second')\n")
@@ -127,3 +127,17 @@ def test_a_page_that_is_new_appears(scene: Scene, browser: Reader) -> None:
     until(lambda: shows(browser, "here it is"))
     serving.process.send_signal(signal.SIGINT)
     assert serving.process.wait(PATIENCE) == 130
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--serve"], "--serve goes with --watch"),
+        (["--watch", "--serve", "99999"], "--serve 99999: that is no port"),
+        (["--watch", "--serve=often"], "--serve often: that is no port"),
+    ],
+)
+def test_what_cannot_be_served_is_told(scene: Scene, options: list[str], words: str) -> None:
+    scene.decks("one")
+    for arguments in ([*options, "course.yaml"], ["course.yaml", *options]):
+        assert words in scene.clx("build", *arguments, code=2).stderr

@@ -19,7 +19,7 @@ PICTURE = {"a b.png": {"image/png": "aGk="}}
     ("html", "found"),
     [
         ('<img src="attachment:a%20b.png" alt="">', '<img src="data:image/png;base64,aGk=" alt="">'),
-        ("<a href='attachment:a b.png'>", "<a href='data:image/png;base64,aGk='>"),
+        ("<a href='attachment:a b.png'>", '<a href="data:image/png;base64,aGk=">'),
         ("<p>attachment:a b.png</p>", "<p>attachment:a b.png</p>"),
     ],
 )

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.attributes import literal, meaning_of, option_tags, options_of, slide_type_of
+from clx.jobtypes.notebook.attributes import (
+    literal,
+    meaning_of,
+    option_tags,
+    options_of,
+    slide_type_of,
+    without_options,
+)
 
 
 @pytest.mark.parametrize("value", [{"slide_type": "skip"}, '{"slide_type": "skip"}', "{'slide_type': 'Skip'}"])
@@ -33,6 +40,8 @@ def test_options_end_with_the_first_line_that_is_none() -> None:
     assert options_of(source) == {"eval": "false", "echo": "false"}
     assert option_tags(source) == ("skip-execution", "remove-input")
     assert option_tags("x | y\n") == ()
+    assert without_options(source) == "#| include: false\n"
+    assert without_options("x\n#| y: 1") == "x\n#| y: 1"
 
 
 def test_a_list_without_a_comma_is_no_literal() -> None:

@@ -10,6 +10,7 @@ import pytest
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.braces import GUARD, guarded_wholly, unguarded
 from clx.jobtypes.notebook.code_places import code_places
+from clx.jobtypes.notebook.deck_text import Asked, read_deck
 from clx.jobtypes.notebook.expand import Expanded, expand
 
 from .conftest import Course
@@ -154,6 +155,21 @@ def test_jinja_can_be_switched_off_from_outside(course: Course) -> None:
     found = expanded(course, text, jinja=False)
     assert found.text == text
     assert found.deck_lines() == [1, 2, None]
+
+
+def test_a_name_that_is_nearly_known_is_told(course: Course) -> None:
+    found = expanded(course, "# %%\nx = 1\nBusy('{{ staton }}', '{{ other }}', '{{ station }}')\n")
+    assert "'{{ staton }}', '{{ other }}', 'Bridge'" in found.text
+    assert found.slips == ((3, "staton", "station"),)
+    tight = expanded(course, "# %%\n'{{station}} {{x}} {{staton}}'\n# %% [markdown]\n# {{station}}\n")
+    assert "'{{station}} {{x}} {{staton}}'" in tight.text
+    assert "# Bridge" in tight.text
+    assert tight.slips == ((2, "station", "{{ station }}"),)
+    path = course.write("slides_x.py", "# %%\n{{ staton }}\n")
+    asked = Asked(str(course.root), path, ["en"], [(True, False)], {"station": "Bridge"}, "python")
+    assert read_deck(asked).respelt == [
+        f"{path}:2: the braces around 'staton' stand in code and stay as they are; did you mean 'station'?"
+    ]
 
 
 def test_lines_are_known_as_ever(course: Course) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,38 @@ def test_included_files_and_macros_may_have_hidden_cells(decks: Course) -> None:
     outputs = decks.convert(START + "# %%\nx = 1\n\n# j2 include 'own.py'\n\n# %%\n{{ aside('Zebra') }}# y\n")
     assert b"Zebra" not in (outputs / "completed.py").read_bytes()
     assert b"z = 1" in (outputs / "completed.py").read_bytes()
+
+
+@pytest.mark.parametrize("slide", ["skip", "notes"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%s\n{%% set x %%}\npassword = 'Zebra'\n{%% endset %%}\n\n# %%%%\n{{ x }}\n",
+        "%s\n# j2 macro x()\npassword = 'Zebra'\n# j2 endmacro\n\n# %%%%\n# {{ x() }}\n",
+        "{# \n%s\n#}password = 'Zebra'\n",
+    ],
+)
+def test_cells_that_jupyter_hides_are_held_together_as_well(decks: Course, text: str, slide: str) -> None:
+    marker = f'# %% slideshow={{"slide_type": "{slide}"}}'
+    with pytest.raises(ConversionError, match="would be published"):
+        decks.convert("# %%\n1\n" + text % marker)
+
+
+def test_cells_that_myst_marks_are_held_together_as_well(decks: Course) -> None:
+    text = "a\n\n```{code-cell}\n:tags: [private]\n{% set x %}\npassword = 'Zebra'\n{% endset %}\n```\n\n{{ x }}\n"
+    with pytest.raises(ConversionError, match="would be published"):
+        decks.convert(text, name="slides_x.md")
+
+
+def test_in_a_notebook_the_cell_is_told(decks: Course) -> None:
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": "1"},
+        {
+            "cell_type": "code",
+            "metadata": {"tags": ["private"]},
+            "source": "{% set x %}\npassword = 'Zebra'\n{% endset %}",
+        },
+        {"cell_type": "markdown", "metadata": {}, "source": "{{ x }}"},
+    ]
+    with pytest.raises(ConversionError, match=r"cell 2: .*would be published"):
+        decks.convert(json.dumps({"cells": cells}), name="slides_x.ipynb")

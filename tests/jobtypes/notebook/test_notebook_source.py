@@ -6,6 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.deck_text import Asked, read_deck
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.notebook_source import read_notebook
+from clx.jobtypes.notebook.telltale import Telltale
 
 from .conftest import Course
 
@@ -142,6 +144,12 @@ def test_warnings_name_the_cell(course: Course) -> None:
         f'{path}: cell 3: cells with lang="fr" come out nowhere: the course is in en.',
         f"{path}: cell 2: the attribute 'odd' of this cell means nothing to CLX.",
     ]
+
+
+def test_hidden_cells_of_a_notebook_are_known_without_a_line(course: Course) -> None:
+    path = course.write("slides_x.ipynb", notebook(cell("code", "password = 'Zebra crossing'", tags=["private"])))
+    [told] = read_deck(Asked(str(course.root), path, ["en"], [(True, False)], {}, "python")).hidden
+    assert msgspec.convert(told, Telltale).line == 0
 
 
 def test_a_notebook_becomes_pages_notebooks_and_code(course: Course) -> None:

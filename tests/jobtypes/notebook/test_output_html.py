@@ -83,6 +83,7 @@ def test_what_a_page_cannot_show_is_warned_of(bundle: dict[str, Any], warning: s
         {"text/html": "<script>if (typeof require !== 'undefined') require(['x'], f)</script>"},
         {"text/html": '<iframe src="https://example.org/"></iframe>'},
         {"text/html": f'<script>"https://cdn.x.org/map.json"{" " * 500_000}</script>'},
+        {"text/html": '<script src="https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.5/MathJax.js"></script>x'},
         {"application/json": {"a": 1}, "text/plain": "<JSON>"},
         {"image/png": "AAAA", "text/plain": "<Figure>"},
     ],
@@ -101,6 +102,24 @@ def test_a_program_finds_the_element_it_may_write_to() -> None:
     html, _ = shown({"application/javascript": "element.append('</script>')"})
     assert html.index("var element =") < html.index("element.append")
     assert html.count("</script>") == 1
+
+
+# -- ids ------------------------------------------------------------------------------------------------
+
+
+def test_ids_that_chance_has_drawn_are_numbered() -> None:
+    uuid, other = "fe7dcc58-69f0-49b4-94b4-7c80b9f81a5b", "0e7dcc58-69f0-49b4-94b4-7c80b9f81a5c"
+    html, _ = shown(
+        {"text/html": '<style>#T_24a9e_row0 {}</style><table id="T_24a9e"><td id="T_24a9e_row0">T_00000</td>'},
+        {"text/html": f"<div id='section-{uuid}'></div><label for='section-{uuid}'>{other}</label>"},
+        {"application/javascript": f"show('{uuid}', '{other}')"},
+        {"text/html": f'<b id="{uuid.replace("-", "")}">'},
+    )
+    assert '<style>#T_00001_row0 {}</style><table id="T_00001"><td id="T_00001_row0">T_00000</td>' in html
+    number = "00000000-0000-4000-8000-000000000002"
+    assert f"<div id='section-{number}'></div><label for='section-{number}'>{other}</label>" in html
+    assert f"show('{number}', '{other}')" in html
+    assert '<b id="00000000000040008000000000000003">' in html
 
 
 # -- colours --------------------------------------------------------------------------------------------
@@ -209,6 +228,7 @@ def test_maps_from_the_network_are_warned_of(figures: Figures, kind: str, warned
         ({"_model_name": "TextareaModel", "value": "x<"}, '<textarea aria-label="Textarea" disabled>x&lt;</textarea>'),
         ({"_model_name": "PasswordModel", "value": "secret"}, 'value="••••••"'),
         ({"_model_name": "ImageModel", "value": "AAAA", "format": "png"}, 'src="data:image/png;base64,AAAA"'),
+        ({"_model_name": "ImageModel", "value": "AA", "width": "60", "height": "x"}, '<img alt="" width="60" src='),
         ({"_model_name": "ValidModel", "value": False, "readout": "no"}, "✘ no"),
     ],
 )

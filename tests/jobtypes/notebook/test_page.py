@@ -162,57 +162,6 @@ def test_footnotes_of_two_cells_do_not_meet() -> None:
     assert len(anchors) == len(set(anchors)) == 4
 
 
-@pytest.mark.parametrize(
-    ("formula", "expected"),
-    [
-        ("$a^2$", "<msup><mi>a</mi><mn>2</mn></msup>"),
-        ("$$\\sum_{i=1}^n i$$", 'display="block"'),
-        ("\\begin{align}\na &= b\n\\end{align}", "<mtable"),
-        ("$$\\begin{aligned}a&=b\\\\c&=d\\end{aligned}$$", "<mtable"),
-        ("text $$x$$ text", 'display="block"'),
-    ],
-)
-def test_formulas_are_mathml(formula: str, expected: str) -> None:
-    html = markdown(formula)
-    assert "<math" in html
-    assert expected in html
-
-
-@pytest.mark.parametrize(
-    ("formula", "expected"),
-    [
-        (r"\text{if a<b and c>d, R&D}", "<mtext>if a&lt;b and c&gt;d, R&amp;D</mtext>"),
-        (r"\text{<script>alert(1)</script>}", "<mtext>&lt;script&gt;alert(1)&lt;/script&gt;</mtext>"),
-        (r"\mbox{<img src=x onerror=alert(1)>}", "<mtext>&lt;img src=x onerror=alert(1)&gt;</mtext>"),
-        (r"\text{&lt;b&gt;}", "<mtext>&lt;b&gt;</mtext>"),
-        (r"\operatorname{<b>}", "<mo>&lt;</mo><mi>b</mi><mo>&gt;</mo>"),
-        (r"\textcolor{<b>}{c}", 'mathcolor="&lt;b&gt;"'),
-        (r"a < b \le c", "<mi>a</mi><mo>&lt;</mo><mi>b</mi><mo>≤</mo><mi>c</mi>"),
-        (r"\href{https://example.org/?a=1&b=2}{x}", 'href="https://example.org/?a=1&amp;b=2"'),
-    ],
-)
-def test_text_of_a_formula_is_text(formula: str, expected: str) -> None:
-    for html in (markdown(f"${formula}$"), out(data("text/latex", f"${formula}$"))):
-        assert expected in html.replace("\xa0", " ")
-
-
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x"])
-def test_a_formula_links_to_no_script(address: str) -> None:
-    assert "href" not in re.sub(r"<code.*?</code>", "", markdown(rf"$\href{{{address}}}{{x}}$"))
-
-
-def test_money_is_no_formula() -> None:
-    assert "<math" not in markdown("It costs 5$ or 6$, not $5 and $6.")
-
-
-@pytest.mark.parametrize("formula", [r"\nope{x<y}", r"\left( x"])
-def test_a_formula_that_cannot_be_typeset_is_shown_and_warned_about(formula: str) -> None:
-    html, warnings = page(f"# %% [markdown]\n# ${formula}$ and ${formula}$\n")
-    assert html.count(f'<code class="tex">{formula.replace("<", "&lt;")}</code>') == 2
-    assert len(warnings) == 1
-    assert formula in warnings[0]
-
-
 def test_code_is_coloured_and_escaped() -> None:
     html, _ = page('# %%\ndef f(x):\n    return x < 1  # "a" & b\n')
     assert '<span class="k">def </span><span class="f">f</span>' in html

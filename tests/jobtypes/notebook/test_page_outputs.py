@@ -24,6 +24,8 @@ DECK = """\
 # %% [markdown]
 # # Outputs
 # <div style="background: #fffbe6; padding: 4px">a box with <code>code</code> and <a href="#outputs">a link</a></div>
+# <div style="background: transparent">as the page</div>
+# <div style="background:none">as the page</div>
 
 # %%
 show()
@@ -73,6 +75,14 @@ def test_figures_are_drawn_without_a_network(shown: tuple[Path, Reader]) -> None
             if (found.every(Boolean)) done(found.join()); else setTimeout(look, 50);
         }; look(); })"""
     assert browser.value(drawn) == "2,1,1"
+    width = "document.querySelector('.figure .main-svg').getBoundingClientRect().width"
+    browser.value("dispatchEvent(new Event('beforeprint')); 0")
+    wide = browser.value(width)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.value("document.querySelector('main').style.width = '400px'; 0")
+    assert browser.value(width) <= 400 < wide  # on paper it is as wide as there is room
+    browser.value("dispatchEvent(new Event('afterprint')); 0")
+    assert browser.value("document.querySelector('.main-svg').hasAttribute('viewBox')") is False
 
 
 @pytest.mark.slow

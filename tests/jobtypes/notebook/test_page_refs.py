@@ -26,6 +26,8 @@ def refs(page: str) -> list[str]:
         ('<script>x = "<img src=\'a.png\'>"</script><!-- <img src="b.png"> --><style>a[href="c"]{}</style>', []),
         ('<span data-src="a.png" title="href=&quot;x&quot;"></span>', []),
         ('<a title="a > b" href="c.html">', ["c.html"]),
+        ('<img src="a.png"><!-- <img src="b.png"> --><img src="c.png">', ["a.png", "c.png"]),
+        ('<SCRIPT>"<a href=x>"</Script><a HREF="d.html"><a href="e.html', ["d.html"]),
     ],
 )
 def test_what_tags_refer_to_is_found(page: str, found: list[str]) -> None:
@@ -44,6 +46,7 @@ def test_anchors_of_the_page_itself_are_references_only_where_they_are_missing()
 def test_anchors_inside_of_drawings_are_not_told() -> None:
     assert references('<h2 id="a">A</h2><svg><g id="glyph"></g></svg>')["ids"] == ["a"]
     assert refs('<a href="#glyph"></a><svg><g id="glyph"></g></svg>') == []
+    assert references('<svg><svg><i id="x"/></svg><i id="y"/></svg><i id="a"><svg/><i id="b">')["ids"] == ["a", "b"]
 
 
 def test_links_to_headings_as_jupyter_spells_them_lead_there() -> None:

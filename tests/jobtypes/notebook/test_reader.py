@@ -181,6 +181,12 @@ LONG = 300_000
         '# %%\n{{ 1 }}\n# %% tags=["private"]\n' + "{{ 1 }}" * 9_000 + "\n",
         '# %%\n{{ 1 }}\n# %% tags=["private"]\n' + "{% if 1 %}\n# %%\n{% endif %}\nx\n" * 2_000 + "\n",
         "# %%\n1\n" + "%% tag" * (LONG // 6) + "\n",
+        "# %%\n" + "{{ a\n" * (LONG // 5),
+        "# %%\nx" + "{{ a }} " * (LONG // 8) + "\n",
+        "# %%\nx" + "{% if a %}{% endif %}" * (LONG // 21) + "\n",
+        "# %%\nx" + "{{1, " * (LONG // 5) + "\n",
+        "# %% [markdown]\n# " + "$$ " * (LONG // 3) + "{{1}}\n",
+        "# %%\n1\n" + "# j2 if true\n# j2 endif\n" * 3_000,
     ],
     ids=lambda text: ascii(text[:40]),
 )
@@ -201,6 +207,14 @@ def test_long_texts_are_read_in_linear_time(course: Course, reader: DeckReader, 
         ("clx.jobtypes.plantuml.blocks:split_blocks", "@startuml\n" + "\n" * LONG + "a\n@enduml\n"),
         ("clx.jobtypes.plantuml.blocks:split_blocks", "@startuml\n" + "/' " * (LONG // 3) + "\na\n@enduml\n"),
         ("clx.jobtypes.plantuml.includes:includes", "\n" * LONG),
+        ("clx.jobtypes.notebook.deck:relinked", '<a href="x" ' * (LONG // 12)),
+        ("clx.jobtypes.notebook.page_refs:references", "<script>" * (LONG // 8)),
+        ("clx.jobtypes.notebook.page_refs:references", "<!--" * (LONG // 4)),
+        ("clx.jobtypes.notebook.page_refs:references", "<svg>" * (LONG // 5)),
+        ("clx.jobtypes.notebook.page_refs:references", "<a '" * (LONG // 4)),
+        ("clx.jobtypes.notebook.page_refs:references", ' href="x"' * (LONG // 9)),
+        ("clx.jobtypes.notebook.page_refs:references", "<a" + ' href="x"' * (LONG // 9) + ">"),
+        ("clx.jobtypes.notebook.attachments:embedded", ' src="attachment:' * (LONG // 17)),
         ("clx.jobtypes.notebook.ansi:ansi_html", "\x1b[" + "1;" * (LONG * 3) + "mx"),
     ],
     ids=lambda value: ascii(value[:40]),
@@ -212,7 +226,8 @@ def test_long_texts_are_converted_in_linear_time(function: str, text: str) -> No
         import sys
         from {module} import {name.partition(".")[0]}
         text = sys.stdin.read()
-        {{"relinked": lambda: relinked(text, {{"a": "b"}}), "Markup.html": lambda: Markup().html(text, doc="x")}}.get(
+        {{"relinked": lambda: relinked(text, {{"a": "b"}}), "Markup.html": lambda: Markup().html(text, doc="x"),
+         "embedded": lambda: embedded(text, {{}}, str)}}.get(
             "{name}", lambda: {name}(text))()
     """
     subprocess.run([sys.executable, "-c", program], input=text, text=True, check=True, timeout=100)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from clx.jobtypes.notebook.slide_words import slide_words
+from clx.jobtypes.notebook.labels import LABELS
+from clx.jobtypes.notebook.slide_words import SLIDE_LABELS, slide_words
 
 
 def test_each_language_says_all_and_others_speak_english() -> None:
@@ -14,3 +15,13 @@ def test_each_language_says_all_and_others_speak_english() -> None:
     assert len(german["keys"]) == len(english["keys"])
     assert slide_words("fr") == slide_words("en")
     assert slide_words("de")[0] == "Präsentieren"
+
+
+def test_a_course_says_other_words() -> None:
+    present, words = slide_words("da", {"present": "Vis", "no_notes": "Ingen noter", "contents": "Indhold"})
+    assert present == "Vis"
+    assert json.loads(words)["nothing"] == "Ingen noter"
+    assert "Indhold" not in words
+    assert set(SLIDE_LABELS) <= set(LABELS)
+    assert set(SLIDE_LABELS.values()) | {"notes"} == json.loads(words).keys() - {"keys"} | {"help"}
+    assert slide_words("de-AT") == slide_words("de")

@@ -79,10 +79,16 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Read
 
 
 def _open(
-    shown: tuple[Path, Reader], deck: str = TALK, *, kind: str = "completed", at: str = "#/1", **how: Any
+    shown: tuple[Path, Reader],
+    deck: str = TALK,
+    *,
+    kind: str = "completed",
+    lang: str = "en",
+    at: str = "#/1",
+    **how: Any,
 ) -> Reader:
     root, browser = shown
-    html, _ = page(deck, kind=kind)
+    html, _ = page(deck, kind=kind, lang=lang)
     (root / "talk.html").write_text(html, "utf-8")
     browser.open(f"talk.html{at}", **{"width": 1280, "height": 720, **how})
     return browser
@@ -182,6 +188,17 @@ def test_fingers(shown: tuple[Path, Reader]) -> None:
     assert browser.value(AT) == "2 / 4"
     swipe(300, 900)
     assert browser.value(AT) == "1 / 4"
+
+
+@pytest.mark.slow
+def test_where_text_runs_to_the_left_so_do_slides(shown: tuple[Path, Reader]) -> None:
+    browser = _open(shown, lang="ar")
+    browser.press("ArrowLeft")
+    assert browser.value(AT) == "2 / 4"
+    browser.press("ArrowRight")
+    assert browser.value(AT) == "1 / 4"
+    browser.press("PageDown")
+    assert browser.value(AT) == "2 / 4"
 
 
 @pytest.mark.slow

@@ -89,6 +89,16 @@ def test_a_notebook_says_it_in_its_metadata_or_by_a_heading(course: Course) -> N
         assert title(course, json.dumps({"cells": [cell], "metadata": metadata}), "slides_x.ipynb") == expected
 
 
+def test_quartos_header_in_a_notebook_is_no_cell(course: Course) -> None:
+    block = {"cell_type": "raw", "metadata": {}, "source": "---\ntitle: Quarto\njinja: false\n---\n"}
+    cell = {"cell_type": "markdown", "metadata": {}, "source": "# {{ Head }}"}
+    text = json.dumps({"cells": [block, cell], "metadata": {}})
+    assert title(course, text, "slides_x.ipynb") == "Quarto"
+    outputs = course.convert(text, name="slides_x.ipynb")
+    notebook = json.loads((outputs / "completed.ipynb").read_text(encoding="utf-8"))
+    assert ["".join(each["source"]) for each in notebook["cells"]] == ["# {{ Head }}"]
+
+
 def test_pages_are_called_so(course: Course) -> None:
     course.convert(HEADING)
     assert course.facts["title"] == "A first step"

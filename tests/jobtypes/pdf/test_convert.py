@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,29 @@ def test_what_does_not_lie_beside_the_page_is_told_and_not_fetched(converter: Pd
         "https://example.org/a.png",
         "secret.svg",
     ]
+
+
+@pytest.mark.slow
+def test_scripts_of_a_page_reach_nobody(converter: PdfConverter, inputs: Path) -> None:
+    """Not by requests, windows, frames, workers or connections made in advance."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        there = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        script = f"""
+          for (const go of [
+            () => fetch("{there}"), () => open("{there}"), () => open("file:///etc/hostname"),
+            () => new Worker(URL.createObjectURL(new Blob(["fetch('{there}')"]))),
+            () => navigator.sendBeacon("{there}"), () => new WebSocket("{there.replace("http", "ws")}"),
+            () => fetch("file:///etc/hostname").then(r => r.text()).then(t => document.body.append("LEAK" + t)),
+          ]) try {{ Promise.resolve(go()).catch(() => 0); }} catch {{}}
+        """
+        frames = f'<iframe src="{there}"></iframe><link rel="preconnect" href="{there}">'
+        html = (inputs / "page.html").read_text()
+        (inputs / "page.html").write_text(html.replace("</main>", f"{frames}<script>{script}</script></main>"))
+        reader, _, _ = printed(converter, inputs)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert "LEAK" not in "".join(each.extract_text() for each in reader.pages)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
+from clx.course.build_state import PublishedFile
 from clx.course.layout import Selection
 from clx.course.pages.places import INDEX, TASK, Shelves
 from clx.course.plan import OutputPath, Plan
@@ -19,6 +20,8 @@ from clx.course.spec import CourseSpec
 from clx.errors import ArtifactError
 
 _encode = msgspec.json.encode
+_Files = Mapping[tuple[int, str], tuple[OutputPath, bytes]]
+_Owned = Mapping[str, Mapping[str, PublishedFile]]
 
 
 class CourseIndex:
@@ -73,20 +76,21 @@ class CourseIndex:
         key = self._key(unmade)
         if not has_changed and not is_withdrawn and self._is_current(key):
             return
-        files = dict(self._files(unmade))
+        owned = self._publisher.owned()
+        files = dict(self._files(owned, unmade))
         asked = {
             path: file
             for path, file in files.items()
             if is_withdrawn or path[1] == INDEX or self._selection.covers(file[0].variant)
         }
         try:
-            self._publish(asked, key)
+            self._publish(asked, owned, key)
         except ArtifactError:  # what was kept of it is damaged, and has been removed
-            self._publish(asked, key)
+            self._publish(asked, {}, key)
         numbers = {target: number for number, target in enumerate(self._publisher.targets)}
         removed, _kept = self._publisher.remove(
             row
-            for target, rows in self._publisher.owned().items()
+            for target, rows in owned.items()
             for row in rows.values()
             if target in numbers and row.task == TASK and (numbers[target], row.path) not in files
         )
@@ -96,15 +100,13 @@ class CourseIndex:
 
     def _key(self, unmade: Collection[tuple[str, str]]) -> str:
         """Digest of what the pages depend on besides the files that are there."""
-        texts = [
-            self._spec.labels,
-            self._spec.name,
-            self._spec.description,
-            [section.name for section in self._spec.sections],
-        ]
-        outline = [(deck.section, deck.number, deck.source, deck.titles) for deck in self._plan.outline]
-        jobs = [job.key for job in self._plan.jobs]
-        return sha256(_encode([_own_digest(), texts, outline, jobs, sorted(unmade)], order="sorted")).hexdigest()
+        names = [section.name for section in self._spec.sections]
+        facts = [_own_digest(), self._spec.labels, self._spec.description, self._spec.name, names, sorted(unmade)]
+        # what decks say, their titles too, is in the keys of their jobs
+        places = [deck[:2] for deck in self._plan.outline]
+        digest = sha256(_encode([facts, places], order="sorted"))
+        digest.update("".join([job.key for job in self._plan.jobs]).encode())
+        return digest.hexdigest()
 
     def _is_current(self, key: str) -> bool:
         publisher = self._publisher
@@ -123,8 +125,7 @@ class CourseIndex:
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def _publish(self, files: Mapping[tuple[int, str], tuple[OutputPath, bytes]], key: str) -> None:
-        owned = self._publisher.owned()
+    def _publish(self, files: _Files, owned: _Owned, key: str) -> None:
         wanted = []
         for place, data in files.values():
             digest = sha256(data).hexdigest()
@@ -134,12 +135,14 @@ class CourseIndex:
             wanted.append(OutputFile(place, self._source, TASK, key, digest))
         self._publisher.publish(wanted)
 
-    def _files(self, unmade: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[int, str], tuple[OutputPath, bytes]]]:
+    def _files(
+        self, owned: _Owned, unmade: Collection[tuple[str, str]]
+    ) -> Iterator[tuple[tuple[int, str], tuple[OutputPath, bytes]]]:
         from clx.course.pages.shelf import Maker
         from clx.jobtypes.notebook.theme import Theme, read_theme
 
         theme = read_theme(self._spec.theme, self._root) if self._spec.theme else Theme()
-        maker = Maker(self._spec, self._plan.outline, self._publisher, self._shelves, unmade, theme)
+        maker = Maker(self._spec, self._plan.outline, self._publisher, self._shelves, owned, unmade, theme)
         allowed = self.wanted()
         for place, data in maker.files():
             if place[:2] in allowed:
@@ -149,7 +152,9 @@ class CourseIndex:
 def _own_digest() -> str:
     """Digest of this room: what it writes changes with its own text."""
     digest = sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.[pjhc]*")):
-        if path.suffix in (".py", ".js", ".j2", ".css"):
-            digest.update(path.read_bytes())
+    room = os.path.dirname(__file__)  # noqa: PTH120
+    for folder in (room, f"{room}/assets"):
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208
+            if name.endswith((".py", ".js", ".j2", ".css")):
+                digest.update(Path(folder, name).read_bytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
@@ -13,7 +14,7 @@ from clx.course.build_state import PublishedFile
 from clx.course.names import safe_name
 from clx.course.pages.places import TASK
 from clx.course.plan import OutlineDeck
-from clx.course.spec import CourseSpec
+from clx.course.spec import FORMATS, CourseSpec
 
 _DECK_FILE = re.compile(r"\d\d+ ")
 _EXTENSIONS = {"html": ".html", "slides": ".html", "notebook": ".ipynb", "pdf": ".pdf", "slides-pdf": ".pdf"}
@@ -65,28 +66,44 @@ class Published:
         self._outline = list(outline)
         self._unmade = set(unmade)
         self._files: dict[tuple[str, str, str, str], list[PublishedFile]] = {}
+        self._made: dict[tuple[str, str, str], list[Entry]] = {}
+        self._whole: dict[tuple[str, str], PublishedFile] = {}
         for target, files in owned.items():
             for row in files.values():
                 self._add(target, row)
 
     def _add(self, target: str, row: PublishedFile) -> None:
         parts = row.path.split("/")
+        if row.task not in ("", TASK) and len(parts) == _DEPTH + 1:
+            self._whole[target, row.slice] = row
         if not row.task or row.task == TASK or len(parts) < _DEPTH + 2 or not _DECK_FILE.match(parts[-1]):
             return
         format_ = row.slice.rpartition("/")[2]
         if parts[-1].endswith(_EXTENSIONS.get(format_, "")):
             self._files.setdefault((target, row.slice, parts[_DEPTH], row.source), []).append(row)
 
-    def entries(self, target: str, language: str, kind: str, formats: Iterable[str]) -> list[Entry]:
+    def entries(self, target: str, language: str, kind: str) -> list[Entry]:
         """The decks of the course, each with the files that it has in one language and kind of a target."""
+        asked = (target, language, kind)
+        if asked not in self._made:
+            self._made[asked] = self._make(*asked)
+        return self._made[asked]
+
+    def whole(self, target: str, language: str, kind: str) -> dict[str, PublishedFile]:
+        """Files that hold all decks, by format."""
+        found = {format_: self._whole.get((target, f"{language}/{kind}/{format_}")) for format_ in FORMATS}
+        return {format_: row for format_, row in found.items() if row is not None}
+
+    def _make(self, target: str, language: str, kind: str) -> list[Entry]:
         found = []
+        sections = [safe_name(section.name.in_language(language)) for section in self._spec.sections]
+        slices = [(format_, f"{language}/{kind}/{format_}") for format_ in FORMATS]
         for deck in self._outline:
             title = deck.titles.get(language) or PurePosixPath(deck.source).stem
-            section = safe_name(self._spec.sections[deck.section].name.in_language(language))
             stem = f"{deck.number:02d} {safe_name(title)}"
             files = {}
-            for format_ in formats:
-                rows = self._files.get((target, f"{language}/{kind}/{format_}", section, deck.source))
+            for format_, slice_ in slices:
+                rows = self._files.get((target, slice_, sections[deck.section], deck.source))
                 if rows:
                     files[format_] = _best(rows, stem)
             found.append(
@@ -103,13 +120,20 @@ class Published:
 
 def _best(rows: list[PublishedFile], stem: str) -> PublishedFile:
     """The file of a deck that was renamed, or is in the section twice: the one of its present name if it is there."""
+    if len(rows) == 1:
+        return rows[0]
     return min(rows, key=lambda row: (PurePosixPath(row.path).stem != stem, row.path))
 
 
 def href(path: str, below: str = "") -> str:
     """A link to an output path from a page in the directory *below* of the same target."""
-    relative = path.removeprefix(f"{below}/") if below and path.startswith(f"{below}/") else None
-    if relative is None:
-        up = "../" * len(PurePosixPath(below).parts)
-        relative = up + path
-    return quote(relative, safe="/()!,'~+@=")
+    quoted, here = quoted_path(path), f"{quoted_path(below)}/"
+    if below and quoted.startswith(here):
+        return quoted[len(here) :]
+    return "../" * (below.count("/") + 1 if below else 0) + quoted
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def quoted_path(path: str) -> str:
+    """A path as links have it. The same one stands on several pages."""
+    return quote(path, safe="/()!,'~+@=")

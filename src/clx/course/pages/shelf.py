@@ -12,13 +12,13 @@ import msgspec
 
 from clx.course.build_state import PublishedFile
 from clx.course.pages import writing
-from clx.course.pages.entries import Entry, Published, href
+from clx.course.pages.entries import Entry, Published, href, quoted_path
 from clx.course.pages.page_text import Section, sections
 from clx.course.pages.places import INDEX, NAVIGATION, SEARCH, SITEMAP, TASK, Shelf, Shelves
 from clx.course.pages.words import format_word, language_name, words
 from clx.course.plan import OutlineDeck, OutputPath
 from clx.course.publish import Publisher
-from clx.course.spec import FORMATS, KINDS, CourseSpec
+from clx.course.spec import KINDS, CourseSpec
 from clx.jobtypes.notebook.theme import Theme
 from clx.regular import read_regular
 
@@ -35,6 +35,7 @@ class Maker:
         outline: Sequence[OutlineDeck],
         publisher: Publisher,
         shelves: Shelves,
+        owned: Mapping[str, Mapping[str, PublishedFile]],
         unmade: Collection[tuple[str, str]],
         theme: Theme,
     ) -> None:
@@ -42,9 +43,10 @@ class Maker:
         self._theme = theme
         self._publisher = publisher
         self._shelves = shelves
-        self._owned = publisher.owned()
+        self._owned = owned
         self._published = Published(spec, outline, self._owned, unmade)
         every = {shelf: self._entries(shelf) for shelf in shelves.all}
+        self._said = {each: words(each, spec.labels.get(each)) for each in spec.languages}
         self._filled = {
             shelf: found for shelf, found in every.items() if any(shelf.format in each.files for each in found)
         }
@@ -63,10 +65,10 @@ class Maker:
 
     def _entries(self, shelf: Shelf) -> list[Entry]:
         target = self._publisher.targets[shelf.target]
-        return self._published.entries(target, shelf.language, shelf.kind, FORMATS)
+        return self._published.entries(target, shelf.language, shelf.kind)
 
     def _words(self, language: str) -> dict[str, str]:
-        return words(language, self._spec.labels.get(language))
+        return self._said[language]
 
     def _page(self, language: str, heading: str, **parts: Any) -> bytes:
         return writing.index_page(language, heading, self._words(language), self._theme, **parts)
@@ -77,7 +79,7 @@ class Maker:
     def _edition(self, shelf: Shelf) -> str:
         """What a reader chooses a shelf by."""
         names = [language_name(shelf.language), self._kind(shelf)]
-        return ", ".join([*names, *([self._words(shelf.language)["slides"]] if shelf.format == "slides" else [])])
+        return " · ".join([*names, *([self._words(shelf.language)["slides"]] if shelf.format == "slides" else [])])
 
     def _course(self, shelf: Shelf) -> str:
         return self._spec.name.in_language(shelf.language)
@@ -92,11 +94,21 @@ class Maker:
             kind=self._kind(shelf),
             up=href(INDEX, shelf.directory),
             about=about,
+            whole=self._whole(shelf),
             editions=self._editions(shelf),
             sections=list(self._sections(shelf, entries)),
             navigation=NAVIGATION,
             sitemap=SITEMAP if SITEMAP in shelf.names() else "",
         )
+
+    def _whole(self, shelf: Shelf) -> list[dict[str, str]]:
+        """Links to the files that hold the whole course."""
+        files = self._published.whole(self._publisher.targets[shelf.target], shelf.language, shelf.kind)
+        names = self._words(shelf.language)
+        return [
+            {"label": format_word(names, format_), "href": href(row.path, shelf.directory)}
+            for format_, row in files.items()
+        ]
 
     def _editions(self, shelf: Shelf) -> list[dict[str, str]]:
         """The shelves of the target, as links but for this one."""
@@ -211,10 +223,9 @@ class Maker:
         return [(target, kind) for target in sorted(self._owned) for kind in KINDS if (target, kind) in built]
 
     def _rows(self, columns: Sequence[tuple[str, str]], here: str) -> Iterator[dict[str, Any]]:
+        ups = [quoted_path(os.path.relpath(target, here)) for target, _kind in columns]
         per_language = {
-            language: zip(
-                *(self._published.entries(target, language, kind, FORMATS) for target, kind in columns), strict=True
-            )
+            language: zip(*(self._published.entries(target, language, kind) for target, kind in columns), strict=True)
             for language in self._spec.languages
         }
         for of_languages in zip(*per_language.values(), strict=True):
@@ -226,13 +237,14 @@ class Maker:
                     "lang": language,
                     "language": language_name(language),
                     "state": min(states, default="" if any(cell.files for cell in cells) else "missing"),
-                    "cells": [self._links(cell, here, language) for cell in cells],
+                    "cells": [self._links(cell, up, language) for cell, up in zip(cells, ups, strict=True)],
                 }
 
-    def _links(self, entry: Entry, here: str, language: str) -> list[dict[str, str]]:
+    def _links(self, entry: Entry, up: str, language: str) -> list[dict[str, str]]:
+        """Links to the files of a deck, whose target lies *up* from the page."""
         names = self._words(language)
         return [
-            {"label": format_word(names, format_), "href": href(os.path.relpath(f"{row.target}/{row.path}", here))}
+            {"label": format_word(names, format_), "href": f"{up}/{quoted_path(row.path)}"}
             for format_, row in entry.files.items()
         ]
 
@@ -242,7 +254,7 @@ def _by_directory(paths: Sequence[str]) -> list[dict[str, Any]]:
     found: dict[str, list[dict[str, str]]] = {}
     for path in sorted(set(paths)):
         language, course, *_, kind, _name = path.split("/")
-        link = {"title": f"{language_name(language.lower())}, {kind}", "lang": language.lower(), "href": href(path)}
+        link = {"title": f"{language_name(language.lower())} · {kind}", "lang": language.lower(), "href": href(path)}
         found.setdefault(course, []).append(link)
     return [{"name": course, "decks": links} for course, links in found.items()]
 

@@ -10,7 +10,9 @@ from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
-_NAMED = re.compile(r"""(?<=[\s"'])((?:src|href)\s*=\s*)(["'])attachment:(.*?)\2""", re.IGNORECASE)
+_NAMED = re.compile(
+    r"""(?<=[\s"'])((?:src|href)\s*=\s*)(?:"attachment:([^"<>]*)"|'attachment:([^'<>]*)')""", re.IGNORECASE
+)
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 
 
@@ -23,12 +25,12 @@ def embedded(html: str, attachments: Mapping[str, Any], tell: Callable[[str], ob
     """
 
     def within(match: re.Match[str]) -> str:
-        name = unquote(unescape(match[3]))
-        found = _data(attachments.get(name) or attachments.get(match[3]))
+        name = unquote(unescape(match[2] or match[3] or ""))
+        found = _data(attachments.get(name))
         if not found:
             tell(name)
             return match[0]
-        return f"{match[1]}{match[2]}{found}{match[2]}"
+        return f'{match[1]}"{found}"'
 
     return _NAMED.sub(within, html) if "attachment:" in html else html
 

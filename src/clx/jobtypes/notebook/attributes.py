@@ -117,6 +117,13 @@ def option_tags(source: str) -> tuple[str, ...]:
     return tuple(tag for name, value in options_of(source).items() for tag in _switched(name, value))
 
 
+def without_options(source: str) -> str:
+    """Code without Quarto's options at its top, which are for tools and not for readers."""
+    lines = source.split("\n")
+    shown = next((index for index, line in enumerate(lines) if not _OPTION.match(line)), len(lines))
+    return "\n".join(lines[shown:]).lstrip("\n") if shown else source
+
+
 def _switched(name: str, value: Any) -> list[str]:
     if name in _OFF and _is(value, _FALSE):
         return [_OFF[name]]

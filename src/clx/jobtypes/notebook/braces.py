@@ -20,6 +20,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
@@ -30,7 +32,11 @@ GUARD = "\ufdd1"
 
 _LONGEST = 10_000
 """Characters of one expression or statement in code."""
+_NEAR, _SHORT, _MOST_SLIPS = 0.8, 3, 20
+_MOST_ENDS = 20
+"""How often what ends an expression may stand within it, and lines of a line statement."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_TIGHT = re.compile(r"\{\{([A-Za-z_]\w*)\}\}")
 _BLANK = re.compile(r"[-+]?\s")
 _HEADING_ID = re.compile(r"\{#[\w:.-]+(?:[ \t][^{}#\n]*)?\}")
 """What Pandoc and MyST write behind a heading: ``{#id .class}``."""
@@ -73,17 +79,30 @@ class Deck:
     languages: tuple[str, ...] = ()
 
 
-def guarded(source: str, deck: Deck, exists: Callable[[str], bool]) -> str:
+class Slip(NamedTuple):
+    """Braces in code that stay as they are, though what stands in them is nearly what would be Jinja's."""
+
+    line: int
+    name: str
+    meant: str
+
+
+def guarded(source: str, deck: Deck, exists: Callable[[str], bool], slips: list[Slip] | None = None) -> str:
     """The deck, with :data:`GUARD` in what is not Jinja's; lines keep their numbers.
 
     Args:
         source: line ends are ``\\n``.
         exists: whether there is a template of a name.
+        slips: takes what may be slips.
     """
     if "{{" not in source and "{%" not in source and "{#" not in source:
         return source
     places = code_places(source, deck.comment, is_markdown=deck.is_markdown, languages=deck.languages)
-    return _Walk(source, deck, places, exists).text()
+    walk = _Walk(source, deck, places, exists)
+    text = walk.text()
+    if slips is not None:
+        slips += walk.slips
+    return text
 
 
 def guarded_wholly(source: str, prefix: str) -> str:
@@ -118,6 +137,9 @@ class _Walk:
         self._exists = exists
         self._names: set[str] = set()
         self._blocks: list[_Block] = []
+        self.slips: list[Slip] = []
+        self._looked_at: set[str] = set()
+        self._ends: dict[str, int] = {}
         self._led = 0  # behind what stood first in a line
         self._begins = re.compile(rf"\{{[{{%#]|^[ \t\v]*{re.escape(deck.prefix)}", re.MULTILINE)
         self._leads = re.compile(rf"\s*(?:{re.escape(deck.comment)})?\s*")
@@ -177,16 +199,66 @@ class _Walk:
     def _expression(self, start: int, place: Place | None) -> int | None:
         has_blank = _BLANK.match(self._source, start + 2) is not None
         if place is None or (place.kind == "head" and has_blank):
-            text = _lexed(self._source[start : start + _LONGEST], self._deck.prefix)
+            text = self._whole(start, "}}", start + _LONGEST)
             return start + len(text) if text else len(self._source)  # Jinja will say what is wrong
+        if not has_blank and (tight := _TIGHT.match(self._source, start)) and self._deck.known is not None:
+            if self._knows_any([tight[1]]) and len(self.slips) < _MOST_SLIPS:
+                self.slips.append(Slip(self._line_at(start), tight[1], f"{{{{ {tight[1]} }}}}"))
+            return None
         limit = self._limit(start)
-        if not has_blank or "}}" not in self._source[start:limit]:
+        closes = self._next("}}", start) if has_blank else -1
+        if not start < closes < limit:
             return None
-        if self._deck.known is not None and not self._knows_any(_NAME.findall(self._source, start, limit)):
+        names = _NAME.findall(self._source, start, closes)
+        if self._deck.known is not None and not self._knows_any(names):
+            self._note_slip(names, start)
             return None
-        text = _lexed(self._source[start:limit], self._deck.prefix)
-        names = _read_in(text) if text else None
-        return start + len(text) if text and names and self._knows_any(names) else None
+        text = self._whole(start, "}}", limit)
+        read = _read_in(text) if text else None
+        return start + len(text) if text and read and self._knows_any(read) else None
+
+    def _note_slip(self, names: list[str], start: int) -> None:
+        for name in names[:3]:
+            if len(name) > _SHORT and name not in self._looked_at and len(self.slips) < _MOST_SLIPS:
+                self._looked_at.add(name)
+                known = {
+                    *(self._deck.known or ()),
+                    *self._names,
+                    *(each for block in self._blocks for each in block.names),
+                }
+                if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
+                    self.slips.append(Slip(self._line_at(start), name, near[0]))
+
+    def _line_at(self, index: int) -> int:
+        return self._source.count("\n", 0, index) + 1
+
+    def _next(self, signs: str, start: int) -> int:
+        """Where *signs* come next; many beginnings without an end are not looked behind for each of them."""
+        known = self._ends.get(signs, -2)
+        if known != -1 and known < start:
+            known = self._ends[signs] = self._source.find(signs, start)
+        return known
+
+    def _whole(self, start: int, signs: str, limit: int) -> str | None:
+        """What begins at an index, up to its own end; *signs* may stand in it, too."""
+        end = self._next(signs, start)
+        for _ in range(_MOST_ENDS):
+            if not start < end < limit:
+                return None
+            if text := _lexed(self._source[start : end + len(signs)], self._deck.prefix):
+                return text
+            end = self._source.find(signs, end + 1)
+        return None
+
+    def _line(self, start: int) -> str | None:
+        """A line statement, which goes on to the next line while a bracket is open."""
+        end = start
+        for _ in range(_MOST_ENDS):
+            end = self._source.find("\n", end + 1)
+            text = self._source[start:] + "\n" if end < 0 else self._source[start : end + 1]
+            if (found := _lexed(text, self._deck.prefix)) or end < 0:
+                return found
+        return None
 
     def _limit(self, start: int) -> int:
         """How far something in code may reach: its lines go on as long as the block does."""
@@ -208,7 +280,7 @@ class _Walk:
     def _statement(self, start: int, signs: str, place: Place | None) -> int | None:
         is_line = signs != "{%"
         keyword = _keyword(self._source, start + len(signs))
-        text = _lexed(self._source[start : start + _LONGEST], self._deck.prefix)
+        text = self._line(start) if is_line else self._whole(start, "%}", start + _LONGEST)
         if text is None:
             return None if place is not None and not is_line and place.kind != "head" else start + len(signs)
         if keyword == "raw":
@@ -305,7 +377,7 @@ def _lexed(text: str, prefix: str) -> str | None:
                 return text[:size]
     except TemplateSyntaxError:
         return None
-    return None if text.startswith("{") else text  # a line statement at the very end
+    return None
 
 
 @functools.lru_cache(maxsize=256)

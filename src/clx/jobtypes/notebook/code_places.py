@@ -19,7 +19,10 @@ PlaceKind = Literal["cell", "shown", "head"]
 
 _TEXT_CELL = re.compile(r"%%+\s*(?:markdown|md|raw)\b|\[\s*(?:markdown|md|raw)\s*\]", re.IGNORECASE)
 _DISPLAY = re.compile(
-    r"(?<!\\)\$\$.*?\$\$|(?<!\\)\\\[.*?\\\]|(?<!\\)\\\(.*?\\\)|\\begin\{([A-Za-z]+\*?)\}.*?\\end\{\1\}", re.DOTALL
+    # no longer than any formula is: each beginning without an end is looked behind
+    r"(?<!\\)\$\$.{0,4000}?\$\$|(?<!\\)\\\[.{0,4000}?\\\]|(?<!\\)\\\(.{0,4000}?\\\)"
+    r"|\\begin\{([A-Za-z]+\*?)\}.{0,4000}?\\end\{\1\}",
+    re.DOTALL,
 )
 _INLINE = re.compile(r"(?<![\\$])\$(?!\$)(?:[^$\\]|\\.)+\$", re.DOTALL)
 _INFO = re.compile(r"\s*\{?\s*(?:code-cell\}?\s*)?([\w+#.-]*)")
@@ -122,7 +125,7 @@ def _of_markdown(lines: _Lines, languages: Sequence[str]) -> Iterator[Place]:
             yield from _of_prose(lines, prose, index, "")
             fence, block, quotes = opened, index, Quotes("#")
             info = _INFO.match(line.strip().lstrip("`~"))
-            is_cell = info is not None and info[1].lower() in languages
+            is_cell = "{code-cell}" in line or (info is not None and info[1].lower() in languages)
     if not fence:
         yield from _of_prose(lines, prose, len(lines.all), "")
 

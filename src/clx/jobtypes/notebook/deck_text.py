@@ -152,6 +152,11 @@ class _Reading:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+            self._respelt |= dict.fromkeys(
+                f"{_place(asked.deck, found, slip.line)}: the braces around {slip.name!r} stand in code and stay as "
+                f"they are; did you mean {slip.meant!r}?"
+                for slip in found.slips
+            )
             for cell in cells:
                 if cell.kind == "markdown" and "del" not in cell.tags:
                     self._shown[HIDDEN_TAGS.isdisjoint(cell.tags)].update(linked_files(cell.source))
@@ -194,7 +199,8 @@ def _hidden_in(found: Expanded, cells: list[Cell], comment: str) -> list[Any]:
     from clx.jobtypes.notebook.telltale import telltales
 
     told = telltales(cells, comment)
-    lines = places_in_deck(found, [each.line for each in told])
+    # the lines of a notebook are nowhere to be seen
+    lines = [0] * len(told) if found.notebook else places_in_deck(found, [each.line for each in told])
     return [
         msgspec.to_builtins(msgspec.structs.replace(each, line=line)) for each, line in zip(told, lines, strict=True)
     ]

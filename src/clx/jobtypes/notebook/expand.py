@@ -23,7 +23,7 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, UndefinedErr
 from jinja2.exceptions import SecurityError
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.braces import Deck, guarded, guarded_wholly, unguarded
+from clx.jobtypes.notebook.braces import Deck, Slip, guarded, guarded_wholly, unguarded
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, NOTEBOOK_EXTENSION, ProgLang, deck_language, fence_names
 from clx.jobtypes.notebook.limits import MEMORY_FACT, LimitError, bounded
 from clx.jobtypes.notebook.notebook_source import NotebookSource, read_notebook
@@ -63,6 +63,8 @@ class Expanded:
     """What starts a line statement in it."""
     header_lines: tuple[int, ...]
     """The deck's lines that call the macro ``header``."""
+    slips: tuple[Slip, ...]
+    """Braces in its code that may have been meant for Jinja."""
     notebook: NotebookSource | None
     """The notebook that the deck is; ``None`` for a text."""
     _trace: Callable[[str], list[list[int]] | None] = field(repr=False, compare=False)
@@ -140,11 +142,11 @@ def expand(
             return None
 
     try:
-        text, templates, given = template.expand(source, note_title)
+        text, templates, given, slips = template.expand(source, note_title)
     except ConversionError as error:
         raise _in_notebook(error, notebook) from error.__cause__
     title = titles[0] if titles else None
-    return Expanded(text, title, templates, source, given, template.prefix, tuple(header_lines), notebook, trace)
+    return Expanded(text, title, templates, source, given, template.prefix, tuple(header_lines), slips, notebook, trace)
 
 
 def deck_line(deck: PurePosixPath, root: Path, prog_lang: str, variables: Mapping[str, Any], code_line: int) -> int:
@@ -206,8 +208,8 @@ class _DeckTemplate:
 
     def expand(
         self, source: str, on_header: Callable[[dict[str, Any], int | None], None]
-    ) -> tuple[str, dict[str, str], str]:
-        """The expansion of *source*, the templates that were loaded for it, and *source* as Jinja was given it.
+    ) -> tuple[str, dict[str, str], str, tuple[Slip, ...]]:
+        """The expansion of *source*, the templates that were loaded for it, *source* as Jinja was given it, and slips.
 
         *on_header* is given the arguments of each call of ``header``, and its line in *source*.
         """
@@ -217,15 +219,15 @@ class _DeckTemplate:
             line = _line_of_frame(sys._getframe(1), label)
             on_header(arguments, template.get_corresponding_lineno(line) if line is not None else None)
 
-        environment = DeckEnvironment(loader, self.prefix, self.names, noted)
+        environment, slips = DeckEnvironment(loader, self.prefix, self.names, noted), list[Slip]()
         try:
             with bounded(len(source)):
-                given = self._guarded(source, loader)
+                given = self._guarded(source, loader, slips)
                 template = template_from(environment, given, label, self.prefix)
                 text = _render(template)
         except Exception as error:  # templates can raise anything
             raise _as_conversion_error(error, label, {label, *loader.loaded}) from error
-        return text, dict(sorted(loader.loaded.items())), given
+        return text, dict(sorted(loader.loaded.items())), given, tuple(slips)
 
     def expand_marked(self, source: str, marked: str) -> str:
         """The expansion of *source* in which its own lines, or those of the template *marked*, carry their numbers."""
@@ -242,13 +244,14 @@ class _DeckTemplate:
         template = template_from(environment, self._guarded(source, loader), self.deck.as_posix(), self.prefix)
         return template.get_corresponding_lineno(code_line)
 
-    def _guarded(self, source: str, loader: CourseLoader) -> str:
+    def _guarded(self, source: str, loader: CourseLoader, slips: list[Slip] | None = None) -> str:
         """*source* with what is not Jinja's guarded."""
         if not self.jinja:
             return guarded_wholly(source, self.prefix)
         is_markdown = self.deck.suffix == MARKDOWN_EXTENSION
         known, comment = frozenset(self.names), self.language.comment
-        return guarded(source, Deck(comment, self.prefix, is_markdown, known, fence_names(self.language)), loader.has)
+        deck = Deck(comment, self.prefix, is_markdown, known, fence_names(self.language))
+        return guarded(source, deck, loader.has, slips)
 
     def _loader(self, marked: str = "") -> CourseLoader:
         return CourseLoader(

@@ -15,10 +15,10 @@ from clx.tools.fingerprint import MISSING, tool_fingerprint
 _DISTRIBUTIONS = (
     "jinja2",
     "jupytext",
-    "latex2mathml",
     "linkify_it_py",
     "markdown_it_py",
     "mdit_py_plugins",
+    "mini_racer",
     "nbformat",
     "pygments",
 )

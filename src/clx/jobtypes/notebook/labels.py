@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from clx.jobtypes.notebook.slide_words import SLIDE_LABELS
+
 _LONG_CODES = "arc|ast|ckb|cmn|dsb|fil|frr|gsw|haw|hsb|kab|nds|nqo|sco|syr|tok|yue"
 """Languages without a code of two letters; not any three letters: ``sql`` and ``eng`` are slips."""
 LANGUAGE = re.compile(rf"(?:[a-z]{{2}}|{_LONG_CODES})(?:-[A-Z][a-z]{{3}})?(?:-(?:[A-Z]{{2}}|[0-9]{{3}}))?")
@@ -94,7 +96,7 @@ _TABLE = {
 _WORDS: dict[str, dict[str, str]] = {
     language: dict(zip(_KEYS, words, strict=True)) for language, words in _TABLE.items()
 }
-LABELS = (*_KEYS, "slides")
+LABELS = (*_KEYS, "slides", *SLIDE_LABELS)
 """What a course may name; ``slides`` is the directory of the decks' files."""
 _RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "nqo", "ps", "sd", "syr", "ug", "ur", "yi"})
 _RIGHT_TO_LEFT_SCRIPTS = frozenset({"Adlm", "Arab", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"})

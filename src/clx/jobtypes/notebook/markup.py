@@ -11,15 +11,13 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.attrs import attrs_plugin
 from mdit_py_plugins.deflist import deflist_plugin
-from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from clx.jobtypes.notebook.callouts import callouts_plugin
-from clx.jobtypes.notebook.formulas import as_source, mathml
+from clx.jobtypes.notebook.formulas import Formulas, formulas_plugin
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import words_in
 
@@ -61,7 +59,7 @@ class Markup:
         self.undrawn: dict[str, None] = {}
         self.headings: list[Heading] = []
         self._words: Mapping[str, str] = words_in("en")
-        self.unread_formulas: dict[str, None] = {}
+        self.formulas = Formulas()
         self.unread_directives: dict[str, None] = {}
         self._anchors: dict[str, int] = {}
         self._md = MarkdownIt("commonmark", _OPTIONS)
@@ -70,14 +68,7 @@ class Markup:
         # only what has a scheme: names of files (script.py, README.md) end like names of hosts
         self._md.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
         self._md.linkify.add("//", None).add("ftp:", None)
-        self._md.use(
-            dollarmath_plugin,
-            allow_space=False,
-            allow_digits=False,
-            double_inline=True,
-            renderer=lambda tex, options: self._formula(tex, display=bool(options["display_mode"])),
-        )
-        self._md.use(amsmath_plugin, renderer=lambda tex: self._formula(tex, display=True))
+        self._md.use(formulas_plugin, mark=lambda tex, display: self.formulas.mark(tex, display=display))
         self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(callouts_plugin)
         self._md.use(attrs_plugin, after=("image",))
@@ -91,7 +82,7 @@ class Markup:
         """Forget what the last page contained; *words* are those of the next one, English without them."""
         self.headings = []
         self._words = words or words_in("en")
-        self.unread_formulas = {}
+        self.formulas.clear()
         self._anchors = {}
 
     def html(self, source: str, *, doc: str, in_contents: bool = True) -> str:
@@ -112,23 +103,6 @@ class Markup:
             except NotDrawnError as error:
                 self.undrawn[str(error)] = None
         return str(self._md.renderer.fence(tokens, index, *rest))  # type: ignore[attr-defined]
-
-    def latex(self, source: str) -> str:
-        """A ``text/latex`` output: a formula with or without its dollar signs."""
-        bare = source.strip()
-        display = bare.startswith(("$$", "\\[", "\\begin"))
-        for left, right in (("$$", "$$"), ("$", "$"), ("\\[", "\\]"), ("\\(", "\\)")):
-            if bare.startswith(left) and bare.endswith(right) and len(bare) > len(left):
-                bare = bare[len(left) : -len(right)]
-                break
-        return self._formula(bare, display=display)
-
-    def _formula(self, tex: str, *, display: bool) -> str:
-        found = mathml(tex, display=display)
-        if found is None:
-            self.unread_formulas[" ".join(tex.split())] = None
-            return as_source(tex)
-        return found
 
     def _note_heading(self, opening: Token, inline: Token, *, in_contents: bool) -> None:
         text = _plain(inline.children or [])

@@ -64,6 +64,9 @@ def read_notebook(data: bytes, language: ProgLang) -> NotebookSource:
     attachments: dict[str, Mapping[str, Any]] = {}
     for number, cell in enumerate(cells, 1):
         starts.append(len(lines) + 1)
+        if number == 1 and (header := _header(cell)):
+            lines += [f"{language.comment} {line}".rstrip() for line in header]
+            continue
         attached = cell.get("attachments")
         if isinstance(attached, dict) and attached:
             attachments[str(number)] = attached
@@ -83,12 +86,23 @@ def _check_language(notebook: Mapping[str, Any], language: ProgLang) -> None:
             raise ConversionError(fact, "Choose a kernel of the course's language in Jupyter, and save the notebook.")
 
 
+def _header(cell: Mapping[str, Any]) -> list[str]:
+    """The YAML block that Quarto has in a first cell of raw text; empty where it is none."""
+    lines = _source_of(cell).strip().split("\n")
+    is_block = len(lines) > 1 and lines[0].rstrip() == lines[-1].rstrip() == "---"
+    return lines if cell.get("cell_type") == "raw" and is_block and not (cell.get("metadata") or {}).get("tags") else []
+
+
+def _source_of(cell: Mapping[str, Any]) -> str:
+    written = cell.get("source", "")
+    text = "".join(map(str, written)) if isinstance(written, list) else str(written)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _percent(cell: Mapping[str, Any], attached: int | None, language: ProgLang) -> list[str]:
     """One cell, with its marker."""
     kind = str(cell.get("cell_type"))
-    written = cell.get("source", "")
-    text = "".join(map(str, written)) if isinstance(written, list) else str(written)
-    body = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    body = _source_of(cell).split("\n")
     metadata = cell.get("metadata")
     options: dict[str, Any] = dict(metadata) if isinstance(metadata, dict) else {}
     if kind != "code":

@@ -14,6 +14,7 @@ from clx.jobtypes.notebook.ansi import ansi_html
 from clx.jobtypes.notebook.execution.widgets import WIDGET_VIEW
 from clx.jobtypes.notebook.figures import Figures, inside_script
 from clx.jobtypes.notebook.markup import Markup
+from clx.jobtypes.notebook.stable_ids import StableIds
 from clx.jobtypes.notebook.widgets_html import UnknownWidgetError, widget_html
 
 _SVG_PROLOG = re.compile(r"^\s*(?:<\?xml.*?\?>\s*)?(?:<!DOCTYPE.*?>\s*)?", re.DOTALL)
@@ -22,10 +23,11 @@ _LONG = 30
 _LONG_TEXT = 10_000
 """Characters from which on it does, whatever its lines."""
 _FROM_NETWORK = re.compile(
-    r"""<(?:script|link)\b[^>]*?\b(?:src|href)\s*=\s*["']?((?:https?:)?//[^/"'\s>]+)"""
-    r"""|["'](https?://(?:cdn|unpkg|esm|cdnjs)\b[^/"'\s]*)/""",
+    r"""<(?:script|link)\b[^>]*?\b(?:src|href)\s*=\s*["']?((?:https?:)?//[^/"'\s>]+)(?!\S*mathjax)"""
+    r"""|["'](https?://(?:cdn|unpkg|esm|cdnjs)\b[^/"'\s]*)/(?![^"'\s]*mathjax)""",
     re.IGNORECASE,
 )
+"""Of MathJax, which plotly asks for, figures need nothing."""
 _OF_NOTEBOOKS = re.compile(r"\brequire(?:js)?\s*(?:\(\s*\[|\.config\b)|\$\(|\bjQuery\b|\bIPython\.|\bJupyter\.")
 """What a program can only use in a notebook's front end."""
 _BRINGS_ITS_OWN = 500_000
@@ -55,6 +57,7 @@ class OutputWriter:
     def __init__(self, markup: Markup, figures: Figures) -> None:
         self._markup = markup
         self._figures = figures
+        self._ids = StableIds()
 
     def html(self, outputs: Sequence[Mapping[str, Any]], label: str, warn: WarnOfOutput) -> str:
         """The outputs of one cell, as in nbformat 4.
@@ -94,12 +97,12 @@ class OutputWriter:
         """What shows each type of output, the best one first."""
         markup = self._markup
         return {
-            "text/html": lambda text: _html(text, warn),
+            "text/html": lambda text: _html(self._ids.html(text), warn),
             "text/markdown": lambda text: _html(markup.html(text, doc="out", in_contents=False), warn),
             "image/svg+xml": lambda text: _svg(text, _size(metadata, "image/svg+xml"), label),
-            "text/latex": lambda text: f'<div class="html">{markup.latex(text)}</div>\n',
+            "text/latex": lambda text: f'<div class="html">{markup.formulas.latex(text)}</div>\n',
             **{mime: _picture(mime, metadata, label) for mime in _PICTURES},
-            "application/javascript": lambda text: _script(text, warn),
+            "application/javascript": lambda text: _script(self._ids.named(text), warn),
             "application/json": lambda text: _text(text, "result"),
             "text/plain": lambda text: _text(text, "result"),
         }

@@ -13,6 +13,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup as SafeText
 
 from clx.jobtypes.notebook.attachments import embedded
+from clx.jobtypes.notebook.attributes import without_options
 from clx.jobtypes.notebook.deck import ProgLang
 from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.figures import Figures, PackagedFile
@@ -25,7 +26,10 @@ from clx.jobtypes.notebook.theme import Theme, in_both_modes
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
 _ASSETS = Path(__file__).with_name("assets")
-_STYLES = ("page.css", "folds.css", "boxes.css", "mermaid.css", "controls.css", "outputs.css", "slides.css")
+_STYLES = (
+    *("page.css", "formulas.css", "folds.css", "boxes.css", "mermaid.css", "controls.css", "outputs.css"),
+    "slides.css",
+)
 """The style sheets of every page, in order."""
 _SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
 """The scripts of every page, in order."""
@@ -106,9 +110,9 @@ class PageMaker:
         self._markup.clear(frame.words)
         self._figures.clear()
         body = _Body(self._markup, self._figures, frame, language, runs, warn)
-        content = body.html(cells) + self._figures.scripts()
+        content = self._markup.formulas.replaced(body.html(cells), warn) + self._figures.scripts()
         words = frame.words
-        present, slide_texts = slide_words(frame.lang)
+        present, slide_texts = slide_words(frame.lang, frame.labels)
         text = _template().render(
             frame=frame,
             words=words,
@@ -165,10 +169,11 @@ class _Body:
     def _cell(self, cell: DeckCell) -> str:
         if cell.page_cell == "absent":
             return ""
+        self._markup.formulas.line = cell.line
         inner = self._inner(cell)
         inner = self._folded(inner, "show_cell") if inner and cell.page_cell == "folded" else inner
         html = self._classed(inner, cell)
-        self._warn_of_formulas(cell)
+        self._warn_of_directives(cell)
         if "notes" not in cell.tags:
             return html
         label = escape(self._words["notes"])
@@ -180,10 +185,7 @@ class _Body:
         names = [tag for tag in ("fragment", "incremental", "private") if tag in cell.tags]
         return html.replace('class="', f'class="{" ".join(names)} ', 1) if names else html
 
-    def _warn_of_formulas(self, cell: DeckCell) -> None:
-        for formula in self._markup.unread_formulas:
-            self._warn(f"a formula is shown as its source because it cannot be typeset: {formula}", cell.line)
-        self._markup.unread_formulas.clear()
+    def _warn_of_directives(self, cell: DeckCell) -> None:
         for name in self._markup.unread_directives:
             self._warn(
                 f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
@@ -218,7 +220,7 @@ class _Body:
     def _input(self, cell: DeckCell) -> str:
         if cell.page_input == "absent":
             return ""
-        code = highlight(cell.source, self._lexer)
+        code = highlight(without_options(cell.source), self._lexer)
         text = f'<div class="in"><span class="n">[{self._number(cell)}]</span><pre><code>{code}</code></pre></div>\n'
         return self._folded(text, "show_input") if cell.page_input == "folded" else text
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
+from collections.abc import Mapping
 
 _WORDS = {
     "de": {
@@ -69,9 +69,34 @@ _KEYS = {
 }
 
 
-@functools.cache
-def slide_words(lang: str) -> tuple[str, str]:
-    """What the button that starts the slides says, and all words as JSON; English for a language without any."""
+SLIDE_LABELS = {
+    "present": "present",
+    "slide": "slide",
+    "presentation": "show",
+    "next": "forth",
+    "back": "back",
+    "overview": "overview",
+    "speaker_view": "speaker",
+    "leave": "leave",
+    "keys": "help",
+    "close": "close",
+    "no_notes": "nothing",
+    "restart": "anew",
+    "black_screen": "black",
+    "blocked": "blocked",
+}
+"""What a course may say in other words (``labels:``), and what ``slides.js`` calls it."""
+
+
+def slide_words(lang: str, own: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """What the button that starts the slides says, and all words as JSON; English for a language without any.
+
+    Args:
+        own: the labels that the course says in this language, of whatever.
+    """
     known = base if (base := lang.partition("-")[0]) in _WORDS else "en"
-    words = _WORDS[known]
+    said = own or {}
+    words = _WORDS[known] | {SLIDE_LABELS[name]: text for name, text in said.items() if name in SLIDE_LABELS}
+    if "notes" in said:
+        words["notes"] = said["notes"]
     return words["present"], json.dumps({**words, "keys": _KEYS[known]}, ensure_ascii=False, separators=(",", ":"))

@@ -48,8 +48,8 @@ def title_of(
 
 
 def _from_header(expanded: Expanded, lang: str, language: ProgLang, *, is_markdown: bool) -> str | None:
-    if expanded.notebook is not None:
-        return _plain(expanded.notebook.title, lang)
+    if expanded.notebook is not None and (title := _plain(expanded.notebook.title, lang)):
+        return title
     head = expanded.text[:4000]
     if "title:" not in head or not head.lstrip("#/ \n").startswith(("---", "!")):
         return None

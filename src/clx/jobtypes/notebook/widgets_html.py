@@ -142,7 +142,10 @@ def _media(tag: str) -> Callable[[State], str]:
             f"data:{tag}/{escape(str(state.get('format') or 'png'))};base64,{escape(str(state.get('value') or ''))}"
         )
         if tag == "image":
-            return f'<img alt="" src="{source}">\n'
+            size = "".join(
+                f' {name}="{state[name]}"' for name in ("width", "height") if str(state.get(name)).isdecimal()
+            )
+            return f'<img alt=""{size} src="{source}">\n'
         return f'<{tag} controls src="{source}"></{tag}>\n'
 
     return render

@@ -16,6 +16,7 @@
     if (parent) parent.append(made);
     return made;
   };
+  const isLeftward = () => getComputedStyle(root).direction === "rtl"; // the next slide is to the left
   const showing = () => root.dataset.view !== "page";
   const hasNotes = element => element.matches(".notes, .private");
   const isSeen = section => [...section.children].some(each => !hasNotes(each) && (each.textContent.trim() || each.querySelector("img, svg, video, canvas, iframe, object, input, math") || each.matches(".empty, .code")));
@@ -78,6 +79,16 @@
       }
     }
   }
+  function textFits(slide, tooHigh) {
+    let low = SMALLEST, high = 1;
+    const size = part => { slide.style.setProperty("--fit", part); fitCode(slide); }; // smaller slides are wider
+    for (let n = 0; n < 6; n++) {
+      const middle = (low + high) / 2;
+      size(middle);
+      if (tooHigh()) high = middle; else low = middle;
+    }
+    size(Math.floor(low * 100) / 100);
+  }
   function fit(slide) {
     slide.style.setProperty("--fit", 1);
     slide.style.removeProperty("--pictures");
@@ -86,17 +97,10 @@
     // pictures give way first, then the text, then pictures once more
     const shrink = parts => parts.forEach(part => { if (tooHigh()) slide.style.setProperty("--pictures", part); });
     shrink([0.85, 0.7]);
+    if (tooHigh()) textFits(slide, tooHigh);
     if (tooHigh()) {
-      let low = SMALLEST, high = 1;
-      for (let n = 0; n < 6; n++) {
-        const middle = (low + high) / 2;
-        slide.style.setProperty("--fit", middle);
-        fitCode(slide); // smaller slides are wider
-        if (tooHigh()) high = middle; else low = middle;
-      }
-      slide.style.setProperty("--fit", Math.floor(low * 100) / 100);
-      fitCode(slide);
       shrink([0.6, 0.5]);
+      textFits(slide, tooHigh);
     }
     for (const each of [slide, ...slide.querySelectorAll("pre, .scroll, .html")]) {
       const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
@@ -297,7 +301,7 @@
     return by > 0 ? slide.scrollTop + slide.clientHeight < slide.scrollHeight - 2 : slide.scrollTop > 1;
   }
   const KEYS = {
-    ArrowRight: forth, PageDown: forth, n: forth, ArrowLeft: back, PageUp: back, p: back,
+    ArrowRight: () => isLeftward() ? back() : forth(), ArrowLeft: () => isLeftward() ? forth() : back(), PageDown: forth, n: forth, PageUp: back, p: back,
     " ": event => event.shiftKey ? back() : forth(),
     ArrowDown: () => scrolls(1) ? slides[at].scrollBy(0, innerHeight / 3) : forth(),
     ArrowUp: () => scrolls(-1) ? slides[at].scrollBy(0, -innerHeight / 3) : back(),
@@ -341,7 +345,7 @@
     if (!touch || !showing() || root.classList.contains("overview")) return;
     const end = event.changedTouches[0], x = end.clientX - touch[0], y = end.clientY - touch[1];
     touch = null;
-    if (Math.abs(x) > 50 && Math.abs(x) > 1.5 * Math.abs(y)) { if (x < 0) forth(); else back(); }
+    if (Math.abs(x) > 50 && Math.abs(x) > 1.5 * Math.abs(y)) { if ((x < 0) !== isLeftward()) forth(); else back(); }
   }, { passive: true });
   addEventListener("pointermove", event => {
     if (!showing() || !(event.movementX || event.movementY)) return; // browsers make moves of their own

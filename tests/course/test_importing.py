@@ -1,0 +1,157 @@
+"""Notebooks of other tools as decks: cells, tags, attachments, what is told."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
+
+from clx.course.import_course import import_directory, import_file
+from clx.course.importing import import_notebook, is_notebook
+from clx.errors import CourseError, UsageError
+from clx.jobtypes.notebook.cells import read_cells
+
+PIXEL = base64.b64encode(b"\x89PNG pixel").decode()
+
+
+def written(path: Path, *cells: Any, language: str = "python") -> Path:
+    notebook = new_notebook(cells=list(cells))
+    notebook.metadata["language_info"] = {"name": language}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_the_cells_are_the_same(tmp_path: Path) -> None:
+    sources = [
+        ("markdown", "# Title\n\nText with `code` and $x$.\n\n- a\n- b"),
+        ("code", "def f(x):\n    return x\n\n\n# a comment\nf(1)"),
+        ("code", "%matplotlib inline\n!ls"),
+        ("code", "%%bash\necho hello"),
+        ("raw", "raw text"),
+        ("code", "x = 1"),
+    ]
+    make = {"markdown": new_markdown_cell, "code": new_code_cell, "raw": new_raw_cell}
+    found = import_notebook(written(tmp_path / "a.ipynb", *(make[kind](text) for kind, text in sources)))
+    cells = read_cells(found.text, found.language)
+    assert [(cell.kind, cell.source) for cell in cells] == sources
+    assert (found.cells, found.language.name) == (len(sources), "python")
+
+
+def test_tags_and_slide_types_are_mapped_and_outputs_left(tmp_path: Path) -> None:
+    output = new_output("stream", text="out")
+    found = import_notebook(
+        written(
+            tmp_path / "a.ipynb",
+            new_markdown_cell("# A", metadata={"slideshow": {"slide_type": "slide"}}),
+            new_markdown_cell("secret", metadata={"slideshow": {"slide_type": "notes"}}),
+            new_markdown_cell("gone", metadata={"slideshow": {"slide_type": "skip"}}),
+            new_code_cell("x", metadata={"tags": ["hide-input", "strange"]}, outputs=[output]),
+            new_code_cell("y", metadata={"jupyter": {"source_hidden": True}, "nbgrader": {"solution": True}}),
+            new_code_cell("### BEGIN SOLUTION\n1\n### END SOLUTION"),
+        )
+    )
+    cells = read_cells(found.text, found.language)
+    assert [sorted(cell.tags) for cell in cells] == [["slide"], ["notes"], ["del"], ["hide-input"], ["hide-input"], []]
+    left = " ".join(found.left)
+    assert all(word in left for word in ("outputs", "'strange'", "'nbgrader'", "BEGIN SOLUTION"))
+    assert "slide_type 'notes' is the tag 'notes'" in found.mapped
+    assert "out" not in found.text
+
+
+def test_attachments_become_files(tmp_path: Path) -> None:
+    cells = []
+    for content in (PIXEL, PIXEL, base64.b64encode(b"another").decode()):
+        cells.append(new_markdown_cell("![a](attachment:my%20image.png)"))
+        cells[-1]["attachments"] = {"my image.png": {"image/png": content}}
+    path = written(tmp_path / "a.ipynb", *cells)
+    deck = import_file(path, tmp_path / "out", force=False, tell=lambda _line: None).decks[0]
+    text = deck.read_text("utf-8")
+    assert "attachment:" not in text
+    assert text.count("(img/a-my-image.png)") == 2
+    assert text.count("(img/a-my-image-2.png)") == 1
+    assert (tmp_path / "out/img/a-my-image.png").read_bytes() == b"\x89PNG pixel"
+    assert (tmp_path / "out/img/a-my-image-2.png").read_bytes() == b"another"
+
+
+@pytest.mark.parametrize(("text", "is_template"), [("a {{ b }} c", True), ("f'{x}' and {y}", False)])
+def test_braces_are_no_template(tmp_path: Path, text: str, is_template: bool) -> None:
+    found = import_notebook(written(tmp_path / "a.ipynb", new_markdown_cell(text)))
+    assert found.text.startswith("# ---\n# jinja: false\n# ---\n") == is_template
+    assert text in found.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.Rmd", "---\ntitle: T\n---\n\n# Head\n\n```{python}\nx = 1\n```\n"),
+        ("a.qmd", "---\ntitle: T\n---\n\n# Head\n\n```{python}\nx = 1\n```\n"),
+        ("a.md", "---\nkernelspec:\n  name: python3\n---\n\n# Head\n\n```{code-cell}\nx = 1\n```\n"),
+    ],
+)
+def test_documents_with_cells(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    assert is_notebook(path)
+    found = import_notebook(path)
+    assert ("code", "x = 1") in [(cell.kind, cell.source) for cell in read_cells(found.text, found.language)]
+
+
+def test_plain_markdown_is_no_notebook(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Read me\n\n```python\nx\n```\n", "utf-8")
+    assert not is_notebook(tmp_path / "README.md")
+
+
+@pytest.mark.parametrize(("content", "word"), [(b"no json", "no notebook"), (b"\xff\xfe", "no notebook")])
+def test_what_is_no_notebook_is_told(tmp_path: Path, content: bytes, word: str) -> None:
+    (tmp_path / "a.ipynb").write_bytes(content)
+    with pytest.raises(CourseError, match=word):
+        import_notebook(tmp_path / "a.ipynb")
+
+
+def test_a_language_that_is_unknown_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match="'julia', which CLX does not know"):
+        import_notebook(written(tmp_path / "a.ipynb", new_code_cell("x"), language="julia"))
+
+
+def test_nothing_is_replaced_unless_asked(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.ipynb", new_code_cell("x"))
+    deck = tmp_path / "slides_a.py"
+    deck.write_text("mine", "utf-8")
+    with pytest.raises(UsageError, match="is there already"):
+        import_file(path, tmp_path, force=False, tell=lambda _line: None)
+    assert deck.read_text("utf-8") == "mine"
+    import_file(path, tmp_path, force=True, tell=lambda _line: None)
+    assert "mine" not in deck.read_text("utf-8")
+    import_file(path, tmp_path, force=False, tell=lambda _line: None)  # the same again
+
+
+def test_a_directory_becomes_a_course(tmp_path: Path) -> None:
+    source, target = tmp_path / "lessons", tmp_path / "course"
+    written(source / "intro/01 First.ipynb", new_markdown_cell("# First"))
+    written(source / "intro/.ipynb_checkpoints/01 First.ipynb", new_markdown_cell("# Old"))
+    written(source / "more/b.ipynb", new_markdown_cell("# B"))
+    written(source / "more/r.ipynb", new_code_cell("x"), language="R")
+    (source / "more/data").mkdir()
+    (source / "more/data/x.csv").write_text("1", "utf-8")
+    result = import_directory(source, target, force=False, tell=lambda _line: None)
+    assert [deck.relative_to(target).as_posix() for deck in result.decks] == [
+        "slides/module_100_imported/topic_010_intro/slides_01_First.py",
+        "slides/module_100_imported/topic_020_more/slides_b.py",
+    ]
+    assert (target / "slides/module_100_imported/topic_020_more/data/x.csv").read_text("utf-8") == "1"
+    assert result.course is not None
+    assert "topics:\n  - intro\n" in result.course.read_text("utf-8")
+    assert ["'r'" in str(error) for error in result.failed] == [True]
+    result.course.write_text("mine", "utf-8")
+    again = import_directory(source, target, force=False, tell=lambda _line: None)
+    assert (again.course, (target / "course.yaml").read_text("utf-8")) == (None, "mine")
+
+
+def test_a_directory_without_notebooks_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no notebooks"):
+        import_directory(tmp_path, tmp_path / "out", force=False, tell=lambda _line: None)
