@@ -26,6 +26,7 @@ QUICK = (
         f"course/test_{name}.py"
         for name in (
             *(
+                "check",
                 "closure",
                 "display",
                 "explain",

@@ -28,7 +28,7 @@ UNTESTED = {
                 "tests/docs/test_reference.py"
             ),
             (
-                "cli.build cli.cache cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
+                "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
                 "cli.tools cli.trust cli.workers cli.import_ "
             ),
         ),
@@ -116,10 +116,7 @@ UNTESTED = {
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
-            (
-                "workers.logs workers.lock_probe workers.supervision.checks workers.supervision.cleanup "
-                "workers.supervision.pruning"
-            ),
+            ("workers.logs workers.lock_probe workers.supervision.cleanup workers.supervision.pruning"),
         ),
     )
     for name in names.split()

@@ -28,7 +28,7 @@ def packed(folder: Path, *, version: str = __version__, changed: str = "") -> Pa
     with zipfile.ZipFile(wheel, "w") as archive:
         for path in PACKAGE.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                content = path.read_text() + ("\n" if path.name == changed else "")
+                content = path.read_bytes() + (b"\n" if path.name == changed else b"")
                 archive.writestr(f"clx/{path.relative_to(PACKAGE).as_posix()}", content)
         archive.writestr("clx/docker/notebook/Dockerfile", "FROM x")
         archive.writestr(f"clx_build-{version}.dist-info/METADATA", f"Name: {DISTRIBUTION}\nVersion: {version}\n")

@@ -22,6 +22,7 @@ from clx.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ClxError, OutputError,
 
 COMMANDS = {
     "build": ("clx.cli.build", "Turn a course into teaching material."),
+    "check": ("clx.cli.check", "Say what a build would refuse or warn of, without running anything."),
     "new": ("clx.cli.new", "Make a small course that builds, to start from."),
     "import": ("clx.cli.import_", "Turn notebooks into decks, or into a course."),
     "doctor": ("clx.cli.doctor", "Say what this machine has and what is missing."),

@@ -10,14 +10,15 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import unquote
 
-from clx.course.page_facts import Pages, Reference, is_on_the_web
-from clx.course.plan import Plan
+from clx.course.page_facts import Reference, is_on_the_web
+from clx.course.plan import OutputPath, Plan
 from clx.errors import ClxError
 from clx.jobtypes.notebook.deck import is_deck
 from clx.regular import read_regular
@@ -25,6 +26,14 @@ from clx.visible import visible_line
 
 _NOT_ANCHORS = (":~:",)
 """How fragments begin that browsers read and pages need not have."""
+
+
+class PagesKnown(Protocol):
+    """What pages refer to."""
+
+    def all(self) -> Iterator[tuple[str, OutputPath, Mapping[str, Any]]]:
+        """Each page with its deck, its place, and what it refers to."""
+        ...
 
 
 class LinkCheck:
@@ -36,18 +45,22 @@ class LinkCheck:
     """
 
     def __init__(
-        self, root: Path, plan: Plan, pages: Pages, targets: list[str], published: Collection[tuple[int, str]]
+        self, root: Path, plan: Plan, pages: PagesKnown, targets: list[str], published: Collection[tuple[int, str]]
     ) -> None:
         self._root = root
         self._told = plan.told_links
         self._pages = pages
         self._targets = targets
-        self._published = set(published)
+        self._published = published if isinstance(published, frozenset) else set(published)
         self._is_there: dict[tuple[int, str], bool] = {}
         self._texts: dict[str, str] = {}
 
-    def warnings(self) -> list[str]:
-        """One line for each reference of a deck that leads nowhere, in the order of the course."""
+    def warnings(self, *, unless: Callable[[Reference], bool] = lambda _ref: False) -> list[str]:
+        """One line for each reference of a deck that leads nowhere, in the order of the course.
+
+        Args:
+            unless: of which of those nothing is said.
+        """
         found: dict[Reference, str] = {}
         made = self._made()
         for deck, place, page in self._pages.all():
@@ -61,7 +74,7 @@ class LinkCheck:
                     and (why := self._problem(place.target, folder, ref))
                 ):
                     found[ref] = why
-        return [self.located(ref, why) for ref, why in found.items()]
+        return [self.located(ref, why) for ref, why in found.items() if not unless(ref)]
 
     def _made(self) -> set[Reference]:
         """What cells write, in every page whose code is run."""

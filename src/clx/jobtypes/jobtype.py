@@ -30,6 +30,8 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
         draws: ``module:function`` that tells of a source whether there is a picture in it; None: in each. Others are
             only included.
         includes: ``module:function`` that names the files a source reads, given it and the course root; None: none.
+        readable: ``module:function`` that reads a source without drawing it, given the course root and its path below
+            it, and raises what is wrong with it; None: only drawing tells.
         options: settings that change a result, as options of its jobs.
         limits: settings that bound its jobs and change no result, as further options.
         priority: of its jobs, 1 to 5; pictures come before the decks that show them.
@@ -50,6 +52,7 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
     recognizes: str | None = None
     draws: str | None = None
     includes: str | None = None
+    readable: str | None = None
     options: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     limits: Callable[[Settings], Mapping[str, Any]] = lambda _settings: {}
     priority: int = 3
@@ -94,6 +97,15 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
     def has_picture(self, source: Path) -> bool:
         """Whether *source* is drawn, and not only included by others."""
         return self.draws is None or bool(named(self.draws)(source))
+
+    def read_through(self, root: Path, source: str) -> None:
+        """Read a *source* without drawing it.
+
+        Raises:
+            ConversionError: it cannot be drawn as it is written.
+        """
+        if self.readable is not None:
+            named(self.readable)(root, source)
 
     def read_by(self, source: Path, root: Path) -> list[Path]:
         """The files that *source* reads, near and far, all below the course *root*."""

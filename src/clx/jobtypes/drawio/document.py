@@ -133,6 +133,11 @@ def read_document(source: Path) -> Document:
     return Document(tuple(pages), root.get("vars"))
 
 
+def read_below(root: Path, source: str) -> Document:
+    """As :func:`read_document`, of the file *source* below *root*."""
+    return read_document(root / source)
+
+
 class _Builder(ET.TreeBuilder):
     """Builds the tree, notes where the root and its children begin, and bounds the depth."""
 

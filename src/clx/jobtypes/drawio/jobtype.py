@@ -19,6 +19,7 @@ JOB_TYPE = JobType(
     title="draw.io",
     converter="clx.jobtypes.drawio.converter:DrawioConverter",
     sources=(".drawio",),
+    readable="clx.jobtypes.drawio.document:read_below",
     options=_options,
     priority=4,
     fingerprint_of="clx.jobtypes.drawio.fingerprint:fingerprint",

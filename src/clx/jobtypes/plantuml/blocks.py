@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from clx.errors import ConversionError
+from clx.jobtypes.source import read_source
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 """The line ends of Java, whose line numbers these are; ``str.splitlines`` knows more."""
@@ -54,6 +56,11 @@ def split_blocks(text: str) -> list[Block]:
         if not _without_comments(block.body).strip():
             raise ConversionError(f"The diagram @start{block.kind} is empty.", line=block.line)
     return blocks
+
+
+def read_blocks(root: Path, source: str) -> list[Block]:
+    """As :func:`split_blocks`, of the file *source* below *root*."""
+    return split_blocks(read_source(root, PurePosixPath(source)))
 
 
 def _without_comments(body: str) -> str:

@@ -19,6 +19,7 @@ JOB_TYPE = JobType(
     converter="clx.jobtypes.plantuml.converter:PlantUmlConverter",
     sources=(".pu", ".puml", ".plantuml"),
     draws="clx.jobtypes.plantuml.includes:has_diagram",
+    readable="clx.jobtypes.plantuml.blocks:read_blocks",
     options=_options,
     includes="clx.jobtypes.plantuml.includes:closure",
     priority=4,
