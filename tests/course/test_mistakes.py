@@ -7,7 +7,7 @@ from tests.support.courses import Course
 from tests.support.planning import Here, planner_of
 
 from clx.course import broken_spec
-from clx.course.mistakes import TOLD, Collected, EnoughError, Mistakes, texts_of
+from clx.course.mistakes import TOLD, Collected, EnoughError, Mistakes, gathered, texts_of
 from clx.course.spec import load_spec
 from clx.errors import CourseError
 
@@ -91,3 +91,12 @@ def test_a_course_file_that_is_no_yaml_or_is_full_of_mistakes_is_told_alone(cour
         with pytest.raises(CourseError) as caught:
             load_spec(path)
         assert broken_spec.with_decks(caught.value, path) is caught.value
+
+
+def test_what_many_decks_give_reason_for_is_told_once() -> None:
+    told = [*(f"slides/s{number}.py:2: cells with lang come out nowhere" for number in range(5)), "a.py:1: other: one"]
+    assert gathered(told) == [
+        "slides/s0.py:2 and 4 more places: cells with lang come out nowhere",
+        "a.py:1: other: one",
+    ]
+    assert gathered(told[:3]) == told[:3]

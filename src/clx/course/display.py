@@ -97,11 +97,13 @@ class Reporter:
     def __init__(self, display: Display) -> None:
         self.display = display
         self.report = Report()
+        self._warned: set[str] = set()
 
     def warn(self, *texts: str) -> None:
         """Something the author should know, told once; empty texts are nothing."""
         for text in texts:
-            if text and text not in self.report.warnings:
+            if text and text not in self._warned:
+                self._warned.add(text)
                 self.report.warnings.append(text)
                 self.display.warning(text)
 

@@ -9,6 +9,8 @@ from clx.visible import visible_line
 
 TOLD = 20
 """Mistakes that are told; nobody corrects more of them in one go."""
+SINGLY = 3
+"""Places of one and the same warning that are told one by one."""
 
 
 class Mistakes(CourseError):
@@ -37,6 +39,21 @@ def texts_of(error: CourseError) -> list[str]:
     if isinstance(error, Mistakes):
         return error.texts
     return [f"{visible_line(error.fact)}\n{visible_line(error.next_step)}".rstrip()]
+
+
+def gathered(told: Iterable[str]) -> list[str]:
+    """Warnings of decks, ``deck:line: text``; what many decks give reason for is told once, with the first of them."""
+    places: dict[str, list[str]] = {}
+    for each in told:
+        place, _, text = each.partition(": ")
+        places.setdefault(text, []).append(place)
+    found = []
+    for text, there in places.items():
+        if len(there) <= SINGLY:
+            found += [f"{place}: {text}" for place in there]
+        else:
+            found.append(f"{there[0]} and {len(there) - 1} more places: {text}")
+    return found
 
 
 class EnoughError(Exception):

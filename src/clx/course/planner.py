@@ -21,7 +21,7 @@ from clx.course.dir_groups import group_files, group_problem
 from clx.course.far_files import FarFiles
 from clx.course.layout import PAGE_FORMATS, PDF_FORMATS, Layout, VariantDirectory
 from clx.course.look import Look
-from clx.course.mistakes import Collected, EnoughError, texts_of
+from clx.course.mistakes import Collected, EnoughError, gathered, texts_of
 from clx.course.names import natural_order, safe_name
 from clx.course.plan import MadeFrom, OutlineDeck, OutputPath, Plan, PlannedJob, StaticFile
 from clx.course.printing import PrintedDeck, Prints
@@ -98,6 +98,7 @@ class Planner:
         self._far = FarFiles(files, self.closures, self._plan, *copying)
         self._pictures = DeckPictures(files, settings.diagrams.format, self._plan)
         self._groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        self._respelt: list[str] = []
         self._prints = Prints(layout, settings, self._job)
         self._in_section: dict[tuple[int, str, bool], list[tuple[VariantDirectory, str, str]]] = {}
         self._pages: dict[tuple[int, str, bool, bool, str], list[_Page]] = {}
@@ -113,6 +114,7 @@ class Planner:
         except EnoughError:
             self._mistakes.finish(more=True)
         self._mistakes.finish()
+        self._plan.warnings += gathered(self._respelt)
         self._plan.warnings += [f"{told}; it was left out." for told in dict.fromkeys(self._files.left_out)]
         self._plan.warnings += [told_of_part(part) for part in self._parts if part not in self._included]
         if self._withheld:
@@ -168,7 +170,9 @@ class Planner:
         """Look at one topic, counting its decks."""
         topic = place.topic
         members = self._members(topic)
-        decks = sorted(decks_among(members), key=natural_order)
+        decks = decks_among(members)
+        if len(decks) > 1:
+            decks.sort(key=natural_order)
         sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
         drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
         self._parts += [path for path in sources if path not in drawn]
@@ -203,11 +207,10 @@ class Planner:
         self._plan.notes += told_apart(place_apart(surveys, self._layout.sections, contents))
         for survey in surveys:
             for deck, info in survey.decks.items():
-                stem, number = PurePosixPath(deck).stem, survey.numbers[deck]
-                names = {
-                    language: f"{number:02d} {safe_name(info.titles.get(language) or stem)}"
-                    for language in self._layout.languages
-                }
+                stem = deck.rpartition("/")[2].rpartition(".")[0]
+                names, number = {}, f"{survey.numbers[deck]:02d} "
+                for language in self._layout.languages:
+                    names[language] = number + safe_name(info.titles.get(language) or stem)
                 page = DeckPage(survey.place.section, survey.folder_of(deck), names, survey.place.ref.html)
                 self._links.add(deck, page)
                 self._seats[survey.place.section, deck] = page
@@ -292,7 +295,7 @@ class Planner:
         place = survey.place
         evaluate = self._spec.evaluate if place.ref.evaluate is None else place.ref.evaluate
         self._plan.decks += 1
-        self._plan.warnings += info.respelt
+        self._respelt += info.respelt
         self._plan.hidden[deck] = info.hidden
         self._plan.outline.append(OutlineDeck(place.section, survey.numbers[deck], deck, info.titles))
         for language in self._layout.languages:

@@ -110,6 +110,8 @@ def decks_among(paths: Iterable[str]) -> list[str]:
     what nbconvert makes of it): the text wins.
     """
     found = [path for path in paths if is_deck(path.rpartition("/")[2])]
+    if not any(path.endswith(NOTEBOOK_EXTENSION) for path in found):
+        return found
     texts = {PurePosixPath(path).stem for path in found if not path.endswith(NOTEBOOK_EXTENSION)}
     return [path for path in found if not path.endswith(NOTEBOOK_EXTENSION) or not _stems(path) & texts]
 
