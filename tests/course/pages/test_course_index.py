@@ -275,6 +275,14 @@ def test_pages_in_directories_of_a_section_and_files_of_the_whole_course_are_led
     assert "below" in site.read(f"{COMPLETED}/search.js")
 
 
+def test_sections_called_like_a_device_have_their_decks(site: Site) -> None:
+    site.spec = read_spec(SPEC.replace("en: One", "en: Con").replace("en: Two", "en: aux"), "course.yaml")
+    site.anew().publish().refresh()
+    page = site.read(f"{COMPLETED}/index.html")
+    assert '<a href="Con_/01%20Loops%20%26%20more.html">' in page
+    assert '<a href="aux_/01%20Names.html">' in page
+
+
 def test_courses_of_one_target_share_its_top_page(site: Site) -> None:
     site.publish().refresh()
     site.spec = read_spec(SPEC.replace("Ein Kurs", "Zweiter").replace("A <Course>", "Second"), "other.yaml")
