@@ -256,6 +256,13 @@ def test_a_deck_of_an_earlier_title_is_still_led_to(site: Site) -> None:
     assert '<a href="One/01%20Loops%20%26%20more.html">Another title</a>' in site.read(f"{COMPLETED}/index.html")
 
 
+def test_decks_of_a_section_whose_directory_is_called_otherwise_are_led_to(site: Site) -> None:
+    site.spec = read_spec(SPEC.replace("en: One", "en: Con"), "course.yaml")
+    site.anew().publish().refresh()
+    assert '<a href="Con_/01%20Loops%20%26%20more.html">Loops &amp; more</a>' in site.read(f"{COMPLETED}/index.html")
+    assert "about loops" in site.read(f"{COMPLETED}/search.js")
+
+
 def test_pages_in_directories_of_a_section_and_files_of_the_whole_course_are_led_to(site: Site) -> None:
     site.publish()
     files = [
