@@ -104,7 +104,7 @@ UNTESTED = {
             (
                 "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
-                "workers.executors.docker.reaper workers.executors.docker.worker"
+                "workers.executors.docker.reaper "
             ),
         ),
         (

@@ -102,3 +102,20 @@ def test_missing_tools_are_hints(course: Course, missing: list[Finding]) -> None
     assert (found.exit_code, found.hints) == (
         *(0, ["plantuml (for plantuml): not found\nType: clx tools install plantuml"]),
     )
+
+
+def test_a_copied_file_that_holds_the_text_of_a_private_cell_is_a_mistake(course: Course) -> None:
+    secret = "the solution multiplies both sides by seventeen"
+    course.deck("values", f'# %% [markdown]\n# # T\n\n# %% [markdown] tags=["private"]\n# {secret}\n')
+    course.write(f"{TOPIC}/notes.txt", f"Remember: {secret}.\n")
+    course.spec("values")
+    (mistake,) = checked(course).mistakes
+    assert mistake.startswith(f"{TOPIC}/slides_values.py:4: the text of this private cell would be published in ")
+    assert "notes.txt" in mistake
+
+
+def test_a_link_to_a_directory_that_a_build_makes_is_none_of_nothing(course: Course) -> None:
+    course.deck("values", "# %% [markdown]\n# # T\n# See [the data](data/).\n")
+    course.write(f"{TOPIC}/data/a.csv", "1\n")
+    course.spec("values")
+    assert not checked(course).warnings

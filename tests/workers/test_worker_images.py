@@ -8,16 +8,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import clx
 from clx import DISTRIBUTION, __version__
 from clx.cli.docker import _row
 from clx.errors import EngineError, UsageError
+from clx.jobtypes.drawio.settings import DrawioSettings
+from clx.jobtypes.pdf.settings import PdfSettings
+from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.resolve import resolve
 from clx.settings.schema import DockerSettings
 from clx.workers.executors.docker.build import Recipe, labels_of
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, obtain
 from clx.workers.executors.docker.wheel import digest_of_running
+from clx.workers.executors.docker.worker import settings_inside
 
 PACKAGE = Path(clx.__file__).parent
 
@@ -86,3 +91,12 @@ def test_what_is_no_wheel_of_clx_is_refused(tmp_path: Path, content: bytes | Non
         wheel.write_bytes(content)
     with pytest.raises(UsageError, match="is no wheel of CLX"):
         labels_of(Recipe("notebook", "t", wheel))
+
+
+def test_settings_inside_a_container_name_no_program_of_this_machine(tmp_path: Path) -> None:
+    drawio, plantuml = DrawioSettings(executable="/opt/drawio", scale=3.0), PlantUmlSettings(jar="/opt/plantuml.jar")
+    settings = replace(resolve(tmp_path, environ={}, files=[]).settings, drawio=drawio, plantuml=plantuml)
+    inside = settings_inside(settings)
+    assert inside.section(DrawioSettings) == DrawioSettings(scale=3.0)
+    assert inside.section(PlantUmlSettings) == PlantUmlSettings()
+    assert inside.section(PdfSettings) == settings.section(PdfSettings)

@@ -23,6 +23,7 @@ from clx.course.mistakes import texts_of
 from clx.course.page_facts import Reference
 from clx.course.plan import OutputPath, Plan, PlannedJob
 from clx.course.planner import Planner
+from clx.course.private_text import PrivateText
 from clx.course.publish import usual_output
 from clx.course.report import of_pointers
 from clx.course.source_files import SourceFiles, check_name
@@ -83,6 +84,7 @@ def check(path: Path, resolved: Resolved, selection: Selection | None = None) ->
     if plan is not None:
         found.decks, found.jobs = plan.decks, len(plan.jobs)
         found.mistakes += _diagrams(plan, root)
+        found.mistakes += _copies(plan, root)
         with tempfile.TemporaryDirectory(prefix="clx-check-") as directory:
             pages = _Pages(plan, root, Path(directory), found)
             found.warnings += [text for text in _links(plan, root, pages, directory) if text not in found.warnings]
@@ -126,6 +128,16 @@ def _diagrams(plan: Plan, root: Path) -> Iterator[str]:
         except ConversionError as error:
             place = f"{job.source}:{error.line}" if error.line else job.source
             yield f"{visible_line(f'{place}: {error.fact}')}\n{visible_line(error.next_step)}".rstrip()
+
+
+def _copies(plan: Plan, root: Path) -> Iterator[str]:
+    """Copied files that hold the text of a hidden cell."""
+    private = PrivateText(plan.hidden, plan.names)
+    for copy in plan.copies if plan.hides_anything else ():
+        if any(place.is_public for place in copy.places) and (hit := private.look(root / copy.source, copy.source)):
+            line, message = hit.error.get("source_line"), hit.error["message"]
+            place = f"{hit.deck}:{line}" if line else hit.deck
+            yield f"{visible_line(f'{place}: {message}')}\n{hit.error['next_step']}"
 
 
 class _Pages:
@@ -180,7 +192,13 @@ class _Published(frozenset[tuple[int, str]]):
 
     def __new__(cls, plan: Plan) -> _Published:
         """The places of *plan*."""
-        return super().__new__(cls, plan.places)
+        directories = {
+            (target, "/".join(parts[:depth]))
+            for target, path in plan.places
+            for parts in [path.split("/")]
+            for depth in range(1, len(parts))
+        }
+        return super().__new__(cls, plan.places.keys() | directories)
 
     def __contains__(self, place: object) -> bool:
         if super().__contains__(place):

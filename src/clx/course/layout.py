@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clx.course.names import safe_directory, safe_name
+from clx.course.names import safe_directory
 from clx.course.spec import DEFAULT_FORMATS, FORMATS, KINDS, CourseSpec, OutputTarget
 from clx.errors import UsageError
 from clx.jobtypes.notebook.deck import PROG_LANG
@@ -122,7 +122,7 @@ class Layout:
     def slides_directory(self, language: str) -> str:
         """The directory of all formats in one language, below a target."""
         slides = self.spec.labels.get(language, {}).get("slides")
-        name = safe_name(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
+        name = safe_directory(slides) if slides else _SLIDES_DIRECTORIES.get(language, "Slides")
         return f"{self.course_directory(language)}/{name}"
 
     def _variants(self) -> Iterator[VariantDirectory]:

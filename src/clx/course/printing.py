@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from clx.course.closure import DeckInfo
 from clx.course.deck_links import DeckPage
 from clx.course.layout import KIND_DIRECTORIES, PDF_FORMATS, Layout, VariantDirectory
-from clx.course.names import safe_name
+from clx.course.names import safe_directory
 from clx.course.plan import MadeFrom, OutputPath, PlannedJob, StaticFile
 from clx.course.topics import CourseTopic
 from clx.jobtypes.registry import JOB_TYPES
@@ -170,7 +170,7 @@ class Prints:
                 {"name": spec.sections[section].name.in_language(language), "decks": decks} for section, decks in parts
             ],
         }
-        places = {PRINTED: [OutputPath(each.target, f"{each.path}/{safe_name(name)}.pdf", str(each.variant))]}
+        places = {PRINTED: [OutputPath(each.target, f"{each.path}/{safe_directory(name)}.pdf", str(each.variant))]}
         made_from = tuple(MadeFrom(f"{number}.pdf", key, PRINTED) for number, (_, key) in enumerate(printed, 1))
         self._job("pdf", options["source"], f"{format_} {kind} {language}", options, [], places, made_from)
 

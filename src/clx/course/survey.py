@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from clx.course.closure import DeckInfo
-from clx.course.names import safe_name
+from clx.course.names import safe_directory
 from clx.course.topics import CourseTopic
 
 _TOLD = 6
@@ -79,7 +79,8 @@ def place_apart(
     ids = Counter(topic.id for topic in topics.values())
     for number in told:
         topic = surveys[number].place.topic
-        surveys[number].folder = safe_name(topic.id if ids[topic.id] == 1 else PurePosixPath(topic.path).stem) + "/"
+        name = topic.id if ids[topic.id] == 1 else PurePosixPath(topic.path).stem
+        surveys[number].folder = f"{safe_directory(name)}/"
     return [told[number] for number in sorted(told)]
 
 

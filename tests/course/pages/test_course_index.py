@@ -256,6 +256,13 @@ def test_a_deck_of_an_earlier_title_is_still_led_to(site: Site) -> None:
     assert '<a href="One/01%20Loops%20%26%20more.html">Another title</a>' in site.read(f"{COMPLETED}/index.html")
 
 
+def test_decks_of_a_section_whose_directory_is_called_otherwise_are_led_to(site: Site) -> None:
+    site.spec = read_spec(SPEC.replace("en: One", "en: Con"), "course.yaml")
+    site.anew().publish().refresh()
+    assert '<a href="Con_/01%20Loops%20%26%20more.html">Loops &amp; more</a>' in site.read(f"{COMPLETED}/index.html")
+    assert "about loops" in site.read(f"{COMPLETED}/search.js")
+
+
 def test_pages_in_directories_of_a_section_and_files_of_the_whole_course_are_led_to(site: Site) -> None:
     site.publish()
     files = [
@@ -273,6 +280,14 @@ def test_pages_in_directories_of_a_section_and_files_of_the_whole_course_are_led
     assert '<a href="Two/sub/01%20Names.html">Names</a>' in page
     assert 'Pdf/Completed/A%20_Course_.pdf" aria-label="PDF: A &lt;Course&gt;">PDF</a>' in page
     assert "below" in site.read(f"{COMPLETED}/search.js")
+
+
+def test_sections_called_like_a_device_have_their_decks(site: Site) -> None:
+    site.spec = read_spec(SPEC.replace("en: One", "en: Con").replace("en: Two", "en: aux"), "course.yaml")
+    site.anew().publish().refresh()
+    page = site.read(f"{COMPLETED}/index.html")
+    assert '<a href="Con_/01%20Loops%20%26%20more.html">' in page
+    assert '<a href="aux_/01%20Names.html">' in page
 
 
 def test_courses_of_one_target_share_its_top_page(site: Site) -> None:

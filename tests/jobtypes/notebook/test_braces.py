@@ -56,6 +56,10 @@ OWN = [
         ("slides_x.cpp", '// %% tags=["keep"]\n{}\n'),
         ("slides_x.py", "# %% [markdown]\n# ```yaml\n# {}\n# ```\n"),
         ("slides_x.py", "# %% [markdown]\n# Text ``{}`` text.\n"),
+        ("slides_x.py", "# %% [markdown]\n# Text:\n#\n#     {}\n"),
+        ("slides_x.py", "# %% [markdown]\n# <pre>\n# {}\n# </pre>\n"),
+        ("slides_x.cpp", "// %% [markdown]\n// - Item\n//\n//       {}\n//\n// Text\n"),
+        ("slides_x.cpp", "// %% [markdown]\n// A <code>{}</code>.\n"),
         ("slides_x.md", "Text\n\n```bash\n{}\n```\n"),
         ("slides_x.md", "Text\n\n```python\n{}\n```\n"),
         ("slides_x.md", "Text\n\n~~~~\n{}\n~~~~\n"),
@@ -102,6 +106,12 @@ KNOWN = [
     ("# %%\n# {% for a in unknown2 %}{% endfor %}\n", "error"),
     ("# %%\n# {% if is_htlm %}x{% endif %}\n", "error"),
     ("# %% [markdown]\n# {{ nope }}\n", "error"),
+    (
+        "# %% [markdown]\n# a\n#     {{ 1 + 1 }}\n# - b\n#\n#     {{ 2 }}\n",
+        "# %% [markdown]\n# a\n#     2\n# - b\n#\n#     2\n",
+    ),
+    ("# %% [markdown]\n# `<pre>` {{ 1 + 1 }} `</pre>`\n", "# %% [markdown]\n# `<pre>` 2 `</pre>`\n"),
+    ("# %% [markdown]\n# a\n#\n#     {{ station }} {{1}}\n", "# %% [markdown]\n# a\n#\n#     Bridge {{1}}\n"),
     ("a{{1, 2}}\n", "a{{1, 2}}\n"),
 ]
 

@@ -83,6 +83,13 @@ def test_what_authors_write_is_typeset(formula: str) -> None:
         ("From $ 5 to $ 6", 0),
         (r"\$a\$ and `$a$`", 0),
         ("| a |\n|---|\n| $x$ |", 1),
+        ("It costs $10. More with `$HOME` now, `$x$`, $y$.", 1),
+        ("It costs $5 and $10. `$code$` a\\$b $x", 0),
+        ("$$a$$ $$b$$", 2),
+        ("$$a$$ and then $$b$$", 2),
+        ("$$\na\n$$, which\n\nmore\n\n$$\nb\n$$", 2),
+        ("$$\na\n$$ (label)", 1),
+        (r"$\text{a $b$ c}$ and $$\text{a $b$$c$ c}$$", 2),
     ],
 )
 def test_what_is_a_formula(text: str, count: int) -> None:
@@ -90,6 +97,28 @@ def test_what_is_a_formula(text: str, count: int) -> None:
     assert (html.count(FORMULA), warnings) == (count, [])
     plain = re.sub(r"<[^>]*>", "", body(html))
     assert all(word in plain for word in re.findall(r"costs|then|Price|more|Text|Lines|which", text)), "no text is lost"
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        (r"| $|x|$ or $\alpha|_0$ | more |", ["F or F", "more"]),
+        ("| $P(A | B)$ | more |", ["F", "more"]),
+        ("| $|x|$ |", ["F", ""]),
+        ("| $5 | $6 |", ["$5", "$6"]),
+        ("| $a | $b |", ["$a", "$b"]),
+        ("| $a$ | $b$ |", ["F", "F"]),
+    ],
+)
+@pytest.mark.parametrize("is_head", [False, True])
+def test_bars_of_formulas_divide_no_cells(row: str, cells: list[str], is_head: bool) -> None:
+    if is_head and "" in cells:
+        return
+    rows = [row, "|---|---|"] if is_head else ["| a | b |", "|---|---|", row]
+    html, _ = page("# %% [markdown]\n" + "\n".join(f"# {line}" for line in rows))
+    found = re.sub(r"<mjx-container.*?</mjx-container>", "F", body(html), flags=re.DOTALL)
+    shown = re.findall(r"<t[hd][^r]*?>(.*?)</t[hd]>", found)
+    assert [re.sub("<[^>]*>", "", each) for each in shown[-2:]] == cells
 
 
 @pytest.mark.parametrize(
@@ -221,6 +250,8 @@ def test_what_takes_too_long_ends_as_an_error_and_the_others_are_typeset(limit: 
         (r"\begin{align} a &= b \end{align}", 1, ""),
         (r"a < b: \(x\) or \[y\] and $$z$$", 3, "a &lt; b: or and"),
         ("it costs $5", 0, "it costs $5"),
+        (r"costs 5\% of x", 0, r"costs 5\% of x"),
+        (r"\text{costs of} x + y", 1, ""),
     ],
 )
 def test_outputs_of_latex_have_text_around_formulas(source: str, formulas: int, text: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from clx.course.build_state import PublishedFile
-from clx.course.names import safe_name
+from clx.course.names import safe_directory, safe_name
 from clx.course.pages.places import TASK
 from clx.course.plan import OutlineDeck
 from clx.course.spec import FORMATS, CourseSpec
@@ -96,7 +96,7 @@ class Published:
 
     def _make(self, target: str, language: str, kind: str) -> list[Entry]:
         found = []
-        sections = [safe_name(section.name.in_language(language)) for section in self._spec.sections]
+        sections = [safe_directory(section.name.in_language(language)) for section in self._spec.sections]
         slices = [(format_, f"{language}/{kind}/{format_}") for format_ in FORMATS]
         for deck in self._outline:
             title = deck.titles.get(language) or PurePosixPath(deck.source).stem

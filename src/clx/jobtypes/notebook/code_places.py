@@ -1,12 +1,13 @@
 """Where code and formulas stand in a deck as it is written, before Jinja: braces there are the author's own.
 
-Percent decks have code cells, and in their text cells fenced blocks, code spans and formulas; Markdown decks have the
-latter three, and their cells are fenced blocks.
+Percent decks have code cells, and in their text cells fenced and indented blocks, code spans, HTML elements that hold
+code, and formulas; Markdown decks have all but the first, and their cells are fenced blocks.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -25,6 +26,9 @@ _DISPLAY = re.compile(
     re.DOTALL,
 )
 _INLINE = re.compile(r"(?<![\\$])\$(?!\$)(?:[^$\\]|\\.)+\$", re.DOTALL)
+_HTML = re.compile(r"<(pre|code|script|style|textarea)\b[^>]*>.{0,10000}?</\1\s*>", re.DOTALL | re.IGNORECASE)
+"""Elements that show their text as it is, or hold something that is none."""
+_INDENTED = re.compile(r"(?: {4}| {0,3}\t)[^\n]*\{[{%#]")
 _INFO = re.compile(r"\s*\{?\s*(?:code-cell\}?\s*)?([\w+#.-]*)")
 
 
@@ -137,12 +141,31 @@ def _of_prose(lines: _Lines, first: int, behind: int, comment: str) -> Iterator[
         return
     for match in _DISPLAY.finditer(lines.text, start, end):
         yield Place(*match.span(), "shown", match.start())
-    opened = first
+    yield from _indented(lines, first, behind, comment)
+    opened, spans = first, list[Place]()
     for index in range(first, behind + 1):
         if index < behind and _bare(lines.all[index], comment).strip():
             continue
-        yield from _of_paragraph(lines.text, lines.starts[opened], min(lines.starts[index], end))
+        spans += _of_paragraph(lines.text, lines.starts[opened], min(lines.starts[index], end))
         opened = index + 1
+    yield from spans
+    inside = [span.end for span in spans]
+    for match in _HTML.finditer(lines.text, start, end):
+        found = bisect_right(inside, match.start())
+        if found == len(spans) or match.start() < spans[found].start:  # no element that a code span names
+            yield Place(*match.span(), "shown", match.start())
+
+
+def _indented(lines: _Lines, first: int, behind: int, comment: str) -> Iterator[Place]:
+    """Indented blocks of code; what is indented in a list or paragraph is text."""
+    bare = [_bare(line, comment) for line in lines.all[first:behind]]
+    if not any(map(_INDENTED.match, bare)):
+        return
+    from markdown_it import MarkdownIt  # few decks have such lines
+
+    for token in MarkdownIt("commonmark").enable("table").parse("\n".join(bare)):
+        if token.type == "code_block" and token.map:
+            yield lines.place(first + token.map[0], first + token.map[1], "shown", first + token.map[0])
 
 
 def _of_paragraph(text: str, start: int, end: int) -> Iterator[Place]:

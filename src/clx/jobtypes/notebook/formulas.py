@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from html import escape
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import table as _table
 from markdown_it.rules_inline import StateInline
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.dollarmath.index import math_inline_dollar
+from mdit_py_plugins.dollarmath.index import math_block_dollar
 
+from clx.jobtypes.notebook.deck import code_spans
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
 
 WarnOfFormula = Callable[[str, int], None]
@@ -27,6 +31,11 @@ _PARTS = re.compile(
     r"|(?P<own>\\begin\{(?P<name>[a-zA-Z]+\*?)\}.*?\\end\{(?P=name)\})",
     re.DOTALL,
 )
+_MASKED, _BAR = "\ue03d", "\ue03c"
+_SIGNS = re.compile(r"\\.|[{}]|\$\$?", re.DOTALL)
+_CELL_END = re.compile(r"(?<!\\)\|")
+_NESTED = 2_000
+"""How far behind dollar signs within braces those are looked for that end a formula."""
 _AS_SOURCE = "a formula is shown as its source because it cannot be typeset"
 _ARGUMENT = re.compile(r"\\[a-zA-Z]+\*?\s*\{[^{}]*\}")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
@@ -56,11 +65,12 @@ class Formulas:
         return _MARK.format(len(self._known) - 1)
 
     def latex(self, source: str) -> str:
-        """A ``text/latex`` output: formulas among text; all of it is one where there are no delimiters."""
+        """A ``text/latex`` output: formulas among text; without delimiters it is one, or words."""
         found = list(_PARTS.finditer(source))
         if not found:
             bare = source.strip()
-            return escape(bare, quote=False) if "$" in bare else self.mark(bare, display=False)
+            is_text = "$" in bare or (" " in bare and _WORD.search(_ARGUMENT.sub("", bare)))
+            return escape(bare, quote=False) if is_text else self.mark(bare, display=False)
         return "".join(self._parts(source, found))
 
     def _parts(self, source: str, found: list[re.Match[str]]) -> Iterator[str]:
@@ -124,21 +134,134 @@ def formulas_plugin(md: MarkdownIt, mark: Callable[[str, bool], str]) -> None:
         renderer=lambda tex, options: mark(tex, bool(options["display_mode"])),
     )
     md.use(amsmath_plugin, renderer=lambda tex: mark(tex, True))
+    md.block.ruler.at("math_block", _blocks)
+    md.block.ruler.at("table", _tables, {"alt": ["paragraph", "reference"]})
     md.inline.ruler.at("math_inline", _dollars)
     md.inline.ruler.before("escape", "math_in_text", _in_text)
 
 
-_dollar = math_inline_dollar(True, False, True)  # blanks within, no digits beside, double ones in text
+def _blocks(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A formula in lines of its own; lines with several, or with text between them, are a paragraph's."""
+    count, line = len(state.tokens), state.line
+    if not _block(state, start, end, silent):
+        return False
+    if count < len(state.tokens) and _closes(state.tokens[-1].content, 0, "$$") is not None:
+        del state.tokens[count:]
+        state.line = line
+        return False
+    return True
+
+
+_block = math_block_dollar(allow_labels=True, label_normalizer=None, allow_blank_lines=True)
 
 
 def _dollars(state: StateInline, silent: bool) -> bool:
-    start = state.pos
-    if not _dollar(state, True):  # only looks how far it goes
+    """Formulas among text: they end outside of braces; dollar signs in code spans begin and end none."""
+    start, text = state.pos, state.src
+    if text[start] != "$":
         return False
-    content, state.pos = state.src[start + 1 : state.pos - 1], start
-    if not content.startswith("$") and _is_price(content, state.src[:start]):
+    text = spans_masked(text)
+    found = formula_at(text, start)
+    if found is None:
         return False
-    return bool(_dollar(state, silent))
+    signs, _content, end = found
+    if not silent:
+        token = state.push("math_inline_double" if signs == "$$" else "math_inline", "math", 0)
+        token.markup = signs
+        token.content = state.src[start + len(signs) : end - len(signs)]
+    state.pos = end
+    return True
+
+
+def formula_at(text: str, start: int) -> tuple[str, str, int] | None:
+    """The signs, the TeX and the end of the formula that begins at a dollar sign; ``None``: it is a price, or text.
+
+    Args:
+        text: one whose code spans are masked (:func:`spans_masked`).
+    """
+    before = start
+    while before and text[before - 1] == "\\":
+        before -= 1
+    if (start - before) % 2 or (start and text[start - 1].isdigit()):
+        return None
+    signs = "$$" if text.startswith("$$", start) else "$"
+    close = _closes(text, start + len(signs), signs)
+    if close is None or close == start + len(signs):
+        return None
+    content, end = text[start + len(signs) : close], close + len(signs)
+    if text[end : end + 1].isdigit() or (signs == "$" and _is_price(content, text[:start])):
+        return None
+    return signs, content, end
+
+
+def _closes(text: str, start: int, signs: str) -> int | None:
+    """Where the first *signs* stand that end a formula: outside of braces, if there are such nearby."""
+    first, depth = None, 0
+    for match in _SIGNS.finditer(text, start):
+        if match[0] in "{}":
+            depth += 1 if match[0] == "{" else -1
+        elif match[0].startswith(signs):
+            if depth <= 0:
+                return match.start()
+            first = match.start() if first is None else first
+        if first is not None and match.start() > first + _NESTED:
+            break
+    return first
+
+
+@functools.lru_cache(maxsize=4)
+def spans_masked(text: str) -> str:
+    """A text in whose code spans no sign of formulas or tables stands; as long as it was."""
+    if "`" not in text:
+        return text
+    pieces, position = [], 0
+    for start, end in code_spans(text, 0, len(text)):
+        pieces += [text[position:start], re.sub(r"[$\\|]", _MASKED, text[start:end])]
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Tables in whose formulas ``|`` divides no cells, as far as no cell gets lost by that."""
+    written = state.src
+    if "$" not in written or start + 2 > end:
+        return bool(_table(state, start, end, silent))
+    columns = len(state.getLines(start + 1, start + 2, 0, False).strip().strip("|").split("|"))
+    count = len(state.tokens)
+    pieces, position = [], 0
+    for line in range(start, end):
+        begin, behind = state.bMarks[line], state.eMarks[line]
+        if begin == behind:
+            break
+        pieces += [written[position:begin], _row(written[begin:behind], columns)]
+        position = behind
+    state.src = "".join([*pieces, written[position:]])
+    is_table = bool(_table(state, start, end, silent))
+    state.src = written
+    for token in state.tokens[count:]:
+        token.content = token.content.replace(_BAR, "|")
+    return is_table
+
+
+def _row(line: str, columns: int) -> str:
+    """A line of a table with :data:`_BAR` for each ``|`` of its formulas."""
+    if "$" not in line or "|" not in line:
+        return line
+    text, position = spans_masked(line), 0
+    has_more = len(_CELL_END.findall(text.strip().strip("|"))) >= columns
+    while (position := text.find("$", position)) >= 0:
+        found = formula_at(text, position)
+        if found is None:
+            position += 1
+            continue
+        signs, content, end = found
+        is_even = content[:1].isspace() == content[-1:].isspace()
+        if is_even and _CELL_END.search(content) and (has_more or not re.search(r"\s\|\s", content)):
+            start = position + len(signs)
+            for bar in _CELL_END.finditer(content):
+                line = line[: start + bar.start()] + _BAR + line[start + bar.end() :]
+        position = end
+    return line
 
 
 def _is_price(content: str, before: str) -> bool:

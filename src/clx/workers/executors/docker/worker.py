@@ -323,10 +323,10 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
 def settings_inside(settings: Settings) -> Settings:
     """*settings* as they hold inside a container: an image brings its own tools, so no path of this machine."""
     replace = msgspec.structs.replace
-    bare = {
-        type_: replace(getattr(settings, type_), **{key.rpartition(".")[2]: None for key in keys})
-        for type_, keys in TOOLS.items()
-    }
+    bare: dict[str, Any] = {}
+    for key in {key for keys in TOOLS.values() for key in keys}:  # a type may use the tool of another one
+        section, _, field = key.rpartition(".")
+        bare[section] = replace(bare.get(section, getattr(settings, section)), **{field: None})
     return replace(settings, **bare)
 
 
