@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from clx.course.import_cells import mapping
 from clx.course.import_course import import_directory, import_file
 from clx.course.importing import import_notebook, is_notebook
 from clx.errors import CourseError, UsageError
@@ -239,6 +240,12 @@ def test_tags_as_quarto_writes_them(tmp_path: Path) -> None:
         import_notebook(path)
 
 
+def test_what_a_build_would_refuse_names_the_cell(tmp_path: Path) -> None:
+    cells = [new_code_cell("x"), new_markdown_cell('a\n<aside class="notes">b</aside>')]
+    with pytest.raises(CourseError, match=r"cell 2: .*would be published"):
+        import_notebook(written(tmp_path / "a.ipynb", *cells))
+
+
 def noted(path: Path, **cell: Any) -> Path:
     one = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "zqx"} | cell
     top = cell.pop("top", {})
@@ -295,9 +302,18 @@ def test_odd_values_are_none(tmp_path: Path, cell: dict[str, Any]) -> None:
     assert found.text.encode()
 
 
+def test_what_is_no_mapping_is_an_empty_one() -> None:
+    assert [mapping(value) for value in (None, "x", {"a": 1})] == [{}, {}, {"a": 1}]
+
+
 @pytest.mark.parametrize("source", [None, 5, {}])
 def test_a_source_that_is_no_text(tmp_path: Path, source: Any) -> None:
     assert import_notebook(noted(tmp_path / "a.ipynb", source=source)).cells == 1
+
+
+def test_without_cells_it_is_no_deck(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match="has no cells"):
+        import_notebook(written(tmp_path / "a.ipynb"))
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

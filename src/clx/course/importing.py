@@ -73,6 +73,8 @@ def import_notebook(path: Path) -> Imported:
         ToolMissingError: the packages that read it are not installed.
     """
     notebook = _read(path)
+    if not notebook.cells:
+        raise CourseError(f"{path} has no cells.", "Leave it out, or write some.")
     language = _language(path, notebook)
     found = Imported("", language, 0)
     notebook.cells = map_cells(path, notebook.cells, language, found)
@@ -91,11 +93,15 @@ def import_notebook(path: Path) -> Imported:
 def _check_same(path: Path, notebook: Any, found: Imported) -> None:
     """See that the deck has the notebook's cells: what ended a hidden one early would be published."""
     step = "Look in Jupyter for what may end or begin a cell there (a string or block that is left open), and mend it."
+    problems: list[ConversionError] = []
     try:
-        cells = read_cells(found.text, found.language)
+        cells = read_cells(found.text, found.language, problems=problems)
     except ConversionError as error:
-        line = "" if error.line is None else f"line {error.line} of the deck: "
-        raise CourseError(f"{path} makes no deck: {line}{error.fact}.", error.next_step or step) from error
+        raise CourseError(f"{path} makes no deck: {error.fact}.", error.next_step or step) from error
+    if problems:
+        line = problems[0].line or 0
+        number = max(1, sum(cell.line <= line for cell in cells))
+        raise CourseError(f"{path} makes no deck: cell {number}: {problems[0].fact}.", problems[0].next_step or step)
     wanted = [(each.cell_type, each.metadata.get("tags", ()), each.source) for each in notebook.cells]
     if wanted and wanted[0][0] == "raw" and header_lines(found.text.split("\n"), found.language.comment):
         wanted = wanted[len(wanted) - len(cells) :] if len(wanted) == len(cells) + 1 else wanted
