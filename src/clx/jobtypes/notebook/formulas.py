@@ -259,9 +259,9 @@ def spans_masked(text: str) -> str:
 
 
 def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Tables in whose formulas ``|`` divides no cells, as far as no cell gets lost by that."""
+    """Tables in whose formulas ``|`` divides no cells; nor in code spans where cells would get lost by that."""
     written = state.src
-    if not _OPENING.search(written) or start + 2 > end:
+    if not re.search(r"[$\\`]", written) or start + 2 > end:
         return bool(_table(state, start, end, silent))
     columns = len(state.getLines(start + 1, start + 2, 0, False).strip().strip("|").split("|"))
     count = len(state.tokens)
@@ -281,9 +281,12 @@ def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _row(line: str, columns: int) -> str:
-    """A line of a table with :data:`_BAR` for each ``|`` of its formulas."""
+    """A line of a table with :data:`_BAR` for each ``|`` that divides no cells."""
     if "|" not in line:
         return line
+    if len(_CELL_END.findall(line.strip().strip("|"))) >= columns:  # what is behind the last column would be lost
+        for begin, behind in code_spans(line, 0, len(line)):
+            line = line[:begin] + _CELL_END.sub(_BAR, line[begin:behind]) + line[behind:]
     text, position = spans_masked(line), 0
     has_more = len(_CELL_END.findall(text.strip().strip("|"))) >= columns
     while opening := _OPENING.search(text, position):
