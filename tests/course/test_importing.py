@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from clx.course.import_cells import mapping
 from clx.course.import_course import import_directory, import_file
 from clx.course.importing import import_notebook, is_notebook
 from clx.errors import CourseError, UsageError
@@ -155,3 +158,167 @@ def test_a_directory_becomes_a_course(tmp_path: Path) -> None:
 def test_a_directory_without_notebooks_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no notebooks"):
         import_directory(tmp_path, tmp_path / "out", force=False, tell=lambda _line: None)
+
+
+ODD = [
+    ("code", "x = 1\n# %% tags=['keep']\nzqx = 2"),
+    ("code", "# In[1]:\nzqx"),
+    ("code", 'x = """open\nzqx'),
+    ("code", "%%bash\necho zqx\n# %%\nq"),
+    ("code", "x\n%%time\nzqx"),
+    ("markdown", "a\n%% [markdown]\nzqx"),
+    ("markdown", "%% zqx"),
+    ("markdown", "In[1]:\nzqx"),
+    ("markdown", "```\nopen zqx"),
+    ("markdown", '# %% [markdown]\n"""\nzqx'),
+    ("raw", "%%\nzqx"),
+    ("raw", "---\na: b\n---\nzqx"),
+]
+
+
+@pytest.mark.parametrize(("kind", "source"), ODD)
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_nothing_in_a_hidden_cell_ends_it(tmp_path: Path, kind: str, source: str, language: str) -> None:
+    make = {"markdown": new_markdown_cell, "code": new_code_cell, "raw": new_raw_cell}[kind]
+    one, two = (make(source, metadata={"tags": ["private"]}) for _ in range(2))
+    cells = [one, new_markdown_cell("public"), two, new_code_cell("y"), new_markdown_cell("text")]
+    found = import_notebook(written(tmp_path / "a.ipynb", *cells, language=language))
+    read = read_cells(found.text, found.language)
+    assert [cell.kind for cell in read] == [kind, "markdown", kind, "code", "markdown"]
+    assert [cell.source for cell in read if "private" not in cell.tags] == ["public", "y", "text"]
+    if kind == "code" and "%%time" not in source:
+        assert read[0].source == source
+
+
+@pytest.mark.parametrize("tag", ["private", "notes", "del", "answer", "alt"])
+def test_attachments_that_not_all_get_stay_in_their_cell(tmp_path: Path, tag: str) -> None:
+    cell = new_markdown_cell("![a](attachment:z.png)", metadata={"tags": [tag]})
+    cell["attachments"] = {"z.png": {"image/png": PIXEL}}
+    found = import_notebook(written(tmp_path / "a.ipynb", cell))
+    assert found.pictures == {}
+    assert read_cells(found.text, found.language)[0].attachments == cell["attachments"]
+
+
+def test_an_attachment_that_no_text_names_is_left_out(tmp_path: Path) -> None:
+    cell = new_markdown_cell("text")
+    cell["attachments"] = {"z.png": {"image/png": PIXEL}}
+    assert import_notebook(written(tmp_path / "a.ipynb", cell)).pictures == {}
+
+
+@pytest.mark.parametrize("ending", [".qmd", ".Rmd", ".ipynb"])
+def test_blocks_of_notes_are_cells(tmp_path: Path, ending: str) -> None:
+    text = "# A\n\n::: {.notes}\nzqx\n\n\nzqx\n:::\n\npublic\n\n::: notes\nzqx\n\n"
+    path = tmp_path / f"a{ending}"
+    if ending == ".ipynb":
+        more = [new_code_cell("zqx"), new_markdown_cell("zqx\n:::\nend")]
+        written(path, new_markdown_cell(text), *more)
+    else:
+        path.write_text(f"{text}```{{python}}\nzqx\n```\n\nzqx\n\n:::\n\nend\n", "utf-8")
+    found = import_notebook(path)
+    cells = read_cells(found.text, found.language)
+    public = "\n".join(cell.source for cell in cells if "notes" not in cell.tags)
+    assert "zqx" not in public
+    assert all(word in public for word in ("# A", "public", "end"))
+    assert found.text.count("zqx") == 5
+
+
+def test_braces_and_a_yaml_block(tmp_path: Path) -> None:
+    path = tmp_path / "a.qmd"
+    path.write_text("---\ntitle: T\n---\n\na {{ b }} c\n", "utf-8")
+    found = import_notebook(path)
+    assert found.text.startswith("# ---\n# jinja: false\n# title: T\n# ---\n")
+
+
+def test_tags_as_quarto_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.qmd"
+    path.write_text("```{python}\n#| echo: false\n#| tags: [private, keep]\nx = 1\n```\n", "utf-8")
+    found = import_notebook(path)
+    (cell,) = read_cells(found.text, found.language)
+    assert (sorted(cell.tags), cell.source) == (["keep", "private", "remove-input"], "#| echo: false\nx = 1")
+    path.write_text("```{python}\n#| tags:\n#|   - private\nx = 1\n```\n", "utf-8")
+    with pytest.raises(CourseError, match="private"):
+        import_notebook(path)
+
+
+def test_what_a_build_would_refuse_names_the_cell(tmp_path: Path) -> None:
+    cells = [new_code_cell("x"), new_markdown_cell('a\n<aside class="notes">b</aside>')]
+    with pytest.raises(CourseError, match=r"cell 2: .*would be published"):
+        import_notebook(written(tmp_path / "a.ipynb", *cells))
+
+
+def noted(path: Path, **cell: Any) -> Path:
+    one = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "zqx"} | cell
+    top = cell.pop("top", {})
+    path.write_text(json.dumps({"cells": [one], "metadata": top, "nbformat": 4, "nbformat_minor": 5}), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("metadata", "tag"),
+    [
+        ({"tags": "private"}, "private"),
+        ({"tags": ["private "]}, "private"),
+        ({"slideshow": {"slide_type": "Notes"}}, "notes"),
+        ({"slideshow": {"slide_type": " skip"}}, "del"),
+    ],
+)
+def test_what_a_build_honours_is_kept(tmp_path: Path, metadata: Any, tag: str) -> None:
+    found = import_notebook(noted(tmp_path / "a.ipynb", metadata=metadata))
+    assert [cell.tags for cell in read_cells(found.text, found.language)] == [(tag,)]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"jupyter": {"tags": ["private"]}},
+        {"tags": ["Private"]},
+        {"tags": ["notes,private"]},
+        {"private": True},
+        {"cell_tags": ["private"]},
+        {"Tags": ["private"]},
+        {"tags": 5},
+        {"slideshow": {"slide_type": ["a"]}},
+    ],
+)
+def test_what_a_build_refuses_is_refused(tmp_path: Path, metadata: Any) -> None:
+    with pytest.raises(CourseError, match="cell 1"):
+        import_notebook(noted(tmp_path / "a.ipynb", metadata=metadata))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"metadata": {"tags": None, "slideshow": None, "jupyter": "x"}},
+        {"metadata": None},
+        {"top": {"kernelspec": None, "language_info": "x", "jupytext": 1}},
+        {"source": ["zq", "x"]},
+        {"source": "zqx \ud800"},
+        {"cell_type": "code", "source": "zqx", "outputs": None, "execution_count": None},
+    ],
+)
+def test_odd_values_are_none(tmp_path: Path, cell: dict[str, Any]) -> None:
+    found = import_notebook(noted(tmp_path / "a.ipynb", **cell))
+    assert "zqx" in found.text
+    assert found.text.encode()
+
+
+def test_what_is_no_mapping_is_an_empty_one() -> None:
+    assert [mapping(value) for value in (None, "x", {"a": 1})] == [{}, {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("source", [None, 5, {}])
+def test_a_source_that_is_no_text(tmp_path: Path, source: Any) -> None:
+    assert import_notebook(noted(tmp_path / "a.ipynb", source=source)).cells == 1
+
+
+def test_without_cells_it_is_no_deck(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match="has no cells"):
+        import_notebook(written(tmp_path / "a.ipynb"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("a.ipynb", "a.md"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(CourseError, match="named pipe"):
+        import_notebook(tmp_path / "a.ipynb")
+    assert not is_notebook(tmp_path / "a.md")

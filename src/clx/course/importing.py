@@ -1,34 +1,34 @@
-"""Notebooks and documents of other tools as percent decks: what is mapped, what is left, what pictures they carry."""
+"""Notebooks and documents of other tools as percent decks: read, written, and read again to see the same."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 from clx import DISTRIBUTION
-from clx.errors import CourseError, ToolMissingError
+from clx.course.import_cells import map_cells, mapping
+from clx.errors import ConversionError, CourseError, ToolMissingError
+from clx.jobtypes.notebook.cells import Cell, header_lines, read_cells
 from clx.jobtypes.notebook.deck import PROG_LANG, ProgLang
-from clx.jobtypes.notebook.markers import KNOWN_TAGS
+from clx.jobtypes.notebook.markers import HIDDEN_TAGS
+from clx.regular import read_regular
 
 SUFFIXES = (".ipynb", ".md", ".qmd", ".Rmd")
 """What can be imported, by its ending."""
 
-_SLIDE_TYPES = {"slide": "slide", "subslide": "subslide", "fragment": "fragment", "notes": "notes", "skip": "del"}
-_SOURCE_HIDDEN = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
 _LANGUAGES = {"c++": "cpp", "c++17": "cpp", "c#": "csharp", "ipython": "python", "python3": "python", "": "python"}
 _IS_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
-_ATTACHED = re.compile(r"attachment:([^)\s\"'>]+)")
-_SOLUTION = re.compile(r"^\s*(?:#{2,}|//+)\s*(BEGIN SOLUTION|BEGIN HIDDEN TESTS|BEGIN MARK SCHEME)", re.MULTILINE)
-_UNSAFE = re.compile(r"[^\w.-]+")
 _KERNEL = re.compile(r"(?<=^kernelspec:\n)([ \t]+)\S.*\n(?:\1.*\n)*", re.MULTILINE)
 _CELL_IN_MARKDOWN = re.compile(r"^(?:```+|~~~+)\s*\{\s*(?:code-cell|python|r)\b", re.MULTILINE | re.IGNORECASE)
+_NO_LETTER = re.compile(r"[\W_]+")
+_CHOOSE = HIDDEN_TAGS | {"keep", "start", "alt", "answer"}
+"""Tags that say who gets a cell."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ def is_notebook(path: Path) -> bool:
     if path.suffix != ".md":
         return True
     try:
-        text = path.read_text("utf-8")
+        text = read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return False
     return bool(_CELL_IN_MARKDOWN.search(text)) or text.startswith("---\njupytext:")
@@ -73,17 +73,49 @@ def import_notebook(path: Path) -> Imported:
         ToolMissingError: the packages that read it are not installed.
     """
     notebook = _read(path)
+    if not notebook.cells:
+        raise CourseError(f"{path} has no cells.", "Leave it out, or write some.")
     language = _language(path, notebook)
-    found = Imported("", language, len(notebook.cells))
-    for cell in notebook.cells:
-        _map_cell(cell, path.stem, found)
+    found = Imported("", language, 0)
+    notebook.cells = map_cells(path, notebook.cells, language, found)
+    found.cells = len(notebook.cells)
+    found.text = _written(path, notebook, language)
     if any(_IS_TEMPLATE.search(cell.source) for cell in notebook.cells):
         found.mapped["braces like {{ }} are kept as they are (jinja: false on top of the deck)"] += 1
-        header = "\n".join(f"{language.comment} {line}" for line in ("---", "jinja: false", "---")) + "\n\n"
-    else:
-        header = ""
-    found.text = header + _written(path, notebook, language)
+        rule = f"{language.comment} ---\n"
+        has_block = bool(header_lines(found.text.split("\n"), language.comment))
+        said = f"{rule}{language.comment} jinja: false\n"
+        found.text = said + (found.text.removeprefix(rule) if has_block else f"{rule}\n{found.text}")
+    _check_same(path, notebook, found)
     return found
+
+
+def _check_same(path: Path, notebook: Any, found: Imported) -> None:
+    """See that the deck has the notebook's cells: what ended a hidden one early would be published."""
+    step = "Look in Jupyter for what may end or begin a cell there (a string or block that is left open), and mend it."
+    problems: list[ConversionError] = []
+    try:
+        cells = read_cells(found.text, found.language, problems=problems)
+    except ConversionError as error:
+        raise CourseError(f"{path} makes no deck: {error.fact}.", error.next_step or step) from error
+    if problems:
+        line = problems[0].line or 0
+        number = max(1, sum(cell.line <= line for cell in cells))
+        raise CourseError(f"{path} makes no deck: cell {number}: {problems[0].fact}.", problems[0].next_step or step)
+    wanted = [(each.cell_type, each.metadata.get("tags", ()), each.source) for each in notebook.cells]
+    if wanted and wanted[0][0] == "raw" and header_lines(found.text.split("\n"), found.language.comment):
+        wanted = wanted[len(wanted) - len(cells) :] if len(wanted) == len(cells) + 1 else wanted
+    for number, (one, cell) in enumerate(zip_longest(wanted, cells), 1):
+        if one is None or cell is None or not _is_same(one, cell):
+            raise CourseError(f"{path} makes no deck with the same cells: cell {number} would be another.", step)
+
+
+def _is_same(wanted: tuple[str, Sequence[str], str], cell: Cell) -> bool:
+    """Whether a cell is as hidden as it was; one that no student gets has to have all its text."""
+    kind, tags, source = wanted
+    is_hidden = not HIDDEN_TAGS.isdisjoint(tags)
+    same_text = not is_hidden or _NO_LETTER.sub("", source) == _NO_LETTER.sub("", cell.source)
+    return kind == cell.kind and _CHOOSE & set(tags) == _CHOOSE & set(cell.tags) and same_text
 
 
 def _read(path: Path) -> Any:
@@ -95,9 +127,9 @@ def _read(path: Path) -> Any:
             f"the Python package {error.name} is not installed", f'Type: pip install "{DISTRIBUTION}[notebook]"'
         ) from error
     try:
-        text = path.read_text("utf-8")
+        text = read_regular(path).decode("utf-8-sig")
         if path.suffix == ".ipynb":
-            return nbformat.reads(text, as_version=4)
+            return nbformat.reads(json.dumps(_sound(json.loads(text))), as_version=4)
         # Quarto's cells are fenced as those of R Markdown; jupytext would ask quarto itself for them.
         is_myst = path.suffix == ".md" and "{code-cell}" in text
         text = _KERNEL.sub(_named, text, count=1)
@@ -109,6 +141,25 @@ def _read(path: Path) -> Any:
         raise CourseError(f"{path} is no notebook: {reason}", "Open it in Jupyter, and save it again.") from error
 
 
+def _sound(notebook: Any) -> Any:
+    """A notebook as JSON whose cells have what readers ask for: some tools write ``null``, or leave it out."""
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        return notebook  # of an older format, or none
+    for number, cell in enumerate(each for each in cells if isinstance(each, dict)):
+        source = cell.get("source")
+        if isinstance(source, list):
+            source = "".join(map(str, source))
+        cell["source"] = "" if source is None else str(source)
+        cell["metadata"] = mapping(cell.get("metadata"))
+        cell["id"] = str(number)  # two may have the same, or none
+        if cell.get("cell_type") == "code" and not isinstance(cell.get("outputs"), list):
+            cell["outputs"] = []
+    notebook["metadata"] = mapping(notebook.get("metadata"))
+    notebook["nbformat_minor"] = 5
+    return notebook
+
+
 def _named(kernel: re.Match[str]) -> str:
     """A document's kernel with a name for people, without which jupytext refuses it."""
     return kernel[0] if "display_name:" in kernel[0] else f"{kernel[0]}{kernel[1]}display_name: kernel\n"
@@ -116,10 +167,10 @@ def _named(kernel: re.Match[str]) -> str:
 
 def _language(path: Path, notebook: Any) -> ProgLang:
     metadata = notebook.metadata
-    kernel = metadata.get("kernelspec", {})
-    jupytext = metadata.get("jupytext", {})
+    kernel = mapping(metadata.get("kernelspec"))
+    jupytext = mapping(metadata.get("jupytext"))
     name = (
-        metadata.get("language_info", {}).get("name")
+        mapping(metadata.get("language_info")).get("name")
         or kernel.get("language")
         or jupytext.get("main_language")
         or kernel.get("name", "")
@@ -132,73 +183,6 @@ def _language(path: Path, notebook: Any) -> ProgLang:
     return found
 
 
-def _map_cell(cell: Any, stem: str, found: Imported) -> None:
-    metadata = cell.metadata
-    if cell.cell_type == "code":
-        if cell.get("outputs"):
-            found.left["outputs, which a build makes anew"] += 1
-        cell.outputs, cell.execution_count = [], None
-    tags = dict.fromkeys(str(tag) for tag in metadata.get("tags", ()))
-    for name, tag in _meant(metadata).items():
-        tags[tag] = None
-        found.mapped[f"{name} is the tag {tag!r}"] += 1
-    for tag in [tag for tag in tags if tag.replace("_", "-") not in KNOWN_TAGS]:
-        found.left[f"the tag {tag!r}, which means nothing to CLX"] += 1
-        del tags[tag]
-    for name in sorted(set(metadata) - _KNOWN_METADATA):
-        found.left[f"metadata {name!r}"] += 1
-    for mark in _SOLUTION.findall(cell.source):
-        found.left[f"### {mark}: CLX does not take it out of cells tagged 'keep'; look at these cells"] += 1
-    _write_attachments(cell, stem, found)
-    cell.metadata = type(metadata)({"tags": list(tags)} if tags else {})
-
-
-_KNOWN_METADATA = frozenset(
-    {"tags", "slideshow", "jupyter", "collapsed", "scrolled", "trusted", "editable", "deletable", "execution", "vscode"}
-    | {"ExecuteTime", "pycharm", "colab", "id", "hidden", "name", "lines_to_next_cell", "format", "raw_mimetype"}
-)
-
-
-def _meant(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Tags that other metadata stands for, by what it is called."""
-    found = {}
-    kind = metadata.get("slideshow", {}).get("slide_type", "-")
-    if kind in _SLIDE_TYPES:
-        found[f"slide_type {kind!r}"] = _SLIDE_TYPES[kind]
-    for name, tag in _SOURCE_HIDDEN.items():
-        if metadata.get("jupyter", {}).get(name) is True:
-            found[name] = tag
-    return found
-
-
-def _write_attachments(cell: Any, stem: str, found: Imported) -> None:
-    attachments = cell.pop("attachments", None) or {}
-    links: dict[str, str] = {}
-    for name, data in attachments.items():
-        encoded = next(iter(data.values()), "")
-        try:
-            content = base64.b64decode("".join(encoded) if isinstance(encoded, list) else encoded)
-        except (binascii.Error, ValueError, TypeError):
-            found.left[f"the attachment {name!r}, which is damaged"] += 1
-            continue
-        links[name] = _free(f"img/{_UNSAFE.sub('-', f'{stem}-{name}')}", content, found.pictures)
-        found.pictures[links[name]] = content
-        found.mapped["attachments are files in img/"] += 1
-    cell.source = _ATTACHED.sub(
-        lambda match: quote(links[unquote(match[1])]) if unquote(match[1]) in links else match[0], cell.source
-    )
-
-
-def _free(wanted: str, content: bytes, taken: Mapping[str, bytes]) -> str:
-    """A path for a picture that no other one has: cells may each have an ``image.png``."""
-    base, dot, ending = wanted.rpartition(".")
-    path, number = wanted, 1
-    while taken.get(path, content) != content:
-        number += 1
-        path = f"{base}-{number}{dot}{ending}"
-    return path
-
-
 def _written(path: Path, notebook: Any, language: ProgLang) -> str:
     import jupytext
 
@@ -206,7 +190,7 @@ def _written(path: Path, notebook: Any, language: ProgLang) -> str:
         {
             "jupytext": {
                 "notebook_metadata_filter": "-all",
-                "cell_metadata_filter": "tags",
+                "cell_metadata_filter": "tags,lang,active,attachments",
                 "main_language": {"cpp": "c++"}.get(language.name, language.name),
             }
         }

@@ -20,6 +20,7 @@ from clx.jobtypes.notebook.deck import ProgLang, fence_names
 from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
 from clx.jobtypes.notebook.formats import other_format
 from clx.jobtypes.notebook.hidden import check_hidden, check_hidden_markdown
+from clx.jobtypes.notebook.hidden_blocks import hidden_block_error, hidden_in_text
 from clx.jobtypes.notebook.magics import Quotes, uncomment_magics
 from clx.jobtypes.notebook.markers import (
     ESCAPE,
@@ -135,7 +136,8 @@ def first_line_of(cell: Cell, lines: Sequence[str], language: ProgLang, *, is_ma
         return cell.line
     if not is_markdown and marker_pattern(language.comment).match(lines[index]):
         index += 1
-    while index < len(lines) - 1 and not lines[index].strip():
+    empty = ("",) if cell.kind == "code" or is_markdown else ("", language.comment)
+    while index < len(lines) - 1 and lines[index].strip() in empty:
         index += 1
     return index + 1
 
@@ -161,6 +163,7 @@ def read_cells(
         cells = _read_percent(lines, language, noted)
         if (problem := other_format(lines, language, len(cells))) is not None:
             noted.append(problem)
+    noted += _hidden_blocks(cells, text, language, is_markdown=is_markdown)
     if problems is not None:
         problems += noted
     elif noted:
@@ -168,6 +171,20 @@ def read_cells(
     if not cells and not noted:
         raise ConversionError("the deck has no cells", f"Start one with `{language.comment} %%`.")
     return cells
+
+
+def _hidden_blocks(cells: Sequence[Cell], text: str, language: ProgLang, *, is_markdown: bool) -> list[ConversionError]:
+    """Blocks in public cells that other tools hide."""
+    found: list[ConversionError] = []
+    lines: list[str] = []
+    for cell in cells:
+        if cell.kind == "code" or not HIDDEN_TAGS.isdisjoint(cell.tags):
+            continue
+        for index, tag in hidden_in_text(cell.source):
+            lines = lines or text.split("\n")
+            first = first_line_of(cell, lines, language, is_markdown=is_markdown)
+            found.append(hidden_block_error(tag, min(first + index, len(lines))))
+    return found
 
 
 def _read_percent(lines: list[str], language: ProgLang, problems: list[ConversionError]) -> list[Cell]:

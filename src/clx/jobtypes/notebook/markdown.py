@@ -3,6 +3,7 @@
 Text is split as jupytext splits it, at two blank lines. Fenced blocks in the deck's language are cells, also as Quarto
 and R Markdown (```` ```{python} ````) and MyST (```` ```{code-cell} ````) write them; all others are shown as they are,
 whatever their language: what illustrates is not run. Regions are counted (:mod:`clx.jobtypes.notebook.regions`).
+Blocks of speaker's notes (``::: {.notes}``) are hidden cells (:mod:`clx.jobtypes.notebook.hidden_blocks`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from clx.jobtypes.notebook.cells import Cell, trimmed
 from clx.jobtypes.notebook.deck import ProgLang, fence_names
 from clx.jobtypes.notebook.fences import closes_fence, opened_fence
 from clx.jobtypes.notebook.header import header_of
+from clx.jobtypes.notebook.hidden_blocks import HiddenBlock, hidden_block_at
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS, CellKind, Marker, read_attributes, read_marker
 from clx.jobtypes.notebook.near import near_marker, near_marker_error
 from clx.jobtypes.notebook.regions import Region, find_regions
@@ -102,6 +104,10 @@ class _Reading:
                 self._text(prose, index)
                 self._break = self._marker(found[1] or "", index)
                 prose, index = index + 1, index + 1
+            elif block := hidden_block_at(self._lines, index):
+                self._text(prose, index)
+                self._hidden(block)
+                index = prose = block.end + 1
             elif fence:
                 end = self._end(index, fence)
                 if cell := self._fence(line, index, end):
@@ -147,6 +153,19 @@ class _Reading:
         if marker is not None:
             self._add("raw" if region.name == "raw" else "markdown", trimmed(body), marker, first)
         self._position = region.end + 1
+
+    def _hidden(self, block: HiddenBlock) -> None:
+        """A block that is meant to be hidden is a cell, with all that is in it as text."""
+        cut = any(block.start < each.start < block.end <= each.end for each in self._regions.values())
+        if cut or block.end == len(self._lines):
+            fact = f"this `:::` block ({block.tag}) has no end, or ends in a region that it has the beginning of"
+            self._problems.append(ConversionError(fact, "Close it with a line `:::`.", line=block.start + 1))
+        inside = range(block.start + 1, block.end)
+        first = next((i for i in inside if self._lines[i].strip()), block.start)
+        self._break = None
+        self._position = block.start
+        self._add("markdown", trimmed([self._lines[i] for i in inside]), Marker("markdown", (block.tag,)), first)
+        self._position = block.end + 1
 
     def _code(self, fence: _Fence, index: int, end: int) -> None:
         body = range(index + 1 + fence.skipped, end)
