@@ -6,6 +6,7 @@ import functools
 import re
 
 from clx.jobtypes.notebook.deck import code_spans
+from clx.jobtypes.notebook.formula_places import is_elsewhere, is_tex_quote
 
 _MASKED = "\ue03d"
 _SIGNS = re.compile(r"\\.|[{}]|\$\$?", re.DOTALL)
@@ -32,7 +33,9 @@ def formula_at(text: str, start: int) -> tuple[str, str, int] | None:
     if close is None or close == start + len(signs):
         return None
     content, end = text[start + len(signs) : close], close + len(signs)
-    if text[end : end + 1].isdigit() or (signs == "$" and _is_price(content, text[:start])):
+    if text[end : end + 1].isdigit() or (
+        signs == "$" and (_is_price(content, text[:start]) or is_elsewhere(text, start, close))
+    ):
         return None
     return signs, content, end
 
@@ -59,6 +62,8 @@ def spans_masked(text: str) -> str:
         return text
     pieces, position = [], 0
     for start, end in code_spans(text, 0, len(text)):
+        if is_tex_quote(text, start, end):
+            continue
         pieces += [text[position:start], re.sub(r"[$\\|]", _MASKED, text[start:end])]
         position = end
     return "".join([*pieces, text[position:]])

@@ -17,7 +17,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from clx.jobtypes.notebook.callouts import callouts_plugin
-from clx.jobtypes.notebook.formulas import Formulas, formulas_plugin
+from clx.jobtypes.notebook.formulas import Formulas, formulas_of_html, formulas_plugin
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import words_in
 
@@ -75,7 +75,7 @@ class Markup:
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("fence", lambda _renderer, *given: self._fence(*given))
         self._md.add_render_rule("html_inline", _render_html)
-        self._md.add_render_rule("html_block", _render_html)
+        self._md.add_render_rule("html_block", lambda _renderer, *given: self._html_block(*given))
         self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
         self._md.add_render_rule("table_close", lambda *_: "</table></div>\n")
 
@@ -99,6 +99,10 @@ class Markup:
     def _mark(self, tex: str, display: bool, line: int) -> str:
         self.formulas.offset = line
         return self.formulas.mark(tex, display=display)
+
+    def _html_block(self, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        html, place = _render_html(None, tokens, index, *rest), tokens[index].map
+        return formulas_of_html(html, self._mark, place[0] if place else 0)
 
     def _fence(self, tokens: Sequence[Token], index: int, *rest: Any) -> str:
         token = tokens[index]
