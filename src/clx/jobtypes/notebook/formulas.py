@@ -36,6 +36,10 @@ _SIGNS = re.compile(r"\\.|[{}]|\$\$?", re.DOTALL)
 _CELL_END = re.compile(r"(?<!\\)\|")
 _NESTED = 2_000
 """How far behind dollar signs within braces those are looked for that end a formula."""
+_HUGE = re.compile(
+    r'\b(?:width|height|viewBox|transform|x|y|x1|x2|y1|y2|style)="[^"]*?(?:(?<![\d.])\d{8}|\de\+|Infinity|NaN)'
+)
+"""In a picture: a length of ten thousand times the size of a letter, in thousandths of it."""
 _AS_SOURCE = "a formula is shown as its source because it cannot be typeset"
 _ARGUMENT = re.compile(r"\\[a-zA-Z]+\*?\s*\{[^{}]*\}")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
@@ -100,7 +104,9 @@ class Formulas:
                 warned.add(text)
                 warn(text, line)
 
-        for (formula, line), (picture, error, refers_nowhere) in zip(self._known, typeset, strict=True):
+        for (formula, line), (drawn, reason, refers_nowhere) in zip(self._known, typeset, strict=True):
+            # browsers hang over what is too large
+            picture, error = ("", "it is too large") if _HUGE.search(drawn) else (drawn, reason)
             source = " ".join(formula.tex.split())
             source = source if len(source) <= 200 else source[:200] + "…"
             if not picture:
