@@ -36,6 +36,8 @@ class DeckPictures:
 
         Warns of pictures that nothing makes.
         """
+        if not info.missing and not info.links:
+            return {}
         found = {}
         folder = posixpath.dirname(deck)
         for path in (*info.missing, *info.links):

@@ -11,11 +11,20 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block import table as _table
 from markdown_it.rules_inline import StateInline
-from mdit_py_plugins.amsmath import amsmath_plugin
+from mdit_py_plugins.amsmath import amsmath_block, amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar
 
 from clx.jobtypes.notebook.deck import code_spans
+from clx.jobtypes.notebook.formula_places import (
+    backslash_formula,
+    environment_end,
+    in_html,
+    is_elsewhere,
+    is_tex_quote,
+    tex_of_html,
+    without_require,
+)
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
 
 WarnOfFormula = Callable[[str, int], None]
@@ -24,8 +33,8 @@ WarnOfFormula = Callable[[str, int], None]
 _MARK = "\ue03ftex{}\ue03f"
 _MARKED = re.compile("\ue03ftex([0-9]+)\ue03f")
 _REFERENCE = re.compile(r"\\(?:eq)?ref\s*\{[^{}$]+\}")
-_ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}.*?\\end\{\1\}", re.DOTALL)
-_BRACKETS = {"(": re.compile(r"\\\\\((.+?)\\\\\)", re.DOTALL), "[": re.compile(r"\\\\\[(.+?)\\\\\]", re.DOTALL)}
+_OPENING = re.compile(r"\$|\\\\[(\[]|\\begin\{")
+_FENCE = re.compile(r"^ {0,3}(?:`{3}|~{3})", re.MULTILINE)
 _PARTS = re.compile(
     r"\$\$(?P<block>.+?)\$\$|(?<![\\$])\$(?P<line>(?:[^$\\]|\\.)+)\$|\\\[(?P<square>.+?)\\\]|\\\((?P<round>.+?)\\\)"
     r"|(?P<own>\\begin\{(?P<name>[a-zA-Z]+\*?)\}.*?\\end\{(?P=name)\})",
@@ -55,16 +64,22 @@ class Formulas:
     def __init__(self, engine: TexEngine | None = None) -> None:
         self._engine = engine or TexEngine()
         self._known: list[tuple[Formula, int]] = []
+        self._missing: dict[str, int] = {}
         self.line = 0
         """Line of the cell that is being rendered."""
 
     def clear(self) -> None:
         """Forget what the last page contained."""
         self._known = []
+        self._missing = {}
         self.line = 0
 
     def mark(self, tex: str, *, display: bool) -> str:
         """What stands for a formula until :meth:`replaced`."""
+        if "\\require" in tex:
+            tex, missing = without_require(tex)
+            for name in missing:
+                self._missing.setdefault(name, self.line)
         self._known.append((Formula(tex.strip(), display), self.line))
         return _MARK.format(len(self._known) - 1)
 
@@ -104,6 +119,8 @@ class Formulas:
                 warned.add(text)
                 warn(text, line)
 
+        for name, line in self._missing.items():
+            warn_once(f"a formula requires the package {name}, which CLX does not have", line)
         for (formula, line), (drawn, reason, refers_nowhere) in zip(self._known, typeset, strict=True):
             # browsers hang over what is too large
             picture, error = ("", "it is too large") if _HUGE.search(drawn) else (drawn, reason)
@@ -140,6 +157,7 @@ def formulas_plugin(md: MarkdownIt, mark: Callable[[str, bool], str]) -> None:
         renderer=lambda tex, options: mark(tex, bool(options["display_mode"])),
     )
     md.use(amsmath_plugin, renderer=lambda tex: mark(tex, True))
+    md.block.ruler.at("amsmath", _environments, {"alt": _ENDED_BY_ENVIRONMENTS})
     md.block.ruler.at("math_block", _blocks)
     md.block.ruler.at("table", _tables, {"alt": ["paragraph", "reference"]})
     md.inline.ruler.at("math_inline", _dollars)
@@ -151,14 +169,29 @@ def _blocks(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     count, line = len(state.tokens), state.line
     if not _block(state, start, end, silent):
         return False
-    if count < len(state.tokens) and _closes(state.tokens[-1].content, 0, "$$") is not None:
+    content = state.tokens[-1].content
+    if not content or _closes(content, 0, "$$") is not None or _FENCE.search(content):
         del state.tokens[count:]
         state.line = line
         return False
     return True
 
 
-_block = math_block_dollar(allow_labels=True, label_normalizer=None, allow_blank_lines=True)
+_block = math_block_dollar(allow_labels=False, label_normalizer=str, allow_blank_lines=True)
+_ENDED_BY_ENVIRONMENTS = ["paragraph", "reference", "blockquote", "list", "footnote_def"]
+
+
+def _environments(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """An environment in lines of its own; lines with several, or with text behind it, are a paragraph's."""
+    count, line = len(state.tokens), state.line
+    if not amsmath_block(state, start, end, False):
+        return False
+    content = state.tokens[-1].content.strip()
+    is_one = environment_end(content, 0) == len(content)
+    if silent or not is_one:
+        del state.tokens[count:]
+        state.line = line
+    return is_one
 
 
 def _dollars(state: StateInline, silent: bool) -> bool:
@@ -195,7 +228,9 @@ def formula_at(text: str, start: int) -> tuple[str, str, int] | None:
     if close is None or close == start + len(signs):
         return None
     content, end = text[start + len(signs) : close], close + len(signs)
-    if text[end : end + 1].isdigit() or (signs == "$" and _is_price(content, text[:start])):
+    if text[end : end + 1].isdigit() or (
+        signs == "$" and (_is_price(content, text[:start]) or is_elsewhere(text, start, close))
+    ):
         return None
     return signs, content, end
 
@@ -222,6 +257,8 @@ def spans_masked(text: str) -> str:
         return text
     pieces, position = [], 0
     for start, end in code_spans(text, 0, len(text)):
+        if is_tex_quote(text, start, end):
+            continue
         pieces += [text[position:start], re.sub(r"[$\\|]", _MASKED, text[start:end])]
         position = end
     return "".join([*pieces, text[position:]])
@@ -230,7 +267,7 @@ def spans_masked(text: str) -> str:
 def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Tables in whose formulas ``|`` divides no cells, as far as no cell gets lost by that."""
     written = state.src
-    if "$" not in written or start + 2 > end:
+    if not _OPENING.search(written) or start + 2 > end:
         return bool(_table(state, start, end, silent))
     columns = len(state.getLines(start + 1, start + 2, 0, False).strip().strip("|").split("|"))
     count = len(state.tokens)
@@ -251,23 +288,31 @@ def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def _row(line: str, columns: int) -> str:
     """A line of a table with :data:`_BAR` for each ``|`` of its formulas."""
-    if "$" not in line or "|" not in line:
+    if "|" not in line:
         return line
     text, position = spans_masked(line), 0
     has_more = len(_CELL_END.findall(text.strip().strip("|"))) >= columns
-    while (position := text.find("$", position)) >= 0:
-        found = formula_at(text, position)
-        if found is None:
-            position += 1
-            continue
-        signs, content, end = found
-        is_even = content[:1].isspace() == content[-1:].isspace()
-        if is_even and _CELL_END.search(content) and (has_more or not re.search(r"\s\|\s", content)):
-            start = position + len(signs)
-            for bar in _CELL_END.finditer(content):
-                line = line[: start + bar.start()] + _BAR + line[start + bar.end() :]
+    while opening := _OPENING.search(text, position):
+        start = opening.start()
+        if opening[0] == "$":
+            found = formula_at(text, start)
+            is_one = found is not None and (has_more or _is_in_cell(found[1], text[found[2] :]))
+            end = found[2] if found else start + 1
+        else:
+            behind = backslash_formula(text, start)
+            is_one, end = behind is not None, behind[2] if behind else opening.end()
+        if is_one:
+            line = line[:start] + line[start:end].replace("|", _BAR) + line[end:]
         position = end
     return line
+
+
+def _is_in_cell(content: str, behind: str) -> bool:
+    """Whether dollar signs with ``|`` between them are a formula rather than signs of two cells."""
+    if not _CELL_END.search(content):
+        return True
+    is_even = content[:1].isspace() == content[-1:].isspace()
+    return is_even and not re.search(r"\s\|\s", content) and not behind[:1].isalnum()
 
 
 def _is_price(content: str, before: str) -> bool:
@@ -284,22 +329,49 @@ def _is_price(content: str, before: str) -> bool:
 
 def _in_text(state: StateInline, silent: bool) -> bool:
     """Formulas that begin with a backslash: environments, references, and Jupyter's ``\\\\(`` and ``\\\\[``."""
-    text, start = state.src, state.pos
-    if text[start] != "\\":
+    start = state.pos
+    if state.src[start] != "\\":
         return False
-    bracket = _BRACKETS.get(text[start + 2 : start + 3]) if text.startswith("\\\\", start) else None
-    display = bracket is _BRACKETS["["]
-    if bracket is not None:
-        match = bracket.match(text, start)
-    else:
-        match = _REFERENCE.match(text, start)
-        if match is None:
-            match, display = _ENVIRONMENT.match(text, start), True
-    if match is None:
-        return False
+    text = spans_masked(state.src)
+    found = backslash_formula(text, start)
+    if found is None:
+        reference = _REFERENCE.match(text, start)
+        if reference is None:
+            return False
+        found = (*reference.span(), reference.end(), False)
+    begin, behind, end, display = found
     if not silent:
         token = state.push("math_inline_double" if display else "math_inline", "math", 0)
         token.markup = "$$" if display else "$"
-        token.content = match[1] if bracket is not None else match[0]
-    state.pos = match.end()
+        token.content = state.src[begin:behind]
+    state.pos = end
     return True
+
+
+def formulas_of_html(html: str, mark: Callable[[str, bool], str]) -> str:
+    """A block of HTML with its formulas marked, as Jupyter reads them there, too.
+
+    Args:
+        mark: as for :func:`formulas_plugin`.
+    """
+    return in_html(html, lambda text: "".join(_marked(text, mark))) if _OPENING.search(html) else html
+
+
+def _marked(text: str, mark: Callable[[str, bool], str]) -> Iterator[str]:
+    position = written = 0
+    while opening := _OPENING.search(text, position):
+        start = opening.start()
+        dollars = formula_at(text, start) if opening[0] == "$" else None
+        slash = backslash_formula(text, start) if opening[0] != "$" else None
+        if dollars is None and slash is None:
+            position = opening.end()
+            continue
+        yield text[written:start]
+        if dollars:
+            content, display, written = dollars[1], dollars[0] == "$$", dollars[2]
+        elif slash:
+            content, display, written = text[slash[0] : slash[1]], slash[3], slash[2]
+        name = "div" if display else "span"
+        yield f'<{name} class="math inline">{mark(tex_of_html(content), display)}</{name}>'
+        position = written
+    yield text[written:]

@@ -17,7 +17,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from clx.jobtypes.notebook.callouts import callouts_plugin
-from clx.jobtypes.notebook.formulas import Formulas, formulas_plugin
+from clx.jobtypes.notebook.formulas import Formulas, formulas_of_html, formulas_plugin
 from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import words_in
 
@@ -68,13 +68,17 @@ class Markup:
         # only what has a scheme: names of files (script.py, README.md) end like names of hosts
         self._md.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
         self._md.linkify.add("//", None).add("ftp:", None)
-        self._md.use(formulas_plugin, mark=lambda tex, display: self.formulas.mark(tex, display=display))
+
+        def mark(tex: str, display: bool) -> str:
+            return self.formulas.mark(tex, display=display)
+
+        self._md.use(formulas_plugin, mark=mark)
         self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(callouts_plugin)
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("fence", lambda _renderer, *given: self._fence(*given))
         self._md.add_render_rule("html_inline", _render_html)
-        self._md.add_render_rule("html_block", _render_html)
+        self._md.add_render_rule("html_block", lambda *given: formulas_of_html(_render_html(*given), mark))
         self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
         self._md.add_render_rule("table_close", lambda *_: "</table></div>\n")
 
