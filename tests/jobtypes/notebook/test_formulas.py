@@ -7,11 +7,15 @@ import sys
 from itertools import pairwise
 
 import pytest
-from tests.jobtypes.notebook.test_page import body, data, markdown, out, page
+from tests.jobtypes.notebook.test_page import MAKER, body, data, markdown, out, page
 
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.formulas import Formulas
+from clx.jobtypes.notebook.page import PageFrame
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
+from clx.jobtypes.notebook.variants import in_language, variant
 
 FORMULA = "<mjx-container"
 
@@ -238,14 +242,45 @@ def test_large_ones_are_shown() -> None:
     assert warnings == []
 
 
-def test_warnings_name_the_line_of_their_cell() -> None:
+TOLD = r"""
+
+# %% [markdown]
+#
+# Text with `$`
+# and $\nope{x}$, $a$
+#
+# | a |
+# |---|
+# | $\nope{5}$ |
+#
+# > - x
+# >
+# >   $$
+# >   \nope{y}
+# >   $$
+#
+# \begin{nope}
+# \end{nope}
+#
+# ```{figure} a
+# ```
+#
+# $\ref{no}$
+
+# %% [markdown]
+# $\nope{z}$
+"""
+
+
+def test_warnings_name_the_line_of_the_formula() -> None:
     found: list[tuple[str, int]] = []
-    formulas = Formulas()
-    marks = []
-    for formulas.line in (3, 9):
-        marks.append(formulas.mark(rf"\nope{'x' * formulas.line}", display=False))
-    formulas.replaced("".join(marks), lambda text, line: found.append((text, line)))
-    assert [line for _, line in found] == [3, 9]
+    cells = variant(in_language(read_cells(TOLD, PROG_LANG["python"]), "en"), "completed", "en")
+    frame = PageFrame("Course", "Week", 1, "A", "en", "completed")
+    MAKER.page(frame, cells, PROG_LANG["python"], {}, lambda text, line: found.append((text, line)))
+    lines = [*TOLD.split("\n"), ""]
+    for text in ("nope{x}", "nope{5}", "nope{y}", "{nope}", "{figure}", r"\ref{no}", "nope{z}"):
+        line = next(line for fact, line in found if text in fact)
+        assert text in lines[line - 1] or (text == "nope{y}" and text in lines[line]), (text, line)
 
 
 def test_nesting_without_end_is_told() -> None:
