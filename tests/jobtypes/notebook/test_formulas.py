@@ -345,7 +345,7 @@ def test_an_engine_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatc
         def __getattr__(self, name: str) -> None:
             raise ImportError("GLIBC_2.38 not found")
 
-    monkeypatch.setitem(sys.modules, "py_mini_racer", Broken())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "py_mini_racer", Broken())
     with pytest.raises(ToolMissingError, match=r"cannot be loaded: GLIBC_2\.38"):
         TexEngine().typeset([Formula("x", False)])
 
