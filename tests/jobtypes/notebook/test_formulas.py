@@ -220,6 +220,28 @@ def test_a_formula_that_cannot_be_typeset_is_shown_and_warned_about(formula: str
     assert formula in warnings[0]
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\rule{1000000000em}{100000000em}",
+        r"\hspace{-1000000000em}\rule{1000000000em}{1em}",
+        r"\hspace{99999999999999999999999999em} x",
+        r"\raise 99999999em {x}",
+        r"\sqrt{\rule{1em}{99999999em}}",
+    ],
+)
+def test_a_formula_that_no_browser_can_show_is_told(formula: str) -> None:
+    assert TexEngine().typeset([Formula(formula, True)])[0][0].html, "the engine itself draws it"
+    text, warnings = page(f"# %% [markdown]\n# ${formula}$\n")
+    assert FORMULA not in body(text)
+    assert "it is too large" in warnings[0]
+
+
+def test_large_ones_are_shown() -> None:
+    _, warnings = page("# %% [markdown]\n# $\\rule{500em}{100em} 12345678901234567890$\n")
+    assert warnings == []
+
+
 TOLD = r"""
 
 # %% [markdown]
@@ -316,6 +338,16 @@ def test_without_the_engine_the_package_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ToolMissingError) as missing:
         TexEngine().typeset([Formula("x", False)])
     assert missing.value.next_step == 'Type: pip install "clx-build[notebook]"'
+
+
+def test_an_engine_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> None:
+            raise ImportError("GLIBC_2.38 not found")
+
+    monkeypatch.setitem(sys.modules, "py_mini_racer", Broken())
+    with pytest.raises(ToolMissingError, match=r"cannot be loaded: GLIBC_2\.38"):
+        TexEngine().typeset([Formula("x", False)])
 
 
 def test_formulas_follow_the_colours_of_their_page() -> None:

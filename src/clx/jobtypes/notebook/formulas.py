@@ -43,6 +43,10 @@ _PARTS = re.compile(
 _LINE = "line of text"
 _BAR = "\ue03c"
 _CELL_END = re.compile(r"(?<!\\)\|")
+_HUGE = re.compile(
+    r'\b(?:width|height|viewBox|transform|x|y|x1|x2|y1|y2|style)="[^"]*?(?:(?<![\d.])\d{8}|\de\+|Infinity|NaN)'
+)
+"""In a picture: a length of ten thousand times the size of a letter, in thousandths of it."""
 _AS_SOURCE = "a formula is shown as its source because it cannot be typeset"
 
 
@@ -115,7 +119,9 @@ class Formulas:
 
         for name, line in self._missing.items():
             warn_once(f"a formula requires the package {name}, which CLX does not have", line)
-        for (formula, line), (picture, error, refers_nowhere) in zip(self._known, typeset, strict=True):
+        for (formula, line), (drawn, reason, refers_nowhere) in zip(self._known, typeset, strict=True):
+            # browsers hang over what is too large
+            picture, error = ("", "it is too large") if _HUGE.search(drawn) else (drawn, reason)
             source = " ".join(formula.tex.split())
             source = source if len(source) <= 200 else source[:200] + "…"
             if not picture:
