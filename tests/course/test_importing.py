@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,26 @@ def test_attachments_that_not_all_get_stay_in_their_cell(tmp_path: Path, tag: st
     assert read_cells(found.text, found.language)[0].attachments == cell["attachments"]
 
 
+def test_long_names_are_cut(tmp_path: Path) -> None:
+    name = f"{'ä' * 200}.png"
+    cell = new_markdown_cell(f"![a](attachment:{name})")
+    cell["attachments"] = {name: {"image/png": PIXEL}}
+    path = written(tmp_path / f"{'b' * 249}.ipynb", cell)
+    (deck,) = import_file(path, tmp_path / "out", force=False, tell=lambda _line: None).decks
+    (picture,) = (tmp_path / "out/img").iterdir()
+    assert picture.suffix == ".png"
+    assert picture.name.startswith("bbb")
+    assert deck.suffix == ".py"
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_in_the_way_is_told(tmp_path: Path, make: Callable[[str], None]) -> None:
+    path = written(tmp_path / "lessons/a.ipynb", new_code_cell("x"))
+    make(str(tmp_path / "slides_a.py"))
+    with pytest.raises(UsageError, match="is there already"):
+        import_file(path, tmp_path, force=False, tell=lambda _line: None)
+
+
 def test_an_attachment_that_no_text_names_is_left_out(tmp_path: Path) -> None:
     cell = new_markdown_cell("text")
     cell["attachments"] = {"z.png": {"image/png": PIXEL}}
@@ -244,6 +265,12 @@ def test_what_a_build_would_refuse_names_the_cell(tmp_path: Path) -> None:
     cells = [new_code_cell("x"), new_markdown_cell('a\n<aside class="notes">b</aside>')]
     with pytest.raises(CourseError, match=r"cell 2: .*would be published"):
         import_notebook(written(tmp_path / "a.ipynb", *cells))
+
+
+def test_the_language_of_a_cell_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.ipynb", new_markdown_cell("a", metadata={"lang": "de"}))
+    found = import_notebook(path)
+    assert read_cells(found.text, found.language)[0].lang == "de"
 
 
 def noted(path: Path, **cell: Any) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,6 +43,15 @@ def test_every_page_depends_on_the_theme(themed: Course) -> None:
     themed.write("templates/t.css", ":root { --accent: #00b; }\n")
     after = jobs(themed)
     assert all(after[task].key != before[task].key for task in before)
+
+
+@pytest.mark.parametrize(("make", "fact"), [(os.mkdir, "Is a directory"), (os.mkfifo, "named pipe")])
+def test_what_is_no_file_is_told_with_the_place(themed: Course, make: Callable[[str], None], fact: str) -> None:
+    path = themed.root / "templates/t.css"
+    path.unlink()
+    make(str(path))
+    with pytest.raises(CourseError, match=rf"course\.yaml:\d+: the theme names templates/t\.css: .*{fact}"):
+        plan_of(themed)
 
 
 @pytest.mark.parametrize(

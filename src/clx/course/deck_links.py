@@ -59,6 +59,8 @@ class DeckLinks:
 
     def links(self, deck: str, page: DeckPage, info: DeckInfo, language: str) -> dict[str, dict[str, str]]:
         """By format, the files of other decks by the paths by which this one links to them."""
+        if not info.links and not info.absent:
+            return {}
         folder = posixpath.dirname(deck)
         found: dict[str, dict[str, str]] = {"html": {}, "notebook": {}}
         for path in (*info.links, *info.absent):

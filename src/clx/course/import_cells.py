@@ -216,12 +216,19 @@ def _write_attachments(cell: Any, stem: str, found: Told) -> None:
         except (binascii.Error, ValueError, TypeError):
             found.left[f"the attachment {name!r}, which is damaged"] += 1
             continue
-        links[name] = _free(f"img/{_UNSAFE.sub('-', f'{stem}-{name}')}", content, found.pictures)
+        base, dot, ending = _UNSAFE.sub("-", name).rpartition(".")
+        wanted = f"img/{short(_UNSAFE.sub('-', stem))}-{short(base)}{dot}{short(ending)}"
+        links[name] = _free(wanted, content, found.pictures)
         found.pictures[links[name]] = content
         found.mapped["attachments are files in img/"] += 1
     cell.source = _ATTACHED.sub(
         lambda match: quote(links[unquote(match[1])]) if unquote(match[1]) in links else match[0], cell.source
     )
+
+
+def short(name: str, most: int = 70) -> str:
+    """A part of a file's name, cut to so many bytes: all of a name has to be below 255."""
+    return name.encode()[:most].decode(errors="ignore")
 
 
 def _free(wanted: str, content: bytes, taken: Mapping[str, bytes]) -> str:

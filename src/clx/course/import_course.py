@@ -11,8 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from clx.course.import_cells import short
 from clx.course.importing import Imported, import_notebook, is_notebook
 from clx.errors import CourseError, UsageError
+from clx.regular import read_regular
 
 _SKIPPED = {"__pycache__", "node_modules", "venv"}
 _NOT_IN_NAME = re.compile(r"[^\w-]+")
@@ -102,10 +104,11 @@ def _notebooks(source: Path, target: Path) -> dict[Path, list[Path]]:
 
 
 def _write(source: Path, found: Imported, target: Path, *, force: bool, tell: Tell) -> Path:
-    deck = target / f"slides_{_NOT_IN_NAME.sub('_', source.stem).strip('_') or 'deck'}{found.language.extension}"
+    name = short(_NOT_IN_NAME.sub("_", source.stem)).strip("_") or "deck"
+    deck = target / f"slides_{name}{found.language.extension}"
     files = {deck: found.text.encode()} | {target / name: content for name, content in found.pictures.items()}
     for path, content in files.items():
-        if path.exists() and not force and path.read_bytes() != content:
+        if path.exists() and not force and not _has(path, content):
             raise UsageError(f"{path} is there already, and is another one.", "Type --force to replace it.")
     try:
         for path, content in files.items():
@@ -118,6 +121,14 @@ def _write(source: Path, found: Imported, target: Path, *, force: bool, tell: Te
         for text, count in known.items():
             tell(f"  {what}{text}" + (f" ({count} times)" if count > 1 else ""))
     return deck
+
+
+def _has(path: Path, content: bytes) -> bool:
+    """Whether a file is there with that content."""
+    try:
+        return read_regular(path) == content
+    except OSError:
+        return False
 
 
 def _copy_others(directory: Path, place: Path, others: set[Path], *, force: bool, tell: Tell) -> None:
@@ -141,12 +152,16 @@ def _copy_others_into(directory: Path, place: Path, *, force: bool) -> None:
 
 
 def _copy(path: Path, target: Path, *, force: bool) -> None:
-    if target.exists() and not force:
-        if target.read_bytes() == path.read_bytes():
-            return
-        raise UsageError(f"{target} is there already, and is another one.", "Type --force to replace it.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
+    try:
+        if target.exists() and not force:
+            if _has(target, read_regular(path)):
+                return
+            raise UsageError(f"{target} is there already, and is another one.", "Type --force to replace it.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    except OSError as error:
+        step = "Make it readable, or leave it out; or name another directory."
+        raise UsageError(f"{path} cannot be copied to {target}: {error.strerror}.", step) from error
 
 
 def _topic_name(relative: Path, source: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from clx.course.layout import format_directories, targets_of
 from clx.course.source_files import SourceFiles
 from clx.course.spec import CourseSpec
-from clx.errors import ConversionError
+from clx.errors import ConversionError, CourseError
 from clx.jobtypes.notebook.theme import read_theme
 from clx.visible import visible_line
 
@@ -59,7 +59,10 @@ class Look:
             return ""
         where = f"{self._spec.path}:{self._spec.theme_line}: "
         for path in theme.files:
-            digest = files.digest(path) if files.is_inside(path) else None
+            try:
+                digest = files.digest(path) if files.is_inside(path) else None
+            except CourseError as error:
+                return f"{where}the theme names {visible_line(error.fact)}\nCorrect the path, or put a file there."
             if digest is None:
                 name = visible_line(path)
                 return f"{where}the theme names {name}, which is no file of the course.\nCorrect the path."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -125,6 +124,7 @@ class Planner:
         self._plan.warnings += portable.altered(self._spec, self._layout)
         self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
+        self._pictures.forget(self._plan.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]
@@ -139,26 +139,24 @@ class Planner:
             self._mistakes.add(self._look.problem)
         surveys = []
         for place in self._topics:
-            with self._noted():
+            try:  # what is wrong with a topic is noted: all is told of in one go
                 surveys.append(self._survey(place, numbers))
+            except CourseError as error:
+                self._mistakes.add(*texts_of(error))
         self._place(surveys)
         for survey in surveys:
-            with self._noted():
+            try:
                 self._topic(survey)
+            except CourseError as error:
+                self._mistakes.add(*texts_of(error))
         for group in self._spec.dir_groups:
             self._dir_group(group)
         for survey in surveys:
             if survey.place.ref.inputs:
-                with self._noted():
+                try:
                     self._far.publish_inputs(survey)
-
-    @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Note what is wrong with a topic and go on: all is told of in one go."""
-        try:
-            yield
-        except CourseError as error:
-            self._mistakes.add(*texts_of(error))
+                except CourseError as error:
+                    self._mistakes.add(*texts_of(error))
 
     def learned(self) -> tuple[Mapping[str, FileStat], Mapping[str, Any], list[str]]:
         """What later builds should know: files, sources, and the decks that hide something else than before."""

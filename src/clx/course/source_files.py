@@ -230,6 +230,7 @@ def check_name(path: str) -> None:
 def unreadable(path: str, error: OSError) -> CourseError:
     """Our error for a source the system will not let us read."""
     step = "Remove it." if isinstance(error, NotRegularError) else "Check its permissions."
+    step = "Name a file." if isinstance(error, IsADirectoryError) else step
     return CourseError(f"{path}: cannot be read: {error.strerror}.", step)
 
 

@@ -203,6 +203,33 @@ def test_events_come_over_the_wire_and_end_with_the_server(site: Site) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "status"),
+    [
+        (f"/public/{'x' * 300}", {}, 404),
+        (f"/public/{'x' * 5000}", {}, 404),
+        (URL, {"Referer": "http://["}, 200),
+        ("x://[/", {}, 400),
+    ],
+)
+def test_odd_requests_are_answered(
+    site: Site, url: str, headers: dict[str, str], status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert site.get(url, **headers)[0] == status
+    assert capfd.readouterr().err == ""
+
+
+def test_a_browser_that_has_gone_is_not_told(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):
+        connection = socket.create_connection(("127.0.0.1", site.server.port), timeout=20)
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()  # with a reset
+    assert site.get(URL)[0] == 200
+    site.server.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_port_that_is_taken_is_told(site: Site) -> None:
     with pytest.raises(UsageError, match=f"at port {site.server.port}"):
         PageServer(str(site.output), site.server.port)

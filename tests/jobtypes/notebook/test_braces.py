@@ -57,6 +57,8 @@ OWN = [
         ("slides_x.py", "# %% [markdown]\n# ```yaml\n# {}\n# ```\n"),
         ("slides_x.py", "# %% [markdown]\n# Text ``{}`` text.\n"),
         ("slides_x.py", "# %% [markdown]\n# Text:\n#\n#     {}\n"),
+        ("slides_x.py", "# %% [raw]\n# a {}\n"),
+        ("slides_x.md", "Text\n\n<!-- #raw -->\na {}\n<!-- #endraw -->\n\nText\n"),
         ("slides_x.py", "# %% [markdown]\n# <pre>\n# {}\n# </pre>\n"),
         ("slides_x.cpp", "// %% [markdown]\n// - Item\n//\n//       {}\n//\n// Text\n"),
         ("slides_x.cpp", "// %% [markdown]\n// A <code>{}</code>.\n"),
@@ -71,7 +73,10 @@ def test_what_is_not_jinjas_stays_as_it_is(course: Course, name: str, around: st
     assert expanded(course, text, name, is_html=False).text == text
 
 
-@pytest.mark.parametrize("formula", [r"$\mathbf{{1}}$", "$x^{{ 2 }}$", "$$\n# {{a_2}^2}\n# $$", r"\(x^{{2}}\)"])
+@pytest.mark.parametrize(
+    "formula",
+    [r"$\mathbf{{1}}$", "$x^{{ 2 }}$", "$$\n# {{a_2}^2}\n# $$", r"\(x^{{2}}\)", r"\\({{1}}\\)", r"\\[{{1}}\\]"],
+)
 def test_formulas_are_left_alone(course: Course, formula: str) -> None:
     text = f"# %% [markdown]\n# In TeX {formula} and words.\n"
     assert expanded(course, text).text == text
@@ -106,6 +111,9 @@ KNOWN = [
     ("# %%\n# {% for a in unknown2 %}{% endfor %}\n", "error"),
     ("# %%\n# {% if is_htlm %}x{% endif %}\n", "error"),
     ("# %% [markdown]\n# {{ nope }}\n", "error"),
+    ("# %% [markdown]\n# Cost $5: {{ station }}, not $6.\n", "# %% [markdown]\n# Cost $5: Bridge, not $6.\n"),
+    ("# %% [markdown]\n# It costs $5, says {{ nope }}, not $6.\n", "error"),
+    ("# %% [raw]\n# {{ station }} {{1}}\n", "# %% [raw]\n# Bridge {{1}}\n"),
     (
         "# %% [markdown]\n# a\n#     {{ 1 + 1 }}\n# - b\n#\n#     {{ 2 }}\n",
         "# %% [markdown]\n# a\n#     2\n# - b\n#\n#     2\n",
@@ -209,3 +217,25 @@ def test_what_is_guarded_wholly_is_the_same_without_its_guards() -> None:
     given = guarded_wholly(text, "# j2")
     assert given.count(GUARD) == 7
     assert unguarded(given) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("# # Title\n\nx = 1\n", True),
+        ("# % [markdown]\n# text\n", True),
+        ("# %%\nx = 1\n", False),
+        ("# %% [markdown]\n# text\n", False),
+        ("x = '# %% y'\n", True),
+    ],
+)
+def test_a_deck_without_markers_is_told(course: Course, text: str, is_told: bool) -> None:
+    path = course.write("slides_x.py", text)
+    asked = Asked(str(course.root), path, ["de", "en"], [(True, False), (False, True)], {}, "python")
+    told = [
+        (
+            f"{path}: there is no `# %%` in it, so that all of it is one code cell; "
+            "begin cells with `# %%`, texts with `# %% [markdown]`."
+        )
+    ]
+    assert read_deck(asked).respelt == (told if is_told else [])

@@ -7,11 +7,15 @@ import sys
 from itertools import pairwise
 
 import pytest
-from tests.jobtypes.notebook.test_page import body, data, markdown, out, page
+from tests.jobtypes.notebook.test_page import MAKER, body, data, markdown, out, page
 
 from clx.errors import ToolMissingError
+from clx.jobtypes.notebook.cells import read_cells
+from clx.jobtypes.notebook.deck import PROG_LANG
 from clx.jobtypes.notebook.formulas import Formulas
+from clx.jobtypes.notebook.page import PageFrame
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
+from clx.jobtypes.notebook.variants import in_language, variant
 
 FORMULA = "<mjx-container"
 
@@ -216,14 +220,67 @@ def test_a_formula_that_cannot_be_typeset_is_shown_and_warned_about(formula: str
     assert formula in warnings[0]
 
 
-def test_warnings_name_the_line_of_their_cell() -> None:
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\rule{1000000000em}{100000000em}",
+        r"\hspace{-1000000000em}\rule{1000000000em}{1em}",
+        r"\hspace{99999999999999999999999999em} x",
+        r"\raise 99999999em {x}",
+        r"\sqrt{\rule{1em}{99999999em}}",
+    ],
+)
+def test_a_formula_that_no_browser_can_show_is_told(formula: str) -> None:
+    assert TexEngine().typeset([Formula(formula, True)])[0][0].html, "the engine itself draws it"
+    text, warnings = page(f"# %% [markdown]\n# ${formula}$\n")
+    assert FORMULA not in body(text)
+    assert "it is too large" in warnings[0]
+
+
+def test_large_ones_are_shown() -> None:
+    _, warnings = page("# %% [markdown]\n# $\\rule{500em}{100em} 12345678901234567890$\n")
+    assert warnings == []
+
+
+TOLD = r"""
+
+# %% [markdown]
+#
+# Text with `$`
+# and $\nope{x}$, $a$
+#
+# | a |
+# |---|
+# | $\nope{5}$ |
+#
+# > - x
+# >
+# >   $$
+# >   \nope{y}
+# >   $$
+#
+# \begin{nope}
+# \end{nope}
+#
+# ```{figure} a
+# ```
+#
+# $\ref{no}$
+
+# %% [markdown]
+# $\nope{z}$
+"""
+
+
+def test_warnings_name_the_line_of_the_formula() -> None:
     found: list[tuple[str, int]] = []
-    formulas = Formulas()
-    marks = []
-    for formulas.line in (3, 9):
-        marks.append(formulas.mark(rf"\nope{'x' * formulas.line}", display=False))
-    formulas.replaced("".join(marks), lambda text, line: found.append((text, line)))
-    assert [line for _, line in found] == [3, 9]
+    cells = variant(in_language(read_cells(TOLD, PROG_LANG["python"]), "en"), "completed", "en")
+    frame = PageFrame("Course", "Week", 1, "A", "en", "completed")
+    MAKER.page(frame, cells, PROG_LANG["python"], {}, lambda text, line: found.append((text, line)))
+    lines = [*TOLD.split("\n"), ""]
+    for text in ("nope{x}", "nope{5}", "nope{y}", "{nope}", "{figure}", r"\ref{no}", "nope{z}"):
+        line = next(line for fact, line in found if text in fact)
+        assert text in lines[line - 1] or (text == "nope{y}" and text in lines[line]), (text, line)
 
 
 def test_nesting_without_end_is_told() -> None:
@@ -281,6 +338,16 @@ def test_without_the_engine_the_package_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ToolMissingError) as missing:
         TexEngine().typeset([Formula("x", False)])
     assert missing.value.next_step == 'Type: pip install "clx-build[notebook]"'
+
+
+def test_an_engine_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> None:
+            raise ImportError("GLIBC_2.38 not found")
+
+    monkeypatch.setitem(sys.modules, "py_mini_racer", Broken())
+    with pytest.raises(ToolMissingError, match=r"cannot be loaded: GLIBC_2\.38"):
+        TexEngine().typeset([Formula("x", False)])
 
 
 def test_formulas_follow_the_colours_of_their_page() -> None:

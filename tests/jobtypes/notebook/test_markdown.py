@@ -196,3 +196,17 @@ def test_text_and_code_are_split_as_jupytext_splits_them(blocks: list[str]) -> N
     read = [(cell.cell_type, str(cell.source).strip("\n")) for cell in jupytext.reads(text, fmt="md").cells]
     assert found == [each for each in read if each[1]]
     assert not problems
+
+
+def test_a_cell_of_myst_in_another_language_is_shown() -> None:
+    text = "```{code-cell} bash\n:tags: [keep]\n\nrm -r x\n```\n\n```{code-cell} python3\n1\n```\n"
+    assert [(cell.kind, cell.source) for cell in cells(text)] == [
+        ("markdown", "```bash\nrm -r x\n```"),
+        ("code", "1"),
+    ]
+
+
+@pytest.mark.parametrize("options", [":tags: [private]\n", "---\ntags:\n  - private\n---\n"])
+def test_a_hidden_cell_of_myst_in_another_language_stays_hidden(options: str) -> None:
+    [cell] = cells(f"```{{code-cell}} bash\n{options}secret\n```\n")
+    assert (cell.kind, cell.source, cell.tags) == ("markdown", "```bash\nsecret\n```", ("private",))

@@ -80,7 +80,7 @@ def test_without_a_browser_the_page_says_what_to_install(monkeypatch: pytest.Mon
         own.close()
     (warning,) = course.warnings
     assert re.fullmatch(
-        r"line 1: a mermaid diagram is shown as its source: there is no browser that draws it \(type: .+\)", warning
+        r"line 4: a mermaid diagram is shown as its source: there is no browser that draws it \(type: .+\)", warning
     )
     assert "flowchart LR" in (outputs / "code-along.html").read_text("utf-8")
 
@@ -225,5 +225,5 @@ def test_a_page_shows_the_picture_for_its_colours(tmp_path: Path, course: Course
 def test_a_syntax_error_is_a_warning_with_its_line(course: Course) -> None:
     require("browser")
     outputs = course.convert("# %%\nx = 1\n\n" + DECK.format("flowchart LR\n#   A -->"))
-    assert course.warnings == ["line 4: a mermaid diagram is shown as its source: it ends too early"]
+    assert course.warnings == ["line 7: a mermaid diagram is shown as its source: it ends too early"]
     assert "flowchart LR" in (outputs / "code-along.html").read_text("utf-8")

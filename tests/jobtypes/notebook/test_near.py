@@ -90,6 +90,8 @@ def test_so_it_is_in_markdown_decks(line: str) -> None:
         '<!-- #cell tags=["private"] -->',
         '\ufeff<!-- #region tags=["private"] -->',
         '``` python tags=["private"',
+        "# | tags: [private]",
+        "# | - private",
         '```{code-cell} python tags=["private"]',
         '> <!-- #region tags=["private"] -->',
         'words <!-- #region tags=["private"] -->',

@@ -15,6 +15,7 @@ import functools
 import mimetypes
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -22,7 +23,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
 
@@ -165,9 +166,12 @@ class PageServer:
             parts[-1] = INDEX
         if not parts or any(not part or part.startswith(".") or "\0" in part or "\\" in part for part in parts):
             return None
-        path = Path(os.path.realpath(Path(self.output, *parts)))
-        inside = any(path.is_relative_to(target) for target in map(os.path.realpath, self.targets))
-        return path if inside and path.is_file() else None
+        try:
+            path = Path(os.path.realpath(Path(self.output, *parts)))
+            inside = any(path.is_relative_to(target) for target in map(os.path.realpath, self.targets))
+            return path if inside and path.is_file() else None
+        except (OSError, ValueError):  # a name that no file can have, or one that may not be looked at
+            return None
 
     def is_directory(self, url: str) -> bool:
         """Whether a directory with an index is meant, without the slash at its end."""
@@ -202,8 +206,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer()
 
     def _answer(self) -> None:
-        url = urlsplit(self.path)
-        if not self._is_own_page():
+        url = _parts_of(self.path)
+        if url is None:
+            self._send(HTTPStatus.BAD_REQUEST, b"This is no address.\n", "text/plain")
+        elif not self._is_own_page():
             self._send(HTTPStatus.FORBIDDEN, b"Only for pages of this server.\n", "text/plain")
         elif url.path == f"{_OWN}events":
             self._events(parse_qs(url.query))
@@ -226,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, url: str) -> None:
         path = self._pages.file(url)
         type_ = _type_of(path) if path else "text/html"
-        referrer = urlsplit(self.headers.get("Referer", "")).path
+        came_from = _parts_of(self.headers.get("Referer", ""))
+        referrer = came_from.path if came_from else ""
         if type_ == "text/html":
             self._pages.begin(url)
         elif referrer and referrer != url:
@@ -285,6 +292,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing for a browser that has gone: the terminal shows the build."""
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+def _parts_of(address: str) -> SplitResult | None:
+    """The parts of an address; ``None`` where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
+
+
 class _EndError(Exception):
     """The server stops."""
 
@@ -302,12 +326,11 @@ def _next_of(listener: Listener) -> bytes:
 
 
 def _bound(port: int | None, handler: Any) -> ThreadingHTTPServer:
-    ThreadingHTTPServer.daemon_threads = True
     try:
-        return ThreadingHTTPServer((_HOST, USUAL_PORT if port is None else port), handler)
+        return _Server((_HOST, USUAL_PORT if port is None else port), handler)
     except OSError as error:
         if port is None:
-            return ThreadingHTTPServer((_HOST, 0), handler)
+            return _Server((_HOST, 0), handler)
         fact = f"Pages cannot be served at port {port}: {error.strerror}."
         raise UsageError(fact, "Name another port, or none: --serve takes one that is free.") from error
 

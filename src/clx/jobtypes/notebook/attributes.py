@@ -40,7 +40,7 @@ _HARMLESS = frozenset(
 )
 """Attributes that a reader of the output misses nothing of."""
 _NO_COMMA = re.compile(r"""["']\s*["'](?!\s*[,\]])""")
-_OPTION = re.compile(r"\s*(?:#|//)\|\s*([\w-]+)\s*:\s*(.*?)\s*$")
+_OPTION = re.compile(r"\s*(?:#|//)[ \t]?\|\s*([\w-]+)\s*:\s*(.*?)\s*$")
 _FALSE, _TRUE = ("false", "no", "off", "f"), ("true", "yes", "on", "t")
 _SLIDE_STEP = 'Write slideshow={"slide_type": "slide"}, or the tag: tags=["slide"].'
 

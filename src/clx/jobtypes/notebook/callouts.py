@@ -75,7 +75,7 @@ class _Box:
 def callouts_plugin(md: MarkdownIt) -> None:
     """Read boxes; the environment of a text has the ``words`` for titles that are not written.
 
-    It gets ``unread``: directives that stay as they are written, though their authors expect more.
+    It gets ``unread``: directives that stay as they are written, though their authors expect more, with their line.
     """
     md.block.ruler.before("fence", "callout", _directive, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     md.core.ruler.after("block", "alerts", _alerts)
@@ -124,7 +124,7 @@ def _directive(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     kind, is_myst = _kind_of(found)
     if kind is None:
         if (found["braces"] or "").strip() in _OTHERS and not silent:
-            state.env.setdefault("unread", []).append(found["braces"].strip())
+            state.env.setdefault("unread", {}).setdefault(found["braces"].strip(), start)
         return False
     if silent:
         return True

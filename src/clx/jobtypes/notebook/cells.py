@@ -65,6 +65,8 @@ class Cell:
     """Names of attributes of its marker that mean nothing here."""
     attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What is attached to the cell of a notebook: by name, by media type, in base64."""
+    text_line: int = 0
+    """1-based line of the expanded deck where its source starts; 0: not known."""
     in_marker: int = 0
     """How many lines of its source stand in its marker: 1 for a magic that jupytext keeps there."""
 
@@ -201,6 +203,8 @@ def _read_percent(lines: list[str], language: ProgLang, problems: list[Conversio
         if HIDDEN_TAGS.isdisjoint(marker.tags):
             problems += _lost(lines, range(body, end), shown, pattern)
         cell = _cell(marker, lines[body:end], start + 1, language)
+        if marker.kind == "markdown":
+            cell = replace(cell, text_line=body + _first_of_text(lines[body:end], comment) + 1)
         if cell.source or first is not None:
             cells.append(cell)
         start, first = end, following
@@ -342,6 +346,15 @@ def _source(lines: list[str], kind: CellKind, language: ProgLang) -> str:
         if docstring:
             return trimmed(docstring[2].split("\n"))
     return trimmed([_bare(line, language.comment) for line in lines])
+
+
+def _first_of_text(lines: list[str], comment: str) -> int:
+    """Index of the first line of a text cell, in a string of several lines, too."""
+    for index, line in enumerate(lines):
+        if bare := _bare(line, comment).strip():
+            opens = re.fullmatch(r"""[rR]?("{3}|'{3})""", bare)
+            return next((i for i in range(index + 1, len(lines)) if lines[i].strip()), index) if opens else index
+    return 0
 
 
 def trimmed(lines: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Where code and formulas stand in a deck as it is written, before Jinja: braces there are the author's own.
 
-Percent decks have code cells, and in their text cells fenced and indented blocks, code spans, HTML elements that hold
-code, and formulas; Markdown decks have all but the first, and their cells are fenced blocks.
+Percent decks have code and raw cells, and in their text cells fenced and indented blocks, code spans, HTML elements
+that hold code, and formulas; Markdown decks have the same, and their code cells are fenced blocks.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from clx.jobtypes.notebook.deck import code_spans
+from clx.jobtypes.notebook.dollars import formula_at, spans_masked
 from clx.jobtypes.notebook.fences import closes_fence, is_closed_behind, last_closings, opened_fence
 from clx.jobtypes.notebook.magics import Quotes
 from clx.jobtypes.notebook.markers import marker_pattern
 
 PlaceKind = Literal["cell", "shown", "head"]
 
-_TEXT_CELL = re.compile(r"%%+\s*(?:markdown|md|raw)\b|\[\s*(?:markdown|md|raw)\s*\]", re.IGNORECASE)
+_TEXT_CELL = re.compile(r"%%+\s*(?:markdown|md)\b|\[\s*(?:markdown|md)\s*\]", re.IGNORECASE)
 _DISPLAY = re.compile(
     # no longer than any formula is: each beginning without an end is looked behind
-    r"(?<!\\)\$\$.{0,4000}?\$\$|(?<!\\)\\\[.{0,4000}?\\\]|(?<!\\)\\\(.{0,4000}?\\\)"
+    r"(?<!\\)\$\$.{0,4000}?\$\$|(?<!\\)\\{1,2}\[.{0,4000}?\\\]|(?<!\\)\\{1,2}\(.{0,4000}?\\\)"
     r"|\\begin\{([A-Za-z]+\*?)\}.{0,4000}?\\end\{\1\}",
     re.DOTALL,
 )
-_INLINE = re.compile(r"(?<![\\$])\$(?!\$)(?:[^$\\]|\\.)+\$", re.DOTALL)
+_RAW, _END_OF_RAW = re.compile(r"<!--\s*#raw\b"), re.compile(r"<!--\s*#endraw\b")
 _HTML = re.compile(r"<(pre|code|script|style|textarea)\b[^>]*>.{0,10000}?</\1\s*>", re.DOTALL | re.IGNORECASE)
 """Elements that show their text as it is, or hold something that is none."""
 _INDENTED = re.compile(r"(?: {4}| {0,3}\t)[^\n]*\{[{%#]")
@@ -38,8 +39,8 @@ class Place(NamedTuple):
     Attributes:
         start: index of its first character.
         end: index behind its last one.
-        kind: ``cell``: lines of a code cell; ``shown``: fenced blocks, spans, formulas, and strings of several lines in
-            a code cell; ``head``: code in front of the first marker.
+        kind: ``cell``: lines of a code or raw cell; ``shown``: blocks of code, spans, formulas, and strings of several
+            lines in a code cell; ``head``: code in front of the first marker.
         block: number of the cell, block, span or formula that it belongs to.
     """
 
@@ -116,9 +117,15 @@ def _may_mark(line: str) -> bool:
 
 def _of_markdown(lines: _Lines, languages: Sequence[str]) -> Iterator[Place]:
     fence, block, prose, is_cell = "", 0, 0, False
-    quotes = Quotes("#")
+    quotes, is_raw = Quotes("#"), False
     for index, line in enumerate(lines.all):
-        if fence:
+        if is_raw or (not fence and _RAW.match(line)):
+            if not is_raw:
+                yield from _of_prose(lines, prose, index, "")
+                block = index
+            is_raw, prose = not _END_OF_RAW.match(line), index + 1
+            yield lines.place(index, index + 1, "cell", block)
+        elif fence:
             if closes_fence(line, fence):
                 fence, prose = "", index + 1
                 continue
@@ -130,7 +137,7 @@ def _of_markdown(lines: _Lines, languages: Sequence[str]) -> Iterator[Place]:
             fence, block, quotes = opened, index, Quotes("#")
             info = _INFO.match(line.strip().lstrip("`~"))
             is_cell = "{code-cell}" in line or (info is not None and info[1].lower() in languages)
-    if not fence:
+    if not fence and not is_raw:
         yield from _of_prose(lines, prose, len(lines.all), "")
 
 
@@ -148,6 +155,7 @@ def _of_prose(lines: _Lines, first: int, behind: int, comment: str) -> Iterator[
             continue
         spans += _of_paragraph(lines.text, lines.starts[opened], min(lines.starts[index], end))
         opened = index + 1
+    spans.sort()
     yield from spans
     inside = [span.end for span in spans]
     for match in _HTML.finditer(lines.text, start, end):
@@ -169,13 +177,18 @@ def _indented(lines: _Lines, first: int, behind: int, comment: str) -> Iterator[
 
 
 def _of_paragraph(text: str, start: int, end: int) -> Iterator[Place]:
-    position = start
-    for span in [*code_spans(text, start, end), (end, end)]:
-        for match in _INLINE.finditer(text, position, max(position, span[0])):
-            yield Place(*match.span(), "shown", match.start())
-        if span[1] > span[0]:
-            yield Place(*span, "shown", span[0])
-        position = span[1]
+    part, position = text[start:end], 0
+    for span in code_spans(text, start, end):
+        yield Place(*span, "shown", span[0])
+    masked = spans_masked(part)
+    while (position := masked.find("$", position)) >= 0:
+        found = formula_at(masked, position)
+        if found is None:
+            position += 2 if masked.startswith("$$", position) else 1
+            continue
+        if found[0] == "$":
+            yield Place(start + position, start + found[2], "shown", start + position)
+        position = found[2]
 
 
 def _bare(line: str, comment: str) -> str:

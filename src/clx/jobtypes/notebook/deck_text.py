@@ -147,11 +147,19 @@ class _Reading:
             self._look_into(found, cells)
 
     def _look_into(self, found: Expanded, cells: list[Cell]) -> None:
+        from clx.jobtypes.notebook.formats import is_unmarked
+
         asked = self._asked
         if not self._problems:
             self._hidden |= {_encode(each): each for each in _hidden_in(found, cells, self._language.comment)}
             self._respelt |= dict.fromkeys(_respelt_in(asked.deck, found, cells))
             self._respelt |= dict.fromkeys(_unread_in(asked, found, cells))
+            if len(cells) == 1 and not self._is_markdown and is_unmarked(found.text, self._language):
+                sign = f"{self._language.comment} %%"
+                fact = f"there is no `{sign}` in it, so that all of it is one code cell"
+                self._respelt[f"{asked.deck}: {fact}; begin cells with `{sign}`, texts with `{sign} [markdown]`."] = (
+                    None
+                )
             self._respelt |= dict.fromkeys(
                 f"{_place(asked.deck, found, slip.line)}: the braces around {slip.name!r} stand in code and stay as "
                 f"they are; did you mean {slip.meant!r}?"

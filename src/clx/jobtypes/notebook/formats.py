@@ -45,6 +45,12 @@ def other_format(lines: Sequence[str], language: ProgLang, cells: int) -> Conver
     )
 
 
+def is_unmarked(text: str, language: ProgLang) -> bool:
+    """Whether no line of an expanded deck begins a cell."""
+    pattern = marker_pattern(language.comment)
+    return not any(pattern.match(line) for line in text.split("\n"))
+
+
 def _outside_strings(lines: Sequence[str], comment: str) -> Iterator[int]:
     """Indexes of the lines that do not begin in a string of several lines."""
     quotes = Quotes(comment)

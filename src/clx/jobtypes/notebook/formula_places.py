@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from html import unescape
 
-from markdown_it.common.html_re import HTML_TAG_RE
-
 _BEGIN = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
 _BRACKETS = {
     r"\\(": re.compile(r"\\\\\((.+?)\\\\\)", re.DOTALL),
@@ -65,6 +63,8 @@ def is_elsewhere(text: str, start: int, close: int) -> bool:
     content = text[start + 1 : close]
     for match in re.finditer("<", content):
         rest = text[start + 1 + match.start() : close + _TAG_LENGTH]
+        from markdown_it.common.html_re import HTML_TAG_RE  # who reads decks needs nothing else of it
+
         tag = HTML_TAG_RE.match(rest) or _AUTOLINK.match(rest)
         if tag and match.start() + tag.end() > len(content):
             return True

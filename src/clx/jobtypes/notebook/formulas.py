@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block import table as _table
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 from mdit_py_plugins.amsmath import amsmath_block, amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar
 
-from clx.jobtypes.notebook.deck import code_spans
+from clx.jobtypes.notebook.dollars import closing, formula_at, has_words, spans_masked
 from clx.jobtypes.notebook.formula_places import (
     backslash_formula,
     environment_end,
     in_html,
-    is_elsewhere,
-    is_tex_quote,
     tex_of_html,
     without_require,
 )
 from clx.jobtypes.notebook.tex_engine import Formula, TexEngine
 
 WarnOfFormula = Callable[[str, int], None]
-"""Told of a formula that is shown as its source, with the line of its cell."""
+"""Told of a formula that is shown as its source, with its line."""
 
 _MARK = "\ue03ftex{}\ue03f"
 _MARKED = re.compile("\ue03ftex([0-9]+)\ue03f")
@@ -40,15 +40,14 @@ _PARTS = re.compile(
     r"|(?P<own>\\begin\{(?P<name>[a-zA-Z]+\*?)\}.*?\\end\{(?P=name)\})",
     re.DOTALL,
 )
-_MASKED, _BAR = "\ue03d", "\ue03c"
-_SIGNS = re.compile(r"\\.|[{}]|\$\$?", re.DOTALL)
+_LINE = "line of text"
+_BAR = "\ue03c"
 _CELL_END = re.compile(r"(?<!\\)\|")
-_NESTED = 2_000
-"""How far behind dollar signs within braces those are looked for that end a formula."""
+_HUGE = re.compile(
+    r'\b(?:width|height|viewBox|transform|x|y|x1|x2|y1|y2|style)="[^"]*?(?:(?<![\d.])\d{8}|\de\+|Infinity|NaN)'
+)
+"""In a picture: a length of ten thousand times the size of a letter, in thousandths of it."""
 _AS_SOURCE = "a formula is shown as its source because it cannot be typeset"
-_ARGUMENT = re.compile(r"\\[a-zA-Z]+\*?\s*\{[^{}]*\}")
-_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
-_OF_TEX = re.compile(r"[\\^_={}<>+*/|]")
 
 
 class Formulas:
@@ -61,22 +60,25 @@ class Formulas:
         self._engine = engine or TexEngine()
         self._known: list[tuple[Formula, int]] = []
         self._missing: dict[str, int] = {}
-        self.line = 0
-        """Line of the cell that is being rendered."""
+        self.line_of: Callable[[int], int] = lambda _offset: 0
+        """Gives the line of the deck for one of the text that is being rendered, counted from 0."""
+        self.offset = 0
+        """The line of that text which is being rendered."""
 
     def clear(self) -> None:
         """Forget what the last page contained."""
         self._known = []
         self._missing = {}
-        self.line = 0
+        self.line_of, self.offset = lambda _offset: 0, 0
 
     def mark(self, tex: str, *, display: bool) -> str:
         """What stands for a formula until :meth:`replaced`."""
+        line = self.line_of(self.offset)
         if "\\require" in tex:
             tex, missing = without_require(tex)
             for name in missing:
-                self._missing.setdefault(name, self.line)
-        self._known.append((Formula(tex.strip(), display), self.line))
+                self._missing.setdefault(name, line)
+        self._known.append((Formula(tex.strip(), display), line))
         return _MARK.format(len(self._known) - 1)
 
     def latex(self, source: str) -> str:
@@ -84,7 +86,7 @@ class Formulas:
         found = list(_PARTS.finditer(source))
         if not found:
             bare = source.strip()
-            is_text = "$" in bare or (" " in bare and _WORD.search(_ARGUMENT.sub("", bare)))
+            is_text = "$" in bare or (" " in bare and has_words(bare))
             return escape(bare, quote=False) if is_text else self.mark(bare, display=False)
         return "".join(self._parts(source, found))
 
@@ -117,7 +119,9 @@ class Formulas:
 
         for name, line in self._missing.items():
             warn_once(f"a formula requires the package {name}, which CLX does not have", line)
-        for (formula, line), (picture, error, refers_nowhere) in zip(self._known, typeset, strict=True):
+        for (formula, line), (drawn, reason, refers_nowhere) in zip(self._known, typeset, strict=True):
+            # browsers hang over what is too large
+            picture, error = ("", "it is too large") if _HUGE.search(drawn) else (drawn, reason)
             source = " ".join(formula.tex.split())
             source = source if len(source) <= 200 else source[:200] + "…"
             if not picture:
@@ -137,25 +141,56 @@ def as_source(tex: str) -> str:
     return f'<code class="tex">{escape(tex.strip(), quote=False)}</code>'
 
 
-def formulas_plugin(md: MarkdownIt, mark: Callable[[str, bool], str]) -> None:
+def formulas_plugin(md: MarkdownIt, mark: Callable[[str, bool, int], str]) -> None:
     """Read formulas in Markdown as Jupyter does, except that prices stay prices.
 
     Args:
-        mark: gives what a formula is shown as, from its TeX and whether it stands in lines of its own.
+        mark: gives what a formula is shown as, from its TeX, whether it stands in lines of its own, and its line in
+            the text, counted from 0.
     """
+    line = 0
     md.use(
         dollarmath_plugin,
         allow_space=True,
         allow_digits=False,
         double_inline=True,
-        renderer=lambda tex, options: mark(tex, bool(options["display_mode"])),
+        renderer=lambda tex, options: mark(tex, bool(options["display_mode"]), line),
     )
-    md.use(amsmath_plugin, renderer=lambda tex: mark(tex, True))
+    md.use(amsmath_plugin, renderer=lambda tex: mark(tex, True, line))
+    rules: dict[str, Any] = md.renderer.rules  # type: ignore[attr-defined]
+
+    def at_its_line(name: str) -> None:
+        rule = rules[name]
+
+        def rendered(tokens: Sequence[Token], index: int, *rest: Any) -> str:
+            nonlocal line
+            token = tokens[index]
+            line = token.map[0] if token.map else token.meta.get("line", 0)
+            return str(rule(tokens, index, *rest))
+
+        rules[name] = rendered
+
+    for name in ("math_inline", "math_inline_double", "math_block", "math_block_label", "amsmath"):
+        at_its_line(name)
+    md.core.ruler.at("inline", _inline)
     md.block.ruler.at("amsmath", _environments, {"alt": _ENDED_BY_ENVIRONMENTS})
     md.block.ruler.at("math_block", _blocks)
     md.block.ruler.at("table", _tables, {"alt": ["paragraph", "reference"]})
     md.inline.ruler.at("math_inline", _dollars)
     md.inline.ruler.before("escape", "math_in_text", _in_text)
+
+
+def _inline(state: StateCore) -> None:
+    """As markdown-it does, and says in the environment in which line a text starts."""
+    for token in state.tokens:
+        if token.type == "inline":
+            token.children = [] if token.children is None else token.children
+            state.env[_LINE] = token.map[0] if token.map else 0
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _place_of(state: StateInline, position: int) -> dict[str, int]:
+    return {"line": state.env.get(_LINE, 0) + state.src.count("\n", 0, position)}
 
 
 def _blocks(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -164,7 +199,7 @@ def _blocks(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not _block(state, start, end, silent):
         return False
     content = state.tokens[-1].content
-    if not content or _closes(content, 0, "$$") is not None or _FENCE.search(content):
+    if not content or closing(content, 0, "$$") is not None or _FENCE.search(content):
         del state.tokens[count:]
         state.line = line
         return False
@@ -202,60 +237,9 @@ def _dollars(state: StateInline, silent: bool) -> bool:
         token = state.push("math_inline_double" if signs == "$$" else "math_inline", "math", 0)
         token.markup = signs
         token.content = state.src[start + len(signs) : end - len(signs)]
+        token.meta = _place_of(state, start)
     state.pos = end
     return True
-
-
-def formula_at(text: str, start: int) -> tuple[str, str, int] | None:
-    """The signs, the TeX and the end of the formula that begins at a dollar sign; ``None``: it is a price, or text.
-
-    Args:
-        text: one whose code spans are masked (:func:`spans_masked`).
-    """
-    before = start
-    while before and text[before - 1] == "\\":
-        before -= 1
-    if (start - before) % 2 or (start and text[start - 1].isdigit()):
-        return None
-    signs = "$$" if text.startswith("$$", start) else "$"
-    close = _closes(text, start + len(signs), signs)
-    if close is None or close == start + len(signs):
-        return None
-    content, end = text[start + len(signs) : close], close + len(signs)
-    if text[end : end + 1].isdigit() or (
-        signs == "$" and (_is_price(content, text[:start]) or is_elsewhere(text, start, close))
-    ):
-        return None
-    return signs, content, end
-
-
-def _closes(text: str, start: int, signs: str) -> int | None:
-    """Where the first *signs* stand that end a formula: outside of braces, if there are such nearby."""
-    first, depth = None, 0
-    for match in _SIGNS.finditer(text, start):
-        if match[0] in "{}":
-            depth += 1 if match[0] == "{" else -1
-        elif match[0].startswith(signs):
-            if depth <= 0:
-                return match.start()
-            first = match.start() if first is None else first
-        if first is not None and match.start() > first + _NESTED:
-            break
-    return first
-
-
-@functools.lru_cache(maxsize=4)
-def spans_masked(text: str) -> str:
-    """A text in whose code spans no sign of formulas or tables stands; as long as it was."""
-    if "`" not in text:
-        return text
-    pieces, position = [], 0
-    for start, end in code_spans(text, 0, len(text)):
-        if is_tex_quote(text, start, end):
-            continue
-        pieces += [text[position:start], re.sub(r"[$\\|]", _MASKED, text[start:end])]
-        position = end
-    return "".join([*pieces, text[position:]])
 
 
 def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -312,18 +296,6 @@ def _is_in_cell(content: str, behind: str) -> bool:
     return is_even and not re.search(r"\s\|\s", content) and not behind[:1].isalnum()
 
 
-def _is_price(content: str, before: str) -> bool:
-    """Whether dollar signs with blanks inside of them are no formula: ``5 $ and 6 $``."""
-    left, right = content[:1].isspace(), content[-1:].isspace()
-    if not left and not right:
-        return False
-    if (left and before.rstrip()[-1:].isdigit()) or (not left and content[0].isdigit()):
-        return True
-    if _WORD.search(_ARGUMENT.sub("", content)):
-        return True
-    return not _OF_TEX.search(content) and (len(content.split()) != 1 or not (left and right))
-
-
 def _in_text(state: StateInline, silent: bool) -> bool:
     """Formulas that begin with a backslash: environments, references, and Jupyter's ``\\\\(`` and ``\\\\[``."""
     start = state.pos
@@ -341,17 +313,21 @@ def _in_text(state: StateInline, silent: bool) -> bool:
         token = state.push("math_inline_double" if display else "math_inline", "math", 0)
         token.markup = "$$" if display else "$"
         token.content = state.src[begin:behind]
+        token.meta = _place_of(state, start)
     state.pos = end
     return True
 
 
-def formulas_of_html(html: str, mark: Callable[[str, bool], str]) -> str:
+def formulas_of_html(html: str, mark: Callable[[str, bool, int], str], line: int) -> str:
     """A block of HTML with its formulas marked, as Jupyter reads them there, too.
 
     Args:
         mark: as for :func:`formulas_plugin`.
+        line: where the block stands in the text, counted from 0.
     """
-    return in_html(html, lambda text: "".join(_marked(text, mark))) if _OPENING.search(html) else html
+    if not _OPENING.search(html):
+        return html
+    return in_html(html, lambda text: "".join(_marked(text, lambda tex, display: mark(tex, display, line))))
 
 
 def _marked(text: str, mark: Callable[[str, bool], str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from clx.jobtypes.notebook.markers import HIDDEN_TAGS, CellKind, Marker, read_at
 from clx.jobtypes.notebook.near import near_marker, near_marker_error
 from clx.jobtypes.notebook.regions import Region, find_regions
 
-_MYST = re.compile(r"```+\s*\{code-cell\}\s*(.*)$")
+_MYST = re.compile(r"```+\s*\{code-cell\}\s*([\w+#.-]*)")
 _MYST_OPTION = re.compile(r":([\w-]+):\s*(.*?)\s*$")
 _MYST_BREAK = re.compile(r"\+\+\+\s*(\{.*\})?\s*$")
 _BRACED = re.compile(r"\{\s*([\w+#.-]+)((?:[\s,][^}]*)?)\}\s*(.*)$")
@@ -69,10 +69,12 @@ class _Fence(NamedTuple):
     Attributes:
         marker: what its first line says.
         skipped: how many lines of its body are options.
+        shown: the language of one that is not the deck's: it is shown and does not run.
     """
 
     marker: Marker
     skipped: int = 0
+    shown: str = ""
 
 
 class _Reading:
@@ -171,7 +173,12 @@ class _Reading:
         body = range(index + 1 + fence.skipped, end)
         first = next((i for i in body if self._lines[i].strip()), min(index + 1, len(self._lines) - 1))
         self._break = None
-        self._add("code", trimmed([self._lines[i] for i in body]), fence.marker, first)
+        source = trimmed([self._lines[i] for i in body])
+        if fence.shown:
+            marks = opened_fence(self._lines[index])
+            self._add("markdown", f"{marks}{fence.shown}\n{source}\n{marks}", fence.marker, index)
+        else:
+            self._add("code", source, fence.marker, first)
         self._position = end + 1
 
     def _add(self, kind: CellKind, source: str, marker: Marker, start: int) -> None:
@@ -184,7 +191,8 @@ class _Reading:
             self._problems += [near_marker_error(tag, at) for at, tag in near if tag]
         self._position = start + (source.count("\n") + 1 if source else 0)
         if source or kind == "code":
-            self._cells.append(Cell(kind, source, tags, marker.lang, start + 1, unread=marker.unread))
+            line = start + 1
+            self._cells.append(Cell(kind, source, tags, marker.lang, line, unread=marker.unread, text_line=line))
 
     # -- what markers say -----------------------------------------------------------------------------
 
@@ -192,8 +200,9 @@ class _Reading:
         """What a block that is a cell says of itself; ``None`` for one that is shown."""
         if not line.startswith("```"):
             return None
-        if _MYST.match(line):
-            return self._myst(index, end)
+        if found := _MYST.match(line):
+            is_own = not found[1] or self._is_own(found[1])
+            return self._myst(index, end)._replace(shown="" if is_own else found[1])
         info = line.lstrip("`").strip()
         options = None
         if found := _BRACED.match(info):
@@ -204,6 +213,10 @@ class _Reading:
             return None
         marker = self._marker(options, index)
         return _Fence(marker) if marker else _Fence(Marker("code", tags=("del",)))  # the deck is refused anyway
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a name is one of the deck's language, also as MyST and kernels call it (``ipython3``)."""
+        return name.lower() in self._names or re.sub(r"^i(?=python)|[\d.]+$", "", name.lower()) in self._names
 
     def _myst(self, index: int, end: int) -> _Fence:
         """MyST's options: lines ``:tags: [keep]``, or YAML between dashes."""

@@ -56,11 +56,12 @@ class Markup:
 
     def __init__(self, draw: Draw | None = None) -> None:
         self._draw = draw
-        self.undrawn: dict[str, None] = {}
+        self.undrawn: dict[str, int] = {}
+        """Why diagrams are shown as their source, with the line of the text, counted from 0."""
         self.headings: list[Heading] = []
         self._words: Mapping[str, str] = words_in("en")
         self.formulas = Formulas()
-        self.unread_directives: dict[str, None] = {}
+        self.unread_directives: dict[str, int] = {}
         self._anchors: dict[str, int] = {}
         self._md = MarkdownIt("commonmark", _OPTIONS)
         self._md.enable(["table", "strikethrough", "linkify"])
@@ -68,17 +69,13 @@ class Markup:
         # only what has a scheme: names of files (script.py, README.md) end like names of hosts
         self._md.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
         self._md.linkify.add("//", None).add("ftp:", None)
-
-        def mark(tex: str, display: bool) -> str:
-            return self.formulas.mark(tex, display=display)
-
-        self._md.use(formulas_plugin, mark=mark)
+        self._md.use(formulas_plugin, mark=self._mark)
         self._md.use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin, label=True)
         self._md.use(callouts_plugin)
         self._md.use(attrs_plugin, after=("image",))
         self._md.add_render_rule("fence", lambda _renderer, *given: self._fence(*given))
         self._md.add_render_rule("html_inline", _render_html)
-        self._md.add_render_rule("html_block", lambda *given: formulas_of_html(_render_html(*given), mark))
+        self._md.add_render_rule("html_block", lambda _renderer, *given: self._html_block(*given))
         self._md.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
         self._md.add_render_rule("table_close", lambda *_: "</table></div>\n")
 
@@ -93,11 +90,19 @@ class Markup:
         """Render one cell; *doc* makes the ids of its footnotes unique in the page."""
         env: dict[str, Any] = {"docId": doc, "words": self._words}
         tokens = self._md.parse(source, env)
-        self.unread_directives |= dict.fromkeys(env.get("unread", ()))
+        self.unread_directives |= env.get("unread", {})
         for token, following in pairwise(tokens):
             if token.type == "heading_open":
                 self._note_heading(token, following, in_contents=in_contents)
         return str(self._md.renderer.render(tokens, self._md.options, env))
+
+    def _mark(self, tex: str, display: bool, line: int) -> str:
+        self.formulas.offset = line
+        return self.formulas.mark(tex, display=display)
+
+    def _html_block(self, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        html, place = _render_html(None, tokens, index, *rest), tokens[index].map
+        return formulas_of_html(html, self._mark, place[0] if place else 0)
 
     def _fence(self, tokens: Sequence[Token], index: int, *rest: Any) -> str:
         token = tokens[index]
@@ -105,7 +110,7 @@ class Markup:
             try:
                 return self._draw(token.content, self._words["diagram"])
             except NotDrawnError as error:
-                self.undrawn[str(error)] = None
+                self.undrawn.setdefault(str(error), token.map[0] if token.map else 0)
         return str(self._md.renderer.fence(tokens, index, *rest))  # type: ignore[attr-defined]
 
     def _note_heading(self, opening: Token, inline: Token, *, in_contents: bool) -> None:

@@ -28,7 +28,7 @@ _BEGINS = re.compile(
                   | \[?\s*(?:markdown|md|raw|code|cell_?tags?)\b
                   | in\s*\[
                 )
-      | (?:\#|//)\|                                 # Quarto
+      | (?:\#|//)(?:\||[ \t]\|\s*tags?\s*:)                            # Quarto
       | (?:\#|//)\s*tags?\s*(?:=\s*[\["']|:\s*\[)    # tags whose marker was forgotten or stands in another line
       | :tags?:                                     # MyST
       | %\s*% | \+\+\+ | <(?:code|markdown|raw)cell\b | `{{3,}} | ~{{3,}}
@@ -40,7 +40,7 @@ _SKIP = re.compile(r"""slide_?type["'\]]*\s*[=:({]\s*["']?skip\b""", re.IGNORECA
 _CELL = re.compile(rf"\s*{_SIGN}?(?:%\s*%|<(?:code|markdown|raw)cell\b)")
 _CLASS = re.compile(r"\s*(?:`{3,}|~{3,})[^`{]*\{[^}]*[\s{][.#](\w[\w-]*)")
 """The last class of a fence: ``{.python .private}``."""
-_ITEM = re.compile(r"""\s*(?:\#|//)\|\s*-\s*["']?(\w[\w-]*)["']?\s*$""")
+_ITEM = re.compile(r"""\s*(?:\#|//)[ \t]?\|\s*-\s*["']?(\w[\w-]*)["']?\s*$""")
 """One of a list of tags in Quarto's manner."""
 _ONLY = re.compile(r"\w[\w-]*")
 _MARKER_WORDS = KNOWN_TAGS | {"markdown", "md", "raw", "code", "codecell", "markdowncell", "rawcell", "tags", "tag"}

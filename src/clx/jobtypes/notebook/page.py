@@ -169,7 +169,7 @@ class _Body:
     def _cell(self, cell: DeckCell) -> str:
         if cell.page_cell == "absent":
             return ""
-        self._markup.formulas.line = cell.line
+        self._markup.formulas.line_of = cell.line_at
         inner = self._inner(cell)
         inner = self._folded(inner, "show_cell") if inner and cell.page_cell == "folded" else inner
         html = self._classed(inner, cell)
@@ -186,13 +186,12 @@ class _Body:
         return html.replace('class="', f'class="{" ".join(names)} ', 1) if names else html
 
     def _warn_of_directives(self, cell: DeckCell) -> None:
-        for name in self._markup.unread_directives:
-            self._warn(
-                f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only", cell.line
-            )
+        for name, offset in self._markup.unread_directives.items():
+            fact = f"the directive {{{name}}} is shown as its source: pages know boxes like {{note}} only"
+            self._warn(fact, cell.line_at(offset))
         self._markup.unread_directives.clear()
-        for why in self._markup.undrawn:
-            self._warn(f"a mermaid diagram is shown as its source: {why}", cell.line)
+        for why, offset in self._markup.undrawn.items():
+            self._warn(f"a mermaid diagram is shown as its source: {why}", cell.line_at(offset))
         self._markup.undrawn.clear()
 
     def _warn_of_attachment(self, name: str, cell: DeckCell) -> None:
@@ -228,6 +227,7 @@ class _Body:
         if cell.page_output == "absent" or cell.id not in self._runs:
             return ""
         label = f"{self._words['output']} {self._number(cell)}".rstrip()
+        self._markup.formulas.line_of = lambda _offset: cell.line
         found = self._outputs.html(
             self._runs[cell.id].outputs, label, lambda text: self._warn(f"cell {cell.number}: {text}", cell.line)
         )

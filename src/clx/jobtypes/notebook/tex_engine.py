@@ -130,4 +130,10 @@ def _racer() -> Any:
             "the Python package mini-racer, which typesets formulas, is not installed",
             f'Type: pip install "{DISTRIBUTION}[notebook]"',
         ) from error
+    except (ImportError, OSError) as error:  # a wheel for another system
+        why = " ".join(str(error).split())[:200]
+        raise ToolMissingError(
+            f"the Python package mini-racer, which typesets formulas, cannot be loaded: {why}",
+            "Type: pip install --force-reinstall mini-racer",
+        ) from error
     return MiniRacer()

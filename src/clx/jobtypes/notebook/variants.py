@@ -56,10 +56,16 @@ class DeckCell:
     tags: tuple[str, ...]
     line: int
     """Where the cell starts in the expanded deck, 1-based."""
+    text_line: int = 0
+    """Where its source starts there; 0: not known."""
     attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What is attached to the cell of a notebook: by name, by media type, in base64."""
     emptied: bool = False
     """Whether this is a code cell that students fill in."""
+
+    def line_at(self, offset: int) -> int:
+        """The line of the expanded deck in which a line of the source stands, which is counted from 0."""
+        return self.text_line + offset if self.text_line else self.line
 
     @property
     def slide_type(self) -> Literal["slide", "subslide", "fragment", "notes", ""]:
@@ -108,7 +114,7 @@ def in_language(cells: Sequence[Cell], lang: str) -> list[DeckCell]:
     """The cells of one language, numbered and with ids, also those that some or all kinds remove."""
     own = cells_in(cells, lang)
     return [
-        DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line, cell.attachments)
+        DeckCell(identity, number, cell.kind, cell.source, cell.tags, cell.line, cell.text_line, cell.attachments)
         for number, (cell, identity) in enumerate(zip(own, _identities(own), strict=True), start=1)
     ]
 
