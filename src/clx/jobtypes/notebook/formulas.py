@@ -17,6 +17,7 @@ from mdit_py_plugins.amsmath import amsmath_block, amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar
 
+from clx.jobtypes.notebook.deck import code_spans
 from clx.jobtypes.notebook.dollars import closing, formula_at, has_words, spans_masked
 from clx.jobtypes.notebook.formula_places import (
     backslash_formula,
