@@ -270,8 +270,8 @@ def _row(line: str, columns: int) -> str:
     if "|" not in line:
         return line
     if len(_CELL_END.findall(line.strip().strip("|"))) >= columns:  # what is behind the last column would be lost
-        for begin, behind in code_spans(line, 0, len(line)):
-            line = line[:begin] + _CELL_END.sub(_BAR, line[begin:behind]) + line[behind:]
+        for first, last in code_spans(line, 0, len(line)):
+            line = line[:first] + _CELL_END.sub(_BAR, line[first:last]) + line[last:]
     text, position = spans_masked(line), 0
     has_more = len(_CELL_END.findall(text.strip().strip("|"))) >= columns
     while opening := _OPENING.search(text, position):
