@@ -103,6 +103,9 @@ _SCENARIOS |= {
         + "state.remember('/a', {'p': (1, 2, 3, 4, 'd')}, {'p': {}})\n",
         "state.move(owner, Owner('/b/c.yaml', '/b/o'), '/a', '/b')",
     ),
+    "keep_warnings": (_STATE, "state.keep_warnings('r', {'k': ['w']})"),
+    "forget_warnings": (_STATE + "state.keep_warnings('r', {'k': ['w']})\n", "state.forget_warnings('r')"),
+    "keep_pages": (_STATE, "state.keep_pages(Owner('c', 'o'), {'p': {'refs': []}}, [])"),
     "use_results": (
         _RESULT + "from clx.db.results import find_results\n",
         "find_results(queue.database, ['k'])",
