@@ -108,6 +108,24 @@ def test_anchors_must_be_there_on_their_own_page_and_on_others(site: Site) -> No
     ]
 
 
+def test_a_link_is_told_as_its_author_wrote_it(site: Site) -> None:
+    site.course.write(DECK, "# %% [markdown]\n#\n# [x](slides_b.ipynb)\n# [y](slides_b.py#B) [z](../o/p.txt)\n")
+    site.page("S/01.html", "02%20B.html#B", "files/p.txt")
+    site.page("S/02 B.html", ids=("b",))
+    forms = {"02%20B.html#B": ["slides_b.ipynb#B", "slides_b.py#B"], "files/p.txt": ["../o/p.txt"]}
+    site.done["S/01.html"]["facts"]["pages"]["completed.html"]["written"] = forms
+    assert site.warnings() == [
+        f"{DECK}: line 4: the page slides_b.py has no anchor #B",
+        f"{DECK}: line 4: ../o/p.txt is not published",
+    ]
+
+
+def test_what_is_made_of_a_pointer_of_git_lfs_is_not_told_twice(site: Site) -> None:
+    site.page("S/01.html", "img/plan.png", "x.pdf")
+    site.plan.pointers = ["slides/plan.drawio"]
+    assert site.warnings() == [f"{DECK}: line 3: x.pdf is not published"]
+
+
 def test_what_the_plan_tells_is_not_told_twice(site: Site) -> None:
     site.page("S/01.html", "./img/x.png")
     site.plan.told_links.add((DECK, "img/x.png"))

@@ -434,6 +434,14 @@ def test_pointers_of_git_lfs_are_neither_copied_nor_converted(course: Course) ->
     assert {job.type for job in plan.jobs} == {"notebook"}
 
 
+def test_pointers_of_git_lfs_and_their_pictures_are_told_once(course: Course) -> None:
+    course.deck("values", "# %% [markdown]\n# ![s](img/seq.png) ![t](img/gone.png)\n")
+    course.write("slides/module_1/topic_100_values/pu/seq.puml", POINTER)
+    course.spec("values")
+    (warning,) = plan_of(course).warnings
+    assert "gone.png, which does not exist" in warning
+
+
 @pytest.mark.parametrize("name", ["slides_values.py", "parts.j2"])
 def test_a_deck_that_is_a_pointer_or_reads_one_says_what_to_type(course: Course, name: str) -> None:
     course.deck("values", "# j2 include 'parts.j2'\n")

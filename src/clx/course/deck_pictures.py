@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
 
 from clx.course.closure import DeckInfo
 from clx.course.deck_links import near_file, relative
+from clx.course.diagrams import told_of_part
 from clx.course.plan import Plan
 from clx.course.source_files import SourceFiles
 from clx.course.survey import Survey
@@ -30,6 +33,15 @@ class DeckPictures:
         self._files = files
         self._format = format_
         self._plan = plan
+        self._told: dict[str, str] = {}
+
+    def forget(self, sources: Collection[str]) -> None:
+        """Take back what was told of *sources* and their pictures: they are told of for another reason."""
+        stems = {PurePosixPath(path).stem for path in sources}
+        taken = {text for text, stem in self._told.items() if stem in stems} | {told_of_part(path) for path in sources}
+        if not stems:
+            return
+        self._plan.warnings[:] = [text for text in self._plan.warnings if text not in taken]
 
     def renamed(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, str]:
         """Pictures by the paths by which the deck names them, where those they get are others.
@@ -77,4 +89,6 @@ class DeckPictures:
         line = line_of(text, written)
         hint = f"; there is {near[len(near) - len(picture) :]}" if near else ""
         where = f"{deck}: line {line}:" if line else deck
-        self._plan.warnings.append(visible_line(f"{where} shows {picture}, which does not exist{hint}."))
+        warning = visible_line(f"{where} shows {picture}, which does not exist{hint}.")
+        self._told[warning] = PurePosixPath(picture).stem
+        self._plan.warnings.append(warning)

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -49,6 +49,7 @@ class LinkCheck:
     ) -> None:
         self._root = root
         self._told = plan.told_links
+        self._pointers = {PurePosixPath(path).stem for path in plan.pointers}  # told of already, as failures
         self._pages = pages
         self._targets = targets
         self._published = published if isinstance(published, frozenset) else set(published)
@@ -61,7 +62,7 @@ class LinkCheck:
         Args:
             unless: of which of those nothing is said.
         """
-        found: dict[Reference, str] = {}
+        found: dict[Reference, tuple[str, str]] = {}
         made = self._made()
         for deck, place, page in self._pages.all():
             folder = posixpath.dirname(place.path)
@@ -71,10 +72,22 @@ class LinkCheck:
                     ref not in found
                     and ref not in made  # in pages whose code is not run it is not there yet
                     and not is_on_the_web(written)
-                    and (why := self._problem(place.target, folder, ref))
+                    and (told := self._told_of(place.target, folder, ref, page))
                 ):
-                    found[ref] = why
-        return [self.located(ref, why) for ref, why in found.items() if not unless(ref)]
+                    found[ref] = told
+        return [
+            self.located(Reference(ref.deck, written), why) for ref, (written, why) in found.items() if not unless(ref)
+        ]
+
+    def _told_of(self, target: int, folder: str, ref: Reference, page: Mapping[str, Any]) -> tuple[str, str] | None:
+        """What the author wrote, and why it leads nowhere; None if it does not."""
+        if not (why := self._problem(target, folder, ref, "")):
+            return None
+        forms = page.get("written", {}).get(ref.written, ())
+        for written in sorted(forms, key=lambda form: form not in self._text(ref.deck)):
+            if line_of(self._text(ref.deck), written):
+                return written, self._problem(target, folder, ref, unquote(written.partition("#")[0]))
+        return ref.written, why
 
     def _made(self) -> set[Reference]:
         """What cells write, in every page whose code is run."""
@@ -82,21 +95,25 @@ class LinkCheck:
         made = {Reference(deck, written) for deck, page in run for written in page["made"]}
         return made - {Reference(deck, written) for deck, page in run for written in page["refs"]} if made else made
 
-    def _problem(self, target: int, folder: str, ref: Reference) -> str:
-        """Why a reference leads nowhere; empty if it does not."""
+    def _problem(self, target: int, folder: str, ref: Reference, shown: str) -> str:
+        """Why a reference leads nowhere; empty if it does not.
+
+        Args:
+            shown: what the author wrote instead of its path; empty if it is that.
+        """
         address, _, fragment = ref.written.partition("#")
         path = unquote(address.partition("?")[0])
         if not path:
             return f"the anchor #{unquote(fragment)} is not on the page" if self._is_anchor(fragment) else ""
-        if (ref.deck, posixpath.normpath(path)) in self._told:
+        if (ref.deck, posixpath.normpath(path)) in self._told or PurePosixPath(path).stem in self._pointers:
             return ""
         full = posixpath.normpath(f"{folder}/{path}")
         if not self._exists(target, full):
-            return f"{path} is not published{self._near(target, full, path)}"
+            return f"{shown} is not published" if shown else f"{path} is not published{self._near(target, full, path)}"
         anchors = self._anchors.get((target, full))
         if anchors is None or not self._is_anchor(fragment) or {fragment, unquote(fragment)} & anchors:
             return ""
-        return f"the page {path} has no anchor #{unquote(fragment)}"
+        return f"the page {shown or path} has no anchor #{unquote(fragment)}"
 
     @staticmethod
     def _is_anchor(fragment: str) -> bool:

@@ -124,6 +124,7 @@ class Planner:
         self._plan.warnings += portable.altered(self._spec, self._layout)
         self._plan.warnings += filter(None, [portable.impossible(self._copies)])
         self._plan.pointers = sorted(self._files.pointers)
+        self._pictures.forget(self._plan.pointers)
         self._plan.copies = list(self._copies.values())
         self._plan.jobs = list(self._jobs.values())
         texts = [self._spec.name, *(section.name for section in self._spec.sections)]

@@ -57,6 +57,12 @@ def test_what_is_no_text_is_not_searched(name: str) -> None:
     assert said(f"<p>a <{name} x='1'>hidden <b>b</b></{name}> c</p>") == [Section("", "", "a c")]
 
 
+def test_what_readers_press_is_not_searched() -> None:
+    folded = '<details class="fold"><summary class="ui">Show cell</summary>\n<p>text</p></details>'
+    found = said(f"{folded}<details><summary>Own</summary>")
+    assert found == [Section("", "", "text Own")]
+
+
 def test_a_page_without_a_main_part_says_nothing() -> None:
     assert sections("<html><body>text</body></html>") == []
     assert said("") == []

@@ -460,3 +460,16 @@ def test_what_cells_write_is_in_the_pages_of_those_whose_cells_they_are(course: 
     pages = course.facts["pages"]
     assert (pages["completed.html"]["refs"], pages["completed.html"]["made"]) == (["s.csv"], ["p.csv"])
     assert (pages["speaker.html"]["refs"], pages["speaker.html"]["made"]) == ([], ["p.csv", "s.csv"])
+
+
+def test_what_pages_refer_to_is_known_as_it_is_written(course: Course) -> None:
+    links = {"html": {"slides_b.py": "02 B.html", "c.py": "c.py"}}
+    course.convert(
+        "# %% [markdown]\n# [b](slides_b.py#x) [c](c.py) ![p](../p.png)\n",
+        links=links,
+        pictures={"../p.png": "f/p.png"},
+    )
+    assert course.facts["pages"]["code-along.html"]["written"] == {
+        "02%20B.html#x": ["slides_b.py#x"],
+        "f/p.png": ["../p.png"],
+    }

@@ -96,6 +96,13 @@ def test_line_ends_and_a_byte_order_mark_are_evened_out(course: Course) -> None:
     assert expanded(course, "\ufeffa\r\nb\rc\n").text == "a\nb\nc\n"
 
 
+def test_whose_braces_are_anothers_is_told_how_to_keep_them(course: Course) -> None:
+    with pytest.raises(ConversionError) as caught:
+        expanded(course, "# %%\n# {% for i in xs %}\n# {% endfor %}\n")
+    assert "{% raw %}" in caught.value.next_step
+    assert "jinja: false" in caught.value.next_step
+
+
 @pytest.mark.parametrize(
     ("text", "line", "fact"),
     [

@@ -54,6 +54,14 @@ def test_what_was_there_before_or_lies_elsewhere_is_left_alone(place: Path, ref:
     assert embedded(place, page, [ref]) == (page, [])
 
 
+def test_an_empty_file_is_warned_of(place: Path) -> None:
+    before = files_below(place)
+    (place / "deck" / "e.png").touch()
+    warnings: list[str] = []
+    MadeFiles(place, place / "deck", before).embedded('<img src="e.png">', ["e.png"], warnings.append)
+    assert warnings == ["e.png, which a cell writes, is empty"]
+
+
 def test_a_large_file_is_warned_of(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(made_files, "LIMIT", 3)
     warnings: list[str] = []

@@ -301,7 +301,7 @@ def test_what_an_author_folds_is_opened_by_the_reader(kind: str) -> None:
     for tag, words in (("hide-input", "Show code"), ("hide-output", "Show output"), ("hide-cell", "Show cell")):
         html, _ = page(text.format(tag), kind, outputs=stream)
         folded = html.partition('<details class="fold">')[2].partition("</details>")[0]
-        assert f"<summary>{words}</summary>" in folded
+        assert f'<summary class="ui">{words}</summary>' in folded
         assert ("hidden_code" in folded, "written" in folded) == (tag != "hide-output", tag != "hide-input")
         assert "hidden_code" in html
         assert "written" in html

@@ -158,6 +158,26 @@ def test_colours_are_switched_by_key_and_button_and_kept(shown: tuple[Path, Read
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_colours_of_authors_can_be_read(shown: tuple[Path, Reader], mode: Mode) -> None:
+    root, browser = shown
+    text = (
+        '<font color="navy">a</font> <span style="color:#000080">b</span> <b style="margin: 0; color: #222">c</b>\n#\n'
+        '# <p style="background: #222; color: #fff">d</p>\n#\n'
+        '# <svg width="60" height="20"><text y="15">e</text></svg> $x$'
+    )
+    html, warnings = page(f"# %% [markdown]\n# # Head\n#\n# {text}\n")
+    assert warnings == []
+    (root / "colours.html").write_text(html, "utf-8")
+    browser.open("colours.html", mode=mode)
+    assert browser.barriers() == []
+    plate = "getComputedStyle(document.querySelector('{}')).backgroundColor"
+    for selector, light in ((".text p > svg", "rgba(0, 0, 0, 0)"), ("mjx-container svg", "rgba(0, 0, 0, 0)")):
+        on_dark = "rgb(255, 255, 255)" if "p >" in selector else light
+        assert browser.value(plate.format(selector)) == (on_dark if mode == "dark" else light)
+
+
+@pytest.mark.slow
 def test_a_course_fixes_its_colours(shown: tuple[Path, Reader]) -> None:
     root, browser = shown
     theme = Theme(":root { --accent: #a00000; }", "data:image/svg+xml;base64,PHN2Zy8+", "light")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import unescape
 from typing import NamedTuple
 
-FORM = 1
+FORM = 2
 """Changes when the same page gives another text."""
 _MAX_SECTION = 20_000
 """Characters of one heading's text that are searched."""
@@ -23,8 +23,8 @@ _ID = re.compile(r"""\bid="([^"]*)\"""")
 _CLASS = re.compile(r"""\bclass="([^"]*)\"""")
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _UNREAD = frozenset({"svg", "math", "template", "button", "select", "textarea", "iframe", "object"})
-_UNREAD_CLASSES = frozenset({"out", "n"})
-"""What cells wrote, and their numbers."""
+_UNREAD_CLASSES = frozenset({"out", "n", "ui"})
+"""What cells wrote, their numbers, and what readers press."""
 _INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "i", "kbd", "mark", "s", "small", "span", "strong", "sub", "sup", "u"}
 )

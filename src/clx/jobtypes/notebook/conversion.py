@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import Cell, cells_of, first_line_of
@@ -172,7 +173,7 @@ class DeckFiles:
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page, scripts = without_scripts(text.decode())
             page = with_known_anchors(page, slug_of)
-            facts = {**references(page), **({"carried": carried} if (carried := self._pages.carried) else {})}
+            facts = {**_references(page, job), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)
                 facts |= {"refs": [ref for ref in facts["refs"] if ref not in within], "made": within}
@@ -220,6 +221,21 @@ def _linked(deck: _Deck, job: NotebookJob, format_: Literal["html", "notebook"])
     if not links:
         return deck
     return replace(deck, cells=_relinked(job, deck.cells, links, slug_of if format_ == "html" else None))
+
+
+def _references(page: str, job: NotebookJob) -> dict[str, Any]:
+    """What a page refers to, and, for what leads elsewhere than in the deck, how its author ``written`` it."""
+    found = references(page)
+    renamed: dict[str, list[str]] = {}
+    for old, new in (*job.pictures.items(), *job.links.get("html", {}).items()):
+        if old != new:
+            renamed.setdefault(unquote(new), []).append(old)
+    written = {}
+    for ref in found["refs"] if renamed else ():
+        path, sign, fragment = ref.partition("#")
+        if olds := renamed.get(unquote(path)):
+            written[ref] = [f"{old}{sign}{fragment}" for old in olds]
+    return {**found, "written": written} if written else found
 
 
 def _once(warn: Warn) -> Warn:

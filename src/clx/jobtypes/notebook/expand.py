@@ -345,7 +345,8 @@ def _explain(error: Exception) -> tuple[str, str]:
     """The fact and the next step for an error of the template engine."""
     message = " ".join(str(error).split())
     if isinstance(error, UndefinedError):
-        return message, "Define it in the deck or under `variables:` in course.yaml."
+        step = "Define it in the deck or under `variables:` in course.yaml; braces of another's templates go between "
+        return message, f"{step}{{% raw %}} and {{% endraw %}}, or the deck's YAML block says `jinja: false`."
     if isinstance(error, TemplateSyntaxError):
         text = " ".join((error.message or message).split())
         return text, "Correct the statement; braces that are not Jinja go between {% raw %} and {% endraw %}."

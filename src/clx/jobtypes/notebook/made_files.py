@@ -85,7 +85,9 @@ class MadeFiles:
         found = Path(path).resolve()
         if not found.is_relative_to(self._place.resolve()):
             return ""
-        if (size := found.stat().st_size) > LIMIT:
+        if (size := found.stat().st_size) == 0:
+            warn(f"{written}, which a cell writes, is empty")
+        if size > LIMIT:
             size_of_it = f"{size / 1e6:.0f} MB, more than {LIMIT // 10**6}"
             warn(f"{written}, which a cell writes, is not shown: it has {size_of_it}")
             return ""

@@ -242,7 +242,7 @@ class _Body:
 
     def _folded(self, html: str, word: str) -> str:
         """What a reader has to open."""
-        return f'<details class="fold"><summary>{escape(self._words[word])}</summary>\n{html}</details>\n'
+        return f'<details class="fold"><summary class="ui">{escape(self._words[word])}</summary>\n{html}</details>\n'
 
 
 def _opens_slide(cell: DeckCell) -> bool:

@@ -23,7 +23,8 @@ _KEPT_BACK = HIDDEN_TAGS | {"alt", "answer", "remove-cell"}
 """Tags of cells whose text some of the students' kinds do not show."""
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
-_ATTRIBUTES = re.compile(r"[ \t]*\{[^{}]*\}[ \t]*$")
+_ATTRIBUTES = re.compile(r"[ \t]*\{:?[ \t]*(?:[.#][\w-]|[\w-]+=)[^{}]*\}[ \t]*$")
+"""As Pandoc and MyST write them behind a heading: ``{#id .class key=value}``; other braces are text."""
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _TAG = re.compile(r"<[^<>]*>")
