@@ -73,6 +73,8 @@ def test_formulas_of_markdown(text: str, expected: str) -> None:
         ("|$x|$y|", ["$x", "$y"]),
         ("|$5|$6|", ["$5", "$6"]),
         ("|`$a`|$b|", ["<code>$a</code>", "$b"]),
+        ("| `a|b` | `$c|d$` |", ["<code>a|b</code>", "<code>$c|d$</code>"]),
+        ("| `a | b` |", ["`a", "b`"]),
     ],
 )
 def test_formulas_of_tables(row: str, cells: list[str]) -> None:

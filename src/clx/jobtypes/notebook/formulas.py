@@ -17,6 +17,7 @@ from mdit_py_plugins.amsmath import amsmath_block, amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar
 
+from clx.jobtypes.notebook.deck import code_spans
 from clx.jobtypes.notebook.dollars import closing, formula_at, has_words, spans_masked
 from clx.jobtypes.notebook.formula_places import (
     backslash_formula,
@@ -243,9 +244,9 @@ def _dollars(state: StateInline, silent: bool) -> bool:
 
 
 def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Tables in whose formulas ``|`` divides no cells, as far as no cell gets lost by that."""
+    """Tables in whose formulas ``|`` divides no cells; nor in code spans where cells would get lost by that."""
     written = state.src
-    if not _OPENING.search(written) or start + 2 > end:
+    if not re.search(r"[$\\`]", written) or start + 2 > end:
         return bool(_table(state, start, end, silent))
     columns = len(state.getLines(start + 1, start + 2, 0, False).strip().strip("|").split("|"))
     count = len(state.tokens)
@@ -265,9 +266,12 @@ def _tables(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _row(line: str, columns: int) -> str:
-    """A line of a table with :data:`_BAR` for each ``|`` of its formulas."""
+    """A line of a table with :data:`_BAR` for each ``|`` that divides no cells."""
     if "|" not in line:
         return line
+    if len(_CELL_END.findall(line.strip().strip("|"))) >= columns:  # what is behind the last column would be lost
+        for first, last in code_spans(line, 0, len(line)):
+            line = line[:first] + _CELL_END.sub(_BAR, line[first:last]) + line[last:]
     text, position = spans_masked(line), 0
     has_more = len(_CELL_END.findall(text.strip().strip("|"))) >= columns
     while opening := _OPENING.search(text, position):
