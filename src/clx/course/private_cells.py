@@ -21,7 +21,10 @@ _OPTIONS = 2000
 """Bytes behind the fence of a directive in which its options are looked for."""
 _HIDDEN = rb"\b(?:private|notes|del)\b"
 _TAGS = rb"\b(?:(?:tags|tag(?=[\"'=: ]))\b[^\n]{0,500}?" + _HIDDEN + rb"|slide_type\b[^\n]{0,20}?\b(?:notes|skip)\b)"
-_WORDS = (b"tags", b'tag"', b"tag'", b"tag=", b"tag:", b"tag ", b"tag_", b"slide_type", b"notes")
+_WORDS = (
+    *(b"tags", b'tag"', b"tag'", b"tag=", b"tag:", b"tag ", b"tag_", b"slide_type", b"notes"),
+    *(b".private", b".del", b"hidden", b"::private", b": private", b"{private", b":del", b": del", b"{del"),
+)
 _MARKED = re.compile(
     # a marker of the percent or light format, a region, fence or block break of Markdown
     rb"^[ \t>|+<-]*(?:\S{1,4}[ \t]*(?:%%|\+)|<!--[ \t]*#|`{3,}|~{3,}|:{3,})[^\n]{0,500}?"
@@ -29,8 +32,11 @@ _MARKED = re.compile(
     # an option of Quarto or of a directive of MyST
     + rb"|^[ \t>]*(?:\S{1,2}\||:)[ \t]*"
     + _TAGS
-    # the speaker's notes of Quarto
-    + rb"|^[ \t>]*:{3,}[ \t]*\{?[ \t]*\.?notes\b"
+    # the speaker's notes of Quarto and of reveal.js, and what else Quarto hides (jobtypes/notebook/hidden_blocks.py)
+    + rb"|^[ \t>]*:{3,}[ \t]*\{?[ \t]*\.?(?:notes|private|del)\b(?!-)"
+    + rb"|^[ \t>]*:{3,}[ \t]*\{[^}\n]{0,300}?(?<=[\s{])\.(?:notes|private|del|hidden)\b(?!-)"
+    + rb"|^[ \t>]*:{3,}[ \t]*\{[^}\n]{0,300}?\.content-hidden\b(?![^}\n]{0,300}?\b(?:when|unless)-)"
+    + rb"|<aside\b[^>\n]{0,300}?\bclass=[\"']?notes\b(?!-)"
     # a cell of an exported page
     + rb'|\bclass="[^"\n]{0,300}?\b(?:cell)?tag_(?:private|notes|del)\b'
     # a notebook's metadata, where it is not JSON as a whole

@@ -78,6 +78,8 @@ class SitePage:
     def _on_event(self, message: Message) -> None:
         if message["method"] == "Fetch.requestPaused":
             self._reply(message["params"])
+        elif message["method"] == "Page.javascriptDialogOpening":  # nobody is there to click it away
+            self.browser.post("Page.handleJavaScriptDialog", {"accept": True}, session=self.session)
         elif message["method"] in {"Inspector.targetCrashed", "Inspector.detached"}:
             raise BrowserDiedError("the process that draws the page crashed", killed=True)
 

@@ -67,6 +67,15 @@ def printed(converter: PdfConverter, inputs: Path, **changes: Any) -> tuple[PdfR
 
 
 @pytest.mark.slow
+def test_dialogs_of_a_page_wait_for_nobody(converter: PdfConverter, inputs: Path) -> None:
+    asked = "<script>alert(1); document.title = confirm('2') + prompt('3');</script><svg onload=alert(4)></svg>"
+    path = inputs / "page.html"
+    path.write_text(path.read_text("utf-8").replace("</main>", f"{asked}</main>"), "utf-8")
+    assert "alert(4)" in path.read_text("utf-8")
+    assert printed(converter, inputs, timeout=60)[0].pages
+
+
+@pytest.mark.slow
 def test_a_page_on_paper(converter: PdfConverter, inputs: Path) -> None:
     reader, warnings, data = printed(converter, inputs)
     assert warnings == []
