@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from tests.support.courses import Course, clx, tree
 
 
@@ -29,3 +30,11 @@ def test_a_new_course_is_clean(tmp_path: Path) -> None:
     done = clx("check", str(tmp_path / "course/course.yaml"))
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("0 mistakes, 0 warnings.\n")
+
+
+@pytest.mark.parametrize("command", ["build", "check", "import", "new"])
+def test_a_command_without_what_it_needs_says_so(command: str) -> None:
+    done = clx(command)
+    assert done.returncode == 2
+    assert "Error: Missing argument" in done.stderr
+    assert f"Try 'clx {command} --help'" in done.stderr

@@ -104,6 +104,16 @@ def test_missing_tools_are_hints(course: Course, missing: list[Finding]) -> None
     )
 
 
+def test_mistakes_of_the_course_file_alone_are_told_one_by_one(course: Course) -> None:
+    course.deck("values")
+    course.spec("values")
+    text = (course.root / "course.yaml").read_text().replace("prog_lang: python", "prog_lang: pyton")
+    course.write("course.yaml", f"{text}evaluate: perhaps\n")
+    found = checked(course)
+    assert [each.count("\n") for each in found.mistakes] == [1, 1]
+    assert "\\n" not in "".join(found.mistakes)
+
+
 def test_a_copied_file_that_holds_the_text_of_a_private_cell_is_a_mistake(course: Course) -> None:
     secret = "the solution multiplies both sides by seventeen"
     course.deck("values", f'# %% [markdown]\n# # T\n\n# %% [markdown] tags=["private"]\n# {secret}\n')

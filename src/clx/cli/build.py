@@ -45,7 +45,7 @@ class _Build(click.Command):
         """As its base class, which would take whatever follows."""
         with_values = [
             f"{word}=" if word == "--serve" and not following.isdecimal() else word
-            for word, following in zip(args, [*args[1:], ""], strict=True)
+            for word, following in zip(args, [*args[1:], ""], strict=False)
         ]
         return super().parse_args(ctx, with_values)
 

@@ -28,7 +28,7 @@ def with_decks(error: CourseError, path: Path) -> CourseError:
         return error
     if spec is None or len(problems) >= TOLD:
         return error
-    own = [f"{each.where}: {each.fact}\n{each.next_step or 'Correct it and run again.'}" for each in problems]
+    own = _texts(problems)
     found: list[str] = []
     try:
         for text in _further(_sound(spec), problems):
@@ -38,6 +38,21 @@ def with_decks(error: CourseError, path: Path) -> CourseError:
     except CourseError as further:
         found += texts_of(further)
     return Mistakes([*own, *found], more=len(own) + len(found) >= TOLD) if found else error
+
+
+def mistakes_of(error: CourseError, path: Path) -> list[str]:
+    """As :func:`with_decks`, each mistake by itself."""
+    found = with_decks(error, path)
+    if isinstance(found, Mistakes):
+        return found.texts
+    try:
+        return _texts(read_partly(path)[1]) or texts_of(found)
+    except CourseError:
+        return texts_of(found)
+
+
+def _texts(problems: list[Problem]) -> list[str]:
+    return [f"{each.where}: {each.fact}\n{each.next_step or 'Correct it and run again.'}" for each in problems]
 
 
 def _sound(spec: CourseSpec) -> CourseSpec:

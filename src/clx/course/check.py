@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from clx.course.broken_spec import with_decks
+from clx.course.broken_spec import mistakes_of
 from clx.course.layout import Layout, Selection
 from clx.course.link_check import LinkCheck
 from clx.course.mistakes import texts_of
@@ -72,7 +72,7 @@ def check(path: Path, resolved: Resolved, selection: Selection | None = None) ->
     try:
         spec = load_spec(path)
     except CourseError as error:
-        found.mistakes += texts_of(with_decks(error, path))
+        found.mistakes += mistakes_of(error, path)
         return found
     try:
         root = find_course_root(path)

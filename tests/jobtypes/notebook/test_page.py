@@ -84,6 +84,13 @@ def test_the_frame_names_deck_section_and_course() -> None:
     assert not warnings
 
 
+def test_a_title_behind_code_is_not_repeated() -> None:
+    html, _ = page("# %%\nx = 1\n# %% [markdown]\n# # A & B\n")
+    assert body(html).count("A &amp; B</h1>") == 1
+    html, _ = page("# %%\nx = 1\n# %% [markdown]\n# # Other\n")
+    assert body(html).count("</h1>") == 2
+
+
 def test_a_title_cell_is_not_repeated() -> None:
     assert "h1 class" not in markdown("# Own title")
 

@@ -27,7 +27,7 @@ _DISPLAY = re.compile(
     re.DOTALL,
 )
 _RAW, _END_OF_RAW = re.compile(r"<!--\s*#raw\b"), re.compile(r"<!--\s*#endraw\b")
-_HTML = re.compile(r"<(pre|code|script|style|textarea)\b[^>]*>.{0,10000}?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_HTML = re.compile(r"<(pre|code|script|style|textarea)\b[^>]*>.{0,4000}?</\1\s*>", re.DOTALL | re.IGNORECASE)
 """Elements that show their text as it is, or hold something that is none."""
 _INDENTED = re.compile(r"(?: {4}| {0,3}\t)[^\n]*\{[{%#]")
 _INFO = re.compile(r"\s*\{?\s*(?:code-cell\}?\s*)?([\w+#.-]*)")

@@ -10,7 +10,7 @@ from clx.jobtypes.notebook.formula_places import is_elsewhere, is_tex_quote
 
 _MASKED = "\ue03d"
 _SIGNS = re.compile(r"\\.|[{}]|\$\$?", re.DOTALL)
-_NESTED = 2_000
+_NESTED = 500
 """How far behind dollar signs within braces those are looked for that end a formula."""
 _OF_TEX = re.compile(r"[\\^_={}<>+*/|]")
 _ARGUMENT = re.compile(r"\\[a-zA-Z]+\*?\s*\{[^{}]*\}")

@@ -75,6 +75,8 @@ _PLAIN_LIST = re.compile(
 _TWICE = "the marker has an attribute twice"
 _BRACKETS = re.compile(rf"\[\s*({'|'.join(sorted(HIDDEN_TAGS))})\s*\]", re.IGNORECASE)
 """A tag where the kind of a cell belongs."""
+_KIND_MISSPELT = re.compile(r"\s*\[\s*(\w+)\s*\]")
+"""A word where the kind of a cell belongs."""
 _TAGS_STEP = 'Write tags=["slide", "keep"].'
 
 
@@ -277,6 +279,11 @@ def check_title(title: str, line: int) -> None:
     if bracketed := _BRACKETS.search(title):
         step = f'Write tags=["{bracketed[1].lower()}"].'
         raise ConversionError(f"the cell marker has {bracketed[0]!r}, which is no kind of cell", step, line=line)
+    kind = _KIND_MISSPELT.match(title)
+    if kind and get_close_matches(kind[1].lower(), ["markdown"], cutoff=_NEAR):
+        raise ConversionError(
+            f"the cell marker has [{kind[1]}], which is no kind of cell", "Write [markdown].", line=line
+        )
     words = [word.lower() for word in _WORD.findall(title)]
     named = [word for word in words if word in KNOWN_TAGS]
     if named and all(word in KNOWN_TAGS or word in _KINDS for word in words):
@@ -356,5 +363,7 @@ def lang_from(value: Any, line: int) -> str | None:
     code = as_language(value)
     if code is None:  # no course is in it, so that the cell would come out nowhere
         fact = f'"{value}" is no code of a language: two letters, perhaps with a region (pt-BR)'
-        raise ConversionError(fact, 'Write lang="de".', line=line)
+        start = value.strip()[:2].lower()
+        step = f'Write lang="{start}".' if re.fullmatch("[a-z]{2}", start) else 'Write two letters, as in lang="de".'
+        raise ConversionError(fact, step, line=line)
     return code

@@ -121,7 +121,7 @@ class PageMaker:
             number=f"{frame.number:02d}" if frame.number is not None else "",
             headings=self._markup.headings,
             top=min((heading.level for heading in self._markup.headings), default=1),
-            titled=body.starts_with_title(cells),
+            titled=body.shows_title(cells, frame.title),
             css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
             early=early_script() if frame.theme.mode == "auto" else "",
             script=_script(),
@@ -161,8 +161,11 @@ class _Body:
             parts.append(self._cell(cell))
         return "".join(parts) + "</section>\n"
 
-    def starts_with_title(self, cells: Sequence[DeckCell]) -> bool:
-        """Whether the deck itself shows its title, so that the page need not."""
+    def shows_title(self, cells: Sequence[DeckCell], title: str) -> bool:
+        """Whether the deck itself shows its title, so that the page need not; asked once it is rendered."""
+        first = next(iter(self._markup.headings), None)
+        if first is not None and first.level == 1 and first.text == title:
+            return True  # maybe behind code
         text = cells[0].source.lstrip() if cells and cells[0].kind == "markdown" else ""
         return text.startswith("# ") or text.lower().startswith(("<h1", "<div"))
 
