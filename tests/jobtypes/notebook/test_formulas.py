@@ -288,6 +288,11 @@ def test_nesting_without_end_is_told() -> None:
     assert deep.error
 
 
+def test_a_character_that_there_is_not_is_told() -> None:
+    (found,), _ = TexEngine().typeset([Formula(r"\unicode{x110000}", False)])
+    assert "character" in found.error
+
+
 @pytest.mark.parametrize("limit", ["seconds", "memory"])
 def test_what_takes_too_long_ends_as_an_error_and_the_others_are_typeset(limit: str) -> None:
     engine = TexEngine(seconds=0.5) if limit == "seconds" else TexEngine(memory=80_000_000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import lzma
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ _SECONDS, _PER_FORMULA = 15.0, 0.05
 _MEMORY = 1_000_000_000
 _STOPPED = 3
 """As many formulas of a page may take too long before the others are not tried."""
+_TOO_DEEP, _DEEP = "it is nested too deeply", 500
+"""What the program says of that, and how many braces it can bear."""
+_CODE_POINT = re.compile(r"\\(?:unicode|char)\b")
 _TOO_MUCH = "it takes too long, or too much memory"
 
 
@@ -74,7 +78,10 @@ class TexEngine:
             known = [[tex, display, number in stopped and _TOO_MUCH] for number, (tex, display) in enumerate(formulas)]
             answer = self._asked(known)
             if answer is not None:
-                return [Typeset(*item) for item in answer["items"]], str(answer["glyphs"])
+                found = [
+                    _explained(Typeset(*item), formula) for item, formula in zip(answer["items"], formulas, strict=True)
+                ]
+                return found, str(answer["glyphs"])
             stopped.add(self._culprit(known))
             if len(stopped) > _STOPPED:
                 return [Typeset("", _TOO_MUCH, False) for _ in formulas], ""
@@ -120,6 +127,13 @@ class TexEngine:
             atexit.register(self.close)  # an engine that is left to the end of the interpreter would wait for ever
             self._context.eval(lzma.decompress(BUNDLE.read_bytes()).decode())
         return self._context
+
+
+def _explained(found: Typeset, formula: Formula) -> Typeset:
+    """With the right reason: the program cannot tell its two kinds of what is out of range from each other."""
+    if found.error == _TOO_DEEP and _CODE_POINT.search(formula.tex) and formula.tex.count("{") < _DEEP:
+        return found._replace(error="it names a character that there is not")
+    return found
 
 
 def _racer() -> Any:
