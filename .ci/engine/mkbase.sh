@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # mkbase.sh - the local bases that stand in for python:slim where no image registry can be reached.
 #
-#   mkbase.sh        -> clx-base:local         Python only: what the notebook image is built on
-#                       clx-base-tools:local   Debian with Python, Java, Graphviz and Chromium: for the diagram images
+#   mkbase.sh        -> clx-base:local         Python only
+#                       clx-base-tools:local   Debian with Python, Java, Graphviz and Chromium: for the worker images
 #
 # Both carry this machine's interpreter below /usr/local, as the official images do. The Dockerfiles find the
 # Debian packages they would install already there. Keyed by a label: a second call does nothing.

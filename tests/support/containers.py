@@ -14,7 +14,7 @@ from tests.support.tools import require
 
 _ENGINE = Path(__file__).parents[2] / ".ci" / "engine"
 _BASES = {
-    "notebook": "clx-base:local",
+    "notebook": "clx-base-tools:local",
     "plantuml": "clx-base-tools:local",
     "drawio": "clx-base-tools:local",
     "graphviz": "clx-base-tools:local",

@@ -102,6 +102,6 @@ def test_builds_of_somebody_who_is_not_root(machine: Machine) -> None:
             [*somebody, *command], env={**os.environ, **home}, capture_output=True, text=True, timeout=90
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        [page] = course.output.rglob("*.html")
+        [page] = course.output.rglob("01 *.html")
         assert "user 1234 1234" in page.read_text(encoding="utf-8")
         assert {path.stat().st_uid for path in course.root.rglob("*")} == {1234}

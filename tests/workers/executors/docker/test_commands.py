@@ -181,7 +181,7 @@ def test_build_failures_are_told(machine: Machine, tmp_path: Path) -> None:
 
 def test_pip_in_the_engine_says_why_an_image_was_not_built(machine: Machine, tmp_path: Path) -> None:
     """A package that is not among those that were fetched."""
-    recipe = Recipe("notebook", "clx-test:unbuilt", make_wheel(tmp_path), "clx-base:local", fetch=True)
+    recipe = Recipe("notebook", "clx-test:unbuilt", make_wheel(tmp_path), "clx-base-tools:local", fetch=True)
     context = tmp_path / "context"
     context.mkdir()
     docker_build._context(recipe, context)
