@@ -256,6 +256,7 @@ def test_a_marker_that_would_lose_a_tag_is_an_error(marker: str) -> None:
         ('# %% tags=["slide"] ["private"]', 'Write tags=["private"].'),
         ('# %% tags=["private"] tags=["slide"]', 'Write tags=["slide", "keep"].'),
         ('# %% [markdown] lang: "de"', 'Write lang="de".'),
+        ("# %% markdown", "Write [markdown]."),
         ("# %% [markdwn]", "Write [markdown]."),
         ('# %% lang="eng"', 'Write lang="en".'),
         ('# %% lang="7"', 'Write two letters, as in lang="de".'),

@@ -285,6 +285,9 @@ def check_title(title: str, line: int) -> None:
             f"the cell marker has [{kind[1]}], which is no kind of cell", "Write [markdown].", line=line
         )
     words = [word.lower() for word in _WORD.findall(title)]
+    if words in (["markdown"], ["raw"]):
+        fact = f"the cell marker has {title.strip()!r}, which stands in no brackets"
+        raise ConversionError(fact, f"Write [{words[0]}].", line=line)
     named = [word for word in words if word in KNOWN_TAGS]
     if named and all(word in KNOWN_TAGS or word in _KINDS for word in words):
         step = f"Write tags={json.dumps(named)}."
