@@ -164,6 +164,12 @@ def test_what_would_be_dropped_of_a_marker_is_warned_of(values: Course) -> None:
     ]
 
 
+def test_cells_that_a_macro_writes_in_other_languages_are_nobodys_slip(values: Course) -> None:
+    values.deck("values", HEADER % ("Werte", "Values") + "# %%\n1\n")
+    values.write("course.yaml", (values.root / "course.yaml").read_text() + "languages: [en]\n")
+    assert Looked(values).closures.info(DECK).respelt == []
+
+
 def test_a_deck_is_read_as_a_page_only_unless_it_tells_formats_apart(values: Course) -> None:
     def variants() -> list[tuple[bool, bool]]:
         looked = Looked(values)

@@ -11,6 +11,7 @@ import msgspec
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.deck import MARKDOWN_EXTENSION, deck_language, linked_files
+from clx.jobtypes.notebook.labels import as_language
 from clx.jobtypes.notebook.markers import HIDDEN_TAGS
 from clx.jobtypes.registry import TYPE_OF_SOURCE
 
@@ -23,6 +24,8 @@ _SOURCES = {"py", "cpp", "cs", "java", "ts", "rs", "c", "md", *(ending[1:] for e
 _NAME = re.compile(r"[\w.\-]+")
 MERMAID_FENCE = re.compile(r"^[ \t#/>*\-]*(?:`{3,}|~{3,})[ \t]*\{?mermaid\b", re.MULTILINE)
 """Tells of a deck's text that it may hold a diagram; it may stand behind signs of comments."""
+_LANG = re.compile(r"\blang\b\W{0,8}([\w-]+)")
+"""What a deck says of a language, in whichever form."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+((?:slides|topic)_\w+)", re.MULTILINE)
 
 
@@ -219,6 +222,9 @@ def _unread_in(asked: Asked, found: Expanded, cells: list[Cell]) -> list[str]:
     from clx.jobtypes.notebook.hidden import places_in_deck
 
     foreign = _first_of((cell.lang, cell) for cell in cells if cell.lang not in (None, *asked.languages))
+    if foreign:  # cells of macros, as those of ``header``, are none of the deck's
+        own = {as_language(match[1]) for match in _LANG.finditer(found.source)}
+        foreign = {lang: cell for lang, cell in foreign.items() if lang in own}
     unread = _first_of((name, cell) for cell in cells for name in cell.unread)
     lines = iter(places_in_deck(found, [cell.line for cell in (*foreign.values(), *unread.values())]))
     told = [f"{_place(asked.deck, found, next(lines))}: {_foreign(str(lang), asked.languages)}" for lang in foreign]
