@@ -84,7 +84,6 @@ def test_the_directory_of_code_is_called_after_its_language(prog_lang: str, dire
     [
         (Selection(languages=frozenset({"en"}), kinds=frozenset({"speaker"})), ["html", "notebook", "code"]),
         (Selection(targets=frozenset({"speaker"}), languages=frozenset({"en"})), ["html", "notebook", "code"]),
-        (Selection(targets=frozenset({"public"}), kinds=frozenset({"speaker"})), []),
     ],
 )
 def test_a_selection_leaves_the_rest_out(selection: Selection, slices: list[str]) -> None:
@@ -158,3 +157,8 @@ def test_slides_that_no_target_has_are_refused_with_what_to_write() -> None:
     with pytest.raises(UsageError, match="No output target has the format") as told:
         Layout(spec_of(html_only), Selection(formats=frozenset({"slides"})))
     assert "formats of a target in course.yaml" in told.value.next_step
+
+
+def test_what_no_target_has_is_told() -> None:
+    with pytest.raises(UsageError, match="No output target has files of what is asked for"):
+        Layout(spec_of(), Selection(targets=frozenset({"public"}), kinds=frozenset({"speaker"})))

@@ -90,6 +90,11 @@ class Layout:
             for language in spec.languages
         }
         self.variants = list(self._variants())
+        if not self.variants:
+            raise UsageError(
+                "No output target has files of what is asked for.",
+                "Leave out --kind, --format, --language or --target; or add to a target under output_targets.",
+            )
 
     def _targets(self) -> tuple[OutputTarget, ...]:
         every = targets_of(self.spec)
