@@ -228,7 +228,9 @@ class Scene:
 
     def supervisor(self) -> int:
         """The pid of the supervisor."""
-        [pid] = self.pids_of("clx.workers.supervision.supervisor")
+        found = self.pids_of("clx.workers.supervision.supervisor")
+        # what it starts has its command line until it begins to be another program
+        [pid] = [pid for pid in found if psutil.pid_exists(pid) and psutil.Process(pid).ppid() not in found]
         return pid
 
     def log(self) -> list[dict[str, Any]]:
