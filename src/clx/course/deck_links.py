@@ -59,14 +59,12 @@ class DeckLinks:
 
     def links(self, deck: str, page: DeckPage, info: DeckInfo, language: str) -> dict[str, dict[str, str]]:
         """By format, the files of other decks by the paths by which this one links to them."""
-        if not info.links and not info.absent:
+        named = [(path, other) for path in (*info.links, *info.absent) if (other := self._named(path)) is not None]
+        if not named:  # as with most decks
             return {}
         folder = posixpath.dirname(deck)
         found: dict[str, dict[str, str]] = {"html": {}, "notebook": {}}
-        for path in (*info.links, *info.absent):
-            other = self._named(path)
-            if other is None:
-                continue
+        for path, other in named:
             seat = self._seat(other, page.section)
             written = relative(path, folder)
             place = self._from(page, seat, language)

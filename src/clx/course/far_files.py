@@ -9,7 +9,7 @@ import msgspec
 
 from clx.course import withheld
 from clx.course.closure import Closures, DeckInfo
-from clx.course.deck_links import OUTSIDE, DeckPage, path_outside
+from clx.course.deck_links import OUTSIDE, DeckPage, path_outside, relative
 from clx.course.plan import OutputPath, Plan
 from clx.course.shared_inputs import InputPlaces, told
 from clx.course.source_files import SourceFiles
@@ -44,7 +44,7 @@ class FarFiles(msgspec.Struct, frozen=True):
                     continue
                 places = self.places_of(place, f"{OUTSIDE}/{path}")
                 self.copy(path, [each for each in places if is_public or not each.is_public])
-                found[posixpath.relpath(path, posixpath.dirname(deck))] = path_outside(page, path)
+                found[relative(path, posixpath.dirname(deck))] = path_outside(page, path)
         return found
 
     def _may_be_shown(self, path: str) -> bool:

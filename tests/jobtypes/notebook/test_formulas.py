@@ -381,3 +381,17 @@ def test_nothing_of_a_page_is_left_for_the_next(definition: str, use: str) -> No
     (defined, _), _ = engine.typeset([Formula(definition, True), Formula(use, True)])
     assert defined.html, defined.error
     assert engine.typeset([Formula(use, True)]) == expected
+
+
+def test_pages_with_the_same_formulas_are_typeset_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, asked = TexEngine(), list[int]()
+    ask = engine._asked
+    monkeypatch.setattr(engine, "_asked", lambda formulas: (asked.append(len(formulas)), ask(formulas))[1])
+    page = [Formula(r"\def\x{a}\x", display=False), Formula(r"\x \label{e}", display=True)]
+    first = engine.typeset(page)
+    assert engine.typeset(list(page)) == first
+    assert asked == [2]
+    assert engine.typeset(page[1:])[0][0].error  # the macro is that of the other page
+    assert engine.typeset(page) == first
+    assert asked == [2, 1, 2]
+    engine.close()

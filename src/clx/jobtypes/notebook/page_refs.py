@@ -103,14 +103,13 @@ def with_known_anchors(page: str, slug: Callable[[str], str]) -> str:
     Args:
         slug: the anchor of a heading's text.
     """
-    links = {match[2] for match in _TO_ANCHOR.finditer(page)}
-    if not links:
+    respelt = {}
+    for link in {match[2] for match in _TO_ANCHOR.finditer(page)}:
+        wanted = unquote(unescape(link))
+        if (anchor := slug(wanted)) != wanted:
+            respelt[link] = wanted, anchor
+    if not respelt:
         return page
     there = {value for _, tag, _ in _tags(page) for _, value in _attributes(tag, _ID)}
-    respelt = {}
-    for link in links:
-        wanted = unquote(unescape(link))
-        anchor = slug(wanted)
-        if wanted not in there and anchor in there:
-            respelt[link] = anchor
-    return _TO_ANCHOR.sub(lambda match: f'"#{respelt[match[2]]}"' if match[2] in respelt else match[0], page)
+    respelt = {link: each for link, each in respelt.items() if each[0] not in there and each[1] in there}
+    return _TO_ANCHOR.sub(lambda match: f'"#{respelt[match[2]][1]}"' if match[2] in respelt else match[0], page)

@@ -63,6 +63,7 @@ class TexEngine:
         self._seconds = seconds
         self._memory = memory
         self._context: Any = None
+        self._last: tuple[list[Formula], tuple[list[Typeset], str]] | None = None
 
     def typeset(self, formulas: Sequence[Formula]) -> tuple[list[Typeset], str]:
         """Typeset the formulas of a page in their order: macros, numbers and labels hold in the whole page.
@@ -73,6 +74,8 @@ class TexEngine:
         Raises:
             ToolMissingError: the engine is not installed.
         """
+        if self._last is not None and self._last[0] == list(formulas):
+            return self._last[1]  # pages of one deck mostly have the same formulas, whatever their kind
         stopped: set[int] = set()
         while True:
             known = [[tex, display, number in stopped and _TOO_MUCH] for number, (tex, display) in enumerate(formulas)]
@@ -81,6 +84,8 @@ class TexEngine:
                 found = [
                     _explained(Typeset(*item), formula) for item, formula in zip(answer["items"], formulas, strict=True)
                 ]
+                if not stopped:  # what took too long may be quicker the next time
+                    self._last = list(formulas), (found, str(answer["glyphs"]))
                 return found, str(answer["glyphs"])
             stopped.add(self._culprit(known))
             if len(stopped) > _STOPPED:
