@@ -15,11 +15,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clx.errors import ToolMissingError
+from clx.errors import ConversionError, ToolMissingError
 from clx.platforms import system
 
 _LOG = logging.getLogger(__name__)
@@ -77,6 +77,27 @@ class BrowserDiedError(Exception):
     def __init__(self, words: str, *, killed: bool = False) -> None:
         super().__init__(words)
         self.killed = killed
+
+
+@contextlib.contextmanager
+def starting(browser: Path, step: str) -> Iterator[None]:
+    """Start *browser* within; where it does not, *step* is what to do.
+
+    Raises:
+        BrowserDiedError: it was killed; another one may live.
+        ToolMissingError: it ended by itself, as it would every time.
+        ConversionError: it takes too long.
+    """
+    try:
+        yield
+    except BrowserDiedError as error:
+        if error.killed:
+            raise
+        raise ToolMissingError(f"The browser {browser} does not start: {error}", step) from error
+    except TimeoutError:
+        raise ConversionError(
+            f"The browser {browser} did not start within 30 s.", "Try again.", retryable=True
+        ) from None
 
 
 class ScriptError(Exception):

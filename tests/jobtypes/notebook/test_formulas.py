@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.jobtypes.notebook.test_page import MAKER, body, data, markdown, out, page
@@ -386,7 +387,12 @@ def test_nothing_of_a_page_is_left_for_the_next(definition: str, use: str) -> No
 def test_pages_with_the_same_formulas_are_typeset_once(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, asked = TexEngine(), list[int]()
     ask = engine._asked
-    monkeypatch.setattr(engine, "_asked", lambda formulas: (asked.append(len(formulas)), ask(formulas))[1])
+
+    def counted(formulas: list[list[Any]]) -> Any:
+        asked.append(len(formulas))
+        return ask(formulas)
+
+    monkeypatch.setattr(engine, "_asked", counted)
     page = [Formula(r"\def\x{a}\x", display=False), Formula(r"\x \label{e}", display=True)]
     first = engine.typeset(page)
     assert engine.typeset(list(page)) == first

@@ -13,7 +13,7 @@ from markupsafe import Markup as SafeText
 
 from clx.course.pages.page_text import FORM, Section
 from clx.jobtypes.notebook.labels import direction
-from clx.jobtypes.notebook.page import controls_script, early_script, page_css
+from clx.jobtypes.notebook.page import controls_script, early_script, page_css, squeezed
 from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
@@ -52,7 +52,7 @@ def navigation_script(
         decks: section (as text of a number), link, label and a digest of what each says.
     """
     data = {"course": course, "sections": sections, "decks": decks, "words": {name: words[name] for name in _IN_SCRIPT}}
-    code = _asset("course.js").replace('"@style@"', _encode(_squeezed(_asset("course.css"))).decode())
+    code = _asset("course.js").replace('"@style@"', _encode(squeezed(_asset("course.css"))).decode())
     return f"{code.rstrip()}({_text(data)});\n".encode("utf-8", "replace")
 
 
@@ -84,12 +84,7 @@ def _template() -> Template:
 
 @functools.cache
 def _css() -> SafeText:
-    return SafeText(f"{page_css()}\n{_squeezed(_asset('index.css'))}")  # noqa: S704 - CLX's own files
-
-
-def _squeezed(css: str) -> str:
-    lines = [line.strip() for line in css.splitlines()]
-    return "\n".join(line for line in lines if line and not line.startswith("/*"))
+    return SafeText(f"{page_css()}\n{squeezed(_asset('index.css'))}")  # noqa: S704 - CLX's own files
 
 
 def _asset(name: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clx.errors import ConversionError, ToolMissingError
-from clx.jobtypes.browser import BrowserDiedError
+from clx.errors import ConversionError
+from clx.jobtypes.browser import BrowserDiedError, starting
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio import desktop
 from clx.jobtypes.drawio.document import Document, Page, read_document
@@ -136,18 +136,10 @@ class DrawioConverter(Converter):
             site = Site(require("drawio", self._settings).path, math.path if math else None)
             browser = require("browser", self._settings).path
             try:
-                self._exporter = Exporter(browser, site, self._work_dir)
+                with starting(browser, f"Type: {browser} --version, or choose another one with drawio.executable."):
+                    self._exporter = Exporter(browser, site, self._work_dir)
             except BrowserDiedError as error:
-                if error.killed:
-                    raise BrowserDiedError(f"killed while it started: {error}", killed=True) from error
-                raise ToolMissingError(
-                    f"The browser {browser} does not start: {error}",
-                    f"Type: {browser} --version, or choose another one with drawio.executable.",
-                ) from error
-            except TimeoutError:
-                raise ConversionError(
-                    f"The browser {browser} did not start within 30 s.", "Try again.", retryable=True
-                ) from None
+                raise BrowserDiedError(f"killed while it started: {error}", killed=True) from error
         return self._exporter
 
     def _discard(self) -> None:

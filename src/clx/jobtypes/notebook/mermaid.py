@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from clx.errors import ConversionError, ToolMissingError
+from clx.errors import ConversionError
 from clx.jobtypes.drawio.tools import is_desktop
 from clx.jobtypes.notebook.markup import NotDrawnError
 from clx.settings.schema import Settings
@@ -105,24 +105,18 @@ class MermaidDrawer:
         return pictures
 
     def _started(self) -> Any:
-        from clx.jobtypes.browser import BrowserDiedError
+        from clx.jobtypes.browser import BrowserDiedError, starting
         from clx.jobtypes.browser_page import SitePage
 
         browser = locate("browser", self._settings)
         if browser is None or is_desktop(browser.path):
             raise NotDrawnError(f"there is no browser that draws it (type: {install_hint('browser')})")
+        step = f"Type: {browser.path} --version, or choose another one with drawio.executable."
         try:
-            return SitePage(browser.path, self._work_dir, _START, _answer)
+            with starting(browser.path, step):
+                return SitePage(browser.path, self._work_dir, _START, _answer)
         except BrowserDiedError as error:
-            if error.killed:
-                raise ConversionError(f"The browser was killed: {error}", "Try again.", retryable=True) from None
-            raise ToolMissingError(
-                f"The browser {browser.path} does not start: {error}",
-                f"Type: {browser.path} --version, or choose another one with drawio.executable.",
-            ) from None
-        except TimeoutError:
-            fact = f"The browser {browser.path} did not start within 30 s."
-            raise ConversionError(fact, "Try again.", retryable=True) from None
+            raise ConversionError(f"The browser was killed: {error}", "Try again.", retryable=True) from None
 
     def _discard(self) -> None:
         page, self._page = self._page, None

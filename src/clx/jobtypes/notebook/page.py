@@ -282,8 +282,12 @@ def controls_script() -> SafeText:
 
 
 def _lines(comment: str, *names: str) -> str:
-    """Files without indentation, empty lines, and those of comments; no text in them goes over lines."""
-    lines = (line.strip() for name in names for line in _asset(name).splitlines())
+    return "\n".join(squeezed(_asset(name), comment) for name in names)
+
+
+def squeezed(text: str, comment: str = "/*") -> str:
+    """A file without indentation, empty lines, and those of comments; no text in it goes over lines."""
+    lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(comment))
 
 

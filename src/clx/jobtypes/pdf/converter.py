@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from clx.errors import ConversionError, ToolMissingError
-from clx.jobtypes.browser import BrowserDiedError, ScriptError
+from clx.jobtypes.browser import BrowserDiedError, ScriptError, starting
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio.tools import is_desktop
 from clx.jobtypes.pdf.contents import Part, contents_html
@@ -146,18 +146,8 @@ class PdfConverter(Converter):
                     f"Pages are printed by a browser, and drawio.executable names draw.io desktop: {browser}.",
                     "Type: clx config set drawio.executable chromium",
                 )
-            try:
+            with starting(browser, f"Type: {browser} --version"):
                 self._printer = Printer(browser, self._work_dir)
-            except BrowserDiedError as error:
-                if error.killed:
-                    raise
-                raise ToolMissingError(
-                    f"The browser {browser} does not start: {error}", f"Type: {browser} --version"
-                ) from error
-            except TimeoutError:
-                raise ConversionError(
-                    f"The browser {browser} did not start within 30 s.", "Try again.", retryable=True
-                ) from None
         return self._printer
 
     def _discard(self) -> None:
