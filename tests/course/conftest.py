@@ -31,3 +31,12 @@ def queue() -> Iterator[Queue]:
 def state(queue: Queue) -> BuildState:
     """What an empty job table remembers: nothing."""
     return BuildState(queue.database)
+
+
+@pytest.fixture
+def two(course: Course) -> Course:
+    """Two topics; each test writes the first."""
+    course.deck("one", "# %% [markdown]\n# # One\n")
+    course.deck("two")
+    course.spec("one", "two")
+    return course

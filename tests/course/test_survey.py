@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from tests.support.courses import SPEC, Course
-from tests.support.planning import plan_of
+from tests.support.planning import ENGLISH, ONE, linking, payload, places, plan_of
 
-from clx.course.layout import Selection
-from clx.course.plan import Plan
 from clx.course.spec import TopicRef
 from clx.course.survey import Survey, told_apart
 from clx.course.topics import CourseTopic, Topic
-
-ONE = "slides/module_1/topic_100_one"
-ENGLISH = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html", "notebook"}))
-
-
-def payload(plan: Plan, deck: str, task: str = "render en") -> dict[str, Any]:
-    return next(job.payload for job in plan.jobs if (job.source.rpartition("/")[2], job.task) == (deck, task))
-
-
-def places(plan: Plan, source: str) -> set[str]:
-    """Where a copied file goes, below the directories of its variants."""
-    return {
-        place.path.split("/", 5)[5] for copy in plan.copies if copy.source.endswith(source) for place in copy.places
-    }
-
-
-@pytest.fixture
-def two(course: Course) -> Course:
-    """Two topics; each test writes the first."""
-    course.deck("one", "# %% [markdown]\n# # One\n")
-    course.deck("two")
-    course.spec("one", "two")
-    return course
-
-
-def linking(course: Course, *links: str, before: str = "") -> None:
-    texts = "".join(f"# [x]({link})\n" for link in links)
-    course.deck("one", f"# %% [markdown]{before}\n{texts}")
 
 
 def test_topics_whose_files_meet_lie_apart_and_nobody_else_does(two: Course) -> None:

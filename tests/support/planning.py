@@ -19,6 +19,8 @@ from clx.jobtypes.notebook.reader import DeckReader
 from clx.settings.schema import Settings
 
 TOOLS: dict[str, dict[str, str]] = {type_: {} for type_ in ("notebook", "plantuml", "drawio", "pdf")}
+ONE = "slides/module_1/topic_100_one"
+ENGLISH = Selection(frozenset({"en"}), frozenset({"completed"}), frozenset({"html", "notebook"}))
 
 
 class Here(DeckReader):
@@ -65,3 +67,20 @@ def job_of(source: str = "slides/a.py", task: str = "execute en", **changes: Any
 def copied(plan: Plan) -> set[str]:
     """The names of the files that a plan copies."""
     return {copy.source.rpartition("/")[2] for copy in plan.copies if copy.places}
+
+
+def payload(plan: Plan, deck: str, task: str = "render en") -> dict[str, Any]:
+    return next(job.payload for job in plan.jobs if (job.source.rpartition("/")[2], job.task) == (deck, task))
+
+
+def places(plan: Plan, source: str) -> set[str]:
+    """Where a copied file goes, below the directories of its variants."""
+    return {
+        place.path.split("/", 5)[5] for copy in plan.copies if copy.source.endswith(source) for place in copy.places
+    }
+
+
+def linking(course: Course, *links: str, before: str = "") -> None:
+    """Write the first of two decks with these links."""
+    texts = "".join(f"# [x]({link})\n" for link in links)
+    course.deck("one", f"# %% [markdown]{before}\n{texts}")
