@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that this schema corresponds to."""
 
 metadata = MetaData()
@@ -113,6 +113,9 @@ jobs = Table(
     Column("finished_at", Number),
     Column("rescues", Number, nullable=False, server_default=text("0")),
     Column("after_id", Number),
+    Column("expires_at", Number),
+    Column("limit_name", Text),
+    Column("held", Number, nullable=False, server_default=text("0")),
     CheckConstraint(one_of("state", "queued", "running", "succeeded", "failed", "cancelled"), name="job_state"),
     CheckConstraint("priority BETWEEN 1 AND 5", name="job_priority"),
     CheckConstraint("ready IN (0, 1) AND unbatched IN (0, 1)", name="job_ready"),
@@ -151,6 +154,9 @@ Index(
     unique=True,
     **where("after_id IS NOT NULL AND state = 'queued'"),
 )
+# what expires, and what a limit holds back: rare rows, so that nothing else pays for them
+Index("jobs_expiring", jobs.c.expires_at, **where("state = 'queued' AND expires_at IS NOT NULL"))
+Index("jobs_limited", jobs.c.limit_name, jobs.c.held, **where("limit_name IS NOT NULL AND finished_at IS NULL"))
 # for looking: none of these costs a plain enqueue, or a plain success, anything
 Index("jobs_ended_key", jobs.c.key, **where("key IS NOT NULL AND finished_at IS NOT NULL"))
 # those that can be searched for beside the ones that other indexes hold; one, because each is asked at every change
@@ -238,6 +244,97 @@ results = Table(
     PrimaryKeyConstraint("key", "type"),
     sqlite_with_rowid=False,
 )
+
+recent_keys = Table(
+    "recent_keys",
+    metadata,
+    Column("key", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("job_id", Number, nullable=False),
+    Column("unique_until", Number, nullable=False),
+    PrimaryKeyConstraint("key", "type", "pool"),
+    sqlite_with_rowid=False,
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("concurrency", Number),
+    Column("rate", Number),
+    Column("period", Number),
+    Column("window_at", Number, nullable=False, server_default=text("0")),
+    Column("used", Number, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("name"),
+    CheckConstraint("concurrency IS NULL OR concurrency >= 1", name="limit_concurrency"),
+    CheckConstraint(
+        "(rate IS NULL) = (period IS NULL) AND (rate IS NULL OR (rate >= 1 AND period >= 1))", name="limit_rate"
+    ),
+    sqlite_with_rowid=False,
+)
+
+paused = Table(
+    "paused",
+    metadata,
+    Column("type", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("paused_at", Number, nullable=False),
+    PrimaryKeyConstraint("type", "pool"),
+    sqlite_with_rowid=False,
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("overlap", Text, nullable=False, server_default=text("'skip'")),
+    Column("catch_up", Text, nullable=False, server_default=text("'last'")),
+    Column("catch_up_window", Number, nullable=False),
+    Column("ends_at", Number),
+    Column("paused", Number, nullable=False, server_default=text("0")),
+    Column("next_at", Number),
+    Column("created_at", Number, nullable=False),
+    PrimaryKeyConstraint("name"),
+    CheckConstraint("overlap IN ('skip', 'queue', 'cancel')", name="schedule_overlap"),
+    CheckConstraint("catch_up IN ('none', 'last', 'all')", name="schedule_catch_up"),
+    CheckConstraint("paused IN (0, 1)", name="schedule_paused"),
+    sqlite_with_rowid=False,
+)
+Index("schedules_due", schedules.c.next_at, **where("paused = 0 AND next_at IS NOT NULL"))
+
+fires = Table(
+    "fires",
+    metadata,
+    Column("schedule", Text, ForeignKey("schedules.name", ondelete="CASCADE"), nullable=False),
+    Column("fire_at", Number, nullable=False),
+    Column("fired_at", Number, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("job_id", Number),
+    PrimaryKeyConstraint("schedule", "fire_at"),
+    CheckConstraint("outcome IN ('queued', 'skipped', 'missed')", name="fire_outcome"),
+    CheckConstraint("(outcome = 'queued') = (job_id IS NOT NULL)", name="fire_job"),
+    sqlite_with_rowid=False,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", Number, nullable=False),
+    Column("used_at", Number),
+    Column("expires_at", Number),
+    Column("revoked_at", Number),
+    CheckConstraint("role IN ('read', 'work', 'admin')", name="token_role"),
+    sqlite_autoincrement=True,
+)
+Index("tokens_digest", tokens.c.digest, unique=True)
 
 outputs = Table(
     "outputs",

@@ -63,6 +63,9 @@ CREATE TABLE jobs (
   finished_at INTEGER,
   rescues INTEGER DEFAULT 0 NOT NULL,
   after_id INTEGER,
+  expires_at INTEGER,
+  limit_name TEXT,
+  held INTEGER DEFAULT 0 NOT NULL,
   CONSTRAINT job_state CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled'),
   CONSTRAINT job_priority CHECK (priority BETWEEN 1 AND 5),
   CONSTRAINT job_ready CHECK (ready IN (0, 1) AND unbatched IN (0, 1)),
@@ -84,9 +87,26 @@ CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready 
 
 CREATE INDEX jobs_ended_key ON jobs ("key") WHERE key IS NOT NULL AND finished_at IS NOT NULL;
 
+CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+
+CREATE INDEX jobs_limited ON jobs (limit_name, held) WHERE limit_name IS NOT NULL AND finished_at IS NULL;
+
 CREATE UNIQUE INDEX jobs_live_key ON jobs ("key", type, pool) WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL;
 
 CREATE INDEX jobs_running ON jobs (worker_id, lease_until) WHERE state = 'running';
+
+CREATE TABLE limits (
+  name TEXT NOT NULL,
+  concurrency INTEGER,
+  rate INTEGER,
+  period INTEGER,
+  window_at INTEGER DEFAULT 0 NOT NULL,
+  used INTEGER DEFAULT 0 NOT NULL,
+  PRIMARY KEY (name),
+  CONSTRAINT limit_concurrency CHECK (concurrency IS NULL OR concurrency >= 1),
+  CONSTRAINT limit_rate CHECK ((rate IS NULL) = (period IS NULL) AND (rate IS NULL OR (rate >= 1 AND period >= 1)))
+)
+ WITHOUT ROWID;
 
 CREATE TABLE outputs (
   target TEXT NOT NULL,
@@ -106,6 +126,24 @@ CREATE TABLE outputs (
 
 CREATE INDEX outputs_course ON outputs (course, output);
 
+CREATE TABLE paused (
+  type TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  paused_at INTEGER NOT NULL,
+  PRIMARY KEY (type, pool)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE recent_keys (
+  "key" TEXT NOT NULL,
+  type TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  job_id INTEGER NOT NULL,
+  unique_until INTEGER NOT NULL,
+  PRIMARY KEY ("key", type, pool)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE results (
   "key" TEXT NOT NULL,
   type TEXT NOT NULL,
@@ -116,6 +154,27 @@ CREATE TABLE results (
 )
  WITHOUT ROWID;
 
+CREATE TABLE schedules (
+  name TEXT NOT NULL,
+  cron TEXT NOT NULL,
+  zone TEXT NOT NULL,
+  job TEXT NOT NULL,
+  overlap TEXT DEFAULT 'skip' NOT NULL,
+  catch_up TEXT DEFAULT 'last' NOT NULL,
+  catch_up_window INTEGER NOT NULL,
+  ends_at INTEGER,
+  paused INTEGER DEFAULT 0 NOT NULL,
+  next_at INTEGER,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (name),
+  CONSTRAINT schedule_overlap CHECK (overlap IN ('skip', 'queue', 'cancel')),
+  CONSTRAINT schedule_catch_up CHECK (catch_up IN ('none', 'last', 'all')),
+  CONSTRAINT schedule_paused CHECK (paused IN (0, 1))
+)
+ WITHOUT ROWID;
+
+CREATE INDEX schedules_due ON schedules (next_at) WHERE paused = 0 AND next_at IS NOT NULL;
+
 CREATE TABLE sources (
   root TEXT NOT NULL,
   path TEXT NOT NULL,
@@ -123,6 +182,20 @@ CREATE TABLE sources (
   PRIMARY KEY (root, path)
 )
  WITHOUT ROWID;
+
+CREATE TABLE tokens (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  used_at INTEGER,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  CONSTRAINT token_role CHECK (role IN ('read', 'work', 'admin'))
+);
+
+CREATE UNIQUE INDEX tokens_digest ON tokens (digest);
 
 CREATE TABLE worker_events (
   id INTEGER NOT NULL,
@@ -184,6 +257,19 @@ CREATE TABLE dependencies (
 
 CREATE INDEX dependencies_needs ON dependencies (needs_id);
 
+CREATE TABLE fires (
+  schedule TEXT NOT NULL,
+  fire_at INTEGER NOT NULL,
+  fired_at INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  job_id INTEGER,
+  PRIMARY KEY (schedule, fire_at),
+  CONSTRAINT fire_outcome CHECK (outcome IN ('queued', 'skipped', 'missed')),
+  CONSTRAINT fire_job CHECK ((outcome = 'queued') = (job_id IS NOT NULL)),
+  FOREIGN KEY(schedule) REFERENCES schedules (name) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
 CREATE TABLE runs (
   job_id INTEGER NOT NULL,
   run INTEGER NOT NULL,
@@ -203,4 +289,4 @@ CREATE TABLE runs (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0003');
+INSERT INTO alembic_version VALUES ('0004');
