@@ -35,6 +35,8 @@ need dot graphviz
 need git git
 need strace strace # the fault tests
 need sqlite3 sqlite3
+# a server of the tests' own: Debian keeps its programs out of PATH, and starts none by itself where this says so
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 python3 -c "import venv, ensurepip" 2>/dev/null || missing="$missing python3-venv"
 [ -n "$(ls /usr/share/fonts/truetype/dejavu 2>/dev/null)" ] || missing="$missing fonts-dejavu-core fontconfig"
 [ -n "$(ls /usr/share/fonts/truetype/liberation* 2>/dev/null)" ] || missing="$missing fonts-liberation"
