@@ -15,7 +15,8 @@ from tests.support.containers import client, engine, images
 __all__ = ["client", "engine", "images"]
 
 TIERS = (
-    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "settings", "tools", "workers"),
+    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "remote", "server", "settings"),
+    *("tools", "workers"),
     "workers/executors/docker",
 )
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
@@ -74,6 +75,8 @@ QUICK = (
     "tools/test_program.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
+    "remote",
+    "server",
     "settings",
     "workers/executors/test_modes.py",
     "workers/test_liveness.py",
@@ -96,6 +99,8 @@ SLOW = (
     "db/test_held_up.py",
     "jobtypes/notebook/execution",
     "jobtypes/notebook/test_converter.py",
+    "remote/test_conformance.py",
+    "server/test_openapi.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

@@ -1,8 +1,8 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's function raises to end as cancelled; and
-every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``Client`` (the same by a server), ``NewJob``, ``Job``,
+``Consumer``, and the reports that ``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's
+function raises to end as cancelled; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ DISTRIBUTION = "clx-build"
 """What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
+    "Client": "clx.remote.client",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
     "Job": "clx.db.models",
@@ -22,6 +23,7 @@ _PUBLIC = {
     "Success": "clx.db.models",
     **dict.fromkeys(
         (
+            "AccessError",
             "Cancelled",
             "ClxError",
             "DatabaseBusyError",
@@ -36,6 +38,7 @@ _PUBLIC = {
             "LostWorkerError",
             "OddRowError",
             "QueueError",
+            "ServerError",
             "UnknownJobError",
             "UsageError",
         ),

@@ -54,7 +54,7 @@ class Token:
 
 def may(role: str, needed: str) -> bool:
     """Whether who has *role* may do what *needed* is needed for; a role that nobody knows may nothing."""
-    return role in ROLES and needed in ROLES and ROLES.index(role) >= ROLES.index(needed)  # type: ignore[arg-type]
+    return role in ROLES and needed in ROLES and ROLES.index(role) >= ROLES.index(needed)
 
 
 def digest_of(text: str) -> str:
