@@ -34,6 +34,7 @@ _PUBLIC = {
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
+            "NotStorableError",
             "OddRowError",
             "QueueError",
             "UnknownJobError",
