@@ -169,7 +169,15 @@ Index(
 )
 # what expires, and what a limit holds back: rare rows, so that nothing else pays for them
 Index("jobs_expiring", jobs.c.expires_at, **where("state = 'queued' AND expires_at IS NOT NULL"))
-Index("jobs_limited", jobs.c.limit_name, jobs.c.held, **where("limit_name IS NOT NULL AND finished_at IS NULL"))
+Index(
+    "jobs_limited",
+    jobs.c.limit_name,
+    jobs.c.held,
+    jobs.c.claim_rank,
+    jobs.c.deadline,
+    jobs.c.id,
+    **where("limit_name IS NOT NULL AND finished_at IS NULL"),
+)
 # for looking: none of these costs a plain enqueue, or a plain success, anything
 Index("jobs_ended_key", jobs.c.key, **where("key IS NOT NULL AND finished_at IS NOT NULL"))
 # those that can be searched for beside the ones that other indexes hold; one, because each is asked at every change
