@@ -36,6 +36,7 @@ _PUBLIC = {
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
+            "NotStorableError",
             "OddRowError",
             "QueueError",
             "ServerError",

@@ -17,6 +17,7 @@ from clx.errors import JobExistsError as JobExistsError
 from clx.errors import LostBatchError as LostBatchError
 from clx.errors import LostRunError as LostRunError
 from clx.errors import LostWorkerError as LostWorkerError
+from clx.errors import NotStorableError as NotStorableError
 from clx.errors import OddRowError as OddRowError
 from clx.errors import QueueError as QueueError
 from clx.errors import ServerError as ServerError

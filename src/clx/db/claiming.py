@@ -37,7 +37,7 @@ def claim(
     Raises:
         LostWorkerError: the worker was struck off.
     """
-    live, due = tx.execute(sql.MAY_CLAIM, {"worker": worker, "now": tx.now}).fetchone()
+    live, due = tx.execute(tx.sql.may_claim, {"worker": worker, "now": tx.now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
     params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
@@ -51,7 +51,7 @@ def claim(
 
 def _promote(tx: Transaction) -> bool:
     """Let delayed jobs that are due be claimed; returns whether there may be more."""
-    promoted = tx.execute(sql.PROMOTE, (tx.now, sql.PROMOTED)).fetchall()
+    promoted = tx.execute(tx.sql.promote, (tx.now, sql.PROMOTED)).fetchall()
     tx.bells.update(row[0] for row in promoted)
     return len(promoted) == sql.PROMOTED
 

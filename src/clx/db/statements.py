@@ -50,15 +50,14 @@ CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = 
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
 MAY_CLAIM = (
     "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker AND (state = 'idle' OR state = 'busy' "
-    "OR state = 'starting' OR state = 'stopping' OR state = 'hung')), EXISTS (SELECT 1 FROM jobs "
+    "OR state = 'starting' OR state = 'stopping' OR state = 'hung'){unchanged}), EXISTS (SELECT 1 FROM jobs "
     "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now)"
 )
 """Whether the worker was not struck off, and whether delayed jobs are due. With IN SQLite would build a table."""
-PROMOTE = (
-    "UPDATE jobs SET ready = 1 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 "
-    "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT ?) RETURNING type"
+DUE_FIRST = (
+    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? "
+    "ORDER BY not_before LIMIT ?"
 )
-"""Delayed jobs that are due; at most so many at a time, so that nobody else waits for the table meanwhile."""
 PROMOTED = 1000
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 
@@ -115,8 +114,10 @@ UNMET_NEEDS = (
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
 )
 AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = :ready WHERE id = :id AND state = 'queued' RETURNING id"
-FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
-CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+FAILED = "state = 'failed', lease_until = NULL, finished_at = ?, error = ?"
+CANCELLED = "state = 'cancelled', lease_until = NULL, finished_at = ?, error = ?"
+FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
+CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
 RECORD_ODD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
     "SELECT id, CAST(run AS BIGINT), CAST(coalesce(worker_id, 0) AS BIGINT), "
@@ -151,34 +152,22 @@ ACCOUNT = (
 
 # -- what follows from an end -------------------------------------------------------------------------
 
-_DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?) RETURNING id"
-FAIL_DEPENDENTS = (
-    f"UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-)
-CANCEL_DEPENDENTS = (
-    f"UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-)
+DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?)"
 _READY_NEXT = "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END"
 LET_GO = (
     f"UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"
 )
 """The job behind one that has ended waits for it no more."""
-UNLOCK = (
-    f"UPDATE jobs SET waits_for = waits_for - 1, {_READY_NEXT} "
-    "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
-    "RETURNING type"
-)
+UNLOCKED = f"waits_for = waits_for - 1, {_READY_NEXT}"
+TO_UNLOCK = "state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id)"
 MATTERS = (
     "SELECT EXISTS (SELECT 1 FROM dependencies WHERE needs_id = ?), "
     "EXISTS (SELECT 1 FROM batches WHERE state = 'live' AND callback IS NOT NULL)"
 )
 """Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
-COUNT_DOWN = (
-    "UPDATE batches SET pending = CASE WHEN pending - 1 > 0 THEN pending - 1 ELSE 0 END "
-    "WHERE state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) "
-    "RETURNING id, pending, callback"
-)
+COUNTED_DOWN = "pending = CASE WHEN pending - 1 > 0 THEN pending - 1 ELSE 0 END"
+AWAITING = "state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
 COUNT_UP = (
     "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
