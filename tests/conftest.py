@@ -102,6 +102,8 @@ SLOW = (
     "jobtypes/notebook/test_converter.py",
     "remote/test_conformance.py",
     "server/test_openapi.py",
+    "server/test_protocol.py",
+    "server/test_serving.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 
