@@ -1,8 +1,8 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's function raises to end as cancelled; and
-every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; ``Success``
+and ``Failure``, the reports that ``Queue.settle`` takes; ``Cancelled``, which a job's function raises to end as
+cancelled; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _PUBLIC = {
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
+    "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
     **dict.fromkeys(
         (

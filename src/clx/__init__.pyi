@@ -4,6 +4,7 @@ from clx.db.models import Failure as Failure
 from clx.db.models import Job as Job
 from clx.db.models import NewJob as NewJob
 from clx.db.models import Success as Success
+from clx.db.schedules.models import Schedule as Schedule
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
 from clx.errors import DatabaseBusyError as DatabaseBusyError

@@ -21,7 +21,7 @@ def test_the_names_are_what_they_say() -> None:
     del namespace["__builtins__"]
     assert {name: found.__name__ for name, found in namespace.items()} == {name: name for name in namespace}
     others = {name for name, found in namespace.items() if not issubclass(found, errors.ClxError)}
-    assert others == {"Consumer", "Failure", "Job", "NewJob", "Queue", "Success"}
+    assert others == {"Consumer", "Failure", "Job", "NewJob", "Queue", "Schedule", "Success"}
     with pytest.raises(AttributeError):
         clx.Nothing  # type: ignore[attr-defined]  # noqa: B018
 

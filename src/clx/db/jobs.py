@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -48,6 +49,7 @@ from clx.errors import DatabaseError, JobExistsError, QueueError
 
 if TYPE_CHECKING:
     from clx.db.retention import Pruned
+    from clx.db.schedules.table import Schedules
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -184,6 +186,13 @@ class Queue(WorkerSide):
             return batch, ids
 
         return self._write("enqueue_batch", body)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What is queued at times: the schedules of this database."""
+        from clx.db.schedules.table import Schedules
+
+        return Schedules(self.database)
 
     # -- everybody else's -------------------------------------------------------------------------
 
