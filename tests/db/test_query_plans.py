@@ -12,6 +12,7 @@ from tests.support.clock import at
 
 from clx.db import statements as sql
 from clx.db.jobs import NewJob, Queue
+from clx.db.schedules import statements as schedules
 from clx.db.sqlite.dialect import DIALECT
 
 _PLANS = {
@@ -32,6 +33,10 @@ _PLANS = {
     "failed dependents": (sql.FAIL_DEPENDENTS, "INDEX dependencies_needs (needs_id=?)"),
     "matters": (sql.MATTERS, "INDEX dependencies_needs (needs_id=?)"),
     "may claim": (sql.MAY_CLAIM, "INDEX jobs_delayed (not_before<?)"),
+    "schedules that are due": (schedules.DUE, "INDEX schedules_due (next_at>? AND next_at<?)"),
+    "last fire": (schedules.LAST, "PRIMARY KEY (schedule=? AND fire_at<?)"),
+    "fires": (schedules.FIRES, "PRIMARY KEY (schedule=?)"),
+    "fires between": (schedules.FIRES_BETWEEN, "PRIMARY KEY (schedule=? AND fire_at>? AND fire_at<?)"),
     "count down": (sql.COUNT_DOWN, "INDEX batch_jobs_job (job_id=?)"),
 }
 

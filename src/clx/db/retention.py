@@ -26,7 +26,7 @@ class Policy:
 
     Attributes:
         succeeded: jobs that succeeded, with their runs, since they ended.
-        failed: jobs that failed or were cancelled, since they ended.
+        failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
         results: results of keyed jobs, since they were last used.
 
@@ -54,6 +54,7 @@ class Pruned:
     events: int = 0
     batches: int = 0
     results: int = 0
+    fires: int = 0
     abandoned: int = 0
 
 
@@ -81,6 +82,11 @@ _OLD_RESULTS = """
 DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
+_OLD_FIRES = """
+DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
+  AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
+  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = f.job_id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
+
 
 def prune(database: Database, policy: Policy) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
@@ -88,6 +94,7 @@ def prune(database: Database, policy: Policy) -> Pruned:
     abandoned = len(BatchTable(database).sweep(is_gone))
     jobs = _prune_jobs(database, policy, at)
 
+    fired = int(at - policy.failed * _DAY)
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
     return Pruned(
         jobs=jobs,
@@ -95,6 +102,7 @@ def prune(database: Database, policy: Policy) -> Pruned:
         batches=_prune_all(database, _OLD_BATCHES, ended),
         workers=_prune_all(database, _OLD_WORKERS, ended),
         events=_prune_all(database, _OLD_EVENTS, ended),
+        fires=_prune_all(database, _OLD_FIRES, fired),
         abandoned=abandoned,
     )
 
@@ -122,7 +130,8 @@ def _prune_window(database: Database, window: dict[str, int]) -> int:
 
 
 def named_text(database: Database) -> list[str]:
-    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files.
+    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
+    jobs of schedules.
 
     What is named here must stay in the store.
     """
@@ -131,6 +140,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM jobs WHERE result IS NOT NULL",
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
+        "SELECT job FROM schedules",
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 
