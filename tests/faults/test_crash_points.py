@@ -78,8 +78,10 @@ _SCENARIOS = {
     "put_schedule": (_SCHEDULE, "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))"),
     "change_schedule": (_SCHEDULED, "queue.schedules.backfill('n', 0, 7_200_000)"),
     "fire": (_SCHEDULED, "queue.schedules.fire_due()"),
-    "mend_schedule": (_SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
-                      "queue.schedules.fire_due()"),
+    "mend_schedule": (
+        _SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
+        "queue.schedules.fire_due()",
+    ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
