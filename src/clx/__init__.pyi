@@ -12,12 +12,17 @@ from clx.errors import DatabaseError as DatabaseError
 from clx.errors import DatabaseFullError as DatabaseFullError
 from clx.errors import DatabaseInUseError as DatabaseInUseError
 from clx.errors import DatabaseWriteError as DatabaseWriteError
+from clx.errors import Discard as Discard
+from clx.errors import JobCancelledError as JobCancelledError
 from clx.errors import JobExistsError as JobExistsError
+from clx.errors import JobFailedError as JobFailedError
+from clx.errors import JobTimeoutError as JobTimeoutError
 from clx.errors import LostBatchError as LostBatchError
 from clx.errors import LostRunError as LostRunError
 from clx.errors import LostWorkerError as LostWorkerError
 from clx.errors import OddRowError as OddRowError
 from clx.errors import QueueError as QueueError
+from clx.errors import Retry as Retry
 from clx.errors import UnknownJobError as UnknownJobError
 from clx.errors import UsageError as UsageError
 

@@ -13,7 +13,7 @@ _TAKE = (
 )
 _QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 _IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
-_HARMLESS = " AND rescues = 0 AND max_runs > 1"
+_HARMLESS = " AND rescues = 0 AND max_runs > 1 AND limit_name IS NULL"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 
@@ -39,6 +39,9 @@ class Dialect(ABC):
 
     locking = ""
     """What a query says after its end to have its rows alone, leaving out those that somebody else has."""
+
+    for_update = ""
+    """What a query says after its end to have its rows alone until its transaction ends, waiting for who has them."""
 
     def __init__(self) -> None:
         ids = f"IN ({self.ids('ids')})"
@@ -82,6 +85,25 @@ class Dialect(ABC):
             "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
         )
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
+        self.limit = (
+            f"SELECT concurrency, rate, period, window_at, used FROM limits WHERE name = :name{self.for_update}"
+        )
+        """A limit, for whoever counts what it leaves: one at a time."""
+        self.running_of_limit = (
+            f"SELECT count(*) FROM jobs {self.by_index('jobs_running')} WHERE state = 'running' AND limit_name = :name"
+        )
+        self.limits_with_room = (
+            "SELECT name FROM limits WHERE EXISTS (SELECT 1 FROM jobs WHERE limit_name = limits.name AND held = 1 "
+            "AND finished_at IS NULL) "
+            "AND (rate IS NULL OR used < rate OR window_at + period <= :now OR window_at > :now) "
+            f"AND (concurrency IS NULL OR concurrency > (SELECT count(*) FROM jobs {self.by_index('jobs_running')} "
+            "WHERE state = 'running' AND limit_name = limits.name))"
+        )
+        """Limits that hold jobs back which they have room for."""
+        self.expired = (
+            "SELECT id, expires_at FROM jobs WHERE state = 'queued' AND expires_at <= :now "
+            f"ORDER BY expires_at, id LIMIT :n{self.locking}"
+        )
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
         self.live_key = f"{self.by_index('jobs_live_key')} WHERE {_LIVE} AND after_id IS NULL"
