@@ -51,7 +51,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer "
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
             ),
         ),

@@ -1,9 +1,12 @@
 from clx.db.consumer import Consumer as Consumer
+from clx.db.hooks import Hooks as Hooks
 from clx.db.jobs import Queue as Queue
 from clx.db.models import Failure as Failure
 from clx.db.models import Job as Job
 from clx.db.models import NewJob as NewJob
 from clx.db.models import Success as Success
+from clx.db.tasks import Task as Task
+from clx.db.tasks import task as task
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
 from clx.errors import DatabaseBusyError as DatabaseBusyError

@@ -110,6 +110,8 @@ STATUS: dict[str, Any] = {
     "services": {"supervisor": None, "wanted": {}},
     "services_elsewhere": [],
     "batches": [],
+    "paused": [],
+    "limits": [],
     "warnings": [],
 }
 
@@ -138,6 +140,11 @@ def test_status_is_a_row_for_each_type_and_where_it_comes_from() -> None:
             {"batches": [{"id": 3, "name": "b", "pid": 9, "state": "abandoned", "reason": "gone", "jobs": {}}]},
             "Batch 3 (b, pid 9): abandoned, gone; no jobs yet",
         ),
+        (
+            {"paused": [{"type": "mail", "pool": "eu", "seconds": 90}]},
+            "Paused for 2 min: mail (pool eu). Type: clx jobs resume mail --pool eu --db-path '/a b/jobs.db'",
+        ),
+        ({"limits": [{"name": "api", "running": 1, "held": 2}]}, "Limit api: 1 run, 2 are held back"),
         ({"warnings": ["look\x1b[2J"]}, "Warning: look\\x1b[2J"),
         (
             {"services_elsewhere": ["/a b/jobs.db"]},

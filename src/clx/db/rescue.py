@@ -56,12 +56,12 @@ class Rescuer:
     def sweep(self) -> None:
         """Cancel what has not begun in time, and let go what a limit needs not hold back any more."""
         now = self._database.clock.now()
-        read, write = self._database.read, self._writer.write
+        read = self._database.read
         expired = [0]
         while expired and read(sql.EXPIRED, (now,)):
-            expired = write("expire", expire_due)
+            expired = self._writer.write("expire", expire_due)
         if names := sorted(row[0] for row in read(self._database.sql.limits_with_room, {"now": now})):
-            write("let_go", lambda tx: limits.let_go(tx, names))
+            self._writer.write("let_go", lambda tx: limits.let_go(tx, names))
 
     def _find_over(self) -> list[Lease]:
         """The leases that are over, by a look without the write lock."""

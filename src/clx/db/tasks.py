@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 
@@ -37,7 +37,7 @@ class Task(Generic[P, R]):
 
     def __init__(
         self,
-        function: Callable[P, R],
+        function: Callable[..., R],
         type: str | None,  # noqa: A002
         discard_on: Errors,
         retry_on: Errors | None,
@@ -53,7 +53,7 @@ class Task(Generic[P, R]):
             raise QueueError(f"{odd[0]} of {self.type} has no name in a payload.", "Give each argument a name.")
         update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         return self.function(*args, **kwargs)
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
@@ -67,7 +67,7 @@ class Task(Generic[P, R]):
 
     def using(self, **options: Any) -> Task[P, R]:
         """The same task with other options of ``NewJob``: ``resize.using(priority=5).job(…)``."""
-        other = Task(self.function, self.type, self.discard_on, self.retry_on, self.backoff, {})
+        other: Task[P, R] = Task(self.function, self.type, self.discard_on, self.retry_on, self.backoff, {})
         other._usual = replace(self._usual, **options)
         return other
 
@@ -90,7 +90,7 @@ class Task(Generic[P, R]):
         return msgspec.defstruct(self.type, fields, kw_only=True, forbid_unknown_fields=True)
 
     def run(self, job: Job) -> R:
-        """Do *job*: what a consumer calls. A parameter annotated with :class:`Job` is given the job.
+        """Do *job*: what a consumer calls.
 
         Raises:
             Discard: its payload is not what the function takes.
@@ -102,7 +102,18 @@ class Task(Generic[P, R]):
         given = {name: getattr(read, name) for name in self._shape.__struct_fields__}
         if self._takes_job:
             given[self._takes_job] = job
-        return self.function(**given)  # type: ignore[call-arg]
+        return self.function(**given)
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[Concatenate[Job, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(function: Callable[Concatenate[Job, P], R], /) -> Task[P, R]: ...
 
 
 @overload
@@ -117,11 +128,11 @@ def task(
     retry_on: Errors | None = None,
     backoff: Milliseconds | None = None,
     **options: Any,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+) -> _Decorator: ...
 
 
 def task(
-    function: Callable[P, R] | None = None,
+    function: Callable[..., Any] | None = None,
     /,
     *,
     type: str | None = None,  # noqa: A002
@@ -130,7 +141,7 @@ def task(
     backoff: Milliseconds | None = None,
     **options: Any,
 ) -> Any:
-    """Make a function one whose calls can be jobs.
+    """Make a function one whose calls can be jobs. Where its first argument is a :class:`Job`, it is given the job.
 
     Args:
         type: of its jobs; None: the function's name.
@@ -138,7 +149,7 @@ def task(
         options: usual ones of its :class:`~clx.db.models.NewJob`: ``max_runs``, ``pool``, ``limit``, ….
     """
 
-    def of(found: Callable[P, R]) -> Task[P, R]:
+    def of(found: Callable[..., Any]) -> Task[..., Any]:
         return Task(found, type, discard_on, retry_on, backoff, options)
 
     return of if function is None else of(function)
