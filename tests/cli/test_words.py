@@ -142,7 +142,7 @@ def test_status_is_a_row_for_each_type_and_where_it_comes_from() -> None:
         ),
         (
             {"paused": [{"type": "mail", "pool": "eu", "seconds": 90}]},
-            "Paused for 2 min: mail (pool eu). Type: clx jobs resume mail --pool eu --db-path '/a b/jobs.db'",
+            "Paused for 1 min 30 s: mail (pool eu). Type: clx jobs resume mail --pool eu --db-path /x/jobs.db",
         ),
         ({"limits": [{"name": "api", "running": 1, "held": 2}]}, "Limit api: 1 run, 2 are held back"),
         ({"warnings": ["look\x1b[2J"]}, "Warning: look\\x1b[2J"),
