@@ -56,6 +56,15 @@ UNTESTED = {
             ),
         ),
         (
+            "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
+            (
+                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
+                "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
+                "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
+                "db.postgresql.thread_connection"
+            ),
+        ),
+        (
             "run by Alembic, which finds it by its file: tests/faults/test_migrations.py",
             "db.migrations.versions.0003_keys_per_type",
         ),

@@ -41,6 +41,7 @@ _PUBLIC = {
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
+            "NotStorableError",
             "OddRowError",
             "QueueError",
             "Retry",

@@ -23,6 +23,7 @@ from clx.errors import JobTimeoutError as JobTimeoutError
 from clx.errors import LostBatchError as LostBatchError
 from clx.errors import LostRunError as LostRunError
 from clx.errors import LostWorkerError as LostWorkerError
+from clx.errors import NotStorableError as NotStorableError
 from clx.errors import OddRowError as OddRowError
 from clx.errors import QueueError as QueueError
 from clx.errors import Retry as Retry

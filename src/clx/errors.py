@@ -32,6 +32,7 @@
     ├── QueueError          2    the queue was asked for something that cannot be
     │   ├── JobExistsError       a live job has the same key
     │   ├── UnknownJobError      a job that is not in the table was named
+    │   ├── NotStorableError     a value that no column takes
     │   └── LostBatchError       a batch that has ended was given more jobs
     ├── LostRunError        1    a worker reported on a run that is no longer its own
     └── LostWorkerError     1    a worker that was struck off asked for work
@@ -344,6 +345,10 @@ class UnknownJobError(QueueError):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"There is no job {job_id}.", "See `clx jobs list`; old jobs are pruned.")
         self.job_id = job_id
+
+
+class NotStorableError(QueueError):
+    """A value was given that no column of the table takes."""
 
 
 class LostBatchError(QueueError):

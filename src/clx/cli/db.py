@@ -108,10 +108,8 @@ def backup_(here: Here, target: Path) -> None:
     Examples:
       clx db backup saved.db
     """
-    from clx.db.sqlite.backup import backup
-
     with here.require(here.look()) as database:
-        size = backup(database, target.absolute())
+        size = database.backup(target.absolute())
     echo(f"{target}: {size / 2**20:.1f} MiB")
 
 

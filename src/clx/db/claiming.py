@@ -43,7 +43,7 @@ def claim(
     Raises:
         LostWorkerError: the worker was struck off.
     """
-    live, due, some_paused = tx.execute(sql.MAY_CLAIM, {"worker": worker, "now": tx.now}).fetchone()
+    live, due, some_paused = tx.execute(tx.sql.may_claim, {"worker": worker, "now": tx.now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
     if some_paused:
@@ -60,7 +60,7 @@ def claim(
 
 def _promote(tx: Transaction) -> bool:
     """Let delayed jobs that are due be claimed; returns whether there may be more."""
-    promoted = tx.execute(sql.PROMOTE, (tx.now, sql.PROMOTED)).fetchall()
+    promoted = tx.execute(tx.sql.promote, (tx.now, sql.PROMOTED)).fetchall()
     tx.bells.update(row[0] for row in promoted)
     return len(promoted) == sql.PROMOTED
 

@@ -16,7 +16,7 @@ def unlock(tx: Transaction, job_id: int) -> None:
     tx.bells.add(of_end(job_id))
     needed, awaited = tx.execute(sql.MATTERS, (job_id,)).fetchone()
     if needed:
-        tx.bells.update(row[0] for row in tx.execute(sql.UNLOCK, {"id": job_id, "now": tx.now}).fetchall())
+        tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
 
@@ -28,7 +28,7 @@ def let_go(tx: Transaction, job_id: int) -> None:
 
 def end_dependents(tx: Transaction, job_id: int, state: str) -> None:
     """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
-    end = sql.FAIL_DEPENDENTS if state == "failed" else sql.CANCEL_DEPENDENTS
+    end = tx.sql.fail_dependents if state == "failed" else tx.sql.cancel_dependents
     ended = [job_id]
     while ended:
         needs_id = ended.pop()
@@ -51,7 +51,7 @@ def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
 
 def _count_down(tx: Transaction, job_id: int) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    for batch_id, pending, callback in tx.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
+    for batch_id, pending, callback in tx.execute(tx.sql.count_down, (job_id,)).fetchall():
         if pending == 0:
             call_back(tx, batch_id, callback)
 

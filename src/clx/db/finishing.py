@@ -70,7 +70,7 @@ def _begun(tx: Transaction, started_at: int | None) -> int:
 
 
 def _succeed_late(tx: Transaction, report: Success, params: dict[str, Any]) -> int | None:
-    found = tx.execute(sql.LATE, params).fetchone()
+    found = tx.execute(tx.sql.late, params).fetchone()
     if found is None:
         return None
     state, worker, outcome, key, type_ = found
@@ -161,7 +161,7 @@ class Running(NamedTuple):
 
 def running(tx: Transaction, job_id: int, run: int) -> Running | None:
     """The run, or None when it is not its worker's own any more."""
-    found = tx.execute(sql.RUNNING, {"id": job_id, "run": run}).fetchone()
+    found = tx.execute(tx.sql.running_run, {"id": job_id, "run": run}).fetchone()
     return None if found is None else Running._make((*found, job_id, run))
 
 

@@ -65,13 +65,13 @@ def _key_of_content(job: NewJob) -> str:
 def _insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
     live = None
     if job.key is not None:
-        live = tx.execute(sql.LIVE_BY_KEY, (job.pool, job.type, job.key)).fetchone()
+        live = tx.execute(tx.sql.live_by_key, (job.pool, job.type, job.key)).fetchone()
     if live is None:
         return _insert_new(tx, job, batch)
     job_id, state = int(live[0]), live[1]
     if on_conflict == "raise" or (on_conflict == "replace" and state == "running"):
         raise JobExistsError(job_id, state)
-    if on_conflict == "after" and (state == "running" or tx.execute(sql.BEHIND, (job_id,)).fetchone()):
+    if on_conflict == "after" and (state == "running" or tx.execute(tx.sql.behind_of, (job_id,)).fetchone()):
         return _insert_behind(tx, job_id, job, batch)
     if on_conflict == "return":
         tx.execute(sql.WANT_TOO, (int(batch is None), job_id))
@@ -82,7 +82,7 @@ def _insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | 
 
 def _insert_behind(tx: Transaction, first: int, job: NewJob, batch: int | None) -> int:
     """Enter *job* behind the one of its key that runs, or ran; one that waits there already becomes this one."""
-    row = tx.execute(sql.BEHIND, (first,)).fetchone()
+    row = tx.execute(tx.sql.behind_of, (first,)).fetchone()
     if row is None:
         return _insert_new(tx, job, batch, behind=first)
     _replace(tx, int(row[0]), job, batch, behind=first)
@@ -106,6 +106,8 @@ def _replace(
     batch: int | None,
     behind: int | None = None,
 ) -> None:
+    if job.needs and tx.sql.in_turn:
+        tx.execute(tx.sql.in_turn)  # two that each add a half of a circle
     needed = _needed(tx, job.needs)
     if needed and tx.execute(tx.sql.needed_by, {"needs": encode(list(needed)), "id": job_id}).fetchone():
         raise QueueError(
@@ -121,8 +123,8 @@ def _replace(
 def _needed(tx: Transaction, needs: Iterable[int]) -> dict[int, str]:
     """State by id of the jobs that a new one needs."""
     found = {}
-    for needs_id in needs:
-        row = tx.execute("SELECT state FROM jobs WHERE id = ?", (needs_id,)).fetchone()
+    for needs_id in sorted(needs):
+        row = tx.execute(tx.sql.needed_job, (needs_id,)).fetchone()
         if row is None:
             raise UnknownJobError(needs_id)
         found[needs_id] = row[0]

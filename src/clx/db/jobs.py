@@ -76,8 +76,8 @@ class Queue(WorkerSide):
         """The queue in a file, made where there is none.
 
         Args:
-            path_or_url: a path, ``sqlite:///PATH`` with ``?journal_mode=delete`` where wanted, or ``memory:``
-                for a queue that lives and ends with this object.
+            path_or_url: a path, ``sqlite:///PATH`` with ``?journal_mode=delete`` where wanted, ``memory:`` for a
+                queue that lives and ends with this object, or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
             options: as :class:`~clx.db.database.Database` takes them.
 
         Raises:
@@ -337,11 +337,9 @@ class Queue(WorkerSide):
             A mapping of column to value for each row.
 
         Raises:
-            QueueError: it is no SELECT, or SQLite does not understand it.
+            QueueError: it is no SELECT, or the database does not understand it.
         """
-        from clx.db.sqlite.looking import select
-
-        return select(self.database, query, parameters)
+        return self.database.select(query, parameters)
 
     def backup(self, target: str | os.PathLike[str]) -> int:
         """Copy the whole queue to the file *target*, also while it is used; returns its size in bytes.
@@ -349,9 +347,7 @@ class Queue(WorkerSide):
         Raises:
             UsageError: *target* exists, or cannot be written.
         """
-        from clx.db.sqlite.backup import backup
-
-        return backup(self.database, Path(target))
+        return self.database.backup(Path(target))
 
     def result(self, job_id: int, timeout: Seconds | None = None) -> Any:
         """Wait until a job has ended, and give what its function returned.

@@ -68,10 +68,10 @@ def _hold_back(tx: Transaction, name: str, mine: list[Job]) -> set[int]:
     for job in mine[room:]:
         tx.execute(sql.UNCLAIM, {"id": job.id, "held": 1, "until": until})
     for type_, pool in dict.fromkeys((job.type, job.pool) for job in mine[room:]):
-        tx.execute(sql.HOLD_AHEAD, {"name": name, "type": type_, "pool": pool, "until": until, "n": _AHEAD})
+        tx.execute(tx.sql.hold_ahead, {"name": name, "type": type_, "pool": pool, "until": until, "n": _AHEAD})
     if limit.rate is not None and limit.period is not None and used >= limit.rate:
         # as many as the next window takes: nobody has to end for them
-        tx.execute(sql.HELD_UNTIL, {"name": name, "until": begun_at + limit.period, "n": limit.rate})
+        tx.execute(tx.sql.held_until, {"name": name, "until": begun_at + limit.period, "n": limit.rate})
     return {job.id for job in mine[room:]}
 
 
@@ -100,5 +100,5 @@ def let_go(tx: Transaction, names: Sequence[str]) -> None:
 
 
 def _let_go(tx: Transaction, name: str, most: int) -> None:
-    rows = tx.execute(sql.LET_HELD_GO, {"name": name, "n": most, "now": tx.now}).fetchall()
+    rows = tx.execute(tx.sql.let_held_go, {"name": name, "n": most, "now": tx.now}).fetchall()
     tx.bells.update(row[0] for row in rows)

@@ -42,7 +42,7 @@ class Rescuer:
                 for lease in overdue
                 # who would have renewed may have waited for the lock as this one did
                 if (is_certain or leases.is_still_over(lease))
-                and tx.execute(sql.UNRENEWED, (lease.job_id, lease.until)).fetchone()
+                and tx.execute(tx.sql.unrenewed, (lease.job_id, lease.until)).fetchone()
             ]
             beside_others = {lease: bool(tx.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost}
             return [
@@ -100,7 +100,8 @@ class Rescuer:
         def body(tx: Transaction) -> list[int]:
             if not is_lost(tx):
                 return []
-            held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
+            tx.execute(tx.sql.worker_to_end, (worker_id,))  # from here on it claims nothing
+            held = tx.execute(tx.sql.held_by, (worker_id,)).fetchall()
             several = len(held) > 1
             rescued = [id_ for id_, run in held if rescue_run(tx, id_, run, cause, stderr, innocent=several)]
             end(tx)

@@ -68,16 +68,15 @@ CLAIMABLE = (
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
 MAY_CLAIM = (
     "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker AND (state = 'idle' OR state = 'busy' "
-    "OR state = 'starting' OR state = 'stopping' OR state = 'hung')), EXISTS (SELECT 1 FROM jobs "
+    "OR state = 'starting' OR state = 'stopping' OR state = 'hung'){unchanged}), EXISTS (SELECT 1 FROM jobs "
     "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now), EXISTS (SELECT 1 FROM paused)"
 )
-"""Whether the worker was not struck off, delayed jobs are due, anything is paused. With IN SQLite would build
-a table."""
-PROMOTE = (
-    "UPDATE jobs SET ready = 1, held = 0 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 "
-    "AND waits_for = 0 AND not_before <= ? ORDER BY not_before LIMIT ?) RETURNING type"
+"""Whether the worker was not struck off, whether delayed jobs are due, whether anything is paused. With IN SQLite would
+build a table."""
+DUE_FIRST = (
+    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? "
+    "ORDER BY not_before LIMIT ?"
 )
-"""Delayed jobs that are due; at most so many at a time, so that nobody else waits for the table meanwhile."""
 PROMOTED = 1000
 NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0"
 
@@ -137,8 +136,10 @@ UNMET_NEEDS = (
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
 )
 AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = :ready WHERE id = :id AND state = 'queued' RETURNING id"
-FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
-CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE id = ?"
+FAILED = "state = 'failed', lease_until = NULL, finished_at = ?, error = ?"
+CANCELLED = "state = 'cancelled', lease_until = NULL, finished_at = ?, error = ?"
+FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
+CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
 EXPIRE = (
     "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error WHERE id = :id AND state = 'queued' "
     "RETURNING id"
@@ -182,34 +183,22 @@ ACCOUNT = (
 
 # -- what follows from an end -------------------------------------------------------------------------
 
-_DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?) RETURNING id"
-FAIL_DEPENDENTS = (
-    f"UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-)
-CANCEL_DEPENDENTS = (
-    f"UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = ?, error = ? WHERE {_DEPENDENTS}"
-)
+DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?)"
 _READY_NEXT = "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END"
 LET_GO = (
     f"UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"
 )
 """The job behind one that has ended waits for it no more."""
-UNLOCK = (
-    f"UPDATE jobs SET waits_for = waits_for - 1, {_READY_NEXT} "
-    "WHERE state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id) "
-    "RETURNING type"
-)
+UNLOCKED = f"waits_for = waits_for - 1, {_READY_NEXT}"
+TO_UNLOCK = "state = 'queued' AND waits_for > 0 AND id IN (SELECT job_id FROM dependencies WHERE needs_id = :id)"
 MATTERS = (
     "SELECT EXISTS (SELECT 1 FROM dependencies WHERE needs_id = ?), "
     "EXISTS (SELECT 1 FROM batches WHERE state = 'live' AND callback IS NOT NULL)"
 )
 """Whether the end of a job matters to others: to jobs that need it, to batches with a callback."""
-COUNT_DOWN = (
-    "UPDATE batches SET pending = CASE WHEN pending - 1 > 0 THEN pending - 1 ELSE 0 END "
-    "WHERE state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?) "
-    "RETURNING id, pending, callback"
-)
+COUNTED_DOWN = "pending = CASE WHEN pending - 1 > 0 THEN pending - 1 ELSE 0 END"
+AWAITING = "state = 'live' AND callback IS NOT NULL AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
 COUNT_UP = (
     "UPDATE batches SET pending = pending + 1 WHERE state = 'live' AND callback IS NOT NULL "
     "AND id IN (SELECT batch_id FROM batch_jobs WHERE job_id = ?)"
@@ -252,21 +241,15 @@ LIMITS = (
     "FROM limits ORDER BY name"
 )
 USE_LIMIT = "UPDATE limits SET window_at = :window_at, used = :used WHERE name = :name"
-_HELD = (
+HELD = (
     "SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL "
     "ORDER BY claim_rank, deadline, id LIMIT :n"
 )
-LET_HELD_GO = (
-    f"UPDATE jobs SET held = 0, ready = 1, not_before = :now WHERE id IN ({_HELD}) AND state = 'queued' RETURNING type"
-)
-"""The first of those that a limit holds back."""
-HELD_UNTIL = f"UPDATE jobs SET not_before = :until WHERE id IN ({_HELD}) AND state = 'queued' AND not_before <> :until"
-HOLD_AHEAD = (
-    "UPDATE jobs SET ready = 0, held = 1, not_before = :until WHERE state = 'queued' AND ready = 1 AND id IN "
+AHEAD = (
+    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND id IN "
     "(SELECT id FROM (SELECT id, limit_name FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool "
     "AND type = :type ORDER BY claim_rank, deadline, id LIMIT :n) AS ahead WHERE limit_name = :name)"
 )
-"""Of the next ones to be claimed, those that the same limit would hold back too."""
 EXPIRED = "SELECT 1 FROM jobs WHERE state = 'queued' AND expires_at <= ? LIMIT 1"
 IS_HELD = "SELECT 1 FROM jobs WHERE id = ? AND held = 1 AND state = 'queued'"
 BATCH_OF = (

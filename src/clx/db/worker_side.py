@@ -310,7 +310,7 @@ class WorkerSide(Lookup):
         """Hand the running jobs of a worker that was ended on purpose back, uncounted; returns their ids."""
 
         def body(tx: Transaction) -> list[int]:
-            held = tx.execute(sql.HELD_BY, (worker_id,)).fetchall()
+            held = tx.execute(tx.sql.held_by, (worker_id,)).fetchall()
             for id_, run in held:
                 finishing.release(tx, id_, run)
             return [id_ for id_, _ in held]
