@@ -386,7 +386,8 @@ def test_nothing_of_a_page_is_left_for_the_next(definition: str, use: str) -> No
 
 @pytest.mark.parametrize("others", [[], [r"\text{é}"], ["é"], [r"\mathbf{x}"]], ids=repr)
 def test_pages_that_share_a_font_are_as_if_each_had_its_own(others: list[str]) -> None:
-    engine, page = TexEngine(), [Formula(each, False) for each in (r"\text{naïve}", r"\mathbf{É}", "x", r"\unicode{xe9}")]
+    engine = TexEngine()
+    page = [Formula(each, False) for each in (r"\text{naïve}", r"\mathbf{É}", "x", r"\unicode{xe9}")]
     engine.typeset([Formula(each, False) for each in others])
     assert engine.typeset(page) == TexEngine().typeset(page)
 
