@@ -116,7 +116,7 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
 def _digest_of(room: str) -> str:
     here = Path(__file__).with_name(room)
     digest = hashlib.sha256()
-    beside = (here.with_name(f"{name}.py") for name in ("browser", "browser_page", "source"))
+    beside = (here.with_name(f"{name}.py") for name in ("browser", "browser_page", "glyphs", "source"))
     for shared in (*beside, here.parents[1] / "tools" / "program.py"):
         digest.update(shared.read_bytes())
     for path in sorted(path for path in here.rglob("*") if path.suffix in _OWN_FILES):

@@ -15,6 +15,7 @@ from clx.jobtypes.drawio.exporter import Exporter, Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
 from clx.jobtypes.drawio.tools import is_desktop
+from clx.jobtypes.glyphs import warn_of_boxes
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import locate, require
@@ -63,6 +64,8 @@ class DrawioConverter(Converter):
                 (outputs / f"{page.number}.{options.format}").write_bytes(picture.data)
             if missing:
                 warn(_told(missing))
+        if options.format == "png":
+            warn_of_boxes(((f"Page {page.number}", page.text) for page in document.pages), warn)
         return {"pages": [page.name for page in document.pages]}
 
     def close(self) -> None:
