@@ -13,7 +13,7 @@ from markupsafe import Markup as SafeText
 
 from clx.course.pages.page_text import FORM, Section
 from clx.jobtypes.notebook.labels import direction
-from clx.jobtypes.notebook.page import controls_script, early_script, page_css, squeezed
+from clx.jobtypes.notebook.page_assets import controls_script, early_script, page_css, squeezed
 from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
