@@ -76,6 +76,12 @@ def _text(data: Any) -> str:
     return _encode(data).decode("utf-8", "replace")
 
 
+def get_ready() -> None:
+    """Do now what the first page would wait for."""
+    _template()
+    _css()
+
+
 @functools.cache
 def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
