@@ -51,7 +51,8 @@ def test_workers_of_a_type_end_with_its_last_job(scene: Scene) -> None:
     """REQ-1.2: what a JVM or a browser takes is free while decks still run."""
     require("plantuml")
     may_end = scene.course.root.parent / "may_end"
-    scene.decks("one", cell=f"import pathlib, time\nwhile not pathlib.Path({str(may_end)!r}).exists(): time.sleep(0.01)")
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(may_end)!r}).exists(): time.sleep(0.01)"
+    scene.decks("one", cell=waits)
     scene.course.write("slides/module_1/topic_100_one/pu/talk.pu", DIAGRAM)
     build = scene.begin("build", "course.yaml")
     until(lambda: [worker.type for worker in scene.workers(live=False) if worker.state == "stopped"] == ["plantuml"])
