@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,14 @@ def test_a_course_is_one_file_with_contents(converter: PdfConverter, inputs: Pat
     assert [word in contents for word in ("My Course", "Week 1", "01 A", "02 B")] == [True] * 4
     first_b = len(PdfReader(io.BytesIO((inputs / "a.pdf").read_bytes())).pages) + 2
     assert str(first_b) in contents
+    alone = PdfReader(inputs / "a.pdf").pages[0].extract_text()
+    assert re.search(r"1 / \d", alone)
+    within = reader.pages[1].extract_text()
+    assert re.search(r"\d / \d", within) is None
+    without = re.sub(
+        r"\s*1 / \d\s*", "", alone
+    ).split()  # the title in the footer stays, and there is the course's number
+    assert within.split() == [*without, "2"]
     assert "The Title" in reader.pages[first_b - 1].extract_text()
     assert printed(converter, inputs, **options)[2] == data
 

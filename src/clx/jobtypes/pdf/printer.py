@@ -49,7 +49,8 @@ Promise.all([document.fonts.ready, ...[...document.images].map(each => {
   })
 """
 """Settles the page; gives its words, and those of diagrams, which are drawn with this machine's fonts."""
-_FOOTER = """<div style="width: 100%; padding: 0 16mm; display: flex; justify-content: space-between; color: #555;
+# its colour is nothing else's: joining.py finds by it the numbers that a deck's pages have of their own
+_FOOTER = """<div style="width: 100%; padding: 0 16mm; display: flex; justify-content: space-between; color: #565554;
 font: 7.5px system-ui, 'DejaVu Sans', sans-serif"><span class="title"></span>
 <span><span class="pageNumber"></span> / <span class="totalPages"></span></span></div>"""
 
