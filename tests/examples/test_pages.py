@@ -44,6 +44,16 @@ def test_no_reader_is_shut_out(built: tuple[Path, Reader], page: str, mode: Mode
     assert browser.barriers() == []
 
 
+def test_the_example_shows_a_figure_of_plotly_and_a_graph(built: tuple[Path, Reader]) -> None:
+    _, browser = built
+    browser.open(quote(PAGES[4]))
+    drawn = """new Promise(ok => { const look = () => document.querySelector('.figure[data-library=plotly] svg.main-svg')
+      ? ok(true) : requestAnimationFrame(look); look(); })"""
+    assert browser.value(drawn)
+    browser.open(quote("public/En/Practical Python/Slides/Html/Completed/Structuring Programs/03 Handling Errors.html"))
+    assert browser.value("document.querySelector('img[src=\"img/exception_tree.png\"]').naturalWidth") > 200
+
+
 def test_the_example_shows_theme_box_and_diagram(built: tuple[Path, Reader]) -> None:
     _, browser = built
     browser.open(quote(PAGES[2]))

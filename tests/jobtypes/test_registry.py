@@ -45,7 +45,7 @@ def test_a_converter_changes_with_each_of_its_files_and_with_the_version_of_a_bu
         "room/assets/it.min.js": "1" * 20_000,
         "source.py": "1",
     }
-    for name in (*files, "browser.py", "browser_page.py", "../tools/program.py"):
+    for name in (*files, "browser.py", "browser_page.py", "glyphs.py", "../tools/program.py"):
         path = tmp_path / "jobtypes" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files.get(name, "1"))

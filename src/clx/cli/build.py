@@ -137,6 +137,7 @@ def _leave_to_the_system(build: object) -> None:
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
     from clx.cli.displays import TerminalWatcher
+    from clx.cli.main import Interrupted
     from clx.cli.report_file import write_report
     from clx.course.watch import watch
 
@@ -159,6 +160,11 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
             from clx.course.pages.serving import ServedWatch
 
             watch(build_options, resolved, ServedWatch(shown, server), written)
+    except Interrupted as error:
+        if not shown.idle:
+            raise
+        shown.stopped()
+        context.exit(128 + error.number)
     finally:
         shown.close()
         if server is not None:

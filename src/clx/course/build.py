@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from contextlib import closing, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,7 +202,7 @@ class Build:
         topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append, mistakes=mistakes)
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
-        with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
+        with nullcontext(self._session.reader) if self._session else DeckReader(self._get_ready) as reader:
             planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
             self._made = (planner, topics)
             plan = planner.plan()
@@ -212,6 +213,14 @@ class Build:
             self.display.detail(f"Left out, as what tools and editors leave: {', '.join(sorted(set(files.junk)))}")
         self._learned = planner.learned()
         return plan
+
+    def _get_ready(self) -> None:
+        """Load what the build needs once it has a plan: a deck that has to be read will mostly have to run."""
+        import_module("clx.course.run")
+        if self._layout.spec.index:
+            from clx.course.pages.writing import get_ready
+
+            get_ready()
 
     def _own_directories(self) -> dict[str, str]:
         """The directories that CLX writes into, as real paths, each with what it is."""

@@ -120,7 +120,7 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
 def _digest_of(room: str) -> str:
     here = os.path.dirname(__file__)  # noqa: PTH120  (in every build: without pathlib)
     digest = hashlib.sha256()
-    beside = [f"{here}/{name}.py" for name in ("browser", "browser_page", "source")]
+    beside = [f"{here}/{name}.py" for name in ("browser", "browser_page", "glyphs", "source")]
     for shared in (*beside, f"{os.path.dirname(here)}/tools/program.py"):  # noqa: PTH120
         _add(digest, shared)
     start = len(f"{here}/{room}/")

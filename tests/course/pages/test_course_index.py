@@ -367,7 +367,7 @@ def test_two_formats_of_one_name_are_two_links_and_nothing_of_them_is_markup() -
 
 
 @pytest.mark.parametrize(
-    "path", ["", "En/A b/01 Loops (x).html", "a%20b", "é b", "a&b c", "a#b", "a\tb", "a\n", "~/+@=!,'"]
+    "path", ["", "En/01 Loops (x).html", "a%20b", "é b", "a&b c", "a#b", "a\tb", "a\n", "~/+@=!,'"]
 )
 def test_paths_are_quoted_as_the_standard_library_does(path: str) -> None:
     assert quoted_path(path) == quote(path, safe="/()!,'~+@=")

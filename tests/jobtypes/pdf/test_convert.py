@@ -205,3 +205,14 @@ def test_draw_io_desktop_prints_nothing(tmp_path: Path) -> None:
 def test_an_odd_payload_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="not a job for printing"):
         printed(PdfConverter(Settings(), tmp_path), tmp_path, view="book")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["page", "slides"])
+def test_characters_that_no_font_has_are_told(converter: PdfConverter, inputs: Path, view: str) -> None:
+    path = inputs / "page.html"
+    text = path.read_text("utf-8")
+    drawn = '<div class="mermaid"><img alt="\U0010fffc" src="img/a.svg"></div>'
+    path.write_text(text.replace("</table>", f"</table>\U0010fffd{drawn}"), "utf-8")
+    _, [warning], _ = printed(converter, inputs, view=view)
+    assert warning.startswith("no font here has \U0010fffd (U+10FFFD), \U0010fffc (U+10FFFC), so boxes are drawn")

@@ -13,7 +13,7 @@ from markupsafe import Markup as SafeText
 
 from clx.course.pages.page_text import FORM, Section
 from clx.jobtypes.notebook.labels import direction
-from clx.jobtypes.notebook.page import controls_script, early_script, page_css, squeezed
+from clx.jobtypes.notebook.page_assets import controls_script, early_script, page_css, squeezed
 from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
@@ -74,6 +74,12 @@ def read_search_script(script: bytes) -> dict[str, tuple[str, list[Section]]]:
 
 def _text(data: Any) -> str:
     return _encode(data).decode("utf-8", "replace")
+
+
+def get_ready() -> None:
+    """Do now what the first page would wait for."""
+    _template()
+    _css()
 
 
 @functools.cache
