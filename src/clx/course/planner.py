@@ -88,7 +88,7 @@ class Planner:
         self._copies: dict[str, StaticFile] = {}
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
-        self._withheld: dict[str, None] = {}
+        self._withheld: dict[str, str] = {}
         self._included: set[str] = set()
         self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
@@ -247,7 +247,7 @@ class Planner:
         dotted = [path for path in paths if "/." in path and withheld.is_dotted(path, base)]
         if not dotted:
             return paths
-        self._withheld |= dict.fromkeys(filter(withheld.is_worth_telling, dotted))
+        self._withheld |= dict.fromkeys(filter(withheld.is_worth_telling, dotted), withheld.DOTTED)
         return [path for path in paths if path not in set(dotted)]
 
     def _without_copies(self, place: CourseTopic, paths: list[str]) -> list[str]:
@@ -257,7 +257,7 @@ class Planner:
         paths = self._undotted(paths, place.topic.base)
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
-        suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
+        suspect = {path: why for path in paths if (why := self._why_left_out(path, decks))}
         misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
         if not suspect and not misnamed:
             return paths
@@ -265,14 +265,16 @@ class Planner:
         left_out = [path for path in (*suspect, *misnamed) if path not in asked]
         told = [withheld.misnamed(path) for path in misnamed if path in left_out]
         self._plan.warnings += [text for text in told if text not in self._plan.warnings]
-        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
+        self._withheld |= {path: suspect[path] for path in left_out if path in suspect}
         return [path for path in paths if path not in left_out]
 
-    def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
+    def _why_left_out(self, path: str, decks: list[str]) -> str:
         if path in self._files.links:
             there = Path(self._files.real(path)).parent
             decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
-        return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
+        if any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path)):
+            return withheld.COPY
+        return withheld.marked(path) if self.closures.is_marked(path) else ""
 
     @cached_property
     def _drawn_by(self) -> str:

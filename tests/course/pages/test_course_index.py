@@ -124,6 +124,21 @@ def test_each_kind_has_its_index_with_all_that_is_there(site: Site) -> None:
     assert "Html/Speaker" not in top
 
 
+def test_the_top_page_is_called_as_the_course_is_in_each_language(site: Site) -> None:
+    top = site.publish().refresh().read("public/index.html")
+    assert '<h1 class="title">Ein Kurs · A &lt;Course&gt;</h1>' in top
+    assert "<h2>" not in top
+    assert 'name="author"' not in top
+
+
+def test_programs_are_told_who_has_written_the_course(site: Site) -> None:
+    site.publish().refresh()
+    site.spec = read_spec(SPEC + "author: {de: Jana <J>, en: Jane}\n", "course.yaml")
+    site.anew().refresh(has_changed=False)
+    assert '<meta name="author" content="Jana &lt;J&gt;">' in site.read("public/index.html")
+    assert '<meta name="author" content="Jane">' in site.read(f"{COMPLETED}/index.html")
+
+
 def test_every_link_leads_to_a_file(site: Site) -> None:
     import re
     from urllib.parse import unquote

@@ -94,7 +94,8 @@ class Maker:
         return self._said[language]
 
     def _page(self, language: str, heading: str, **parts: Any) -> bytes:
-        return writing.index_page(language, heading, self._words(language), self._theme, **parts)
+        author = self._spec.author.in_language(language) if self._spec.author else ""
+        return writing.index_page(language, heading, self._words(language), self._theme, author=author, **parts)
 
     def _kind(self, shelf: Shelf) -> str:
         return self._words(shelf.language)[shelf.kind.replace("-", "_")]
@@ -199,10 +200,11 @@ class Maker:
         own = [shelf for shelf in self._filled if shelf.target == target]
         others = [path for path in self._publisher.paths_of_others(target, TASK) if path.endswith(f"/{INDEX}")]
         language = own[0].language
-        courses = [{"name": self._course(own[0]), "decks": list(map(self._link, own))}]
+        name = " · ".join(dict.fromkeys(map(self._course, own)))  # as each language has it
+        courses = [{"name": name, "decks": list(map(self._link, own))}]
         if others:
             courses = _by_directory([*(f"{shelf.directory}/{INDEX}" for shelf in own), *others])
-        heading = self._words(language)["courses"] if others else self._course(own[0])
+        heading = self._words(language)["courses"] if others else name
         return self._page(language, heading, courses=courses)
 
     def _link(self, shelf: Shelf) -> dict[str, str]:
