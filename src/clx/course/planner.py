@@ -166,8 +166,7 @@ class Planner:
 
     def _survey(self, place: CourseTopic, numbers: dict[int, int]) -> Survey:
         """Look at one topic, counting its decks."""
-        topic = place.topic
-        members = self._members(topic)
+        members = self._members(place.topic)
         decks = decks_among(members)
         if len(decks) > 1:
             decks.sort(key=natural_order)
@@ -181,9 +180,9 @@ class Planner:
                 found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-        if not topic.is_directory:
+        if not place.topic.is_directory:
             links = [link for info in found.decks.values() for link in info.links]
-            found.others += self._linked_beside(topic, links, found.others)
+            found.others += self._linked_beside(place.topic, links, found.others)
         return found
 
     def _survey_others(self, found: Survey, members: list[str], decks: list[str]) -> None:
@@ -191,9 +190,8 @@ class Planner:
         sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
         found.drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
         self._parts += [path for path in sources if path not in found.drawn]
-        format_ = self._settings.diagrams.format
         for source in found.drawn:
-            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{format_}", source)
+            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{self._settings.diagrams.format}", source)
         found.others = [path for path in members if path not in decks and path not in sources]
 
     def _place(self, surveys: list[Survey]) -> None:
@@ -401,8 +399,8 @@ class Planner:
         listed = sorted(set(files))
         if type_ not in self._begun:
             self._begun[type_] = sha256(_encode(self._tools[type_], order="sorted"))
-        digest = self._begun[type_].copy()
-        digest.update(_encode([type_, options, listed, *([made_from] if made_from else [])], order="deterministic"))
+        digest, what = self._begun[type_].copy(), [type_, options, listed, *([made_from] if made_from else [])]
+        digest.update(_encode(what, order="deterministic"))
         key: str = digest.hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
