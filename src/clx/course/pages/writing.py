@@ -28,7 +28,16 @@ Found = Mapping[str, tuple[str, Sequence[Section]]]
 
 def index_page(lang: str, heading: str, words: Mapping[str, str], theme: Theme, **parts: Any) -> bytes:
     """One page of links; what it shows is named by its template, and what is left out is not there."""
-    shown = {"course": heading, "kind": "", "tables": (), "sections": (), "courses": (), "editions": (), **parts}
+    shown = {
+        "course": heading,
+        "kind": "",
+        "tables": (),
+        "sections": (),
+        "courses": (),
+        "editions": (),
+        "author": "",
+        **parts,
+    }
     text = _template().render(
         lang=lang,
         heading=heading,

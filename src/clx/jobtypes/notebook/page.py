@@ -59,6 +59,7 @@ class PageFrame:
     downloads: tuple[Download, ...] = ()
     has_index: bool = False
     """Whether the course has an index, in the directory to which *up* leads."""
+    author: str = ""
     up: str = "../"
 
     @property
