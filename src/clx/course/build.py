@@ -93,6 +93,8 @@ class Build:
         self._reporter = Reporter(display)
         self.report = self._reporter.report
         self._state = BuildState()
+        self._made: tuple[object, ...] = ()
+        """What is freed with this build, not before it is over."""
 
     def run(self) -> Report:
         """Do it.
@@ -104,6 +106,7 @@ class Build:
             OutputError: the output tree cannot be written.
         """
         started = time.monotonic()
+        looks_for_garbage = gc.isenabled()
         gc.disable()  # planning makes many objects and no garbage: looking for it takes a tenth of the time
         try:
             self._locate(self._spec())
@@ -113,7 +116,8 @@ class Build:
             self.report.seconds = time.monotonic() - started
             self.display.finished(self.report)
         finally:
-            gc.enable()
+            if looks_for_garbage:
+                gc.enable()
             if self._state.database is not None:
                 self._state.database.close()
         return self.report
@@ -168,6 +172,7 @@ class Build:
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
             warnings = KeptWarnings(self._state, str(self._root))
             results = Results(plan, publisher, self._store, self._reporter, warnings)
+            self._made = (*self._made, results)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
@@ -199,6 +204,7 @@ class Build:
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
         with nullcontext(self._session.reader) if self._session else DeckReader(self._get_ready) as reader:
             planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
+            self._made = (planner, topics)
             plan = planner.plan()
             if self._watched is not None:
                 self._watched.learn_plan(plan, planner.closures.would_be_read())

@@ -80,7 +80,7 @@ class Planner:
         self._files = files
         self._settings = settings
         self._tools = tools
-        self._encoded_tools: dict[str, bytes] = {}
+        self._begun: dict[str, Any] = {}  # by job type, the digest of its tools: keys begin with it
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
         self._look = Look(self._spec, files)
         self._plan = Plan()
@@ -166,18 +166,13 @@ class Planner:
 
     def _survey(self, place: CourseTopic, numbers: dict[int, int]) -> Survey:
         """Look at one topic, counting its decks."""
-        topic = place.topic
-        members = self._members(topic)
+        members = self._members(place.topic)
         decks = decks_among(members)
         if len(decks) > 1:
             decks.sort(key=natural_order)
-        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
-        drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
-        self._parts += [path for path in sources if path not in drawn]
-        found = Survey(place, bool(decks), drawn=drawn)
-        format_ = self._settings.diagrams.format
-        for source in drawn:
-            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{format_}", source)
+        found = Survey(place, bool(decks))
+        if len(members) > len(decks):  # many topics have nothing else
+            self._survey_others(found, members, decks)
         for deck in decks:
             numbers[place.section] += 1
             found.numbers[deck] = numbers[place.section]
@@ -185,11 +180,19 @@ class Planner:
                 found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-        found.others = [path for path in members if path not in decks and path not in sources]
-        if not topic.is_directory:
+        if not place.topic.is_directory:
             links = [link for info in found.decks.values() for link in info.links]
-            found.others += self._linked_beside(topic, links, found.others)
+            found.others += self._linked_beside(place.topic, links, found.others)
         return found
+
+    def _survey_others(self, found: Survey, members: list[str], decks: list[str]) -> None:
+        """Look at what a topic has besides decks."""
+        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        found.drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
+        self._parts += [path for path in sources if path not in found.drawn]
+        for source in found.drawn:
+            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{self._settings.diagrams.format}", source)
+        found.others = [path for path in members if path not in decks and path not in sources]
 
     def _place(self, surveys: list[Survey]) -> None:
         """Find where the pages of all decks go; topics whose files meet get directories of their own."""
@@ -219,8 +222,9 @@ class Planner:
         self._diagrams(survey)
         for deck, info in survey.decks.items():
             try:
-                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
-                renamed = self._pictures.renamed(survey, deck, info) | shown
+                renamed = self._pictures.renamed(survey, deck, info)
+                if info.outside or info.outside_noted:
+                    renamed |= self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
                 self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
@@ -393,10 +397,11 @@ class Planner:
     ) -> str:
         """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
-        if type_ not in self._encoded_tools:
-            self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        what = [type_, options, listed, *([made_from] if made_from else [])]
-        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        if type_ not in self._begun:
+            self._begun[type_] = sha256(_encode(self._tools[type_], order="sorted"))
+        digest, what = self._begun[type_].copy(), [type_, options, listed, *([made_from] if made_from else [])]
+        digest.update(_encode(what, order="deterministic"))
+        key: str = digest.hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:

@@ -111,8 +111,8 @@ def decks_among(paths: Iterable[str]) -> list[str]:
     A notebook is none where a text deck among them has its name (jupytext's pair, also in a directory of its own, and
     what nbconvert makes of it): the text wins.
     """
-    found = [path for path in paths if is_deck(path.rpartition("/")[2])]
-    if not any(path.endswith(NOTEBOOK_EXTENSION) for path in found):
+    found = [path for path in paths if is_deck(path[path.rfind("/") + 1 :])]
+    if len(found) < 2:
         return found
     texts = {PurePosixPath(path).stem for path in found if not path.endswith(NOTEBOOK_EXTENSION)}
     return [path for path in found if not path.endswith(NOTEBOOK_EXTENSION) or not _stems(path) & texts]
@@ -130,7 +130,7 @@ def deck_language(name: str, prog_lang: str) -> ProgLang:
     Raises:
         ConversionError: neither says a language CLX knows.
     """
-    found = _BY_EXTENSION.get(PurePosixPath(name).suffix) or PROG_LANG.get(prog_lang)
+    found = _BY_EXTENSION.get(posixpath.splitext(name)[1]) or PROG_LANG.get(prog_lang)
     if found is None:
         raise ConversionError(
             f"unknown programming language {prog_lang!r}", f"Known languages: {', '.join(PROG_LANG)}."
