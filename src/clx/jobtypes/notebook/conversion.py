@@ -187,7 +187,8 @@ class DeckFiles:
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
             around = (job.labels, theme, _downloads(job, kind))
-            frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
+            up = "../" * job.depth
+            frame = PageFrame(*place, kind, *around, has_index=job.index, author=job.author, up=up)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page, scripts = without_scripts(text.decode())
