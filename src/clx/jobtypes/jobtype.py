@@ -17,9 +17,10 @@ from clx.jobtypes.converter import Converter
 from clx.settings.schema import Settings
 
 _OWN_FILES = (".py", ".j2", ".css", ".html", ".js")
-_BUNDLE = ".min.js"
-_END = 4096
-"""Bytes of each end of a bundle: the last of them change with its version."""
+_BUNDLE = 100 << 10
+"""Bytes that only bundles of others have, which change as a whole with their version."""
+_SAMPLE = 4096
+_SAMPLES = 16
 
 
 class JobType(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,14 +133,15 @@ def _digest_of(room: str) -> str:
 
 
 def _add(digest: Any, path: str) -> None:
-    """Add what a file says; of a bundle, a megabyte that changes as a whole with its version, only both ends."""
-    with open(path, "rb") as stream:  # noqa: PTH123
-        if not path.endswith(_BUNDLE):
-            digest.update(stream.read())
+    """Add what a file says; of a bundle, which may have a megabyte, samples and its end."""
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
+        size = os.fstat(stream.fileno()).st_size
+        if size < _BUNDLE:
+            digest.update(stream.readall())
             return
-        digest.update(stream.read(_END))
-        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _END))
-        digest.update(stream.read())
+        for start in (*range(0, size, size // _SAMPLES), size - _SAMPLE):
+            stream.seek(start)
+            digest.update(stream.read(_SAMPLE))
 
 
 def named(place: str) -> Any:
