@@ -38,7 +38,7 @@ UNTESTED = {
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
-            "course.pages.entries course.pages.places course.pages.words course.pages.writing",
+            "course.pages.places course.pages.words course.pages.writing",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
