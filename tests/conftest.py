@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.containers import client, engine, images
+from tests.support.postgresql import postgresql, server, shared_database, tables
 
-__all__ = ["client", "engine", "images"]
+__all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
     *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "settings", "tools", "workers"),
@@ -72,6 +73,7 @@ QUICK = (
     "jobtypes/notebook",
     "jobtypes/pdf",
     "tools/test_program.py",
+    "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",
@@ -130,8 +132,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make unit` leaves out."""
     for item in items:
         path = item.path.relative_to(_ROOT)
-        if not is_below(path, QUICK) or is_below(path, SLOW):
+        if not is_below(path, QUICK) or is_below(path, SLOW) or _asks_a_server(item):
             item.add_marker("slow")
+
+
+def _asks_a_server(item: pytest.Item) -> bool:
+    """Whether a test runs on PostgreSQL: each of its commits takes as long as ten of SQLite's."""
+    call = getattr(item, "callspec", None)
+    chosen = call.params.values() if call is not None else ()
+    return "postgresql" in chosen or "postgresql" in getattr(item, "fixturenames", ())
 
 
 def is_below(path: Path, places: tuple[str, ...]) -> bool:

@@ -38,7 +38,7 @@ UNTESTED = {
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
-            "course.pages.entries course.pages.places course.pages.words course.pages.writing",
+            "course.pages.places course.pages.words course.pages.writing",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -51,8 +51,17 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer "
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
+            ),
+        ),
+        (
+            "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
+            (
+                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
+                "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
+                "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
+                "db.postgresql.thread_connection"
             ),
         ),
         (

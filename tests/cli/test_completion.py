@@ -76,7 +76,7 @@ def project(tmp_path: Path) -> Path:
         ("clx config set workers.default_execution_mode ", ["direct", "docker"]),
         ("clx config set workers.auto_start ", ["true", "false"]),
         ("clx config set jobs.lease ", []),
-        ("clx help jobs re", ["retry"]),
+        ("clx help jobs re", ["resume", "retry"]),
         ("clx help build ", []),
         ("clx completion ", ["bash", "zsh", "fish"]),
         ("clx tools install dr", ["drawio", "drawio-math"]),

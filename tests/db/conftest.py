@@ -34,16 +34,19 @@ def _no_stray_open() -> Iterator[None]:
     assert not _opened, f"opened with plain open(): {_opened}"
 
 
-@pytest.fixture(params=["wal", "delete", "memory"])
+@pytest.fixture(params=["wal", "delete", "memory", "postgresql"])
 def open_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Queue]]:
     """Opens the same queue again and again; a backend is one more parameter of this fixture.
 
     In memory there is one object, because nobody else can look.
     """
     opened: list[Queue] = []
+    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
 
     def open_one() -> Queue:
-        if request.param == "memory":
+        if request.param == "postgresql":
+            queue = Queue.open(url)
+        elif request.param == "memory":
             queue = opened[0] if opened else Queue.open("memory:")
         else:
             queue = Queue.open(f"sqlite:///{tmp_path}/jobs.db?journal_mode={request.param}")

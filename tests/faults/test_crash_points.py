@@ -56,6 +56,18 @@ _SCENARIOS = {
     "retry": (_HELD + "queue.fail(job.id, job.run, {'message': 'no'})\n", "queue.retry([job.id])"),
     "rescue": (_HELD + _LATE, "queue.rescue()"),
     "rescue_worker": (_HELD, "queue.rescue_worker(me, {'kind': 'gone'})"),
+    "expire": (_SETUP + "queue.enqueue(NewJob('t', expires=10**12))\n" + _LATE, "queue.rescue()"),
+    "let_go": (
+        _SETUP
+        + "queue.set_limit('l', concurrency=1)\n"
+        + "for _ in range(3): queue.enqueue(NewJob('t', limit='l'))\n"
+        + "job = queue.claim(['t'], 3, worker=me)[0]; queue.finish(job.id, job.run); queue.cancel([2])\n",
+        "queue.rescue()",
+    ),
+    "set_limit": (_SETUP, "queue.set_limit('l', concurrency=1)"),
+    "pause": (_SETUP, "queue.pause('t')"),
+    "resume": (_SETUP + "queue.pause('t')\n", "queue.resume('t')"),
+    "take_turn": (_SETUP + "from clx.db.upkeep import take_turn\n", "take_turn(queue.database)"),
     "register": (_SETUP, "register_this_process(queue.database, 't')"),
     "beat": (_SETUP + _LATE, "table.beat(me)"),
     "end_worker": (_SETUP, "table.end(me, 'done')"),
@@ -216,6 +228,10 @@ def _dump(path: Path) -> dict[str, Any]:
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
             "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
             "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
+            "held": database.read("SELECT id, held FROM jobs"),
+            "limits": database.read("SELECT name FROM limits"),
+            "paused": database.read("SELECT type FROM paused"),
+            "taken": database.read("SELECT key FROM recent_keys"),
             "state": database.read(
                 "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "
                 "UNION ALL SELECT root, path FROM sources"),

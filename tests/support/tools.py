@@ -20,8 +20,14 @@ def require(name: str) -> None:
     """Skip the calling test where the real tool is missing; fail it where ``CLX_REQUIRE`` names the tool.
 
     Args:
-        name: a job type, ``browser``, ``docker`` or ``npm``.
+        name: a job type, ``browser``, ``docker``, ``npm`` or ``postgres``.
     """
+    if name == "postgres":
+        from tests.support.postgresql import programs
+
+        if programs() is None:
+            skip_or_fail(name, "there is no server of PostgreSQL (sudo apt-get install postgresql)")
+        return
     missing = [tool for tool in _NEEDS.get(name, ()) if locate(tool, Settings()) is None]
     if name in {"docker", "npm"} and shutil.which(name) is None:
         missing = [name]

@@ -72,6 +72,8 @@ class LazyGroup(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(module), name or "command")
+        if cmd_name != "build":  # which does so once there is anything to run
+            gc.enable()
         return found
 
     def resolve_command(

@@ -185,6 +185,8 @@ def _close(tx: Transaction, batch_id: int, abandoned: bool) -> list[int] | None:
 
 def _unwanted(tx: Transaction, batch_id: int) -> list[int]:
     """Jobs that nobody wants once this batch is closed, neither themselves nor for a job that needs them."""
+    if tx.sql.hold_wanted:  # who wants one of them too has said so, or waits until they have ended
+        tx.execute(tx.sql.hold_wanted, {"id": batch_id})
     found = {row[0]: True for row in tx.execute(_UNWANTED, {"id": batch_id}).fetchall()}
     doubtful = list(found)
     while doubtful:

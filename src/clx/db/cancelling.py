@@ -10,7 +10,7 @@ from clx.db.transaction import Transaction
 
 def request_cancel(tx: Transaction, job_id: int) -> bool:
     """Cancel a queued job, or leave word for the worker of a running one; true when it is cancelled now."""
-    row = tx.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    row = tx.execute(tx.sql.job_to_change, (job_id,)).fetchone()
     if row is None or row[0] not in {"queued", "running"}:
         return False
     if row[0] == "queued":

@@ -49,14 +49,10 @@ def check(database: Database) -> list[str]:
     Raises:
         DatabaseCorruptError: the file is too damaged to be asked.
     """
-    problems = [f"SQLite: {row[0]}" for row in database.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
-    # integrity_check says nothing of broken rules where the file is only read
+    problems = database.faults()
+    # SQLite's own check says nothing of broken rules where the file is only read
     found = database.look(_odd_rows) | database.look(_broken_checks)
     problems += [f"another program wrote {what}: {_few(rows)}" for what, rows in found.items()]
-    problems += [
-        f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there"
-        for row in database.read("PRAGMA foreign_key_check")
-    ]
     for rule, query in _RULES.items():
         rows = [as_text(row[0]) for row in database.read(query)]
         if rows:

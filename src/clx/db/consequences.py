@@ -6,7 +6,7 @@ from typing import Any
 
 from clx.db import statements as sql
 from clx.db.doorbell import of_end
-from clx.db.models import NewJob, decode, encode, row_to_insert
+from clx.db.models import NewJob, decode, encode, more_to_insert, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import QueueError
 
@@ -16,7 +16,7 @@ def unlock(tx: Transaction, job_id: int) -> None:
     tx.bells.add(of_end(job_id))
     needed, awaited = tx.execute(sql.MATTERS, (job_id,)).fetchone()
     if needed:
-        tx.bells.update(row[0] for row in tx.execute(sql.UNLOCK, {"id": job_id, "now": tx.now}).fetchall())
+        tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
 
@@ -28,7 +28,7 @@ def let_go(tx: Transaction, job_id: int) -> None:
 
 def end_dependents(tx: Transaction, job_id: int, state: str) -> None:
     """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
-    end = sql.FAIL_DEPENDENTS if state == "failed" else sql.CANCEL_DEPENDENTS
+    end = tx.sql.fail_dependents if state == "failed" else tx.sql.cancel_dependents
     ended = [job_id]
     while ended:
         needs_id = ended.pop()
@@ -51,7 +51,7 @@ def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
 
 def _count_down(tx: Transaction, job_id: int) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    for batch_id, pending, callback in tx.execute(sql.COUNT_DOWN, (job_id,)).fetchall():
+    for batch_id, pending, callback in tx.execute(tx.sql.count_down, (job_id,)).fetchall():
         if pending == 0:
             call_back(tx, batch_id, callback)
 
@@ -63,9 +63,15 @@ def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
     except (QueueError, TypeError, ValueError, LookupError, AttributeError):  # another program wrote it
         tx.execute(sql.BATCH_CALLED, (tx.now, None, batch_id))
         return
-    job_id = tx.insert(sql.INSERT, row_to_insert(job, 0, None, tx.now))
+    job_id = enter(tx, job, 0, None)
     tx.execute(sql.BATCH_CALLED, (tx.now, job_id, batch_id))
     tx.bells.add(job.type)
+
+
+def enter(tx: Transaction, job: NewJob, waits_for: int, batch: int | None, behind: int | None = None) -> int:
+    """Enter the row of a new job; returns its id."""
+    row, more = row_to_insert(job, waits_for, batch, tx.now, behind), more_to_insert(job, tx.now)
+    return tx.insert(sql.INSERT, row) if more is None else tx.insert(sql.INSERT_MORE, (*row, *more))
 
 
 def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:

@@ -20,11 +20,15 @@ Row = tuple[Any, ...]
 Params = Mapping[str, Any] | Sequence[Any]
 
 
+SERVED = ".postgresql"
+"""What the name of a file ends with that stands for a database of a server."""
+
+
 class Database(ABC):
     """One job table, open. Usable from several threads; not across a fork: every process opens its own.
 
     Attributes:
-        path: its file.
+        path: its file, or the one that stands for it on this machine.
         readonly: it is never created, migrated or written.
         state: the directory beside it.
         clock: what tells the time.
@@ -44,16 +48,27 @@ class Database(ABC):
     waits_since: float
     sql: ClassVar[Dialect]
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages; never with a password."""
+        return str(self.path)
+
     @classmethod
     def open(cls, path: Path, **options: Any) -> Database:
         """Open what lies at *path*, creating or migrating it where needed.
 
         Args:
+            path: a file of SQLite, or one that stands for a database of a server
+                (:mod:`clx.db.postgresql.address`).
             options: as :class:`~clx.db.sqlite.database.SqliteDatabase` takes them.
 
         Raises:
             DatabaseError: it cannot be opened, is locked for too long, damaged, or of a newer CLX.
         """
+        if path.name.endswith(SERVED):
+            from clx.db.postgresql.database import PostgresDatabase
+
+            return PostgresDatabase.open(path, **options)
         from clx.db.sqlite.database import SqliteDatabase
 
         return SqliteDatabase.open(path, **options)
@@ -123,6 +138,27 @@ class Database(ABC):
     @abstractmethod
     def connection(self) -> Any:
         """This thread's connection, opened now where it has none."""
+
+    @abstractmethod
+    def faults(self) -> list[str]:
+        """What the database itself finds wrong with its structure, in words."""
+
+    @abstractmethod
+    def select(self, query: str, parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a *query* that somebody else wrote, each a mapping of column to value; it changes nothing.
+
+        Raises:
+            QueueError: it is no SELECT, or the database does not understand it.
+        """
+
+    @abstractmethod
+    def backup(self, target: Path) -> int:
+        """Copy all of it to the file *target*, also while it is used; returns the size of that in bytes.
+
+        Raises:
+            UsageError: *target* exists, or cannot be written.
+            DatabaseError: it cannot be read.
+        """
 
     @abstractmethod
     def vacuum(self) -> int:

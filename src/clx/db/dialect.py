@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
+from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
 
 _TAKE = (
@@ -13,7 +14,7 @@ _TAKE = (
 )
 _QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 _IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
-_HARMLESS = " AND rescues = 0 AND max_runs > 1"
+_HARMLESS = " AND rescues = 0 AND max_runs > 1 AND limit_name IS NULL"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 
@@ -39,8 +40,25 @@ class Dialect(ABC):
 
     locking = ""
     """What a query says after its end to have its rows alone, leaving out those that somebody else has."""
+    alone = ""
+    """The same to wait for those that somebody else has; needed where several write at once."""
+    unchanged = ""
+    """What it says so that nobody changes its rows before the end of the transaction."""
+    hold_wanted = ""
+    """A statement that has the live jobs of the batch ``:id`` alone; empty where a transaction has all alone."""
+    in_turn = ""
+    """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
+
+    def chosen(self, query: str) -> str:
+        """A condition that a column is among what *query*, which locks rows, finds; it is asked once."""
+        return f"IN ({query})"
+
+    def changing(self, table: str, change: str, where: str) -> str:
+        """An UPDATE of rows that others may be about to change, too: all take them in the same order."""
+        return f"UPDATE {table} SET {change} WHERE {where}"
 
     def __init__(self) -> None:
+        self._lock_rows()
         ids = f"IN ({self.ids('ids')})"
         self.needed_by = (
             f"WITH RECURSIVE needed (id) AS ({self.ids('needs')} UNION "
@@ -59,6 +77,9 @@ class Dialect(ABC):
         self.next_harmless = self._next(_HARMLESS)
         """The first of one type in claim order, to be merged with those of others."""
         self.claim_these = f"{_TAKE} {ids} RETURNING {COLUMNS}"
+        due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
+        self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
+        """Delayed jobs that are due; some at a time, so that nobody else waits for the table meanwhile."""
         self.key_taken = (
             "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
             "AND live.key = j.key AND live.state IN ('queued', 'running') AND live.after_id IS NULL "
@@ -81,6 +102,7 @@ class Dialect(ABC):
             f"SELECT key, type, result, used_at FROM results WHERE key IN ({self.texts('keys')}) "
             "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
         )
+        self._hold_back()
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
@@ -96,7 +118,59 @@ class Dialect(ABC):
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
 
     def _claim_many(self, which: str) -> str:
-        return f"{_TAKE} IN (SELECT id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}) RETURNING {COLUMNS}"
+        first = f"SELECT id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"
+        return f"{_TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
+
+    def _hold_back(self) -> None:
+        """Statements of limits and of what expires."""
+        self.limit = f"SELECT concurrency, rate, period, window_at, used FROM limits WHERE name = :name{self.alone}"
+        """A limit, for whoever counts what it leaves: one at a time."""
+        self.running_of_limit = (
+            f"SELECT count(*) FROM jobs {self.by_index('jobs_running')} WHERE state = 'running' AND limit_name = :name"
+        )
+        self.limits_with_room = (
+            "SELECT name FROM limits WHERE EXISTS (SELECT 1 FROM jobs WHERE limit_name = limits.name AND held = 1 "
+            "AND finished_at IS NULL) "
+            "AND (rate IS NULL OR used < rate OR window_at + period <= :now OR window_at > :now) "
+            f"AND (concurrency IS NULL OR concurrency > (SELECT count(*) FROM jobs {self.by_index('jobs_running')} "
+            "WHERE state = 'running' AND limit_name = limits.name))"
+        )
+        """Limits that hold jobs back which they have room for."""
+        self.expired = (
+            "SELECT id, expires_at FROM jobs WHERE state = 'queued' AND expires_at <= :now "
+            f"ORDER BY expires_at, id LIMIT :n{self.locking}"
+        )
+        held, ahead = (self.chosen(f"{rows}{self.locking}") for rows in (statements.HELD, statements.AHEAD))
+        self.let_held_go = (
+            f"UPDATE jobs SET held = 0, ready = 1, not_before = :now WHERE id {held} AND state = 'queued' "
+            "RETURNING type"
+        )
+        """The first of those that a limit holds back may be claimed."""
+        self.held_until = (
+            f"UPDATE jobs SET not_before = :until WHERE id {held} AND state = 'queued' AND not_before <> :until"
+        )
+        self.hold_ahead = f"UPDATE jobs SET ready = 0, held = 1, not_before = :until WHERE id {ahead}"
+        """Of the next ones to be claimed, those that the same limit would hold back too."""
+
+    def _lock_rows(self) -> None:
+        """Statements that look before they, or those that follow them in a transaction, change something."""
+        self.live_by_key = f"{statements.LIVE_BY_KEY}{self.alone}"
+        self.behind_of = f"{statements.BEHIND}{self.alone}"
+        self.running_run = f"{statements.RUNNING}{self.alone}"
+        self.held_by = f"{statements.HELD_BY}{self.alone and f' ORDER BY id{self.alone}'}"
+        self.unrenewed = f"{statements.UNRENEWED}{self.alone}"
+        self.job_to_change = f"SELECT state, type, pool, key FROM jobs WHERE id = ?{self.alone}"
+        self.worker_to_end = f"SELECT heartbeat_at FROM workers WHERE id = ?{self.alone}"
+        self.needed_job = f"SELECT state FROM jobs WHERE id = ?{self.unchanged}"
+        self.late = f"{statements.LATE}{self.alone and f'{self.alone} OF j'}"
+        self.unmet_needs = f"{statements.UNMET_NEEDS}{self.unchanged and f'{self.unchanged} OF j'}"
+        self.may_claim = statements.MAY_CLAIM.format(unchanged=self.unchanged)
+        self.unlock = f"{self.changing('jobs', statements.UNLOCKED, statements.TO_UNLOCK)} RETURNING type"
+        self.fail_dependents = f"{self.changing('jobs', statements.FAILED, statements.DEPENDENTS)} RETURNING id"
+        self.cancel_dependents = f"{self.changing('jobs', statements.CANCELLED, statements.DEPENDENTS)} RETURNING id"
+        self.count_down = (
+            f"{self.changing('batches', statements.COUNTED_DOWN, statements.AWAITING)} RETURNING id, pending, callback"
+        )
 
     def _next(self, which: str) -> str:
         return f"SELECT claim_rank, deadline, id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"

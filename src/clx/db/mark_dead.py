@@ -31,7 +31,7 @@ def mark_worker_dead(
 
     def is_lost(tx: Transaction) -> bool:
         nonlocal marked
-        found = tx.execute("SELECT heartbeat_at FROM workers WHERE id = ?", (worker_id,)).fetchone()
+        found = tx.execute(tx.sql.worker_to_end, (worker_id,)).fetchone()
         # what is no number another program wrote: nobody has spoken up
         marked = heard is None or found is None or not isinstance(found[0], int) or found[0] <= heard
         return marked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy
 from alembic import command
@@ -13,6 +14,9 @@ from alembic.util import CommandError
 from clx.db.crashpoints import crash_point
 from clx.db.sqlite.driver import driver, translate
 from clx.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from clx.db.postgresql.database import PostgresDatabase
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 
@@ -37,6 +41,37 @@ def upgrade(path: Path, found: str) -> None:
         crash_point("migrate", "after_commit")
     except sqlalchemy.exc.DBAPIError as error:
         raise translate(error.orig, path) from error
+    finally:
+        bind.dispose()
+
+
+def upgrade_server(database: PostgresDatabase, found: str) -> None:
+    """The same for a database of a server: one process at a time, in one transaction.
+
+    Raises:
+        DatabaseError: the tables were made by a newer CLX, or a migration failed.
+    """
+    from clx.db.postgresql.tables import TABLES_LOCK, revision_of
+
+    try:
+        ScriptDirectory.from_config(config(None)).get_revision(found)
+    except CommandError as error:
+        raise DatabaseError(
+            f"{database.name} was made by a newer version of CLX (schema {found}).",
+            "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
+        ) from error
+    bind = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=database.connect, poolclass=sqlalchemy.pool.NullPool
+    )
+    try:
+        with bind.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
+            if revision_of(connection) == found:
+                command.upgrade(config(connection), "head")
+            crash_point("migrate", "before_commit")
+        crash_point("migrate", "after_commit")
+    except sqlalchemy.exc.DBAPIError as error:
+        raise database.translated(error.orig) from error
     finally:
         bind.dispose()
 

@@ -21,7 +21,7 @@ def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
     """
     again = [id_ for id_ in dict.fromkeys(job_ids) if _requeue(tx, id_)]
     for job_id in again:
-        needs = dict(tx.execute(sql.UNMET_NEEDS, (job_id,)).fetchall())
+        needs = dict(tx.execute(tx.sql.unmet_needs, (job_id,)).fetchall())
         if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)}).fetchall():
             end_where_a_need_failed(tx, job_id, needs)  # else it ended with one before it
     left = {row[0] for row in tx.execute(tx.sql.still_queued, {"ids": encode(again)}).fetchall()}
@@ -29,10 +29,10 @@ def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
 
 
 def _requeue(tx: Transaction, job_id: int) -> bool:
-    row = tx.execute("SELECT state, type, pool, key FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    row = tx.execute(tx.sql.job_to_change, (job_id,)).fetchone()
     if row is None or row[0] not in {"failed", "cancelled"}:
         return False
-    live = None if row[3] is None else tx.execute(sql.LIVE_BY_KEY, (row[2], row[1], row[3])).fetchone()
+    live = None if row[3] is None else tx.execute(tx.sql.live_by_key, (row[2], row[1], row[3])).fetchone()
     if live is not None:
         raise JobExistsError(int(live[0]), live[1])
     tx.execute(sql.RETRY, {"id": job_id, "now": tx.now})

@@ -15,7 +15,7 @@ from clx.settings.problems import did_you_mean
 
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
-_WAYS = "Write a path, sqlite:///PATH, or memory: for a queue that lives in this program only."
+_WAYS = "Write a path, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or memory: for one in this program only."
 _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "journal_mode": (lambda _value: True, "looked at where it is set"),
     "busy_timeout": (lambda value: isinstance(value, int | float) and value >= 0, "a number of seconds from 0"),
@@ -28,7 +28,9 @@ _LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
 
 
 def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Database:
-    """Open the database that *path_or_url* names: a path, ``sqlite:///PATH?journal_mode=…`` or ``memory:``.
+    """Open the database that *path_or_url* names.
+
+    A path, ``sqlite:///PATH?journal_mode=…``, ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` or ``memory:``.
 
     Raises:
         UsageError: it names something else, or an option that such a database does not take.
@@ -40,6 +42,10 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     _check_options(options)
     if text == MEMORY:
         return _open_in_memory(options)
+    if text.startswith(("postgresql://", "postgres://")):
+        from clx.db.postgresql.database import PostgresDatabase
+
+        return PostgresDatabase.open(text, **options)
     if "://" in text:
         return _open_url(text, options)
     if isinstance(path_or_url, str) and text.startswith(_LOOKALIKES):

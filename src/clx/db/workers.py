@@ -149,7 +149,7 @@ class WorkerTable:
         if batch is not None:
             conditions.append("batch_id = :batch")
         rows = self.database.read(
-            f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY id",
+            f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY workers.id",
             {"after": after} | ({} if batch is None else {"batch": batch}),
         )
         return [_from_row(row) for row in rows]

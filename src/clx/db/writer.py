@@ -11,9 +11,8 @@ from typing import TypeVar
 from clx.db import finishing
 from clx.db.database import Database
 from clx.db.odd_rows import odd_live_jobs
-from clx.db.sqlite.driver import UNBOUND
 from clx.db.transaction import Transaction
-from clx.errors import OddRowError, QueueError
+from clx.errors import NotStorableError, OddRowError, QueueError
 
 log = logging.getLogger("clx.queue")
 
@@ -23,7 +22,9 @@ SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
 _IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
 """What a transaction ends in where a value is not what its column should hold."""
-_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry"})
+_ACKNOWLEDGED = frozenset(
+    {"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry", "pause", "resume", "set_limit"}
+)
 """What its caller relies on once it has returned."""
 
 
@@ -42,7 +43,7 @@ class Writer:
         try:
             value = self._database.write(name, body)
         except _IN_THE_WAY as error:
-            asked_wrongly = isinstance(error, QueueError) and not isinstance(error.__cause__, UNBOUND)
+            asked_wrongly = isinstance(error, QueueError) and not isinstance(error, NotStorableError)
             if asked_wrongly or not self.put_odd_aside():
                 raise
             value = self._database.write(name, body)

@@ -49,7 +49,7 @@ def test_a_job_that_nobody_can_read_is_failed_and_stops_nobody(queue: Queue, pay
 
 
 def _put(queue: Queue, statement: str, parameters: tuple[Any, ...]) -> None:
-    queue.database.write("odd", lambda connection: connection.execute(statement, parameters).fetchall())
+    queue.database.write("odd", lambda connection: connection.execute(statement, parameters))
 
 
 def test_what_cannot_be_read_is_shown_as_it_stands(queue: Queue) -> None:

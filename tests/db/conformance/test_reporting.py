@@ -11,6 +11,7 @@ from tests.support.clock import at
 
 from clx.db.check import check
 from clx.db.jobs import Job, NewJob, Queue
+from clx.db.sqlite.database import SqliteDatabase
 from clx.db.workers import WorkerTable
 from clx.errors import LostRunError
 
@@ -417,4 +418,6 @@ def test_retrying_many_jobs_takes_as_long_for_each_as_retrying_few(queue: Queue)
         return time.thread_time() - began
 
     few = min(processor_seconds(500) for _ in range(3))
-    assert processor_seconds(16_000) < 150 * few  # 32 times as many jobs; each looked up among all: 400 times
+    # 32 times as many jobs; each looked up among all: 400 times. Each takes a server so long that fewer must do
+    many, times = (16_000, 150) if isinstance(queue.database, SqliteDatabase) else (2000, 10)
+    assert processor_seconds(many) < times * few

@@ -50,8 +50,6 @@ def test_nothing_due_is_one_read(queue: Queue, hands: Hands, monkeypatch: pytest
     monkeypatch.setattr(queue.database, "write", None)
     assert sweep.fire_due() == []
     assert len(asked) == 1
-    plan = queue.database.read(f"EXPLAIN QUERY PLAN {asked[0]}", (0,))
-    assert "INDEX schedules_due (next_at>? AND next_at<?)" in plan[0][3]
 
 
 @pytest.mark.parametrize(
@@ -219,6 +217,24 @@ def test_after_its_end_it_fires_no_more(queue: Queue, hands: Hands) -> None:
     assert told(queue.schedules.fire_due()) == ["11-25 06:00 queued"]
     assert queue.schedules.get("n").next_at is None
     assert queue.schedules.fire_due() == []
+
+
+def test_one_whose_limit_is_gone_is_told_once_and_stays_due(
+    queue: Queue, hands: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.set_limit("two", concurrency=2)
+    queue.schedules.add(nightly(name="a", job=NewJob("t", limit="two", delay=5000)))
+    queue.schedules.add(nightly(name="b"))
+    queue.database.write("odd", lambda tx: tx.execute("DELETE FROM limits"))
+    hands.set("2026-11-25T06:00")
+    with caplog.at_level(logging.WARNING, "clx.schedules"):
+        assert [fire.schedule for fire in queue.schedules.fire_due()] == ["b"]
+        queue.schedules.fire_due()
+    assert len(caplog.messages) == 1
+    assert 'The schedule "a" cannot queue its job' in caplog.text
+    queue.set_limit("two", concurrency=2)
+    assert [fire.schedule for fire in queue.schedules.fire_due()] == ["a"]
+    assert queue.search(limit=1)[0].not_before == hands.now() + 5000
 
 
 def test_one_that_cannot_be_used_is_told_once_and_stops_no_other(

@@ -190,7 +190,7 @@ def test_state_lies_beside_the_database() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("postgresql://host/db", "sqlite://host/x.db", "sqlite:///x.db?cache=shared", "sqlite:///x.db?journal_mode="),
+        *("mysql://host/db", "sqlite://host/x.db", "sqlite:///x.db?cache=shared", "sqlite:///x.db?journal_mode="),
         *("sqlite:///what?now.db", "sqlite:///a#b.db", "sqlite:///", "sqlite:///:memory:", ":memory:", "memory:x"),
         *("sqlite:x.db", "file:x.db", None, 5, b"x.db"),
     ],

@@ -17,7 +17,7 @@ from clx.db.schedules import statements as sql
 from clx.db.schedules.models import ON_TIME, Fire, Schedule, schedule_from_row
 from clx.db.transaction import Transaction
 from clx.db.writer import Writer
-from clx.errors import JobExistsError, OddRowError
+from clx.errors import JobExistsError, OddRowError, QueueError
 
 log = logging.getLogger("clx.schedules")
 
@@ -31,13 +31,21 @@ def fire_all(database: Database, rows: Sequence[Sequence[Any]], told: set[str]) 
     """Fire the schedules of *rows*, which are due; what cannot be used is told once and left to others."""
     fired: list[Fire] = []
     for schedule in readable(rows, told):
-        if _is_held_back(database, schedule):
-            continue
-        for _ in range(_SLICES):
-            found, is_left = _fire(database, schedule.name)
-            fired += found
-            if not is_left:
-                break
+        try:
+            if not _is_held_back(database, schedule):
+                fired += _fire_slices(database, schedule.name)
+        except QueueError as error:  # its limit was removed, say: it stays due
+            _tell(f'The schedule "{schedule.name}" cannot queue its job: {error.fact}', told)
+    return fired
+
+
+def _fire_slices(database: Database, name: str) -> list[Fire]:
+    fired: list[Fire] = []
+    for _ in range(_SLICES):
+        found, is_left = _fire(database, name)
+        fired += found
+        if not is_left:
+            break
     return fired
 
 
@@ -47,9 +55,13 @@ def readable(rows: Sequence[Sequence[Any]], told: set[str]) -> Iterator[Schedule
         try:
             yield schedule_from_row(row)
         except OddRowError as error:
-            if error.fact not in told:
-                told.add(error.fact)
-                log.warning("%s", error.fact)
+            _tell(error.fact, told)
+
+
+def _tell(fact: str, told: set[str]) -> None:
+    if fact not in told:
+        told.add(fact)
+        log.warning("%s", fact)
 
 
 def _is_held_back(database: Database, schedule: Schedule) -> bool:

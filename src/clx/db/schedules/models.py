@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
+from clx.db.clock import now_ms
 from clx.db.models import NewJob, decode, encode
 from clx.db.schedules.cron import check_cron, fires_after, zone_of
 from clx.db.statements import NO_TIME
@@ -25,7 +26,7 @@ ON_TIME = 60_000
 """Milliseconds by which a fire that is not to be caught up may be late: somebody may have held the table."""
 TOLD = "schedule"
 """Where the payload of a job says which fire it is of."""
-_KEPT = ("type", "payload", "pool", "key", "priority", "max_runs", "timeout")
+_KEPT = ("type", "payload", "pool", "key", "priority", "max_runs", "timeout", "delay", "expires_in", "limit")
 """What a job of a schedule may have; all else is about one moment, or one other job."""
 _NAME = re.compile(r"[\w.:/@+][\w.:/@+-]{0,99}")
 
@@ -40,7 +41,7 @@ class Schedule:
             ``@monthly``, ``@yearly``.
         job: what is queued. Its payload gets ``schedule``: ``name``, ``fire_at`` (RFC 3339, with the zone's offset) and
             ``data_date`` (the date of that moment in the zone); in its ``key`` stand ``{fire_at}`` and ``{data_date}``
-            for these. It has no ``needs``, and no moments of its own.
+            for these. It has no ``needs``, and no moments; ``delay`` and ``expires`` count from when it is queued.
         zone: the time zone by whose clock *cron* is read, ``Europe/Berlin`` say.
         overlap: what happens at a fire while the job of the one before still waits or runs: the fire is left out
             (``skip``), waits until it has ended (``queue``), or has it cancelled and waits for that (``cancel``).
@@ -70,7 +71,7 @@ class Schedule:
     created_at: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
-        for name, since in (("window", lambda: 0), ("ends_at", lambda: 0)):
+        for name, since in (("window", None), ("ends_at", now_ms)):
             value = getattr(self, name)
             if isinstance(value, datetime | timedelta):
                 object.__setattr__(self, name, in_milliseconds(name, value, since))

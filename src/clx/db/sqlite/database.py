@@ -408,6 +408,26 @@ class SqliteDatabase(Database):
         """
         return self._checkpointer.run(self.connection()) if self._connector.logs else None
 
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong."""
+        problems = [f"SQLite: {row[0]}" for row in self.read("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        return problems + [
+            f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there"
+            for row in self.read("PRAGMA foreign_key_check")
+        ]
+
+    def select(self, query: str, parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a query that somebody else wrote."""
+        from clx.db.sqlite.looking import select
+
+        return select(self, query, parameters)
+
+    def backup(self, target: Path) -> int:
+        """Copy it by SQLite's own means."""
+        from clx.db.sqlite.backup import backup
+
+        return backup(self, target)
+
     def vacuum(self) -> int:
         """Write the file anew without the space of removed rows."""
         self.checkpoint()

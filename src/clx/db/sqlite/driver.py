@@ -23,8 +23,8 @@ from clx.errors import (
     DatabaseError,
     DatabaseFullError,
     DatabaseWriteError,
+    NotStorableError,
     OddRowError,
-    QueueError,
     UsageError,
 )
 from clx.platforms import system
@@ -61,9 +61,9 @@ UNBOUND = (OverflowError, UnicodeEncodeError, driver.InterfaceError, driver.Prog
 """What the driver raises for a value that it cannot hand to SQLite."""
 
 
-def not_taken(error: BaseException) -> QueueError:
+def not_taken(error: BaseException) -> NotStorableError:
     """Our error for a value that SQLite cannot store."""
-    return QueueError(
+    return NotStorableError(
         f"The table does not take such a value: {error}.", "Give whole numbers below 2^63 and plain text."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from clx.db.database import Params, Row
-from clx.db.doorbell import Bell, Doorbell, with_blocks
+from clx.db.local_bells import LocalDoorbell
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver
 from clx.db.sqlite.thread_connection import Held
@@ -30,7 +29,7 @@ class MemoryDatabase(SqliteDatabase):
         super().__init__(path, **options)
         self._turn = threading.RLock()
         self._only: Held | None = None
-        self.doorbell = _MemoryDoorbell()
+        self.doorbell = LocalDoorbell()
 
     @classmethod
     def open(cls, path: Path | str, **options: Any) -> Self:
@@ -70,44 +69,3 @@ class MemoryDatabase(SqliteDatabase):
         """Several reads that see one state."""
         with self._turn, super().snapshot() as connection:
             yield connection
-
-
-class _MemoryBell(Bell):
-    """A bell that is one end of a socket pair."""
-
-    def __init__(self, name: str, bells: _MemoryDoorbell) -> None:
-        listener, self.ringer = socket.socketpair(type=socket.SOCK_DGRAM)
-        listener.setblocking(False)
-        self.ringer.setblocking(False)
-        super().__init__(listener)
-        self.name = name
-        self._bells = bells
-
-    def close(self) -> None:
-        """Take it down."""
-        self._bells.hung.discard(self)
-        self.ringer.close()
-        super().close()
-
-
-class _MemoryDoorbell(Doorbell):
-    """Bells within one process."""
-
-    def __init__(self) -> None:
-        super().__init__(Path())
-        self.hung: set[_MemoryBell] = set()
-
-    def listen(self, name: str) -> Bell:
-        """A bell that rings for *name*."""
-        bell = _MemoryBell(name, self)
-        self.hung.add(bell)
-        return bell
-
-    def ring(self, *names: object) -> None:
-        """Wake everybody who listens for one of *names*."""
-        rung = with_blocks(name for name in names if isinstance(name, str))
-        for bell in [bell for bell in list(self.hung) if bell.name in rung]:
-            try:
-                bell.ringer.send(b"!")
-            except OSError:
-                continue  # full: it is ringing already

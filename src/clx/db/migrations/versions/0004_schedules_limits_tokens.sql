@@ -6,7 +6,7 @@ ALTER TABLE jobs ADD COLUMN held INTEGER DEFAULT 0 NOT NULL;
 
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 
-CREATE INDEX jobs_limited ON jobs (limit_name, held) WHERE limit_name IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX jobs_limited ON jobs (limit_name, held, claim_rank, deadline, id) WHERE limit_name IS NOT NULL AND finished_at IS NULL;
 
 CREATE TABLE limits (
   name TEXT NOT NULL,

@@ -1,0 +1,1 @@
+"""PostgreSQL behind the job table: the only room that knows psycopg."""

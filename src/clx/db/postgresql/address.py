@@ -1,0 +1,133 @@
+"""Where a database of a server is: what its URL says, told without the password, and what stands for it here.
+
+Everything that lies beside a file of SQLite (logs, locks, artifacts, the state of services) has its place in a
+directory of this user for a database of a server, too. A small file in there stands for the database wherever a path
+is wanted: it holds the URL without the password, so that no command line of a process shows one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clx.db.database import SERVED
+from clx.errors import DatabaseError, UsageError
+
+SCHEMES = ("postgresql://", "postgres://")
+VARIABLE = "CLX_DATABASE__URL"
+"""Hands a URL with its password to child processes, whose command line anybody may see."""
+_FORM = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a password @ is %40, / is %2F, % is %25, # is %23."
+_SECRET = frozenset({"password", "sslpassword", "oauth_client_secret"})
+_PLAIN = re.compile(r"[^A-Za-z0-9.-]+")
+_known: dict[Path, str] = {}
+"""What this process was told of databases: stand-in → URL, with its password."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A database of a server.
+
+    Attributes:
+        url: all of it, the password too: never shown.
+        place: the file that stands for it on this machine.
+    """
+
+    url: str
+    host: str
+    port: str
+    database: str
+    user: str
+    place: Path
+
+    def __str__(self) -> str:
+        """For people: everything but the password."""
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+    __repr__ = __str__
+
+    def without_secrets(self) -> str:
+        """What a file may keep of it."""
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+        kept: dict[str, Any] = {
+            name: value for name, value in conninfo_to_dict(self.url).items() if name not in _SECRET
+        }
+        return make_conninfo("", **kept)
+
+    def for_programs(self) -> tuple[str, dict[str, str]]:
+        """What a program of PostgreSQL is told of it on its command line, and what by its environment."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        password = conninfo_to_dict(self.url).get("password")
+        return self.without_secrets(), {} if password is None else {"PGPASSWORD": str(password)}
+
+    def stand_in(self) -> None:
+        """Make the file that stands for it, and know its password as long as this process lives."""
+        _known[self.place] = self.url
+        text = f"{self.without_secrets()}\n"
+        if not self.place.exists() or self.place.read_text(encoding="utf-8") != text:
+            self.place.write_text(text, encoding="utf-8")
+
+
+def is_url(text: str) -> bool:
+    """Whether *text* names a database of a server."""
+    return text.startswith(SCHEMES)
+
+
+def parse(url: str) -> Address:
+    """What *url* says; what it does not say is as for every program of PostgreSQL (``PGHOST``, ``PGUSER``, …).
+
+    Raises:
+        UsageError: it is none. It is not shown: it may hold a password.
+        DatabaseError: psycopg is not installed.
+    """
+    from clx.db.postgresql.driver import driver
+
+    try:
+        said = driver.conninfo.conninfo_to_dict(url)
+        usual = {each.keyword.decode(): each.val for each in driver.pq.Conninfo.get_defaults()}
+    except driver.Error:
+        raise UsageError("The URL of the database cannot be understood.", _FORM) from None
+
+    def of(name: str, otherwise: str) -> str:
+        default = usual.get(name)
+        return str(said.get(name) or (default.decode() if default else otherwise))
+
+    user = of("user", os.environ.get("USER", ""))
+    host = of("host", str(said.get("hostaddr") or "local socket"))
+    port, database = of("port", "5432"), of("dbname", user)
+    return Address(url, host, port, database, user, _place(host, port, database))
+
+
+def _place(host: str, port: str, database: str) -> Path:
+    import platformdirs
+
+    digest = sha256("\0".join((host, port, database)).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    name = _PLAIN.sub("-", f"{host}-{port}-{database}").strip("-.")[:60]
+    state = platformdirs.user_state_path("clx", appauthor=False)
+    return state / "postgresql" / f"{name}-{digest}" / ".clx" / f"jobs{SERVED}"
+
+
+def of_place(place: Path) -> Address:
+    """The database that a file stands for, with the password if this process knows or was handed it.
+
+    Raises:
+        DatabaseError: there is no such file.
+    """
+    if place in _known:
+        return parse(_known[place])
+    handed = os.environ.get(VARIABLE, "")
+    if is_url(handed) and (found := parse(handed)).place == place:
+        return found
+    try:
+        kept = place.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise DatabaseError(
+            f"{place} stands for no database: {error.strerror}.", f"Name it by its URL. {_FORM}"
+        ) from error
+    found = parse(kept)
+    return Address(found.url, found.host, found.port, found.database, found.user, place)
