@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from clx import __version__
-from clx.db.durations import Seconds, in_seconds
+from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
 from clx.db.models import (
     Job,
     JobState,
