@@ -1,8 +1,8 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's function raises to end as cancelled; and
-every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports
+that ``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's
+function raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ DISTRIBUTION = "clx-build"
 _PUBLIC = {
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
+    "Hooks": "clx.db.hooks",
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
+    "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
+    "Task": "clx.db.tasks",
+    "task": "clx.db.tasks",
     **dict.fromkeys(
         (
             "Cancelled",
@@ -30,13 +34,18 @@ _PUBLIC = {
             "DatabaseFullError",
             "DatabaseInUseError",
             "DatabaseWriteError",
+            "Discard",
+            "JobCancelledError",
             "JobExistsError",
+            "JobFailedError",
+            "JobTimeoutError",
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
             "NotStorableError",
             "OddRowError",
             "QueueError",
+            "Retry",
             "UnknownJobError",
             "UsageError",
         ),
