@@ -1,4 +1,4 @@
-"""Who may be judged from here: processes of this machine, boot and namespace; nobody of another, whatever it is called."""
+"""Who may be judged from here: processes of this machine, boot and namespace; nobody of another."""
 
 from __future__ import annotations
 
