@@ -73,6 +73,7 @@ QUICK = (
     "jobtypes/notebook",
     "jobtypes/pdf",
     "tools/test_program.py",
+    "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "settings",

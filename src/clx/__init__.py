@@ -1,8 +1,8 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function
-raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports
+that ``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's
+function raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _PUBLIC = {
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
+    "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
     "Task": "clx.db.tasks",
     "task": "clx.db.tasks",

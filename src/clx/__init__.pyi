@@ -5,6 +5,7 @@ from clx.db.models import Failure as Failure
 from clx.db.models import Job as Job
 from clx.db.models import NewJob as NewJob
 from clx.db.models import Success as Success
+from clx.db.schedules.models import Schedule as Schedule
 from clx.db.tasks import Task as Task
 from clx.db.tasks import task as task
 from clx.errors import Cancelled as Cancelled

@@ -34,6 +34,10 @@ me = register_this_process(queue.database, "t")
 _HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.claim(['t'], worker=me)[0]\n"
 _BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
 _LATE = "queue.database.clock = At(10**14)\n"
+_SCHEDULE = _SETUP + "from clx import Schedule\nqueue.database.clock = At(1)\n"
+_SCHEDULED = (
+    _SCHEDULE + "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))\nqueue.database.clock = At(7_200_001)\n"
+)
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -82,6 +86,13 @@ _SCENARIOS = {
         + "queue.enqueue(NewJob('t'))\n"
         + "queue.database.connection().execute(\"UPDATE jobs SET timeout = 'soon'\")\n",
         "queue._writer.put_odd_aside()",
+    ),
+    "put_schedule": (_SCHEDULE, "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))"),
+    "change_schedule": (_SCHEDULED, "queue.schedules.backfill('n', 0, 7_200_000)"),
+    "fire": (_SCHEDULED, "queue.schedules.fire_due()"),
+    "mend_schedule": (
+        _SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
+        "queue.schedules.fire_due()",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
@@ -215,6 +226,8 @@ def _dump(path: Path) -> dict[str, Any]:
             "batches": database.read("SELECT id, state, pending, lease_until - created_at FROM batches"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
+            "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
+            "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
             "held": database.read("SELECT id, held FROM jobs"),
             "limits": database.read("SELECT name FROM limits"),
             "paused": database.read("SELECT type FROM paused"),
