@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar, get_args
+from collections.abc import Iterable
+from typing import get_args
 
 from clx.db import inserting
 from clx.db import statements as sql
 from clx.db.consequences import call_back
 from clx.db.database import Database
 from clx.db.models import NewJob, OnConflict, encode, new_jobs
-from clx.db.transaction import Transaction
+from clx.db.transaction import Transaction, Write
 from clx.db.validation import check_batch, check_choice, check_moments
 from clx.errors import QueueError
 
 _ON_CONFLICT = get_args(OnConflict)
-
-T = TypeVar("T")
-
-
-class _Write(Protocol):
-    """Runs a body in a transaction that has the name."""
-
-    def __call__(self, name: str, body: Callable[[Transaction], T], /) -> T: ...
 
 
 class Enqueuing:
     """Puts jobs into one database, in transactions of its own or of somebody else's."""
 
     database: Database
-    _write: _Write
+    _write: Write
 
     def enqueue(self, job: NewJob, *, on_conflict: OnConflict = "return") -> int:
         """Store *job* and wake a worker. The job is in the table when this returns.

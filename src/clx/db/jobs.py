@@ -50,6 +50,7 @@ from clx.db.writer import SLICE
 from clx.errors import DatabaseError, JobExistsError
 
 if TYPE_CHECKING:
+    from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
     from clx.db.schedules.table import Schedules
 
@@ -110,6 +111,22 @@ class Queue(WorkerSide, Enqueuing):
         from clx.db.schedules.table import Schedules
 
         return Schedules(self.database)
+
+    def within(self, connection: Any) -> Within:
+        """This queue within a transaction of the caller's: what is put in is there exactly if that is committed.
+
+        Args:
+            connection: of psycopg to the database that the queue lies in; or a connection, session or cursor of
+                SQLAlchemy or Django that has one.
+
+        Returns:
+            What has ``enqueue``, ``enqueue_many``, ``enqueue_batch``, and ``ring()``, to be called after the commit.
+
+        Raises:
+            QueueError: the queue lies in no PostgreSQL database, or the connection is in no transaction in it.
+        """
+        inside: Within = self.database.within(connection)
+        return inside
 
     # -- everybody else's -------------------------------------------------------------------------
 
