@@ -51,7 +51,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits db.enqueuing "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
             ),
         ),
@@ -61,7 +61,7 @@ UNTESTED = {
                 "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
                 "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
                 "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
-                "db.postgresql.thread_connection"
+                "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
         (
