@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
             ),
         ),
         (
@@ -51,16 +51,16 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits db.enqueuing "
-                "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
+                "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
+                "db.sqlite.intact db.summary db.enqueuing"
             ),
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
-                "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
-                "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
+                "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
+                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
@@ -115,6 +115,14 @@ UNTESTED = {
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper "
             ),
+        ),
+        (
+            "a part of the server: held through its application by tests/server, quick too",
+            "server.api server.application server.documents server.openapi server.waiters",
+        ),
+        (
+            "listens on sockets: tests/server/test_protocol.py",
+            "server.protocol",
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",

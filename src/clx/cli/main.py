@@ -29,6 +29,7 @@ COMMANDS = {
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
     "start-services": ("clx.cli.services:start", "Start workers that stay."),
     "stop-services": ("clx.cli.services:stop", "Stop the workers that stay."),
+    "server": ("clx.cli.server", "Serve the job table over HTTP."),
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),

@@ -20,7 +20,7 @@ async def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | 
     ends_at = None if timeout is None else loop.time() + timeout
     names = for_ends_of(job_ids)
     live = list(job_ids)
-    with _Ears(queue.database, names or [ENDED]) as ears:
+    with Ears(queue.database, names or [ENDED]) as ears:
         while True:
             ears.listen()
             started = loop.time()
@@ -39,7 +39,7 @@ def _look(queue: Lookup, live: Sequence[int]) -> list[int]:
     return found
 
 
-class _Ears:
+class Ears:
     """Bells that an event loop hears."""
 
     def __init__(self, database: Database, names: Sequence[str]) -> None:
@@ -69,6 +69,10 @@ class _Ears:
             seconds = min(seconds, MODERATE_BEAT)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._rung.wait(), seconds)
+
+    def wake(self) -> None:
+        """End a wait now, or the next one, as a bell does; for the thread of the loop."""
+        self._rung.set()
 
     def _ring(self, bell: Bell) -> None:
         self._forget(bell)  # until it is listened to again: nobody has taken what has arrived
