@@ -1,7 +1,7 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function
+Public names, loaded when they are first used: ``Queue``, ``AsyncQueue``, ``NewJob``, ``Job``, ``Consumer``, and the
+reports that ``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function
 raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
 """
 
@@ -14,6 +14,7 @@ DISTRIBUTION = "clx-build"
 """What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
+    "AsyncQueue": "clx.db.async_queue",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
     "Hooks": "clx.db.hooks",
