@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 import pytest
 
 from clx.cli.completing import _items
-from clx.cli.main import _command_of, wants_events, wants_json
+from clx.cli.main import _command_of, cli, wants_events, wants_json
 from clx.cli.options import IDENTIFIER, SECONDS, _VisibleFormatter
 from clx.cli.output import duration, job_words, member_document, table, worker_document
 from clx.cli.status import _text
@@ -262,3 +263,15 @@ def test_what_begins_alike_is_offered_with_a_short_help() -> None:
     items = _items(found, "1", without=[120])
     assert [(item.value, item.help) for item in items] == [("12", "one two"), ("1.a:b/c@d%+-", None)]
     assert len(str(_items(found, "120")[0].help)) == 60
+
+
+def test_commands_that_may_stay_look_for_garbage_again() -> None:
+    """While the command line is loaded nobody does."""
+    gc.disable()
+    try:
+        assert cli.get_command(click.Context(cli), "build") is not None
+        assert not gc.isenabled()
+        assert cli.get_command(click.Context(cli), "help") is not None
+        assert gc.isenabled()
+    finally:
+        gc.enable()

@@ -29,9 +29,11 @@ COMMANDS = {
     "tools": ("clx.cli.tools", "List and install PlantUML and draw.io."),
     "start-services": ("clx.cli.services:start", "Start workers that stay."),
     "stop-services": ("clx.cli.services:stop", "Stop the workers that stay."),
+    "server": ("clx.cli.server", "Serve the job table over HTTP."),
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
+    "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),
     "config": ("clx.cli.config", "Show, check and write settings."),
     "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),
@@ -71,6 +73,8 @@ class LazyGroup(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(module), name or "command")
+        if cmd_name != "build":  # which does so once there is anything to run
+            gc.enable()
         return found
 
     def resolve_command(

@@ -34,6 +34,7 @@ from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.models import Report, encode
+from clx.db.schedules.sweep import Sweep
 from clx.db.shutdown import Ending
 from clx.db.tasks import Task
 from clx.db.upkeep import USUAL, Upkeep
@@ -132,6 +133,7 @@ class Consumer:
         self._watched = threading.Event()  # the heartbeat has its connection: a job may take the last descriptor
         self._broken: BaseException | None = None
         self._claimed = ClaimedJobs()
+        self._schedules = Sweep(queue.database)
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
@@ -390,11 +392,15 @@ class Consumer:
         self._ending.interrupt()
 
     def _sweep(self) -> None:
-        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
+        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else.
+
+        And after schedules: whoever is alive fires what is due.
+        """
         try:
             for row in mark_gone_workers_dead(self.queue.database):
                 log.warning("worker %s is gone; its jobs were given to others", row.id)
             self.queue.rescue()
+            self._schedules.fire_due()
             self._upkeep.prune_if_due()
         except OddRowError as error:  # it is in the way of others, not of this consumer's own jobs
             log.warning("%s", error.fact)

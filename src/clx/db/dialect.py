@@ -77,7 +77,8 @@ class Dialect(ABC):
         self.next_harmless = self._next(_HARMLESS)
         """The first of one type in claim order, to be merged with those of others."""
         self.claim_these = f"{_TAKE} {ids} RETURNING {COLUMNS}"
-        self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {self.chosen(f'{statements.DUE_FIRST}{self.locking}')} RETURNING type"
+        due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
+        self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
         """Delayed jobs that are due; some at a time, so that nobody else waits for the table meanwhile."""
         self.key_taken = (
             "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
@@ -140,7 +141,10 @@ class Dialect(ABC):
             f"ORDER BY expires_at, id LIMIT :n{self.locking}"
         )
         held, ahead = (self.chosen(f"{rows}{self.locking}") for rows in (statements.HELD, statements.AHEAD))
-        self.let_held_go = f"UPDATE jobs SET held = 0, ready = 1, not_before = :now WHERE id {held} AND state = 'queued' RETURNING type"
+        self.let_held_go = (
+            f"UPDATE jobs SET held = 0, ready = 1, not_before = :now WHERE id {held} AND state = 'queued' "
+            "RETURNING type"
+        )
         """The first of those that a limit holds back may be claimed."""
         self.held_until = (
             f"UPDATE jobs SET not_before = :until WHERE id {held} AND state = 'queued' AND not_before <> :until"

@@ -15,6 +15,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -55,6 +56,7 @@ from clx.errors import DatabaseError, JobExistsError, QueueError
 if TYPE_CHECKING:
     from clx.db.async_queue import AsyncQueue
     from clx.db.retention import Pruned
+    from clx.db.schedules.table import Schedules
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -195,6 +197,13 @@ class Queue(WorkerSide):
             return batch, ids
 
         return self._write("enqueue_batch", body)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What is queued at times: the schedules of this database."""
+        from clx.db.schedules.table import Schedules
+
+        return Schedules(self.database)
 
     # -- everybody else's -------------------------------------------------------------------------
 

@@ -105,6 +105,17 @@ class CourseSettings(Section, frozen=True):
     """Directory outside of a course into which its links may lead; unset: links to outside are left out."""
 
 
+class ServerSettings(Section, frozen=True):
+    """``[server]``: the job table over HTTP."""
+
+    autostart: bool = False
+    """Whether services (``clx start-services``) have a server too."""
+    host: OwnPlace = "127.0.0.1"
+    """The address to listen at; a project cannot say so."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8004
+    """The port to listen at; 0: any that is free."""
+
+
 class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
@@ -132,6 +143,7 @@ class Settings(_WithJobTypes, frozen=True):
     diagrams: DiagramSettings = DiagramSettings()
     docker: DockerSettings = DockerSettings()
     course: CourseSettings = CourseSettings()
+    server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def having(self, *sections: JobTypeSection) -> Settings:
