@@ -36,7 +36,7 @@ MANY = 2000
 _OF_WORKERS = {
     "claim", "settle", "finish", "fail", "release", "release_many", "release_worker", "heartbeat", "rescue",
     "rescue_worker", "end_cancelled", "is_cancelled", "may_claim", "distrust_leases", "takes_writes", "get_changed",
-    "live_among", "mean_seconds", "open", "wait_async", "database",
+    "live_among", "mean_seconds", "open", "wait_async", "database", "schedules",
 }  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def test_calls_are_awaited(open_queue: Callable[[], Queue]) -> None:
         assert await queue.cancel([first]) == [first]
         assert await queue.retry([first]) == [first]
         assert await queue.stats() == {"t": {"queued": 1}}
+        assert await queue.call(lambda q: len(q.search())) == 1
+        assert (await queue.prune(succeeded=1)).jobs == 0
         with pytest.raises(QueueError, match="named by its id"):
             await queue.get("x")  # type: ignore[arg-type]
         await queue.close()

@@ -95,6 +95,10 @@ class AsyncQueue:
         """As :meth:`clx.db.jobs.Queue.prune`."""
         return await self._call(lambda queue: queue.prune(**days))
 
+    async def call(self, body: Callable[[Queue], R]) -> R:
+        """What *body* makes of the queue itself, in one of the threads: ``await queue.call(lambda q: …)``."""
+        return await self._call(body)
+
     async def result(self, job_id: int, timeout: Seconds | None = None) -> Any:
         """Wait until a job has ended, and give what its function returned; as :meth:`clx.db.jobs.Queue.result`.
 
