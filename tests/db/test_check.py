@@ -10,6 +10,7 @@ import pytest
 from tests.support.clock import at
 
 from clx.db import check as check_module
+from clx.db import facts as database_facts
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.database import Database
@@ -96,8 +97,8 @@ def test_every_rule_is_broken_here() -> None:
     assert set(check_module._RULES) <= set(_BROKEN)
 
 
-def _told(queue: Queue) -> dict[str, facts.Fact]:
-    return {fact.name: fact for fact in facts.examine(queue.database.path, queue.database)}
+def _told(queue: Queue) -> dict[str, database_facts.Fact]:
+    return {fact.name: fact for fact in database_facts.examine(queue.database.path, queue.database)}
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def test_the_examples_of_tasks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(examples) > 5
     namespace: dict[str, object] = {"__name__": "examples"}
     for example in examples:
-        exec(example, namespace)
+        if "within(" not in example:  # tests/db/postgresql/test_within.py
+            exec(example, namespace)
 
 
 def test_the_example_of_the_awaited_queue_runs(

@@ -90,7 +90,11 @@ def _name(table: str, row: Sequence[Any]) -> str:
     """A row by its key."""
     facts = tables()[table]
     values = dict(zip(facts.columns, row, strict=True))
-    return f"({', '.join(shown(values[name]) for name in facts.key)})" if len(facts.key) > 1 else shown(values["id"])
+    return (
+        f"({', '.join(shown(values[name]) for name in facts.key)})"
+        if len(facts.key) > 1
+        else shown(values[facts.key[0]])
+    )
 
 
 def overdue(database: Database) -> int:
