@@ -53,7 +53,7 @@ UNTESTED = {
             (
                 "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
-                "db.sqlite.intact db.summary"
+                "db.sqlite.intact db.summary db.enqueuing"
             ),
         ),
         (
@@ -61,7 +61,7 @@ UNTESTED = {
             (
                 "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
                 "db.postgresql.facts db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
-                "db.postgresql.thread_connection"
+                "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
         (

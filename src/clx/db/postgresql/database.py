@@ -359,6 +359,12 @@ class PostgresDatabase(Database):
 
         return select(self, query, parameters)
 
+    def within(self, connection: Any) -> Any:
+        """What puts jobs in within a transaction of the caller's."""
+        from clx.db.postgresql.within import Within
+
+        return Within(self, connection)
+
     def backup(self, target: Path) -> int:
         """Copy it by ``pg_dump``."""
         from clx.db.postgresql.backup import backup
