@@ -31,6 +31,7 @@ from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
+from clx.workers.supervision.pruning import DailyPruning
 from clx.workers.supervision.restart_policy import RestartingGroup
 from clx.workers.supervision.server_process import ServerProcess
 from clx.workers.supervision.service_state import (
@@ -62,6 +63,7 @@ class Supervisor:
         self._state = state
         self._group.want(state.wanted)
         self._asked_to_end = ""
+        self._pruning = DailyPruning(database, wanted=self._settings.jobs.prune)
 
     def run(self) -> None:
         """Keep the workers until SIGTERM or SIGINT, then end them."""
@@ -98,6 +100,7 @@ class Supervisor:
         self._server.tend()
         self._save_lowered()
         self._save_workers()
+        self._pruning.look()
 
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
@@ -142,6 +145,7 @@ class Supervisor:
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
         self._server.stop()
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
+        self._pruning.end(0.5)
         try:
             self._group.stop(grace=grace, reason=reason)
         except (DatabaseError, OSError) as error:
