@@ -15,8 +15,8 @@ from clx.platforms import system
 
 
 @cache
-def _boot_and_namespace() -> str:
-    """What all processes of one boot and one pid namespace share."""
+def this_machine() -> str:
+    """What all processes of one boot and one pid namespace share, and no others of any machine do."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
@@ -56,13 +56,13 @@ def process_identity(pid: int | None = None) -> str:
     """
     number = os.getpid() if pid is None else pid
     start = _start_time(number)
-    return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
+    return f"{this_machine()}/{number}/{start}" if start else ""
 
 
 def is_ours_to_judge(identity: str) -> bool:
     """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
     try:
-        return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+        return identity.rsplit("/", 2)[0] == this_machine()
     except (OSError, AttributeError, TypeError):  # the last two: another program wrote what is no text
         return False
 
@@ -92,7 +92,7 @@ def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
         host: the name of the process's machine.
         seen_at: when it was last heard of, milliseconds UTC.
     """
-    mine = _boot_and_namespace().partition("/")[0]
+    mine = this_machine().partition("/")[0]
     if host != platform.node() or identity.partition("/")[0] == mine:
         return False
     import psutil
