@@ -186,7 +186,7 @@ def _processes_of(folder: Path) -> list[str]:
     for each in Path("/proc").iterdir():
         if each.name.isdecimal():
             with contextlib.suppress(OSError):
-                if os.readlink(each / "cwd") == str(folder / "data") and "Z" not in _state(each):
+                if (each / "cwd").readlink() == folder / "data" and "Z" not in _state(each):
                     found.append(each.name)
     return found
 

@@ -179,8 +179,12 @@ class Storm:
             self._hands.append(_Hand(self._path, self._mode, prefix))
             self._started += 1
         system.wait_readable([hand.pipe.fileno() for hand in self._hands], 0.02)
-        for hand in self._hands:
+        for hand in list(self._hands):
+            ended = hand.process.poll() is not None  # of itself: its server was away for longer than it waits
             self._acknowledged.update(hand.read())
+            if ended:
+                self._hands.remove(hand)
+                hand.close()
 
     def _worsen(self) -> None:
         """Kill somebody, or have something else happen; what strikes all at once comes less often."""
@@ -218,9 +222,19 @@ def _open(path: Path | str, journal_mode: str) -> Queue:
     return Queue.open(path) if is_served(str(path)) else Queue.open(path, journal_mode=journal_mode)
 
 
+def _open_patiently(path: str, journal_mode: str) -> Queue:
+    while True:
+        try:
+            return _open(path, journal_mode)
+        except DatabaseBusyError:
+            if not is_served(path):
+                raise
+        time.sleep(0.1)
+
+
 def serve(path: str, journal_mode: str) -> None:
     """A worker of the storm: prints its number, then the id of each job whose success was taken."""
-    with _open(path, journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
+    with _open_patiently(path, journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
         worker = register_this_process(queue.database, _TYPE)
         os.write(1, b"%d\n" % worker)
         while True:

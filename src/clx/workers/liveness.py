@@ -100,6 +100,8 @@ def _by_heartbeat(row: WorkerRow, now: int, jobs: JobsSettings) -> Verdict | Non
     ours, silent = is_ours_to_judge(row.identity), (now - row.heartbeat_at) / 1000
     if not ours and not is_heard(row, now, jobs):
         where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
+        if row.elsewhere_too and not is_within_reach(row):
+            where = f"on {row.host}"
         return _silent(row, now, f"silent for {silent:.0f} s and {where}")
     if silent > BEATS_MISSED * jobs.heartbeat:
         return Verdict("hung", f"{'alive, but ' if ours else ''}silent for {silent:.0f} s")
