@@ -50,6 +50,7 @@ from clx.db.writer import SLICE
 from clx.errors import DatabaseError, JobExistsError
 
 if TYPE_CHECKING:
+    from clx.db.async_queue import AsyncQueue
     from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
     from clx.db.schedules.table import Schedules
@@ -67,6 +68,8 @@ class Queue(WorkerSide, Enqueuing):
     Args:
         database: an open :class:`~clx.db.database.Database`; :meth:`open` makes one.
     """
+
+    _awaited: AsyncQueue | None = None
 
     @classmethod
     def open(cls, path_or_url: str | Any, **options: Any) -> Self:
@@ -97,6 +100,8 @@ class Queue(WorkerSide, Enqueuing):
             log.warning("%s", error.fact)
         finally:
             self._worker = None
+            if self._awaited is not None:
+                self._awaited.let_go()
             self.database.close()
 
     def __enter__(self) -> Self:
@@ -326,14 +331,12 @@ class Queue(WorkerSide, Enqueuing):
         return self.get_many(job_ids)
 
     async def wait_async(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
-        """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits."""
-        check_ids(job_ids)
-        timeout = in_seconds(timeout)
-        check_timeout(timeout)
-        refuse_endless_wait(timeout)
-        import asyncio
+        """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits.
 
-        from clx.db.wait_async import wait_for_jobs
+        All that :class:`~clx.db.async_queue.AsyncQueue` has is awaited.
+        """
+        if self._awaited is None:
+            from clx.db.async_queue import AsyncQueue
 
-        await wait_for_jobs(self, job_ids, timeout)
-        return await asyncio.to_thread(self.get_many, job_ids)
+            self._awaited = AsyncQueue(self)
+        return await self._awaited.wait(job_ids, timeout=timeout)
