@@ -111,7 +111,6 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper "
             ),
@@ -128,12 +127,12 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
-                "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
+                "workers.supervision.worker_group workers.supervision.pool_manager"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
-            ("workers.logs workers.lock_probe workers.supervision.cleanup workers.supervision.pruning"),
+            ("workers.logs workers.lock_probe workers.supervision.pruning"),
         ),
     )
     for name in names.split()

@@ -10,9 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tests.support.postgresql import Server
 from tests.support.scene import until
@@ -209,6 +208,6 @@ def network_server(folder: Path) -> Iterator[NetworkServer]:
         found.stop()
 
 
-def with_url(url: str) -> Mapping[str, Any]:
+def with_url(url: str) -> dict[str, str]:
     """The variable that names a database."""
     return {"CLX_DATABASE__URL": url}

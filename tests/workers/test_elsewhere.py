@@ -40,12 +40,12 @@ def database(postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield queue.database
 
 
-def enter(database: Database, host: str = "far", mode: str = "direct", **more: str) -> WorkerRow:
+def enter(database: Database, host: str = "far", mode: str = "direct", container_id: str | None = None) -> WorkerRow:
     """A worker of another machine."""
     table = WorkerTable(database)
     id_ = table.register(
         type="t", pool="p", mode=mode, host=host, pid=os.getpid(), identity=ELSEWHERE, version="1",
-        service="services", **more,
+        service="services", container_id=container_id,
     )  # fmt: skip
     found = table.get(id_)
     assert found is not None
