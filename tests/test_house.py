@@ -127,6 +127,7 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
+                "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"
             ),
         ),

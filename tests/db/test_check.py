@@ -58,6 +58,7 @@ _BROKEN = {
     "another program wrote what breaks jobs: job_priority (priority BETWEEN 1 AND 5): 3": (
         "UPDATE jobs SET priority = 9 WHERE id = 3"
     ),
+    "a job is held back that counts to no limit, or that could be claimed": "UPDATE jobs SET held = 1 WHERE id = 3",
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",

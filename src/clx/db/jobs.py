@@ -60,6 +60,18 @@ __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settl
 log = logging.getLogger("clx.queue")
 
 
+class CancelledJobs(list[int]):
+    """The ids of jobs that were cancelled.
+
+    Attributes:
+        asked: those of running ones, which were asked to end.
+    """
+
+    def __init__(self, found: Sequence[tuple[int, bool]]) -> None:
+        super().__init__(job_id for job_id, is_cancelled in found if is_cancelled)
+        self.asked = [job_id for job_id, is_cancelled in found if not is_cancelled]
+
+
 class Queue(WorkerSide, Enqueuing):
     """The jobs of one database.
 
@@ -135,21 +147,22 @@ class Queue(WorkerSide, Enqueuing):
 
     # -- everybody else's -------------------------------------------------------------------------
 
-    def cancel(self, job_ids: Sequence[int]) -> list[int]:
+    def cancel(self, job_ids: Sequence[int]) -> CancelledJobs:
         """Cancel queued jobs at once; running ones are told through their next heartbeat.
 
         Some hundred are cancelled in one transaction, so that nobody waits for long.
 
         Returns:
-            The ids that are cancelled now.
+            The ids that are cancelled now; its ``asked`` are those of running jobs, which end as soon as they heed it.
         """
         check_ids(job_ids)
 
-        def body(ids: Sequence[int], tx: Transaction) -> list[int]:
+        def body(ids: Sequence[int], tx: Transaction) -> list[tuple[int, bool]]:
             tx.bells.add(ENDED)
-            return [id_ for id_ in ids if request_cancel(tx, id_)]
+            return [(id_, done) for id_ in ids if (done := request_cancel(tx, id_)) is not None]
 
-        return self._writer.write_in_slices("cancel", list(job_ids), body)
+        found = self._writer.write_in_slices("cancel", list(job_ids), body)
+        return CancelledJobs(found)
 
     def retry(self, job_ids: Sequence[int]) -> list[int]:
         """Queue failed and cancelled jobs again, with all their runs.

@@ -89,6 +89,8 @@ class JobsSettings(Section, frozen=True):
     """How many runs a job gets before it is failed."""
     timeout: Seconds = 1800.0
     """Seconds one run may take before its process group is killed."""
+    prune: bool = True
+    """Whether builds and services remove once a day what is long over; ``clx db prune`` does it at any time."""
 
 
 class DiagramSettings(Section, frozen=True):

@@ -79,3 +79,15 @@ def test_a_state_file_that_was_removed_is_written_again(database: Database) -> N
     (database.state.path / "worker-state.json").unlink()
     supervisor.run_once()
     assert state_of(database) == asked
+
+
+def test_it_prunes_now_and_then(database: Database) -> None:
+    asked = ServiceState(str(database.path), wanted=wanted("a"), started_at=1)
+    update_state(database.state.path, lambda _: asked)
+    supervisor = Supervisor(database, asked)
+    supervisor._pruning._look_at = 0.0
+
+    supervisor.run_once()
+    supervisor._pruning.end(60)
+
+    assert (database.state.path / "pruned").exists()
