@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import at
+from tests.support.postgresql import Server
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
@@ -180,6 +181,24 @@ def test_selftest_storms_and_cleans_up(tmp_path: Path) -> None:
     assert re.search(r"^\d+ jobs, \d+ runs, [1-9]\d* workers killed", done.stdout)
     assert "\nlost 0\ndoubled 0\n" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_selftest_storms_on_a_server_and_cleans_up(server: Server, tmp_path: Path) -> None:
+    before = server.execute("SELECT datname FROM pg_database ORDER BY 1")
+    done = _clx("selftest", "--seconds", "1", "--workers", "2", "--db", server.url("postgres"), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "\nlost 0\ndoubled 0\n" in done.stdout
+    assert server.execute("SELECT datname FROM pg_database ORDER BY 1") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_make_no_database_is_told_who_can_let_him(server: Server, tmp_path: Path) -> None:
+    server.execute("DROP ROLE IF EXISTS modest")
+    server.execute("CREATE ROLE modest LOGIN")
+    done = _clx("selftest", "--db", server.url("postgres").replace("clx@", "modest@"), cwd=tmp_path)
+    assert done.returncode == 4
+    assert 'ALTER ROLE "modest" CREATEDB' in done.stderr
 
 
 def test_bench_measures_and_cleans_up(tmp_path: Path) -> None:
