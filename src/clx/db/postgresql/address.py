@@ -51,25 +51,25 @@ class Address(msgspec.Struct, frozen=True):
 
     def without_secrets(self) -> str:
         """What a file may keep of it."""
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+        from clx.db.postgresql.driver import driver
 
-        kept: dict[str, Any] = {
-            name: value for name, value in conninfo_to_dict(self.url).items() if name not in _SECRET
-        }
-        return make_conninfo("", **kept)
+        return driver.conninfo.make_conninfo(
+            "", **{name: value for name, value in self._said().items() if name not in _SECRET}
+        )
 
     def for_programs(self) -> tuple[str, dict[str, str]]:
         """What a program of PostgreSQL is told of it on its command line, and what by its environment."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        password = conninfo_to_dict(self.url).get("password")
+        password = self._said().get("password")
         return self.without_secrets(), {} if password is None else {"PGPASSWORD": str(password)}
 
     def has_secrets(self) -> bool:
         """Whether its URL holds a password."""
-        from psycopg.conninfo import conninfo_to_dict
+        return not _SECRET.isdisjoint(self._said())
 
-        return not _SECRET.isdisjoint(conninfo_to_dict(self.url))
+    def _said(self) -> dict[str, Any]:
+        from clx.db.postgresql.driver import driver
+
+        return dict(driver.conninfo.conninfo_to_dict(self.url))
 
     def stand_in(self) -> None:
         """Make the file that stands for it, and know its password as long as this process lives.
