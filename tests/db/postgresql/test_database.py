@@ -143,7 +143,8 @@ def test_one_that_stays_away_is_named_without_the_password(own: Server) -> None:
         finally:
             own.start()
     assert "geheim" not in str(told.value)
-    assert f"postgresql://clx@{own.folder}:5432/postgres" in told.value.fact
+    assert str(parse(url)) in told.value.fact
+    assert str(own.folder) in str(parse(url))
     assert "pg_isready" in told.value.next_step
 
 
