@@ -82,6 +82,7 @@ QUICK = (
     "settings",
     "workers/executors/test_modes.py",
     "workers/test_functions.py",
+    "workers/test_elsewhere.py",
     "workers/test_liveness.py",
     "test_house.py",
     "test_spelling.py",
