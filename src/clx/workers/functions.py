@@ -26,6 +26,7 @@ from clx.db.jobs import Queue
 from clx.db.tasks import Task
 from clx.db.validation import check_handlers
 from clx.errors import EXIT_DONE, ClxError, UsageError
+from clx.platforms import system
 from clx.settings.problems import closest
 from clx.workers.logs import logged
 
@@ -196,7 +197,7 @@ def _end_with_starter() -> None:
     def watch() -> None:
         while os.read(lifeline, 1):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        system.interrupt_main_thread(signal.SIGTERM)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
