@@ -99,7 +99,8 @@ def application(
         mounts: what is served besides, before the page, which takes what is left.
         patience: seconds that a call waits for the table.
     """
-    threads, requests = DatabaseThreads(queue.database, patience=patience), Requests()
+    writers = 4 if queue.database.sql.locking else 1  # a file takes one writer at a time, a server waits for its disk
+    threads, requests = DatabaseThreads(queue.database, patience=patience, writers=writers), Requests()
     events = Events(queue, threads)
     api = Api(queue, threads, operations, {"/events": events})
     inner = [
