@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
             ),
         ),
         (
@@ -112,12 +112,15 @@ UNTESTED = {
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
-                "workers.executors.docker.reaper "
+                "workers.executors.docker.reaper workers.executors.docker.served "
             ),
         ),
         (
             "a part of the server: held through its application by tests/server, quick too",
-            "server.api.routes server.api.documents server.api.openapi server.api.operations server.api.waiters server.application",
+            (
+                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
+                "server.application"
+            ),
         ),
         (
             "listens on sockets: tests/server/test_protocol.py",
@@ -126,6 +129,7 @@ UNTESTED = {
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
+                "workers.supervision.function_workers "
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"
