@@ -75,12 +75,18 @@ def show(keys: tuple[str, ...], origin: bool) -> Output:
     """
     known = {key for name in keys for key in _keys_of(name)}
     rows = [row for row in Here().resolved.items() if not known or row[0] in known]
+    rows = [(name, _shown(name, value), where) for name, value, where in rows]
     cells = [(name, _written(value), where.where) for name, value, where in rows]
     shown = (
         table(("SETTING", "VALUE", "FROM"), cells) if origin else table(("SETTING", "VALUE"), [c[:2] for c in cells])
     )
     document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
     return Output({"settings": document}, [shown])
+
+
+def _shown(key: str, value: Any) -> Any:
+    """The value, or that there is one."""
+    return "(set, not shown)" if value is not None and all_keys()[key].is_secret else value
 
 
 def _written(value: Any) -> str:
@@ -224,7 +230,7 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
         new = [each for each in _problems_with({path: text}) if each.fact not in known]
         if new:
             facts = "; ".join(each.fact for each in new)
-            raise SettingsError(f"{key} = {_written(checked)} is not written: {facts}.", new[0].next_step)
+            raise SettingsError(f"{key} = {_written(_shown(key, checked))} is not written: {facts}.", new[0].next_step)
 
     check(text_with(path, key, checked))  # before a directory is made for it
     if scope == "project":
@@ -237,7 +243,7 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
             pass
         else:
             trust_reached(settings, key)  # what was typed here, and nothing else that the project's file sets
-    echo(f"{key} = {_written(checked)} in {path}")
+    echo(f"{key} = {_written(_shown(key, checked))} in {path}")
     try:
         raise_problems(_problems_with({}), SettingsError, "the settings")
     except SettingsError as error:

@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 
 from clx import __version__
+from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable, find
@@ -26,6 +27,7 @@ from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
 from clx.server.answers import send_bytes
 from clx.server.api import Api
 from clx.server.application import Application
+from clx.server.artifacts import Artifacts
 from clx.server.events import Events
 from clx.server.interface import OPERATIONS
 from clx.server.metrics import Metrics, Requests
@@ -98,8 +100,10 @@ def application(
     threads, requests = DatabaseThreads(queue.database, patience=patience), Requests()
     events = Events(queue, threads)
     api = Api(queue, threads, operations, {"/events": events})
+    store = ArtifactStore(queue.database.state.shared / "artifacts")
     inner = [
         *mounts,
+        Mount("/cas", Artifacts(store), role="work", largest=None),
         Mount("/api/v1", api, role="read"),
         Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
         Mount("/version", _version, role="read", largest=0),
