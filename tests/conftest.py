@@ -74,6 +74,7 @@ QUICK = (
     "jobtypes/notebook",
     "jobtypes/pdf",
     "tools/test_program.py",
+    "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
@@ -102,6 +103,8 @@ SLOW = (
     "jobtypes/notebook/test_converter.py",
     "remote/test_conformance.py",
     "server/test_openapi.py",
+    "server/test_protocol.py",
+    "server/test_serving.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

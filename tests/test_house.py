@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
             ),
         ),
         (
@@ -38,7 +38,7 @@ UNTESTED = {
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
-            "course.pages.entries course.pages.places course.pages.words course.pages.writing",
+            "course.pages.places course.pages.words course.pages.writing",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -51,7 +51,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer "
+                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
             ),
         ),
@@ -115,6 +115,14 @@ UNTESTED = {
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper "
             ),
+        ),
+        (
+            "a part of the server: held through its application by tests/server, quick too",
+            "server.api server.application server.documents server.openapi server.waiters",
+        ),
+        (
+            "listens on sockets: tests/server/test_protocol.py",
+            "server.protocol",
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",

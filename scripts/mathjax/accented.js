@@ -1,5 +1,7 @@
 // MathJax's font has letters and accents, but not the letters with accents that words of most languages have.
 const ACCENTS = [0x300, 0x301, 0x302, 0x303, 0x304, 0x306, 0x307, 0x308, 0x30a, 0x30c];
+export const FIRST_ACCENTED = 0xc0;
+export const LAST_ACCENTED = 0x17e;
 const VARIANTS = ["normal", "bold", "italic", "bold-italic", "sans-serif", "bold-sans-serif", "monospace"];
 
 function known(font, variant, code) {
@@ -44,7 +46,7 @@ function coordinates(path) {
 export function addAccented(font) {
   for (const variant of VARIANTS) {
     const chars = {};
-    for (let code = 0xc0; code < 0x17f; code++) {
+    for (let code = FIRST_ACCENTED; code <= LAST_ACCENTED; code++) {
       const parts = [...String.fromCodePoint(code).normalize("NFD")].map((each) => each.codePointAt(0));
       if (parts.length !== 2 || !ACCENTS.includes(parts[1])) continue;
       const letter = accented(font, variant, parts[0] === 0x69 ? 0x131 : parts[0], parts[1]);

@@ -1,41 +1,42 @@
 // MathJax 3 for CLX: `typeset` takes the formulas of a page and gives them as SVG with MathML for screen readers.
 // Bundled by make.sh; runs in an engine that has neither files nor a network.
-import { mathjax } from "mathjax-full/js/mathjax.js";
-import { TeX } from "mathjax-full/js/input/tex.js";
-import { SVG } from "mathjax-full/js/output/svg.js";
-import { liteAdaptor } from "mathjax-full/js/adaptors/liteAdaptor.js";
-import { LiteParser } from "mathjax-full/js/adaptors/lite/Parser.js";
-import { RegisterHTMLHandler } from "mathjax-full/js/handlers/html.js";
-import { SerializedMmlVisitor } from "mathjax-full/js/core/MmlTree/SerializedMmlVisitor.js";
-import { HTMLMathItem } from "mathjax-full/js/handlers/html/HTMLMathItem.js";
-import { STATE } from "mathjax-full/js/core/MathItem.js";
-import "mathjax-full/js/input/tex/base/BaseConfiguration.js";
-import "mathjax-full/js/input/tex/ams/AmsConfiguration.js";
-import "mathjax-full/js/input/tex/amscd/AmsCdConfiguration.js";
-import "mathjax-full/js/input/tex/bbox/BboxConfiguration.js";
-import "mathjax-full/js/input/tex/boldsymbol/BoldsymbolConfiguration.js";
-import "mathjax-full/js/input/tex/braket/BraketConfiguration.js";
-import "mathjax-full/js/input/tex/bussproofs/BussproofsConfiguration.js";
-import "mathjax-full/js/input/tex/cancel/CancelConfiguration.js";
-import "mathjax-full/js/input/tex/cases/CasesConfiguration.js";
-import "mathjax-full/js/input/tex/centernot/CenternotConfiguration.js";
-import "mathjax-full/js/input/tex/color/ColorConfiguration.js";
-import "mathjax-full/js/input/tex/colortbl/ColortblConfiguration.js";
-import "mathjax-full/js/input/tex/empheq/EmpheqConfiguration.js";
-import "mathjax-full/js/input/tex/enclose/EncloseConfiguration.js";
-import "mathjax-full/js/input/tex/extpfeil/ExtpfeilConfiguration.js";
-import "mathjax-full/js/input/tex/gensymb/GensymbConfiguration.js";
-import "mathjax-full/js/input/tex/html/HtmlConfiguration.js";
-import "mathjax-full/js/input/tex/mathtools/MathtoolsConfiguration.js";
-import "mathjax-full/js/input/tex/mhchem/MhchemConfiguration.js";
-import "mathjax-full/js/input/tex/newcommand/NewcommandConfiguration.js";
-import "mathjax-full/js/input/tex/textcomp/TextcompConfiguration.js";
-import "mathjax-full/js/input/tex/textmacros/TextMacrosConfiguration.js";
-import "mathjax-full/js/input/tex/unicode/UnicodeConfiguration.js";
-import "mathjax-full/js/input/tex/upgreek/UpgreekConfiguration.js";
-import "mathjax-full/js/input/tex/verb/VerbConfiguration.js";
-import { MapHandler } from "mathjax-full/js/input/tex/MapHandler.js";
-import { addAccented } from "./accented.js";
+import { mathjax } from "mathjax-full/ts/mathjax.ts";
+import { TeX } from "mathjax-full/ts/input/tex.ts";
+import { SVG } from "mathjax-full/ts/output/svg.ts";
+import { liteAdaptor } from "mathjax-full/ts/adaptors/liteAdaptor.ts";
+import { LiteParser } from "mathjax-full/ts/adaptors/lite/Parser.ts";
+import { RegisterHTMLHandler } from "mathjax-full/ts/handlers/html.ts";
+import { SerializedMmlVisitor } from "mathjax-full/ts/core/MmlTree/SerializedMmlVisitor.ts";
+import { HTMLMathItem } from "mathjax-full/ts/handlers/html/HTMLMathItem.ts";
+import { STATE } from "mathjax-full/ts/core/MathItem.ts";
+import "mathjax-full/ts/input/tex/base/BaseConfiguration.ts";
+import "mathjax-full/ts/input/tex/ams/AmsConfiguration.ts";
+import "mathjax-full/ts/input/tex/amscd/AmsCdConfiguration.ts";
+import "mathjax-full/ts/input/tex/bbox/BboxConfiguration.ts";
+import "mathjax-full/ts/input/tex/boldsymbol/BoldsymbolConfiguration.ts";
+import "mathjax-full/ts/input/tex/braket/BraketConfiguration.ts";
+import "mathjax-full/ts/input/tex/bussproofs/BussproofsConfiguration.ts";
+import "mathjax-full/ts/input/tex/cancel/CancelConfiguration.ts";
+import "mathjax-full/ts/input/tex/cases/CasesConfiguration.ts";
+import "mathjax-full/ts/input/tex/centernot/CenternotConfiguration.ts";
+import "mathjax-full/ts/input/tex/color/ColorConfiguration.ts";
+import "mathjax-full/ts/input/tex/colortbl/ColortblConfiguration.ts";
+import "mathjax-full/ts/input/tex/empheq/EmpheqConfiguration.ts";
+import "mathjax-full/ts/input/tex/enclose/EncloseConfiguration.ts";
+import "mathjax-full/ts/input/tex/extpfeil/ExtpfeilConfiguration.ts";
+import "mathjax-full/ts/input/tex/gensymb/GensymbConfiguration.ts";
+import "mathjax-full/ts/input/tex/html/HtmlConfiguration.ts";
+import "mathjax-full/ts/input/tex/mathtools/MathtoolsConfiguration.ts";
+import "mathjax-full/ts/input/tex/mhchem/MhchemConfiguration.ts";
+import "mathjax-full/ts/input/tex/newcommand/NewcommandConfiguration.ts";
+import "mathjax-full/ts/input/tex/textcomp/TextcompConfiguration.ts";
+import "mathjax-full/ts/input/tex/textmacros/TextMacrosConfiguration.ts";
+import "mathjax-full/ts/input/tex/unicode/UnicodeConfiguration.ts";
+import "mathjax-full/ts/input/tex/upgreek/UpgreekConfiguration.ts";
+import "mathjax-full/ts/input/tex/verb/VerbConfiguration.ts";
+import { TeXFont } from "mathjax-full/ts/output/svg/fonts/tex.ts";
+import { MapHandler } from "mathjax-full/ts/input/tex/MapHandler.ts";
+import { addAccented, FIRST_ACCENTED, LAST_ACCENTED } from "./accented.js";
 
 // Not here: physics (gives known macros other meanings), action (needs a program in the page), require and autoload
 // (fetch files), noerrors and noundefined (what cannot be read is to be told of).
@@ -65,10 +66,20 @@ function fail(_jax, error) {
   throw error;
 }
 
+// All pages share one font: to make it takes longer than a page, and no page changes it. Letters with accents are made
+// when the first is asked for.
+const font = new TeXFont();
+font.getChar = (variant, code) => {
+  if (code >= FIRST_ACCENTED && code <= LAST_ACCENTED) {
+    delete font.getChar;
+    addAccented(font);
+  }
+  return TeXFont.prototype.getChar.call(font, variant, code);
+};
+
 function begin() {
   const tex = new TeX({ packages: PACKAGES, tags: "ams", useLabelIds: true, formatError: fail, maxMacros: 2000 });
-  const svg = new SVG({ fontCache: "global", internalSpeechTitles: false });
-  addAccented(svg.font);
+  const svg = new SVG({ fontCache: "global", internalSpeechTitles: false, font });
   const doc = mathjax.document("", { InputJax: tex, OutputJax: svg });
   tex.postFilters.add(({ data }) => data.root && check(data.root), 100);
   return { tex, svg, doc };

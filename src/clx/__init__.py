@@ -1,8 +1,9 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
 Public names, loaded when they are first used: ``Queue``, ``Client`` (the same by a server), ``NewJob``, ``Job``,
-``Consumer``, and the reports that ``Queue.settle`` takes: ``Success``, ``Failure``; ``Cancelled``, which a job's
-function raises to end as cancelled; and every error that they raise.
+``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes
+functions jobs; ``Hooks``; what a job's function raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and
+every error that they raise.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ _PUBLIC = {
     "Client": "clx.remote.client",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
+    "Hooks": "clx.db.hooks",
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
+    "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
+    "Task": "clx.db.tasks",
+    "task": "clx.db.tasks",
     **dict.fromkeys(
         (
             "AccessError",
@@ -32,13 +37,18 @@ _PUBLIC = {
             "DatabaseFullError",
             "DatabaseInUseError",
             "DatabaseWriteError",
+            "Discard",
+            "JobCancelledError",
             "JobExistsError",
+            "JobFailedError",
+            "JobTimeoutError",
             "LostBatchError",
             "LostRunError",
             "LostWorkerError",
             "NotStorableError",
             "OddRowError",
             "QueueError",
+            "Retry",
             "ServerError",
             "UnknownJobError",
             "UsageError",

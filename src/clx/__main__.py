@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    gc.disable()  # loading makes no garbage; the command that was found looks for it again
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     from clx.cli.main import main as run

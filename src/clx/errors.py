@@ -25,6 +25,11 @@
     │   └── ArtifactMissingError … it is nowhere: it is made again
     ├── OutputError         1    the output tree cannot be written
     ├── Cancelled           1    raised by a job's function: it heeds that it was asked to end
+    ├── Retry               1    … it wants another run, after a time that it names
+    ├── Discard             1    … no other run would succeed
+    ├── JobFailedError      1    the result of a job was asked for that has failed
+    ├── JobCancelledError   1    … or was cancelled
+    ├── JobTimeoutError     1    … or has not ended in time
     ├── JobError            1    a job failed
     │   └── ConversionError      … because of what is in its inputs
     ├── QueueError          2    the queue was asked for something that cannot be
@@ -40,8 +45,11 @@ Messages follow one form: the *fact* in one line, the *next step* to type or do 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 EXIT_DONE = 0
 """Everything asked for is there."""
@@ -196,6 +204,84 @@ class Cancelled(ClxError):
         super().__init__(fact, next_step)
 
 
+class Retry(ClxError):
+    """Raised by the function of a job: this run has failed, and the next one is to come after *delay*.
+
+    It counts as a run, as any failure does: when none is left the job has failed, with the reason.
+
+    Args:
+        reason: why, as it is stored with the run.
+        delay: milliseconds, or a ``timedelta``; None: as after any failure, longer each time.
+    """
+
+    def __init__(self, reason: str = "The job asked for another run.", *, delay: int | timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Discard(ClxError):
+    """Raised by the function of a job: it has failed for good, whatever runs are left."""
+
+    def __init__(self, reason: str = "The job asked for no other run.") -> None:
+        super().__init__(reason)
+
+
+class JobFailedError(ClxError):
+    """The result of a job was asked for, and it has failed.
+
+    Args:
+        job_id: the job.
+        error: what is stored with it.
+
+    Attributes:
+        type, message, traceback: of the exception that its function raised, as texts; empty where there is none.
+        cause: what ended it where no exception did: ``{"kind": "need", "job": 3, "state": "failed"}``; or None.
+    """
+
+    def __init__(self, job_id: int, error: Mapping[str, Any]) -> None:
+        self.job_id, self.error = job_id, dict(error)
+        self.type, self.message, self.traceback = (
+            str(error.get(name, "")) for name in ("type", "message", "traceback")
+        )
+        self.cause = error.get("cause")
+        super().__init__(f"Job {job_id} failed: {self.type}: {self.message}", f"See `clx jobs show {job_id}`.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.job_id, self.error)
+
+
+class JobCancelledError(ClxError):
+    """The result of a job was asked for, and it was cancelled.
+
+    Attributes:
+        job_id: the job.
+        cause: why, where nobody asked for it: ``{"kind": "expired"}``, ``{"kind": "need", …}``; or None.
+    """
+
+    def __init__(self, job_id: int, error: Mapping[str, Any] | None = None) -> None:
+        self.job_id, self.error = job_id, dict(error or {})
+        self.cause = self.error.get("cause")
+        why = f": {self.error['message']}" if self.error.get("message") else ""
+        super().__init__(f"Job {job_id} was cancelled{why}", f"See `clx jobs show {job_id}`.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.job_id, self.error)
+
+
+class JobTimeoutError(ClxError, TimeoutError):
+    """The result of a job was asked for, and it has not ended in time; ``job_id`` and ``state`` say how it stands."""
+
+    def __init__(self, job_id: int, state: str) -> None:
+        super().__init__(f"Job {job_id} is still {state}.", f"Wait longer, or see `clx jobs show {job_id}`.")
+        self.job_id, self.state = job_id, state
+
+    def __str__(self) -> str:
+        return ClxError.__str__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.job_id, self.state)
+
+
 class JobError(ClxError):
     """A job failed."""
 
@@ -258,13 +344,15 @@ class JobExistsError(QueueError):
 
     Args:
         job_id: that job.
-        state: ``queued`` or ``running``.
+        state: ``queued`` or ``running``; else its key is taken for a time (``unique_for``).
     """
 
     def __init__(self, job_id: int, state: str) -> None:
-        super().__init__(
-            f"Job {job_id} with the same key is {state}.", f"Wait for it, or cancel it: clx jobs cancel {job_id}"
-        )
+        if state in {"queued", "running"}:
+            fact, step = f"is {state}.", f"Wait for it, or cancel it: clx jobs cancel {job_id}"
+        else:
+            fact, step = "went in less than unique_for ago.", "Wait until that time is over."
+        super().__init__(f"Job {job_id} with the same key {fact}", step)
         self.job_id = job_id
 
 

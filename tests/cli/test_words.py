@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 import pytest
 
 from clx.cli.completing import _items
-from clx.cli.main import _command_of, wants_events, wants_json
+from clx.cli.main import _command_of, cli, wants_events, wants_json
 from clx.cli.options import IDENTIFIER, SECONDS, _VisibleFormatter
 from clx.cli.output import duration, job_words, member_document, table, worker_document
 from clx.cli.status import _text
@@ -110,6 +111,8 @@ STATUS: dict[str, Any] = {
     "services": {"supervisor": None, "wanted": {}},
     "services_elsewhere": [],
     "batches": [],
+    "paused": [],
+    "limits": [],
     "warnings": [],
 }
 
@@ -138,6 +141,11 @@ def test_status_is_a_row_for_each_type_and_where_it_comes_from() -> None:
             {"batches": [{"id": 3, "name": "b", "pid": 9, "state": "abandoned", "reason": "gone", "jobs": {}}]},
             "Batch 3 (b, pid 9): abandoned, gone; no jobs yet",
         ),
+        (
+            {"paused": [{"type": "mail", "pool": "eu", "seconds": 90}]},
+            "Paused for 1 min 30 s: mail (pool eu). Type: clx jobs resume mail --pool eu --db-path /x/jobs.db",
+        ),
+        ({"limits": [{"name": "api", "running": 1, "held": 2}]}, "Limit api: 1 run, 2 are held back"),
         ({"warnings": ["look\x1b[2J"]}, "Warning: look\\x1b[2J"),
         (
             {"services_elsewhere": ["/a b/jobs.db"]},
@@ -255,3 +263,15 @@ def test_what_begins_alike_is_offered_with_a_short_help() -> None:
     items = _items(found, "1", without=[120])
     assert [(item.value, item.help) for item in items] == [("12", "one two"), ("1.a:b/c@d%+-", None)]
     assert len(str(_items(found, "120")[0].help)) == 60
+
+
+def test_commands_that_may_stay_look_for_garbage_again() -> None:
+    """While the command line is loaded nobody does."""
+    gc.disable()
+    try:
+        assert cli.get_command(click.Context(cli), "build") is not None
+        assert not gc.isenabled()
+        assert cli.get_command(click.Context(cli), "help") is not None
+        assert gc.isenabled()
+    finally:
+        gc.enable()

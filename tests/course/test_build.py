@@ -46,6 +46,32 @@ def test_nothing_runs_twice(course: Course) -> None:
     assert tree(course.output) == first
 
 
+NO_GARBAGE = """
+import gc, sys
+seen = []
+from clx.__main__ import main
+sys.argv[:1] = ["clx", "build", "-q"]
+gc.callbacks.append(lambda phase, found: seen.append(phase))
+try:
+    main()
+finally:
+    looked = len(seen)
+    gc.unfreeze()
+    from clx.course.results import Results
+    print(looked, sum(isinstance(each, Results) for each in gc.get_objects()))
+"""
+
+
+def test_a_build_with_nothing_to_do_neither_looks_for_garbage_nor_frees_what_ends_with_it(course: Course) -> None:
+    course.deck("one")
+    spec = course.spec("one")
+    chosen = ("--kind", "code-along", "--format", "code")
+    course.build(*chosen)
+    command = [sys.executable, "-c", NO_GARBAGE, str(spec), *chosen]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0 1\n", "")
+
+
 def test_touching_without_changing_rebuilds_nothing(course: Course) -> None:
     deck = course.deck("values")
     course.spec("values")

@@ -67,6 +67,25 @@ def test_warnings_of_decks_come_with_their_lines_and_are_no_mistakes(course: Cou
         assert any(text.startswith(deck) and part in text for text in found.warnings), part
 
 
+def test_code_that_cannot_be_compiled_is_a_warning_with_its_line(course: Course) -> None:
+    broken = "# %%\nx = 1\n\n# %%\n# %matplotlib inline\nawait f()\n\n# %%\nx = (\n"
+    shown = '# %% tags=["raises-exception"]\ny = (\n\n# %% tags=["start"]\nz = ...\nz z\n'
+    course.deck("values", f"{broken}\n{shown}")
+    course.spec("values")
+    found = checked(course)
+    assert (found.exit_code, found.mistakes) == (0, [])
+    [warning] = found.warnings
+    assert warning.startswith(
+        f"{TOPIC}/slides_values.py: line 9: cell 3: SyntaxError: '(' was never closed, as Python 3."
+    )
+
+
+def test_code_that_is_not_run_is_not_compiled(course: Course) -> None:
+    course.deck("values", "# %%\nx = (\n")
+    course.spec("{id: values, evaluate: false}")
+    assert checked(course).warnings == []
+
+
 def test_what_running_may_make_is_not_missed(course: Course) -> None:
     course.deck(
         "values", '# %%\nopen("made.csv", "w")\n\n# %% [markdown]\n# [x](made.csv) ![](img/n.png) ![](img/n-2.png)\n'

@@ -156,6 +156,14 @@ def test_a_directory_becomes_a_course(tmp_path: Path) -> None:
     assert (again.course, (target / "course.yaml").read_text("utf-8")) == (None, "mine")
 
 
+def test_sections_are_in_the_order_of_people(tmp_path: Path) -> None:
+    source, target = tmp_path / "lessons", tmp_path / "course"
+    for name in ("week 10", "Week 2", "apples", "Zebra", "week 1"):
+        written(source / name / "a.ipynb", new_markdown_cell("# A"))
+    result = import_directory(source, target, force=False, tell=lambda _line: None)
+    assert result.topics == ["apples", "week_1", "week_2", "week_10", "zebra"]
+
+
 def test_a_directory_without_notebooks_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no notebooks"):
         import_directory(tmp_path, tmp_path / "out", force=False, tell=lambda _line: None)

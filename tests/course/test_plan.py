@@ -216,7 +216,8 @@ RENDERS = {f"{DECK} (render {language})" for language in ("de", "en")}
         ("slides/module_1/topic_200_other/data.csv", "2", set()),
         ("course.yaml", SPEC % "      - values" + "variables: {x: 1}\n", EXECUTES | RENDERS),
         ("course.yaml", SPEC.replace("My Course", "X") % "      - values", {f"{DECK} ({t} en)" for t in TASKS}),
-        ("course.yaml", SPEC % "      - values" + "author: {de: A, en: A}\n", set()),
+        ("course.yaml", SPEC % "      - values" + "author: {de: A, en: A}\n", EXECUTES | RENDERS),
+        ("course.yaml", SPEC % "      - values" + "certificate: {de: A, en: A}\n", set()),
     ],
 )  # fmt: skip
 def test_a_key_changes_with_what_the_result_depends_on_and_with_nothing_else(

@@ -426,6 +426,26 @@ def test_files_that_have_not_changed_are_not_read_again(values: Course, monkeypa
         planner_of(values).plan()
 
 
+def test_each_file_is_told_with_its_own_reason(values: Course) -> None:
+    for name in (".env", "slides_values.py.bak", "slides_values.py.orig"):
+        values.write(f"{TOPIC}/{name}", "x")
+    values.write(f"{TOPIC}/task.py", SECRET)
+    values.write(f"{TOPIC}/task.zip", PACKED["a.zip"]({"a.txt": SECRET.encode()}))
+    [warning] = plan_of(values).warnings
+    assert warning.startswith("Not copied: ")
+    assert f"{TOPIC}/.env (dot file)" in warning
+    assert f"{TOPIC}/slides_values.py.bak, {TOPIC}/slides_values.py.orig (copy of a deck)" in warning
+    assert f"{TOPIC}/task.py (private cells)" in warning
+    assert f"{TOPIC}/task.zip (an archive with private cells or decks in it, or" in warning
+
+
+def test_an_archive_is_none_of_the_reasons_where_there_is_none(values: Course) -> None:
+    values.write(f"{TOPIC}/.env", "x")
+    [warning] = plan_of(values).warnings
+    assert "archive" not in warning
+    assert "private" not in warning
+
+
 def test_many_files_are_told_in_one_line(values: Course) -> None:
     for number in range(30):
         values.write(f"{TOPIC}/slides_values.py.{number}", "x")

@@ -39,13 +39,15 @@ def test_every_call_on_the_page_exists() -> None:
 def test_every_call_is_on_the_page() -> None:
     internal = {"end_cancelled", "get_changed", "live_among", "may_claim", "mean_seconds", "release_worker",
                 "rescue_worker", "distrust_leases", "takes_writes", "close"}  # fmt: skip
-    public = {name for name in dir(Queue) if not name.startswith("_")} - internal
+    on_their_own_page = {"schedules"}
+    public = {name for name in dir(Queue) if not name.startswith("_")} - internal - on_their_own_page
     assert {name for name in public if not re.search(rf"\b{name}\(", _QUEUE)} == set()
 
 
 def test_every_error_is_on_the_page() -> None:
     """With the name it is imported by; no error is named that cannot be had so."""
-    errors = {name for name in clx.__all__ if issubclass(getattr(clx, name), clx.ClxError)}
+    found = {name: getattr(clx, name) for name in clx.__all__}
+    errors = {name for name, each in found.items() if isinstance(each, type) and issubclass(each, clx.ClxError)}
     listed = {
         name
         for row in re.findall(r"^\| (?:– )?(`.*?) \|", _ERRORS, re.MULTILINE)
@@ -53,6 +55,16 @@ def test_every_error_is_on_the_page() -> None:
     }
     assert listed == errors
     assert set(re.findall(r"`(\w+Error)`", _QUEUE)) <= errors | set(dir(builtins))
+
+
+def test_the_examples_of_tasks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (_ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) > 5
+    namespace: dict[str, object] = {"__name__": "examples"}
+    for example in examples:
+        exec(example, namespace)
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,16 @@ def test_no_reader_is_shut_out(built: tuple[Path, Reader], page: str, mode: Mode
     assert browser.barriers() == []
 
 
+def test_the_example_shows_a_figure_of_plotly_and_a_graph(built: tuple[Path, Reader]) -> None:
+    _, browser = built
+    browser.open(quote(PAGES[4]))
+    drawn = """new Promise(ok => { const look = () => document.querySelector('.figure[data-library=plotly] svg.main-svg')
+      ? ok(true) : requestAnimationFrame(look); look(); })"""
+    assert browser.value(drawn)
+    browser.open(quote("public/En/Practical Python/Slides/Html/Completed/Structuring Programs/03 Handling Errors.html"))
+    assert browser.value("document.querySelector('img[src=\"img/exception_tree.png\"]').naturalWidth") > 200
+
+
 def test_the_example_shows_theme_box_and_diagram(built: tuple[Path, Reader]) -> None:
     _, browser = built
     browser.open(quote(PAGES[2]))
@@ -51,3 +61,33 @@ def test_the_example_shows_theme_box_and_diagram(built: tuple[Path, Reader]) -> 
     assert browser.value("document.querySelector('header .logo').naturalWidth") > 20
     assert browser.value("document.querySelector('.callout.tip').textContent").startswith("\nTip\n")
     assert browser.value("document.querySelector('.mermaid img.light').naturalWidth") > 200
+
+
+@pytest.mark.parametrize("page", [PAGES[-1], "public/En/Practical Python/Slides/Html/Completed/index.html"])
+def test_the_head_of_a_page_takes_two_lines_of_a_phone(built: tuple[Path, Reader], page: str) -> None:
+    _, browser = built
+    browser.open(quote(page), width=390)
+    tops = """[...document.querySelectorAll('header :is(.crumbs, .kind, .mode, .find, .present, .controls a)')]
+      .map(e => e.getBoundingClientRect()).filter(box => box.width).map(box => box.top + box.height / 2)"""
+    places = sorted(browser.value(tops))
+    lines = 1 + sum(below - above > 12 for above, below in zip(places, places[1:], strict=False))
+    assert (len(places) > 3, lines) == (True, 2)
+    assert browser.value("document.querySelector('header').getBoundingClientRect().height") < 110
+
+
+def test_the_speaker_sees_which_cells_are_private(built: tuple[Path, Reader]) -> None:
+    _, browser = built
+    browser.open(quote(PAGES[-1]))
+    edge = "e => parseFloat(getComputedStyle(e).borderInlineStartWidth)"
+    assert browser.value(f"[...document.querySelectorAll('main .private')].map({edge})") == [3]
+
+
+def test_diagrams_in_texts_are_larger_on_slides(built: tuple[Path, Reader]) -> None:
+    _, browser = built
+    widths = []
+    for place in ("", "#/5"):
+        browser.open(quote(PAGES[2]) + place, height=720)
+        # what a slide is made smaller by, to fit, is no matter of the diagram
+        width = "(e => e.offsetWidth)(document.querySelector('.mermaid img.light'))"
+        widths.append(browser.value(width))
+    assert widths[1] > 1.2 * widths[0]

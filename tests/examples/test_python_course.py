@@ -52,7 +52,7 @@ def pictures_beside(deck: str) -> set[str]:
     if not topic.name.startswith("topic_"):  # a file topic has none of its own
         return set()
     names = {path.relative_to(topic).as_posix() for path in topic.glob("img/*.png")}
-    for source, mark in (("*.pu", "@startuml"), ("*.drawio", "<diagram ")):
+    for source, mark in (("*.pu", "@startuml"), ("*.drawio", "<diagram "), ("*.dot", "graph {")):
         for path in topic.rglob(source):
             pages = path.read_text(encoding="utf-8").count(mark)
             names |= {f"img/{path.stem}{'' if page == 1 else f'-{page}'}.png" for page in range(1, pages + 1)}

@@ -35,6 +35,10 @@ _HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.c
 _BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
 _TOKENS = _SETUP + "from clx.db.tokens import TokenTable\ntokens = TokenTable(queue.database)\n"
 _LATE = "queue.database.clock = At(10**14)\n"
+_SCHEDULE = _SETUP + "from clx import Schedule\nqueue.database.clock = At(1)\n"
+_SCHEDULED = (
+    _SCHEDULE + "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))\nqueue.database.clock = At(7_200_001)\n"
+)
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -53,6 +57,18 @@ _SCENARIOS = {
     "retry": (_HELD + "queue.fail(job.id, job.run, {'message': 'no'})\n", "queue.retry([job.id])"),
     "rescue": (_HELD + _LATE, "queue.rescue()"),
     "rescue_worker": (_HELD, "queue.rescue_worker(me, {'kind': 'gone'})"),
+    "expire": (_SETUP + "queue.enqueue(NewJob('t', expires=10**12))\n" + _LATE, "queue.rescue()"),
+    "let_go": (
+        _SETUP
+        + "queue.set_limit('l', concurrency=1)\n"
+        + "for _ in range(3): queue.enqueue(NewJob('t', limit='l'))\n"
+        + "job = queue.claim(['t'], 3, worker=me)[0]; queue.finish(job.id, job.run); queue.cancel([2])\n",
+        "queue.rescue()",
+    ),
+    "set_limit": (_SETUP, "queue.set_limit('l', concurrency=1)"),
+    "pause": (_SETUP, "queue.pause('t')"),
+    "resume": (_SETUP + "queue.pause('t')\n", "queue.resume('t')"),
+    "take_turn": (_SETUP + "from clx.db.upkeep import take_turn\n", "take_turn(queue.database)"),
     "register": (_SETUP, "register_this_process(queue.database, 't')"),
     "beat": (_SETUP + _LATE, "table.beat(me)"),
     "end_worker": (_SETUP, "table.end(me, 'done')"),
@@ -75,6 +91,13 @@ _SCENARIOS = {
     "add_token": (_TOKENS, "tokens.add('ci', 'read')"),
     "revoke_token": (_TOKENS + "tokens.add('ci', 'read')\n", "tokens.revoke('ci')"),
     "use_token": (_TOKENS + "tokens.add('ci', 'read')\n", "tokens.note_use(tokens.list()[0])"),
+    "put_schedule": (_SCHEDULE, "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))"),
+    "change_schedule": (_SCHEDULED, "queue.schedules.backfill('n', 0, 7_200_000)"),
+    "fire": (_SCHEDULED, "queue.schedules.fire_due()"),
+    "mend_schedule": (
+        _SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
+        "queue.schedules.fire_due()",
+    ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
@@ -208,6 +231,12 @@ def _dump(path: Path) -> dict[str, Any]:
             "tokens": database.read("SELECT name, revoked_at IS NULL, used_at IS NULL FROM tokens"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
+            "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
+            "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
+            "held": database.read("SELECT id, held FROM jobs"),
+            "limits": database.read("SELECT name FROM limits"),
+            "paused": database.read("SELECT type FROM paused"),
+            "taken": database.read("SELECT key FROM recent_keys"),
             "state": database.read(
                 "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "
                 "UNION ALL SELECT root, path FROM sources"),

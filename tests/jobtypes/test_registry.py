@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clx import __version__
+from clx.jobtypes import jobtype
 from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.job_types import SECTIONS
@@ -33,6 +34,40 @@ def test_every_type_names_a_converter_and_what_its_results_depend_on(kind: JobTy
 
 def test_converters_are_known_by_their_own_files() -> None:
     assert len({kind.fingerprint(Settings())["converter"] for kind in JOB_TYPES.values()}) == len(JOB_TYPES)
+
+
+def test_a_converter_changes_with_each_of_its_files_and_with_the_version_of_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "room/converter.py": "1",
+        "room/assets/page.css": "1",
+        "room/assets/it.js": "1" * 200_000,
+        "source.py": "1",
+    }
+    for name in (*files, "browser.py", "browser_page.py", "glyphs.py", "../tools/program.py"):
+        path = tmp_path / "jobtypes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files.get(name, "1"))
+    (tmp_path / "jobtypes" / "room" / "notes.txt").write_text("1")
+    monkeypatch.setattr(jobtype, "__file__", str(tmp_path / "jobtypes" / "jobtype.py"))
+
+    def digest() -> str:
+        jobtype._digest_of.cache_clear()
+        return jobtype._digest_of("room")
+
+    found = [digest()]
+    for name, before in files.items():
+        (tmp_path / "jobtypes" / name).write_text(f"{before[:-1]}2")
+        found.append(digest())
+    (tmp_path / "jobtypes" / "room" / "assets" / "it.js").write_text("2" + "1" * 199_998 + "2")
+    found.append(digest())
+    (tmp_path / "jobtypes" / "room" / "converter.py").rename(tmp_path / "jobtypes" / "room" / "other.py")
+    found.append(digest())
+    assert len(set(found)) == len(found)
+    (tmp_path / "jobtypes" / "room" / "notes.txt").write_text("2")
+    assert digest() == found[-1]
+    jobtype._digest_of.cache_clear()
 
 
 def test_a_converter_gets_its_directory_made(tmp_path: Path) -> None:

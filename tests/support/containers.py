@@ -51,7 +51,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("images")
     wheel = str(make_wheel(folder))
     requirements = folder / "requirements.txt"
-    requirements.write_text("matplotlib\nnumpy\npandas\n", encoding="utf-8")
+    requirements.write_text("matplotlib\nnumpy\npandas\nplotly\n", encoding="utf-8")
     for type_, base in _BASES.items():
         extra = ["--requirements", str(requirements)] if type_ == "notebook" else []
         options = ["--wheel", wheel, "--base-image", base, "--fetch", *extra]

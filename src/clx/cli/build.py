@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,11 +125,19 @@ def command(context: click.Context, /, course: Path, **options: Any) -> None:
     if options["explain"]:
         for job, reason in report.reasons:
             display.explain(job, reason)
+    _leave_to_the_system(build)
     context.exit(report.exit_code)
+
+
+def _leave_to_the_system(build: object) -> None:
+    """Have what a build has made end with the process: to free it piece by piece would take long for nothing."""
+    kept = [build]
+    kept.append(kept)  # a ring is freed only where garbage is looked for
 
 
 def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> None:
     from clx.cli.displays import TerminalWatcher
+    from clx.cli.main import Interrupted
     from clx.cli.report_file import write_report
     from clx.course.watch import watch
 
@@ -136,6 +145,7 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
         if options[name]:
             spelled = name.replace("_", "-")
             raise UsageError(f"--watch and --{spelled} do not go together.", "Leave one of them out.")
+    gc.enable()  # it may run for days
     resolved = _settings(context, course, options)
     build_options = _build_options(course, options, resolved)
     server = _server(options["serve"], build_options) if options["serve"] is not None else None
@@ -150,6 +160,11 @@ def _watch(context: click.Context, course: Path, options: dict[str, Any]) -> Non
             from clx.course.pages.serving import ServedWatch
 
             watch(build_options, resolved, ServedWatch(shown, server), written)
+    except Interrupted as error:
+        if not shown.idle:
+            raise
+        shown.stopped()
+        context.exit(128 + error.number)
     finally:
         shown.close()
         if server is not None:

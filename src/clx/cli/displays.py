@@ -216,6 +216,9 @@ class TerminalWatcher:
 
     Args:
         url: where pages are served, if they are.
+
+    Attributes:
+        idle: whether all is built and an edit is waited for.
     """
 
     def __init__(self, display: Callable[[], Shown], report: Callable[[dict[str, Any]], None], url: str = "") -> None:
@@ -223,9 +226,11 @@ class TerminalWatcher:
         self._url = url
         self._report = report
         self._shown: Shown | None = None
+        self.idle = False
 
     def begin(self) -> Shown:
         """A new display; the one before gives the terminal back."""
+        self.idle = False
         self.close()
         self._shown = self._make()
         return self._shown
@@ -247,6 +252,12 @@ class TerminalWatcher:
             self._shown.close()
             served = f" Pages: {self._url}" if self._url else ""
             self._shown.line(f"Watching {root} for changes. Ctrl-C ends.{served}")
+        self.idle = True
+
+    def stopped(self) -> None:
+        """The watch was ended while nothing was left to do."""
+        if self._shown is not None:
+            self._shown.line("Stopped.")
 
     def close(self) -> None:
         """Give the terminal back."""

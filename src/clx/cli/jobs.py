@@ -1,4 +1,4 @@
-"""``clx jobs list|show|retry|cancel``."""
+"""``clx jobs list|show|retry|cancel|pause|resume``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
 
 @click.group("jobs")
 def command() -> None:
-    """The jobs of a database: what they are, why they ran, waited or failed; try again; cancel.
+    """The jobs of a database: what they are, why they ran, waited or failed; try again; cancel; pause.
 
     \b
     Examples:
@@ -39,6 +39,7 @@ def command() -> None:
       clx jobs show 42
       clx jobs retry 42
       clx jobs cancel --queued
+      clx jobs pause mail
     """
 
 
@@ -98,6 +99,8 @@ def _document(job: Job) -> dict[str, Any]:
         "error": job.error,
         "odd": list(job.odd),
         "progress": job.progress,
+        "expires_at": seconds(job.expires_at),
+        "limit": job.limit,
     }
 
 
@@ -268,6 +271,64 @@ def cancel_jobs(here: Here, job_ids: tuple[int, ...], queued: bool) -> Output:
             runs = f"runs; worker #{job.worker_id} is told to stop it"
             left[job.id] = f"Job {job.id} {runs if stopped else _OVER.get(now.get(job.id, ''), 'has begun meanwhile')}."
     return _changed("cancelled", done, left, f"{len(done)} job(s) cancelled{_named(done)}.")
+
+
+_POOL = click.option("--pool", default="", metavar="POOL", help="Only of this pool; without, of the usual one.")
+
+
+@command.command("pause")
+@click.argument("type_", metavar="TYPE", shell_complete=completing.job_types)
+@_POOL
+@about_database
+@format_option
+@verbose_option()
+def pause_type(here: Here, type_: str, pool: str) -> Output:
+    """Let nobody begin jobs of a type, until they are resumed. Those that run go on; more may be queued.
+
+    \b
+    Examples:
+      clx jobs pause mail
+      clx jobs pause mail --pool eu
+      clx jobs pause mail --format json
+    """
+    database = here.change()
+    if database is None:
+        raise UsageError(f"There is nothing to pause. {here.nobody}", "Name another by --db-path.")
+    with database:
+        is_new = _queue(database).pause(type_, pool)
+    said = f"Jobs of {_of(type_, pool)} are paused{'' if is_new else ' already'}."
+    return Output({"type": type_, "pool": pool, "paused": True, "changed": is_new}, [visible_line(said)])
+
+
+@command.command("resume")
+@click.argument("type_", metavar="TYPE", shell_complete=completing.job_types)
+@_POOL
+@about_database
+@format_option
+@verbose_option()
+def resume_type(here: Here, type_: str, pool: str) -> Output:
+    """Let jobs of a paused type be begun again.
+
+    \b
+    Examples:
+      clx jobs resume mail
+      clx jobs resume mail --pool eu
+      clx jobs resume mail --format json
+    """
+    database = here.change()
+    if database is None:
+        raise UsageError(f"There is nothing to resume. {here.nobody}", "Name another by --db-path.")
+    with database:
+        queue = _queue(database)
+        is_new = queue.resume(type_, pool)
+        others = ", ".join(_of(each.type, each.pool) for each in queue.paused())
+    said = f"Jobs of {_of(type_, pool)} go on." if is_new else f"Jobs of {_of(type_, pool)} were not paused."
+    left = [visible_line(f"Paused: {others}.")] if others else []
+    return Output({"type": type_, "pool": pool, "paused": False, "changed": is_new}, [visible_line(said), *left])
+
+
+def _of(type_: str, pool: str) -> str:
+    return f"{type_} (pool {pool})" if pool else type_
 
 
 def _chosen(

@@ -33,6 +33,7 @@ COMMANDS = {
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
+    "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),
     "config": ("clx.cli.config", "Show, check and write settings."),
     "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),
@@ -72,6 +73,8 @@ class LazyGroup(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(module), name or "command")
+        if cmd_name != "build":  # which does so once there is anything to run
+            gc.enable()
         return found
 
     def resolve_command(

@@ -13,7 +13,7 @@ from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, duration, format_choice, table
 from clx.cli.project import Here
 from clx.cli.terminal import echo
-from clx.commands import on_database
+from clx.commands import on_database, resume_jobs
 from clx.errors import EXIT_JOB_FAILED, DatabaseError, UsageError
 from clx.visible import visible_line
 
@@ -82,6 +82,7 @@ def _with(document: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
 
 def _print_nothing(here: Here, elsewhere: dict[str, list[str]], warnings: list[str], format_: str) -> None:
     nothing: dict[str, Any] = {"state": "idle", "workers": {}, "queue": {}, "batches": []}
+    nothing |= {"paused": [], "limits": []}
     services = {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings}
     lines = [f"Idle. {here.nobody}", *(f"Warning: {text}" for text in warnings), *_elsewhere(elsewhere)]
     Output({"database": str(here.path)} | nothing | services | elsewhere, lines).show(format_)
@@ -124,5 +125,12 @@ def _text(found: dict[str, Any]) -> str:
         whose = [batch["name"], f"pid {batch['pid']}" if batch["pid"] else ""]  # a batch with a callback has no owner
         named = f" ({', '.join(filter(None, whose))})" if any(whose) else ""
         lines.append(f"Batch {batch['id']}{named}: {told}")
+    for each in found["paused"]:
+        of_pool = f" (pool {each['pool']})" if each["pool"] else ""
+        resume = resume_jobs(each["type"], each["pool"], found["database"])
+        lines.append(f"Paused for {duration(each['seconds'])}: {each['type']}{of_pool}. Type: {resume}")
+    for each in found["limits"]:
+        if each["held"]:
+            lines.append(f"Limit {each['name']}: {each['running']} run, {each['held']} are held back")
     lines += [f"Warning: {text}" for text in found["warnings"]] + _elsewhere(found)
     return "\n".join([lines[0], *map(visible_line, lines[1:])])

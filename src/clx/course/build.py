@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from contextlib import closing, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,8 @@ class Build:
         self._reporter = Reporter(display)
         self.report = self._reporter.report
         self._state = BuildState()
+        self._made: tuple[object, ...] = ()
+        """What is freed with this build, not before it is over."""
 
     def run(self) -> Report:
         """Do it.
@@ -107,6 +110,7 @@ class Build:
             OutputError: the output tree cannot be written.
         """
         started = time.monotonic()
+        looks_for_garbage = gc.isenabled()
         gc.disable()  # planning makes many objects and no garbage: looking for it takes a tenth of the time
         try:
             self._locate(self._spec())
@@ -116,7 +120,8 @@ class Build:
             self.report.seconds = time.monotonic() - started
             self.display.finished(self.report)
         finally:
-            gc.enable()
+            if looks_for_garbage:
+                gc.enable()
             if self._state.database is not None:
                 self._state.database.close()
         return self.report
@@ -171,6 +176,7 @@ class Build:
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:
             warnings = KeptWarnings(self._state, str(self._root))
             results = Results(plan, publisher, self._store, self._reporter, warnings)
+            self._made = (*self._made, results)
             missing, outdated = self._compare(results)
             reasons = Reasons(str(self._root), self._state)
             self._tell_plan(plan, missing, reasons)
@@ -200,8 +206,9 @@ class Build:
         topics = resolve_topics(self._layout.spec, files.bounds, warn=left_out.append, mistakes=mistakes)
         known = self._state.sources(root)
         tools = Fingerprints(self.resolved, fetch=not self.options.dry_run)
-        with nullcontext(self._session.reader) if self._session else DeckReader() as reader:
+        with nullcontext(self._session.reader) if self._session else DeckReader(self._get_ready) as reader:
             planner = Planner(self._layout, topics, files, self.resolved.settings, tools, known, reader, mistakes)
+            self._made = (planner, topics)
             plan = planner.plan()
             if self._watched is not None:
                 self._watched.learn_plan(plan, planner.closures.would_be_read())
@@ -210,6 +217,14 @@ class Build:
             self.display.detail(f"Left out, as what tools and editors leave: {', '.join(sorted(set(files.junk)))}")
         self._learned = planner.learned()
         return plan
+
+    def _get_ready(self) -> None:
+        """Load what the build needs once it has a plan: a deck that has to be read will mostly have to run."""
+        import_module("clx.course.run")
+        if self._layout.spec.index:
+            from clx.course.pages.writing import get_ready
+
+            get_ready()
 
     def _own_directories(self) -> dict[str, str]:
         """The directories that CLX writes into, as real paths, each with what it is."""

@@ -1,8 +1,8 @@
 """``clx check``: what a build would refuse or warn of, found without running or writing anything of the course.
 
-Decks are expanded, read and set as pages without outputs, in a directory that is thrown away; what pages refer to is
-compared with what a build would publish. What only running tells (errors of cells, their outputs, whether a diagram
-can be drawn) is left to the build.
+Decks are expanded and read, their code is compiled, and they are set as pages without outputs, in a directory that is
+thrown away; what pages refer to is compared with what a build would publish. What only running tells (errors of cells,
+their outputs, whether a diagram can be drawn) is left to the build.
 """
 
 from __future__ import annotations
@@ -176,6 +176,7 @@ def _rendered(files: Any, job: PlannedJob, root: Path, outputs: Path, warnings: 
     from clx.jobtypes.notebook.job import read_job
 
     asked = read_job({**job.payload, "task": "render", "evaluate": False})
+    files.look_at_code(read_job(job.payload), root, warnings.append)
     pages: Mapping[str, Any] = files.render(asked, root, outputs, warnings.append)["pages"]
     return pages
 

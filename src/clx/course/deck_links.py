@@ -77,8 +77,7 @@ class DeckLinks:
         """The deck that a path names, also by the extension that it has elsewhere."""
         if path in self._pages:
             return path
-        stem, dot, extension = path.rpartition(".")
-        return self._by_stem.get(stem) if dot + extension in _OTHER_ENDINGS else None
+        return self._by_stem.get(path[: path.rindex(".")]) if path.endswith(_OTHER_ENDINGS) else None
 
     def _seat(self, deck: str, section: int) -> DeckPage:
         pages = self._pages[deck]

@@ -30,7 +30,7 @@ class FarFiles(msgspec.Struct, frozen=True):
     files: SourceFiles
     closures: Closures
     plan: Plan
-    kept_back: dict[str, None]
+    kept_back: dict[str, str]
     inputs: InputPlaces
     places_of: Callable[[CourseTopic, str], list[OutputPath]]
     copy: Callable[[str, list[OutputPath]], None]
@@ -48,9 +48,9 @@ class FarFiles(msgspec.Struct, frozen=True):
         return found
 
     def _may_be_shown(self, path: str) -> bool:
-        if self._why_private(path):
+        if why := self._why_private(path):
             if not is_deck(posixpath.basename(path)) and not self.files.is_own(path):
-                self.kept_back[path] = None
+                self.kept_back[path] = why
             return False
         return self.files.admits(path)
 

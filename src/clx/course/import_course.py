@@ -13,6 +13,7 @@ import yaml
 
 from clx.course.import_cells import short
 from clx.course.importing import Imported, import_notebook, is_notebook
+from clx.course.names import natural_order
 from clx.errors import CourseError, UsageError
 from clx.regular import read_regular
 
@@ -94,13 +95,19 @@ def import_directory(source: Path, target: Path, *, force: bool, tell: Tell) -> 
 
 def _notebooks(source: Path, target: Path) -> dict[Path, list[Path]]:
     found: dict[Path, list[Path]] = {}
-    for path in sorted(source.rglob("*")):
+    for path in sorted(source.rglob("*"), key=lambda path: _order(path.relative_to(source))):
         parts = path.relative_to(source).parts
         inside = path.is_relative_to(target) and target != source
         skipped = inside or any(part.startswith(".") or part in _SKIPPED for part in parts)
         if not skipped and path.is_file() and is_notebook(path):
             found.setdefault(path.parent, []).append(path)
     return found
+
+
+def _order(path: Path) -> tuple[object, ...]:
+    """As people put names in order: whatever the case, and ``week 2`` before ``week 10``; files before directories."""
+    folder = [natural_order(part.casefold()) for part in path.parent.parts]
+    return folder, natural_order(path.name.casefold()), str(path)
 
 
 def _write(source: Path, found: Imported, target: Path, *, force: bool, tell: Tell) -> Path:

@@ -30,7 +30,9 @@ class Look:
         """Options of every deck's jobs in a language; what is as it is without the course's saying is left out."""
         if language not in self._options:
             theme = self._spec.theme
+            author = self._spec.author
             found = {
+                "author": author.in_language(language) if author else None,
                 "labels": self._spec.labels.get(language),
                 "theme": {"css": theme.css, "logo": theme.logo, "mode": theme.mode} if theme else None,
                 "downloads": self._downloads(language),

@@ -80,7 +80,7 @@ class Planner:
         self._files = files
         self._settings = settings
         self._tools = tools
-        self._encoded_tools: dict[str, bytes] = {}
+        self._begun: dict[str, Any] = {}  # by job type, the digest of its tools: keys begin with it
         self.closures = Closures(self._spec, files, known, tools["notebook"], reader)
         self._look = Look(self._spec, files)
         self._plan = Plan()
@@ -88,7 +88,7 @@ class Planner:
         self._copies: dict[str, StaticFile] = {}
         self._mistakes = Collected(mistakes)
         self._conflicts: set[tuple[str, str]] = set()
-        self._withheld: dict[str, None] = {}
+        self._withheld: dict[str, str] = {}
         self._included: set[str] = set()
         self._parts: list[str] = []
         self._links = DeckLinks(layout.sections)
@@ -166,18 +166,13 @@ class Planner:
 
     def _survey(self, place: CourseTopic, numbers: dict[int, int]) -> Survey:
         """Look at one topic, counting its decks."""
-        topic = place.topic
-        members = self._members(topic)
+        members = self._members(place.topic)
         decks = decks_among(members)
         if len(decks) > 1:
             decks.sort(key=natural_order)
-        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
-        drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
-        self._parts += [path for path in sources if path not in drawn]
-        found = Survey(place, bool(decks), drawn=drawn)
-        format_ = self._settings.diagrams.format
-        for source in drawn:
-            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{format_}", source)
+        found = Survey(place, bool(decks))
+        if len(members) > len(decks):  # many topics have nothing else
+            self._survey_others(found, members, decks)
         for deck in decks:
             numbers[place.section] += 1
             found.numbers[deck] = numbers[place.section]
@@ -185,11 +180,19 @@ class Planner:
                 found.decks[deck] = self.closures.info(deck, jinja=self._is_template(place))
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))  # and on: all decks are told of in one go
-        found.others = [path for path in members if path not in decks and path not in sources]
-        if not topic.is_directory:
+        if not place.topic.is_directory:
             links = [link for info in found.decks.values() for link in info.links]
-            found.others += self._linked_beside(topic, links, found.others)
+            found.others += self._linked_beside(place.topic, links, found.others)
         return found
+
+    def _survey_others(self, found: Survey, members: list[str], decks: list[str]) -> None:
+        """Look at what a topic has besides decks."""
+        sources = {path: type_ for path in members if (type_ := diagram_type(path, self._files, self._settings))}
+        found.drawn = {path: type_ for path, type_ in sources.items() if self.closures.has_picture(path, type_)}
+        self._parts += [path for path in sources if path not in found.drawn]
+        for source in found.drawn:
+            found.pictures.setdefault(f"img/{PurePosixPath(source).stem}.{self._settings.diagrams.format}", source)
+        found.others = [path for path in members if path not in decks and path not in sources]
 
     def _place(self, surveys: list[Survey]) -> None:
         """Find where the pages of all decks go; topics whose files meet get directories of their own."""
@@ -219,8 +222,9 @@ class Planner:
         self._diagrams(survey)
         for deck, info in survey.decks.items():
             try:
-                shown = self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
-                renamed = self._pictures.renamed(survey, deck, info) | shown
+                renamed = self._pictures.renamed(survey, deck, info)
+                if info.outside or info.outside_noted:
+                    renamed |= self._far.shown_by(survey, deck, self._seats[place.section, deck], info)
                 self._deck(survey, deck, info, renamed)
             except CourseError as error:
                 self._mistakes.add(*texts_of(error))
@@ -241,7 +245,7 @@ class Planner:
         dotted = [path for path in paths if "/." in path and withheld.is_dotted(path, base)]
         if not dotted:
             return paths
-        self._withheld |= dict.fromkeys(filter(withheld.is_worth_telling, dotted))
+        self._withheld |= dict.fromkeys(filter(withheld.is_worth_telling, dotted), withheld.DOTTED)
         return [path for path in paths if path not in set(dotted)]
 
     def _without_copies(self, place: CourseTopic, paths: list[str]) -> list[str]:
@@ -251,7 +255,7 @@ class Planner:
         paths = self._undotted(paths, place.topic.base)
         beside = self._files.tree if place.topic.is_directory else self._files.listing
         decks = withheld.names_of_decks(beside(place.topic.base))
-        suspect = [path for path in paths if self._is_copy_of_deck(path, decks) or self.closures.is_marked(path)]
+        suspect = {path: why for path in paths if (why := self._why_left_out(path, decks))}
         misnamed = [path for path in paths if is_misnamed(path.rpartition("/")[2]) and path not in suspect]
         if not suspect and not misnamed:
             return paths
@@ -259,14 +263,16 @@ class Planner:
         left_out = [path for path in (*suspect, *misnamed) if path not in asked]
         told = [withheld.misnamed(path) for path in misnamed if path in left_out]
         self._plan.warnings += [text for text in told if text not in self._plan.warnings]
-        self._withheld |= dict.fromkeys(path for path in left_out if path not in misnamed)
+        self._withheld |= {path: suspect[path] for path in left_out if path in suspect}
         return [path for path in paths if path not in left_out]
 
-    def _is_copy_of_deck(self, path: str, decks: list[str]) -> bool:
+    def _why_left_out(self, path: str, decks: list[str]) -> str:
         if path in self._files.links:
             there = Path(self._files.real(path)).parent
             decks = [*decks, *withheld.names_of_decks([each.name for each in there.iterdir()])]
-        return any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path))
+        if any(withheld.is_copy_of_deck(name, decks) for name in self._files.names(path)):
+            return withheld.COPY
+        return withheld.marked(path) if self.closures.is_marked(path) else ""
 
     @cached_property
     def _drawn_by(self) -> str:
@@ -391,10 +397,11 @@ class Planner:
     ) -> str:
         """Plan a job, or add *places* to those of the same one; its key."""
         listed = sorted(set(files))
-        if type_ not in self._encoded_tools:
-            self._encoded_tools[type_] = _encode(self._tools[type_], order="sorted")
-        what = [type_, options, listed, *([made_from] if made_from else [])]
-        key = sha256(_encode(what, order="deterministic") + self._encoded_tools[type_]).hexdigest()
+        if type_ not in self._begun:
+            self._begun[type_] = sha256(_encode(self._tools[type_], order="sorted"))
+        digest, what = self._begun[type_].copy(), [type_, options, listed, *([made_from] if made_from else [])]
+        digest.update(_encode(what, order="deterministic"))
+        key: str = digest.hexdigest()
         for name, wanted in places.items():
             holder = (source, f"{key}/{name}")
             for each in wanted:

@@ -83,6 +83,8 @@ class Prints:
 
     def tasks(self, language: str, *, evaluate: bool) -> set[str]:
         """The tasks whose pages are printed for a deck in a language."""
+        if not self._variants:
+            return set()
         return {_task_of(each, evaluate) for each in self._variants if each.variant.language == language}
 
     def add(self, deck: PrintedDeck) -> None:

@@ -205,6 +205,9 @@ class JobRunner:
                 return
             self._stop_if_superseded(batch, outstanding)
             workers.watch({type_: each.queued for type_, each in progress.types.items()})
+            if outstanding and self._session is None:  # in a session the next build may need them
+                for type_ in progress.types.keys() - {job.type for job in outstanding.values()}:
+                    workers.dismiss(type_)
             now = time.monotonic()
             if now >= next_renewal:
                 next_renewal = now + beat_of(self._lease)

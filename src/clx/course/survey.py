@@ -46,7 +46,8 @@ class Survey(msgspec.Struct):
 
     def folder_of(self, deck: str) -> str:
         """The directory of a deck's page below that of its section."""
-        return self.folder + self.relative(deck).rpartition("/")[0] + ("/" if "/" in self.relative(deck) else "")
+        folder = self.relative(deck).rpartition("/")[0]
+        return f"{self.folder}{folder}/" if folder else self.folder
 
     def claims(self) -> Iterator[tuple[str, str]]:
         """Each path that the topic wants below its directory, with the source that it is for."""
@@ -67,6 +68,8 @@ def place_apart(
     Returns:
         One such path of each topic that has its own directory now, with that topic and one it meets there.
     """
+    if sum(bool(survey.pictures or survey.others) for survey in surveys) < 2:
+        return []  # only files beside decks can meet
     told: dict[int, tuple[str, Survey, Survey]] = {}
     for names in {tuple(names) for names in sections.values()}:
         for relative, meeting in _meetings(surveys, names):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from clx.jobtypes.notebook.deck import DECK_EXTENSIONS, is_deck
@@ -23,6 +23,10 @@ _BESIDE = frozenset(
     }
 )
 """Extensions that a deck's pictures, styles and data have, which may well be called like it."""
+DOTTED, COPY = "dot file", "copy of a deck"
+"""Why files are not copied."""
+_SHOWN = 20
+_ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".jar", ".rar", ".tar", ".tgz", ".whl", ".xz", ".zip", ".zst"})
 _QUIET = (".git",)
 """How dot files begin that nobody expects to be copied (``.gitignore``, ``.gitkeep``)."""
 
@@ -76,14 +80,26 @@ def is_named(path: str, pattern: str) -> bool:
     return path == os.path.normpath(pattern) and not re.search(r"[*?\[]", pattern)
 
 
-def told(paths: Collection[str]) -> str:
-    """One warning about files that were left out."""
-    shown = list(paths)[:20]
-    more = f" and {len(paths) - len(shown)} more" if len(paths) > len(shown) else ""
+def marked(path: str) -> str:
+    """Why a file with private cells is not copied."""
+    is_archive = PurePosixPath(path).suffix.lower() in _ARCHIVES
     return (
-        "Not copied, because they are dot files, copies of decks, have private cells, or are archives with such files "
-        f"or that cannot be looked through: {', '.join(shown)}{more}. Write a file's path, without wildcards, under "
-        "`inputs:` of its topic, or put it into a directory group, if students shall have it."
+        "an archive with private cells or decks in it, or that cannot be looked through"
+        if is_archive
+        else "private cells"
+    )
+
+
+def told(reasons: Mapping[str, str]) -> str:
+    """One warning about files that were left out, by path, each with why."""
+    grouped: dict[str, list[str]] = {}
+    for path, why in list(reasons.items())[:_SHOWN]:
+        grouped.setdefault(why, []).append(path)
+    shown = "; ".join(f"{', '.join(paths)} ({why})" for why, paths in grouped.items())
+    more = f" and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return (
+        f"Not copied: {shown}{more}. Write a file's path, without wildcards, under `inputs:` of its topic, or put it "
+        "into a directory group, if students shall have it."
     )
 
 

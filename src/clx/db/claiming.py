@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clx.db import limits
 from clx.db import statements as sql
+from clx.db.expiring import expire_claimed
 from clx.db.finishing import put_aside
 from clx.db.models import Job, encode, job_from_row
 from clx.db.transaction import Transaction
 from clx.errors import LostWorkerError
+
+_ROUNDS = 50
+"""Times that one claim looks for others in place of those that turned out not to be claimable."""
 
 
 def claim(
@@ -25,7 +30,8 @@ def claim(
 ) -> tuple[list[Job], bool]:
     """Give up to *n* queued jobs to *worker*, in claim order over all *types*.
 
-    A job that nobody can read is failed with the reason instead.
+    A job that nobody can read is failed with the reason instead, one whose time is over is cancelled, and one that its
+    limit leaves no room for is held back.
 
     Args:
         harmless: give at most one that was rescued before, or that has a single run, and that one first.
@@ -37,9 +43,12 @@ def claim(
     Raises:
         LostWorkerError: the worker was struck off.
     """
-    live, due = tx.execute(tx.sql.may_claim, {"worker": worker, "now": tx.now}).fetchone()
+    live, due, some_paused = tx.execute(tx.sql.may_claim, {"worker": worker, "now": tx.now}).fetchone()
     if not live:
         raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
+    if some_paused:
+        paused = {row[0] for row in tx.execute(sql.PAUSED_OF_POOL, (pool,)).fetchall()}
+        types = [type_ for type_ in types if type_ not in paused]
     params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
     flooded = bool(due) and promote and _promote(tx)
     taken = _take_readable(tx, types, params, n, harmless=harmless)
@@ -60,22 +69,44 @@ def _take_readable(
     tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool
 ) -> list[Job]:
     taken: list[Job] = []
-    while len(taken) < n:
+    for _ in range(_ROUNDS):
+        if len(taken) >= n or not types:
+            break
         alone = harmless and not taken
         wanted = 1 if alone else n - len(taken)
         params["n"] = wanted
         found = _take(tx, types, params, harmless=harmless and not alone)
         if not found:
             break
-        readable = [job for job in found if not job.odd]
-        if len(readable) < len(found):
-            put_aside(tx, {job.id: job.odd for job in found if job.odd})
-        taken += readable
-        if alone and readable and (readable[0].rescues or readable[0].max_runs == 1):
+        admitted = _admitted(tx, found)
+        taken += admitted
+        if alone and admitted and _must_be_alone(admitted[0]):
             break
-        if len(readable) == len(found) and not alone:
+        if len(admitted) == len(found) and not alone:
             break  # there are no more
+    else:
+        tx.bells.update(types)  # what may be behind all those is looked for in another transaction
     return taken
+
+
+def _must_be_alone(job: Job) -> bool:
+    """Whether it is not held beside others: it would take them with it, or keep a place that another could have."""
+    return job.rescues > 0 or job.max_runs == 1 or job.limit is not None
+
+
+def _admitted(tx: Transaction, found: list[Job]) -> list[Job]:
+    """Those of *found*, just claimed, that may begin; what becomes of the others is done."""
+    if any(job.odd for job in found):
+        put_aside(tx, {job.id: job.odd for job in found if job.odd})
+        found = [job for job in found if not job.odd]
+    if any(job.expires_at is not None for job in found):
+        late = [job for job in found if job.expires_at is not None and job.expires_at <= tx.now]
+        for job in late:
+            expire_claimed(tx, job)
+        found = [job for job in found if job not in late]
+    if any(job.limit is not None for job in found):
+        found = limits.admit(tx, found)
+    return found
 
 
 def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:

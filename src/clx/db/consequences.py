@@ -6,7 +6,7 @@ from typing import Any
 
 from clx.db import statements as sql
 from clx.db.doorbell import of_end
-from clx.db.models import NewJob, decode, encode, row_to_insert
+from clx.db.models import NewJob, decode, encode, more_to_insert, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import QueueError
 
@@ -63,9 +63,15 @@ def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
     except (QueueError, TypeError, ValueError, LookupError, AttributeError):  # another program wrote it
         tx.execute(sql.BATCH_CALLED, (tx.now, None, batch_id))
         return
-    job_id = tx.insert(sql.INSERT, row_to_insert(job, 0, None, tx.now))
+    job_id = enter(tx, job, 0, None)
     tx.execute(sql.BATCH_CALLED, (tx.now, job_id, batch_id))
     tx.bells.add(job.type)
+
+
+def enter(tx: Transaction, job: NewJob, waits_for: int, batch: int | None, behind: int | None = None) -> int:
+    """Enter the row of a new job; returns its id."""
+    row, more = row_to_insert(job, waits_for, batch, tx.now, behind), more_to_insert(job, tx.now)
+    return tx.insert(sql.INSERT, row) if more is None else tx.insert(sql.INSERT_MORE, (*row, *more))
 
 
 def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:

@@ -18,20 +18,26 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from clx.db.backoff import backoff
 from clx.db.claimed_jobs import ClaimedJobs
-from clx.db.handlers import Interrupted, call, described, is_of_the_program
+from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
+from clx.db.handlers import Interrupted, by_type, call, described, functions, is_of_the_program, pause_after
+from clx.db.hooks import Hooks, tell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.models import Report, encode
+from clx.db.schedules.sweep import Sweep
 from clx.db.shutdown import Ending
+from clx.db.tasks import Task
+from clx.db.upkeep import USUAL, Upkeep
 from clx.db.validation import check_consumer
 from clx.db.wait import SLOW_BEAT, Bells, rest
 from clx.db.worker_side import DEFAULT_LEASE
@@ -46,12 +52,12 @@ from clx.errors import (
     LostRunError,
     OddRowError,
     QueueError,
+    Retry,
 )
 
 log = logging.getLogger("clx.consumer")
 
 Handler = Callable[[Job], Any]
-
 FLUSH = 0.010
 """Seconds a result waits at most before it is reported, counted from the first unreported one."""
 AHEAD = 64
@@ -71,13 +77,19 @@ class Consumer:
     Args:
         queue: where the jobs are.
         handlers: job type → the function that does it; what it returns is the job's result, an exception
-            its failure, tried again while runs are left. ``job.progress(x)`` tells how far it is,
-            ``job.cancelled()`` whether it is to end, which it does by raising :class:`~clx.errors.Cancelled`.
+            its failure, tried again while runs are left (:class:`~clx.errors.Retry` and
+            :class:`~clx.errors.Discard` say more). ``job.progress(x)`` tells how far it is, ``job.cancelled()``
+            whether it is to end, which it does by raising :class:`~clx.errors.Cancelled`; ``job.queue`` is *queue*.
+        tasks: functions that know the type of their jobs (:func:`~clx.db.tasks.task`), beside *handlers* or instead.
         pool: whose jobs are taken.
-        lease: milliseconds; renewed every sixth of it.
+        lease: milliseconds, or a ``timedelta``; renewed every sixth of it.
         ahead: jobs held at most; 1 claims nothing ahead.
         limit: end after so many runs; None: no limit.
-        stop_after: seconds after SIGTERM or SIGINT at which the job at hand is given up and handed back, uncounted.
+        stop_after: seconds, or a ``timedelta``, after SIGTERM or SIGINT at which the job at hand is given up and
+            handed back, uncounted.
+        hooks: what is told of each job.
+        retention: how many days what has ended is kept, as :meth:`~clx.db.jobs.Queue.prune` takes them; whoever comes
+            first prunes once a day. None: this consumer never does.
 
     Raises:
         QueueError: an argument is of another kind; a handler is a coroutine function, say.
@@ -86,19 +98,26 @@ class Consumer:
     def __init__(
         self,
         queue: Queue,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, Handler] = MappingProxyType({}),
         *,
+        tasks: Iterable[Task[..., Any]] = (),
         pool: str = "",
-        lease: int = DEFAULT_LEASE,
+        lease: Milliseconds = DEFAULT_LEASE,
         ahead: int = AHEAD,
         limit: int | None = None,
-        stop_after: float = GRACE,
+        stop_after: Seconds = GRACE,
+        hooks: Hooks | None = None,
+        retention: Mapping[str, float | timedelta] | None = USUAL,
     ) -> None:
-        check_consumer(handlers, lease, ahead, limit, stop_after)
+        found, lease, stop_after = by_type(handlers, tasks), in_ms(lease), in_seconds(stop_after)
+        check_consumer(functions(found), lease, ahead, limit, stop_after)
         self.queue = queue
-        self.handlers = dict(handlers)
-        self.worker = register_this_process(queue.database, ",".join(handlers), pool)
-        self._types = list(handlers)
+        self.handlers = dict(found)
+        self.worker = register_this_process(queue.database, ",".join(found), pool)
+        self._types = list(found)
+        self._functions = {type_: each.run if isinstance(each, Task) else each for type_, each in found.items()}
+        self._hooks = hooks
+        self._upkeep = Upkeep(queue.database, retention)
         self._pool = pool
         self._lease = lease
         self._ahead = ahead
@@ -114,6 +133,7 @@ class Consumer:
         self._watched = threading.Event()  # the heartbeat has its connection: a job may take the last descriptor
         self._broken: BaseException | None = None
         self._claimed = ClaimedJobs()
+        self._schedules = Sweep(queue.database)
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
@@ -158,6 +178,7 @@ class Consumer:
             finally:
                 self._ending.leave()
                 self._over.set()
+                self._upkeep.end()
                 self._claimed.end()
                 if heartbeat.ident is not None:
                     heartbeat.join()
@@ -273,7 +294,9 @@ class Consumer:
         try:
             self._ending.in_function = True
             try:
-                result = call(self.queue, self.handlers[job.type], job)
+                if self._hooks is not None:
+                    tell(self._hooks, "on_start", job)
+                result = call(self.queue, self._functions[job.type], job)
             finally:
                 self._ending.in_function = False
             # said in JSON here, so that a result which JSON cannot say is this job's failure and nobody else's
@@ -283,28 +306,34 @@ class Consumer:
             return None
         except Cancelled as error:
             log.info("job %s (%s) was cancelled", job.id, job.type)
+            tell(self._hooks, "on_cancelled", job)
             return Failure(job.id, job.run, described(error), cancelled=True)
         except BaseException as error:
             if is_of_the_program(error):  # no fault of the job's: it goes back uncounted
                 raise
             return self._failed(job, error)
+        if self._hooks is not None:
+            tell(self._hooks, "on_success", job, result)
         if is_told:
             log.debug("job %s (%s) has succeeded", job.id, job.type)
         return report
 
     def _failed(self, job: Job, error: BaseException) -> Failure:
-        counted = job.run - job.released
-        pause = backoff(counted) if counted < job.max_runs else None
-        then = "it has no runs left" if pause is None else f"it is tried again in {pause / 1000:.1f} s"
+        pause, why = pause_after(job, self.handlers[job.type], error)
+        then = why if pause is None else f"it is tried again in {pause / 1000:.1f} s"
         with suppress(ClxError):
             if self.queue.is_cancelled(job.id, job.run):
                 then = "it was cancelled or given to another"
-        failed = f"job {job.id} ({job.type}) failed in run {counted} of {job.max_runs}; {then}"
+        failed = f"job {job.id} ({job.type}) failed in run {job.run - job.released} of {job.max_runs}; {then}"
+        tell(self._hooks, "on_failure", job, error, retried_in=None if pause is None else pause / 1000)
+        if isinstance(error, Retry) and pause is not None:  # nothing went wrong that anybody should look at
+            log.info("%s: %s", failed, error.fact)
+            return Failure(job.id, job.run, described(error), retry=True, backoff=pause)
         try:
             log.error("%s", failed, exc_info=(type(error), error, error.__traceback__))
         except BaseException:  # whatever the exception's own class raises when it is told
             log.error("%s", failed)  # noqa: TRY400
-        return Failure(job.id, job.run, described(error), retry=True, backoff=pause)
+        return Failure(job.id, job.run, described(error), retry=pause is not None, backoff=pause)
 
     # -- the heartbeat's thread ----------------------------------------------------------------------
 
@@ -363,11 +392,16 @@ class Consumer:
         self._ending.interrupt()
 
     def _sweep(self) -> None:
-        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
+        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else.
+
+        And after schedules: whoever is alive fires what is due.
+        """
         try:
             for row in mark_gone_workers_dead(self.queue.database):
                 log.warning("worker %s is gone; its jobs were given to others", row.id)
             self.queue.rescue()
+            self._schedules.fire_due()
+            self._upkeep.prune_if_due()
         except OddRowError as error:  # it is in the way of others, not of this consumer's own jobs
             log.warning("%s", error.fact)
 

@@ -14,7 +14,7 @@ _TAKE = (
 )
 _QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 _IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
-_HARMLESS = " AND rescues = 0 AND max_runs > 1"
+_HARMLESS = " AND rescues = 0 AND max_runs > 1 AND limit_name IS NULL"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 
@@ -77,9 +77,8 @@ class Dialect(ABC):
         self.next_harmless = self._next(_HARMLESS)
         """The first of one type in claim order, to be merged with those of others."""
         self.claim_these = f"{_TAKE} {ids} RETURNING {COLUMNS}"
-        self.promote = (
-            f"UPDATE jobs SET ready = 1 WHERE id {self.chosen(f'{statements.DUE_FIRST}{self.locking}')} RETURNING type"
-        )
+        due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
+        self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
         """Delayed jobs that are due; some at a time, so that nobody else waits for the table meanwhile."""
         self.key_taken = (
             "SELECT live.id, live.state FROM jobs j JOIN jobs live ON live.pool = j.pool AND live.type = j.type "
@@ -103,6 +102,7 @@ class Dialect(ABC):
             f"SELECT key, type, result, used_at FROM results WHERE key IN ({self.texts('keys')}) "
             "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
         )
+        self._hold_back()
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
@@ -120,6 +120,37 @@ class Dialect(ABC):
     def _claim_many(self, which: str) -> str:
         first = f"SELECT id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"
         return f"{_TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
+
+    def _hold_back(self) -> None:
+        """Statements of limits and of what expires."""
+        self.limit = f"SELECT concurrency, rate, period, window_at, used FROM limits WHERE name = :name{self.alone}"
+        """A limit, for whoever counts what it leaves: one at a time."""
+        self.running_of_limit = (
+            f"SELECT count(*) FROM jobs {self.by_index('jobs_running')} WHERE state = 'running' AND limit_name = :name"
+        )
+        self.limits_with_room = (
+            "SELECT name FROM limits WHERE EXISTS (SELECT 1 FROM jobs WHERE limit_name = limits.name AND held = 1 "
+            "AND finished_at IS NULL) "
+            "AND (rate IS NULL OR used < rate OR window_at + period <= :now OR window_at > :now) "
+            f"AND (concurrency IS NULL OR concurrency > (SELECT count(*) FROM jobs {self.by_index('jobs_running')} "
+            "WHERE state = 'running' AND limit_name = limits.name))"
+        )
+        """Limits that hold jobs back which they have room for."""
+        self.expired = (
+            "SELECT id, expires_at FROM jobs WHERE state = 'queued' AND expires_at <= :now "
+            f"ORDER BY expires_at, id LIMIT :n{self.locking}"
+        )
+        held, ahead = (self.chosen(f"{rows}{self.locking}") for rows in (statements.HELD, statements.AHEAD))
+        self.let_held_go = (
+            f"UPDATE jobs SET held = 0, ready = 1, not_before = :now WHERE id {held} AND state = 'queued' "
+            "RETURNING type"
+        )
+        """The first of those that a limit holds back may be claimed."""
+        self.held_until = (
+            f"UPDATE jobs SET not_before = :until WHERE id {held} AND state = 'queued' AND not_before <> :until"
+        )
+        self.hold_ahead = f"UPDATE jobs SET ready = 0, held = 1, not_before = :until WHERE id {ahead}"
+        """Of the next ones to be claimed, those that the same limit would hold back too."""
 
     def _lock_rows(self) -> None:
         """Statements that look before they, or those that follow them in a transaction, change something."""

@@ -6,8 +6,9 @@ Every function runs inside somebody's transaction; nothing here commits. :mod:`c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
+from clx.db import limits
 from clx.db import statements as sql
 from clx.db.backoff import backoff
 from clx.db.consequences import end_dependents, let_go, unlock
@@ -53,11 +54,13 @@ def succeed(tx: Transaction, report: Success, encoded: str) -> int | None:
     rows = tx.execute(sql.SUCCEED, params).fetchall()
     if not rows:
         return _succeed_late(tx, report, params)
-    worker, started_at, key, type_ = rows[0]
+    worker, started_at, key, type_, limit = rows[0]
     begun = _begun(tx, started_at)
     told = (report.job_id, report.run, worker, begun, tx.now, "succeeded", None, None, None, report.peak_memory)
     tx.execute(sql.RECORD, told)
     _keep_and_unlock(tx, report.job_id, key, type_, encoded)
+    if limit is not None:
+        limits.free(tx, limit)
     return int(worker)
 
 
@@ -103,7 +106,7 @@ def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "fail
         tx.execute(sql.CANCEL, (tx.now, error, run.job_id))
     elif again:
         state = "queued"
-        wait = backoff(run.counted) if report.backoff is None else report.backoff
+        wait = backoff(run.counted) if report.backoff is None else cast("int", report.backoff)
         tx.execute(sql.REQUEUE_FAILED, (int(wait <= 0), tx.now + wait, error, run.job_id))
         tx.bells.add(run.type)
     else:
@@ -111,6 +114,8 @@ def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "fail
     record(tx, run, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
     if state != "queued":
         end_dependents(tx, run.job_id, state)
+    if run.limit is not None:
+        limits.free(tx, run.limit)
     return run.worker, state
 
 
@@ -144,6 +149,7 @@ class Running(NamedTuple):
     type: str
     cancel_requested: int
     rescues: int
+    limit: str | None
     job_id: int
     run: int
 
@@ -193,5 +199,7 @@ def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
         tx.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": tx.now + delay})
         tx.bells.add(held.type)
     record(tx, held, "cancelled" if held.cancel_requested else "released")
+    if held.limit is not None:
+        limits.free(tx, held.limit)
     tx.bells.add(ENDED)
     return True

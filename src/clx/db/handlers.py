@@ -5,14 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from clx.db.backoff import backoff
+from clx.db.durations import in_ms
 from clx.db.models import Job
-from clx.errors import LostRunError, QueueError
+from clx.db.tasks import Task
+from clx.db.validation import check_backoff
+from clx.errors import Discard, LostRunError, QueueError, Retry
 from clx.platforms import system
+from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
@@ -32,9 +37,9 @@ class Interrupted(BaseException):
 
 
 def call(queue: Queue, function: Callable[[Job], Any], job: Job) -> Any:
-    """Run *function* with *job*, which gets what tells its progress and what asks whether it is to end."""
+    """Run *function* with *job*, which gets what tells its progress, and its queue."""
     object.__setattr__(job, "progress", partial(_tell, queue, job))
-    object.__setattr__(job, "_asked", partial(queue.is_cancelled, job.id, job.run))
+    object.__setattr__(job, "_queue", queue)
     _here.depth += 1
     try:
         return function(job)
@@ -47,6 +52,57 @@ def _tell(queue: Queue, job: Job, value: Any) -> None:
         queue.heartbeat(job.id, job.run, progress=value)
     except LostRunError:
         return  # the consumer says so once; what the run leaves may yet count
+
+
+def by_type(handlers: Any, tasks: Iterable[Any]) -> Any:
+    """What does the jobs of each type; handlers that are no mapping as they are, to be refused by who takes them.
+
+    Raises:
+        QueueError: what is given as a task is none, or a type has two.
+    """
+    if not isinstance(handlers, Mapping):
+        return handlers
+    found = dict(handlers)
+    for each in tasks:
+        if not isinstance(each, Task):
+            raise QueueError(f"{shortened(repr(each))} is no task.", "Write @task above the function.")
+        if each.type in found:
+            raise QueueError(f"Two functions do jobs of the type {each.type!r}.", 'Name one anew: @task(type="…").')
+        found[each.type] = each
+    return found
+
+
+def functions(handlers: Any) -> Any:
+    """The functions themselves, of tasks too, to be looked at by whoever takes them."""
+    if not isinstance(handlers, Mapping):
+        return handlers
+    return {type_: each.function if isinstance(each, Task) else each for type_, each in handlers.items()}
+
+
+def pause_after(job: Job, handler: object, error: BaseException) -> tuple[int | None, str]:
+    """Milliseconds until the run after one that raised *error*; None where there is none, and why, in words."""
+    counted = job.run - job.released
+    if isinstance(error, Discard):
+        return None, "it wants no other run"
+    asked: Any = None
+    handler = getattr(handler, "__self__", handler)  # task.run
+    if isinstance(error, Retry):
+        asked = error.delay
+    elif isinstance(handler, Task):
+        retry_on = (BaseException,) if handler.retry_on is None else handler.retry_on
+        if isinstance(error, handler.discard_on) or not isinstance(error, retry_on):
+            return None, f"{type(error).__name__} is tried no other time"
+        asked = handler.backoff
+    if counted >= job.max_runs:
+        return None, "it has no runs left"
+    if asked is None:
+        return backoff(counted), ""
+    try:
+        asked = in_ms(asked)
+        check_backoff(asked)
+    except QueueError:  # it must not harm the consumer
+        return backoff(counted), ""
+    return int(asked), ""
 
 
 def refuse_endless_wait(timeout: float | None) -> None:

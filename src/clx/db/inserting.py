@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import msgspec
 
 from clx.db import statements as sql
-from clx.db.consequences import call_back, end_dependents, need_not_met
-from clx.db.models import NewJob, OnConflict, encode, row_to_insert
+from clx.db.consequences import call_back, end_dependents, enter, need_not_met
+from clx.db.models import NewJob, OnConflict, decode, encode, more_to_insert, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
+from clx.settings.problems import shortened
 
 
 def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
@@ -18,6 +22,47 @@ def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | N
         JobExistsError: a live job has its key and *on_conflict* does not say what to do about it.
         UnknownJobError: it needs a job that is not in the table.
     """
+    if job.limit is not None and not tx.execute(sql.IS_LIMIT, (job.limit,)).fetchone():
+        raise QueueError(
+            f"There is no limit {shortened(repr(job.limit))}.",
+            f'Set it first: queue.set_limit("{shortened(job.limit)}", concurrency=2).',
+        )
+    if job.unique_for is not None:
+        return _insert_unique(tx, job, on_conflict, batch)
+    return _insert(tx, job, on_conflict, batch)
+
+
+def _insert_unique(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
+    """Enter *job* unless its key was taken for a time that is not over; then the id is that of whoever took it."""
+    if on_conflict not in {"return", "raise"}:
+        raise QueueError(
+            f"A job that is unique for a time cannot be put in with on_conflict={on_conflict!r}.",
+            'Use "return", which is usual, or "raise"; or leave unique_for out.',
+        )
+    key = job.key if job.key is not None else _key_of_content(job)
+    named = {"key": key, "type": job.type, "pool": job.pool}
+    until = tx.now + cast("int", job.unique_for)
+    if tx.execute(sql.TAKE_KEY, {**named, "until": until, "now": tx.now}).fetchall():
+        job_id = _insert(tx, job, on_conflict, batch)
+        tx.execute(sql.NAME_KEY, {**named, "id": job_id})
+        return job_id
+    job_id = int(tx.execute(sql.RECENT, named).fetchone()[0])
+    state = tx.execute(sql.STATE, (job_id,)).fetchone()
+    if on_conflict == "raise":
+        raise JobExistsError(job_id, state[0] if state else "over")
+    if state is not None and state[0] in {"queued", "running"}:
+        tx.execute(sql.WANT_TOO, (int(batch is None), job_id))
+    return job_id
+
+
+def _key_of_content(job: NewJob) -> str:
+    import hashlib
+
+    content = msgspec.json.encode(decode(encode(job.payload)), order="deterministic")
+    return f"payload:{hashlib.sha256(content).hexdigest()}"
+
+
+def _insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
     live = None
     if job.key is not None:
         live = tx.execute(tx.sql.live_by_key, (job.pool, job.type, job.key)).fetchone()
@@ -46,10 +91,10 @@ def _insert_behind(tx: Transaction, first: int, job: NewJob, batch: int | None) 
 
 def _insert_new(tx: Transaction, job: NewJob, batch: int | None, behind: int | None = None) -> int:
     if not job.needs:
-        return tx.insert(sql.INSERT, row_to_insert(job, 0, batch, tx.now, behind))
+        return enter(tx, job, 0, batch, behind)
     needed = _needed(tx, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
-    job_id = tx.insert(sql.INSERT, row_to_insert(job, waits_for, batch, tx.now, behind))
+    job_id = enter(tx, job, waits_for, batch, behind)
     _note_needs(tx, job_id, needed)
     return job_id
 
@@ -70,7 +115,8 @@ def _replace(
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    tx.execute(sql.REPLACE, (*row_to_insert(job, waits_for, batch, tx.now, behind), job_id))
+    more = more_to_insert(job, tx.now) or (None, None)
+    tx.execute(sql.REPLACE, (*row_to_insert(job, waits_for, batch, tx.now, behind), *more, job_id))
     _note_needs(tx, job_id, needed)
 
 
@@ -103,11 +149,22 @@ def end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, s
 
 def insert_all(tx: Transaction, jobs: Sequence[NewJob], on_conflict: OnConflict, batch: int | None) -> list[int]:
     """Enter *jobs*; returns their ids. Many that nothing hinges on go in with one statement."""
-    if len(jobs) == 1 or any(job.key is not None or job.needs for job in jobs):
+    if len(jobs) == 1 or any(map(_is_special, jobs)):
         return [insert(tx, job, on_conflict, batch) for job in jobs]
     if not jobs:
         return []
     return tx.insert_many(sql.INSERT, [row_to_insert(job, 0, batch, tx.now) for job in jobs])
+
+
+def _is_special(job: NewJob) -> bool:
+    return (
+        job.key is not None
+        or bool(job.needs)
+        or job.unique_for is not None
+        or job.limit is not None
+        or job.expires is not None
+        or job.expires_in is not None
+    )
 
 
 def keep_open(tx: Transaction, batch: int) -> None:

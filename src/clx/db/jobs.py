@@ -14,14 +14,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-from clx.db import inserting, retrying
+from clx.db import inserting, limits, retrying
 from clx.db import statements as sql
 from clx.db.cancelling import request_cancel
 from clx.db.consequences import call_back
 from clx.db.doorbell import ENDED
+from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
 from clx.db.handlers import refuse_endless_wait
 from clx.db.models import (
     Failure,
@@ -33,14 +36,18 @@ from clx.db.models import (
     Success,
     encode,
     new_jobs,
+    result_of,
 )
 from clx.db.transaction import Transaction
 from clx.db.validation import (
     check_batch,
     check_choice,
+    check_id,
     check_ids,
+    check_limit_of_jobs,
     check_moments,
     check_timeout,
+    check_type,
 )
 from clx.db.worker_side import WorkerSide
 from clx.db.writer import SLICE
@@ -48,6 +55,7 @@ from clx.errors import DatabaseError, JobExistsError, QueueError
 
 if TYPE_CHECKING:
     from clx.db.retention import Pruned
+    from clx.db.schedules.table import Schedules
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -185,6 +193,13 @@ class Queue(WorkerSide):
 
         return self._write("enqueue_batch", body)
 
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What is queued at times: the schedules of this database."""
+        from clx.db.schedules.table import Schedules
+
+        return Schedules(self.database)
+
     # -- everybody else's -------------------------------------------------------------------------
 
     def cancel(self, job_ids: Sequence[int]) -> list[int]:
@@ -242,19 +257,83 @@ class Queue(WorkerSide):
             sorter.add(job_id, needs_id)
         return list(sorter.static_order())
 
-    def prune(self, **days: float) -> Pruned:
+    def pause(self, type: str, pool: str = "") -> bool:  # noqa: A002
+        """Let nobody claim jobs of a type until :meth:`resume`; those that run go on, and more may go in.
+
+        Args:
+            pool: of which pool; each is paused for itself.
+
+        Returns:
+            Whether it was not paused before.
+
+        Raises:
+            QueueError: no job can be of that type and pool.
+        """
+        check_type(type, pool)
+        return self._write("pause", lambda tx: bool(tx.execute(sql.PAUSE, (type, pool, tx.now)).fetchall()))
+
+    def resume(self, type: str, pool: str = "") -> bool:  # noqa: A002
+        """Let jobs of a type be claimed again; returns whether it was paused.
+
+        Raises:
+            QueueError: as :meth:`pause`.
+        """
+        check_type(type, pool)
+
+        def body(tx: Transaction) -> bool:
+            tx.bells.add(type)
+            return bool(tx.execute(sql.RESUME, (type, pool)).fetchall())
+
+        return self._write("resume", body)
+
+    def set_limit(
+        self,
+        name: str,
+        *,
+        concurrency: int | None = None,
+        rate: int | None = None,
+        per: Milliseconds | None = None,
+    ) -> None:
+        """Say how many jobs put in with ``NewJob(…, limit=name)`` may run, on however many machines.
+
+        It holds for those that wait already, too. What runs goes on. With neither, nothing limits them any more.
+
+        Args:
+            concurrency: at a time.
+            rate: begun within *per*, counted from the first one that begins when none was counted; runs count, so that
+                one that is tried again counts again.
+            per: milliseconds, or a ``timedelta``.
+
+        Raises:
+            QueueError: a value is no whole number from 1, or there is a *rate* without *per*.
+        """
+        period = in_ms(per)
+        check_limit_of_jobs(name, concurrency, rate, period)
+        named = {"name": name, "concurrency": concurrency, "rate": rate, "period": period}
+
+        def body(tx: Transaction) -> None:
+            if concurrency is None and rate is None:
+                tx.execute(sql.REMOVE_LIMIT, (name,))
+            else:
+                tx.execute(sql.SET_LIMIT, named)
+            limits.let_go(tx, [name])
+
+        self._write("set_limit", body)
+
+    def prune(self, **days: float | timedelta) -> Pruned:
         """Remove what is long over, in small transactions: jobs with their runs, workers, batches, kept results.
 
         Args:
-            days: what is kept for how long where it is not the usual: ``succeeded``, ``failed``, ``workers``,
-                ``results`` (:class:`~clx.db.retention.Policy`). What a live row names is kept whatever its age.
+            days: what is kept for how many days, or how long a ``timedelta``, where it is not the usual:
+                ``succeeded``, ``failed``, ``workers``, ``results`` (:class:`~clx.db.retention.Policy`). What a live row
+                names is kept whatever its age.
 
         Raises:
             QueueError: a value is no number of days.
         """
         from clx.db.retention import Policy, prune
 
-        return prune(self.database, Policy(**days))
+        return prune(self.database, Policy.of(days))
 
     def sql(self, query: str, parameters: Any = ()) -> list[dict[str, Any]]:
         """What a SELECT of one's own finds in the table; it cannot change anything.
@@ -279,11 +358,28 @@ class Queue(WorkerSide):
         """
         return self.database.backup(Path(target))
 
-    def wait(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
+    def result(self, job_id: int, timeout: Seconds | None = None) -> Any:
+        """Wait until a job has ended, and give what its function returned.
+
+        Args:
+            timeout: seconds, or a ``timedelta``; None waits as long as it takes, 0 not at all.
+
+        Raises:
+            JobFailedError: it has failed; with the error that is stored.
+            JobCancelledError: it was cancelled.
+            JobTimeoutError: it has not ended in time; also a ``TimeoutError``.
+            UnknownJobError: it is not in the table, or not any more.
+            QueueError, DatabaseError: as :meth:`wait`.
+        """
+        check_id(job_id)
+        found = self.wait([job_id], timeout=timeout)
+        return result_of(job_id, found[0] if found else None)
+
+    def wait(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended.
 
         Args:
-            timeout: seconds; None waits as long as it takes.
+            timeout: seconds, or a ``timedelta``; None waits as long as it takes.
 
         Returns:
             The jobs as they are then; some are still live when the time was up.
@@ -293,6 +389,7 @@ class Queue(WorkerSide):
             DatabaseError: the file was removed or replaced; nobody can end them any more.
         """
         check_ids(job_ids)
+        timeout = in_seconds(timeout)
         check_timeout(timeout)
         refuse_endless_wait(timeout)
         from clx.db.wait import wait_for_jobs
@@ -300,9 +397,10 @@ class Queue(WorkerSide):
         wait_for_jobs(self, job_ids, timeout)
         return self.get_many(job_ids)
 
-    async def wait_async(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
+    async def wait_async(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
         """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits."""
         check_ids(job_ids)
+        timeout = in_seconds(timeout)
         check_timeout(timeout)
         refuse_endless_wait(timeout)
         import asyncio

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
 from clx.db.clock import now_ms
+from clx.db.durations import in_ms
 from clx.db.odd_rows import Reader, as_text, is_unicode, shown
 from clx.db.statements import COLUMNS, NO_TIME
 from clx.db.validation import (
@@ -22,10 +23,14 @@ from clx.db.validation import (
     check_text,
     in_milliseconds,
     is_finite,
+    is_usual,
     storable,
 )
-from clx.errors import QueueError
+from clx.errors import JobCancelledError, JobFailedError, JobTimeoutError, QueueError, UnknownJobError
 from clx.settings.problems import shortened
+
+if TYPE_CHECKING:
+    from clx.db.jobs import Queue
 
 OnConflict = Literal["raise", "return", "replace", "after"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -116,6 +121,14 @@ class NewJob:
         deadline: jobs with an earlier one are claimed first: milliseconds UTC, a ``datetime`` or a ``timedelta``.
         timeout: milliseconds one run may take, or a ``timedelta``.
         needs: ids of jobs that must have succeeded before this one can be claimed.
+        delay: milliseconds, or a ``timedelta``, from the moment it goes in (by the table's clock) until it can be
+            claimed.
+        expires: when it is cancelled unless it has begun: a ``timedelta`` from the moment it goes in, a ``datetime``
+            with a time zone, or milliseconds UTC.
+        expires_in: what a ``timedelta`` for *expires* becomes: milliseconds from the moment it goes in.
+        limit: name of the limit that it counts to (:meth:`~clx.db.jobs.Queue.set_limit`).
+        unique_for: milliseconds, or a ``timedelta``, in which no other one of its pool, type and key goes in, even when
+            it has ended; without a key, none of its pool, type and payload.
 
     Raises:
         QueueError: a value is outside what the table takes.
@@ -131,17 +144,37 @@ class NewJob:
     deadline: int | datetime | timedelta | None = None
     timeout: int | timedelta | None = None
     needs: Collection[int] = ()
+    delay: int | timedelta = 0
+    expires: int | datetime | timedelta | None = None
+    expires_in: int | timedelta | None = None
+    limit: str | None = None
+    unique_for: int | timedelta | None = None
 
     def __post_init__(self) -> None:
-        if type(self.not_before) is not int or self.deadline is not None or self.timeout is not None:
-            self._tell_moments_in_milliseconds()
-        check_new_job(self)
+        if not (usual := is_usual(self)):
+            self._tell_times_in_milliseconds()
+        check_new_job(self, is_usual=usual)
 
-    def _tell_moments_in_milliseconds(self) -> None:
-        for name, since in (("not_before", now_ms), ("deadline", now_ms), ("timeout", lambda: 0)):
+    def _tell_times_in_milliseconds(self) -> None:
+        if isinstance(self.expires, timedelta):  # not now: the table's clock may be another one's
+            object.__setattr__(self, "expires_in", self.expires)
+            object.__setattr__(self, "expires", None)
+        for name, since in _TIMES:
             value = getattr(self, name)
             if isinstance(value, datetime | timedelta):
                 object.__setattr__(self, name, in_milliseconds(name, value, since))
+
+
+_TIMES: tuple[tuple[str, Callable[[], int] | None], ...] = (
+    ("not_before", now_ms),
+    ("deadline", now_ms),
+    ("expires", now_ms),
+    ("timeout", None),
+    ("delay", None),
+    ("expires_in", None),
+    ("unique_for", None),
+)
+"""Attributes that tell times, and from when a duration counts in those that are moments."""
 
 
 def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
@@ -162,7 +195,7 @@ def row_to_insert(
 ) -> tuple[Any, ...]:
     """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
     waits_for += behind is not None
-    not_before: Any = job.not_before
+    not_before: Any = max(job.not_before, now + job.delay) if job.delay else job.not_before  # type: ignore[operator]
     return (
         job.type,
         job.pool,
@@ -182,6 +215,13 @@ def row_to_insert(
     )
 
 
+def more_to_insert(job: NewJob, now: int) -> tuple[Any, ...] | None:
+    """What :data:`~clx.db.statements.INSERT_MORE` wants besides; None for a job that has nothing of it, as most."""
+    if job.expires is None and job.expires_in is None and job.limit is None:
+        return None
+    return (job.expires if job.expires_in is None else now + job.expires_in), job.limit  # type: ignore[operator]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of the job table; times in milliseconds UTC, ``timeout`` in milliseconds.
@@ -195,6 +235,8 @@ class Job:
         rescues: how often it was taken from a worker that had died or was silent; then it is only held by itself.
         waits_for: how many jobs must still end before it can be claimed.
         after_id: the running job of its key that it waits behind.
+        expires_at: when it is cancelled unless it has begun; None: never, or it has begun once.
+        limit: the limit that it counts to.
         odd: what is odd in its row, in words; only other programs write such. Then NULL, the column's default or text
             stands for the odd value.
     """
@@ -225,15 +267,33 @@ class Job:
     waits_for: int
     rescues: int = 0
     after_id: int | None = None
+    expires_at: int | None = None
+    limit: str | None = None
     odd: tuple[str, ...] = ()
-    _asked: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+    _queue: Any = field(default=None, repr=False, compare=False)
 
     def cancelled(self) -> bool:
         """Whether somebody asked for this job to end; in a handler it is asked anew, else as of when it was read.
 
         A handler that heeds it raises :class:`~clx.errors.Cancelled`.
         """
-        return self.cancel_requested if self._asked is None else self._asked()
+        return self.cancel_requested if self._queue is None else bool(self._queue.is_cancelled(self.id, self.run))
+
+    @property
+    def queue(self) -> Queue:
+        """In a handler, the queue that the job came from: to put more jobs in, say.
+
+        Raises:
+            QueueError: it is no handler that asks.
+        """
+        if self._queue is None:
+            raise QueueError("Only in its handler does a job know its queue.", "Use the queue that it was read from.")
+        return cast("Queue", self._queue)
+
+    @property
+    def batch(self) -> int | None:
+        """In a handler, the newest batch that waits for the job: for ``enqueue_many(…, batch=job.batch)``; or None."""
+        return self.queue.batch_of(self.id)
 
     @property
     def is_readable(self) -> bool:
@@ -244,6 +304,24 @@ class Job:
     def is_live(self) -> bool:
         """Whether it still waits or runs."""
         return self.state in {"queued", "running"}
+
+
+def result_of(job_id: int, job: Job | None) -> Any:
+    """What a job that has ended well left; *job* is None where there is none.
+
+    Raises:
+        JobFailedError, JobCancelledError, JobTimeoutError, UnknownJobError: it has not ended, or not well.
+    """
+    match job:
+        case None:
+            raise UnknownJobError(job_id)
+        case Job(state="succeeded"):
+            return job.result
+        case Job(state="failed"):
+            raise JobFailedError(job_id, job.error or {})
+        case Job(state="cancelled"):
+            raise JobCancelledError(job_id, job.error)
+    raise JobTimeoutError(job_id, job.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +341,8 @@ class Failure:
     Attributes:
         error: what went wrong, as :meth:`clx.errors.ConversionError.as_dict` gives it.
         retry: whether another run may succeed; it happens only while runs are left.
-        backoff: milliseconds before that run; None: exponential with jitter (:func:`clx.db.backoff.backoff`).
+        backoff: milliseconds, or a ``timedelta``, before that run; None: exponential with jitter
+            (:func:`clx.db.backoff.backoff`).
         stderr: the last lines of what it said.
         peak_memory: bytes.
         cancelled: it ended because it heeded a request to; the job ends as cancelled.
@@ -273,7 +352,7 @@ class Failure:
     run: int
     error: Mapping[str, Any]
     retry: bool = False
-    backoff: int | None = None
+    backoff: int | timedelta | None = None
     stderr: str | None = None
     peak_memory: int | None = None
     cancelled: bool = False
@@ -282,7 +361,8 @@ class Failure:
         if not isinstance(self.error, Mapping):
             raise QueueError("A failure is described by a mapping.", 'Write {"message": "…"}.')
         if self.backoff is not None:
-            check_backoff(self.backoff)
+            object.__setattr__(self, "backoff", in_ms(self.backoff))
+            check_backoff(cast("int", self.backoff))
 
 
 Report = Success | Failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from clx.db import statements as sql
 from clx.db.database import Database
@@ -27,6 +27,25 @@ _MEAN = (
     "JOIN jobs j ON j.id = r.job_id WHERE j.type = ? AND r.outcome = 'succeeded' "
     "ORDER BY r.job_id DESC LIMIT ?) AS newest"
 )
+
+
+class Paused(NamedTuple):
+    """A type of jobs that nobody claims until it is resumed; ``paused_at`` in milliseconds UTC."""
+
+    type: str
+    pool: str
+    paused_at: int
+
+
+class LimitState(NamedTuple):
+    """A limit: what it allows (``period`` in milliseconds), how many jobs of it run, how many it holds back."""
+
+    name: str
+    concurrency: int | None
+    rate: int | None
+    period: int | None
+    running: int
+    held: int
 
 
 class Lookup:
@@ -157,6 +176,23 @@ class Lookup:
         """The jobs that must have succeeded before this one can be claimed."""
         rows = self.database.read(sql.NEEDS, (job_id,))
         return [row[0] for row in rows]
+
+    def batch_of(self, job_id: int) -> int | None:
+        """The newest batch that has not ended and waits for a job, or None."""
+        found = self.database.read(sql.BATCH_OF, (job_id,))[0][0]
+        return None if found is None else int(found)
+
+    def is_held(self, job_id: int) -> bool:
+        """Whether a job could be claimed but for its limit."""
+        return bool(self.database.read(sql.IS_HELD, (job_id,)))
+
+    def paused(self) -> list[Paused]:
+        """Types of jobs that nobody claims at the moment."""
+        return [Paused._make(row) for row in self.database.read(sql.PAUSED)]
+
+    def limits(self) -> list[LimitState]:
+        """Every limit that is set, by name, and how many jobs of it run and are held back."""
+        return [LimitState._make(row) for row in self.database.read(sql.LIMITS)]
 
     def results(self, keys: Sequence[str], *, type: str | None = None) -> dict[str, Any]:  # noqa: A002
         """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from clx.db import limits
 from clx.db import statements as sql
 from clx.db.consequences import end_dependents
 from clx.db.database import Database
 from clx.db.doorbell import ENDED
+from clx.db.expiring import expire_due
 from clx.db.finishing import Running, account, record, running
 from clx.db.leases import HELD_UP, SLACK, Lease
 from clx.db.models import encode
@@ -50,6 +52,16 @@ class Rescuer:
             ]
 
         return self._writer.write("rescue", body)
+
+    def sweep(self) -> None:
+        """Cancel what has not begun in time, and let go what a limit needs not hold back any more."""
+        now = self._database.clock.now()
+        read = self._database.read
+        expired = [0]
+        while expired and read(sql.EXPIRED, (now,)):
+            expired = self._writer.write("expire", expire_due)
+        if names := sorted(row[0] for row in read(self._database.sql.limits_with_room, {"now": now})):
+            self._writer.write("let_go", lambda tx: limits.let_go(tx, names))
 
     def _find_over(self) -> list[Lease]:
         """The leases that are over, by a look without the write lock."""
@@ -140,6 +152,8 @@ def rescue_run(
     account(tx, held.worker, failed=int(not innocent), is_alive=False)
     if state != "queued":
         end_dependents(tx, job_id, state)
+    if held.limit is not None:
+        limits.free(tx, held.limit)
     tx.bells.add(ENDED)
     return True
 

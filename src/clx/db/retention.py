@@ -7,12 +7,15 @@ A batch whose owner is gone is not live: it is ended first, and what only it wan
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.identity import is_gone
+from clx.db.validation import check_choice
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
@@ -26,7 +29,7 @@ class Policy:
 
     Attributes:
         succeeded: jobs that succeeded, with their runs, since they ended.
-        failed: jobs that failed or were cancelled, since they ended.
+        failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
         results: results of keyed jobs, since they were last used.
 
@@ -38,6 +41,17 @@ class Policy:
     failed: float = 90
     workers: float = 30
     results: float = 180
+
+    @classmethod
+    def of(cls, days: Mapping[str, float | timedelta]) -> Policy:
+        """A policy with some days that are not the usual ones.
+
+        Raises:
+            QueueError: a name is none of a policy's, or a value is no number of days.
+        """
+        for name in days:
+            check_choice("What is kept", name, [each.name for each in fields(cls)])
+        return cls(**{name: _in_days(value) for name, value in days.items()})
 
     def __post_init__(self) -> None:
         for days in astuple(self):
@@ -54,7 +68,12 @@ class Pruned:
     events: int = 0
     batches: int = 0
     results: int = 0
+    fires: int = 0
     abandoned: int = 0
+
+
+def _in_days(value: float | timedelta) -> float:
+    return value / timedelta(days=1) if isinstance(value, timedelta) else value
 
 
 _OLD_JOBS = """
@@ -77,17 +96,33 @@ _OLD_BATCHES = """
 DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE finished_at < :cutoff AND NOT EXISTS
   (SELECT 1 FROM batch_jobs w JOIN jobs j ON j.id = w.job_id
    WHERE w.batch_id = batches.id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
+_OLD_KEYS = """
+DELETE FROM recent_keys WHERE (key, type, pool) IN (SELECT key, type, pool FROM recent_keys
+  WHERE unique_until < :cutoff LIMIT :stride)"""
 _OLD_RESULTS = """
 DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
+_OLD_FIRES = """
+DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
+  AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
+  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = f.job_id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
 
-def prune(database: Database, policy: Policy) -> Pruned:
-    """Remove what *policy* does not keep, in small transactions; safe beside running builds."""
+
+def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = lambda: False) -> Pruned:
+    """Remove what *policy* does not keep, in small transactions; safe beside running builds.
+
+    Args:
+        is_over: asked between them whether to end.
+    """
     at = database.clock.now()
     abandoned = len(BatchTable(database).sweep(is_gone))
-    jobs = _prune_jobs(database, policy, at)
+    jobs = _prune_jobs(database, policy, at, is_over)
+    if is_over():
+        return Pruned(jobs=jobs, abandoned=abandoned)
+    _prune_all(database, _OLD_KEYS, at)
 
+    fired = int(at - policy.failed * _DAY)
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
     return Pruned(
         jobs=jobs,
@@ -95,6 +130,7 @@ def prune(database: Database, policy: Policy) -> Pruned:
         batches=_prune_all(database, _OLD_BATCHES, ended),
         workers=_prune_all(database, _OLD_WORKERS, ended),
         events=_prune_all(database, _OLD_EVENTS, ended),
+        fires=_prune_all(database, _OLD_FIRES, fired),
         abandoned=abandoned,
     )
 
@@ -107,11 +143,11 @@ def _prune_all(database: Database, delete: str, cutoff: int) -> int:
     return removed
 
 
-def _prune_jobs(database: Database, policy: Policy, now: int) -> int:
+def _prune_jobs(database: Database, policy: Policy, now: int, is_over: Callable[[], bool]) -> int:
     limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
     removed, after = 0, -(2**63)
     # by the ids there are: one that another program chose may lie 2^62 ahead of the others
-    while (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
+    while not is_over() and (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
         removed += _prune_window(database, {**limits, "after": after, "upto": upto})
         after = upto
     return removed
@@ -122,7 +158,8 @@ def _prune_window(database: Database, window: dict[str, int]) -> int:
 
 
 def named_text(database: Database) -> list[str]:
-    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files.
+    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
+    jobs of schedules.
 
     What is named here must stay in the store.
     """
@@ -131,6 +168,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM jobs WHERE result IS NOT NULL",
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
+        "SELECT job FROM schedules",
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 

@@ -14,21 +14,25 @@ CLAIMED_LAST = 100
 COLUMNS = (
     "id, type, pool, state, priority, payload, key, run, released, kills, max_runs, not_before, deadline, timeout, "
     "lease_until, worker_id, cancel_requested, progress, result, error, created_at, started_at, finished_at, "
-    "waits_for, rescues, after_id"
+    "waits_for, rescues, after_id, expires_at, limit_name"
 )
 SELECT = f"SELECT {COLUMNS} FROM jobs"
 
 # -- putting in -------------------------------------------------------------------------------------
 
-INSERT = (
-    "INSERT INTO jobs (type, pool, priority, claim_rank, payload, key, max_runs, ready, not_before, deadline, "
-    "timeout, created_at, waits_for, unbatched, after_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERTED = (
+    "type, pool, priority, claim_rank, payload, key, max_runs, ready, not_before, deadline, timeout, created_at, "
+    "waits_for, unbatched, after_id"
 )
+INSERT = f"INSERT INTO jobs ({_INSERTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_MORE = f"INSERT INTO jobs ({_INSERTED}, expires_at, limit_name) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+"""For a job that expires or counts to a limit: few do, and all others would pay for it."""
 REPLACE = (
     "UPDATE jobs SET type = ?, pool = ?, priority = ?, claim_rank = ?, payload = ?, key = ?, max_runs = ?, ready = ?, "
     "not_before = ?, deadline = ?, timeout = ?, created_at = ?, waits_for = ?, "
-    "unbatched = CASE WHEN ? = 1 OR unbatched = 1 THEN 1 ELSE 0 END, after_id = ?, released = run, "
-    "kills = 0, rescues = 0, error = NULL WHERE id = ? AND state = 'queued'"
+    "unbatched = CASE WHEN ? = 1 OR unbatched = 1 THEN 1 ELSE 0 END, after_id = ?, "
+    "expires_at = ?, limit_name = ?, held = 0, released = run, kills = 0, rescues = 0, error = NULL "
+    "WHERE id = ? AND state = 'queued'"
 )
 """Another job in its place: what happened to the one before is none of its own."""
 LIVE_BY_KEY = (
@@ -44,16 +48,31 @@ WANT_TOO = (
 WANT = "INSERT INTO batch_jobs (batch_id, job_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 NEED = "INSERT INTO dependencies (job_id, needs_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
+TAKE_KEY = (
+    "INSERT INTO recent_keys (key, type, pool, job_id, unique_until) VALUES (:key, :type, :pool, 0, :until) "
+    "ON CONFLICT (key, type, pool) DO UPDATE SET job_id = 0, unique_until = excluded.unique_until "
+    "WHERE recent_keys.unique_until <= :now RETURNING key"
+)
+"""Whoever gets a row has the key until then; of two who ask at once the second waits for the first and gets none."""
+KEY_IS_TAKEN = "SELECT 1 FROM recent_keys WHERE key = :key AND type = :type AND pool = :pool AND unique_until > :now"
+NAME_KEY = "UPDATE recent_keys SET job_id = :id WHERE key = :key AND type = :type AND pool = :pool"
+RECENT = "SELECT job_id FROM recent_keys WHERE key = :key AND type = :type AND pool = :pool"
+STATE = "SELECT state FROM jobs WHERE id = ?"
+
 # -- claiming ---------------------------------------------------------------------------------------
 
-CLAIMABLE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? LIMIT 1"
+CLAIMABLE = (
+    "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? AND NOT EXISTS "
+    "(SELECT 1 FROM paused WHERE paused.type = jobs.type AND paused.pool = jobs.pool) LIMIT 1"
+)
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
 MAY_CLAIM = (
     "SELECT EXISTS (SELECT 1 FROM workers WHERE id = :worker AND (state = 'idle' OR state = 'busy' "
     "OR state = 'starting' OR state = 'stopping' OR state = 'hung'){unchanged}), EXISTS (SELECT 1 FROM jobs "
-    "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now)"
+    "WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now), EXISTS (SELECT 1 FROM paused)"
 )
-"""Whether the worker was not struck off, and whether delayed jobs are due. With IN SQLite would build a table."""
+"""Whether the worker was not struck off, whether delayed jobs are due, whether anything is paused. With IN SQLite would
+build a table."""
 DUE_FIRST = (
     "SELECT id FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? "
     "ORDER BY not_before LIMIT ?"
@@ -65,7 +84,8 @@ NEXT_DUE = "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND ready = 
 
 FENCED = "id = :id AND run = :run AND state = 'running'"
 RUNNING = (
-    f"SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested, rescues FROM jobs WHERE {FENCED}"
+    "SELECT worker_id, started_at, released, kills, max_runs, type, cancel_requested, rescues, limit_name "
+    f"FROM jobs WHERE {FENCED}"
 )
 _RENEW = "UPDATE jobs SET lease = coalesce(:lease, lease), lease_until = :now + coalesce(:lease, lease)"
 """Without a length the lease keeps the one it was claimed with."""
@@ -74,7 +94,7 @@ HEARTBEAT_PROGRESS = f"{_RENEW}, progress = :progress WHERE {FENCED} RETURNING c
 CANCEL_REQUESTED = "SELECT cancel_requested, state, run FROM jobs WHERE id = ?"
 SUCCEED = (
     "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, result = :result, error = NULL "
-    f"WHERE {FENCED} RETURNING worker_id, started_at, key, type"
+    f"WHERE {FENCED} RETURNING worker_id, started_at, key, type, limit_name"
 )
 LATE = (
     "SELECT j.state, r.worker_id, r.outcome, j.key, j.type FROM jobs j "
@@ -94,18 +114,20 @@ RECORD_LATE = (
 _REQUEUE_SET = (
     "state = 'queued', lease_until = NULL, worker_id = NULL, started_at = NULL, progress = NULL, cancel_requested = 0"
 )
-REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ? WHERE id = ?"
+REQUEUE_FAILED = f"UPDATE jobs SET {_REQUEUE_SET}, ready = ?, not_before = ?, error = ?, expires_at = NULL WHERE id = ?"
+"""It has begun, so that it does not expire any more."""
 REQUEUE_RELEASED = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = :ready, not_before = :not_before, released = released + 1 WHERE id = :id"
 )
 REQUEUE_RESCUED = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, kills = kills + :kills, rescues = rescues + 1, "
-    "released = released + :released, claim_rank = claim_rank + :rank WHERE id = :id"
+    "released = released + :released, claim_rank = claim_rank + :rank, "
+    "expires_at = CASE WHEN :released = 1 THEN expires_at END WHERE id = :id"
 )
 RETRY = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 1, waits_for = 0, not_before = :now, released = run, "
     "kills = 0, rescues = 0, after_id = NULL, claim_rank = 5 - priority, finished_at = NULL, error = NULL, "
-    "result = NULL "
+    "result = NULL, expires_at = NULL, held = 0 "
     "WHERE id = :id AND state IN ('failed', 'cancelled')"
 )
 NEEDS = "SELECT needs_id FROM dependencies WHERE job_id = ? ORDER BY needs_id"
@@ -118,6 +140,15 @@ FAILED = "state = 'failed', lease_until = NULL, finished_at = ?, error = ?"
 CANCELLED = "state = 'cancelled', lease_until = NULL, finished_at = ?, error = ?"
 FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
 CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
+EXPIRE = (
+    "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error WHERE id = :id AND state = 'queued' "
+    "RETURNING id"
+)
+UNCLAIM = (
+    f"UPDATE jobs SET {_REQUEUE_SET}, ready = 0, held = :held, not_before = :until, run = run - 1 "
+    "WHERE id = :id AND state = 'running'"
+)
+"""As if it had not been claimed, in the transaction that claimed it."""
 RECORD_ODD = (
     "INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, error) "
     "SELECT id, CAST(run AS BIGINT), CAST(coalesce(worker_id, 0) AS BIGINT), "
@@ -189,6 +220,41 @@ BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
 )
 BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job = ? WHERE id = ?"
+
+# -- what is paused, and limits -----------------------------------------------------------------------
+
+PAUSE = "INSERT INTO paused (type, pool, paused_at) VALUES (?, ?, ?) ON CONFLICT (type, pool) DO NOTHING RETURNING type"
+RESUME = "DELETE FROM paused WHERE type = ? AND pool = ? RETURNING type"
+PAUSED = "SELECT type, pool, paused_at FROM paused ORDER BY type, pool"
+PAUSED_OF_POOL = "SELECT type FROM paused WHERE pool = ?"
+SET_LIMIT = (
+    "INSERT INTO limits (name, concurrency, rate, period) VALUES (:name, :concurrency, :rate, :period) "
+    "ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, rate = excluded.rate, "
+    "period = excluded.period"
+)
+REMOVE_LIMIT = "DELETE FROM limits WHERE name = ?"
+IS_LIMIT = "SELECT 1 FROM limits WHERE name = ?"
+LIMITS = (
+    "SELECT name, concurrency, rate, period, "
+    "(SELECT count(*) FROM jobs WHERE state = 'running' AND limit_name = limits.name), "
+    "(SELECT count(*) FROM jobs WHERE limit_name = limits.name AND held = 1 AND finished_at IS NULL) "
+    "FROM limits ORDER BY name"
+)
+USE_LIMIT = "UPDATE limits SET window_at = :window_at, used = :used WHERE name = :name"
+HELD = (
+    "SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL "
+    "ORDER BY claim_rank, deadline, id LIMIT :n"
+)
+AHEAD = (
+    "SELECT id FROM jobs WHERE state = 'queued' AND ready = 1 AND id IN "
+    "(SELECT id FROM (SELECT id, limit_name FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool "
+    "AND type = :type ORDER BY claim_rank, deadline, id LIMIT :n) AS ahead WHERE limit_name = :name)"
+)
+EXPIRED = "SELECT 1 FROM jobs WHERE state = 'queued' AND expires_at <= ? LIMIT 1"
+IS_HELD = "SELECT 1 FROM jobs WHERE id = ? AND held = 1 AND state = 'queued'"
+BATCH_OF = (
+    "SELECT max(b.id) FROM batch_jobs w JOIN batches b ON b.id = w.batch_id WHERE w.job_id = ? AND b.state = 'live'"
+)
 
 # -- leases -------------------------------------------------------------------------------------------
 

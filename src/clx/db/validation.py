@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from clx.db.clock import Clock
+from clx.db.durations import in_ms
 from clx.db.statements import NO_TIME
 from clx.errors import QueueError
 from clx.settings.problems import did_you_mean, shortened
@@ -54,6 +55,11 @@ _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("deadline", None, _is_whole, "milliseconds UTC, a whole number, or None"),
     ("timeout", None, lambda value: _is_whole(value, 1), "milliseconds, a whole number from 1, or None"),
     ("needs", (), _are_ids, "a list of job ids"),
+    ("delay", 0, lambda value: _is_whole(value, 0, LONGEST), "milliseconds, a whole number, or a timedelta"),
+    ("expires", None, _is_whole, "a timedelta, a datetime, or milliseconds UTC"),
+    ("expires_in", None, lambda value: _is_whole(value, 1, LONGEST), "milliseconds, a whole number from 1, or None"),
+    ("limit", None, lambda value: bool(value) and _is_text(value), "a text that is not empty, or None"),
+    ("unique_for", None, lambda value: _is_whole(value, 1, LONGEST), "milliseconds from 1, a timedelta, or None"),
 )
 """Attribute, the value that needs no look (most jobs have it), whether another is allowed, and what is."""
 _ALWAYS_GIVEN = tuple(each for each in _NEW_JOB if each[1] is _MISSING)
@@ -61,14 +67,20 @@ _SELDOM_GIVEN = attrgetter(*(name for name, usual, _, _ in _NEW_JOB if usual is 
 _USUAL = tuple(usual for _, usual, _, _ in _NEW_JOB if usual is not _MISSING)
 
 
-def check_new_job(job: object) -> None:
+def is_usual(job: object) -> bool:
+    """Whether only the type and the payload of a new job were given, as with most."""
+    return all(map(is_, _SELDOM_GIVEN(job), _USUAL))
+
+
+def check_new_job(job: object, *, is_usual: bool) -> None:
     """Hold a :class:`~clx.db.models.NewJob` to what the table takes.
+
+    Args:
+        is_usual: as :func:`is_usual` says; a look at each value would be a tenth of what enqueueing costs.
 
     Raises:
         QueueError: names the attribute, its value and what is allowed.
     """
-    # the usual job in one comparison: the loop would be a tenth of what enqueueing costs
-    is_usual = all(map(is_, _SELDOM_GIVEN(job), _USUAL))
     for name, usual, is_allowed, allowed in _ALWAYS_GIVEN if is_usual else _NEW_JOB:
         value = getattr(job, name)
         if value is not usual and not is_allowed(value):
@@ -86,9 +98,9 @@ def check_moments(jobs: Sequence[Any], clock: Clock) -> None:
         QueueError: one is so early that it must be seconds, which would be taken for the past.
     """
     for job in jobs:
-        if not job.not_before and job.deadline is None:
+        if not job.not_before and job.deadline is None and job.expires is None:
             continue
-        for name in ("not_before", "deadline"):
+        for name in ("not_before", "deadline", "expires"):
             moment = getattr(job, name)
             if moment and moment < SECONDS <= clock.now():
                 raise QueueError(
@@ -97,16 +109,16 @@ def check_moments(jobs: Sequence[Any], clock: Clock) -> None:
                 )
 
 
-def in_milliseconds(name: str, value: datetime | timedelta, since: Callable[[], int]) -> int:
+def in_milliseconds(name: str, value: datetime | timedelta, since: Callable[[], int] | None) -> int:
     """*value* as the table keeps times; a duration counts from *since*.
 
     Raises:
-        QueueError: it is a moment of no time zone, or a moment where a duration is wanted.
+        QueueError: it is a moment of no time zone, or a moment where a duration is wanted, as *since* = None says.
     """
     if isinstance(value, timedelta):
-        return since() + round(value / timedelta(milliseconds=1))
-    if value.tzinfo is None or name == "timeout":
-        wanted = "a timedelta" if name == "timeout" else "a datetime with its zone, datetime.now(UTC) say"
+        return (since() if since else 0) + in_ms(value)
+    if value.tzinfo is None or since is None:
+        wanted = "a timedelta" if since is None else "a datetime with its zone, datetime.now(UTC) say"
         raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"Give {wanted}.")
     return round(value.timestamp() * 1000)
 
@@ -119,7 +131,8 @@ def check_batch(name: object, callback: Any) -> None:
     """
     if not _is_text(name):
         raise QueueError(f"A batch cannot be called {_shown(name)}.", "Give a text.")
-    if not hasattr(callback, "needs") or callback.needs or callback.key is not None:
+    has_key = getattr(callback, "key", None) is not None or getattr(callback, "unique_for", None) is not None
+    if not hasattr(callback, "needs") or callback.needs or has_key:
         raise QueueError(
             "The callback of a batch is a NewJob without needs and without a key.",
             "It waits for its batch, and belongs to it alone.",
@@ -194,6 +207,37 @@ def check_limit(limit: int) -> None:
     """
     if not _is_whole(limit):
         raise QueueError(f"A limit of {_shown(limit)} jobs is not possible.", "Give a whole number.")
+
+
+def check_type(type_: object, pool: object) -> None:
+    """Hold a type of jobs and a pool to what a job can have.
+
+    Raises:
+        QueueError: it is something else.
+    """
+    if not type_ or not _is_text(type_):
+        raise QueueError(f"No job is of the type {_shown(type_)}.", "Give a text that is not empty.")
+    if not _is_text(pool):
+        raise QueueError(f"No job is of the pool {_shown(pool)}.", "Give a text.")
+
+
+def check_limit_of_jobs(name: object, concurrency: object, rate: object, period: object) -> None:
+    """Hold a limit to whole numbers.
+
+    Raises:
+        QueueError: one is something else, or the rate has no time.
+    """
+    if not name or not _is_text(name):
+        raise QueueError(f"No limit can be called {_shown(name)}.", "Give a text that is not empty.")
+    for what, value in (("concurrency", concurrency), ("rate", rate), ("per", period)):
+        if value is not None and not _is_whole(value, 1, LONGEST):
+            wanted = "milliseconds from 1, or a timedelta" if what == "per" else "a whole number from 1"
+            raise QueueError(f"{what}={_shown(value)} is not possible.", f"Give {wanted}, or None.")
+    if (rate is None) != (period is None):
+        raise QueueError(
+            "A rate is so many jobs within a time; one of both is missing.",
+            "Write set_limit(…, rate=100, per=timedelta(minutes=1)).",
+        )
 
 
 def check_keys(keys: object) -> None:

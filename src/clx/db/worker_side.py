@@ -12,6 +12,7 @@ from clx.db import claiming, finishing, leases
 from clx.db import statements as sql
 from clx.db.database import Database
 from clx.db.doorbell import ENDED
+from clx.db.durations import Milliseconds, in_ms
 from clx.db.models import Failure, Job, Report, Settled, Success, check_reports, encode
 from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
@@ -53,7 +54,7 @@ class WorkerSide(Lookup):
         *,
         worker: int | None = None,
         pool: str = "",
-        lease: int = DEFAULT_LEASE,
+        lease: Milliseconds = DEFAULT_LEASE,
     ) -> list[Job]:
         """Take up to *n* jobs of *pool*, in claim order: priority, then deadline, then id.
 
@@ -63,12 +64,13 @@ class WorkerSide(Lookup):
         Args:
             types: whichever of them; the claim order is that over all of them.
             worker: whose they are; None: this object's own, registered with its first claim.
-            lease: milliseconds until the claim must have been renewed by :meth:`heartbeat`.
+            lease: milliseconds, or a ``timedelta``, until the claim must have been renewed by :meth:`heartbeat`.
 
         Raises:
             LostWorkerError: the worker was struck off.
             DatabaseError: the file was removed or replaced.
         """
+        lease = in_ms(lease)
         check_claim(types, n, lease)
         claimed: list[Job] = []
         if time.monotonic() >= self._rescue_at and self._fruitful:
@@ -86,12 +88,14 @@ class WorkerSide(Lookup):
     def rescue(self) -> list[int]:
         """Give every job whose lease is over to another worker, or fail it when its runs are used up.
 
+        Jobs that have not begun in time are cancelled with that, and limits let go what they need not hold back.
         Steps of the clock are noticed (:class:`~clx.db.leases.LeaseWatch`), unless it is certain of itself.
 
         Returns:
             The ids of the jobs taken from silent workers.
         """
         self._rescue_at = time.monotonic() + _RESCUE_EVERY  # claims look once a second and no more
+        self._rescuer.sweep()
         return self._rescuer.rescue()
 
     def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
@@ -108,7 +112,7 @@ class WorkerSide(Lookup):
         *,
         worker: int | None = None,
         pool: str = "",
-        lease: int = DEFAULT_LEASE,
+        lease: Milliseconds = DEFAULT_LEASE,
         harmless: bool = False,
     ) -> Settled:
         """Report ended runs and take the next jobs, in one transaction.
@@ -121,6 +125,7 @@ class WorkerSide(Lookup):
         Raises:
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
+        lease = in_ms(lease)
         check_claim(types, n, lease)
         return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless)
 
@@ -166,12 +171,12 @@ class WorkerSide(Lookup):
             return self._worker
 
     def heartbeat(
-        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None
+        self, job_id: int, run: int, *, lease: Milliseconds | None = None, progress: Any = None
     ) -> Literal["go on", "cancel"]:
         """Renew the lease of a running job, say how far it is and that its worker lives.
 
         Args:
-            lease: milliseconds from now on; None: as many as the job was claimed with.
+            lease: milliseconds from now on, or a ``timedelta``; None: as many as the job was claimed with.
 
         Returns:
             ``"cancel"`` when somebody asked for the job to be cancelled.
@@ -180,6 +185,7 @@ class WorkerSide(Lookup):
             LostRunError: the run is no longer the caller's.
             QueueError: the lease is no number of milliseconds, or JSON cannot say *progress*.
         """
+        lease = in_ms(lease)
         if lease is not None:
             check_lease(lease)
         told = None if progress is None else encode(progress)
@@ -237,7 +243,7 @@ class WorkerSide(Lookup):
         error: Mapping[str, Any],
         *,
         retry: bool = False,
-        backoff: int | None = None,
+        backoff: Milliseconds | None = None,
         stderr: str | None = None,
         peak_memory: int | None = None,
     ) -> Literal["queued", "failed", "cancelled"]:
@@ -261,16 +267,18 @@ class WorkerSide(Lookup):
 
         return self._write("fail", body)
 
-    def release(self, job_id: int, run: int, *, delay: int = 0) -> None:
+    def release(self, job_id: int, run: int, *, delay: Milliseconds = 0) -> None:
         """Hand a running job back uncounted, as a draining worker does.
 
         Args:
-            delay: milliseconds before anybody may claim it again: for one whose turn has not come yet.
+            delay: milliseconds, or a ``timedelta``, before anybody may claim it again: for one whose turn has not
+                come yet.
 
         Raises:
             LostRunError: the run is no longer the caller's.
             QueueError: *delay* is no number of milliseconds.
         """
+        delay = in_ms(delay)
         check_backoff(delay)
         self._give_back("release", job_id, run, delay)
 

@@ -22,7 +22,9 @@ SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
 _IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
 """What a transaction ends in where a value is not what its column should hold."""
-_ACKNOWLEDGED = frozenset({"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry"})
+_ACKNOWLEDGED = frozenset(
+    {"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry", "pause", "resume", "set_limit"}
+)
 """What its caller relies on once it has returned."""
 
 

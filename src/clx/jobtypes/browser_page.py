@@ -64,7 +64,7 @@ class SitePage:
 
     def close(self) -> None:
         """End the browser."""
-        self.browser.close()
+        self.browser.kill()
 
     def _load(self, start: str) -> None:
         call = self.browser.call

@@ -12,7 +12,19 @@ from typing import Any, Literal, Self
 import msgspec
 
 from clx import __version__
-from clx.db.models import Job, JobState, NewJob, OnConflict, Report, Settled, Success, check_reports, new_jobs
+from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
+from clx.db.models import (
+    Job,
+    JobState,
+    NewJob,
+    OnConflict,
+    Report,
+    Settled,
+    Success,
+    check_reports,
+    new_jobs,
+    result_of,
+)
 from clx.db.validation import check_choice, check_claim, check_id, check_ids, check_keys, check_limit, check_timeout
 from clx.errors import QueueError, UnknownJobError
 from clx.remote.connection import Connection
@@ -166,9 +178,16 @@ class Client:
             found |= self._call("POST", "/results", dict[str, Any], body=body)["results"]
         return found
 
-    def wait(self, job_ids: Sequence[int], *, timeout: float | None = None) -> list[Job]:
+    def result(self, job_id: int, timeout: Seconds | None = None) -> Any:
+        """As :meth:`clx.db.jobs.Queue.result`."""
+        check_id(job_id)
+        found = self.wait([job_id], timeout=timeout)
+        return result_of(job_id, found[0] if found else None)
+
+    def wait(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
         """As :meth:`clx.db.jobs.Queue.wait`; one call lasts a minute at most, and is followed by another."""
         check_ids(job_ids)
+        timeout = in_seconds(timeout)
         check_timeout(timeout)
         ends_at = None if timeout is None else time.monotonic() + timeout
         for part in _parts(job_ids):
@@ -198,7 +217,13 @@ class Client:
     # -- a worker's side ------------------------------------------------------------------------------
 
     def claim(
-        self, types: Sequence[str], n: int = 1, *, worker: int | None = None, pool: str = "", lease: int = 30_000
+        self,
+        types: Sequence[str],
+        n: int = 1,
+        *,
+        worker: int | None = None,
+        pool: str = "",
+        lease: Milliseconds = 30_000,
     ) -> list[Job]:
         """As :meth:`clx.db.jobs.Queue.claim`; the first one registers this process as a worker there."""
         return self.settle((), types, n, worker=worker, pool=pool, lease=lease).claimed
@@ -211,9 +236,10 @@ class Client:
         *,
         worker: int | None = None,
         pool: str = "",
-        lease: int = 30_000,
+        lease: Milliseconds = 30_000,
     ) -> Settled:
         """As :meth:`clx.db.jobs.Queue.settle`."""
+        lease = in_ms(lease)
         check_claim(types, n, lease)
         told = [_report(each) for each in check_reports(reports)]
         worker = self._me(types, pool) if worker is None else worker
@@ -225,10 +251,10 @@ class Client:
         )
 
     def heartbeat(
-        self, job_id: int, run: int, *, lease: int | None = None, progress: Any = None
+        self, job_id: int, run: int, *, lease: Milliseconds | None = None, progress: Any = None
     ) -> Literal["go on", "cancel"]:
         """As :meth:`clx.db.jobs.Queue.heartbeat`."""
-        body = {"run": run, "lease": lease, "progress": progress}
+        body = {"run": run, "lease": in_ms(lease), "progress": progress}
         answer = self._call("POST", f"/jobs/{job_id}/heartbeat", dict[str, str], body=body)["answer"]
         return "cancel" if answer == "cancel" else "go on"
 

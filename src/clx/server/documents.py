@@ -55,13 +55,19 @@ class JobToBe(Request, frozen=True):
     deadline: Moment | None = None
     timeout: Whole | None = None
     needs: Ids = []
+    delay: Pause = 0
+    expires: Moment | None = None
+    expires_in: Length | None = None
+    limit: Name | None = None
+    unique_for: Length | None = None
 
     def job(self) -> NewJob:
         """The job that the queue takes."""
-        return NewJob(**{name: getattr(self, name) for name in _NEW})
+        return NewJob(**{name: value for name in _NEW if (value := getattr(self, name)) is not _USUAL[name]})
 
 
 _NEW = tuple(field.name for field in fields(NewJob))
+_USUAL = dict.fromkeys(_NEW) | {field.name: field.default for field in fields(NewJob)}
 
 
 class OneJob(JobToBe, frozen=True):
@@ -189,13 +195,14 @@ def _alike(name: str, kind: type) -> type[msgspec.Struct]:
     """A structure with the public fields of a dataclass."""
     hints = get_type_hints(kind)
     hints |= {"payload": Any, "error": Any} if kind is Job else {}  # another program may have written something else
-    chosen = [(field.name, hints[field.name]) for field in fields(kind) if field.name not in _UNTOLD]
+    chosen = [
+        (field.name, hints[field.name]) for field in fields(kind) if field.name != "digest" and field.name[0] != "_"
+    ]
     made = msgspec.defstruct(name, chosen, module=__name__, frozen=True)
     made.__doc__ = f"{(kind.__doc__ or name).splitlines()[0]}"
     return made
 
 
-_UNTOLD = {"_asked", "digest"}
 JobDocument = _alike("Job", Job)
 WorkerDocument = _alike("Worker", WorkerRow)
 BatchDocument = _alike("Batch", Batch)

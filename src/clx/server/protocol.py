@@ -47,9 +47,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """The next bytes of a request."""
         if self.transport.is_closing():
             return
-        if self._until_headers is not None:
-            self._header_bytes += len(data)
+        begun = self._until_headers
         super().data_received(data)
+        if self._until_headers is not None:  # where they begin in the middle of what came, the rest was not theirs
+            self._header_bytes += len(data) if self._until_headers is begun else 1
         if self._until_headers is not None and self._header_bytes > HEADER_BYTES:
             self._refuse(431, "The headers are too long.", "Send shorter ones.")
 

@@ -203,14 +203,11 @@ def bound(place: Place) -> Iterator[socket.socket]:
     except OSError as error:
         raise UsageError(f"There is no address {place.host} here: {error.strerror}.", "Correct --host.") from error
     family, _, _, _, address = found[0]
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-            listener.listen(2048)
-        except OSError as error:
-            raise _not_bound(place, error) from error
+    try:
+        listener = socket.create_server(address, family=family, backlog=2048)
+    except OSError as error:
+        raise _not_bound(place, error) from error
+    with listener:
         listener.setblocking(False)
         yield listener
 

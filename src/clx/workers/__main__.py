@@ -150,4 +150,6 @@ if __name__ == "__main__":
     except ClxError as failure:
         print(failure, file=sys.stderr)  # noqa: T201
         code = failure.exit_code
-    sys.exit(code)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)  # all is closed: taking libraries and MathJax's engine apart would hold up the end of a build

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.support.planning import job_of
@@ -14,6 +15,8 @@ from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.layout import Layout, Selection
 from clx.course.pages.course_index import CourseIndex
+from clx.course.pages.entries import quoted_path
+from clx.course.pages.shelf import _anchors
 from clx.course.plan import OutlineDeck, OutputPath, Plan
 from clx.course.publish import OutputFile, Publisher
 from clx.course.spec import CourseSpec, read_spec
@@ -119,6 +122,21 @@ def test_each_kind_has_its_index_with_all_that_is_there(site: Site) -> None:
     top = site.read("public/index.html")
     assert top.count('/index.html"') == 4
     assert "Html/Speaker" not in top
+
+
+def test_the_top_page_is_called_as_the_course_is_in_each_language(site: Site) -> None:
+    top = site.publish().refresh().read("public/index.html")
+    assert '<h1 class="title">Ein Kurs · A &lt;Course&gt;</h1>' in top
+    assert "<h2>" not in top
+    assert 'name="author"' not in top
+
+
+def test_programs_are_told_who_has_written_the_course(site: Site) -> None:
+    site.publish().refresh()
+    site.spec = read_spec(SPEC + "author: {de: Jana <J>, en: Jane}\n", "course.yaml")
+    site.anew().refresh(has_changed=False)
+    assert '<meta name="author" content="Jana &lt;J&gt;">' in site.read("public/index.html")
+    assert '<meta name="author" content="Jane">' in site.read(f"{COMPLETED}/index.html")
 
 
 def test_every_link_leads_to_a_file(site: Site) -> None:
@@ -352,3 +370,19 @@ def test_a_spec_says_whether_there_is_an_index() -> None:
     assert read_spec(SPEC, "c").index is True
     spec: CourseSpec = read_spec(SPEC + "index: false\n", "c")
     assert spec.index is False
+
+
+# -- links ------------------------------------------------------------------------------------------
+
+
+def test_two_formats_of_one_name_are_two_links_and_nothing_of_them_is_markup() -> None:
+    found = _anchors([("A<", "x'.ipynb"), ("A<", "x.py")], 'Loops & "more"')
+    of = 'aria-label="A&lt;: Loops &amp; &#34;more&#34;">A&lt;</a>'
+    assert found == f'<a href="x&#39;.ipynb" {of}<a href="x.py" {of}'
+
+
+@pytest.mark.parametrize(
+    "path", ["", "En/01 Loops (x).html", "a%20b", "é b", "a&b c", "a#b", "a\tb", "a\n", "~/+@=!,'"]
+)
+def test_paths_are_quoted_as_the_standard_library_does(path: str) -> None:
+    assert quoted_path(path) == quote(path, safe="/()!,'~+@=")

@@ -200,7 +200,7 @@ def test_the_browser_itself_resolves_nothing(tmp_path: Path, listener: Listener)
             timeout=60,
         )
     finally:
-        browser.close()
+        browser.kill()
     assert reached is False
     assert listener.close() == 0
 

@@ -213,3 +213,12 @@ def test_nothing_of_the_page_behind_is_cut_off(studio: Studio) -> None:
     middle = alone.size[1] // 2
     for x in (3, 117, alone.size[0] - 117, alone.size[0] - 4):
         assert (alone.getpixel((x, middle)), both.getpixel((x, middle))) == (BLUE, BLUE)
+
+
+def test_characters_that_no_font_has_are_told_where_this_machine_draws_them(studio: Studio) -> None:
+    text = mxfile(model(cell("<b>one</b>")), model(cell("<b title='\U0010fffc'>two</b> &#x10fffd;")))
+    studio.draw(text)
+    [warning] = studio.warnings
+    assert warning.startswith("Page 2: no font here has \U0010fffd (U+10FFFD), so boxes")
+    studio.draw(text, format="svg")
+    assert studio.warnings == []

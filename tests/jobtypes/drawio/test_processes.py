@@ -74,6 +74,24 @@ def test_the_browser_stays_warm_and_is_recycled(own_studio: Studio, monkeypatch:
     assert group_of(own_studio) != group
 
 
+def test_mathjax_is_loaded_for_formulas_only_and_changes_no_other_picture(own_studio: Studio) -> None:
+    """A page without formulas does not wait for it; the first formula gets a browser that has it, which stays."""
+    has_math = "typeof MathJax === 'object' && 'typesetPromise' in MathJax"
+
+    def is_loaded() -> object:
+        exporter = own_studio.converter._exporter
+        assert exporter is not None
+        return exporter.browser.evaluate(has_math, session=exporter.page.session, timeout=60)
+
+    first, first_svg = own_studio.png(PLAIN), own_studio.svg(PLAIN)
+    assert not is_loaded()
+    assert "mjx" in own_studio.svg(model(cell(r"$$\frac{1}{3}$$"), attributes='math="1"'))
+    assert is_loaded()
+    group = group_of(own_studio)
+    assert (own_studio.png(PLAIN), own_studio.svg(PLAIN)) == (first, first_svg)
+    assert group_of(own_studio) == group
+
+
 @pytest.mark.parametrize("victim", ["whole group", "renderers"])
 def test_a_killed_browser_is_replaced_once_within_the_job(own_studio: Studio, victim: str) -> None:
     first = own_studio.png(PLAIN)

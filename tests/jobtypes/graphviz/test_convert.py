@@ -235,3 +235,11 @@ def _resolved(tmp_path: Path, text: str) -> Resolved:
     path = tmp_path / "config.toml"
     path.write_text(text)
     return resolve(environ={}, files=[SettingsFile("user", path)])
+
+
+@pytest.mark.parametrize(("picture_format", "lines"), [("png", ["line 3"]), ("svg", [])])
+def test_characters_that_no_font_has_are_told_where_this_machine_draws_them(
+    convert: Convert, warnings: list[str], picture_format: str, lines: list[str]
+) -> None:
+    convert('/* \U0010fffd\n */ digraph {\n a [label="// \U0010fffd"] // \U0010fffc\n}\n', format=picture_format)
+    assert [warning.partition(": no font here has \U0010fffd (U+10FFFD), so boxes")[0] for warning in warnings] == lines

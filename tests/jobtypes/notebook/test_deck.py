@@ -102,6 +102,17 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_pictures_of_srcset_are_files_like_others() -> None:
+    text = '<img src="a.png" srcset="a.png 1x,\n img/b%20c.png 2x, https://x/y.png 3x"><source srcset="d.webp">'
+    assert linked_files(text) == ["a.png", "img/b c.png", "d.webp"]
+    files = {"a.png": "n/a.svg", "img/b c.png": "n/b.png", "d.webp": "n/d.webp"}
+    assert relinked(text, files) == (
+        '<img src="n/a.svg" srcset="n/a.svg 1x,\n n/b.png 2x, https://x/y.png 3x"><source srcset="n/d.webp">'
+    )
+    carried = '<img srcset="data:image/png;base64,AAAA 1x">'
+    assert (linked_files(carried), relinked(carried, {"AAAA": "x"})) == ([], carried)
+
+
 def test_pictures_are_relinked_wherever_they_are_named_but_not_in_code() -> None:
     text = """\
 <img src="img/x.png" width=3> <IMG alt='a' src='./img/x.png?v=1#top'> [![alt](img/x.png "T")](img/x.png)

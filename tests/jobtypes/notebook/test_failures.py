@@ -57,6 +57,12 @@ def test_a_cell_that_raises_is_told_by_its_first_line_and_what_to_do(
     assert (error.cell, error.line, error.traceback, error.retryable) == (9, 3, "File a.py", False)
 
 
+def test_a_kernel_that_does_not_answer_is_told_apart_from_a_slow_cell() -> None:
+    assert told("timeout", "CellTimeout", "it took 1 s").next_step.startswith("Make the cell faster")
+    broken = told("timeout", "CellTimeout", "it took 1 s, and the kernel does not answer when it is interrupted")
+    assert "has replaced what the kernel itself needs" in broken.next_step
+
+
 def test_a_debugger_is_told_as_what_it_is() -> None:
     traceback = "Cell In[1], line 2\n\nFile /usr/lib/python3/IPython/core/debugger.py:9, in x"
     error = told("error", "StdinNotImplementedError", "the cell asks", traceback=traceback)

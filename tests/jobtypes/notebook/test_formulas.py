@@ -384,6 +384,14 @@ def test_nothing_of_a_page_is_left_for_the_next(definition: str, use: str) -> No
     assert engine.typeset([Formula(use, True)]) == expected
 
 
+@pytest.mark.parametrize("others", [[], [r"\text{é}"], ["é"], [r"\mathbf{x}"]], ids=repr)
+def test_pages_that_share_a_font_are_as_if_each_had_its_own(others: list[str]) -> None:
+    engine = TexEngine()
+    page = [Formula(each, False) for each in (r"\text{naïve}", r"\mathbf{É}", "x", r"\unicode{xe9}")]
+    engine.typeset([Formula(each, False) for each in others])
+    assert engine.typeset(page) == TexEngine().typeset(page)
+
+
 def test_pages_with_the_same_formulas_are_typeset_once(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, asked = TexEngine(), list[int]()
     ask = engine._asked

@@ -329,3 +329,10 @@ def test_what_an_author_removes_from_pages_is_not_there() -> None:
         assert ("hidden_code" in html, "written" in html) == shown
     assert 'class="code empty"' not in page(text.format("remove-input"), "code-along")[0]
     assert 'class="code empty"' in page(text.format("hide-input"), "code-along")[0]
+
+
+def test_programs_are_told_who_has_written_the_course() -> None:
+    frame = PageFrame("Course", "Week", 1, "Deck", "en", "completed", author="Jane <J>")
+    html = MAKER.page(frame, [], PROG_LANG["python"], {}, lambda *_: None).decode()
+    assert '<meta name="author" content="Jane &lt;J&gt;">' in html
+    assert 'name="author"' not in page("# %%\n1\n")[0]

@@ -124,6 +124,17 @@ def test_one_process_reads_all_decks_and_ends_with_its_reader(course: Course) ->
     assert not started[0].is_running()
 
 
+def test_time_in_which_the_process_starts_can_be_used(course: Course) -> None:
+    calls = list[str]()
+    with DeckReader(lambda: calls.append("called")) as reader:
+        assert not calls
+        assert read(reader, course, "# %%\n1\n", "slides_a.py").titles == {}
+        assert calls == ["called"]
+        reader.close()
+        read(reader, course, "# %%\n1\n", "slides_a.py")
+        assert calls == ["called"], "only the first time"
+
+
 def test_a_process_that_was_killed_is_told_and_replaced(course: Course, reader: DeckReader) -> None:
     read(reader, course, "# %%\n1\n")
     assert reader._process is not None

@@ -307,7 +307,7 @@ def test_two_windows_of_one_file_go_together(tmp_path: Path) -> None:
         _key(browser, window, "End")
         _until(browser, wall, f"{AT} === '4 / 4'")
     finally:
-        browser.close()
+        browser.kill()
 
 
 def _attached(browser: Browser, target: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,14 @@ def test_a_course_is_one_file_with_contents(converter: PdfConverter, inputs: Pat
     assert [word in contents for word in ("My Course", "Week 1", "01 A", "02 B")] == [True] * 4
     first_b = len(PdfReader(io.BytesIO((inputs / "a.pdf").read_bytes())).pages) + 2
     assert str(first_b) in contents
+    alone = PdfReader(inputs / "a.pdf").pages[0].extract_text()
+    assert re.search(r"1 / \d", alone)
+    within = reader.pages[1].extract_text()
+    assert re.search(r"\d / \d", within) is None
+    without = re.sub(
+        r"\s*1 / \d\s*", "", alone
+    ).split()  # the title in the footer stays, and there is the course's number
+    assert within.split() == [*without, "2"]
     assert "The Title" in reader.pages[first_b - 1].extract_text()
     assert printed(converter, inputs, **options)[2] == data
 
@@ -205,3 +214,14 @@ def test_draw_io_desktop_prints_nothing(tmp_path: Path) -> None:
 def test_an_odd_payload_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="not a job for printing"):
         printed(PdfConverter(Settings(), tmp_path), tmp_path, view="book")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["page", "slides"])
+def test_characters_that_no_font_has_are_told(converter: PdfConverter, inputs: Path, view: str) -> None:
+    path = inputs / "page.html"
+    text = path.read_text("utf-8")
+    drawn = '<div class="mermaid"><img alt="\U0010fffc" src="img/a.svg"></div>'
+    path.write_text(text.replace("</table>", f"</table>\U0010fffd{drawn}"), "utf-8")
+    _, [warning], _ = printed(converter, inputs, view=view)
+    assert warning.startswith("no font here has \U0010fffd (U+10FFFD), \U0010fffc (U+10FFFC), so boxes are drawn")

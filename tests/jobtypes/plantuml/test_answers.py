@@ -310,3 +310,13 @@ def test_a_mistake_is_not_looked_for_at_another_scale(bench: Bench) -> None:
     bench.answers(lambda _: Refusal(1, "Syntax Error?"))
     bench.fails("@startuml\nA\n@enduml\n", "png", 2)
     assert len(bench.converter._renderer.looks) == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("picture_format", "told"), [("png", ["line 5"]), ("svg", [])])
+def test_characters_that_no_font_has_are_told_where_this_machine_draws_them(
+    bench: Bench, picture_format: str, told: list[str]
+) -> None:
+    bench.answers(lambda _: drawn(png() if picture_format == "png" else b"<svg/>"))
+    bench.convert("\n@startuml\n/' \U0010fffc\n'/ ' A\nA -> B : \U0010fffd\n' \U0010fffc\n@enduml\n", picture_format)
+    place = ": no font here has \U0010fffd (U+10FFFD), so boxes"
+    assert [warning.partition(place)[0] for warning in bench.warnings] == told

@@ -47,6 +47,22 @@ def test_only_types_the_course_needs(scene: Scene) -> None:
     assert sorted(worker.type for worker in scene.workers(live=False)) == ["notebook", "plantuml"]
 
 
+def test_workers_of_a_type_end_with_its_last_job(scene: Scene) -> None:
+    """REQ-1.2: what a JVM or a browser takes is free while decks still run."""
+    require("plantuml")
+    may_end = scene.course.root.parent / "may_end"
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(may_end)!r}).exists(): time.sleep(0.01)"
+    scene.decks("one", cell=waits)
+    scene.course.write("slides/module_1/topic_100_one/pu/talk.pu", DIAGRAM)
+    build = scene.begin("build", "course.yaml")
+    until(lambda: [worker.type for worker in scene.workers(live=False) if worker.state == "stopped"] == ["plantuml"])
+    assert scene.executing()
+    may_end.touch()
+    assert build.wait(50) == 0
+    assert started(scene) == 2
+    scene.await_nothing_left()
+
+
 @BOTH
 def test_never_more_workers_than_jobs(scene: Scene) -> None:
     """REQ-1.1: one deck gives two jobs."""

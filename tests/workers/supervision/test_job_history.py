@@ -31,6 +31,36 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
         yield queue
 
 
+def test_what_holds_a_job_back_is_told(queue: Queue) -> None:
+    queue.set_limit("api", concurrency=1, rate=5, per=60_000)
+    for _ in range(2):
+        queue.enqueue(NewJob("t", limit="api"))
+    queue.claim(["t"], 2)
+
+    assert told(queue, 2)[1:] == ["Waits for its limit api (1 at a time, 5 within 60 s): 1 run, 1 wait."]
+
+
+def test_a_paused_type_is_told_with_the_command_that_resumes_it(queue: Queue) -> None:
+    queue.enqueue(NewJob("t", pool="eu west"))
+    queue.pause("t", "eu west")
+
+    story = told(queue, 1)
+
+    assert story[1] == "Waits: jobs of the type t are paused."
+    assert story[2].startswith("Let them go on: clx jobs resume t --pool 'eu west' --db-path '")
+
+
+def test_when_a_job_is_not_wanted_any_more_is_told(queue: Queue) -> None:
+    now = now_ms()
+    queue.enqueue(NewJob("t", expires=now + 60_000))
+    assert told(queue, 1)[1] == "Is cancelled unless it has begun by @."
+
+    at(queue, now + 60_000).rescue()
+
+    (end,) = told(queue, 1)[1:]
+    assert re.fullmatch(r"Cancelled @: it had not begun by @ UTC.", end)
+
+
 def told(queue: Queue, id_: int) -> list[str]:
     """The story, with moments as ``@``."""
     job = queue.get(id_)

@@ -33,7 +33,8 @@ class Watching:
         self.scene = scene
         self.process = scene.begin("build", "course.yaml", "--watch", "--language", "en")
         self._lines: Queue[str] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
         self.until("Watching")
 
     def _read(self) -> None:
@@ -63,6 +64,11 @@ class Watching:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE)
 
+    def last_words(self) -> str:
+        """What it said last; it has ended."""
+        self._reading.join(PATIENCE)
+        return str(self._lines.queue[-1]).strip()
+
 
 @pytest.fixture
 def watching(scene: Scene) -> Callable[..., Watching]:
@@ -90,7 +96,18 @@ def test_edit_is_on_disk_at_once(scene: Scene, watching: Callable[..., Watching]
     assert sorted(taken)[2] < 10.0, taken  # 0.3 s where nothing else runs
     assert {row.id for row in scene.workers()} == rows
     assert watch.end() == 130
+    assert watch.last_words() == "Stopped."
     scene.await_nothing_left()
+
+
+def test_a_watch_that_is_ended_in_the_middle_of_a_build_says_that_it_can_go_on(
+    scene: Scene, watching: Callable[..., Watching]
+) -> None:
+    watch = watching()
+    edit(scene, "import time; time.sleep(60)")
+    until(scene.running)
+    assert watch.end() == 130
+    assert watch.last_words() == "Interrupted. Build again to go on where it stopped."
 
 
 def test_editors_that_replace_files(scene: Scene, watching: Callable[..., Watching]) -> None:

@@ -102,7 +102,8 @@ class CourseIndex:
     def _key(self, unmade: Collection[tuple[str, str]]) -> str:
         """Digest of what the pages depend on besides the files that are there."""
         names = [section.name for section in self._spec.sections]
-        facts = [_own_digest(), self._spec.labels, self._spec.description, self._spec.name, names, sorted(unmade)]
+        says = [self._spec.labels, self._spec.description, self._spec.name, self._spec.author]
+        facts = [_own_digest(), *says, names, sorted(unmade)]
         # what decks say, their titles too, is in the keys of their jobs
         places = [deck[:2] for deck in self._plan.outline]
         digest = sha256(_encode([facts, places], order="sorted"))

@@ -6,9 +6,11 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from markupsafe import Markup as SafeText
+from markupsafe import escape
 
 from clx.course.build_state import PublishedFile
 from clx.course.pages import writing
@@ -24,6 +26,27 @@ from clx.regular import read_regular
 
 _SHORT = 12
 """Characters of a digest that tells versions of one page apart."""
+
+
+class _Line(NamedTuple):
+    """A deck on an index; an object, which templates ask faster than mappings."""
+
+    number: str
+    title: str
+    href: str
+    formats: SafeText
+    state: str
+
+
+class _Row(NamedTuple):
+    """A deck in one language on a sitemap."""
+
+    section: int
+    label: str
+    lang: str
+    language: str
+    state: str
+    cells: list[SafeText]
 
 
 class Maker:
@@ -71,7 +94,8 @@ class Maker:
         return self._said[language]
 
     def _page(self, language: str, heading: str, **parts: Any) -> bytes:
-        return writing.index_page(language, heading, self._words(language), self._theme, **parts)
+        author = self._spec.author.in_language(language) if self._spec.author else ""
+        return writing.index_page(language, heading, self._words(language), self._theme, author=author, **parts)
 
     def _kind(self, shelf: Shelf) -> str:
         return self._words(shelf.language)[shelf.kind.replace("-", "_")]
@@ -128,18 +152,15 @@ class Maker:
             if decks:
                 yield {"name": section.name.in_language(shelf.language), "decks": decks}
 
-    def _deck(self, shelf: Shelf, entry: Entry) -> dict[str, Any]:
+    def _deck(self, shelf: Shelf, entry: Entry) -> _Line:
         names = self._words(shelf.language)
         links = {format_: href(row.path, shelf.directory) for format_, row in entry.files.items()}
-        formats = [
-            {"label": format_word(names, format_), "href": link}
-            for format_, link in links.items()
-            if format_ != shelf.format
-        ]
+        others = [(format_word(names, format_), link) for format_, link in links.items() if format_ != shelf.format]
         state = entry.state or ("" if links else "missing")
-        shown = {"number": f"{entry.number:02d}", "title": entry.title, "href": links.get(shelf.format, "")}
-        # students are not told what went wrong
-        return shown | {"formats": formats, "state": state if shelf.kind == "speaker" or state == "missing" else ""}
+        if shelf.kind != "speaker" and state != "missing":
+            state = ""  # students are not told what went wrong
+        formats = _anchors(others, entry.title)
+        return _Line(f"{entry.number:02d}", entry.title, links.get(shelf.format, ""), formats, state)
 
     # -- the way and the search -------------------------------------------------------------------
 
@@ -179,10 +200,11 @@ class Maker:
         own = [shelf for shelf in self._filled if shelf.target == target]
         others = [path for path in self._publisher.paths_of_others(target, TASK) if path.endswith(f"/{INDEX}")]
         language = own[0].language
-        courses = [{"name": self._course(own[0]), "decks": list(map(self._link, own))}]
+        name = " · ".join(dict.fromkeys(map(self._course, own)))  # as each language has it
+        courses = [{"name": name, "decks": list(map(self._link, own))}]
         if others:
             courses = _by_directory([*(f"{shelf.directory}/{INDEX}" for shelf in own), *others])
-        heading = self._words(language)["courses"] if others else self._course(own[0])
+        heading = self._words(language)["courses"] if others else name
         return self._page(language, heading, courses=courses)
 
     def _link(self, shelf: Shelf) -> dict[str, str]:
@@ -200,7 +222,7 @@ class Maker:
         ]
         tables = []
         for number, section in enumerate(self._spec.sections):
-            own = [row for row in rows if row["section"] == number]
+            own = [row for row in rows if row.section == number]
             if own:
                 tables.append({"name": section.name.in_language(shelf.language), "columns": heads, "rows": own})
         return self._page(
@@ -222,7 +244,7 @@ class Maker:
         }
         return [(target, kind) for target in sorted(self._owned) for kind in KINDS if (target, kind) in built]
 
-    def _rows(self, columns: Sequence[tuple[str, str]], here: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, columns: Sequence[tuple[str, str]], here: str) -> Iterator[_Row]:
         ups = [quoted_path(os.path.relpath(target, here)) for target, _kind in columns]
         per_language = {
             language: zip(*(self._published.entries(target, language, kind) for target, kind in columns), strict=True)
@@ -231,22 +253,30 @@ class Maker:
         for of_languages in zip(*per_language.values(), strict=True):
             for language, cells in zip(per_language, of_languages, strict=True):
                 states = {cell.state for cell in cells} - {""}
-                yield {
-                    "section": cells[0].section,
-                    "label": cells[0].label,
-                    "lang": language,
-                    "language": language_name(language),
-                    "state": min(states, default="" if any(cell.files for cell in cells) else "missing"),
-                    "cells": [self._links(cell, up, language) for cell, up in zip(cells, ups, strict=True)],
-                }
+                yield _Row(
+                    cells[0].section,
+                    cells[0].label,
+                    language,
+                    language_name(language),
+                    min(states, default="" if any(cell.files for cell in cells) else "missing"),
+                    [self._links(cell, up, language) for cell, up in zip(cells, ups, strict=True)],
+                )
 
-    def _links(self, entry: Entry, up: str, language: str) -> list[dict[str, str]]:
+    def _links(self, entry: Entry, up: str, language: str) -> SafeText:
         """Links to the files of a deck, whose target lies *up* from the page."""
         names = self._words(language)
-        return [
-            {"label": format_word(names, format_), "href": f"{up}/{quoted_path(row.path)}"}
-            for format_, row in entry.files.items()
-        ]
+        files = entry.files.items()
+        links = [(format_word(names, format_), f"{up}/{quoted_path(row.path)}") for format_, row in files]
+        return _anchors(links, f"{entry.label}, {language_name(language)}") or SafeText("–")
+
+
+def _anchors(links: Sequence[tuple[str, str]], what: str) -> SafeText:
+    """Links to files of a deck, given their labels and addresses: a template would take thousands piece by piece."""
+    of, found = escape(what), []
+    for label, address in links:
+        shown = escape(label)
+        found.append(f'<a href="{escape(address)}" aria-label="{shown}: {of}">{shown}</a>')
+    return SafeText("".join(found))  # noqa: S704 - escaped
 
 
 def _by_directory(paths: Sequence[str]) -> list[dict[str, Any]]:

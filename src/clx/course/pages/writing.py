@@ -13,7 +13,7 @@ from markupsafe import Markup as SafeText
 
 from clx.course.pages.page_text import FORM, Section
 from clx.jobtypes.notebook.labels import direction
-from clx.jobtypes.notebook.page import controls_script, early_script, page_css, squeezed
+from clx.jobtypes.notebook.page_assets import controls_script, early_script, page_css, squeezed
 from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
@@ -28,7 +28,16 @@ Found = Mapping[str, tuple[str, Sequence[Section]]]
 
 def index_page(lang: str, heading: str, words: Mapping[str, str], theme: Theme, **parts: Any) -> bytes:
     """One page of links; what it shows is named by its template, and what is left out is not there."""
-    shown = {"course": heading, "kind": "", "tables": (), "sections": (), "courses": (), "editions": (), **parts}
+    shown = {
+        "course": heading,
+        "kind": "",
+        "tables": (),
+        "sections": (),
+        "courses": (),
+        "editions": (),
+        "author": "",
+        **parts,
+    }
     text = _template().render(
         lang=lang,
         heading=heading,
@@ -74,6 +83,12 @@ def read_search_script(script: bytes) -> dict[str, tuple[str, list[Section]]]:
 
 def _text(data: Any) -> str:
     return _encode(data).decode("utf-8", "replace")
+
+
+def get_ready() -> None:
+    """Do now what the first page would wait for."""
+    _template()
+    _css()
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from clx.jobtypes.drawio.exporter import Exporter, Options, PagePicture
 from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.drawio.site import Site
 from clx.jobtypes.drawio.tools import is_desktop
+from clx.jobtypes.glyphs import warn_of_boxes
 from clx.settings.schema import Settings
 from clx.tools.catalog import install_hint
 from clx.tools.finding import locate, require
@@ -40,6 +41,8 @@ class DrawioConverter(Converter):
         self._settings = settings
         self._work_dir = work_dir
         self._exporter: Exporter | None = None
+        self._has_math = False
+        """Whether the browser is started with MathJax, which few diagrams need and which takes it a while to load."""
 
     def convert(
         self, payload: Mapping[str, Any], inputs: Path, outputs: Path, warn: Callable[[str], None]
@@ -51,7 +54,7 @@ class DrawioConverter(Converter):
         if is_desktop(browser):
             desktop.export(browser, document, options, outputs, self._work_dir)
         else:
-            self._check_math(document)
+            self._prepare_math(document)
             missing: dict[str, list[int]] = {}
             for page in document.pages:
                 picture = self._export(document, page, options)
@@ -61,6 +64,8 @@ class DrawioConverter(Converter):
                 (outputs / f"{page.number}.{options.format}").write_bytes(picture.data)
             if missing:
                 warn(_told(missing))
+        if options.format == "png":
+            warn_of_boxes(((f"Page {page.number}", page.text) for page in document.pages), warn)
         return {"pages": [page.name for page in document.pages]}
 
     def close(self) -> None:
@@ -78,14 +83,19 @@ class DrawioConverter(Converter):
             timeout=float(payload.get("timeout", DEFAULT_TIMEOUT)),
         )
 
-    def _check_math(self, document: Document) -> None:
+    def _prepare_math(self, document: Document) -> None:
+        """With the first formula the browser makes room for one that has MathJax, and stays with it."""
         page = next((page for page in document.pages if page.needs_math), None)
-        if page is not None and locate("drawio-math", self._settings) is None:
+        if page is None or self._has_math:
+            return
+        if locate("drawio-math", self._settings) is None:
             raise ConversionError(
                 f"Page {page.number} holds formulas, and MathJax, which typesets them, is not installed.",
                 f"Type: {install_hint('drawio-math')}",
                 line=page.line,
             )
+        self._has_math = True
+        self.close()
 
     def _export(self, document: Document, page: Page, options: Options) -> PagePicture:
         """Draw *page*, once more with a fresh browser when the first one died over it."""
@@ -132,7 +142,7 @@ class DrawioConverter(Converter):
             ToolMissingError: it ended by itself, as it would every time.
         """
         if self._exporter is None:
-            math = locate("drawio-math", self._settings)
+            math = locate("drawio-math", self._settings) if self._has_math else None
             site = Site(require("drawio", self._settings).path, math.path if math else None)
             browser = require("browser", self._settings).path
             try:

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 from xml.parsers.expat import ErrorString
@@ -32,6 +33,7 @@ MAX_DEPTH = 200
 """Deepest nesting of elements; draw.io itself writes less than ten levels."""
 
 _FORMULA = re.compile(r"\$\$|\\\(|\\\[|`")
+_TAG = re.compile(r"<[^<>]*>")
 _PAGE = "data:page/id,"
 _SAVE_AGAIN = "Open the file in draw.io and save it again."
 
@@ -72,6 +74,12 @@ class Page:
         return self.model.get("math") == "1" and any(
             _FORMULA.search(value) for element in self.model.iter() for value in element.attrib.values()
         )
+
+    @property
+    def text(self) -> str:
+        """What its labels say, without the marks of HTML."""
+        labels = (element.get("value") or element.get("label") or "" for element in self.model.iter())
+        return "\n".join(unescape(_TAG.sub("", label)) for label in labels if label)
 
     @property
     def background(self) -> str | None:

@@ -94,7 +94,7 @@ class Exporter:
 
     def close(self) -> None:
         """End the browser. Idempotent."""
-        self.browser.close()
+        self.browser.kill()
 
     def _is_loaded(self) -> bool:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
+from clx.jobtypes.glyphs import numbered_lines, warn_of_boxes
 from clx.jobtypes.graphviz.settings import GraphvizSettings
 from clx.jobtypes.source import read_source
 from clx.regular import open_regular
@@ -22,6 +23,8 @@ DEFAULT_TIMEOUT_S = 60.0
 _MEMORY = 2 << 30
 """Bytes that Graphviz may take about: a picture of 16,000 pixels a side takes half of it."""
 _NOT_STARTED = (126, 127)  # what a program ends with that could not start another one
+_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|^#[^\n]*', re.DOTALL | re.MULTILINE)
+"""A comment, or a text in quotes, in which there are none."""
 _NAMES_A_FILE = re.compile(r"\b(?:image|shapefile)\s*=\s*[^\s\]>]+|<img\b[^>]*>", re.IGNORECASE)
 
 
@@ -64,6 +67,8 @@ class GraphvizConverter(Converter):
             raise ConversionError("There is no graph in the file.", "A graph starts with graph { or digraph {.", line=1)
         for line in dict.fromkeys(said.splitlines()):
             warn(line.removeprefix("Warning: "))
+        if payload["format"] == "png":
+            warn_of_boxes(numbered_lines(_COMMENT.sub(_blank, text)), warn)
         return {"pictures": len(pictures)}
 
     def _run(self, payload: Mapping[str, Any], text: str, scratch: Path) -> str:
@@ -95,6 +100,10 @@ class GraphvizConverter(Converter):
 def _number(picture: Path) -> int:
     """The place of a graph in its file: Graphviz writes ``graph.png``, ``graph.2.png``, …"""
     return int(picture.name.split(".")[1]) if picture.name.count(".") > 1 else 1
+
+
+def _blank(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith('"') else "\n" * found[0].count("\n")
 
 
 def _reads_a_file(text: str) -> ConversionError:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from clx.jobtypes.notebook.markup import Draw, slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
 from clx.jobtypes.notebook.page import Download, PageFrame, PageMaker, WarnAt
 from clx.jobtypes.notebook.page_refs import references, with_known_anchors
+from clx.jobtypes.notebook.syntax import syntax_error
 from clx.jobtypes.notebook.theme import read_theme
 from clx.jobtypes.notebook.titles import title_of
 from clx.jobtypes.notebook.variants import (
@@ -56,6 +58,9 @@ class _Deck:
     written: list[Cell]
     """The cells of all languages."""
     cells: list[DeckCell]
+
+
+_PYTHON = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class DeckFiles:
@@ -119,6 +124,20 @@ class DeckFiles:
             pages = self._write_pages(job, page, inputs, outputs, {"completed": public, "speaker": runs}, warn, made)
         return {**_facts(page, executions), "pages": pages}
 
+    def look_at_code(self, job: NotebookJob, inputs: Path, warn: Warn) -> None:
+        """Warn of cells that a run of the deck would begin and that are no Python."""
+        if not job.evaluate or job.language.name != "python":
+            return
+        deck = self._read(job, inputs, is_html=True, is_notebook=False)
+        for cell in variant(deck.cells, "speaker", job.lang, job.labels):
+            if not cell.runs or cell.may_fail or not (found := syntax_error(cell.source)):
+                continue
+            fact, line = found
+            where = ConversionError(fact, cell=cell.number, line=line)
+            place = deck.expanded.place(_source_line(job, deck, where))
+            named = "" if place.startswith("cell") else f"cell {cell.number}: "
+            warn(f"{place or job.deck.name}: {named}{fact}, as {_PYTHON} sees it")
+
     def _decks(self, job: NotebookJob, inputs: Path) -> tuple[_Deck, _Deck, _Deck]:
         """The deck for the formats html, notebook and code; they differ only when it asks for its format."""
         page = self._read(job, inputs, is_html=True, is_notebook=False)
@@ -168,7 +187,8 @@ class DeckFiles:
         for kind, found in runs.items():
             place = (job.course, job.section, job.number, deck.title, job.lang)
             around = (job.labels, theme, _downloads(job, kind))
-            frame = PageFrame(*place, kind, *around, has_index=job.index, up="../" * job.depth)
+            up = "../" * job.depth
+            frame = PageFrame(*place, kind, *around, has_index=job.index, author=job.author, up=up)
             cells = variant(deck.cells, kind, job.lang, job.labels)
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page, scripts = without_scripts(text.decode())

@@ -86,7 +86,9 @@ _OTHER_SOURCES = frozenset(
 
 _NAMING = re.compile(r"<(?:img|a|video|audio|source|track|object|embed|iframe)\b[^<>]*", re.IGNORECASE)
 """A tag that names a file, up to its end; the pattern takes each character once, whatever is not closed."""
-_NAMED = re.compile(r"""(?<=[\s"'])(?:src|href|poster|data)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_NAMED = re.compile(r"""(?<=[\s"'])(?:src|href|poster|data|(srcset))\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_IN_SET = re.compile(r"(?:^|,)\s*([^\s,]+)")
+"""One of the pictures of ``srcset``, before its width or scale."""
 _LINK = re.compile(r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*))")
 _REFERENCE = re.compile(r"^[ \t]*(?:(?:#|//)[ \t]*)?\[[^\]\n]+\]:[ \t]+(?:<([^>\n]*)>|(\S+))", re.MULTILINE)
 _TICKS = re.compile("`+")
@@ -109,8 +111,8 @@ def decks_among(paths: Iterable[str]) -> list[str]:
     A notebook is none where a text deck among them has its name (jupytext's pair, also in a directory of its own, and
     what nbconvert makes of it): the text wins.
     """
-    found = [path for path in paths if is_deck(path.rpartition("/")[2])]
-    if not any(path.endswith(NOTEBOOK_EXTENSION) for path in found):
+    found = [path for path in paths if is_deck(path[path.rfind("/") + 1 :])]
+    if len(found) < 2:
         return found
     texts = {PurePosixPath(path).stem for path in found if not path.endswith(NOTEBOOK_EXTENSION)}
     return [path for path in found if not path.endswith(NOTEBOOK_EXTENSION) or not _stems(path) & texts]
@@ -128,7 +130,7 @@ def deck_language(name: str, prog_lang: str) -> ProgLang:
     Raises:
         ConversionError: neither says a language CLX knows.
     """
-    found = _BY_EXTENSION.get(PurePosixPath(name).suffix) or PROG_LANG.get(prog_lang)
+    found = _BY_EXTENSION.get(posixpath.splitext(name)[1]) or PROG_LANG.get(prog_lang)
     if found is None:
         raise ConversionError(
             f"unknown programming language {prog_lang!r}", f"Known languages: {', '.join(PROG_LANG)}."
@@ -142,7 +144,7 @@ def fence_names(language: ProgLang) -> tuple[str, ...]:
 
 
 def linked_files(text: str) -> list[str]:
-    """Local files that ``src``, ``href`` and the like of HTML, Markdown links and Markdown images in a deck name.
+    """Local files that ``src``, ``srcset``, ``href`` and the like of HTML, Markdown links and images in a deck name.
 
     Returns:
         Each path once, in the order of first use, decoded and without query or fragment, relative to
@@ -160,7 +162,7 @@ def linked_files(text: str) -> list[str]:
 def relinked(
     text: str, files: Mapping[str, str], anchor: Callable[[str], str] | None = None, *, folder: str = ""
 ) -> str:
-    """Markdown whose ``src``, ``href``, links and images name other files; code in it stays as it is.
+    """Markdown whose ``src``, ``srcset``, ``href``, links and images name other files; code in it stays as it is.
 
     Args:
         files: new paths by old ones, decoded, as :func:`linked_files` gives them.
@@ -184,7 +186,11 @@ def _targets(text: str) -> Iterator[tuple[int, int]]:
     for tag in _NAMING.finditer(text):
         for named in _NAMED.finditer(tag[0]):
             start, end = named.span(named.lastindex or 0)
-            yield tag.start() + start, tag.start() + end
+            if not named[1]:
+                yield tag.start() + start, tag.start() + end
+            elif "data:" not in (several := tag[0][start:end]):
+                for each in _IN_SET.finditer(several):
+                    yield tag.start() + start + each.start(1), tag.start() + start + each.end(1)
     for pattern in (_LINK, _REFERENCE):
         for match in pattern.finditer(text):
             if match.lastindex:

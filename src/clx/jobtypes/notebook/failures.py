@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clx.errors import ConversionError
-from clx.jobtypes.notebook.execution.results import UNREADABLE
+from clx.jobtypes.notebook.execution.results import NOT_ANSWERING, UNREADABLE
 from clx.platforms.container import IMAGE_VARIABLE
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ _NEXT_STEPS = {
     "timeout": "Make the cell faster, or raise notebook.cell_timeout.",
     "died": "The kernel ended while the cell ran: it may have run out of memory, or called exit.",
 }
+_CHANGED_KERNEL = (
+    "The cell waits where Python cannot interrupt it; or it, or one before, has replaced what the kernel itself needs "
+    "(a builtin, sys.stdout, a module's function): put that back before the cell ends."
+)
 _BY_NAME = {
     "FileNotFoundError": (
         "A file that a deck uses lies in the deck's topic, or `inputs:` of the topic names it; "
@@ -29,7 +33,7 @@ _BY_NAME = {
     "KeyboardInterrupt": "The cell raises it, or something sent its kernel SIGINT: build again, or correct the cell.",
     "SystemExit": "Remove exit(), quit() or sys.exit(): a deck is run to its end.",
     "StdinNotImplementedError": "Write the value into the code instead of asking, or set `evaluate: false`.",
-    UNREADABLE: "The cell changes what the kernel itself needs, such as json.dumps: undo it before the cell ends.",
+    UNREADABLE: "The cell changes what the kernel itself needs, such as JSONEncoder: undo it before the cell ends.",
     **dict.fromkeys(("SyntaxError", "IndentationError", "TabError"), "Correct the code of the cell."),
 }
 _BY_TEXT = (
@@ -110,6 +114,8 @@ def _fact(failed: CellFailedError) -> str:
 
 
 def _next_step(failed: CellFailedError, folder: Path) -> str:
+    if failed.kind == "timeout" and failed.evalue.endswith(NOT_ANSWERING):
+        return _CHANGED_KERNEL
     if failed.kind != "error":
         return _NEXT_STEPS[failed.kind]
     if failed.ename == "StdinNotImplementedError" and _DEBUGGER.search(failed.traceback):

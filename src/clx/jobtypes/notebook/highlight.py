@@ -35,6 +35,7 @@ _CLASSES: tuple[tuple[_TokenType, str], ...] = (
 comment, function or class name, built-in, decorator, operator, interpolated part of a string."""
 
 
+@functools.lru_cache(maxsize=256)  # the pages of one deck have most of their code in common
 def highlight(code: str, lexer: Lexer | None) -> str:
     """*code* as HTML; without a lexer it is only escaped."""
     if lexer is None:

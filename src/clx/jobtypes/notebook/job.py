@@ -46,6 +46,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """By format, the places of other decks' files by the paths of those decks; relative likewise."""
     labels: dict[str, str] = {}
     """The course's own words for pages in this language (:data:`clx.jobtypes.notebook.labels.LABELS`)."""
+    author: str = ""
+    """Who has written the course, as its pages say to programs."""
     theme: ThemeFiles = ThemeFiles()
     downloads: dict[str, list[tuple[str, str]]] = {}
     """By kind, the other formats beside its page, each with the directory that stands for ``Html`` there."""

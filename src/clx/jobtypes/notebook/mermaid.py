@@ -143,7 +143,9 @@ def _picture(drawn: Mapping[str, Any], label: str, mode: str) -> str:
     alt = escape(f"{label}: {words[:300]}" if words else label)
     css = f' class="{mode}"' if mode else ""
     data = base64.b64encode(str(drawn["svg"]).encode()).decode("ascii")
-    size = f'width="{int(drawn["width"])}" height="{int(drawn["height"])}"'
+    width = int(drawn["width"])
+    # slides, whose text is larger, show it larger, too
+    size = f'width="{width}" height="{int(drawn["height"])}" style="--drawn:{width}"'
     return f'<img{css} alt="{alt}" {size} src="data:image/svg+xml;base64,{data}">'
 
 

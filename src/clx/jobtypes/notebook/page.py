@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, Template
@@ -21,18 +20,11 @@ from clx.jobtypes.notebook.highlight import highlight, lexer_named
 from clx.jobtypes.notebook.labels import direction, words_in
 from clx.jobtypes.notebook.markup import Draw, Markup
 from clx.jobtypes.notebook.output_html import OutputWriter
+from clx.jobtypes.notebook.page_assets import asset, early_script, page_css, page_script
 from clx.jobtypes.notebook.slide_words import slide_words
-from clx.jobtypes.notebook.theme import Theme, in_both_modes
+from clx.jobtypes.notebook.theme import Theme
 from clx.jobtypes.notebook.variants import Audience, DeckCell
 
-_ASSETS = Path(__file__).with_name("assets")
-_STYLES = (
-    *("page.css", "formulas.css", "folds.css", "boxes.css", "mermaid.css", "controls.css", "outputs.css"),
-    "slides.css",
-)
-"""The style sheets of every page, in order."""
-_SCRIPTS: tuple[str, ...] = ("controls.js", "slides.js")
-"""The scripts of every page, in order."""
 WarnAt = Callable[[str, int], None]
 """Told of something that a reader of the page would miss, with the line of the expanded deck."""
 
@@ -67,6 +59,7 @@ class PageFrame:
     downloads: tuple[Download, ...] = ()
     has_index: bool = False
     """Whether the course has an index, in the directory to which *up* leads."""
+    author: str = ""
     up: str = "../"
 
     @property
@@ -124,7 +117,7 @@ class PageMaker:
             titled=body.shows_title(cells, frame.title),
             css=page_css() + SafeText(frame.theme.css),  # noqa: S704 - the course's own, see theme.py
             early=early_script() if frame.theme.mode == "auto" else "",
-            script=_script(),
+            script=page_script(),
             present=present,
             slide_texts=slide_texts,
             content=SafeText(content),  # noqa: S704 - rendered Markdown and code, escaped where it is text
@@ -255,41 +248,4 @@ def _opens_slide(cell: DeckCell) -> bool:
 @functools.cache
 def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("page.html.j2"))
-
-
-@functools.cache
-def page_css() -> SafeText:
-    """The style sheets of pages, without their comments and indentation."""
-    return SafeText(in_both_modes(_lines("/*", *_STYLES)) + "\n")  # noqa: S704 - CLX's own files
-
-
-@functools.cache
-def _script() -> SafeText:
-    return SafeText(_lines("//", *_SCRIPTS))  # noqa: S704 - CLX's own files
-
-
-@functools.cache
-def early_script() -> SafeText:
-    """What runs before anything of a page is shown: it chooses light or dark colours."""
-    return SafeText(_lines("//", "early.js"))  # noqa: S704 - CLX's own files
-
-
-@functools.cache
-def controls_script() -> SafeText:
-    """What makes the buttons of a page work."""
-    return SafeText(_lines("//", "controls.js"))  # noqa: S704 - CLX's own files
-
-
-def _lines(comment: str, *names: str) -> str:
-    return "\n".join(squeezed(_asset(name), comment) for name in names)
-
-
-def squeezed(text: str, comment: str = "/*") -> str:
-    """A file without indentation, empty lines, and those of comments; no text in it goes over lines."""
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(comment))
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+    return environment.from_string(asset("page.html.j2"))

@@ -21,7 +21,8 @@ _ID = re.compile(rf"(?<=[\s\"'])(id|name){_VALUE}", re.IGNORECASE)
 _MAIN = re.compile(r"<main\b.*</main>", re.DOTALL)
 _ELSEWHERE = re.compile(r"(?!https?:)[a-zA-Z][a-zA-Z0-9+.-]*:|[/\\]")
 """What cannot be checked: other schemes than the web's, other hosts, absolute paths."""
-_TO_ANCHOR = re.compile(r"""(?<=\shref=)(["'])#([^"']+)\1""", re.IGNORECASE)
+_TO_ANCHOR = re.compile(r"""#(?:(?<=\shref="#)([^"']+)(?=")|(?<=\shref='#)([^"']+)(?='))""", re.IGNORECASE)
+"""Begins with the rarest of its signs: all of each page is looked through for it."""
 _IN_SET = re.compile(r"\s*(\S+)[^,]*,?")
 
 
@@ -104,12 +105,16 @@ def with_known_anchors(page: str, slug: Callable[[str], str]) -> str:
         slug: the anchor of a heading's text.
     """
     respelt = {}
-    for link in {match[2] for match in _TO_ANCHOR.finditer(page)}:
+    for link in {match[1] or match[2] for match in _TO_ANCHOR.finditer(page)}:
         wanted = unquote(unescape(link))
         if (anchor := slug(wanted)) != wanted:
             respelt[link] = wanted, anchor
     if not respelt:
         return page
     there = {value for _, tag, _ in _tags(page) for _, value in _attributes(tag, _ID)}
-    respelt = {link: each for link, each in respelt.items() if each[0] not in there and each[1] in there}
-    return _TO_ANCHOR.sub(lambda match: f'"#{respelt[match[2]][1]}"' if match[2] in respelt else match[0], page)
+    right = {
+        f"#{link}": f"#{anchor}"
+        for link, (wanted, anchor) in respelt.items()
+        if wanted not in there and anchor in there
+    }
+    return _TO_ANCHOR.sub(lambda match: right.get(match[0], match[0]), page)

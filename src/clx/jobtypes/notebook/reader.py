@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from clx.errors import ConversionError
@@ -26,9 +27,14 @@ _TELLS_IN = 20
 
 
 class DeckReader:
-    """Reads decks, one after the other, in a process that is started for the first and again when it was ended."""
+    """Reads decks, one after the other, in a process that is started for the first and again when it was ended.
 
-    def __init__(self) -> None:
+    Args:
+        meanwhile: called once, while the first of these processes starts, which takes a tenth of a second.
+    """
+
+    def __init__(self, meanwhile: Callable[[], object] | None = None) -> None:
+        self._meanwhile = meanwhile
         self._process: subprocess.Popen[bytes] | None = None
         self._told: IO[bytes] | None = None
         self._pipes: system.Pipes | None = None
@@ -81,6 +87,9 @@ class DeckReader:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._pipes = system.Pipes(self._process.stdin, self._process.stdout)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def _ended(self, asked: Asked) -> ConversionError:
         """Why there was no answer, as far as can be known."""

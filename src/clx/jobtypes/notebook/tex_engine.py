@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import lzma
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
 
-BUNDLE = Path(__file__).with_name("assets") / "mathjax" / "mathjax.js.xz"
+BUNDLE = Path(__file__).with_name("assets") / "mathjax" / "mathjax.js"
 """MathJax with what CLX asks of it; ``scripts/mathjax/make.sh`` makes it."""
 
 _SECONDS, _PER_FORMULA = 15.0, 0.05
@@ -130,7 +129,7 @@ class TexEngine:
         if self._context is None:
             self._context = _racer()
             atexit.register(self.close)  # an engine that is left to the end of the interpreter would wait for ever
-            self._context.eval(lzma.decompress(BUNDLE.read_bytes()).decode())
+            self._context.eval(BUNDLE.read_text(encoding="ascii"))
         return self._context
 
 

@@ -14,6 +14,7 @@ from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.browser import BrowserDiedError, ScriptError, starting
 from clx.jobtypes.converter import Converter
 from clx.jobtypes.drawio.tools import is_desktop
+from clx.jobtypes.glyphs import warn_of_boxes
 from clx.jobtypes.pdf.contents import Part, contents_html
 from clx.jobtypes.pdf.printer import Printer, View
 from clx.settings.schema import Settings
@@ -72,10 +73,11 @@ class PdfConverter(Converter):
         except msgspec.ValidationError as error:
             raise ConversionError(f"not a job for printing: {error}", "Rebuild with one version of CLX.") from error
         if job.task == "print":
-            data, missing = self._print(job, inputs, job.page, footer=True)
+            data, missing, words = self._print(job, inputs, job.page, footer=True)
             for address in missing:
                 short = address if len(address) <= 100 else f"{address[:99]}…"
                 warn(f"{short} is not in the PDF file: what does not lie beside the page is not fetched")
+            warn_of_boxes([("", words)], warn)
         else:
             data = self._join(job, inputs)
         (outputs / "printed.pdf").write_bytes(data)
@@ -97,7 +99,7 @@ class PdfConverter(Converter):
             html = contents_html(job.course, job.kind, job.lang, job.parts, firsts, view=job.view)
             with tempfile.TemporaryDirectory(dir=self._work_dir) as folder:
                 Path(folder, "contents.html").write_text(html, encoding="utf-8")
-                contents, _ = self._print(job, Path(folder), "contents.html", footer=False, view="page")
+                contents, _, _ = self._print(job, Path(folder), "contents.html", footer=False, view="page")
             found = page_count(contents)
             if found <= pages:
                 return joined(job.course, contents, job.parts, inputs)
@@ -105,7 +107,7 @@ class PdfConverter(Converter):
 
     def _print(
         self, job: PdfJob, root: Path, page: str, *, footer: bool, view: View | None = None
-    ) -> tuple[bytes, list[str]]:
+    ) -> tuple[bytes, list[str], str]:
         """Print, once more with a fresh browser when the first one died over it."""
         beside = {path: source for source, path in job.beside}
         asked = {"view": view or job.view, "paper": job.paper, "footer": footer, "beside": beside}
@@ -122,7 +124,7 @@ class PdfConverter(Converter):
                     ) from error
         raise AssertionError
 
-    def _print_once(self, root: Path, page: str, timeout: float, **asked: Any) -> tuple[bytes, list[str]]:
+    def _print_once(self, root: Path, page: str, timeout: float, **asked: Any) -> tuple[bytes, list[str], str]:
         printer = self._warm()
         try:
             found = printer.print(root, page, deadline=time.monotonic() + timeout, **asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ _UP = 22.0
 """Points between the edge of the paper and the number."""
 
 
+_FOOTER = re.compile(rb"\.337\d* \.333\d* \.329\d* rg\n")
+"""The colour of the footers of pages (printer.py), as the browser writes it."""
+_WORD = re.compile(rb"BT\n.*?\nET\n", re.DOTALL)
+_OF_NUMBERS = 3
+"""Words at the end of a footer that are the page's number in its deck: ``1``, `` / ``, ``2``."""
+
+
 def page_count(pdf: bytes | Path) -> int:
     """The number of pages of a file."""
     return len(_reader(pdf).pages)
@@ -49,6 +57,8 @@ def joined(course: str, contents: bytes, parts: Sequence[Part], inputs: Path) ->
             reader = _reader(inputs / file)
             writer.append(reader, import_outline=False)
             _keep_links(reader, writer, first)
+            for page in writer.pages[first:]:
+                _without_own_number(page, writer)
             parent = parent or writer.add_outline_item(title=part.name, page_number=first, bold=True)
             own = writer.add_outline_item(title=title, page_number=first, parent=parent)
             _outline(reader, reader.outline, writer, own, first)
@@ -106,6 +116,18 @@ def _lead_to(writer: PdfWriter, firsts: Sequence[int]) -> None:
 
 def _annotations(page: Any) -> list[Any]:
     return [each.get_object() for each in page.get("/Annots", ())]
+
+
+def _without_own_number(page: Any, writer: PdfWriter) -> None:
+    """Take the number that a page has in its deck out of its footer: it gets one of the whole course."""
+    contents = page.get_contents()
+    data = contents.get_data() if contents is not None else b""
+    footer = next(reversed([*_FOOTER.finditer(data)]), None)
+    if footer is None:
+        return
+    for word in [*_WORD.finditer(data, footer.end())][: -_OF_NUMBERS - 1 : -1]:
+        data = data[: word.start()] + data[word.end() :]
+    page[NameObject("/Contents")] = writer._add_object(_stream(data).flate_encode())
 
 
 def _number(writer: PdfWriter) -> None:

@@ -42,9 +42,15 @@ Promise.all([document.fonts.ready, ...[...document.images].map(each => {
   return each.decode().catch(() => 0);
 })])
   .then(() => new Promise(ok => requestAnimationFrame(() => setTimeout(ok))))
-  .then(() => 0)
+  .then(() => {
+    const words = (document.querySelector('main') ?? document.body).cloneNode(true);
+    for (const each of words.querySelectorAll('script, style, svg, math')) each.remove();
+    return [words.textContent, ...[...words.querySelectorAll('.mermaid img')].map(each => each.alt)].join(' ');
+  })
 """
-_FOOTER = """<div style="width: 100%; padding: 0 16mm; display: flex; justify-content: space-between; color: #555;
+"""Settles the page; gives its words, and those of diagrams, which are drawn with this machine's fonts."""
+# its colour is nothing else's: joining.py finds by it the numbers that a deck's pages have of their own
+_FOOTER = """<div style="width: 100%; padding: 0 16mm; display: flex; justify-content: space-between; color: #565554;
 font: 7.5px system-ui, 'DejaVu Sans', sans-serif"><span class="title"></span>
 <span><span class="pageNumber"></span> / <span class="totalPages"></span></span></div>"""
 
@@ -75,8 +81,8 @@ class Printer:
         footer: bool,
         deadline: float,
         beside: Mapping[str, str] | None = None,
-    ) -> tuple[bytes, list[str]]:
-        """The PDF file of the page *name* below *root*, and the addresses that it asked for in vain.
+    ) -> tuple[bytes, list[str], str]:
+        """The PDF file of the page *name* below *root*, the addresses that it asked for in vain, and its words.
 
         Args:
             beside: where files lie below *root* that the page finds elsewhere: address → path.
@@ -91,7 +97,7 @@ class Printer:
         page = self._page
         page.refused.clear()
         page.go(f"{ORIGIN}/{quote(name)}{'#/1' if view == 'slides' else ''}", deadline)
-        page.evaluate(_SETTLED, deadline)
+        words = str(page.evaluate(_SETTLED, deadline))
         width, height = _INCHES[paper]
         asked = {
             "paperWidth": width,
@@ -109,7 +115,7 @@ class Printer:
             each.removeprefix(f"{ORIGIN}/") for each in page.refused if each.rpartition("/")[2] not in _FOR_SCREENS
         )
         page.go("about:blank", deadline)  # what the page still does takes no time from the next one
-        return same_bytes(data), refused
+        return same_bytes(data), refused, words
 
     def close(self) -> None:
         """End the browser."""

@@ -53,7 +53,7 @@ def split_blocks(text: str) -> list[Block]:
     if not blocks:
         raise ConversionError("There is no diagram in the file.", "A diagram starts with @startuml.", line=1)
     for block in blocks:
-        if not _without_comments(block.body).strip():
+        if not without_comments(block.body).strip():
             raise ConversionError(f"The diagram @start{block.kind} is empty.", line=block.line)
     return blocks
 
@@ -63,13 +63,14 @@ def read_blocks(root: Path, source: str) -> list[Block]:
     return split_blocks(read_source(root, PurePosixPath(source)))
 
 
-def _without_comments(body: str) -> str:
+def without_comments(body: str) -> str:
+    """A diagram without its comments; every line is where it was."""
     kept, position = [], 0
     while found := _COMMENT.search(body, position):
         end = body.find("'/", found.end()) + 2 if found[0] == "/'" else found.end()
         if end < found.end():  # it is never closed, and so no comment
             break
-        kept.append(body[position : found.start()])
+        kept += [body[position : found.start()], "\n" * body.count("\n", found.start(), end)]
         position = end
     return "".join([*kept, body[position:]])
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from clx.errors import ConversionError, ToolMissingError
 from clx.jobtypes.converter import Converter
+from clx.jobtypes.glyphs import numbered_lines, warn_of_boxes
 from clx.jobtypes.plantuml.blame import DiagramJob, explain
-from clx.jobtypes.plantuml.blocks import Block, split_blocks
+from clx.jobtypes.plantuml.blocks import Block, split_blocks, without_comments
 from clx.jobtypes.plantuml.includes import closure
 from clx.jobtypes.plantuml.jvm import Refusal
 from clx.jobtypes.plantuml.jvm_supervisor import Renderer
@@ -71,6 +72,9 @@ class PlantUmlConverter(Converter):
             (outputs / f"{number}.{picture_format}").write_bytes(picture)
         for lost in _lost_pictures(text, inputs / source.parent):
             warn(f"the picture {lost} is not among the files of the diagram")
+        if picture_format == "png":
+            drawn = (line for block in blocks for line in numbered_lines(without_comments(block.text), block.line))
+            warn_of_boxes(drawn, warn, outlines_only=True)
         return {"pictures": len(pictures), "layout": "graphviz" if renderer.tools.dot else "smetana"}
 
     def close(self) -> None:

@@ -23,8 +23,9 @@ from clx.db.clock import now_ms
 from clx.db.doorbell import UNWANTED, Bell
 from clx.db.jobs import Job, Queue
 from clx.db.leases import can_explain
+from clx.db.schedules.sweep import Sweep
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
+from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.liveness import time_limit
@@ -61,6 +62,7 @@ class Watchdog(threading.Thread):
         self._queue = queue
         self._table = WorkerTable(queue.database)
         self._batches = BatchTable(queue.database)
+        self._schedules = Sweep(queue.database)
         self._assignment = assignment
         self._jobs = jobs
         self._clear = clear
@@ -125,6 +127,7 @@ class Watchdog(threading.Thread):
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
                 next_beat = now + self._jobs.heartbeat
                 self._beat(away)
+                self._fire_due()
             bell.silence()
             self._check_deadlines(now)
 
@@ -151,6 +154,13 @@ class Watchdog(threading.Thread):
         except LostRunError as error:
             self._note_lost(job, error)
         except (DatabaseBusyError, DatabaseFullError) as error:
+            log.warning("%s", error.fact)
+
+    def _fire_due(self) -> None:
+        """Fire the schedules that are due: of those who would, no other may be alive."""
+        try:
+            self._schedules.fire_due()
+        except ClxError as error:  # this thread keeps the leases
             log.warning("%s", error.fact)
 
     def _has_lost_its_build(self, waited: float) -> bool:

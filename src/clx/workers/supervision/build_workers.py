@@ -33,6 +33,7 @@ class BuildWorkers(WorkerGroup):
         self._failures: Counter[str] = Counter()
         self._queued: Mapping[str, int] = {}
         self._missing_since: dict[str, float] = {}
+        self._dismissed: list[WorkerProcess] = []
 
     # -- starting ---------------------------------------------------------------------------------
 
@@ -97,6 +98,14 @@ class BuildWorkers(WorkerGroup):
         ]
 
     # -- watching ---------------------------------------------------------------------------------
+
+    def dismiss(self, type_: str) -> None:
+        """Have the build's own workers of a type end that has no more jobs: their browser or JVM goes now, not last."""
+        for worker in self.of(type_):
+            if worker.worker_id is not None and worker not in self._dismissed:
+                self._dismissed.append(worker)
+                self.table.request_stop(worker.worker_id, "no longer needed", grace=0)
+                worker.terminate()
 
     def watch(self, queued: Mapping[str, int]) -> None:
         """Tend the workers; replace those that ended where jobs are *queued* (per type).

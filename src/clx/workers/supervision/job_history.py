@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from clx.commands import on_database
+from clx.commands import on_database, resume_jobs
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.models import Job
+from clx.db.queries import LimitState
 from clx.db.summary import wanted_by
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
@@ -23,6 +24,8 @@ def job_history(database: Database, job: Job, settings: JobsSettings) -> list[st
     """The lines that ``clx jobs show`` prints."""
     lines, queue = [_queued(database, job)], Queue(database)
     lines += [f"Another program wrote its row: {why}." for why in job.odd]
+    if job.state == "queued" and job.expires_at is not None:
+        lines.append(f"Is cancelled unless it has begun by {_moment(job.expires_at)}.")
     runs = queue.runs(job.id)
     for run in runs:
         lines += _run(run)
@@ -87,7 +90,15 @@ def _waits_for_others(queue: Queue, job: Job) -> list[str]:
 
 
 def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: list[WorkerStatus]) -> list[str]:
-    now = now_ms()
+    now, queue = now_ms(), Queue(database)
+    if job.limit is not None and queue.is_held(job.id):
+        limits = [each for each in queue.limits() if each.name == job.limit]
+        return [f"Waits for its limit {_limit_words(each)}: {each.running} run, {each.held} wait." for each in limits]
+    if any((each.type, each.pool) == (job.type, job.pool) for each in queue.paused()):
+        return [
+            f"Waits: jobs of the type {job.type} are paused.",
+            f"Let them go on: {resume_jobs(job.type, job.pool, database.path)}",
+        ]
     if job.not_before > now:
         why = "because the last one failed" if runs else "as asked for"
         return [f"Waits {(job.not_before - now) / 1000:.1f} s before run {job.run + 1} {why}."]
@@ -109,6 +120,14 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     return [f"{since}: {none}.", f"Start some: {start}, or build again."]
 
 
+def _limit_words(limit: LimitState) -> str:
+    """A limit by its name and what it allows."""
+    parts = [] if limit.concurrency is None else [f"{limit.concurrency} at a time"]
+    if limit.rate is not None and limit.period is not None:
+        parts.append(f"{limit.rate} within {limit.period / 1000:g} s")
+    return f"{limit.name} ({', '.join(parts)})"
+
+
 def _runs(job: Job, members: list[WorkerStatus]) -> list[str]:
     since = (now_ms() - (job.started_at or job.created_at)) / 1000
     lines = [f"Run {job.run} on worker #{job.worker_id} goes on for {since:.1f} s."]
@@ -127,7 +146,8 @@ def _over(job: Job) -> list[str]:
         error = job.error or {}
         lines = [f"Failed for good {at}: {error.get('message', 'no message')}"]
         return lines + ([str(error["next_step"])] if error.get("next_step") else [])
-    return [f"{job.state.capitalize()} {at}."]
+    message = (job.error or {}).get("message") if job.state == "cancelled" else None
+    return [f"{job.state.capitalize()} {at}{f': {message}' if message else ''}."]
 
 
 def _moment(at: int) -> str:

@@ -110,6 +110,10 @@ def status_of(database: Database, settings: JobsSettings) -> dict[str, Any]:
         "workers": _workers(members),
         "queue": _queue(database, members, queued),
         "batches": _batches(database),
+        "paused": _paused(database),
+        "limits": [
+            {"name": each.name, "running": each.running, "held": each.held} for each in Queue(database).limits()
+        ],
         "services": _services(database),
         "warnings": [*_hung(members), *_odd(members), *_unkept(database), *_outdated(members, database), *unserved],
     }
@@ -155,6 +159,14 @@ def _batches(database: Database) -> list[dict[str, Any]]:
             "reason": batch.reason,
         }
         for batch in live_batches(database)
+    ]
+
+
+def _paused(database: Database) -> list[dict[str, Any]]:
+    now = database.clock.now()
+    return [
+        {"type": each.type, "pool": each.pool, "seconds": max(0, now - each.paused_at) / 1000}
+        for each in Queue(database).paused()
     ]
 
 

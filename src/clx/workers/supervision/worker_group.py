@@ -18,6 +18,7 @@ from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.mark_dead import mark_worker_dead
+from clx.db.schedules.sweep import Sweep
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.platforms import system
 from clx.settings.schema import Settings
@@ -60,6 +61,7 @@ class WorkerGroup:
         self.members: list[WorkerProcess] = []
         self.table = WorkerTable(database)
         self.queue = Queue(database)
+        self._schedules = Sweep(database)
         self._batch = batch
         self._service = service
         self._rows_before = self.table.newest_id()
@@ -160,7 +162,7 @@ class WorkerGroup:
         return bool(self._watched and system.wait_readable(self._watched, 0))
 
     def sweep(self) -> None:
-        """Watch the other workers of this machine too, and rescue what silent ones left."""
+        """Watch the other workers of this machine too, rescue what silent ones left, fire schedules that are due."""
         mine = {worker.worker_id for worker in self.members}
         for fd, row in list(self._watched.items()):
             if is_gone(row.identity):
@@ -178,6 +180,7 @@ class WorkerGroup:
                 with contextlib.suppress(OSError):
                     self._watched[system.open_process(row.pid)] = row
         self.queue.rescue()
+        self._schedules.fire_due()
 
     def _is_silence_telling(self) -> bool:
         """Whether who has been silent for a lease is to blame for it.

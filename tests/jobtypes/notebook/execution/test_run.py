@@ -186,9 +186,32 @@ def test_an_error_while_something_is_shown_has_its_name(run: Run) -> None:
 
 
 def test_an_answer_that_cannot_be_read_is_the_fault_of_its_cell(run: Run) -> None:
-    error = failure(run, "1", "import json\njson.dumps = lambda *_, **__: 'nonsense'", "2")
+    error = failure(run, "1", "import json\njson.JSONEncoder.encode = lambda *_: 'nonsense'", "2")
     assert (error.index, error.ename, error.retryable) == (1, "UnreadableAnswer", False)
     assert text_of(run("print('as before')")[0].outputs) == "as before\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import json\njson.loads = json.dumps = lambda *_, **__: 'stand-in'",
+        "import json\njson.JSONEncoder = json.JSONDecoder = None",
+        "import os\nos.getpid = lambda: 1",
+    ],
+)
+def test_what_a_cell_replaces_is_not_what_the_kernel_answers_with(run: Run, cell: str) -> None:
+    replaced, shown = run(cell, "print('goes on')", cell_timeout=20.0)
+    assert replaced.outputs == []
+    assert text_of(shown.outputs) == "goes on\n"
+
+
+def test_a_kernel_that_a_cell_has_broken_is_told_from_a_slow_cell(run: Run) -> None:
+    error = failure(run, "import builtins\nbuiltins.len = lambda _: 0", cell_timeout=1.0)
+    assert (error.kind, error.evalue) == (
+        *("timeout", "the cell took longer than 1 s, and the kernel does not answer when it is interrupted"),
+    )
+    error = failure(run, "import time\ntime.sleep(100)", cell_timeout=1.0)
+    assert (error.kind, error.evalue) == ("timeout", "the cell took longer than 1 s")
 
 
 @pytest.mark.parametrize("cell", ["breakpoint()", "import pdb; pdb.set_trace()"])

@@ -55,6 +55,20 @@ describe("1842")
 describe("fault")
 
 # %% [markdown] lang="de" tags=["subslide"]
+# ## Fehler haben Verwandte
+#
+# <img src="img/exception_tree.png" alt="Stammbaum einiger Fehler von Python unter Exception" style="width: 60%">
+#
+# `except LookupError` fängt auch `KeyError` und `IndexError`.
+
+# %% [markdown] lang="en" tags=["subslide"]
+# ## Errors have relatives
+#
+# <img src="img/exception_tree.png" alt="A family tree of some errors of Python below Exception" style="width: 60%">
+#
+# `except LookupError` catches `KeyError` and `IndexError` as well.
+
+# %% [markdown] lang="de" tags=["subslide"]
 # ## So wenig wie möglich, so genau wie möglich
 #
 # * In den `try`-Block gehört nur die Zeile, die scheitern darf.

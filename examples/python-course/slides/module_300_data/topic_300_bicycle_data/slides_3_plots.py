@@ -139,6 +139,21 @@ plt.show()
 # %% [markdown] lang="en"
 # On average every degree brings about 50 more bicycles to the bridge. Rain takes some of them away again.
 
+# %% [markdown] lang="de" tags=["subslide"]
+# `plotly` zeichnet Bilder, die antworten: Zeigen Sie auf einen Punkt, und er nennt seinen Tag. Ziehen Sie einen
+# Ausschnitt auf, und er füllt das Bild.
+
+# %% [markdown] lang="en" tags=["subslide"]
+# `plotly` draws pictures that answer: point at a dot, and it tells its day. Drag a frame, and it fills the picture.
+
+# %% tags=["keep"]
+import plotly.graph_objects as go
+
+# %%
+figure = go.Figure(layout={"height": 320, "xaxis_title": "°C"})
+figure.add_scatter(x=temperature, y=cyclists, text=[f"{day:%d.%m.}" for day in days], mode="markers", name="{{ station }}")
+figure.show()
+
 # %% [markdown] lang="de" tags=["slide"]
 # ## Übung: Verteilung
 #

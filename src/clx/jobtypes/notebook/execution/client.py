@@ -14,6 +14,7 @@ from jupyter_client.session import Session
 
 from clx.jobtypes.notebook.execution.outputs import CellOutputs
 from clx.jobtypes.notebook.execution.results import (
+    NOT_ANSWERING,
     UNREADABLE,
     CellFailedError,
     CellResult,
@@ -122,9 +123,12 @@ class Client:
         reply = self._await(request, timeout, index)
         if reply is None:
             self._kernel.interrupt()
-            reply = self._await(request, INTERRUPT_GRACE, index) or {}
+            ended = self._await(request, INTERRUPT_GRACE, index)
+            reply = ended or {}
             outputs.execution_count = reply.get("execution_count")
             limit = f"the cell took longer than {timeout:g} s"
+            if ended is None:  # Python code that runs does answer
+                limit += f", and the kernel does not answer {NOT_ANSWERING}"
             raise self._failure(index, "timeout", {**reply, "ename": "CellTimeout", "evalue": limit})
         outputs.execution_count = reply.get("execution_count")
         if any(payload.get("source") == "ask_exit" for payload in reply.get("payload", ())):

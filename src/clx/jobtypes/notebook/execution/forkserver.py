@@ -487,3 +487,4 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # it has nothing more to say, and taking the loaded libraries apart would take a while

@@ -6,6 +6,7 @@ Loaded by ``forkserver.py`` under the interpreter of the cells, so it imports no
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import select
@@ -14,9 +15,12 @@ import sys
 import termios
 import threading
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ipykernel.compiler
+import ipykernel.iostream
+import jupyter_client.session
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
@@ -25,6 +29,21 @@ CELL_DIRECTORY = "/tmp/ipykernel"  # noqa: S108 (only a name; nothing is written
 """What cells are called in tracebacks and warnings; ipykernel's own choice contains the process id."""
 
 ipykernel.compiler.get_tmp_directory = lambda: CELL_DIRECTORY
+
+
+def _own_copy(module: ModuleType) -> ModuleType:
+    """A second copy of *module*, which is not among those that a cell can import."""
+    spec = importlib.util.find_spec(module.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
+
+
+# A cell may put a stand-in in place of json.loads or os.getpid, as tests do; the kernel needs the real ones to answer.
+jupyter_client.session.json = _own_copy(json)
+jupyter_client.session.os = ipykernel.iostream.os = SimpleNamespace(**vars(os))
 
 
 class Stream(OutStream):  # type: ignore[misc]

@@ -11,6 +11,8 @@ FailureKind = Literal["error", "timeout", "died"]
 
 UNREADABLE = "UnreadableAnswer"
 """What stands for the name of an exception where the kernel's answer to a cell cannot be read."""
+NOT_ANSWERING = "when it is interrupted"
+"""With what the fact ends where a kernel did not even give a traceback after the time of its cell."""
 _OWN_FRAME = re.compile(r"File \S*[/\\]execution[/\\]kernelapp\.py:\d+")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 

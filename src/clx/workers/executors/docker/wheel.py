@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from collections.abc import Iterable
 from hashlib import sha256
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import clx
 from clx import DISTRIBUTION
 from clx.errors import ToolMissingError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _OF_THIS_PLACE = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 """What whoever installs a wheel adds to its ``.dist-info``; of these only the list of files belongs into the wheel."""
@@ -25,8 +27,11 @@ def wheel_of_installed(folder: Path) -> Path:
     Raises:
         ToolMissingError: it is not installed as a package, or nobody wrote down which files are its own.
     """
+    import zipfile  # whoever only starts workers needs neither
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
-        found = distribution(DISTRIBUTION)
+        found: Distribution | None = distribution(DISTRIBUTION)
     except PackageNotFoundError:
         found = None
     names = _own_files(found) if found else []
@@ -66,6 +71,8 @@ def digest_of_running() -> str:
 
 def digest_of_wheel(wheel: Path) -> str:
     """Of the CLX in a wheel; the same as of that which is installed from it."""
+    import zipfile
+
     with zipfile.ZipFile(wheel) as archive:
         inside = {name.removeprefix("clx/"): name for name in archive.namelist() if name.startswith("clx/")}
         return _digest((name, archive.read(inside[name])) for name in sorted(filter(_is_code, inside)))
