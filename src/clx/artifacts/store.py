@@ -141,10 +141,15 @@ class ArtifactStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def settle(self, stream: IO[bytes], temporary: Path, digest: str) -> None:
-        """Keep a file below ``tmp``, whose bytes are those of *digest*: it is synced, and moved into place."""
+    def settle(self, stream: IO[bytes], temporary: Path, digest: str, *, synced: bool = True) -> None:
+        """Keep a file below ``tmp``, whose bytes are those of *digest*: move it into place.
+
+        Args:
+            synced: whether it is to be on the disk before it has its name.
+        """
         stream.flush()
-        os.fsync(stream.fileno())
+        if synced:
+            os.fsync(stream.fileno())
         os.chmod(temporary, 0o444)  # noqa: PTH101
         final = self.path(digest)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from clx.artifacts.store import ArtifactStore
+from clx.artifacts.store import LINK_FROM, ArtifactStore
 from clx.errors import ArtifactError, ArtifactMissingError
 from clx.remote.artifacts import AT_ONCE, ArtifactServer
 
@@ -84,7 +84,8 @@ class CachedStore(ArtifactStore):
             except ArtifactMissingError:
                 self._there.discard(digest)
                 raise
-            self.settle(stream, temporary, digest)
+            # what a power failure leaves of a copied one is found out when it is read, and fetched anew
+            self.settle(stream, temporary, digest, synced=stream.tell() >= LINK_FROM)
         return path
 
     def bring_all(self, digests: Collection[str]) -> None:

@@ -254,13 +254,11 @@ async def _send_bytes_of(
         return stream.read(min(count, _PIECE))
 
     told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    if count:
-        stream.seek(begin)
-    data = await asyncio.to_thread(read) if count else b""
     await send({"type": "http.response.start", "status": status, "headers": told})
-    while count and data:  # less comes only of a file that somebody cuts: the connection ends then, too short
+    if not count:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    stream.seek(begin)
+    while count and (data := await asyncio.to_thread(read)):  # less comes only of a file that somebody cuts
         count -= len(data)
         await send({"type": "http.response.body", "body": data, "more_body": count > 0})
-        data = await asyncio.to_thread(read) if count else b""
-    if not count and not data:
-        await send({"type": "http.response.body", "body": b""})
