@@ -54,6 +54,9 @@ class ArtifactStore:
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the object is there, and of *size* bytes where that is given; its bytes are not read."""
+        return self._is_here(digest, size)
+
+    def _is_here(self, digest: str, size: int | None = None) -> bool:
         try:
             found = os.stat(self.path(digest))  # noqa: PTH116  (hot: thousands a build)
         except (OSError, ArtifactError):
@@ -64,6 +67,10 @@ class ArtifactStore:
 
     def look_up(self, digests: Iterable[str]) -> None:
         """Learn at once which of *digests* are there, where :meth:`has` would ask another machine for each."""
+
+    def forget(self) -> None:
+        """Take nothing for stored because it was: something has gone that should be there."""
+        self._known.clear()
 
     def share(self, digests: Iterable[str]) -> None:
         """See that whoever may read a row that names *digests* finds them; called before it is written.
@@ -117,7 +124,7 @@ class ArtifactStore:
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
             return True
-        if not self.has(digest, size):
+        if not self._is_here(digest, size):
             return False
         self.renew(digest)
         self._known.add(digest)

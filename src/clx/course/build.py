@@ -348,6 +348,7 @@ class Build:
         if runner.absent and not (self.options.fail_fast and failures):
             names = ", ".join(sorted({job.label for job in runner.absent}))
             self.display.note(f"Artifacts are not in the store any more, and made again: those of {names}.")
+            self._store.forget()
             self._run_in_stages(database, runner.absent, results, reasons, again - 1)
 
     def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:

@@ -286,11 +286,12 @@ class ArtifactServer:
             told = msgspec.json.decode(answer.data, type=dict[str, Any])
             fact, next_step = str(told["error"]), str(told.get("next_step", ""))
         except (msgspec.MsgspecError, KeyError):
-            fact, next_step = f"it answers {answer.status}", "Look at the server."
+            fact = "it has no room" if answer.status == 507 else f"it answers {answer.status}"
+            next_step = "Look at the server."
         kind = AccessError if answer.status in (401, 403) else ServerError
         if kind is AccessError:
             next_step = "Set artifacts.token (CLX_ARTIFACTS__TOKEN) to a token with the role work."
-        return kind(f"{self.url} takes or gives no artifacts: {fact}", next_step)
+        return kind(f"{self.url} takes or gives no artifacts: {fact.rstrip('.')}.", next_step)
 
     def _odd(self, status: int) -> ServerError:
         return ServerError(

@@ -27,21 +27,31 @@ class CachedStore(ArtifactStore):
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the object is here or there. What is only there is not asked for its size."""
-        if super().has(digest, size):
+        if self._is_here(digest, size):
             return True
         if digest not in self._there:
             self._learn([digest])
         return digest in self._there
 
+    def _is_stored(self, digest: str, size: int) -> bool:
+        """Looked at each time: what was lost and is made again must not be taken for stored."""
+        self._known.discard(digest)
+        return super()._is_stored(digest, size)
+
     def look_up(self, digests: Iterable[str]) -> None:
         """Learn at once which of *digests* are here or there."""
-        absent = {digest for digest in digests if not super(CachedStore, self).has(digest)}
+        absent = {digest for digest in digests if not self._is_here(digest)}
         self._there -= absent
         self._learn(absent)
 
     def _learn(self, digests: Collection[str]) -> None:
         if digests:
             self._there |= set(digests) - self._server.missing(digests)
+
+    def forget(self) -> None:
+        """Take nothing for stored, here or there, because it was."""
+        super().forget()
+        self._there.clear()
 
     def share(self, digests: Iterable[str]) -> None:
         """Send those of *digests* that the server has not.
@@ -56,7 +66,7 @@ class CachedStore(ArtifactStore):
         missing = sorted(self._server.missing(wanted))
         self._there -= set(missing)
         for digest in missing:
-            if not super().has(digest):
+            if not self._is_here(digest):
                 raise self._missing(digest)
         try:
             self._server.put([(digest, self.path(digest)) for digest in missing])
@@ -76,7 +86,7 @@ class CachedStore(ArtifactStore):
             ServerError: the server does not answer, or refuses.
         """
         path = self.path(digest)
-        if super().has(digest):
+        if self._is_here(digest):
             return path
         with self._temporary() as (stream, temporary):
             try:
@@ -90,7 +100,7 @@ class CachedStore(ArtifactStore):
 
     def bring_all(self, digests: Collection[str]) -> None:
         """Fetch those of *digests* that are not here, several at a time; errors as of :meth:`bring`."""
-        absent = sorted({digest for digest in digests if not super(CachedStore, self).has(digest)})
+        absent = sorted({digest for digest in digests if not self._is_here(digest)})
         if len(absent) < 2:
             for digest in absent:
                 self.bring(digest)
@@ -129,4 +139,4 @@ class CachedStore(ArtifactStore):
 
     def verify(self, digest: str) -> bool:
         """Whether the object is here and its bytes are what its name says."""
-        return super().has(digest) and super().verify(digest)
+        return self._is_here(digest) and super().verify(digest)
