@@ -52,16 +52,16 @@ UNTESTED = {
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
                 "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
-                "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
+                "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
+                "db.sqlite.intact db.summary db.enqueuing"
             ),
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
-                "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
-                "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
-                "db.postgresql.thread_connection"
+                "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
+                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
+                "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
         (
@@ -128,6 +128,7 @@ UNTESTED = {
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
+                "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
             ),
         ),

@@ -1,9 +1,9 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``Client`` (the same by a server), ``NewJob``, ``Job``,
-``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes
-functions jobs; ``Hooks``; what a job's function raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and
-every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``AsyncQueue`` (the same, awaited), ``Client`` (the same by a
+server), ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``,
+``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function raises to end otherwise:
+``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ DISTRIBUTION = "clx-build"
 """What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
+    "AsyncQueue": "clx.db.async_queue",
     "Client": "clx.remote.client",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",

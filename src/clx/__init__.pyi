@@ -1,3 +1,4 @@
+from clx.db.async_queue import AsyncQueue as AsyncQueue
 from clx.db.consumer import Consumer as Consumer
 from clx.db.hooks import Hooks as Hooks
 from clx.db.jobs import Queue as Queue

@@ -17,7 +17,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.workers.supervision.pruning import named_digests, prune_if_due
+from clx.workers.supervision.pruning import DailyPruning, named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -120,6 +120,25 @@ def test_builds_prune_once_a_day(project: Path) -> None:
         assert prune_if_due(database) is None
         os.utime(project / ".clx" / "pruned", (0, 0))
         assert prune_if_due(database) is not None
+
+
+def test_services_prune_once_a_day_unless_they_are_not_to(project: Path) -> None:
+    mark = project / ".clx" / "pruned"
+    with Database.open(project / ".clx" / "jobs.db") as database:
+        unwanted, keeper = DailyPruning(database, wanted=False), DailyPruning(database, wanted=True)
+        unwanted._look_at = 0.0
+        unwanted.look()
+        keeper.look()  # services have just begun
+        assert not mark.exists()
+
+        keeper._look_at = 0.0
+        keeper.look()
+        keeper.end(60)
+        assert mark.exists()
+        mark.unlink()
+        keeper.look()  # it has just looked
+        keeper.end(60)
+        assert not mark.exists()
 
 
 def test_cache_stats(project: Path) -> None:

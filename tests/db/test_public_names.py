@@ -22,6 +22,7 @@ def test_the_names_are_what_they_say() -> None:
     assert {name: found.__name__ for name, found in namespace.items()} == {name: name for name in namespace}
     others = {name for name in namespace if name not in vars(errors)}
     assert others == {
+        "AsyncQueue",
         "Client",
         "Consumer",
         "Failure",

@@ -138,7 +138,10 @@ _SCENARIOS |= {
         "find_results(queue.database, ['k'])",
     ),
     "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy())"),
-    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9))"),
+    "prune_rest": (
+        _SETUP + "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', unique_for=1))\n" + _LATE + _OLD,
+        "prune(queue.database, Policy())",
+    ),
 }
 
 

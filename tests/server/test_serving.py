@@ -29,7 +29,7 @@ class Command:
     def __init__(self, database: Path, *options: str) -> None:
         self.process = subprocess.Popen(
             [*CLX, "--db-path", str(database), "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=database.parent,
+            stdin=subprocess.PIPE, text=True, cwd=database.parent,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline() + self.process.stdout.readline()
@@ -90,8 +90,13 @@ def test_a_first_token_that_was_revoked_is_made_anew(start: Any, tmp_path: Path)
     assert "?token=" in start().said
 
 
-def test_a_service_says_no_token(start: Any) -> None:
-    assert "?token=" not in start("--service").said
+def test_a_service_says_no_token_and_ends_with_who_started_it(start: Any) -> None:
+    server = start("--service")
+    assert "?token=" not in server.said
+    server.process.stdin.close()
+    assert server.process.wait(timeout=60) == 0
+    server.process.stdout.close()
+    server.process.stderr.close()
 
 
 def test_streams_and_waits_do_not_hold_up_the_end(start: Any, tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     from clx.db.apart import located
     from clx.db.sqlite.driver import require_reachable
     from clx.db.state import StateDirectory
+    from clx.db.url import named_database
 
-    named = option or resolved.database()
+    named = option or named_database(resolved)
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
     state = StateDirectory.of(path)

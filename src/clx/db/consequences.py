@@ -70,8 +70,10 @@ def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
 
 def enter(tx: Transaction, job: NewJob, waits_for: int, batch: int | None, behind: int | None = None) -> int:
     """Enter the row of a new job; returns its id."""
-    row, more = row_to_insert(job, waits_for, batch, tx.now, behind), more_to_insert(job, tx.now)
-    return tx.insert(sql.INSERT, row) if more is None else tx.insert(sql.INSERT_MORE, (*row, *more))
+    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    if job.expires is None and job.expires_in is None and job.limit is None:
+        return tx.insert(sql.INSERT, row)
+    return tx.insert(sql.INSERT_MORE, (*row, *more_to_insert(job, tx.now)))
 
 
 def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:

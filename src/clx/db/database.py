@@ -14,6 +14,7 @@ from clx.db.doorbell import Doorbell
 from clx.db.leases import LeaseWatch
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
+from clx.errors import QueueError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -159,6 +160,17 @@ class Database(ABC):
             UsageError: *target* exists, or cannot be written.
             DatabaseError: it cannot be read.
         """
+
+    def within(self, connection: Any) -> Any:  # noqa: ARG002
+        """What puts jobs in within a transaction of somebody else's *connection*.
+
+        Raises:
+            QueueError: there is no such thing here, or the connection is of another kind or database.
+        """
+        raise QueueError(
+            "A queue in a file shares no transaction with anybody.",
+            'Open the queue in your PostgreSQL database: Queue.open("postgresql://…").',
+        )
 
     @abstractmethod
     def vacuum(self) -> int:

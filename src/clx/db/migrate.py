@@ -66,7 +66,7 @@ def upgrade_server(database: PostgresDatabase, found: str) -> None:
     try:
         with bind.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
-            if revision_of(connection) == found:
+            if revision_of(connection.connection.driver_connection) == found:
                 command.upgrade(config(connection), "head")
             crash_point("migrate", "before_commit")
         crash_point("migrate", "after_commit")

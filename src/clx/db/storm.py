@@ -19,6 +19,7 @@ from pathlib import Path
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
+from clx.db.url import is_served
 from clx.db.wait import Bells
 from clx.db.workers import register_this_process
 from clx.errors import LostRunError
@@ -59,7 +60,7 @@ class Outcome:
 class _Hand:
     """One worker process and what it acknowledged."""
 
-    def __init__(self, path: Path, journal_mode: str) -> None:
+    def __init__(self, path: Path | str, journal_mode: str) -> None:
         command = [sys.executable, "-P", "-m", "clx.db.storm", str(path), journal_mode]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout is not None
@@ -92,18 +93,18 @@ class Storm:
     """One storm.
 
     Args:
-        path: the database; made where there is none.
+        path: the database, or its URL; made where there is none.
         jobs: how many go in at most.
         seconds: for how long they go in.
         workers: processes at a time.
         every: mean seconds between two kills.
         limit: seconds after which what has not ended counts as lost.
-        journal_mode: ``wal`` or ``delete``.
+        journal_mode: ``wal`` or ``delete``, of a file.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         *,
         jobs: int,
         workers: int,
@@ -114,7 +115,7 @@ class Storm:
     ) -> None:
         self._path = path
         self._mode = journal_mode
-        self._queue = Queue.open(path, journal_mode=journal_mode)
+        self._queue = _open(path, journal_mode)
         self._jobs = jobs
         self._workers = workers
         self._every = every
@@ -185,9 +186,14 @@ class Storm:
         outcome.problems = check(self._queue.database)
 
 
+def _open(path: Path | str, journal_mode: str) -> Queue:
+    options = {} if is_served(str(path)) else {"journal_mode": journal_mode}
+    return Queue.open(path, **options)
+
+
 def serve(path: str, journal_mode: str) -> None:
     """A worker of the storm: prints its number, then the id of each job whose success was taken."""
-    with Queue.open(path, journal_mode=journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
+    with _open(path, journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
         worker = register_this_process(queue.database, _TYPE)
         os.write(1, b"%d\n" % worker)
         while True:

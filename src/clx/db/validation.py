@@ -67,20 +67,21 @@ _SELDOM_GIVEN = attrgetter(*(name for name, usual, _, _ in _NEW_JOB if usual is 
 _USUAL = tuple(usual for _, usual, _, _ in _NEW_JOB if usual is not _MISSING)
 
 
-def is_usual(job: object) -> bool:
-    """Whether only the type and the payload of a new job were given, as with most."""
-    return all(map(is_, _SELDOM_GIVEN(job), _USUAL))
-
-
-def check_new_job(job: object, *, is_usual: bool) -> None:
+def check_new_job(job: Any, tell_times: Callable[[Any], None]) -> None:
     """Hold a :class:`~clx.db.models.NewJob` to what the table takes.
 
     Args:
-        is_usual: as :func:`is_usual` says; a look at each value would be a tenth of what enqueueing costs.
+        tell_times: makes milliseconds of its times; called where anything but type and payload was given.
 
     Raises:
         QueueError: names the attribute, its value and what is allowed.
     """
+    # the usual job in one comparison: the loop would be a tenth of what enqueueing costs
+    is_usual = all(map(is_, _SELDOM_GIVEN(job), _USUAL))
+    if not is_usual:
+        tell_times(job)
+    elif type(job.payload) is dict and type(job.type) is str and job.type and "\0" not in job.type:
+        return
     for name, usual, is_allowed, allowed in _ALWAYS_GIVEN if is_usual else _NEW_JOB:
         value = getattr(job, name)
         if value is not usual and not is_allowed(value):

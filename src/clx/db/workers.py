@@ -211,7 +211,7 @@ class WorkerTable:
         """
         rows = self.database.read(
             "SELECT action, detail FROM worker_events WHERE worker_id = :id AND at >= :after "
-            "AND (:action IS NULL OR action = :action) ORDER BY id",
+            "AND (CAST(:action AS TEXT) IS NULL OR action = :action) ORDER BY id",
             {"id": worker_id, "after": after, "action": action},
         )
         return [(_EVENT.read(row)[0][0], told_or_shown(row[1]) or {}) for row in rows]

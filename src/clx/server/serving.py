@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,10 +171,20 @@ def serve(
         place = Place(place.host, port, place.tokens, place.behind_proxy, place.certfile, place.keyfile)
         served = application(Queue(database), place, mounts=mounts)
         server = Server(configured(served, place), served)
+        if as_service:
+            threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
         for line in _announced(database, place, as_service=as_service):
             say(line)
         server.run(sockets=[listener])
     return EXIT_DONE
+
+
+def _end_with_parent(server: Server) -> None:
+    """Let *server* end when the other end of standard input is closed: by the supervisor, or because that is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 4096):
+            pass
+    server.should_exit = True
 
 
 def configured(served: Application, place: Place) -> uvicorn.Config:

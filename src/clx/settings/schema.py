@@ -25,6 +25,7 @@ from clx.settings.section import (
     Seconds,
     Secret,
     Section,
+    Server,
 )
 
 J = TypeVar("J", bound=JobTypeSection)
@@ -65,14 +66,17 @@ class WorkersSettings(Section, frozen=True):
 
 
 class DatabaseSettings(Section, frozen=True):
-    """``[database]``: where the job table lies and how SQLite keeps it."""
+    """``[database]``: where the job table lies and how it is kept."""
 
     path: Place | None = None
     """The database file; unset: ``<course root>/.clx/jobs.db``."""
+    url: Server | None = None
+    """A database of a server instead of a file: ``postgresql://USER@HOST:PORT/DATABASE``; of it and ``path`` holds what
+    is said in a higher layer. Best without a password: that may stand in ``~/.pgpass``, or in ``CLX_DATABASE__URL``."""
     journal_mode: Literal["auto", "wal", "delete"] = "auto"
     """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
     busy_timeout: Seconds = 10.0
-    """Seconds to wait for a lock that somebody else holds (60 in DELETE mode unless set)."""
+    """Seconds to wait for a lock that somebody else holds, or for a server (60 in DELETE mode unless set)."""
 
 
 class ArtifactsSettings(Section, frozen=True):
@@ -101,6 +105,8 @@ class JobsSettings(Section, frozen=True):
     """How many runs a job gets before it is failed."""
     timeout: Seconds = 1800.0
     """Seconds one run may take before its process group is killed."""
+    prune: bool = True
+    """Whether builds and services remove once a day what is long over; ``clx db prune`` does it at any time."""
 
 
 class DiagramSettings(Section, frozen=True):

@@ -16,6 +16,7 @@ from clx.errors import SettingsError
 from clx.platforms import system
 from clx.regular import replace_text
 from clx.settings.keys import all_keys
+from clx.settings.secret import is_secret
 from clx.settings.toml_file import key_lines, read_toml
 
 _OTHERS_WRITE = 0o022
@@ -70,11 +71,11 @@ def text_with(path: Path, key: str, value: Any) -> str:
 def _holds_secret(text: str) -> bool:
     """Whether a file with that text is to be read by nobody else."""
     values = tomllib.loads(text)
-    for key in (each.name for each in all_keys().values() if each.is_secret):
+    for key in all_keys():
         found: Any = values
         for part in key.split("."):
             found = found.get(part) if isinstance(found, dict) else None
-        if found is not None:
+        if is_secret(key, found):
             return True
     return False
 

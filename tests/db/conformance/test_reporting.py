@@ -421,3 +421,14 @@ def test_retrying_many_jobs_takes_as_long_for_each_as_retrying_few(queue: Queue)
     # 32 times as many jobs; each looked up among all: 400 times. Each takes a server so long that fewer must do
     many, times = (16_000, 150) if isinstance(queue.database, SqliteDatabase) else (2000, 10)
     assert processor_seconds(many) < times * few
+
+
+def test_who_cancels_is_told_what_is_cancelled_and_what_is_asked_to_end(queue: Queue) -> None:
+    running, waiting, over = queue.enqueue_many([NewJob("t", priority=5), NewJob("t"), NewJob("u")])
+    queue.claim(["t"])
+    queue.cancel([over])
+
+    cancelled = queue.cancel([running, waiting, over, 99])
+
+    assert cancelled == [waiting]
+    assert cancelled.asked == [running]

@@ -81,7 +81,11 @@ def test_a_converter_finds_its_inputs_and_leaves_its_outputs_in_the_store(bench:
 def test_what_a_job_made_is_shared_before_its_result_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     shared: list[list[str]] = []
     monkeypatch.setattr(bench.store, "share", lambda digests: shared.append(list(digests)))
-    result = bench.run(lambda _, outputs: (outputs / "a.html").write_text("a") and None)
+
+    def convert(_inputs: Path, outputs: Path) -> None:
+        (outputs / "a.html").write_text("a")
+
+    result = bench.run(convert)
     assert shared == [[result["outputs"][0][1]]]
 
 

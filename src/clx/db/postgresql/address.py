@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from clx.db.database import SERVED
+from clx.db.state import StateDirectory
 from clx.errors import DatabaseError, UsageError
 
-SCHEMES = ("postgresql://", "postgres://")
 VARIABLE = "CLX_DATABASE__URL"
 """Hands a URL with its password to child processes, whose command line anybody may see."""
 _FORM = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a password @ is %40, / is %2F, % is %25, # is %23."
@@ -65,17 +65,29 @@ class Address(msgspec.Struct, frozen=True):
         password = conninfo_to_dict(self.url).get("password")
         return self.without_secrets(), {} if password is None else {"PGPASSWORD": str(password)}
 
+    def has_secrets(self) -> bool:
+        """Whether its URL holds a password."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return not _SECRET.isdisjoint(conninfo_to_dict(self.url))
+
     def stand_in(self) -> None:
-        """Make the file that stands for it, and know its password as long as this process lives."""
+        """Make the file that stands for it, and know its password as long as this process lives.
+
+        Raises:
+            DatabaseError: it cannot be made.
+        """
         _known[self.place] = self.url
+        StateDirectory.of(self.place).prepare()
         text = f"{self.without_secrets()}\n"
-        if not self.place.exists() or self.place.read_text(encoding="utf-8") != text:
-            self.place.write_text(text, encoding="utf-8")
-
-
-def is_url(text: str) -> bool:
-    """Whether *text* names a database of a server."""
-    return text.startswith(SCHEMES)
+        try:
+            if not self.place.exists() or self.place.read_text(encoding="utf-8") != text:
+                self.place.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.place}, which stands for {self} here, cannot be written: {error.strerror}.",
+                "Make its directory writable, or set XDG_STATE_HOME.",
+            ) from error
 
 
 def parse(url: str) -> Address:
@@ -97,6 +109,8 @@ def parse(url: str) -> Address:
         default = usual.get(name)
         return str(said.get(name) or (default.decode() if default else otherwise))
 
+    if not of("port", "5432").replace(",", "").isdigit():
+        raise UsageError("The port in the URL of the database is no number.", _FORM)
     user = of("user", os.environ.get("USER", ""))
     host = of("host", str(said.get("hostaddr") or "local socket"))
     port, database = of("port", "5432"), of("dbname", user)
@@ -121,7 +135,7 @@ def of_place(place: Path) -> Address:
     if place in _known:
         return parse(_known[place])
     handed = os.environ.get(VARIABLE, "")
-    if is_url(handed) and (found := parse(handed)).place == place:
+    if handed and (found := parse(handed)).place == place:
         return found
     try:
         kept = place.read_text(encoding="utf-8").strip()

@@ -58,7 +58,8 @@ def is_unbound(error: BaseException) -> bool:
     """Whether a value cannot be handed to the server, or is none that a column takes."""
     if isinstance(error, psycopg.ProgrammingError):
         return error.sqlstate is None  # the driver's own
-    return isinstance(error, OverflowError | UnicodeEncodeError | psycopg.DataError)
+    too_long = isinstance(error, psycopg.errors.ProgramLimitExceeded)  # for an index: a key, say
+    return too_long or isinstance(error, OverflowError | UnicodeEncodeError | psycopg.DataError)
 
 
 def is_starting(error: BaseException) -> bool:

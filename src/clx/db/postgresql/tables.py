@@ -17,12 +17,17 @@ REVISION = "0004"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 TABLES_LOCK = 0x636C78_00
 """The advisory lock of whoever makes or changes tables."""
+_HAS_VERSION = (
+    "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE n.nspname = '{SCHEMA}' AND c.relname = 'alembic_version'"
+)
 _SQL = Path(__file__).with_name("schema.sql")
 
 
 def revision_of(connection: Any) -> str | None:
     """The schema of the tables; None where there are none."""
-    if connection.execute(f"SELECT to_regclass('{SCHEMA}.alembic_version')").fetchone()[0] is None:
+    # not by to_regclass: what that believes may be older than the lock under which this is asked
+    if connection.execute(_HAS_VERSION).fetchone() is None:
         return None
     row = connection.execute(f"SELECT version_num FROM {SCHEMA}.alembic_version").fetchone()
     return None if row is None else str(row[0])

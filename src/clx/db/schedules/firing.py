@@ -159,7 +159,7 @@ def end_last(tx: Transaction, schedule: Schedule) -> bool:
     if schedule.overlap != "cancel" or last[2]:
         return False
     tx.bells.add(ENDED)
-    return request_cancel(tx, int(last[0]))
+    return bool(request_cancel(tx, int(last[0])))
 
 
 def mend(database: Database, now: int, told: set[str]) -> None:

@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args
 
 from clx.db.clock import now_ms
 from clx.db.models import NewJob, decode, encode
+from clx.db.odd_rows import Reader
 from clx.db.schedules.cron import check_cron, fires_after, zone_of
+from clx.db.schedules.statements import COLUMNS
 from clx.db.statements import NO_TIME
 from clx.db.validation import LONGEST, check_choice, in_milliseconds
 from clx.errors import ClxError, OddRowError, QueueError
@@ -28,6 +30,11 @@ TOLD = "schedule"
 """Where the payload of a job says which fire it is of."""
 _KEPT = ("type", "payload", "pool", "key", "priority", "max_runs", "timeout", "delay", "expires_in", "limit")
 """What a job of a schedule may have; all else is about one moment, or one other job."""
+_SCHEDULE = Reader.of("schedules", COLUMNS.split(", "))
+_FIRE = Reader(
+    *(f"fires.{name}" for name in ("schedule", "fire_at", "fired_at", "outcome", "job_id")),
+    "workers.reason",  # the state of its job; NULL where that is gone
+)
 _NAME = re.compile(r"[\w.:/@+][\w.:/@+-]{0,99}")
 
 
@@ -139,22 +146,30 @@ class Fire:
         return self.state in {"queued", "running"}
 
 
+def fire_from_row(row: Sequence[Any]) -> Fire:
+    """The fire of one row of ``statements.FIRES``; what another program wrote is stepped over."""
+    return Fire(*_FIRE.read(row)[0])
+
+
 def schedule_from_row(row: Sequence[Any]) -> Schedule:
     """The schedule of one row of ``statements.COLUMNS``.
 
     Raises:
         OddRowError: another program wrote it, or this machine lacks its time zone.
     """
-    name, cron, zone, job, overlap, catch_up, window, ends_at, paused, next_at, created_at = row
+    values, odd = _SCHEDULE.read(row)
+    name, cron, zone, job, overlap, catch_up, window, ends_at, paused, next_at, created_at = values
+    why, step = f"{'; '.join(odd)}.", ""
     try:
-        template = NewJob(**decode(job))
-        return Schedule(
-            name, cron, template, zone, overlap, catch_up, window, ends_at, bool(paused), next_at, created_at
-        )
+        if not odd:
+            template = NewJob(**decode(job))
+            return Schedule(
+                name, cron, template, zone, overlap, catch_up, window, ends_at, bool(paused), next_at, created_at
+            )
     except ClxError as error:
         why, step = error.fact, error.next_step
     except (TypeError, ValueError, LookupError) as error:
-        why, step = f"{error}.", ""
+        why = f"{error}."
     raise OddRowError(
         f'The schedule "{shortened(str(name))}" cannot be used: {why}',
         step or f"Add it again: clx schedules add {shortened(str(name))} --replace",

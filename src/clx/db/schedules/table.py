@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 from clx.db.database import Database, Row
+from clx.db.odd_rows import as_text
 from clx.db.schedules import statements as sql
 from clx.db.schedules.firing import end_last, note, queue_job, readable
-from clx.db.schedules.models import Fire, Schedule, schedule_from_row
+from clx.db.schedules.models import Fire, Schedule, fire_from_row, schedule_from_row
 from clx.db.schedules.sweep import Sweep
 from clx.db.transaction import Transaction
 from clx.db.validation import check_limit
@@ -67,11 +68,11 @@ class Schedules:
     def fires(self, name: str, limit: int = 20) -> Fires:
         """What became of its latest times, newest first."""
         check_limit(limit)
-        return [Fire(*row) for row in self._database.read(sql.FIRES, (name, limit))]
+        return [fire_from_row(row) for row in self._database.read(sql.FIRES, (name, limit))]
 
     def counts(self, name: str) -> dict[str, int]:
         """How many of its times were ``queued``, ``skipped`` and ``missed``."""
-        return dict(self._database.read(sql.COUNTS, (name,)))
+        return {as_text(outcome): n for outcome, n in self._database.read(sql.COUNTS, (name,))}
 
     def add(self, schedule: Schedule, *, replace: bool = False) -> Schedule:
         """Put a schedule in; its first fire is the first of its times from now on.
@@ -221,7 +222,7 @@ class Schedules:
         return changed[0] if changed else self._unknown(name)
 
     def _unknown(self, name: str) -> NoReturn:
-        names = [row[0] for row in self._database.read(sql.NAMES)]
+        names = [as_text(row[0]) for row in self._database.read(sql.NAMES)]
         step = did_you_mean(str(name), names) if names else "There are none yet: clx schedules add NAME CRON --type T"
         raise QueueError(f'There is no schedule "{shortened(str(name))}".', step)
 
@@ -234,7 +235,7 @@ def _kept(schedule: Schedule, row: Row, true: int) -> tuple[int, int]:
 
 
 def _by_time(rows: Any) -> dict[int, Fire]:
-    return {row[1]: Fire(*row) for row in rows}
+    return {row[1]: fire_from_row(row) for row in rows}
 
 
 def _is_wanted(fire: Fire | None, *, only_missing: bool) -> bool:

@@ -105,7 +105,7 @@ def status_of(database: Database, settings: JobsSettings) -> dict[str, Any]:
     unserved = _unserved(members, queued)
     busy = any(member.status == "busy" for member in members)
     return {
-        "database": str(database.path),
+        "database": database.name,
         "state": "working" if busy or len(queued) > len(unserved) else "waiting" if unserved else "idle",
         "workers": _workers(members),
         "queue": _queue(database, members, queued),

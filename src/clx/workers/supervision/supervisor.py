@@ -31,7 +31,9 @@ from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
+from clx.workers.supervision.pruning import DailyPruning
 from clx.workers.supervision.restart_policy import RestartingGroup
+from clx.workers.supervision.server_process import ServerProcess
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
@@ -57,9 +59,11 @@ class Supervisor:
         self._settings = state.wanted[0].settings
         self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE)
         self._group.attach(service_workers(database))
+        self._server = ServerProcess(database, self._settings.server)
         self._state = state
         self._group.want(state.wanted)
         self._asked_to_end = ""
+        self._pruning = DailyPruning(database, wanted=self._settings.jobs.prune)
 
     def run(self) -> None:
         """Keep the workers until SIGTERM or SIGINT, then end them."""
@@ -88,11 +92,15 @@ class Supervisor:
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
             self._group.want(state.wanted)
+            if state.wanted:
+                self._server.settings = state.wanted[0].settings.server
             self._answer()
         self._group.tend()
         self._group.reconcile()
+        self._server.tend()
         self._save_lowered()
         self._save_workers()
+        self._pruning.look()
 
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
@@ -135,7 +143,9 @@ class Supervisor:
         """End every worker within the time asked for, and leave nothing behind."""
         state, me = read_state(self._database.state.path), process_identity()
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
+        self._server.stop()
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
+        self._pruning.end(0.5)
         try:
             self._group.stop(grace=grace, reason=reason)
         except (DatabaseError, OSError) as error:
