@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.support.serving import Listening
 
 from clx.artifacts.store import ArtifactStore
-from clx.errors import UsageError
-from clx.remote.stores import TOKEN_VARIABLE, open_store, own_token
+from clx.errors import SettingsError, UsageError
+from clx.remote.stores import TOKEN_VARIABLE, find_token, open_store, own_token
+from clx.settings.resolve import SettingsFile, resolve
 from clx.settings.schema import ArtifactsSettings
+from clx.workers.supervision.checks import settings_for
 
 
 def test_without_an_address_it_is_the_directory_and_nothing_is_imported(tmp_path: Path) -> None:
@@ -54,7 +57,8 @@ def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_a_worker_finds_its_token_and_what_it_starts_does_not_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "clx_secret")
-    assert own_token(ArtifactsSettings()) == ""
+    assert find_token(ArtifactsSettings()) == ""
+    assert find_token(ArtifactsSettings(url="http://localhost:1")) == "clx_secret"
     assert TOKEN_VARIABLE in os.environ
     assert own_token(ArtifactsSettings(url="http://localhost:1")) == "clx_secret"
     assert TOKEN_VARIABLE not in os.environ
@@ -65,3 +69,20 @@ def test_a_worker_finds_the_token_in_the_users_file(tmp_path: Path, monkeypatch:
     (tmp_path / "clx").mkdir()
     (tmp_path / "clx/config.toml").write_text('[artifacts]\ntoken = "clx_mine"\n')
     assert own_token(ArtifactsSettings(url="http://localhost:1")) == "clx_mine"
+
+
+def test_what_workers_are_told_has_no_token(tmp_path: Path) -> None:
+    resolved = resolve(files=[], environ={"CLX_ARTIFACTS__TOKEN": "clx_secret", "CLX_ARTIFACTS__URL": "http://h"})
+    assert resolved.settings.artifacts.token == "clx_secret"
+    told = settings_for(resolved, tmp_path / "jobs.db")
+    assert (told.artifacts.url, told.artifacts.token) == ("http://h", None)
+    assert b"clx_secret" not in msgspec.json.encode(told)
+
+
+@pytest.mark.parametrize("setting", ['url = "http://h"', 'token = "x"', 'ca_file = "x"', "insecure = true"])
+def test_a_project_cannot_say_where_artifacts_go(tmp_path: Path, setting: str) -> None:
+    file = tmp_path / ".clx" / "config.toml"
+    file.parent.mkdir()
+    file.write_text(f"[artifacts]\n{setting}\n")
+    with pytest.raises(SettingsError, match="cannot be set by a project"):
+        resolve(files=[SettingsFile("project", file)], environ={})

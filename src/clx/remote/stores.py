@@ -35,17 +35,26 @@ def open_store(root: Path, settings: ArtifactsSettings, *, token: str | None = N
     return CachedStore(root, server)
 
 
-def own_token(settings: ArtifactsSettings) -> str:
-    """The token of a worker, which is told all settings but that; taken out of what its children get.
+def find_token(settings: ArtifactsSettings) -> str:
+    """The token as this user's settings have it, for who was told all settings but that; empty where there is none.
 
     Raises:
         SettingsError: this user's settings are not sound.
     """
     if settings.url is None:
         return ""
-    from clx.settings.resolve import resolve, settings_files  # a worker is told all else
+    from clx.settings.resolve import resolve, settings_files  # whoever starts workers has it all
 
     files = [each for each in settings_files() if each.kind != "project"]
-    found = resolve(files=files).settings.artifacts.token
-    os.environ.pop(TOKEN_VARIABLE, None)  # what a deck runs need not have it
-    return found or ""
+    return resolve(files=files).settings.artifacts.token or ""
+
+
+def own_token(settings: ArtifactsSettings) -> str:
+    """The token of a worker, taken out of what its children get: what a deck runs need not have it.
+
+    Raises:
+        SettingsError: as of :func:`find_token`.
+    """
+    found = find_token(settings)
+    os.environ.pop(TOKEN_VARIABLE, None)
+    return found
