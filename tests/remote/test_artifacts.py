@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.support.cuts import Link, link
+from tests.support.scene import until
 from tests.support.serving import Listening
 
 from clx.artifacts import uploads
@@ -84,6 +85,7 @@ def linked(server: Listening) -> Iterator[Callable[..., tuple[Link, ArtifactServ
         open_.append((context, caller))
         return found, caller
 
+    one.server = server  # type: ignore[attr-defined]
     yield one
     for context, caller in open_:
         caller.close()
@@ -102,6 +104,21 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
     assert fetched(caller) == DATA
     assert found.passed["down"] < len(DATA) * 1.05 + (1 << 20), "what had come is not fetched again"
     assert found.cuts == []
+
+
+def test_what_somebody_else_is_sending_is_waited_for(linked: Any, kept: ArtifactStore, file: Path) -> None:
+    receiving = next(each for each in linked.server.server._served._mounts if each.path == "/cas").app._uploads
+    running = receiving.begin(DIGEST, None)
+    running.write(DATA[:-1])
+    found, caller = linked()
+    sending = threading.Thread(target=caller.put, args=([(DIGEST, file)],))
+    sending.start()
+    until(lambda: found.connections)
+    running.write(DATA[-1:])
+    assert running.finish()
+    receiving.end(running)
+    sending.join()
+    assert caller.sent == 0
 
 
 def test_calls_that_only_ask_are_made_again(linked: Any) -> None:

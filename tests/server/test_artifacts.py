@@ -144,6 +144,20 @@ def test_an_upload_goes_on_where_it_was(call: Any, store: ArtifactStore) -> None
     assert store.get_bytes(DIGEST) == DATA
 
 
+def test_that_it_is_being_sent_is_told_and_who_sends_much_need_not_send_all(call: Any, served: Served) -> None:
+    app: Any = next(each for each in served.application._mounts if each.path == "/cas").app
+    uploads = app._uploads
+    running = uploads.begin(DIGEST, None)
+    running.write(DATA[:5])
+    told = call("HEAD", ADDRESS)
+    assert (told.headers["upload-offset"], told.headers["retry-after"]) == ("5", "1")
+    refused = call("PUT", ADDRESS, content=DATA[5:], headers={"upload-offset": "5"})
+    assert (refused.status_code, refused.headers["connection"]) == (409, "close")
+    assert "connection" not in call("PUT", ADDRESS, content=DATA[:9], headers={"upload-offset": "5"}).headers
+    assert call("PUT", ADDRESS, content=DATA).status_code == 201, "who sends all of it disturbs nobody"
+    uploads.end(running)
+
+
 def test_an_offset_that_is_no_number_is_refused(call: Any) -> None:
     for text in ("-1", "x", "", "1" * 19):
         assert call("PUT", ADDRESS, content=DATA, headers={"upload-offset": text}).status_code == 400

@@ -20,6 +20,8 @@ from clx.platforms import system
 STILL = 1.0
 """Seconds after which a sender that sends nothing may be replaced by one that goes on with its part."""
 _CHUNK = 1 << 20
+_CATCHES_UP = 4
+"""Bytes of the part that was there which are hashed with each that comes."""
 _OPTIONS = os.O_RDWR | os.O_CREAT | system.NO_LINK | system.BINARY
 
 
@@ -53,6 +55,7 @@ class Upload:
         self._path = path
         self._is_kept = is_kept
         self._hash = hashlib.sha256()
+        self._hashed = 0
         self._turn = threading.Lock()
         self._moved_at = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +84,15 @@ class Upload:
             self._stream.truncate(0)
         elif offset != size:
             raise OffsetError(size)
-        while chunk := self._stream.read(_CHUNK):
+        self.offset = self._stream.seek(0, os.SEEK_END)
+
+    def _hash_to(self, end: int) -> None:
+        """Hash what has not been yet, up to *end*."""
+        self._stream.seek(self._hashed)
+        while self._hashed < end and (chunk := self._stream.read(min(_CHUNK, end - self._hashed))):
             self._hash.update(chunk)
-            self.offset += len(chunk)
+            self._hashed += len(chunk)
+        self._stream.seek(0, os.SEEK_END)
 
     def is_still(self) -> bool:
         """Whether nothing has come for a while."""
@@ -107,8 +116,12 @@ class Upload:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     self._discard()
                 raise
-            self._hash.update(data)
             self.offset += len(data)
+            if self._hashed == self.offset - len(data):
+                self._hash.update(data)
+                self._hashed = self.offset
+            else:  # what was there before is hashed on the way, so that nobody waits for it at the beginning
+                self._hash_to(min(self.offset, self._hashed + _CATCHES_UP * len(data)))
             self._moved_at = time.monotonic()
 
     def finish(self) -> bool:
@@ -121,6 +134,7 @@ class Upload:
         with self._turn:
             if self._stream.closed:
                 raise InUseError(self.digest)
+            self._hash_to(self.offset)
             if self._hash.hexdigest() != self.digest:
                 self._discard()
                 return False
@@ -164,6 +178,12 @@ class Uploads:
             return self._part(digest).stat().st_size
         except OSError:
             return None
+
+    def is_moving(self, digest: str) -> bool:
+        """Whether somebody is sending this object, and nobody may go on with it."""
+        with self._turn:
+            running = self._running.get(digest)
+            return running is not None and not running.is_still()
 
     def begin(self, digest: str, offset: int | None) -> Upload:
         """Receive an object.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import msgspec
 import urllib3
@@ -151,32 +151,36 @@ class ArtifactServer:
     def _put(self, digest: str, path: Path) -> None:
         patience = _Patience(self._patience)
         size = path.stat().st_size
-        first, known = True, -1
+        part = _Part(0) if size < _LARGE else None
+        known = 0
         while True:
             try:
-                offset = 0 if first and size < _LARGE else self._offset(digest, size)
-                if offset is None:
-                    return
-                if offset > known >= 0:
+                part = part or self._part(digest, size)
+                if part.offset > known:
+                    known = part.offset
                     patience.progress()
-                known, first = offset, False
-                self._send(digest, path, offset, size)
+                if part.is_whole:
+                    return
+                if part.is_moving:
+                    raise _Cut("it is being sent by somebody else")  # noqa: TRY301  (as one that another try may not)
+                self._send(digest, path, part.offset, size)
             except _Cut as cut:
-                first = False
+                part = None
                 if not patience.pause():
                     raise self._gave_up(str(cut)) from cut.__cause__
             else:
                 return
 
-    def _offset(self, digest: str, size: int) -> int | None:
-        """How much of an object is there; None: all of it."""
+    def _part(self, digest: str, size: int) -> _Part:
+        """How much of an object is there."""
         answer = self._try("HEAD", digest, headers={"upload-length": str(size)})
         if answer.status == 200:
-            return None
+            return _Part(size, is_whole=True)
         if answer.status != 404:
             raise self._refused(answer)
         text = answer.headers.get("upload-offset", "0")
-        return int(text) if text.isdecimal() and int(text) <= size else 0
+        offset = int(text) if text.isdecimal() and int(text) <= size else 0
+        return _Part(offset, is_moving="retry-after" in answer.headers)
 
     def _send(self, digest: str, path: Path, offset: int, size: int) -> None:
         headers = {"content-length": str(size - offset), "content-type": "application/octet-stream"}
@@ -308,6 +312,14 @@ class ArtifactServer:
     def close(self) -> None:
         """Close its connections."""
         self._pool.clear()
+
+
+class _Part(NamedTuple):
+    """How much of an object a server has, and whether somebody else is sending it."""
+
+    offset: int
+    is_moving: bool = False
+    is_whole: bool = False
 
 
 class _Taken:

@@ -66,7 +66,12 @@ class Artifacts:
         if method in ("GET", "HEAD"):
             await self._give(found[1], method, headers, send)
         elif method == "PUT":
-            await self._take(found[1], headers, receive, send)
+            try:
+                await self._take(found[1], headers, receive, send)
+            except Refusal as refusal:
+                if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > _PIECE:
+                    refusal.headers["connection"] = "close"  # who sends much need not send all of it
+                raise
         else:
             raise _not_allowed("GET, HEAD, PUT")
 
@@ -123,6 +128,8 @@ class Artifacts:
         if length.isdecimal():
             self._require_room(int(length) - (offset or 0))
         more = {} if offset is None else {"upload_offset": str(offset)}
+        if self._uploads.is_moving(digest):
+            more["retry_after"] = "1"
         return Refusal(404, f"Artifact {digest[:12]} is not here.", "Whoever needs it makes it again.", **more)
 
     # -- in ---------------------------------------------------------------------------------------
