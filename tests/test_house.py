@@ -111,7 +111,6 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper "
             ),
@@ -129,12 +128,12 @@ UNTESTED = {
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
-                "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
+                "workers.supervision.worker_group workers.supervision.pool_manager"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
-            ("workers.logs workers.lock_probe workers.supervision.cleanup workers.supervision.pruning"),
+            ("workers.logs workers.lock_probe workers.supervision.pruning"),
         ),
     )
     for name in names.split()

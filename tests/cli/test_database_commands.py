@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import at
+from tests.support.postgresql import Server
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
@@ -109,8 +110,11 @@ def test_pruning_everything_lets_artifacts_go_one_time_later(project: Path) -> N
     os.utime(store.path(next(iter(store.digests()))), (0, 0))
     time.sleep(0.01)  # results of this very millisecond are not older than zero days
 
-    assert "1 results; 0 artifacts" in _clx("cache", "prune", "--days", "0", "--vacuum", cwd=project).stdout
-    assert "0 results; 1 artifacts" in _clx("cache", "prune", "--days", "0", cwd=project).stdout
+    assert (
+        "1 results, 0 fires of schedules; 0 artifacts"
+        in _clx("cache", "prune", "--days", "0", "--vacuum", cwd=project).stdout
+    )
+    assert "0 results, 0 fires of schedules; 1 artifacts" in _clx("cache", "prune", "--days", "0", cwd=project).stdout
 
 
 def test_builds_prune_once_a_day(project: Path) -> None:
@@ -177,6 +181,24 @@ def test_selftest_storms_and_cleans_up(tmp_path: Path) -> None:
     assert re.search(r"^\d+ jobs, \d+ runs, [1-9]\d* workers killed", done.stdout)
     assert "\nlost 0\ndoubled 0\n" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_selftest_storms_on_a_server_and_cleans_up(server: Server, tmp_path: Path) -> None:
+    before = server.execute("SELECT datname FROM pg_database ORDER BY 1")
+    done = _clx("selftest", "--seconds", "1", "--workers", "2", "--db", server.url("postgres"), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "\nlost 0\ndoubled 0\n" in done.stdout
+    assert server.execute("SELECT datname FROM pg_database ORDER BY 1") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_make_no_database_is_told_who_can_let_him(server: Server, tmp_path: Path) -> None:
+    server.execute("DROP ROLE IF EXISTS modest")
+    server.execute("CREATE ROLE modest LOGIN")
+    done = _clx("selftest", "--db", server.url("postgres").replace("clx@", "modest@"), cwd=tmp_path)
+    assert done.returncode == 4
+    assert 'ALTER ROLE "modest" CREATEDB' in done.stderr
 
 
 def test_bench_measures_and_cleans_up(tmp_path: Path) -> None:

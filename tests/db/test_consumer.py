@@ -527,15 +527,6 @@ def test_what_is_being_reported_keeps_its_lease(queue: Queue) -> None:
     assert holding.take_reports() == []
 
 
-async def _coroutine(_job: Job) -> None:
-    """Nobody would wait for it."""
-
-
-class _Callable:
-    async def __call__(self, _job: Job) -> None:
-        """Nor for this."""
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -543,12 +534,12 @@ class _Callable:
         ({"handlers": ["t"]}, "function for each type"),
         ({"handlers": {"t": 5}}, "5 is no function"),
         ({"handlers": {5: print}}, "is no function for 5"),
-        ({"handlers": {"t": _coroutine}}, "coroutine function"),
-        ({"handlers": {"t": _Callable()}}, "coroutine function"),
         ({"lease": 0}, "lease of 0"),
         ({"lease": 1.5}, "lease of 1.5"),
         ({"ahead": 0}, "0 jobs"),
         ({"limit": -1}, "limit of -1"),
+        ({"concurrency": 0}, "0 jobs cannot be done at a time"),
+        ({"concurrency": 5000}, "5000 jobs cannot be done at a time"),
     ],
 )
 def test_what_a_consumer_cannot_be_given_is_named_before_it_claims(

@@ -68,14 +68,15 @@ def test_the_examples_of_tasks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             exec(example, namespace)
 
 
-def test_the_example_of_the_awaited_queue_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("section", "said"), [("Awaited", "queued\n"), ("Coroutine functions as handlers", "")])
+def test_the_examples_with_event_loops_run(
+    section: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    page = (_ROOT / "docs" / "web.md").read_text(encoding="utf-8").partition("## Awaited")[2].partition("\n## ")[0]
+    page = (_ROOT / "docs" / "web.md").read_text(encoding="utf-8").partition(f"## {section}")[2].partition("\n## ")[0]
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(example, {"__name__": "examples"})
-    assert capsys.readouterr().out == "queued\n"
+    assert capsys.readouterr().out == said
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_nobody_of_another_machine_is_judged_though_there_is_no_such_process_her
 def test_another_machine_of_the_same_name_is_no_earlier_boot_of_this_one(
     monkeypatch: pytest.MonkeyPatch, machine: str, expected: bool
 ) -> None:
-    monkeypatch.setattr(identity, "_boot_and_namespace", lambda: f"{'1' * 36}@{'a' * 12}/4026531836")
+    monkeypatch.setattr(identity, "this_machine", lambda: f"{'1' * 36}@{'a' * 12}/4026531836")
     before = f"{'0' * 36}@{machine}/4026531836/7/99"
     assert is_of_an_earlier_boot(before, platform.node(), 0) == expected
     assert not is_of_an_earlier_boot(before, "another", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
 from clx.errors import (
     ClxError,
+    JobCancelledError,
     JobExistsError,
+    JobFailedError,
+    JobTimeoutError,
     LostBatchError,
     LostRunError,
     LostWorkerError,
@@ -113,6 +117,54 @@ def test_results_and_runs(either: Either, queue: Queue) -> None:
     assert either.results(["k", "none"]) == {"k": {"x": [1]}}
     assert either.results(["k"], type="other") == {}
     assert either.runs(1) == queue.runs(1)
+
+
+def test_result(either: Either, queue: Queue) -> None:
+    queue.enqueue_many([NewJob("t"), NewJob("u"), NewJob("v", max_runs=1), NewJob("w")])
+    finish(queue, {"x": 1})
+    assert either.result(1) == {"x": 1}
+    with pytest.raises(JobTimeoutError):
+        either.result(2, timeout=timedelta(milliseconds=20))
+    (job,) = queue.claim(["v"])
+    queue.fail(job.id, job.run, {"type": "ValueError", "message": "no"})
+    with pytest.raises(JobFailedError, match="ValueError: no"):
+        either.result(3)
+    queue.cancel([4])
+    with pytest.raises(JobCancelledError):
+        either.result(4)
+    with pytest.raises(UnknownJobError):
+        either.result(99)
+
+
+def test_what_else_a_job_may_have(either: Either, queue: Queue) -> None:
+    hour = timedelta(hours=1)
+    queue.set_limit("l", concurrency=9)
+    either.enqueue(NewJob("t", delay=hour))
+    either.enqueue(NewJob("t", expires=hour, limit="l"))
+    first = either.enqueue(NewJob("t", key="k", unique_for=hour))
+    finish(queue, type_="t")
+    finish(queue, type_="t")
+    assert either.enqueue(NewJob("t", key="k", unique_for=hour)) == first
+    delayed, expiring, _ = queue.get_many([1, 2, 3])
+    assert delayed.not_before - delayed.created_at == 3_600_000
+    assert expiring.limit == "l"
+    assert either.get_many([1, 2, 3]) == queue.get_many([1, 2, 3])
+
+
+def test_types_are_paused_and_limits_set(either: Either, queue: Queue) -> None:
+    assert either.pause("t") is True
+    assert either.pause("t") is False
+    assert either.paused() == queue.paused()
+    assert [each.type for each in either.paused()] == ["t"]
+    assert either.resume("t") is True
+    assert either.resume("t") is False
+    either.set_limit("l", concurrency=2, rate=5, per=timedelta(seconds=1))
+    assert either.limits() == queue.limits()
+    assert (either.limits()[0].concurrency, either.limits()[0].period) == (2, 1000)
+    either.set_limit("l")
+    assert either.limits() == []
+    with pytest.raises(QueueError):
+        either.set_limit("l", rate=5)
 
 
 def test_wait(either: Either, queue: Queue) -> None:

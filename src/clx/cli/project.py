@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clx.cli.terminal import echo
+from clx.commands import database_name
 from clx.errors import DatabaseError, UsageError
 from clx.settings.project import is_project, upwards
 from clx.settings.resolve import Resolved, resolve
@@ -82,7 +83,7 @@ class Here:
     @property
     def nobody(self) -> str:
         """That it is not there, as every command says it."""
-        return f"There is no database at {self.path} yet."
+        return f"There is no database at {database_name(self.path)} yet."
 
     def services_elsewhere(self) -> list[Path]:
         """Other databases of this user that have services; none where the command was told which one it is about."""

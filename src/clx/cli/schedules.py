@@ -242,7 +242,7 @@ def _outcome(fire: dict[str, Any] | None) -> str:
 @format_option
 @verbose_option()
 def list_them(here: Here) -> Output:
-    """Every schedule: when it fires next, and what became of its last time.
+    """Every schedule, its next time and its last one.
 
     \b
     Examples:
@@ -280,7 +280,9 @@ def _next(schedule: Schedule) -> str:
 @format_option
 @verbose_option()
 def show(here: Here, name: str, limit: int) -> Output:
-    """Everything about one schedule: its next times, and what became of its last ones.
+    """Everything about one schedule.
+
+    Its next times, and what became of its last ones.
 
     \b
     Examples:
@@ -387,9 +389,9 @@ def run(here: Here, name: str) -> Output:
 @format_option
 @verbose_option()
 def backfill(here: Here, name: str, start: str, end: str, at_most: int | None, only_missing: bool) -> Output:
-    """Queue the jobs of times that are over, oldest first, each with its own date.
+    """Queue the jobs of times that are over, oldest first.
 
-    FROM and TO are dates, both included, or moments, on the clock of the schedule's zone.
+    Each is told its own date. FROM and TO are dates, both included, or moments, on the clock of the schedule's zone.
 
     \b
     Examples:

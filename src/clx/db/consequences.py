@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from clx.db import statements as sql
@@ -19,6 +20,17 @@ def unlock(tx: Transaction, job_id: int) -> None:
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
+
+
+def unlock_many(tx: Transaction, job_ids: Sequence[int]) -> None:
+    """The same for several jobs at a time."""
+    tx.bells.update(of_end(job_id) for job_id in job_ids)
+    rows = tx.execute(tx.sql.matters_of_many, {"ids": encode(list(job_ids))}).fetchall() if job_ids else []
+    for job_id in (row[0] for row in rows if row[1]):
+        tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
+    awaited = [row[0] for row in rows if row[2]]
+    if awaited:
+        _called_back(tx, tx.execute(tx.sql.count_down_many, {"ids": encode(awaited)}).fetchall())
 
 
 def let_go(tx: Transaction, job_id: int) -> None:
@@ -51,7 +63,11 @@ def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
 
 def _count_down(tx: Transaction, job_id: int) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    for batch_id, pending, callback in tx.execute(tx.sql.count_down, (job_id,)).fetchall():
+    _called_back(tx, tx.execute(tx.sql.count_down, (job_id,)).fetchall())
+
+
+def _called_back(tx: Transaction, batches: Sequence[tuple[int, int, str]]) -> None:
+    for batch_id, pending, callback in batches:
         if pending == 0:
             call_back(tx, batch_id, callback)
 

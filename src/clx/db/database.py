@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
+from clx.commands import SERVED
 from clx.db.clock import Clock
 from clx.db.dialect import Dialect
 from clx.db.doorbell import Doorbell
@@ -19,10 +20,6 @@ from clx.errors import QueueError
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any] | Sequence[Any]
-
-
-SERVED = ".postgresql"
-"""What the name of a file ends with that stands for a database of a server."""
 
 
 class Database(ABC):
@@ -48,6 +45,11 @@ class Database(ABC):
     leases: LeaseWatch
     waits_since: float
     sql: ClassVar[Dialect]
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it is a server's, so that processes of several machines may use it."""
+        return self.path.name.endswith(SERVED)
 
     @property
     def name(self) -> str:
@@ -179,6 +181,10 @@ class Database(ABC):
         Raises:
             DatabaseBusyError: somebody uses the database.
         """
+
+    def size(self) -> int:
+        """Bytes that it takes, as far as can be told."""
+        return self.path.stat().st_size
 
     @property
     @abstractmethod

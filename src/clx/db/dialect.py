@@ -46,6 +46,8 @@ class Dialect(ABC):
     """What it says so that nobody changes its rows before the end of the transaction."""
     hold_wanted = ""
     """A statement that has the live jobs of the batch ``:id`` alone; empty where a transaction has all alone."""
+    succeed_many = matters_of_many = count_down_many = ""
+    """The same for many jobs at a time, where a statement takes longer than what it does; empty elsewhere."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from clx.db.database import SERVED, Database
+from clx.commands import SERVED
+from clx.db.database import Database
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -28,8 +28,8 @@ def _machine() -> str:
 
 
 @cache
-def _boot_and_namespace() -> str:
-    """What all processes of one boot and one pid namespace share."""
+def this_machine() -> str:
+    """What all processes of one boot and one pid namespace share, and no others of any machine do."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}@{_machine()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
@@ -69,13 +69,13 @@ def process_identity(pid: int | None = None) -> str:
     """
     number = os.getpid() if pid is None else pid
     start = _start_time(number)
-    return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
+    return f"{this_machine()}/{number}/{start}" if start else ""
 
 
 def is_ours_to_judge(identity: str) -> bool:
     """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
     try:
-        return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+        return identity.rsplit("/", 2)[0] == this_machine()
     except (OSError, AttributeError, TypeError):  # the last two: another program wrote what is no text
         return False
 
@@ -107,7 +107,7 @@ def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
         seen_at: when it was last heard of, milliseconds UTC.
     """
     boot, _, machine = identity.partition("/")[0].partition("@")
-    mine, _, here = _boot_and_namespace().partition("/")[0].partition("@")
+    mine, _, here = this_machine().partition("/")[0].partition("@")
     if host != platform.node() or boot == mine or (machine and here and machine != here):
         return False
     import psutil

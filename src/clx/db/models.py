@@ -256,7 +256,8 @@ def row_to_insert(
 
 def more_to_insert(job: NewJob, now: int) -> tuple[Any, ...]:
     """What :data:`~clx.db.statements.INSERT_MORE` wants besides."""
-    return (job.expires if job.expires_in is None else now + job.expires_in), job.limit  # type: ignore[operator]
+    moments: list[Any] = [job.expires, None if job.expires_in is None else now + job.expires_in]  # type: ignore[operator]
+    return min((each for each in moments if each is not None), default=None), job.limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from inspect import iscoroutinefunction
 from operator import attrgetter, is_
 from typing import Any
 
@@ -33,6 +32,8 @@ def _are_ids(value: object) -> bool:
 
 LONGEST = 100 * 365 * 24 * 3600 * 1000
 """Milliseconds that no lease and no pause exceeds."""
+MOST_AT_A_TIME = 1000
+"""Jobs that one consumer does at a time."""
 DEEPEST = 200
 """Lists and mappings within each other. Reading takes a step of Python's stack for each, and whoever reads may stand
 deep in it already: a job that was put in with more could stop every worker that looks at it."""
@@ -164,7 +165,12 @@ def check_types(types: Collection[str]) -> None:
 
 
 def check_consumer(
-    handlers: Mapping[str, Callable[..., Any]], lease: int, ahead: int, limit: int | None, stop_after: float
+    handlers: Mapping[str, Callable[..., Any]],
+    lease: int,
+    ahead: int,
+    limit: int | None,
+    stop_after: float,
+    concurrency: int,
 ) -> None:
     """Hold the arguments of a consumer to what they mean.
 
@@ -176,14 +182,12 @@ def check_consumer(
     for type_, function in handlers.items():
         if not callable(function) or not isinstance(type_, str):
             raise QueueError(f"{_shown(function)} is no function for {_shown(type_)}.", 'Write {"type": function}.')
-        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-            raise QueueError(
-                f"The handler of {_shown(type_)} is a coroutine function, which nobody would wait for.",
-                "Write a function that calls asyncio.run.",
-            )
     check_lease(lease)
     if not _is_whole(ahead, 1):
         raise QueueError(f"{_shown(ahead)} jobs cannot be held ahead.", "Give a whole number from 1; 1 holds none.")
+    if not _is_whole(concurrency, 1) or concurrency > MOST_AT_A_TIME:
+        advice = f"Give a whole number from 1 to {MOST_AT_A_TIME}."
+        raise QueueError(f"{_shown(concurrency)} jobs cannot be done at a time.", advice)
     if limit is not None and not _is_whole(limit):
         raise QueueError(f"A limit of {_shown(limit)} jobs is not possible.", "Give a whole number, or None.")
     if not isinstance(stop_after, int | float) or not 0 <= stop_after <= LONGEST:

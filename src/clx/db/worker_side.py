@@ -146,7 +146,8 @@ class WorkerSide(Lookup):
             lost: list[Report] = []
             if reports:
                 tally = {"succeeded": 0, "failed": 0}
-                for report, text in zip(reports, encoded, strict=True):
+                each = list(zip(reports, encoded, strict=True))
+                for report, text in finishing.succeed_many(tx, each, tally):
                     finishing.settle_one(tx, report, text, tally, lost)
                 if tally["succeeded"] or tally["failed"]:
                     tx.bells.add(ENDED)

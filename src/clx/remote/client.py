@@ -25,6 +25,7 @@ from clx.db.models import (
     new_jobs,
     result_of,
 )
+from clx.db.queries import LimitState, Paused
 from clx.db.validation import check_choice, check_claim, check_id, check_ids, check_keys, check_limit, check_timeout
 from clx.errors import QueueError, UnknownJobError
 from clx.remote.connection import Connection
@@ -209,6 +210,34 @@ class Client:
     def retry(self, job_ids: Sequence[int]) -> list[int]:
         """As :meth:`clx.db.jobs.Queue.retry`; 10,000 at a time, each of which is all or none."""
         return self._change("/jobs/retry", job_ids)
+
+    def pause(self, type: str, pool: str = "") -> bool:  # noqa: A002
+        """As :meth:`clx.db.jobs.Queue.pause`."""
+        return bool(self._call("POST", "/pause", dict[str, bool], body={"type": type, "pool": pool})["changed"])
+
+    def resume(self, type: str, pool: str = "") -> bool:  # noqa: A002
+        """As :meth:`clx.db.jobs.Queue.resume`."""
+        return bool(self._call("POST", "/resume", dict[str, bool], body={"type": type, "pool": pool})["changed"])
+
+    def paused(self) -> list[Paused]:
+        """As :meth:`clx.db.jobs.Queue.paused`."""
+        return [Paused(**each) for each in self._call("GET", "/paused", dict[str, Any])["paused"]]
+
+    def set_limit(
+        self,
+        name: str,
+        *,
+        concurrency: int | None = None,
+        rate: int | None = None,
+        per: Milliseconds | None = None,
+    ) -> None:
+        """As :meth:`clx.db.jobs.Queue.set_limit`."""
+        body = {"name": name, "concurrency": concurrency, "rate": rate, "per": in_ms(per)}
+        self._call("POST", "/limits", dict[str, bool], body=body)
+
+    def limits(self) -> list[LimitState]:
+        """As :meth:`clx.db.jobs.Queue.limits`."""
+        return [LimitState(**each) for each in self._call("GET", "/limits", dict[str, Any])["limits"]]
 
     def _change(self, path: str, job_ids: Sequence[int]) -> list[int]:
         check_ids(job_ids)

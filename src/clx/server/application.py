@@ -26,6 +26,7 @@ class Application:
         access: who may call.
         mounts: what there is; the first that takes a path gets it.
         requests: counts them.
+        begins: called when the server begins, in its loop.
         stops: called when the server is told to end, to end what has no end by itself.
         ends: called when it has ended.
     """
@@ -36,6 +37,7 @@ class Application:
         mounts: Sequence[Mount],
         requests: Requests,
         *,
+        begins: Callable[[], Awaitable[None]] | None = None,
         stops: Callable[[], None] = lambda: None,
         ends: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -43,6 +45,7 @@ class Application:
         self._mounts = mounts
         self._requests = requests
         self.stop = stops
+        self._begins = begins
         self._ends = ends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,8 +99,9 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and self._ends is not None:
-                await self._ends()
+            call = self._begins if message["type"] == "lifespan.startup" else self._ends
+            if call is not None:
+                await call()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

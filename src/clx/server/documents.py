@@ -54,7 +54,7 @@ class JobToBe(Request, frozen=True):
     not_before: Moment = 0
     deadline: Moment | None = None
     timeout: Whole | None = None
-    needs: Ids = []
+    needs: Annotated[tuple[Id, ...], Meta(max_length=MOST_AT_ONCE)] = ()
     delay: Pause = 0
     expires: Moment | None = None
     expires_in: Length | None = None

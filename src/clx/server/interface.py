@@ -14,6 +14,7 @@ from clx.server import documents as doc
 from clx.server.answers import Refusal
 from clx.server.documents import told
 from clx.server.operations import Call, Operation
+from clx.server.upkeep import UPKEEP
 
 _NOT_THERE, _TAKEN, _REFUSED = 404, 409, 422
 
@@ -252,5 +253,5 @@ OTHERS = (
     Operation("batch", "GET", "/batches/{id}", "read", "One batch.", _batch, doc.BatchDocument, errors=(_NOT_THERE,)),
     Operation("tokens", "GET", "/tokens", "admin", "Tokens, without their texts.", _tokens, doc.Tokens),
 )
-OPERATIONS = (*JOBS, *WORKERS, *OTHERS)
+OPERATIONS = (*JOBS, *WORKERS, *OTHERS, *UPKEEP)
 """Every operation, as the document lists them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -22,10 +23,10 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable, find
-from clx.errors import EXIT_DONE, StartupError, UsageError
+from clx.errors import EXIT_DONE, ClxError, StartupError, UsageError
 from clx.regular import read_regular
 from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
-from clx.server.answers import send_bytes
+from clx.server.answers import Refusal, log, send_bytes
 from clx.server.api import Api
 from clx.server.application import Application
 from clx.server.artifacts import Artifacts
@@ -40,6 +41,8 @@ from clx.server.threads import DatabaseThreads
 TOKEN_FILE = "server-token"  # noqa: S105  (a file's name)
 FIRST = "first"
 """The name of the token that a first start makes."""
+SWEEP = 1.0
+"""Seconds between two looks for schedules that are due."""
 _ENDS_IN = 5
 """Seconds that requests have to end once the server was told to."""
 
@@ -114,11 +117,28 @@ def application(
     hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
     access = Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
 
+    sweeping: list[asyncio.Task[None]] = []
+
+    async def begins() -> None:
+        sweeping.append(asyncio.create_task(_fire_schedules(queue, threads)))
+
     async def ends() -> None:
+        for task in sweeping:
+            task.cancel()
         events.end()
         threads.close()
 
-    return Application(access, [*inner, page], requests, stops=events.end, ends=ends)
+    return Application(access, [*inner, page], requests, begins=begins, stops=events.end, ends=ends)
+
+
+async def _fire_schedules(queue: Queue, threads: DatabaseThreads) -> None:
+    """Fire what is due, as every consumer and worker of the table does: a read a second."""
+    while True:
+        try:
+            await threads.write(queue.schedules.fire_due)
+        except (Refusal, ClxError) as error:
+            log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
+        await asyncio.sleep(SWEEP)
 
 
 async def _version(scope: Scope, _receive: Receive, send: Send) -> None:

@@ -349,6 +349,10 @@ class PostgresDatabase(Database):
         except driver.Error as error:
             raise self.translated(error) from error
 
+    def size(self) -> int:
+        """Bytes that all of its database takes on the server."""
+        return int(self.read("SELECT pg_database_size(current_database())")[0][0])
+
     def faults(self) -> list[str]:
         """A server looks after its files by itself."""
         return []

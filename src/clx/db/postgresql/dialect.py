@@ -42,6 +42,43 @@ class PostgresDialect(Dialect):
             "SELECT 1 FROM needed WHERE id = :id"
         )
 
+        self._make_many()
+
+    def _make_many(self) -> None:
+        """Several reports of a worker with one statement: each would take a round trip, which is what they cost."""
+        self.succeed_many = (
+            "WITH told AS (SELECT id, run, result, memory FROM json_to_recordset(CAST(:reports AS json)) "
+            "AS told (id bigint, run bigint, result text, memory bigint)), "
+            "mine AS (SELECT j.id FROM jobs j JOIN told ON told.id = j.id WHERE j.run = told.run "
+            "AND j.state = 'running' ORDER BY j.id FOR UPDATE OF j), "
+            "ended AS (UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, "
+            "result = told.result, error = NULL FROM told WHERE jobs.id = told.id AND jobs.run = told.run "
+            "AND jobs.state = 'running' AND jobs.id = ANY (ARRAY(SELECT id FROM mine)) RETURNING jobs.id, jobs.run, "
+            "jobs.worker_id, jobs.started_at, jobs.key, jobs.type, jobs.limit_name, told.memory), "
+            "recorded AS (INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, peak_memory) "
+            "SELECT id, run, worker_id, coalesce(started_at, :now), :now, 'succeeded', memory FROM ended) "
+            "SELECT id, key, type, limit_name FROM ended"
+        )
+        ids = self.ids("ids")
+        awaiting = "b.state = 'live' AND b.callback IS NOT NULL"
+        # another statement than the one before: it sees what those left who were waited for
+        self.matters_of_many = (
+            "SELECT ended.id, EXISTS (SELECT 1 FROM dependencies WHERE needs_id = ended.id), "
+            "EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+            f"WHERE w.job_id = ended.id AND {awaiting}) FROM ({ids}) AS ended (id) ORDER BY 1"
+        )
+        mine = (
+            f"SELECT b.id FROM batches b WHERE {awaiting} AND b.id IN "
+            f"(SELECT batch_id FROM batch_jobs WHERE job_id IN ({ids})) ORDER BY b.id{self.alone}"
+        )
+        self.count_down_many = (
+            "UPDATE batches b SET pending = greatest(b.pending - ended.jobs, 0) "
+            "FROM (SELECT batch_id, count(*) AS jobs "
+            f"FROM batch_jobs WHERE job_id IN ({ids}) GROUP BY batch_id) AS ended "
+            f"WHERE b.id = ended.batch_id AND {awaiting} AND b.id {self.chosen(mine)} "
+            "RETURNING b.id, b.pending, b.callback"
+        )
+
     def ids(self, name: str) -> str:
         """The numbers of a list."""
         return f"SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:{name} AS json)) AS list (value)"

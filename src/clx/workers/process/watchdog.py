@@ -19,7 +19,6 @@ from typing import Any
 import psutil
 
 from clx.db.batches import BatchTable
-from clx.db.clock import now_ms
 from clx.db.doorbell import UNWANTED, Bell
 from clx.db.jobs import Job, Queue
 from clx.db.leases import can_explain
@@ -188,7 +187,9 @@ class Watchdog(threading.Thread):
         with contextlib.suppress(DatabaseError):
             request = self._table.stop_request(self._assignment.worker_id)
             if request is not None:
-                self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
+                self._drain_at = time.monotonic() + max(
+                    0.0, (request["until"] - self._queue.database.clock.now()) / 1000
+                )
                 self.reason = request["reason"]
 
     def _take(self) -> Job | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from clx.commands import database_name
 from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
@@ -68,7 +69,7 @@ class Supervisor:
     def run(self) -> None:
         """Keep the workers until SIGTERM or SIGINT, then end them."""
         with _signals(self._end) as wake, self._database.doorbell.listen(SERVICE) as bell:
-            log.info("supervisor started for %s", self._database.path, extra={"action": "supervisor_started"})
+            log.info("supervisor started for %s", self._database.name, extra={"action": "supervisor_started"})
             while not self._asked_to_end and self._database.is_in_place():
                 bell.silence()
                 try:
@@ -198,7 +199,9 @@ def supervise(path: Path) -> int:
         locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         if not alone:
-            raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
+            raise WorkerStartupError(
+                f"Another supervisor serves {database_name(path)}.", f"Stop it: {stop_command(path)}"
+            )
         state = update_state(database.state.path, _sign)
         if state is not None and state.wanted:
             with logged(database.state.path, state.wanted[0].settings.logging.level):

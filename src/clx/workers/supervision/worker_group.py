@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
@@ -67,7 +66,7 @@ class WorkerGroup:
         self._rows_before = self.table.newest_id()
         self._watched: dict[int, WorkerRow] = {}
         self._next_sweep = 0.0
-        self._swept_at = now_ms()
+        self._swept_at = database.clock.now()
         self._spare_silent_until = 0
         self._stopping = False
 
@@ -190,9 +189,9 @@ class WorkerGroup:
         """
         lease = int(self.settings.jobs.lease * 1000)
         latest = [row.heartbeat_at for row in self.table.list()]  # without a write-ahead log even this may have to wait
-        missed = now_ms() - int(BEATS_OVERDUE * 1000 * self.settings.jobs.heartbeat)
+        missed = self.database.clock.now() - int(BEATS_OVERDUE * 1000 * self.settings.jobs.heartbeat)
         locked = any(beat < missed for beat in latest) and not self.queue.takes_writes()
-        now = now_ms()
+        now = self.database.clock.now()
         if locked or now - self._swept_at > max(lease / 2, _PAUSED * 1000):
             self._spare_silent_until = now + lease
         self._swept_at = now
@@ -201,7 +200,7 @@ class WorkerGroup:
     def _end_silent(self) -> None:
         """Kill members that have been silent for a whole lease: nobody gets their work out of them."""
         jobs = self.settings.jobs
-        silent = {row.id: row for row in self.table.list() if not is_heard(row, now_ms(), jobs)}
+        silent = {row.id: row for row in self.table.list() if not is_heard(row, self.database.clock.now(), jobs)}
         for worker in self.members:
             row = silent.get(worker.worker_id or 0)
             if row is None:
