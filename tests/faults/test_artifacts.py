@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,19 @@ def test_curl_alone_will_do(database: Path, tmp_path: Path) -> None:
         assert curl(*status, "-H", f'If-None-Match: "{digest}"', address) == "304"
         (tmp_path / "copy").write_bytes(head.read_bytes())
         assert curl("-C", "-", "-o", "copy", "-w", "%{http_code}", address) == "206"
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+def test_the_lines_of_the_page_work_as_they_stand(database: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    (lines,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "sha256sum" in block]
+    random_file(tmp_path / "file", 1 << 20)
+    with server_process(database) as server:
+        variables = {"S": server.url, "T": server.token, "F": "file"}
+        done = subprocess.run(
+            ["bash", "-euc", lines], cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True
+        )
+    assert (done.returncode, done.stdout) == (0, "[]"), done.stderr
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "file").read_bytes()
 
 
