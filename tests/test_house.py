@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
             ),
         ),
         (
@@ -51,7 +51,7 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
+                "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing"
             ),
@@ -60,7 +60,7 @@ UNTESTED = {
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
                 "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
-                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
+                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
@@ -126,6 +126,7 @@ UNTESTED = {
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
+                "workers.supervision.function_workers "
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"

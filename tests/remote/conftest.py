@@ -20,16 +20,16 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 
 @pytest.fixture
-def server(queue: Queue) -> Iterator[Listening]:
+def served(queue: Queue) -> Iterator[Listening]:
     """Its server."""
     with listening(queue) as found:
         yield found
 
 
 @pytest.fixture
-def client(server: Listening) -> Iterator[Client]:
+def client(served: Listening) -> Iterator[Client]:
     """A client of that."""
-    with Client(server.url, token=server.secrets["admin"]) as made:
+    with Client(served.url, token=served.secrets["admin"]) as made:
         yield made
 
 

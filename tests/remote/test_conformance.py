@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,14 @@ from clx.errors import (
 from clx.remote.client import Client
 
 Either = Queue | Client
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
+    """An empty queue, in a file and on a PostgreSQL server."""
+    where = request.getfixturevalue("postgresql") if request.param == "postgresql" else tmp_path / "jobs.db"
+    with Queue.open(where) as opened:
+        yield opened
 
 
 def finish(queue: Queue, result: Any = "done", type_: str = "t") -> int:

@@ -30,18 +30,18 @@ def test_a_token_does_not_go_to_another_machine_unencrypted() -> None:
     Client("http://192.0.2.1:8004", token="").close()
 
 
-def test_who_has_no_token_or_too_small_a_role_is_told(server: Listening) -> None:
-    with Client(server.url, token="") as nobody, pytest.raises(AccessError, match="token is needed"):
+def test_who_has_no_token_or_too_small_a_role_is_told(served: Listening) -> None:
+    with Client(served.url, token="") as nobody, pytest.raises(AccessError, match="token is needed"):
         nobody.stats()
-    with Client(server.url, token="clx_x") as stranger, pytest.raises(AccessError, match="none that is taken"):
+    with Client(served.url, token="clx_x") as stranger, pytest.raises(AccessError, match="none that is taken"):
         stranger.stats()
-    with Client(server.url, token=server.secrets["read"]) as reader, pytest.raises(AccessError, match="needs work"):
+    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError, match="needs work"):
         reader.enqueue(NewJob("t"))
 
 
-def test_the_token_may_stand_in_a_variable(server: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, server.secrets["read"])
-    with Client(server.url) as client:
+def test_the_token_may_stand_in_a_variable(served: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, served.secrets["read"])
+    with Client(served.url) as client:
         assert client.stats() == {}
 
 
@@ -75,13 +75,13 @@ def test_another_server_is_told(stranger: str) -> None:
         client.stats()
 
 
-def test_connections_are_kept(server: Listening, client: Client) -> None:
+def test_connections_are_kept(served: Listening, client: Client) -> None:
     for _ in range(20):
         client.stats()
-    assert len(server.server.server_state.connections) == 1
+    assert len(served.server.server_state.connections) == 1
 
 
-def test_a_locked_table_is_told_as_such(server: Listening, queue: Queue, client: Client) -> None:
+def test_a_locked_table_is_told_as_such(served: Listening, queue: Queue, client: Client) -> None:
     assert issubclass(DatabaseBusyError, ClxError)
     connection = queue.database.connection()
     connection.execute("BEGIN EXCLUSIVE")

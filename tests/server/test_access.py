@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -98,6 +99,25 @@ def test_tokens_are_not_read_anew_for_each_call(served: Served, queue: Queue, mo
         assert served.get("/version").status_code == 200
         assert served.get("/version", headers={"authorization": "Bearer guess"}).status_code == 401
     assert len(reads) == 1
+
+
+def test_who_cannot_be_known_because_the_table_is_locked_is_told_so(
+    served: Served, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_LONG_PATIENCE", 0.05)
+    monkeypatch.setattr(access, "_PATIENCE", 0.01)
+    gate = threading.Event()
+    usual = TokenTable.valid
+
+    def held_up(self: TokenTable) -> tuple[Token, ...]:
+        gate.wait()
+        return usual(self)
+
+    monkeypatch.setattr(TokenTable, "valid", held_up)
+    assert served.get("/version").status_code == 503
+    gate.set()
+    monkeypatch.setattr(access, "_LONG_PATIENCE", 60.0)
+    assert served.get("/version").status_code == 200
 
 
 def test_that_a_token_was_used_is_noted(served: Served, queue: Queue) -> None:

@@ -170,7 +170,9 @@ def list_them(here: Here) -> Output:
 @format_option
 @verbose_option()
 def revoke(here: Here, name: str) -> Output:
-    """Let a token be taken no more; a running server heeds it within seconds.
+    """Let a token be taken no more.
+
+    A running server heeds it within seconds.
 
     \b
     Examples:

@@ -30,6 +30,8 @@ FRESH = 1.0
 """Seconds after which the tokens are read anew: as long one that was revoked may still be taken."""
 _PATIENCE = 0.5
 """Seconds a call waits for them; while the table is locked those that were known hold."""
+_LONG_PATIENCE = 5.0
+"""The same for a call with a token that is not known."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "x-csrf-token"
@@ -69,27 +71,34 @@ class TokenBook:
         self._noting: set[asyncio.Task[None]] = set()
 
     async def find(self, text: str) -> Token | None:
-        """The valid token with that text."""
-        await self._refresh(FRESH)
+        """The valid token with that text.
+
+        Raises:
+            Refusal: 503, it is none that was known, and the table does not answer.
+        """
+        await self._refresh(FRESH, _PATIENCE)
         token = find(self._known, text)
         if token is None:  # it may just have been made; who guesses makes nobody read more often than this
-            await self._refresh(FRESH / 10)
+            if not await self._refresh(FRESH / 10, _LONG_PATIENCE):
+                raise Refusal(503, "The tokens cannot be read now.", "Try again in 5 s.", retry_after="5")
             token = find(self._known, text)
         if token is not None and (token.expires_at is None or token.expires_at > self._tokens.database.clock.now()):
             self._note(token)
             return token
         return None
 
-    async def _refresh(self, age: float) -> None:
+    async def _refresh(self, age: float, patience: float) -> bool:
+        """Read them unless that was done within *age* seconds; false where it was not done in time."""
         now = time.monotonic()
         if now - self._read_at < age:
-            return
+            return True
         if self._reading is None or self._reading.done():
             self._asked_at = now
             self._reading = asyncio.create_task(self._read())
-        left = self._asked_at + _PATIENCE - now
+        asked_at, left = self._asked_at, self._asked_at + patience - now
         if left > 0:
             await asyncio.wait([self._reading], timeout=left)
+        return self._read_at >= asked_at
 
     async def _read(self) -> None:
         try:
@@ -151,6 +160,10 @@ class Access:
             if not hmac.compare_digest(sent.encode(), csrf_of(text).encode()):
                 raise Refusal(403, "The page did not say that it was meant.", "Load the page anew.")
         return Caller(token.name, token.role, by, text)
+
+    async def still_takes(self, caller: Caller) -> bool:
+        """Whether the token of somebody who was let in is valid yet: what lasts asks now and then."""
+        return self.book is None or await self.book.find(caller.secret) is not None
 
     def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """See that a request names this server, and does not come from another site.

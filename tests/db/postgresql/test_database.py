@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,10 +16,11 @@ import psycopg
 import pytest
 from tests.support.postgresql import Server, programs
 
+from clx.db import migrate
 from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.postgresql import doubt
+from clx.db.postgresql import doubt, tables
 from clx.db.postgresql.address import parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
@@ -141,7 +143,8 @@ def test_one_that_stays_away_is_named_without_the_password(own: Server) -> None:
         finally:
             own.start()
     assert "geheim" not in str(told.value)
-    assert f"postgresql://clx@{own.folder}:5432/postgres" in told.value.fact
+    assert str(parse(url)) in told.value.fact
+    assert str(own.folder) in str(parse(url))
     assert "pg_isready" in told.value.next_step
 
 
@@ -235,6 +238,33 @@ def test_tables_of_a_newer_version_are_refused(empty: str) -> None:
         queue.database.write("note", lambda tx: tx.execute("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DatabaseError, match=r"newer version of CLX \(schema 9999\)"):
         Queue.open(empty)
+
+
+_NEXT = """
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "next", "{head}", None, None
+def upgrade():
+    op.execute("ALTER TABLE jobs ADD COLUMN added BIGINT")
+"""
+
+
+def test_older_tables_are_brought_up_once_whoever_comes_first(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Queue.open(empty) as queue:
+        queue.enqueue(NewJob("t"))
+    scripts = shutil.copytree(migrate._SCRIPTS, tmp_path / "migrations")
+    (scripts / "versions" / "next.py").write_text(_NEXT.format(head=tables.REVISION), encoding="utf-8")
+    monkeypatch.setattr(migrate, "_SCRIPTS", scripts)
+    monkeypatch.setattr(tables, "REVISION", "next")
+
+    with ThreadPoolExecutor(4) as threads:
+        queues = list(threads.map(Queue.open, [empty] * 4))
+
+    for queue in queues:
+        assert queue.sql("SELECT added FROM jobs") == [{"added": None}]
+        assert queue.database.revision() == "next"
+        queue.close()
 
 
 def test_who_only_reads_makes_no_tables(empty: str) -> None:

@@ -53,9 +53,7 @@ class Address(msgspec.Struct, frozen=True):
 
     def without_secrets(self) -> str:
         """The whole URL but for passwords: what a file may keep of it, and a command line show."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        said = conninfo_to_dict(self.url)
+        said = self._said()
         return self._written({name: str(value) for name, value in said.items() if name not in _SECRET | _PLACE})
 
     def _written(self, more: dict[str, str]) -> str:
@@ -72,16 +70,17 @@ class Address(msgspec.Struct, frozen=True):
 
     def for_programs(self) -> tuple[str, dict[str, str]]:
         """What a program of PostgreSQL is told of it on its command line, and what by its environment."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        password = conninfo_to_dict(self.url).get("password")
+        password = self._said().get("password")
         return self.without_secrets(), {} if password is None else {"PGPASSWORD": str(password)}
 
     def has_secrets(self) -> bool:
         """Whether its URL holds a password."""
-        from psycopg.conninfo import conninfo_to_dict
+        return not _SECRET.isdisjoint(self._said())
 
-        return not _SECRET.isdisjoint(conninfo_to_dict(self.url))
+    def _said(self) -> dict[str, str | int | None]:
+        from clx.db.postgresql.driver import driver
+
+        return dict(driver.conninfo.conninfo_to_dict(self.url))
 
     def stand_in(self) -> None:
         """Make the file that stands for it, and know its password as long as this process lives.
