@@ -22,6 +22,7 @@
     ├── ServerError         4    a server of a job table does not answer as one
     │   └── AccessError          … or refuses: the token is none, or may not do this
     ├── ArtifactError       1    an artifact is missing or damaged
+    │   └── ArtifactMissingError … it is nowhere: it is made again
     ├── OutputError         1    the output tree cannot be written
     ├── Cancelled           1    raised by a job's function: it heeds that it was asked to end
     ├── Retry               1    … it wants another run, after a time that it names
@@ -194,6 +195,10 @@ class AccessError(ServerError):
 
 class ArtifactError(ClxError):
     """An artifact is missing from the store or its bytes do not match its digest."""
+
+
+class ArtifactMissingError(ArtifactError):
+    """An artifact is in no store that could be asked; whoever needs it has it made again."""
 
 
 class OutputError(ClxError):

@@ -36,10 +36,16 @@ class Worker:
     Args:
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
+        store: where artifacts are; None: beside the database.
     """
 
     def __init__(
-        self, database: Database, assignment: Assignment, converter: Callable[[], Converter], jobs: JobsSettings
+        self,
+        database: Database,
+        assignment: Assignment,
+        converter: Callable[[], Converter],
+        jobs: JobsSettings,
+        store: ArtifactStore | None = None,
     ) -> None:
         self.database = database
         self.assignment = assignment
@@ -47,7 +53,7 @@ class Worker:
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.state.shared / "artifacts")
+        self._store = store or ArtifactStore(database.state.shared / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
         self._bells: Bells | None = None
