@@ -35,7 +35,7 @@ need dot graphviz
 need git git
 need strace strace # the fault tests
 need sqlite3 sqlite3
-# a server of the tests' own: Debian keeps its programs out of PATH, and starts none by itself where this says so
+# a server of the tests' own: Debian keeps its programs out of PATH
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 python3 -c "import venv, ensurepip" 2>/dev/null || missing="$missing python3-venv"
 [ -n "$(ls /usr/share/fonts/truetype/dejavu 2>/dev/null)" ] || missing="$missing fonts-dejavu-core fontconfig"
@@ -46,7 +46,14 @@ if ! has apt-get; then
     echo "Please install:$missing" >&2
     exit 1
 fi
+# The tests start servers of their own; Debian's installation would make one that runs for ever. It reads this first.
+no_server() {
+    case " $missing " in *" postgresql "*) ;; *) return 0 ;; esac
+    $SUDO mkdir -p /etc/postgresql-common/createcluster.d
+    echo "create_main_cluster = false" | $SUDO tee /etc/postgresql-common/createcluster.d/clx.conf >/dev/null
+}
 echo "Installing:$missing"
+no_server
 update
 # shellcheck disable=SC2086  # a list of packages
 $SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=180 --no-install-recommends $missing >/dev/null

@@ -16,7 +16,8 @@ from tests.support.postgresql import postgresql, server, shared_database, tables
 __all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
-    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "settings", "tools", "workers"),
+    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "remote", "server", "settings"),
+    *("tools", "workers"),
     "workers/executors/docker",
 )
 """Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
@@ -76,8 +77,11 @@ QUICK = (
     "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
+    "remote",
+    "server",
     "settings",
     "workers/executors/test_modes.py",
+    "workers/test_elsewhere.py",
     "workers/test_liveness.py",
     "test_house.py",
     "test_spelling.py",
@@ -98,6 +102,10 @@ SLOW = (
     "db/test_held_up.py",
     "jobtypes/notebook/execution",
     "jobtypes/notebook/test_converter.py",
+    "remote/test_conformance.py",
+    "server/test_openapi.py",
+    "server/test_protocol.py",
+    "server/test_serving.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
             ),
         ),
         (
@@ -51,17 +51,17 @@ UNTESTED = {
         (
             "a part of `Queue` and `Database`: held through their faces by tests/db, quick too",
             (
-                "db.migrate db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
-                "db.sqlite.connect db.sqlite.foreign db.sqlite.thread_connection db.sqlite.intact db.summary"
+                "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
+                "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
+                "db.sqlite.intact db.summary db.enqueuing"
             ),
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect "
-                "db.postgresql.database db.postgresql.dialect db.postgresql.doubt db.postgresql.driver "
-                "db.postgresql.listen db.postgresql.parameters db.postgresql.tables "
-                "db.postgresql.thread_connection"
+                "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
+                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters "
+                "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
         (
@@ -111,21 +111,29 @@ UNTESTED = {
         (
             "talks to a container engine: tests/workers/executors/docker",
             (
-                "workers.executors.docker.containers "
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
                 "workers.executors.docker.reaper "
             ),
         ),
         (
+            "a part of the server: held through its application by tests/server, quick too",
+            "server.api server.application server.documents server.openapi server.waiters",
+        ),
+        (
+            "listens on sockets: tests/server/test_protocol.py",
+            "server.protocol",
+        ),
+        (
             "starts and ends worker processes: tests/workers/supervision",
             (
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
-                "workers.supervision.worker_group workers.supervision.pool_manager workers.supervision.services"
+                "workers.supervision.server_process "
+                "workers.supervision.worker_group workers.supervision.pool_manager"
             ),
         ),
         (
             "looks at processes, tools and files of a running service: tests/workers/supervision and its services",
-            ("workers.logs workers.lock_probe workers.supervision.cleanup workers.supervision.pruning"),
+            ("workers.logs workers.lock_probe workers.supervision.pruning"),
         ),
     )
     for name in names.split()

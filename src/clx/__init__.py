@@ -1,8 +1,9 @@
 """CLX: runs work from a job table in one file, and builds teaching material with it.
 
-Public names, loaded when they are first used: ``Queue``, ``NewJob``, ``Job``, ``Consumer``, and the reports that
-``Queue.settle`` takes: ``Success``, ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function
-raises to end otherwise: ``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
+Public names, loaded when they are first used: ``Queue``, ``AsyncQueue`` (the same, awaited), ``Client`` (the same by a
+server), ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``,
+``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function raises to end otherwise:
+``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ DISTRIBUTION = "clx-build"
 """What is installed to have ``clx``: the name ``clx`` itself is somebody else's on PyPI."""
 
 _PUBLIC = {
+    "AsyncQueue": "clx.db.async_queue",
+    "Client": "clx.remote.client",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
     "Hooks": "clx.db.hooks",
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",
     "Queue": "clx.db.jobs",
+    "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
     "Task": "clx.db.tasks",
     "task": "clx.db.tasks",
     **dict.fromkeys(
         (
+            "AccessError",
             "Cancelled",
             "ClxError",
             "DatabaseBusyError",
@@ -45,6 +50,7 @@ _PUBLIC = {
             "OddRowError",
             "QueueError",
             "Retry",
+            "ServerError",
             "UnknownJobError",
             "UsageError",
         ),

@@ -1,3 +1,4 @@
+from clx.db.async_queue import AsyncQueue as AsyncQueue
 from clx.db.consumer import Consumer as Consumer
 from clx.db.hooks import Hooks as Hooks
 from clx.db.jobs import Queue as Queue
@@ -5,8 +6,10 @@ from clx.db.models import Failure as Failure
 from clx.db.models import Job as Job
 from clx.db.models import NewJob as NewJob
 from clx.db.models import Success as Success
+from clx.db.schedules.models import Schedule as Schedule
 from clx.db.tasks import Task as Task
 from clx.db.tasks import task as task
+from clx.errors import AccessError as AccessError
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
 from clx.errors import DatabaseBusyError as DatabaseBusyError
@@ -27,8 +30,10 @@ from clx.errors import NotStorableError as NotStorableError
 from clx.errors import OddRowError as OddRowError
 from clx.errors import QueueError as QueueError
 from clx.errors import Retry as Retry
+from clx.errors import ServerError as ServerError
 from clx.errors import UnknownJobError as UnknownJobError
 from clx.errors import UsageError as UsageError
+from clx.remote.client import Client as Client
 
 __version__: str
 DISTRIBUTION: str

@@ -19,6 +19,8 @@
     │   ├── OddRowError          a row that another program wrote is in the way
     │   ├── DatabaseInUseError   opened by open() in a program that uses it
     │   └── DatabaseCorruptError damaged, or not a CLX database
+    ├── ServerError         4    a server of a job table does not answer as one
+    │   └── AccessError          … or refuses: the token is none, or may not do this
     ├── ArtifactError       1    an artifact is missing or damaged
     ├── OutputError         1    the output tree cannot be written
     ├── Cancelled           1    raised by a job's function: it heeds that it was asked to end
@@ -170,6 +172,16 @@ class DatabaseInUseError(DatabaseError, PermissionError):
 
 class DatabaseCorruptError(DatabaseError):
     """The file is damaged or not a CLX database; nothing was touched."""
+
+
+class ServerError(ClxError):
+    """A server of a job table does not answer, or not as one."""
+
+    exit_code = EXIT_DATABASE
+
+
+class AccessError(ServerError):
+    """A server refuses: there is no token, none that is taken, or one whose role may not do this."""
 
 
 class ArtifactError(ClxError):

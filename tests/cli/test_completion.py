@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support.courses import Course
 
+from clx import Schedule
 from clx.cli.main import COMMANDS
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
@@ -50,6 +51,7 @@ def project(tmp_path: Path) -> Path:
         WorkerTable(queue.database).register(
             type="two", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1"
         )
+        queue.schedules.add(Schedule("nightly", "0 6 * * *", NewJob("one")))
     return tmp_path
 
 
@@ -63,6 +65,10 @@ def project(tmp_path: Path) -> Path:
         ("clx jobs cancel ", ["2"]),
         ("clx jobs list --type ", ["notebook", "plantuml", "drawio", "graphviz", "pdf", "one", "two"]),
         ("clx jobs list --state fa", ["failed"]),
+        ("clx schedules show ", ["nightly"]),
+        ("clx schedules run x", []),
+        ("clx schedules add x @daily --zone Europe/Berli", ["Europe/Berlin"]),
+        ("clx schedules add x @daily --overlap ", ["skip", "queue", "cancel"]),
         ("clx workers stop ", ["2"]),
         ("clx workers logs ", ["2", "1"]),
         ("clx config show workers.note", ["workers.notebook"]),

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import at
+from tests.support.postgresql import Server
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.workers.supervision.pruning import named_digests, prune_if_due
+from clx.workers.supervision.pruning import DailyPruning, named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -109,8 +110,11 @@ def test_pruning_everything_lets_artifacts_go_one_time_later(project: Path) -> N
     os.utime(store.path(next(iter(store.digests()))), (0, 0))
     time.sleep(0.01)  # results of this very millisecond are not older than zero days
 
-    assert "1 results; 0 artifacts" in _clx("cache", "prune", "--days", "0", "--vacuum", cwd=project).stdout
-    assert "0 results; 1 artifacts" in _clx("cache", "prune", "--days", "0", cwd=project).stdout
+    assert (
+        "1 results, 0 fires of schedules; 0 artifacts"
+        in _clx("cache", "prune", "--days", "0", "--vacuum", cwd=project).stdout
+    )
+    assert "0 results, 0 fires of schedules; 1 artifacts" in _clx("cache", "prune", "--days", "0", cwd=project).stdout
 
 
 def test_builds_prune_once_a_day(project: Path) -> None:
@@ -120,6 +124,25 @@ def test_builds_prune_once_a_day(project: Path) -> None:
         assert prune_if_due(database) is None
         os.utime(project / ".clx" / "pruned", (0, 0))
         assert prune_if_due(database) is not None
+
+
+def test_services_prune_once_a_day_unless_they_are_not_to(project: Path) -> None:
+    mark = project / ".clx" / "pruned"
+    with Database.open(project / ".clx" / "jobs.db") as database:
+        unwanted, keeper = DailyPruning(database, wanted=False), DailyPruning(database, wanted=True)
+        unwanted._look_at = 0.0
+        unwanted.look()
+        keeper.look()  # services have just begun
+        assert not mark.exists()
+
+        keeper._look_at = 0.0
+        keeper.look()
+        keeper.end(60)
+        assert mark.exists()
+        mark.unlink()
+        keeper.look()  # it has just looked
+        keeper.end(60)
+        assert not mark.exists()
 
 
 def test_cache_stats(project: Path) -> None:
@@ -158,6 +181,24 @@ def test_selftest_storms_and_cleans_up(tmp_path: Path) -> None:
     assert re.search(r"^\d+ jobs, \d+ runs, [1-9]\d* workers killed", done.stdout)
     assert "\nlost 0\ndoubled 0\n" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_selftest_storms_on_a_server_and_cleans_up(server: Server, tmp_path: Path) -> None:
+    before = server.execute("SELECT datname FROM pg_database ORDER BY 1")
+    done = _clx("selftest", "--seconds", "1", "--workers", "2", "--db", server.url("postgres"), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "\nlost 0\ndoubled 0\n" in done.stdout
+    assert server.execute("SELECT datname FROM pg_database ORDER BY 1") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_make_no_database_is_told_who_can_let_him(server: Server, tmp_path: Path) -> None:
+    server.execute("DROP ROLE IF EXISTS modest")
+    server.execute("CREATE ROLE modest LOGIN")
+    done = _clx("selftest", "--db", server.url("postgres").replace("clx@", "modest@"), cwd=tmp_path)
+    assert done.returncode == 4
+    assert 'ALTER ROLE "modest" CREATEDB' in done.stderr
 
 
 def test_bench_measures_and_cleans_up(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def _clx(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("jobs list", 0), ("jobs retry --failed", 0), ("jobs cancel --queued", 0), ("jobs show 1", 2),
         ("jobs retry 1", 2), ("jobs cancel 1", 2), ("workers list", 0), ("workers cleanup", 0), ("workers stop 1", 2),
         ("workers logs 1", 2),
+        ("schedules list", 0), ("schedules show n", 2), ("schedules pause n", 2), ("schedules remove n", 2),
         ("status", 0), ("cache stats", 0), ("db check", 4), ("db prune", 4), ("cache prune", 4), ("db backup b", 4),
     ],
 )  # fmt: skip

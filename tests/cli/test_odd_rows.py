@@ -10,6 +10,7 @@ import json
 import sqlite3
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from tests.support.clock import at
 from tests.support.scene import ONLY_DECKS, Scene
 
+from clx import Schedule
 from clx.cli.main import cli
 from clx.course.build_state import BuildState, FileStat, Owner, PublishedFile
 from clx.db.batches import BatchTable
@@ -38,7 +40,10 @@ DAY = 24 * 3600 * 1000
 VALUES: list[Any] = [None, "abc", b"\xff\xfe", 1.5, -1, 2**62, "", "non-UTF-8"]
 _NOT_UTF8 = "CAST(x'61ff62' AS TEXT)"
 _COLUMNS = [f"{name}.{column}" for name, facts in tables().items() for column in facts.columns]
-_BOUND_TO_WORDS = {"jobs.state", "runs.outcome", "batches.state", "workers.state", "workers.mode"}
+_BOUND_TO_WORDS = {
+    *("jobs.state", "runs.outcome", "batches.state", "workers.state", "workers.mode", "tokens.role"),
+    *("schedules.overlap", "schedules.catch_up", "fires.outcome"),
+}
 _JSON = {"payload", "progress", "result", "error", "cause", "callback", "detail", "facts"}
 _OWNER = Owner("/course.yaml", "/output")
 
@@ -94,9 +99,20 @@ def _fill(queue: Queue, n: int) -> None:
     queue.enqueue(NewJob("good", {"n": n}))
     state.published(_OWNER, [PublishedFile("/output/de", f"{n}.html", "//", "a.py", "t", "k", "d", 1, 1)])
     state.remember("/", {f"{n}.py": FileStat(1, 1, 1, 1, "d")}, {f"{n}.py": {"a": 1}})
-    queue.database.write(
-        "results", lambda it: it.execute("INSERT INTO results VALUES (?, 't', '{}', 1, 1)", (f"r{n}",))
-    )
+    for statement in (
+        "INSERT INTO results VALUES (?, 't', '{}', 1, 1)",
+        "INSERT INTO limits (name, concurrency, rate, period) VALUES (?, 1, 1, 1)",
+        "INSERT INTO paused VALUES (?, '', 1)",
+        "INSERT INTO recent_keys VALUES (?, 't', '', 1, 1)",
+        "INSERT INTO tokens (name, role, digest, created_at) VALUES (?, 'read', ?1, 1)",
+    ):
+        queue.database.write("fill", partial(_enter, statement, f"r{n}"))
+    queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
+    queue.schedules.run(f"s{n}")
+
+
+def _enter(statement: str, name: str, it: Any) -> None:
+    it.execute(statement, (name,))
 
 
 @pytest.fixture
@@ -222,6 +238,7 @@ def _type_everything(path: Path, other: Any) -> None:
         *(f"workers logs {id_}" for id_ in workers[::5]),
         "doctor --db",
         "db check",
+        *(f"schedules {look}{how}" for look in ("list", "show s0", "show s3") for how in ("", " --format json")),
         "workers cleanup --dry-run",
         "workers cleanup",
         "db prune",

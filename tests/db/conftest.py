@@ -64,6 +64,16 @@ def queue(open_queue: Callable[[], Queue]) -> Queue:
     return open_queue()
 
 
+@pytest.fixture(params=["wal", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
+    """An empty queue that other processes reach by its path, in a file and on a server."""
+    where: Any = f"sqlite:///{tmp_path}/jobs.db?journal_mode={request.param}"
+    if request.param == "postgresql":
+        where = request.getfixturevalue("postgresql")
+    with Queue.open(where) as found:
+        yield found
+
+
 @pytest.fixture
 def shared() -> Iterator[Path]:
     """A directory that every user reaches and may write to; pytest closes its own again at any moment."""

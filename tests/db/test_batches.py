@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -14,9 +13,8 @@ from clx.db.jobs import NewJob, Queue
 
 
 @pytest.fixture
-def queue() -> Iterator[Queue]:
-    with Queue.open("memory:") as queue:
-        yield queue
+def queue(kept: Queue) -> Queue:
+    return kept
 
 
 @pytest.fixture

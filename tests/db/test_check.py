@@ -10,6 +10,7 @@ import pytest
 from tests.support.clock import at
 
 from clx.db import check as check_module
+from clx.db import facts as database_facts
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.database import Database
@@ -57,6 +58,7 @@ _BROKEN = {
     "another program wrote what breaks jobs: job_priority (priority BETWEEN 1 AND 5): 3": (
         "UPDATE jobs SET priority = 9 WHERE id = 3"
     ),
+    "a job is held back that counts to no limit, or that could be claimed": "UPDATE jobs SET held = 1 WHERE id = 3",
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
@@ -96,8 +98,8 @@ def test_every_rule_is_broken_here() -> None:
     assert set(check_module._RULES) <= set(_BROKEN)
 
 
-def _told(queue: Queue) -> dict[str, facts.Fact]:
-    return {fact.name: fact for fact in facts.examine(queue.database.path, queue.database)}
+def _told(queue: Queue) -> dict[str, database_facts.Fact]:
+    return {fact.name: fact for fact in database_facts.examine(queue.database.path, queue.database)}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ _OF_SQLITE = re.compile(
     r"\bINSERT OR\b|\bUPDATE OR\b|\bjson_each\b|\bINDEXED BY\b|\bsqlite_master\b|\btypeof\(|\blast_insert_rowid\b"
     r"|\.lastrowid\b|\bPRAGMA\b|\browid\b|\?\d|\bAND \+\w"
 )
+_OF_POSTGRESQL = re.compile(
+    r"\bFOR (UPDATE|SHARE)\b|\bSKIP LOCKED\b|\bpg_\w+\(|\bunnest\(|\bANY \(|[\w)]::\w|\bgreatest\(|\bLATERAL\b"
+)
 _LOOKING_AT_FILES = {"apart.py", "bench.py", "check.py"}
 """Modules that tell about files of SQLite, and about nothing else."""
 
@@ -27,6 +30,28 @@ def test_only_one_room_uses_what_only_sqlite_understands() -> None:
         if _OF_SQLITE.search(line.split("#")[0])
     }
     assert found == set()
+
+
+def test_only_one_room_uses_what_only_postgresql_understands() -> None:
+    found = {
+        f"{path.name}: {line.strip()}"
+        for path in (
+            *_ROOM.glob("*.py"),
+            *(_ROOM / "schedules").glob("*.py"),
+            _ROOM.parent / "course" / "build_state.py",
+        )
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if _OF_POSTGRESQL.search(line.split("#")[0])
+    }
+    assert found == set()
+    for text in (
+        "LIMIT 1 FOR UPDATE SKIP LOCKED",
+        "SELECT pg_notify(",
+        "id = ANY (ARRAY(",
+        "now()::bigint",
+        "greatest(a, b)",
+    ):
+        assert _OF_POSTGRESQL.search(text)
 
 
 def test_the_rule_finds_what_it_is_to_find() -> None:

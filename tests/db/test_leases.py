@@ -126,6 +126,7 @@ class _Clock:
         return self.now
 
 
+@pytest.mark.parametrize("open_queue", ["wal", "delete", "memory"], indirect=True)
 def test_who_has_to_wait_for_the_lock_after_his_look_takes_no_jobs(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

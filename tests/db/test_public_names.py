@@ -21,7 +21,20 @@ def test_the_names_are_what_they_say() -> None:
     del namespace["__builtins__"]
     assert {name: found.__name__ for name, found in namespace.items()} == {name: name for name in namespace}
     others = {name for name in namespace if name not in vars(errors)}
-    assert others == {"Consumer", "Failure", "Hooks", "Job", "NewJob", "Queue", "Success", "Task", "task"}
+    assert others == {
+        "AsyncQueue",
+        "Client",
+        "Consumer",
+        "Failure",
+        "Hooks",
+        "Job",
+        "NewJob",
+        "Queue",
+        "Schedule",
+        "Success",
+        "Task",
+        "task",
+    }
     with pytest.raises(AttributeError):
         clx.Nothing  # type: ignore[attr-defined]  # noqa: B018
 

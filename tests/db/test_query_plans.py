@@ -12,6 +12,7 @@ from tests.support.clock import at
 
 from clx.db import statements as sql
 from clx.db.jobs import NewJob, Queue
+from clx.db.schedules import statements as schedules
 from clx.db.sqlite.dialect import DIALECT
 
 _PLANS = {
@@ -31,6 +32,10 @@ _PLANS = {
     "next harmless": (DIALECT.next_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
     "failed dependents": (DIALECT.fail_dependents, "INDEX dependencies_needs (needs_id=?)"),
     "matters": (sql.MATTERS, "INDEX dependencies_needs (needs_id=?)"),
+    "schedules that are due": (schedules.DUE, "INDEX schedules_due (next_at>? AND next_at<?)"),
+    "last fire": (schedules.LAST, "PRIMARY KEY (schedule=? AND fire_at<?)"),
+    "fires": (schedules.FIRES, "PRIMARY KEY (schedule=?)"),
+    "fires between": (schedules.FIRES_BETWEEN, "PRIMARY KEY (schedule=? AND fire_at>? AND fire_at<?)"),
     "may claim": (DIALECT.may_claim, "INDEX jobs_delayed (not_before<?)"),
     "limit": (DIALECT.limit, "SEARCH limits USING PRIMARY KEY (name=?)"),
     "running of a limit": (DIALECT.running_of_limit, "INDEX jobs_running"),

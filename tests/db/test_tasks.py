@@ -115,9 +115,3 @@ def test_what_cannot_be_a_task_is_refused(queue: Queue) -> None:
         Consumer(queue, {"resize": print}, tasks=[resize])
     with pytest.raises(QueueError, match="a function for each type"):
         Consumer(queue, tasks=[])
-
-    @task
-    async def later() -> None: ...
-
-    with pytest.raises(QueueError, match="coroutine"):
-        Consumer(queue, tasks=[later])

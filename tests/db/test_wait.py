@@ -21,7 +21,6 @@ from tests.support.scene import until
 
 from clx.db import doorbell, wait, wait_async
 from clx.db.jobs import Job, NewJob, Queue
-from clx.db.sqlite.memory import MemoryDatabase
 from clx.db.wait import Bells
 
 
@@ -162,14 +161,15 @@ def _no_descriptors(*_arguments: Any, **_named: Any) -> Any:
 
 
 @pytest.mark.parametrize(
+    "open_queue", ["wal", "delete", "memory"], indirect=True
+)  # a server's connections are such, too
+@pytest.mark.parametrize(
     ("where", "what"), [(doorbell.Doorbell, "hang"), (socket, "socketpair"), (selectors, "DefaultSelector")]
 )
 def test_without_descriptors_one_waits_all_the_same(
     queue: Queue, where: Any, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = queue.enqueue(NewJob("t"))
-    if isinstance(queue.database, MemoryDatabase):  # its bells are made of the same
-        monkeypatch.setattr(queue.database.doorbell, "listen", lambda _name: doorbell.Bell(None))
     monkeypatch.setattr(where, what, _no_descriptors)
     threading.Timer(0.1, queue.cancel, [[mine]]).start()
     assert [job.state for job in queue.wait([mine], timeout=60)] == ["cancelled"]

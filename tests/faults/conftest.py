@@ -24,9 +24,10 @@ path = sys.argv[1]
 """
 _JUDGE = """
 import sys
+from pathlib import Path
 from clx.db.check import check
 from clx.db.database import Database
-problems = check(Database.open(sys.argv[1], journal_mode="keep"))
+problems = check(Database.open(Path(sys.argv[1]), journal_mode="keep"))
 print(*problems, sep="\\n", end="")
 """
 

@@ -33,7 +33,12 @@ me = register_this_process(queue.database, "t")
 """
 _HELD = _SETUP + "queue.enqueue(NewJob('t', key='k', max_runs=2)); job = queue.claim(['t'], worker=me)[0]\n"
 _BATCH = _SETUP + "batch = batches.open('b', host='h', pid=1, identity='i', lease=10)\n"
+_TOKENS = _SETUP + "from clx.db.tokens import TokenTable\ntokens = TokenTable(queue.database)\n"
 _LATE = "queue.database.clock = At(10**14)\n"
+_SCHEDULE = _SETUP + "from clx import Schedule\nqueue.database.clock = At(1)\n"
+_SCHEDULED = (
+    _SCHEDULE + "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))\nqueue.database.clock = At(7_200_001)\n"
+)
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -83,6 +88,16 @@ _SCENARIOS = {
         + "queue.database.connection().execute(\"UPDATE jobs SET timeout = 'soon'\")\n",
         "queue._writer.put_odd_aside()",
     ),
+    "add_token": (_TOKENS, "tokens.add('ci', 'read')"),
+    "revoke_token": (_TOKENS + "tokens.add('ci', 'read')\n", "tokens.revoke('ci')"),
+    "use_token": (_TOKENS + "tokens.add('ci', 'read')\n", "tokens.note_use(tokens.list()[0])"),
+    "put_schedule": (_SCHEDULE, "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))"),
+    "change_schedule": (_SCHEDULED, "queue.schedules.backfill('n', 0, 7_200_000)"),
+    "fire": (_SCHEDULED, "queue.schedules.fire_due()"),
+    "mend_schedule": (
+        _SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
+        "queue.schedules.fire_due()",
+    ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
@@ -123,7 +138,10 @@ _SCENARIOS |= {
         "find_results(queue.database, ['k'])",
     ),
     "prune_jobs": (_RESULT + _OLD, "prune(queue.database, Policy())"),
-    "prune_rest": (_RESULT + _OLD, "prune(queue.database, Policy(succeeded=1e9))"),
+    "prune_rest": (
+        _SETUP + "queue.database.clock = At(0)\nqueue.enqueue(NewJob('t', unique_for=1))\n" + _LATE + _OLD,
+        "prune(queue.database, Policy())",
+    ),
 }
 
 
@@ -213,8 +231,11 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT id, state, pool, jobs_succeeded, jobs_failed, heartbeat_at > 50000000000000 FROM workers"),
             "events": database.read("SELECT worker_id, action FROM worker_events"),
             "batches": database.read("SELECT id, state, pending, lease_until - created_at FROM batches"),
+            "tokens": database.read("SELECT name, revoked_at IS NULL, used_at IS NULL FROM tokens"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
+            "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
+            "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
             "held": database.read("SELECT id, held FROM jobs"),
             "limits": database.read("SELECT name FROM limits"),
             "paused": database.read("SELECT type FROM paused"),

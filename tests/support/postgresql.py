@@ -15,7 +15,14 @@ import psycopg
 import pytest
 from tests.support.tools import require
 
-_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=on", "shared_buffers=32MB", "max_connections=200")
+_FAST = (
+    "deadlock_timeout=50ms",
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=on",
+    "shared_buffers=32MB",
+    "max_connections=200",
+)
 
 
 def programs() -> Path | None:

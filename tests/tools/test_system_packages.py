@@ -56,3 +56,18 @@ def test_no_browser_is_asked_for_where_there_is_one(machine: Path) -> None:
     candidate(machine, "(none)")
     program(machine / "chromium")
     assert not {"chromium-headless-shell", "npm"} & set(" ".join(asked(machine)).split())
+
+
+def test_a_server_of_databases_is_installed_and_none_is_made_that_runs(machine: Path) -> None:
+    """The tests start their own; Debian's package would make one and start it, unless it is told before."""
+    candidate(machine, "(none)")
+    (machine / "ls").unlink()
+    program(machine / "ls", 'case "$*" in *initdb*) exit 1 ;; esac; exec /bin/ls "$@"')
+    program(machine / "mkdir", f'echo "mkdir $*" >> {machine}/asked')
+    program(machine / "tee", f'read -r line; echo "$line > $*" >> {machine}/asked')
+    said = [line for line in asked(machine) if not line.startswith("update")]
+    assert said[:2] == [
+        "mkdir -p /etc/postgresql-common/createcluster.d",
+        "create_main_cluster = false > /etc/postgresql-common/createcluster.d/clx.conf",
+    ]
+    assert "postgresql" in said[2].split()

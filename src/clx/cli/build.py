@@ -196,13 +196,14 @@ def _settings(context: click.Context, course: Path, options: dict[str, Any]) -> 
 def _build_options(course: Path, options: dict[str, Any], resolved: Any) -> Any:
     from clx.course.build import BuildOptions
     from clx.course.layout import Selection
+    from clx.db.url import named_database
 
     def chosen(name: str) -> frozenset[str] | None:
         return frozenset(options[name]) or None
 
     return BuildOptions(
         spec=course,
-        database=options["db_path"] or resolved.database(),
+        database=options["db_path"] or named_database(resolved),
         selection=Selection(chosen("language"), chosen("kind"), chosen("formats"), chosen("target")),
         **{name: options[name] for name in _PASSED},
     )

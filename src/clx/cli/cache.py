@@ -45,7 +45,7 @@ def stats(here: Here) -> Output:
     with database:
         found["results"] = len(all_results(database))
         found["artifacts"], found["artifact_bytes"] = ArtifactStore(database.state.shared / "artifacts").size()
-        found["database_bytes"] = database.path.stat().st_size
+        found["database_bytes"] = database.size()
     lines = [
         f"{found['results']} results",
         f"{found['artifacts']} artifacts, {found['artifact_bytes'] / 2**20:.1f} MiB",

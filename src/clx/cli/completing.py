@@ -130,6 +130,22 @@ def batch_ids(context: click.Context, _parameter: click.Parameter, incomplete: s
     return _items(found, incomplete)
 
 
+def schedule_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the schedules."""
+    from clx.db.schedules.table import Schedules
+
+    with _database(context) as database:
+        found = [(each.name, f"{each.cron} {each.zone} {each.job.type}") for each in Schedules(database).list()]
+    return _items(found, incomplete)
+
+
+def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the time zones that this machine knows."""
+    from zoneinfo import available_timezones
+
+    return _items(((name, "") for name in sorted(available_timezones())), incomplete)
+
+
 def setting_keys(*, sections: bool) -> Completer:
     """Offers the settings, with *sections* also what holds several."""
 

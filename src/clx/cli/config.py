@@ -17,6 +17,7 @@ from clx.cli.project import Here, project_root
 from clx.cli.terminal import echo
 from clx.cli.trust import settings_with, trust_reached
 from clx.errors import DatabaseError, SettingsError, UsageError
+from clx.settings import secret
 from clx.settings.describe import describe
 from clx.settings.keys import InvalidValueError, Key, all_keys
 from clx.settings.owners import require_own
@@ -25,7 +26,9 @@ from clx.settings.resolve import SettingsFile, problems_of, settings_files
 from clx.settings.write import set_value, text_with, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from clx.settings.origin import Origin
 
 Scope = Literal["system", "user", "project"]
 
@@ -74,13 +77,18 @@ def show(keys: tuple[str, ...], origin: bool) -> Output:
       clx config show --format json
     """
     known = {key for name in keys for key in _keys_of(name)}
-    rows = [row for row in Here().resolved.items() if not known or row[0] in known]
+    rows = [row for row in _shown_values() if not known or row[0] in known]
     cells = [(name, _written(value), where.where) for name, value, where in rows]
     shown = (
         table(("SETTING", "VALUE", "FROM"), cells) if origin else table(("SETTING", "VALUE"), [c[:2] for c in cells])
     )
     document = {name: {"value": value, "origin": where.kind, "where": where.where} for name, value, where in rows}
     return Output({"settings": document}, [shown])
+
+
+def _shown_values() -> Iterator[tuple[str, Any, Origin]]:
+    for name, value, where in Here().resolved.items():
+        yield name, secret.shown(name, value), where
 
 
 def _written(value: Any) -> str:
@@ -224,7 +232,9 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
         new = [each for each in _problems_with({path: text}) if each.fact not in known]
         if new:
             facts = "; ".join(each.fact for each in new)
-            raise SettingsError(f"{key} = {_written(checked)} is not written: {facts}.", new[0].next_step)
+            raise SettingsError(
+                f"{key} = {_written(secret.shown(key, checked))} is not written: {facts}.", new[0].next_step
+            )
 
     check(text_with(path, key, checked))  # before a directory is made for it
     if scope == "project":
@@ -237,7 +247,7 @@ def set_one(key: str, value: str, scope: Scope | None) -> None:
             pass
         else:
             trust_reached(settings, key)  # what was typed here, and nothing else that the project's file sets
-    echo(f"{key} = {_written(checked)} in {path}")
+    echo(f"{key} = {_written(secret.shown(key, checked))} in {path}")
     try:
         raise_problems(_problems_with({}), SettingsError, "the settings")
     except SettingsError as error:

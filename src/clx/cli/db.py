@@ -1,4 +1,4 @@
-"""``clx db check|backup|prune|path``."""
+"""``clx db check|backup|prune|migrate|path``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def command() -> None:
       clx db check                   is it whole, and do its rows agree
       clx db backup saved.db         a copy that is whole, also while it is used
       clx db prune                   forget what is long over
+      clx db migrate                 make the tables, or bring older ones up
     """
 
 
@@ -45,6 +46,26 @@ def path_(here: Here) -> None:
       sqlite3 "file:$(clx db path)?mode=ro" "SELECT state, count(*) FROM jobs GROUP BY state"
     """
     echo(here.path)
+
+
+@command.command("migrate")
+@about_database
+@verbose_option(logs=False)
+def migrate_(here: Here) -> None:
+    """Make the tables, or bring those of an earlier version up to this one's.
+
+    Whatever opens the job table to change it does so by itself; by this command an operator does it beforehand. Only
+    one process at a time does, and a table of a newer version is refused.
+
+    \b
+    Examples:
+      clx db migrate
+      clx db migrate --db postgresql://clx@db.example.org/clx
+    """
+    from clx.cli.project import open_or_make
+
+    with open_or_make(here.resolved, here.path) as database:
+        echo(f"{database.name}: schema {database.revision()}")
 
 
 @command.command("check")
@@ -65,8 +86,8 @@ def check_(here: Here) -> Output:
     with here.require(here.look()) as database:
         problems = _problems(database)
     return Output(
-        {"database": str(database.path), "ok": not problems, "problems": problems},
-        [f"{database.path}: {f'{len(problems)} problem(s)' if problems else 'ok'}"],
+        {"database": database.name, "ok": not problems, "problems": problems},
+        [f"{database.name}: {f'{len(problems)} problem(s)' if problems else 'ok'}"],
         asides=[f"Problem: {problem}" for problem in problems],
         exit_code=EXIT_DATABASE if problems else 0,
     )
@@ -139,21 +160,22 @@ def prune_(here: Here, days: float | None, vacuum: bool) -> Output:
     with here.require(here.change()) as database:
         done = prune_project(database, policy)
         freed = database.vacuum() if vacuum else None
-    return Output(_pruned_document(database.path, done, freed), _pruned(done, freed))
+    return Output(_pruned_document(database.name, done, freed), _pruned(done, freed))
 
 
-def _pruned_document(path: Path, done: PruneReport, freed: int | None) -> dict[str, Any]:
+def _pruned_document(name: str, done: PruneReport, freed: int | None) -> dict[str, Any]:
     rows = asdict(done.rows)
     ended = rows.pop("abandoned")
     removed = rows | {key: value for key, value in asdict(done).items() if key != "rows"}
-    return {"database": str(path), "removed": removed, "batches_ended": ended, "freed_bytes": freed}
+    return {"database": name, "removed": removed, "batches_ended": ended, "freed_bytes": freed}
 
 
 def _pruned(done: PruneReport, freed: int | None) -> Iterator[str]:
     rows = done.rows
     yield (
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
-        f"{rows.results} results; {done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
+        f"{rows.results} results, {rows.fires} fires of schedules; "
+        f"{done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )
     if rows.abandoned:

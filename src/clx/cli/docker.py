@@ -138,8 +138,9 @@ def check_containers(course: Path | None, db_path: Path | None) -> Output:
     if course is not None:
         from clx.course.topics import find_course_root
         from clx.db.apart import located
+        from clx.db.url import named_database
 
-        named = db_path or resolved.database() or find_course_root(course) / ".clx" / "jobs.db"
+        named = db_path or named_database(resolved) or find_course_root(course) / ".clx" / "jobs.db"
         path = located(named.absolute())
     for type_ in types:
         resolved.require_trusted(type_, mode="docker")

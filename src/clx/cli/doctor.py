@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,17 @@ from clx.settings.resolve import Resolved
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clx.db.sqlite.facts import Fact
+    from clx.db.facts import Fact
     from clx.workers.supervision.checks import Finding
 
 
 @click.command("doctor")
 @click.argument("course", type=click.Path(path_type=Path), required=False)
 @format_option
-@click.option("--db", "about_db", is_flag=True, help="About the job table instead: SQLite, disk, clock, bells.")
-@about_database
+@click.option(
+    "--db", "about_db", is_flag=True, help="About the job table instead: where it is kept, disk, clock, bells."
+)
+@partial(about_database, short=False)
 @verbose_option(logs=False)
 def command(here: Here, course: Path | None, about_db: bool) -> Output:
     """Say what this machine has for building courses, and what to type for what is missing.
@@ -39,7 +42,7 @@ def command(here: Here, course: Path | None, about_db: bool) -> Output:
     Examples:
       clx doctor
       clx doctor course.yaml
-      clx doctor --db                     SQLite, file system, durability, clock, who wakes whom
+      clx doctor --db                     what keeps it, durability, clock, who wakes whom
     """
     if about_db:
         return _about_database(here)
@@ -86,7 +89,7 @@ def _places(resolved: Resolved, course: Path | None) -> list[Finding]:
 
 
 def _about_database(here: Here) -> Output:
-    from clx.db.sqlite.facts import examine
+    from clx.db.facts import examine
 
     with here.look() or nullcontext() as database:
         facts = examine(here.path, database)

@@ -89,25 +89,43 @@ def disk_option(what: str) -> Callable[[F], F]:
     )
 
 
-def database_option(command: F) -> F:
-    """``--db-path``."""
+class DatabasePath(click.Path):
+    """A file of SQLite, or the URL of a database of a server: then the file that stands for it on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The file."""
+        from clx.db.url import is_served, placed
+
+        if isinstance(value, str) and is_served(value):
+            return placed(value)
+        return super().convert(value, param, ctx)
+
+
+def database_option(command: F, *, short: bool = True) -> F:
+    """``--db-path``.
+
+    Args:
+        short: also as ``--db``.
+    """
     return click.option(
         "--db-path",
-        type=click.Path(dir_okay=False, path_type=Path),
+        *(["--db"] if short else []),
+        "db_path",
+        type=DatabasePath(dir_okay=False, path_type=Path),
         envvar="CLX_DATABASE__PATH",
         callback=remember,
-        help="The job table. [default: <course root>/.clx/jobs.db]",
+        help="The job table: a file, or postgresql://USER@HOST/DATABASE. [default: <course root>/.clx/jobs.db]",
     )(command)
 
 
-def about_database(command: F) -> F:
-    """``--db-path``; the command gets the :class:`~clx.cli.project.Here` that it names as ``here``."""
+def about_database(command: F, *, short: bool = True) -> F:
+    """``--db-path``, *short* as ``--db``; the command gets the :class:`~clx.cli.project.Here` it names as ``here``."""
 
     @wraps(command)
     def run(*arguments: Any, db_path: Path | None, **options: Any) -> Any:
         return command(*arguments, here=Here(db_path), **options)
 
-    return database_option(run)  # type: ignore[return-value]
+    return database_option(run, short=short)  # type: ignore[return-value]
 
 
 def verbose_option(*, logs: bool = True, passed: bool = False) -> Callable[[F], F]:

@@ -121,6 +121,7 @@ def member_document(member: WorkerStatus) -> dict[str, Any]:
     """A worker as it is now; times in seconds, memory in bytes."""
     job = member.job
     return worker_document(member.row) | {
+        "here": member.is_here,
         "status": member.status,
         "reason": member.reason,
         "uptime": round(member.uptime, 3),

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clx.cli.terminal import echo
+from clx.commands import database_name
 from clx.errors import DatabaseError, UsageError
 from clx.settings.project import is_project, upwards
 from clx.settings.resolve import Resolved, resolve
@@ -39,8 +40,9 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     from clx.db.apart import located
     from clx.db.sqlite.driver import require_reachable
     from clx.db.state import StateDirectory
+    from clx.db.url import named_database
 
-    named = option or resolved.database()
+    named = option or named_database(resolved)
     path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
     state = StateDirectory.of(path)
@@ -81,7 +83,7 @@ class Here:
     @property
     def nobody(self) -> str:
         """That it is not there, as every command says it."""
-        return f"There is no database at {self.path} yet."
+        return f"There is no database at {database_name(self.path)} yet."
 
     def services_elsewhere(self) -> list[Path]:
         """Other databases of this user that have services; none where the command was told which one it is about."""

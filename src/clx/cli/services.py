@@ -20,7 +20,7 @@ from clx.cli.options import (
 from clx.cli.output import Output, format_choice, format_option, worker_document
 from clx.cli.project import Here, database_path, open_or_make
 from clx.cli.terminal import echo
-from clx.commands import on_database
+from clx.commands import SERVED, database_name, on_database
 from clx.errors import DatabaseBusyError, DatabaseError
 from clx.settings.resolve import settings_files
 from clx.settings.schema import Settings
@@ -95,7 +95,7 @@ def start(context: click.Context, /, **options: Any) -> None:
 
         context.exit(supervise(path))
     document = {
-        "database": str(path),
+        "database": database_name(path),
         "started": started.new,
         "supervisor_replaced": started.replaced,
         "workers": [worker_document(row) for row in started.workers],
@@ -121,7 +121,7 @@ def _started(started: Started, path: Path, *, verbose: bool) -> Iterator[str]:
         yield f"#{row.id} {row.type}, {row.mode}, pid {row.pid}, settings from {row.config_source}"
     if started.replaced:
         yield "Their supervisor was gone: a new one keeps them now."
-    yield f"Database: {path}"
+    yield f"Database: {database_name(path)}"
     yield f"Use them: {on_database('clx build course.yaml', path)}"
     yield f"Stop them: {stop_command(path)}"
 
@@ -187,7 +187,7 @@ def stop(here: Here, timeout: float | None) -> Output:
     said, ended, left = _stop(here, grace)
     elsewhere = [] if any(ended.values()) else here.services_elsewhere()  # perhaps those of another one were meant
     document = {
-        "database": str(here.path),
+        "database": database_name(here.path),
         "workers": 0,
         "processes": 0,
         "containers": 0,
@@ -211,8 +211,11 @@ def _stop(here: Here, grace: float) -> _Ended:
 
     try:
         database = here.change()
-    except DatabaseBusyError:
-        raise
+    except DatabaseBusyError as error:
+        if not here.path.name.endswith(SERVED):
+            raise
+        # the server cannot be reached: what runs here is ended all the same, its jobs go to others by their leases
+        return _stop_without_database(here.path, here.resolved.settings, grace, error)
     except DatabaseError as error:
         return _stop_without_database(here.path, here.resolved.settings, grace, error)
     if database is None:
@@ -245,6 +248,8 @@ def _stop_without_database(path: Path, settings: Settings, grace: float, error: 
 
     ended = stop_without_database(path, timeout=grace)
     gone = f"there is no database at {path}" if not path.exists() else f"{path} is no usable database"
+    if isinstance(error, DatabaseBusyError):
+        gone = f"the database {database_name(path)} cannot be reached"
     if ended is not None:
         return f"Services stopped: {ended} process(es) ended, the state file removed; {gone}.", {"processes": ended}, ()
     containers = [] if path.exists() else remove_of_missing(path, settings)

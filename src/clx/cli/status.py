@@ -13,7 +13,7 @@ from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, duration, format_choice, table
 from clx.cli.project import Here
 from clx.cli.terminal import echo
-from clx.commands import on_database, resume_jobs
+from clx.commands import database_name, on_database, resume_jobs
 from clx.errors import EXIT_JOB_FAILED, DatabaseError, UsageError
 from clx.visible import visible_line
 
@@ -85,7 +85,7 @@ def _print_nothing(here: Here, elsewhere: dict[str, list[str]], warnings: list[s
     nothing |= {"paused": [], "limits": []}
     services = {"services": {"supervisor": None, "wanted": {}}, "warnings": warnings}
     lines = [f"Idle. {here.nobody}", *(f"Warning: {text}" for text in warnings), *_elsewhere(elsewhere)]
-    Output({"database": str(here.path)} | nothing | services | elsewhere, lines).show(format_)
+    Output({"database": database_name(here.path)} | nothing | services | elsewhere, lines).show(format_)
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:

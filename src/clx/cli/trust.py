@@ -16,6 +16,7 @@ from clx.settings.origin import Origin
 from clx.settings.owners import complaint
 from clx.settings.project import project_file
 from clx.settings.resolve import Resolved, SettingsFile, resolve, settings_files
+from clx.settings.secret import shown
 from clx.settings.trust import forget_trust, is_trusted_place, read_trusted, trust_file, trust_place, trust_setting
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _trust_settings(state: Path | None) -> Iterator[str]:
     if state is None or not (state / "config.toml").is_file():
         return
     for key, value, origin in trust_reached(settings_with(state / "config.toml")):
-        yield f"Trusted: {key} = {value} ({origin})"
+        yield f"Trusted: {key} = {shown(key, value)} ({origin})"
 
 
 def settings_with(path: Path) -> Resolved:

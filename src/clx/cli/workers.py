@@ -25,7 +25,7 @@ from clx.cli.output import (
 )  # fmt: skip
 from clx.cli.project import Here
 from clx.cli.terminal import echo
-from clx.commands import on_database
+from clx.commands import database_name, on_database
 from clx.errors import DatabaseError
 from clx.visible import visible_line
 
@@ -60,7 +60,8 @@ def command() -> None:
 def list_workers(here: Here, everybody: bool) -> Output:
     """Every registered worker and how it is.
 
-    It is idle, busy, hung (alive but silent, or over its job's time) or dead (gone).
+    It is idle, busy, hung (alive but silent, or over its job's time) or dead (gone). Workers on a database of a server
+    may be on several machines: each names its own.
 
     \b
     Examples:
@@ -76,17 +77,19 @@ def list_workers(here: Here, everybody: bool) -> Output:
             members = worker_statuses(database, here.resolved.settings.jobs, everybody=everybody)
     elsewhere = here.services_elsewhere()
     document = {
-        "database": str(here.path),
+        "database": database_name(here.path),
         "workers": [member_document(member) for member in members],
         "services_elsewhere": [str(each) for each in elsewhere],
     }
-    nobody = here.nobody if database is None else f"No workers are registered in {here.path}."
+    nobody = here.nobody if database is None else f"No workers are registered in {database_name(here.path)}."
     others = (f"Services also run on another database: {on_database('clx workers list', each)}" for each in elsewhere)
     return Output(document, [_table(members) if members else nobody, *others])
 
 
 def _table(members: list[WorkerStatus]) -> str:
-    headings = ("ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW")
+    headings = ["ID", "TYPE", "STATUS", "MODE", "VERSION", "JOBS", "FAILED", "UPTIME", "MEMORY", "KEPT BY", "NOW"]
+    machines = any(member.row.elsewhere_too for member in members)
+    headings[3:3] = ["MACHINE"] if machines else []
     rows = []
     for member in members:
         row, job = member.row, member.job
@@ -96,7 +99,9 @@ def _table(members: list[WorkerStatus]) -> str:
         unknown = "Compose or a program" if row.mode == "docker" else "a program"
         keeper = "services" if row.service else f"build {row.batch_id}" if row.batch_id else unknown
         numbers = (str(row.jobs_succeeded + row.jobs_failed), str(row.jobs_failed), duration(member.uptime), memory)
-        rows.append((str(row.id), row.type, member.status, row.mode, row.version or "–", *numbers, keeper, doing))
+        machine = (f"{row.host} (here)" if member.is_here else row.host,) if machines else ()
+        known = (str(row.id), row.type, member.status, *machine, row.mode, row.version or "–")
+        rows.append((*known, *numbers, keeper, doing))
     return table(headings, rows)
 
 

@@ -290,9 +290,10 @@ class Build:
         self.report.files = len(results.wanted()) + index.count()
         self._check_links(results)
         if missing:
-            from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
+            if self.resolved.settings.jobs.prune:
+                from clx.workers.supervision.pruning import prune_if_due  # nothing to run, nothing to tidy up
 
-            prune_if_due(database)
+                prune_if_due(database)
             results.warnings.forget()
         if withdrawn is not None:
             self._tell_withdrawn(withdrawn, results)

@@ -37,6 +37,9 @@ _RULES = {
         SELECT b.id FROM batches b WHERE b.state = 'live' AND b.callback IS NOT NULL AND b.pending <>
           (SELECT count(*) FROM batch_jobs w JOIN jobs j ON j.id = w.job_id
            WHERE w.batch_id = b.id AND j.state IN ('queued', 'running'))""",
+    "a job is held back that counts to no limit, or that could be claimed": """
+        SELECT id FROM jobs WHERE held <> 0 AND (limit_name IS NULL OR state = 'running'
+          OR (state = 'queued' AND (ready = 1 OR waits_for > 0)))""",
     "a job is held by a worker that is not in the table": """
         SELECT id FROM jobs WHERE state = 'running' AND worker_id NOT IN (SELECT id FROM workers)""",
 }
@@ -90,7 +93,11 @@ def _name(table: str, row: Sequence[Any]) -> str:
     """A row by its key."""
     facts = tables()[table]
     values = dict(zip(facts.columns, row, strict=True))
-    return f"({', '.join(shown(values[name]) for name in facts.key)})" if len(facts.key) > 1 else shown(values["id"])
+    return (
+        f"({', '.join(shown(values[name]) for name in facts.key)})"
+        if len(facts.key) > 1
+        else shown(values[facts.key[0]])
+    )
 
 
 def overdue(database: Database) -> int:

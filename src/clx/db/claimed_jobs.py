@@ -83,6 +83,11 @@ class ClaimedJobs:
         with self._lock:
             return bool(self._waiting or self._reports or self._leaving)
 
+    def has_reports(self) -> bool:
+        """Whether anything that was done has not been reported."""
+        with self._lock:
+            return bool(self._reports)
+
     def held(self) -> list[tuple[int, int]]:
         """Job and run of everything whose lease must be renewed."""
         with self._lock:

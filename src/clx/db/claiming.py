@@ -128,6 +128,11 @@ def _must_be_alone(job: Job) -> bool:
 
 def _admitted(tx: Transaction, found: list[Job]) -> list[Job]:
     """Those of *found*, just claimed, that may begin; what becomes of the others is done."""
+    for job in found:
+        if job.odd or job.expires_at is not None or job.limit is not None:
+            break
+    else:  # as nearly always
+        return found
     if any(job.odd for job in found):
         put_aside(tx, {job.id: job.odd for job in found if job.odd})
         found = [job for job in found if not job.odd]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from clx.db import statements as sql
@@ -19,6 +20,17 @@ def unlock(tx: Transaction, job_id: int) -> None:
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
+
+
+def unlock_many(tx: Transaction, job_ids: Collection[int], matters: Iterable[tuple[int, bool, bool]]) -> None:
+    """The same for several jobs at a time; *matters* says of some of them whether jobs, and batches, wait for them."""
+    tx.bells.update(map(of_end, job_ids))
+    concerned = [row for row in matters if row[0] in job_ids]
+    for job_id in (row[0] for row in concerned if row[1]):
+        tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
+    awaited = [row[0] for row in concerned if row[2]]
+    if awaited:
+        _called_back(tx, tx.execute(tx.sql.count_down_many, {"ids": encode(awaited)}).fetchall())
 
 
 def let_go(tx: Transaction, job_id: int) -> None:
@@ -51,7 +63,11 @@ def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
 
 def _count_down(tx: Transaction, job_id: int) -> None:
     """Batches with a callback have one job less to wait for; the last one queues the callback."""
-    for batch_id, pending, callback in tx.execute(tx.sql.count_down, (job_id,)).fetchall():
+    _called_back(tx, tx.execute(tx.sql.count_down, (job_id,)).fetchall())
+
+
+def _called_back(tx: Transaction, batches: Sequence[tuple[int, int, str]]) -> None:
+    for batch_id, pending, callback in batches:
         if pending == 0:
             call_back(tx, batch_id, callback)
 
@@ -70,8 +86,10 @@ def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
 
 def enter(tx: Transaction, job: NewJob, waits_for: int, batch: int | None, behind: int | None = None) -> int:
     """Enter the row of a new job; returns its id."""
-    row, more = row_to_insert(job, waits_for, batch, tx.now, behind), more_to_insert(job, tx.now)
-    return tx.insert(sql.INSERT, row) if more is None else tx.insert(sql.INSERT_MORE, (*row, *more))
+    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    if job.expires is None and job.expires_in is None and job.limit is None:
+        return tx.insert(sql.INSERT, row)
+    return tx.insert(sql.INSERT_MORE, (*row, *more_to_insert(job, tx.now)))
 
 
 def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:

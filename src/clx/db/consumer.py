@@ -22,18 +22,28 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
-from clx.db.handlers import Interrupted, by_type, call, described, functions, is_of_the_program, pause_after
+from clx.db.handlers import (
+    Interrupted,
+    by_type,
+    call,
+    described,
+    functions,
+    is_awaited,
+    is_of_the_program,
+    pause_after,
+)  # fmt: skip
 from clx.db.hooks import Hooks, tell
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.models import Report, encode
+from clx.db.schedules.sweep import Sweep
 from clx.db.shutdown import Ending
 from clx.db.tasks import Task
 from clx.db.upkeep import USUAL, Upkeep
@@ -54,6 +64,9 @@ from clx.errors import (
     Retry,
 )
 
+if TYPE_CHECKING:
+    from clx.db.async_consumer import Serving
+
 log = logging.getLogger("clx.consumer")
 
 Handler = Callable[[Job], Any]
@@ -69,7 +82,11 @@ _PAUSE = 0.2  # seconds between two tries of the heartbeat while the table takes
 
 
 class Consumer:
-    """Runs the jobs of one queue, one at a time, with functions of this process.
+    """Runs the jobs of one queue with functions of this process, one at a time unless more are asked for.
+
+    Coroutine functions run as tasks of an event loop that :meth:`run` has; a timeout, a cancellation and the end of the
+    time to stop reach them as ``asyncio.CancelledError``. Where there is one, or *concurrency* is above 1, functions
+    that are none run in threads.
 
     Args:
         queue: where the jobs are.
@@ -83,6 +100,7 @@ class Consumer:
         ahead: jobs held at most; 1 claims nothing ahead. None: 64, and 512 from a database of a server, to which the
             way is longer.
         limit: end after so many runs; None: no limit.
+        concurrency: jobs done at a time at most.
         stop_after: seconds, or a ``timedelta``, after SIGTERM or SIGINT at which the job at hand is given up and
             handed back, uncounted.
         hooks: what is told of each job.
@@ -90,7 +108,7 @@ class Consumer:
             first prunes once a day. None: this consumer never does.
 
     Raises:
-        QueueError: an argument is of another kind; a handler is a coroutine function, say.
+        QueueError: an argument is of another kind.
     """
 
     def __init__(
@@ -103,13 +121,14 @@ class Consumer:
         lease: Milliseconds = DEFAULT_LEASE,
         ahead: int | None = None,
         limit: int | None = None,
+        concurrency: int = 1,
         stop_after: Seconds = GRACE,
         hooks: Hooks | None = None,
         retention: Mapping[str, float | timedelta] | None = USUAL,
     ) -> None:
         ahead = queue.database.sql.ahead if ahead is None else ahead
         found, lease, stop_after = by_type(handlers, tasks), in_ms(lease), in_seconds(stop_after)
-        check_consumer(functions(found), lease, ahead, limit, stop_after)
+        check_consumer(functions(found), lease, ahead, limit, stop_after, concurrency)
         self.queue = queue
         self.handlers = dict(found)
         self.worker = register_this_process(queue.database, ",".join(found), pool)
@@ -132,6 +151,13 @@ class Consumer:
         self._watched = threading.Event()  # the heartbeat has its connection: a job may take the last descriptor
         self._broken: BaseException | None = None
         self._claimed = ClaimedJobs()
+        self._serving: Serving | None = None
+        if concurrency > 1 or any(map(is_awaited, functions(found).values())):
+            from clx.db.async_consumer import ConcurrentJobs, Serving  # asyncio takes longer to load than all the rest
+
+            self._claimed = ConcurrentJobs()
+            self._serving = Serving(self, self._claimed, concurrency)
+        self._schedules = Sweep(queue.database)
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
@@ -140,6 +166,8 @@ class Consumer:
     def _wake(self) -> None:
         if self._bells is not None:
             self._bells.wake()
+        if self._serving is not None:
+            self._serving.wake()
 
     def run(self, *, until_idle: bool = False, until_done: bool = False, handle_signals: bool = True) -> int:
         """Do jobs until :meth:`stop`, SIGTERM or SIGINT; returns how many were done.
@@ -168,11 +196,10 @@ class Consumer:
             try:
                 heartbeat.start()
                 self._watched.wait()
-                with (
-                    Bells(self.queue.database, self._types) as self._bells,
-                    self.queue.database.waiting_until(lambda: self._ending.is_asked),
-                ):
-                    self._serve(self._bells, until_idle=until_idle, until_done=until_done)
+                if self._serving is not None:
+                    self._serving.run(until_idle=until_idle, until_done=until_done)
+                else:
+                    self._serve(until_idle=until_idle, until_done=until_done)
             finally:
                 self._ending.leave()
                 self._over.set()
@@ -185,7 +212,14 @@ class Consumer:
             raise self._broken
         return self._done
 
-    def _serve(self, bells: Bells, *, until_idle: bool, until_done: bool) -> None:
+    def _serve(self, *, until_idle: bool, until_done: bool) -> None:
+        with (
+            Bells(self.queue.database, self._types) as self._bells,
+            self.queue.database.waiting_until(lambda: self._ending.is_asked),
+        ):
+            self._serve_one_by_one(self._bells, until_idle=until_idle, until_done=until_done)
+
+    def _serve_one_by_one(self, bells: Bells, *, until_idle: bool, until_done: bool) -> None:
         while not self._ending.is_asked and self._done < self._limit:
             bells.silence()
             if self._turn_or_wait(bells) != 0:
@@ -204,13 +238,17 @@ class Consumer:
             self._refusals = 0
             return done
         except (DatabaseBusyError, DatabaseFullError) as error:
-            log.warning("%s", error.fact)
-            self._refusals += isinstance(error, DatabaseWriteError)
-            if self._refusals > _REFUSALS:
-                raise
+            self._refused(error)
             if not self._ending.is_asked:
                 bells.pause(SLOW_BEAT)
             return None
+
+    def _refused(self, error: DatabaseError) -> None:
+        """The table takes nothing at the moment; raises *error* when that has gone on for too long."""
+        log.warning("%s", error.fact)
+        self._refusals += isinstance(error, DatabaseWriteError)
+        if self._refusals > _REFUSALS:
+            raise error
 
     def _leave(self) -> None:
         """Report what is done, hand back what is not, and strike this worker off, where that does not take long."""
@@ -272,8 +310,9 @@ class Consumer:
             return
         try:
             settled = self.queue.settle(
-                reports, self._types, room, worker=self.worker, pool=self._pool, lease=self._lease, harmless=True
-            )
+                *(reports, self._types, room),
+                worker=self.worker, pool=self._pool, lease=self._lease, harmless=self._serving is None,
+            )  # fmt: skip
         except BaseException:
             self._claimed.reported(reports, taken=False)
             raise
@@ -299,22 +338,26 @@ class Consumer:
                 self._ending.in_function = False
             # said in JSON here, so that a result which JSON cannot say is this job's failure and nobody else's
             report = Success(job.id, job.run, None if result is None else msgspec.Raw(encode(result).encode()))
-        except Interrupted:
-            log.warning("job %s (%s) was given up; it goes to another", job.id, job.type)
-            return None
-        except Cancelled as error:
-            log.info("job %s (%s) was cancelled", job.id, job.type)
-            tell(self._hooks, "on_cancelled", job)
-            return Failure(job.id, job.run, described(error), cancelled=True)
         except BaseException as error:
-            if is_of_the_program(error):  # no fault of the job's: it goes back uncounted
-                raise
-            return self._failed(job, error)
+            return self._ended_by(job, error)
         if self._hooks is not None:
             tell(self._hooks, "on_success", job, result)
         if is_told:
             log.debug("job %s (%s) has succeeded", job.id, job.type)
         return report
+
+    def _ended_by(self, job: Job, error: BaseException) -> Failure | None:
+        """What is reported of a job whose function raised *error*; None where it was given up."""
+        if isinstance(error, Interrupted):
+            log.warning("job %s (%s) was given up; it goes to another", job.id, job.type)
+            return None
+        if isinstance(error, Cancelled):
+            log.info("job %s (%s) was cancelled", job.id, job.type)
+            tell(self._hooks, "on_cancelled", job)
+            return Failure(job.id, job.run, described(error), cancelled=True)
+        if is_of_the_program(error):  # no fault of the job's: it goes back uncounted
+            raise error
+        return self._failed(job, error)
 
     def _failed(self, job: Job, error: BaseException) -> Failure:
         pause, why = pause_after(job, self.handlers[job.type], error)
@@ -390,11 +433,15 @@ class Consumer:
         self._ending.interrupt()
 
     def _sweep(self) -> None:
-        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else."""
+        """Look after the others: jobs of those that are gone, or silent for a lease, go to somebody else.
+
+        And after schedules: whoever is alive fires what is due.
+        """
         try:
             for row in mark_gone_workers_dead(self.queue.database):
                 log.warning("worker %s is gone; its jobs were given to others", row.id)
             self.queue.rescue()
+            self._schedules.fire_due()
             self._upkeep.prune_if_due()
         except OddRowError as error:  # it is in the way of others, not of this consumer's own jobs
             log.warning("%s", error.fact)
@@ -424,9 +471,17 @@ class Consumer:
         for job_id, run in self._claimed.held():
             try:
                 if self.queue.heartbeat(job_id, run, lease=self._lease) == "cancel":
-                    self._claimed.withhold(job_id, run)  # first: once the table says so, it is not begun any more
-                    self.queue.end_cancelled(job_id, run)
-                    self._claimed.drop(job_id, run)
+                    self._end_cancelled(job_id, run)
             except LostRunError:
                 self._claimed.drop_unbegun(job_id, run)
         self._claimed.renewed()
+
+    def _end_cancelled(self, job_id: int, run: int) -> None:
+        """A run is not wanted any more: it is over in the table, and given up here.
+
+        Raises:
+            LostRunError: it is another's.
+        """
+        self._claimed.withhold(job_id, run)  # first: once the table says so, it is not begun any more
+        self.queue.end_cancelled(job_id, run)
+        self._claimed.drop(job_id, run)

@@ -8,20 +8,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
+from clx.commands import SERVED
 from clx.db.clock import Clock
 from clx.db.dialect import Dialect
 from clx.db.doorbell import Doorbell
 from clx.db.leases import LeaseWatch
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
+from clx.errors import QueueError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any] | Sequence[Any]
-
-
-SERVED = ".postgresql"
-"""What the name of a file ends with that stands for a database of a server."""
 
 
 class Database(ABC):
@@ -47,6 +45,11 @@ class Database(ABC):
     leases: LeaseWatch
     waits_since: float
     sql: ClassVar[Dialect]
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it is a server's, so that processes of several machines may use it."""
+        return self.path.name.endswith(SERVED)
 
     @property
     def name(self) -> str:
@@ -160,6 +163,17 @@ class Database(ABC):
             DatabaseError: it cannot be read.
         """
 
+    def within(self, connection: Any) -> Any:  # noqa: ARG002
+        """What puts jobs in within a transaction of somebody else's *connection*.
+
+        Raises:
+            QueueError: there is no such thing here, or the connection is of another kind or database.
+        """
+        raise QueueError(
+            "A queue in a file shares no transaction with anybody.",
+            'Open the queue in your PostgreSQL database: Queue.open("postgresql://…").',
+        )
+
     @abstractmethod
     def vacuum(self) -> int:
         """Give the space of removed rows back to the file system; returns how many bytes that were.
@@ -167,6 +181,10 @@ class Database(ABC):
         Raises:
             DatabaseBusyError: somebody uses the database.
         """
+
+    def size(self) -> int:
+        """Bytes that it takes, as far as can be told."""
+        return self.path.stat().st_size
 
     @property
     @abstractmethod

@@ -47,15 +47,13 @@ class Dialect(ABC):
     """What it says so that nobody changes its rows before the end of the transaction."""
     hold_wanted = ""
     """A statement that has the live jobs of the batch ``:id`` alone; empty where a transaction has all alone."""
+    succeed_many = matters_of_many = count_down_many = ""
+    """The ends of many jobs, what hangs on which of them, and the batches that wait for them, where a statement
+    takes longer than what it does; empty elsewhere."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
     ahead = 64
     """Jobs that a worker holds at most while they are short: as many as are worth one way to the database."""
-    succeed_many = ""
-    """Ends runs well that have neither key nor limit, records and counts them, and tells which; empty where one
-    statement after another costs no more."""
-    of_interest = ""
-    """Which of the jobs that this ended others wait for."""
     claim_company = ""
     """Claims the first job, and others of the next ones where all may be held beside others; nothing where a type is
     paused, or delayed ones are due that are to take part (``:promote``). Empty where several statements cost no more.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from functools import partial
+from inspect import iscoroutinefunction
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_in_coroutine = ContextVar("_in_coroutine", default=False)
+"""Whether what runs is a job's coroutine function, or a task of one."""
 
 
 class Interrupted(BaseException):
@@ -38,7 +42,7 @@ class Interrupted(BaseException):
 
 def call(queue: Queue, function: Callable[[Job], Any], job: Job) -> Any:
     """Run *function* with *job*, which gets what tells its progress, and its queue."""
-    object.__setattr__(job, "progress", partial(_tell, queue, job))
+    object.__setattr__(job, "progress", partial(tell_progress, queue, job))
     object.__setattr__(job, "_queue", queue)
     _here.depth += 1
     try:
@@ -47,7 +51,23 @@ def call(queue: Queue, function: Callable[[Job], Any], job: Job) -> Any:
         _here.depth -= 1
 
 
-def _tell(queue: Queue, job: Job, value: Any) -> None:
+async def call_async(
+    queue: Queue, function: Callable[[Job], Awaitable[Any]], job: Job, progress: Callable[[Any], None]
+) -> Any:
+    """As :func:`call`, for a coroutine function; *progress* tells how far it is."""
+    object.__setattr__(job, "progress", progress)
+    object.__setattr__(job, "_queue", queue)
+    _in_coroutine.set(True)
+    return await function(job)
+
+
+def is_awaited(function: Any) -> bool:
+    """Whether what calling *function* gives is to be awaited."""
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
+
+
+def tell_progress(queue: Queue, job: Job, value: Any) -> None:
+    """Store how far *job* is."""
     try:
         queue.heartbeat(job.id, job.run, progress=value)
     except LostRunError:
@@ -111,7 +131,7 @@ def refuse_endless_wait(timeout: float | None) -> None:
     Raises:
         QueueError: it does.
     """
-    if timeout is None and _here.depth > 0:
+    if timeout is None and (_here.depth > 0 or _in_coroutine.get()):
         raise QueueError(
             "The function of a job waits for another job without end; where every consumer does so, nothing moves.",
             "Let a second job go on, with needs=[…] or as the callback of a batch; or give wait a timeout.",

@@ -1,7 +1,7 @@
-"""Which process is which: boot, pid namespace, pid and start time together name one process for ever.
+"""Which process is which: machine, boot, pid namespace, pid and start time together name one process for ever.
 
 A pid alone is recycled; it is only ever checked from inside the same namespace. Everybody else goes by
-the lease.
+the lease. The machine is named so that another one of the same name is not taken for an earlier boot of this one.
 """
 
 from __future__ import annotations
@@ -9,17 +9,30 @@ from __future__ import annotations
 import os
 import platform
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from clx.platforms import system
 
 
+def _machine() -> str:
+    """What tells this installation of a system from others; empty where nobody can tell, as in many containers."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            found = Path(path).read_text(encoding="ascii", errors="replace").strip()
+        except OSError:
+            continue
+        if found.isalnum():
+            return sha256(f"clx {found}".encode()).hexdigest()[:12]  # the id itself is not for others
+    return ""
+
+
 @cache
-def _boot_and_namespace() -> str:
-    """What all processes of one boot and one pid namespace share."""
+def this_machine() -> str:
+    """What all processes of one boot and one pid namespace share, and no others of any machine do."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
+        return f"{boot}@{_machine()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
     except (FileNotFoundError, PermissionError):  # no such file here; any other error may be over in a moment
         import psutil
 
@@ -56,13 +69,13 @@ def process_identity(pid: int | None = None) -> str:
     """
     number = os.getpid() if pid is None else pid
     start = _start_time(number)
-    return f"{_boot_and_namespace()}/{number}/{start}" if start else ""
+    return f"{this_machine()}/{number}/{start}" if start else ""
 
 
 def is_ours_to_judge(identity: str) -> bool:
     """Whether the process would be visible from here if it lived: same boot and same pid namespace."""
     try:
-        return identity.rsplit("/", 2)[0] == _boot_and_namespace()
+        return identity.rsplit("/", 2)[0] == this_machine()
     except (OSError, AttributeError, TypeError):  # the last two: another program wrote what is no text
         return False
 
@@ -86,14 +99,16 @@ def is_gone(identity: str) -> bool:
 def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
     """Whether a process is gone because its machine was started anew.
 
-    One of another machine looks the same but for the name, and speaks up again after this one was started.
+    One of another machine of the same name is told by the id of that machine; where it has none, it speaks up again
+    after this one was started.
 
     Args:
         host: the name of the process's machine.
         seen_at: when it was last heard of, milliseconds UTC.
     """
-    mine = _boot_and_namespace().partition("/")[0]
-    if host != platform.node() or identity.partition("/")[0] == mine:
+    boot, _, machine = identity.partition("/")[0].partition("@")
+    mine, _, here = this_machine().partition("/")[0].partition("@")
+    if host != platform.node() or boot == mine or (machine and here and machine != here):
         return False
     import psutil
 

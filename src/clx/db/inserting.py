@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from operator import attrgetter, eq
 from typing import cast
 
 import msgspec
@@ -13,6 +15,10 @@ from clx.db.models import NewJob, OnConflict, decode, encode, more_to_insert, ro
 from clx.db.transaction import Transaction
 from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
 from clx.settings.problems import shortened
+
+_RARE = attrgetter("key", "needs", "unique_for", "limit", "expires", "expires_in")
+_RARELY_GIVEN = (None, (), None, None, None, None)
+"""What a job has of these that goes in with many others by one statement."""
 
 
 def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
@@ -29,7 +35,7 @@ def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | N
         )
     if job.unique_for is not None:
         return _insert_unique(tx, job, on_conflict, batch)
-    return _insert(tx, job, on_conflict, batch)
+    return _insert_new(tx, job, batch) if job.key is None else _insert_keyed(tx, job, on_conflict, batch)
 
 
 def _insert_unique(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
@@ -43,7 +49,7 @@ def _insert_unique(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch:
     named = {"key": key, "type": job.type, "pool": job.pool}
     until = tx.now + cast("int", job.unique_for)
     if tx.execute(sql.TAKE_KEY, {**named, "until": until, "now": tx.now}).fetchall():
-        job_id = _insert(tx, job, on_conflict, batch)
+        job_id = _insert_new(tx, job, batch) if job.key is None else _insert_keyed(tx, job, on_conflict, batch)
         tx.execute(sql.NAME_KEY, {**named, "id": job_id})
         return job_id
     job_id = int(tx.execute(sql.RECENT, named).fetchone()[0])
@@ -62,10 +68,8 @@ def _key_of_content(job: NewJob) -> str:
     return f"payload:{hashlib.sha256(content).hexdigest()}"
 
 
-def _insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
-    live = None
-    if job.key is not None:
-        live = tx.execute(tx.sql.live_by_key, (job.pool, job.type, job.key)).fetchone()
+def _insert_keyed(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:
+    live = tx.execute(tx.sql.live_by_key, (job.pool, job.type, job.key)).fetchone()
     if live is None:
         return _insert_new(tx, job, batch)
     job_id, state = int(live[0]), live[1]
@@ -115,8 +119,8 @@ def _replace(
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    more = more_to_insert(job, tx.now) or (None, None)
-    tx.execute(sql.REPLACE, (*row_to_insert(job, waits_for, batch, tx.now, behind), *more, job_id))
+    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    tx.execute(sql.REPLACE, (*row, *more_to_insert(job, tx.now), job_id))
     _note_needs(tx, job_id, needed)
 
 
@@ -149,22 +153,11 @@ def end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, s
 
 def insert_all(tx: Transaction, jobs: Sequence[NewJob], on_conflict: OnConflict, batch: int | None) -> list[int]:
     """Enter *jobs*; returns their ids. Many that nothing hinges on go in with one statement."""
-    if len(jobs) == 1 or any(map(_is_special, jobs)):
+    if len(jobs) == 1 or not all(map(eq, map(_RARE, jobs), repeat(_RARELY_GIVEN))):
         return [insert(tx, job, on_conflict, batch) for job in jobs]
     if not jobs:
         return []
     return tx.insert_many(sql.INSERT, [row_to_insert(job, 0, batch, tx.now) for job in jobs])
-
-
-def _is_special(job: NewJob) -> bool:
-    return (
-        job.key is not None
-        or bool(job.needs)
-        or job.unique_for is not None
-        or job.limit is not None
-        or job.expires is not None
-        or job.expires_in is not None
-    )
 
 
 def keep_open(tx: Transaction, batch: int) -> None:

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
-from clx.db import inserting, limits, retrying
+from clx.db import limits, retrying
 from clx.db import statements as sql
 from clx.db.cancelling import request_cancel
-from clx.db.consequences import call_back
 from clx.db.doorbell import ENDED
 from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
+from clx.db.enqueuing import Enqueuing
 from clx.db.handlers import refuse_endless_wait
 from clx.db.models import (
     Failure,
@@ -34,35 +35,44 @@ from clx.db.models import (
     Settled,
     Success,
     encode,
-    new_jobs,
     result_of,
 )
 from clx.db.transaction import Transaction
 from clx.db.validation import (
-    check_batch,
-    check_choice,
     check_id,
     check_ids,
     check_limit_of_jobs,
-    check_moments,
     check_timeout,
     check_type,
 )
 from clx.db.worker_side import WorkerSide
 from clx.db.writer import SLICE
-from clx.errors import DatabaseError, JobExistsError, QueueError
+from clx.errors import DatabaseError, JobExistsError
 
 if TYPE_CHECKING:
+    from clx.db.async_queue import AsyncQueue
+    from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
+    from clx.db.schedules.table import Schedules
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
 log = logging.getLogger("clx.queue")
 
-_ON_CONFLICT = get_args(OnConflict)
+
+class CancelledJobs(list[int]):
+    """The ids of jobs that were cancelled.
+
+    Attributes:
+        asked: those of running ones, which were asked to end.
+    """
+
+    def __init__(self, found: Sequence[tuple[int, bool]]) -> None:
+        super().__init__(job_id for job_id, is_cancelled in found if is_cancelled)
+        self.asked = [job_id for job_id, is_cancelled in found if not is_cancelled]
 
 
-class Queue(WorkerSide):
+class Queue(WorkerSide, Enqueuing):
     """The jobs of one database.
 
     Times are those of its database's clock; all durations are milliseconds. Usable from several threads at once.
@@ -70,6 +80,8 @@ class Queue(WorkerSide):
     Args:
         database: an open :class:`~clx.db.database.Database`; :meth:`open` makes one.
     """
+
+    _awaited: AsyncQueue | None = None
 
     @classmethod
     def open(cls, path_or_url: str | Any, **options: Any) -> Self:
@@ -100,6 +112,8 @@ class Queue(WorkerSide):
             log.warning("%s", error.fact)
         finally:
             self._worker = None
+            if self._awaited is not None:
+                self._awaited.let_go()
             self.database.close()
 
     def __enter__(self) -> Self:
@@ -108,106 +122,47 @@ class Queue(WorkerSide):
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    # -- putting in -------------------------------------------------------------------------------
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What is queued at times: the schedules of this database."""
+        from clx.db.schedules.table import Schedules
 
-    def enqueue(self, job: NewJob, *, on_conflict: OnConflict = "return") -> int:
-        """Store *job* and wake a worker. The job is in the table when this returns.
+        return Schedules(self.database)
+
+    def within(self, connection: Any) -> Within:
+        """This queue within a transaction of the caller's: what is put in is there exactly if that is committed.
 
         Args:
-            on_conflict: what to do when a live job of the same pool and type has its key: ``return`` that one's id;
-                ``raise``; ``replace``: a queued one becomes this job and keeps its id; or ``after``: likewise, but
-                behind one that runs this job waits until that one has ended, so that no change is missed.
-
-        Raises:
-            QueueError: *on_conflict* is another word, or JSON cannot say the payload.
-            JobExistsError: such a job exists and *on_conflict* is ``raise``, or it runs and may not be replaced.
-            UnknownJobError: it needs a job that is not in the table.
-        """
-        check_choice("on_conflict", on_conflict, _ON_CONFLICT)
-        if not isinstance(job, NewJob):
-            raise QueueError("A job goes in as a NewJob.", 'Write NewJob("type", {…}); enqueue_many takes several.')
-        check_moments([job], self.database.clock)
-
-        def body(tx: Transaction) -> int:
-            tx.bells.add(job.type)
-            return inserting.insert(tx, job, on_conflict, None)
-
-        return self._write("enqueue", body)
-
-    def enqueue_many(
-        self,
-        jobs: Iterable[NewJob],
-        *,
-        batch: int | None = None,
-        on_conflict: OnConflict = "return",
-    ) -> list[int]:
-        """Store many jobs in one transaction, all or none; *batch* is noted as wanting each of them.
-
-        Raises:
-            QueueError, JobExistsError, UnknownJobError: as :meth:`enqueue`.
-            LostBatchError: the batch has ended.
-        """
-        check_choice("on_conflict", on_conflict, _ON_CONFLICT)
-        todo = new_jobs(jobs)
-        check_moments(todo, self.database.clock)
-
-        def body(tx: Transaction) -> list[int]:
-            tx.bells.update([job.type for job in todo])
-            if batch is not None:
-                inserting.keep_open(tx, batch)
-            ids = inserting.insert_all(tx, todo, on_conflict, batch)
-            if batch is not None:
-                inserting.want(tx, batch, ids)
-            return ids
-
-        return self._write("enqueue", body)
-
-    def enqueue_batch(self, jobs: Iterable[NewJob], callback: NewJob, *, name: str = "") -> tuple[int, list[int]]:
-        """Store jobs, and a *callback* that is queued when the last of them has ended, however it ended.
-
-        The callback's payload gets ``batch``: its id and how many jobs ``succeeded``, ``failed`` and were
-        ``cancelled``. Its row is written in the transaction that ends the last job.
+            connection: of psycopg to the database that the queue lies in; or a connection, session or cursor of
+                SQLAlchemy or Django that has one.
 
         Returns:
-            The id of the batch and those of its jobs.
+            What has ``enqueue``, ``enqueue_many``, ``enqueue_batch``, and ``ring()``, to be called after the commit.
 
         Raises:
-            QueueError: the callback has needs or a key; it waits for its batch and belongs to it alone.
-            UnknownJobError: as :meth:`enqueue`.
+            QueueError: the queue lies in no PostgreSQL database, or the connection is in no transaction in it.
         """
-        todo = new_jobs(jobs)
-        check_batch(name, callback)
-        check_moments([*todo, callback], self.database.clock)
-        told = encode(callback)
-
-        def body(tx: Transaction) -> tuple[int, list[int]]:
-            batch = tx.insert(sql.OPEN_OWNERLESS, (name, sql.NO_TIME, tx.now))
-            tx.bells.update(job.type for job in todo)
-            ids = inserting.insert_all(tx, todo, "return", batch)
-            inserting.want(tx, batch, ids)
-            if tx.execute(sql.SET_CALLBACK, (told, batch)).fetchone()[0] == 0:
-                call_back(tx, batch, told)
-            return batch, ids
-
-        return self._write("enqueue_batch", body)
+        inside: Within = self.database.within(connection)
+        return inside
 
     # -- everybody else's -------------------------------------------------------------------------
 
-    def cancel(self, job_ids: Sequence[int]) -> list[int]:
+    def cancel(self, job_ids: Sequence[int]) -> CancelledJobs:
         """Cancel queued jobs at once; running ones are told through their next heartbeat.
 
         Some hundred are cancelled in one transaction, so that nobody waits for long.
 
         Returns:
-            The ids that are cancelled now.
+            The ids that are cancelled now; its ``asked`` are those of running jobs, which end as soon as they heed it.
         """
         check_ids(job_ids)
 
-        def body(ids: Sequence[int], tx: Transaction) -> list[int]:
+        def body(ids: Sequence[int], tx: Transaction) -> list[tuple[int, bool]]:
             tx.bells.add(ENDED)
-            return [id_ for id_ in ids if request_cancel(tx, id_)]
+            return [(id_, done) for id_ in ids if (done := request_cancel(tx, id_)) is not None]
 
-        return self._writer.write_in_slices("cancel", list(job_ids), body)
+        found = self._writer.write_in_slices("cancel", list(job_ids), body)
+        return CancelledJobs(found)
 
     def retry(self, job_ids: Sequence[int]) -> list[int]:
         """Queue failed and cancelled jobs again, with all their runs.
@@ -389,14 +344,12 @@ class Queue(WorkerSide):
         return self.get_many(job_ids)
 
     async def wait_async(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
-        """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits."""
-        check_ids(job_ids)
-        timeout = in_seconds(timeout)
-        check_timeout(timeout)
-        refuse_endless_wait(timeout)
-        import asyncio
+        """As :meth:`wait`, in an event loop, and for any number of waiters: none keeps a thread while it waits.
 
-        from clx.db.wait_async import wait_for_jobs
+        All that :class:`~clx.db.async_queue.AsyncQueue` has is awaited.
+        """
+        if self._awaited is None:
+            from clx.db.async_queue import AsyncQueue
 
-        await wait_for_jobs(self, job_ids, timeout)
-        return await asyncio.to_thread(self.get_many, job_ids)
+            self._awaited = AsyncQueue(self)
+        return await self._awaited.wait(job_ids, timeout=timeout)

@@ -42,7 +42,10 @@ class LocalDoorbell(Doorbell):
 
     def listen(self, name: str) -> Bell:
         """A bell that rings for *name*."""
-        bell = LocalBell(name, self)
+        try:
+            bell = LocalBell(name, self)
+        except OSError:  # no descriptors left: who waits looks by itself
+            return Bell(None)
         self.hung.add(bell)
         return bell
 

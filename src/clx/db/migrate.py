@@ -51,7 +51,7 @@ def upgrade_server(database: PostgresDatabase, found: str) -> None:
     Raises:
         DatabaseError: the tables were made by a newer CLX, or a migration failed.
     """
-    from clx.db.postgresql.tables import TABLES_LOCK, revision_of
+    from clx.db.postgresql.tables import IN_TURN, plain_connection, revision_of
 
     try:
         ScriptDirectory.from_config(config(None)).get_revision(found)
@@ -61,12 +61,12 @@ def upgrade_server(database: PostgresDatabase, found: str) -> None:
             "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
         ) from error
     bind = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=database.connect, poolclass=sqlalchemy.pool.NullPool
+        "postgresql+psycopg://", creator=lambda: plain_connection(database), poolclass=sqlalchemy.pool.NullPool
     )
     try:
         with bind.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
-            if revision_of(connection) == found:
+            connection.exec_driver_sql(IN_TURN)
+            if revision_of(connection.connection.driver_connection) == found:
                 command.upgrade(config(connection), "head")
             crash_point("migrate", "before_commit")
         crash_point("migrate", "after_commit")

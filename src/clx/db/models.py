@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -23,7 +24,6 @@ from clx.db.validation import (
     check_text,
     in_milliseconds,
     is_finite,
-    is_usual,
     storable,
 )
 from clx.errors import JobCancelledError, JobFailedError, JobTimeoutError, QueueError, UnknownJobError
@@ -31,6 +31,8 @@ from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 OnConflict = Literal["raise", "return", "replace", "after"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -106,7 +108,7 @@ def encode_error(error: Mapping[str, Any]) -> str:
     return encode({"type": "Error", "message": "It is told in something that JSON cannot say."})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class NewJob:
     """A job to be.
 
@@ -150,10 +152,41 @@ class NewJob:
     limit: str | None = None
     unique_for: int | timedelta | None = None
 
-    def __post_init__(self) -> None:
-        if not (usual := is_usual(self)):
-            self._tell_times_in_milliseconds()
-        check_new_job(self, is_usual=usual)
+    def __init__(
+        self,
+        type: str,  # noqa: A002
+        payload: Mapping[str, Any] = _EMPTY,
+        pool: str = "",
+        key: str | None = None,
+        priority: int = 3,
+        max_runs: int = 3,
+        not_before: int | datetime | timedelta = 0,
+        deadline: int | datetime | timedelta | None = None,
+        timeout: int | timedelta | None = None,
+        needs: Collection[int] = (),
+        delay: int | timedelta = 0,
+        expires: int | datetime | timedelta | None = None,
+        expires_in: int | timedelta | None = None,
+        limit: str | None = None,
+        unique_for: int | timedelta | None = None,
+    ) -> None:
+        # by hand: what a frozen dataclass makes of itself takes twice as long, and every enqueue comes by
+        _set_type(self, type)
+        _set_payload(self, {} if payload is _EMPTY else payload)
+        _set_pool(self, pool)
+        _set_key(self, key)
+        _set_priority(self, priority)
+        _set_max_runs(self, max_runs)
+        _set_not_before(self, not_before)
+        _set_deadline(self, deadline)
+        _set_timeout(self, timeout)
+        _set_needs(self, needs)
+        _set_delay(self, delay)
+        _set_expires(self, expires)
+        _set_expires_in(self, expires_in)
+        _set_limit(self, limit)
+        _set_unique_for(self, unique_for)
+        check_new_job(self, NewJob._tell_times_in_milliseconds)
 
     def _tell_times_in_milliseconds(self) -> None:
         if isinstance(self.expires, timedelta):  # not now: the table's clock may be another one's
@@ -161,10 +194,16 @@ class NewJob:
             object.__setattr__(self, "expires", None)
         for name, since in _TIMES:
             value = getattr(self, name)
-            if isinstance(value, datetime | timedelta):
+            if value is not None and value.__class__ is not int and isinstance(value, _TOLD):
                 object.__setattr__(self, name, in_milliseconds(name, value, since))
 
 
+(
+    _set_type, _set_payload, _set_pool, _set_key, _set_priority, _set_max_runs, _set_not_before, _set_deadline,
+    _set_timeout, _set_needs, _set_delay, _set_expires, _set_expires_in, _set_limit, _set_unique_for,
+) = (getattr(NewJob, each.name).__set__ for each in fields(NewJob))  # fmt: skip
+
+_TOLD = (datetime, timedelta)
 _TIMES: tuple[tuple[str, Callable[[], int] | None], ...] = (
     ("not_before", now_ms),
     ("deadline", now_ms),
@@ -215,11 +254,10 @@ def row_to_insert(
     )
 
 
-def more_to_insert(job: NewJob, now: int) -> tuple[Any, ...] | None:
-    """What :data:`~clx.db.statements.INSERT_MORE` wants besides; None for a job that has nothing of it, as most."""
-    if job.expires is None and job.expires_in is None and job.limit is None:
-        return None
-    return (job.expires if job.expires_in is None else now + job.expires_in), job.limit  # type: ignore[operator]
+def more_to_insert(job: NewJob, now: int) -> tuple[Any, ...]:
+    """What :data:`~clx.db.statements.INSERT_MORE` wants besides."""
+    moments: list[Any] = [job.expires, None if job.expires_in is None else now + job.expires_in]  # type: ignore[operator]
+    return min((each for each in moments if each is not None), default=None), job.limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
 )  # fmt: skip
 _RUN = Reader.of("runs", _RUN_NAMES)
+_PAUSED = Reader.of("paused", ("type", "pool", "paused_at"))
+_LIMIT = Reader(*(f"limits.{name}" for name in ("name", "concurrency", "rate", "period")), "jobs.run", "jobs.run")
 _COUNTED = Reader("jobs.type", "jobs.state", "jobs.run")
 _RUNS = f"SELECT {', '.join(_RUN_NAMES)} FROM runs WHERE job_id = ? ORDER BY run"
 _LIVE = {"queued", "running"}
@@ -188,11 +190,11 @@ class Lookup:
 
     def paused(self) -> list[Paused]:
         """Types of jobs that nobody claims at the moment."""
-        return [Paused._make(row) for row in self.database.read(sql.PAUSED)]
+        return [Paused._make(_PAUSED.read(row)[0]) for row in self.database.read(sql.PAUSED)]
 
     def limits(self) -> list[LimitState]:
         """Every limit that is set, by name, and how many jobs of it run and are held back."""
-        return [LimitState._make(row) for row in self.database.read(sql.LIMITS)]
+        return [LimitState._make(_LIMIT.read(row)[0]) for row in self.database.read(sql.LIMITS)]
 
     def results(self, keys: Sequence[str], *, type: str | None = None) -> dict[str, Any]:  # noqa: A002
         """Kept results of those *keys* that have one, of whichever pool; asking keeps them from being pruned.

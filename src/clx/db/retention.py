@@ -29,7 +29,7 @@ class Policy:
 
     Attributes:
         succeeded: jobs that succeeded, with their runs, since they ended.
-        failed: jobs that failed or were cancelled, since they ended.
+        failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
         results: results of keyed jobs, since they were last used.
 
@@ -68,6 +68,7 @@ class Pruned:
     events: int = 0
     batches: int = 0
     results: int = 0
+    fires: int = 0
     abandoned: int = 0
 
 
@@ -102,6 +103,11 @@ _OLD_RESULTS = """
 DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
+_OLD_FIRES = """
+DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
+  AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
+  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = f.job_id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
+
 
 def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = lambda: False) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds.
@@ -116,6 +122,7 @@ def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = l
         return Pruned(jobs=jobs, abandoned=abandoned)
     _prune_all(database, _OLD_KEYS, at)
 
+    fired = int(at - policy.failed * _DAY)
     ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
     return Pruned(
         jobs=jobs,
@@ -123,6 +130,7 @@ def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = l
         batches=_prune_all(database, _OLD_BATCHES, ended),
         workers=_prune_all(database, _OLD_WORKERS, ended),
         events=_prune_all(database, _OLD_EVENTS, ended),
+        fires=_prune_all(database, _OLD_FIRES, fired),
         abandoned=abandoned,
     )
 
@@ -150,7 +158,8 @@ def _prune_window(database: Database, window: dict[str, int]) -> int:
 
 
 def named_text(database: Database) -> list[str]:
-    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files.
+    """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
+    jobs of schedules.
 
     What is named here must stay in the store.
     """
@@ -159,6 +168,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM jobs WHERE result IS NOT NULL",
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
+        "SELECT job FROM schedules",
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 

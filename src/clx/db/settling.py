@@ -1,13 +1,15 @@
-"""Reports taken together: where the database can, those of plain successes with one statement."""
+"""Reports taken together: where that costs less, all successes with one statement."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from clx.db import finishing
-from clx.db.consequences import unlock
-from clx.db.doorbell import ENDED, of_end
+from clx.db import finishing, limits
+from clx.db import statements as sql
+from clx.db.consequences import let_go, unlock_many
+from clx.db.doorbell import ENDED
 from clx.db.models import Report, Success
 from clx.db.transaction import Transaction
 
@@ -15,7 +17,7 @@ Statement = tuple[str, Mapping[str, Any]]
 
 
 class Together:
-    """The reports of a worker, and the statements that take the plain successes among them.
+    """The reports of a worker, and the statements that take the successes among them.
 
     Args:
         encoded: the result of each success as JSON.
@@ -24,22 +26,23 @@ class Together:
     def __init__(self, tx: Transaction, reports: Sequence[Report], encoded: Sequence[str], worker: int) -> None:
         self._tx, self._reports, self._encoded, self._worker = tx, reports, encoded, worker
         self._first: dict[int, Success] = {}
+        self._texts: dict[int, str] = {}
         self.statements: list[Statement] = []
         """Ends them, and tells then who waits for them: what others have entered meanwhile the first does not see."""
         if tx.sql.succeed_many:
             self._ask()
 
     def _ask(self) -> None:
-        tx, told = self._tx, {}
+        tx = self._tx
         for report, text in zip(self._reports, self._encoded, strict=True):
-            if isinstance(report, Success) and report.job_id not in told:
-                self._first[report.job_id] = report
-                told[report.job_id] = (report.job_id, report.run, text, report.peak_memory)
-        if told:
-            params = tx.sql.succeeding([told[id_] for id_ in sorted(told)])
+            if isinstance(report, Success) and report.job_id not in self._first:
+                self._first[report.job_id], self._texts[report.job_id] = report, text
+        if self._first:
+            told = [(id_, each.run, self._texts[id_], each.peak_memory) for id_, each in sorted(self._first.items())]
+            params = tx.sql.succeeding(told)
             self.statements = [
                 (tx.sql.succeed_many, {**params, "now": tx.now, "worker": self._worker}),
-                (tx.sql.of_interest, {"ids": params["ids"]}),
+                (tx.sql.matters_of_many, {"ids": params["ids"]}),
             ]
 
     def settle(self) -> list[Report]:
@@ -57,12 +60,15 @@ class Together:
         return lost
 
     def _succeed(self) -> dict[int, Success]:
-        ended, waited_for = (self._tx.execute(*each).fetchall() for each in self.statements)
-        found = {row[0]: self._first[row[0]] for row in ended}
+        tx, texts = self._tx, self._texts
+        rows, matters = (tx.execute(*each).fetchall() for each in self.statements)
+        for job_id, key, type_, _ in sorted((row for row in rows if row[1] is not None), key=itemgetter(1, 2)):
+            tx.execute(sql.KEEP_RESULT, (key, type_, texts[job_id], tx.now, tx.now))
+            let_go(tx, job_id)
+        found = {row[0]: self._first[row[0]] for row in rows}
+        unlock_many(tx, found, matters)
+        for limit in sorted(row[3] for row in rows if row[3] is not None):
+            limits.free(tx, limit)
         if found:
-            self._tx.bells.add(ENDED)
-            self._tx.bells.update(map(of_end, found))
-        for (id_,) in waited_for:
-            if id_ in found:
-                unlock(self._tx, id_)
+            tx.bells.add(ENDED)
         return found

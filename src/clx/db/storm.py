@@ -13,21 +13,25 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.jobs import NewJob, Queue
+from clx.db.url import is_served
 from clx.db.wait import Bells
 from clx.db.workers import register_this_process
-from clx.errors import LostRunError
+from clx.errors import DatabaseBusyError, LostRunError
 from clx.platforms import system
 
 _TYPE = "storm"
 _LEASE = 2_000
 _BACKLOG = 400
 """Jobs that wait or run at a time."""
+_URL = "CLX_STORM_URL"
 _MAX_RUNS = 100
 """So many that no job is parked because its workers were killed: here the killer is the weather, not the job."""
 
@@ -38,6 +42,7 @@ class Outcome:
 
     jobs: int = 0
     kills: int = 0
+    disasters: int = 0
     runs: int = 0
     lost: int = 0
     doubled: int = 0
@@ -59,9 +64,13 @@ class Outcome:
 class _Hand:
     """One worker process and what it acknowledged."""
 
-    def __init__(self, path: Path, journal_mode: str) -> None:
-        command = [sys.executable, "-P", "-m", "clx.db.storm", str(path), journal_mode]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    def __init__(self, path: Path | str, journal_mode: str, prefix: Sequence[str]) -> None:
+        command = [*prefix, sys.executable, "-P", "-m", "clx.db.storm"]
+        # a URL may hold a password, and a command line anybody may read
+        told = {_URL: str(path)} if is_served(str(path)) else {}
+        command += [] if told else [str(path), journal_mode]
+        environment = os.environ | told
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, env=environment)
         assert self.process.stdout is not None
         self.pipe = system.Lines(self.process.stdout)
         self.worker: int | None = None
@@ -76,8 +85,9 @@ class _Hand:
         return numbers
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        self.process.kill()
+        """SIGKILL, to what it was started by as well, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            system.kill_group(self.process.pid)
         self.process.wait()
 
     def close(self) -> None:
@@ -92,18 +102,20 @@ class Storm:
     """One storm.
 
     Args:
-        path: the database; made where there is none.
+        path: the database, or its URL; made where there is none.
         jobs: how many go in at most.
         seconds: for how long they go in.
         workers: processes at a time.
         every: mean seconds between two kills.
         limit: seconds after which what has not ended counts as lost.
         journal_mode: ``wal`` or ``delete``.
+        prefixes: what the workers' commands begin with, in turn: those that start them on other machines.
+        disasters: what else strikes; each is called between two kills, and comes back at once.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         *,
         jobs: int,
         workers: int,
@@ -111,10 +123,15 @@ class Storm:
         limit: float,
         seconds: float = 3600,
         journal_mode: str = "wal",
+        prefixes: Sequence[Sequence[str]] = ((),),
+        disasters: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._path = path
         self._mode = journal_mode
-        self._queue = Queue.open(path, journal_mode=journal_mode)
+        self._queue = _open(path, journal_mode)
+        self._prefixes = prefixes
+        self._disasters = disasters
+        self._started = 0
         self._jobs = jobs
         self._workers = workers
         self._every = every
@@ -150,7 +167,7 @@ class Storm:
             self._man()
             if now >= next_kill and raging:
                 next_kill = now + random.uniform(0.2, 1.8) * self._every  # noqa: S311
-                self._strike(random.choice(self._hands))  # noqa: S311
+                self._worsen()
             live = self._queue.live_among(live)
             if (not live and not raging) or now - started > self._limit:
                 return ids
@@ -158,10 +175,26 @@ class Storm:
     def _man(self) -> None:
         """Have all workers there, and hear what they acknowledge."""
         while len(self._hands) < self._workers:
-            self._hands.append(_Hand(self._path, self._mode))
+            prefix = self._prefixes[self._started % len(self._prefixes)]
+            self._hands.append(_Hand(self._path, self._mode, prefix))
+            self._started += 1
         system.wait_readable([hand.pipe.fileno() for hand in self._hands], 0.02)
-        for hand in self._hands:
+        for hand in list(self._hands):
+            ended = hand.process.poll() is not None  # of itself: its server was away for longer than it waits
             self._acknowledged.update(hand.read())
+            if ended:
+                self._hands.remove(hand)
+                hand.close()
+
+    def _worsen(self) -> None:
+        """Kill somebody, or have something else happen; what strikes all at once comes less often."""
+        kinds: list[Any] = [self._strike] * 3 + list(self._disasters)
+        kind = random.choice(kinds)  # noqa: S311
+        if kind == self._strike:
+            self._strike(random.choice(self._hands))  # noqa: S311
+        else:
+            kind()
+            self.outcome.disasters += 1
 
     def _strike(self, hand: _Hand) -> None:
         killed_at = now_ms()
@@ -185,21 +218,43 @@ class Storm:
         outcome.problems = check(self._queue.database)
 
 
+def _open(path: Path | str, journal_mode: str) -> Queue:
+    return Queue.open(path) if is_served(str(path)) else Queue.open(path, journal_mode=journal_mode)
+
+
+def _open_patiently(path: str, journal_mode: str) -> Queue:
+    while True:
+        try:
+            return _open(path, journal_mode)
+        except DatabaseBusyError:
+            if not is_served(path):
+                raise
+        time.sleep(0.1)
+
+
 def serve(path: str, journal_mode: str) -> None:
     """A worker of the storm: prints its number, then the id of each job whose success was taken."""
-    with Queue.open(path, journal_mode=journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
+    with _open_patiently(path, journal_mode) as queue, Bells(queue.database, [_TYPE]) as bells:
         worker = register_this_process(queue.database, _TYPE)
         os.write(1, b"%d\n" % worker)
         while True:
             bells.silence()
-            for job in queue.claim([_TYPE], worker=worker, lease=_LEASE):
-                time.sleep(random.uniform(0, 0.01))  # noqa: S311
-                with contextlib.suppress(LostRunError):  # held up for longer than its lease: another one has it
-                    queue.finish(job.id, job.run)
-                    os.write(1, b"%d\n" % job.id)
-            if not queue.may_claim([_TYPE]):
+            try:
+                _do_one(queue, worker)
+                there_is_more = queue.may_claim([_TYPE])
+            except DatabaseBusyError:  # its server is away
+                there_is_more = False
+            if not there_is_more:
                 bells.wait(0.05)
 
 
+def _do_one(queue: Queue, worker: int) -> None:
+    for job in queue.claim([_TYPE], worker=worker, lease=_LEASE):
+        time.sleep(random.uniform(0, 0.01))  # noqa: S311
+        with contextlib.suppress(LostRunError):  # held up for longer than its lease: another one has it
+            queue.finish(job.id, job.run)
+            os.write(1, b"%d\n" % job.id)
+
+
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve(*(sys.argv[1:] or (os.environ[_URL], "")))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from clx.db.dialect import Dialect
+
+T = TypeVar("T")
+
+
+class Write(Protocol):
+    """Runs a body in a transaction, which has a name."""
+
+    def __call__(self, name: str, body: Callable[[Transaction], T], /) -> T:
+        """What the body returns."""
 
 
 class Transaction(ABC):

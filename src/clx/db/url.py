@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.errors import UsageError
 from clx.settings.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from clx.settings.resolve import Resolved
 
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
@@ -25,6 +28,43 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
 """Option → whether a value is allowed, and what is."""
 _LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
 """How other programs name databases; taken for paths they would become files of these names."""
+
+
+_SERVED = ("postgresql://", "postgres://")
+
+
+def is_served(text: str) -> bool:
+    """Whether *text* is the URL of a database of a server."""
+    return text.startswith(_SERVED)
+
+
+def placed(url: str) -> Path:
+    """The file that stands for the database of a *url* on this machine; made, so that commands find it.
+
+    The password goes to child processes by their environment: their command line anybody may read.
+
+    Raises:
+        UsageError: *url* cannot be understood.
+        DatabaseError: the directory of that file cannot be made, or psycopg is not installed.
+    """
+    from clx.db.postgresql.address import VARIABLE, parse
+
+    address = parse(url)
+    address.stand_in()
+    if address.has_secrets():
+        os.environ[VARIABLE] = url
+    return address.place
+
+
+def named_database(resolved: Resolved) -> Path | None:
+    """The file of the database that the settings name, or that stands for it; None when they name none.
+
+    Raises:
+        UntrustedError: a project's settings name it, and this user has not trusted it.
+        UsageError, DatabaseError: as :func:`placed`.
+    """
+    url = resolved.database_url()
+    return resolved.database() if url is None else placed(url)
 
 
 def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Database:
@@ -42,7 +82,7 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     _check_options(options)
     if text == MEMORY:
         return _open_in_memory(options)
-    if text.startswith(("postgresql://", "postgres://")):
+    if is_served(text):
         from clx.db.postgresql.database import PostgresDatabase
 
         return PostgresDatabase.open(text, **options)

@@ -1,60 +1,242 @@
-"""Waiting for the ends of jobs in an event loop; apart, because asyncio takes longer to load than all the rest."""
+"""Waiting for jobs in an event loop: one look at the table for all who wait there, and no thread for any of them.
+
+Apart from :mod:`clx.db.wait`, because asyncio takes longer to load than all the rest.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from contextvars import Context
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from clx.db.database import Database
 from clx.db.doorbell import ENDED, Bell, for_ends_of
+from clx.db.models import Job
 from clx.db.queries import Lookup
 from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
 
-
-async def wait_for_jobs(queue: Lookup, job_ids: Sequence[int], timeout: float | None) -> None:
-    """As :func:`clx.db.wait.wait_for_jobs`, in an event loop: each look takes a thread, and waiting none."""
-    loop = asyncio.get_running_loop()
-    ends_at = None if timeout is None else loop.time() + timeout
-    names = for_ends_of(job_ids)
-    live = list(job_ids)
-    with _Ears(queue.database, names or [ENDED]) as ears:
-        while True:
-            ears.listen()
-            started = loop.time()
-            live = await asyncio.to_thread(_look, queue, live)
-            now = loop.time()
-            if not live or (ends_at is not None and now >= ends_at):
-                return
-            await ears.wait(min(SLOW_BEAT, (ends_at or now + SLOW_BEAT) - now))
-            if not names:
-                await asyncio.sleep(max(now - started, REST))
+_LIVE = ("queued", "running")
 
 
-def _look(queue: Lookup, live: Sequence[int]) -> list[int]:
-    found = queue.live_among(live)
-    queue.database.require_in_place()
-    return found
+class _Wait:
+    """Somebody who waits for jobs.
+
+    Args:
+        follows: whether every change of theirs is told, not their ends alone.
+
+    Attributes:
+        live: those that have not ended, as far as is known.
+        found: those that have, or have changed, in that order.
+        told: is done when there is something to tell.
+    """
+
+    def __init__(self, job_ids: Iterable[int], *, follows: bool) -> None:
+        self.live = set(job_ids)
+        self.follows = follows
+        self.found: list[Job] = []
+        self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._seen: dict[int, Job] = {}
+
+    def end(self, job_id: int, job: Job | None) -> None:
+        """One of them has ended, or is not there."""
+        self.live.discard(job_id)
+        if job is not None:
+            self.found.append(job)
+        if self.follows or not self.live:
+            self.tell()
+
+    def see(self, job: Job) -> None:
+        """One of them lives; as before, or otherwise than at the last look."""
+        before = self._seen.get(job.id)
+        if before is None or (job.state, job.run, job.progress) != (before.state, before.run, before.progress):
+            self._seen[job.id] = job
+            self.found.append(job)
+            self.tell()
+
+    def tell(self) -> None:
+        if not self.told.done():
+            self.told.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.told.done():
+            self.told.set_exception(error)
 
 
-class _Ears:
-    """Bells that an event loop hears."""
+class Waiters:
+    """Those who wait in one event loop for jobs of one table; a task looks for all of them while there are any.
 
-    def __init__(self, database: Database, names: Sequence[str]) -> None:
+    Args:
+        queue: the jobs.
+        call: runs a function in a thread.
+    """
+
+    def __init__(self, queue: Lookup, call: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._queue = queue
+        self._call = call
+        self._by_id: dict[int, set[_Wait]] = {}
+        self._fresh: set[int] = set()
+        self._ears: Ears | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, job_ids: Sequence[int], timeout: float | None) -> list[Job]:
+        """The jobs as they are when none of them is live, or after *timeout* seconds."""
+        wait = _Wait(job_ids, follows=False)
+        if wait.live and (timeout is None or timeout > 0):
+            self._begin(wait)
+            try:
+                await asyncio.wait([wait.told], timeout=timeout)
+                if wait.told.done():
+                    wait.told.result()  # raises where the table could not be read
+            finally:
+                self._end(wait)
+        if wait.live:  # the time is over
+            found: list[Job] = await self._call(self._queue.get_many, list(job_ids))
+            return found
+        return sorted(wait.found, key=lambda job: job.id)
+
+    async def follow(self, job_ids: Sequence[int]) -> AsyncIterator[Job]:
+        """Each job as it stands, and again whenever it is otherwise, until all have ended."""
+        wait = _Wait(job_ids, follows=True)
+        if not wait.live:
+            return
+        self._begin(wait)
+        try:
+            while wait.live or wait.found:
+                if not wait.found:
+                    await wait.told
+                    wait.told = asyncio.get_running_loop().create_future()
+                found, wait.found = wait.found, []
+                for job in found:
+                    yield job
+        finally:
+            self._end(wait)
+
+    def fail(self, error: BaseException) -> None:
+        """Let nobody wait any more: each gets *error*."""
+        for wait in {each for waits in self._by_id.values() for each in waits}:
+            wait.fail(error)
+        self._wake()
+
+    def _begin(self, wait: _Wait) -> None:
+        for job_id in wait.live:
+            self._by_id.setdefault(job_id, set()).add(wait)
+        self._fresh |= wait.live
+        if self._task is None:
+            # in a context of its own: it is nobody's who happens to be the first
+            self._task = asyncio.get_running_loop().create_task(self._look_for_all(), context=Context())
+        self._wake()
+
+    def _end(self, wait: _Wait) -> None:
+        wait.told.cancel()
+        for job_id in wait.live:
+            self._leave(job_id, wait)
+        if not self._by_id:
+            self._wake()
+
+    def _leave(self, job_id: int, wait: _Wait) -> None:
+        others = self._by_id.get(job_id, set())
+        others.discard(wait)
+        if not others:
+            self._by_id.pop(job_id, None)
+            self._fresh.discard(job_id)
+
+    def _wake(self) -> None:
+        if self._ears is not None:
+            self._ears.wake()
+
+    # -- the task -----------------------------------------------------------------------------------
+
+    async def _look_for_all(self) -> None:
+        try:
+            with Ears(self._queue.database) as self._ears:
+                await self._look_while_anybody_waits(self._ears)
+        except Exception as error:
+            self.fail(error)
+        finally:
+            self._ears = self._task = None
+
+    async def _look_while_anybody_waits(self, ears: Ears) -> None:
+        loop = asyncio.get_running_loop()
+        look_at = 0.0  # when all of them are looked at again
+        while self._by_id:
+            names = for_ends_of(self._by_id)
+            if ears.tune(names or [ENDED]) or loop.time() >= look_at:
+                ears.rung = True
+            everybody, began = ears.listen(), loop.time()
+            ids = list(self._by_id) if everybody else list(self._fresh)
+            self._fresh.clear()
+            if ids:
+                self._tell(*await self._call(self._look, ids, self._followed(ids)))
+            if everybody:
+                look_at = began + SLOW_BEAT
+            if self._by_id and not self._fresh:
+                await ears.wait(look_at - loop.time())
+                if ears.rung:  # looking at many takes a while: rest as long before looking again
+                    resting = min(SLOW_BEAT, loop.time() - began) / 2 if ids else 0.0
+                    await asyncio.sleep(max(min(resting, REST), 0.0 if names else REST))
+
+    def _followed(self, ids: Iterable[int]) -> list[int]:
+        return [id_ for id_ in ids if any(wait.follows for wait in self._by_id.get(id_, ()))]
+
+    def _look(self, ids: list[int], followed: list[int]) -> tuple[dict[int, Job | None], list[Job]]:
+        """Those of *ids* that have ended, by id, and those *followed* that live."""
+        live = set(self._queue.live_among(ids))
+        self._queue.database.require_in_place()
+        ended: dict[int, Job | None] = {id_: None for id_ in ids if id_ not in live}
+        wanted = [*ended, *(id_ for id_ in followed if id_ in live)]
+        found = self._queue.get_many(wanted) if wanted else []
+        ended |= {job.id: job for job in found if job.id in ended or job.state not in _LIVE}
+        return ended, [job for job in found if job.id not in ended]
+
+    def _tell(self, ended: dict[int, Job | None], live: list[Job]) -> None:
+        for job_id, job in ended.items():
+            self._fresh.discard(job_id)
+            for wait in self._by_id.pop(job_id, ()):
+                wait.end(job_id, job)
+        for job in live:
+            for wait in self._by_id.get(job.id, ()):
+                if wait.follows:
+                    wait.see(job)
+
+
+class Ears:
+    """Bells that an event loop hears.
+
+    Attributes:
+        rung: whether one has rung since they were listened to last, or may have.
+    """
+
+    def __init__(self, database: Database, names: Sequence[str] = ()) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rung = asyncio.Event()
-        self._stack = ExitStack()
-        self._bells = [self._stack.enter_context(database.doorbell.listen(name)) for name in names]
-        self._stack.callback(self._stop)
+        self._door = database.doorbell
+        self._awake = asyncio.Event()
+        self._bells: dict[str, Bell] = {}
         self._is_deaf = False
+        self.rung = True
+        self.tune(names)
 
-    def listen(self) -> None:
-        """Take every ring that has arrived, and hear those that come from now on."""
-        self._rung.clear()
+    def tune(self, names: Sequence[str]) -> bool:
+        """Hear bells of these names from now on, and of no others; returns whether that are other ones than before."""
+        if self._bells.keys() == set(names):
+            return False
+        for name in self._bells.keys() - set(names):
+            bell = self._bells.pop(name)
+            self._forget(bell)
+            bell.close()
+        for name in names:
+            if name not in self._bells:
+                self._bells[name] = self._door.listen(name)
+        return True
+
+    def listen(self) -> bool:
+        """Take every ring that has arrived, and hear those that come from now on; returns whether there was any."""
+        self._awake.clear()
         self._is_deaf = False
-        for bell in self._bells:
+        rung, self.rung = self.rung, False
+        for bell in self._bells.values():
             bell.silence()
             self._forget(bell)  # its descriptor may be one that listens anew
             if bell.fileno() >= 0:
@@ -62,29 +244,33 @@ class _Ears:
                     self._loop.add_reader(bell.fileno(), partial(self._ring, bell))
                     continue
             self._is_deaf = True
+        return rung
 
     async def wait(self, seconds: float) -> None:
-        """Until a bell rings, or for *seconds*."""
+        """Until a bell rings or somebody wakes, or for *seconds*."""
         if self._is_deaf:
             seconds = min(seconds, MODERATE_BEAT)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), seconds)
+        try:
+            await asyncio.wait_for(self._awake.wait(), max(0.0, seconds))
+        except TimeoutError:
+            self.rung = True
+
+    def wake(self) -> None:
+        """End a wait now, or the next one, as a bell does; for the thread of the loop."""
+        self._awake.set()
 
     def _ring(self, bell: Bell) -> None:
         self._forget(bell)  # until it is listened to again: nobody has taken what has arrived
-        self._rung.set()
+        self.rung = True
+        self._awake.set()
 
     def _forget(self, bell: Bell) -> None:
         if bell.fileno() >= 0:
             with suppress(NotImplementedError):
                 self._loop.remove_reader(bell.fileno())
 
-    def _stop(self) -> None:
-        for bell in self._bells:
-            self._forget(bell)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._stack.close()
+        self.tune([])

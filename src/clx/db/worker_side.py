@@ -17,7 +17,7 @@ from clx.db.models import Failure, Job, Report, Settled, Success, check_reports,
 from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
 from clx.db.settling import Together
-from clx.db.transaction import Transaction
+from clx.db.transaction import Transaction, Write
 from clx.db.validation import check_backoff, check_claim, check_lease, check_types
 from clx.db.writer import Writer
 from clx.errors import LostRunError
@@ -40,7 +40,7 @@ class WorkerSide(Lookup):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._writer = Writer(database)
-        self._write = self._writer.write
+        self._write: Write = self._writer.write
         self._rescuer = Rescuer(database, self._writer)
         self._worker: int | None = None
         self._registering = threading.Lock()

@@ -39,6 +39,7 @@ class WorkerRow:
 
     Attributes:
         odd: what is odd in its row, in words (:mod:`clx.db.odd_rows`); only other programs write such.
+        elsewhere_too: whether workers of other machines may be in its table: names and clocks of these say nothing.
     """
 
     id: int
@@ -63,6 +64,7 @@ class WorkerRow:
     service: str | None
     config_source: str | None
     odd: tuple[str, ...] = ()
+    elsewhere_too: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -76,6 +78,8 @@ class WorkerRow:
 
     def is_gone(self) -> bool:
         """Whether its process is known to have ended; false where that cannot be judged from here."""
+        if self.elsewhere_too:  # a machine of the same name may be another one
+            return is_gone(self.identity)
         return is_gone(self.identity) or is_of_an_earlier_boot(self.identity, self.host, self.heartbeat_at)
 
 
@@ -152,7 +156,7 @@ class WorkerTable:
             f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY workers.id",
             {"after": after} | ({} if batch is None else {"batch": batch}),
         )
-        return [_from_row(row) for row in rows]
+        return [self._from_row(row) for row in rows]
 
     def assign(self, worker_id: int, old: str, new: str) -> bool:
         """Move a live worker from pool *old* to pool *new*; false when it is not in *old* (any more)."""
@@ -211,7 +215,7 @@ class WorkerTable:
         """
         rows = self.database.read(
             "SELECT action, detail FROM worker_events WHERE worker_id = :id AND at >= :after "
-            "AND (:action IS NULL OR action = :action) ORDER BY id",
+            "AND (CAST(:action AS TEXT) IS NULL OR action = :action) ORDER BY id",
             {"id": worker_id, "after": after, "action": action},
         )
         return [(_EVENT.read(row)[0][0], told_or_shown(row[1]) or {}) for row in rows]
@@ -219,13 +223,12 @@ class WorkerTable:
     def get(self, worker_id: int) -> WorkerRow | None:
         """One worker, or None."""
         rows = self.database.read(f"{_SELECT} WHERE id = ?", (worker_id,))
-        return _from_row(rows[0]) if rows else None
+        return self._from_row(rows[0]) if rows else None
 
-
-def _from_row(row: Sequence[Any]) -> WorkerRow:
-    values, odd = _READER.read(row)
-    values.append(odd)
-    return WorkerRow(*values)
+    def _from_row(self, row: Sequence[Any]) -> WorkerRow:
+        values, odd = _READER.read(row)
+        values += [odd, self.database.is_served]
+        return WorkerRow(*values)
 
 
 def end_worker(tx: Transaction, worker_id: int, reason: str, *, dead: bool) -> bool:
@@ -253,8 +256,9 @@ def register_this_process(database: Database, type_: str, pool: str = "", mode: 
     from clx import __version__
     from clx.db.identity import process_identity
 
+    more.setdefault("host", platform.node())
     return WorkerTable(database).register(
-        type=type_, pool=pool, mode=mode, host=platform.node(), pid=os.getpid(), identity=process_identity(),
+        type=type_, pool=pool, mode=mode, pid=os.getpid(), identity=process_identity(),
         version=__version__, **more,
     )  # fmt: skip
 

@@ -65,10 +65,10 @@ class Writer:
         return found
 
     def write_in_slices(
-        self, name: str, ids: Sequence[int], body: Callable[[Sequence[int], Transaction], list[int]]
-    ) -> list[int]:
+        self, name: str, ids: Sequence[int], body: Callable[[Sequence[int], Transaction], list[T]]
+    ) -> list[T]:
         """Many jobs, some hundred in a transaction, with a pause after each: everybody else's calls go on meanwhile."""
-        done: list[int] = []
+        done: list[T] = []
         for first in range(0, len(ids), SLICE):
             begun = time.monotonic()
             part = ids[first : first + SLICE]

@@ -17,6 +17,7 @@ from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
 from clx.settings.origin import Value
 from clx.settings.problems import Problem
+from clx.settings.secret import shown
 from clx.settings.section import Reach
 
 
@@ -35,6 +36,7 @@ RULES: dict[Reach, Rule] = {
         "names an image, {}, that the project brought and you have not trusted", "with a `/` (of a registry)"
     ),
     "place": Rule("names a place outside of the project, {}, that you have not trusted", "outside of the project"),
+    "server": Rule("names a server, {}, that you have not trusted", ""),
     "network": Rule("names a network, {}, that you have not trusted", "unless it is `none` or what holds anyway"),
     "pull": Rule("lets images be fetched, which you do not", "to say `true` where you say `false`"),
     "mode": Rule("takes code out of the containers that you asked for", "to say `direct` where you say `docker`"),
@@ -94,7 +96,7 @@ def _has_to_be_trusted(key: str, value: Value, own: Mapping[str, Value], path_of
         return False
     mine = own[key].value
     match all_keys()[key].reach:
-        case "program":
+        case "program" | "server":
             return True
         case "image":  # without / it is one of this machine, as `clx docker build` makes them, or an official one
             return "/" in value.value
@@ -149,7 +151,7 @@ def _problem(key: str, value: Value) -> Problem:
     import shlex
 
     reach: Any = all_keys()[key].reach
-    what = RULES[reach].what.format(value.value)
+    what = RULES[reach].what.format(shown(key, value.value))
     return Problem(
         value.origin.where,
         f"{key} {what}",

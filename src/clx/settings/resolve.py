@@ -27,6 +27,7 @@ from clx.settings.problems import Problem, raise_problems
 from clx.settings.project import project_file
 from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
 from clx.settings.schema import Settings
+from clx.settings.secret import URL
 from clx.settings.section import ExecutionMode
 
 DEFAULT_ORIGIN = Origin("default", "default")
@@ -72,7 +73,9 @@ class Resolved(Origins):
         self._untrusted: dict[str, Problem] | None = None
         tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
         absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
-        self.settings: Settings = msgspec.convert(_nested({**values, **absolute}), Settings)
+        # workers are handed the settings on their command line, where everybody may read them
+        hidden = {URL: Value(None, values[URL].origin)}
+        self.settings: Settings = msgspec.convert(_nested({**values, **absolute, **hidden}), Settings)
 
     def path(self, key: str) -> Path | None:
         """A setting that is a path, as an absolute path; ``None`` when it is unset.
@@ -105,6 +108,18 @@ class Resolved(Origins):
         """
         self._require("database.path")
         return self.path("database.path")
+
+    def database_url(self) -> str | None:
+        """The URL of the database that the settings name, with its password; ``None`` when they name a file, or none.
+
+        Raises:
+            UntrustedError: the project's settings name it, and this user has not trusted it.
+        """
+        path, url = self._values["database.path"], self._values[URL]
+        if url.value is None or (path.value is not None and _rank(path) > _rank(url)):
+            return None
+        self._require(URL)
+        return str(url.value)
 
     def untrusted(self) -> Mapping[str, Problem]:
         """What the project's settings reach and may not before it is trusted: dotted key → what to type."""
@@ -256,6 +271,11 @@ def settings_files(start: Path | None = None) -> tuple[SettingsFile, ...]:
     except FileNotFoundError:
         raise SettingsError("the current directory is gone", "Change to one that exists.") from None
     return (system, user, SettingsFile("project", project)) if project else (system, user)
+
+
+def _rank(value: Value) -> int:
+    """Of two values which one is said in a higher layer."""
+    return ("default", "system", "user", "project", "environment", "option").index(value.origin.kind)
 
 
 def _nested(values: Mapping[str, Value]) -> dict[str, Any]:

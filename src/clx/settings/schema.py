@@ -13,7 +13,19 @@ import msgspec
 from msgspec import Meta
 
 from clx.settings.job_types import SECTIONS, for_each_job_type
-from clx.settings.section import Count, Image, JobTypeSection, Mode, Network, OwnPlace, Place, Pull, Seconds, Section
+from clx.settings.section import (
+    Count,
+    Image,
+    JobTypeSection,
+    Mode,
+    Network,
+    OwnPlace,
+    Place,
+    Pull,
+    Seconds,
+    Section,
+    Server,
+)
 
 J = TypeVar("J", bound=JobTypeSection)
 
@@ -53,14 +65,17 @@ class WorkersSettings(Section, frozen=True):
 
 
 class DatabaseSettings(Section, frozen=True):
-    """``[database]``: where the job table lies and how SQLite keeps it."""
+    """``[database]``: where the job table lies and how it is kept."""
 
     path: Place | None = None
     """The database file; unset: ``<course root>/.clx/jobs.db``."""
+    url: Server | None = None
+    """A database of a server instead of a file: ``postgresql://USER@HOST:PORT/DATABASE``; of it and ``path`` holds what
+    is said in a higher layer. Best without a password: that may stand in ``~/.pgpass``, or in ``CLX_DATABASE__URL``."""
     journal_mode: Literal["auto", "wal", "delete"] = "auto"
     """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
     busy_timeout: Seconds = 10.0
-    """Seconds to wait for a lock that somebody else holds (60 in DELETE mode unless set)."""
+    """Seconds to wait for a lock that somebody else holds, or for a server (60 in DELETE mode unless set)."""
 
 
 class JobsSettings(Section, frozen=True):
@@ -74,6 +89,8 @@ class JobsSettings(Section, frozen=True):
     """How many runs a job gets before it is failed."""
     timeout: Seconds = 1800.0
     """Seconds one run may take before its process group is killed."""
+    prune: bool = True
+    """Whether builds and services remove once a day what is long over; ``clx db prune`` does it at any time."""
 
 
 class DiagramSettings(Section, frozen=True):
@@ -105,6 +122,17 @@ class CourseSettings(Section, frozen=True):
     """Directory outside of a course into which its links may lead; unset: links to outside are left out."""
 
 
+class ServerSettings(Section, frozen=True):
+    """``[server]``: the job table over HTTP."""
+
+    autostart: bool = False
+    """Whether services (``clx start-services``) have a server too."""
+    host: OwnPlace = "127.0.0.1"
+    """The address to listen at; a project cannot say so."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8004
+    """The port to listen at; 0: any that is free."""
+
+
 class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
@@ -132,6 +160,7 @@ class Settings(_WithJobTypes, frozen=True):
     diagrams: DiagramSettings = DiagramSettings()
     docker: DockerSettings = DockerSettings()
     course: CourseSettings = CourseSettings()
+    server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def having(self, *sections: JobTypeSection) -> Settings:

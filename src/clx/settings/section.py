@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-Reach = Literal["program", "image", "place", "network", "pull", "mode", "own"]
+Reach = Literal["program", "image", "place", "server", "network", "pull", "mode", "own"]
 """What a setting makes the machine do outside of the project that wrote it; :mod:`clx.settings.reach` decides by it."""
 
 
@@ -28,6 +28,8 @@ Place = Annotated[str, Meta(min_length=1, extra=_reach("place"))]
 """What is opened and written."""
 Network = Annotated[str, Meta(min_length=1, extra=_reach("network"))]
 """What containers can talk to."""
+Server = Annotated[str, Meta(min_length=1, extra=_reach("server"))]
+"""What is connected to, and where work and results go."""
 OwnPlace = Annotated[str, Meta(min_length=1, extra=_reach("own"))]
 """What only the user can name."""
 Pull = Annotated[bool, Meta(extra=_reach("pull"))]

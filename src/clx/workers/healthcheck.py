@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.workers import WorkerTable
 from clx.errors import ClxError
@@ -23,7 +22,7 @@ def healthy() -> bool:
         return False
     with Database.open(path, readonly=True) as database:
         return any(
-            row.container_id == container and row.heartbeat_at >= now_ms() - _SILENT_MS
+            row.container_id == container and row.heartbeat_at >= database.clock.now() - _SILENT_MS
             for row in WorkerTable(database).list()
         )
 

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.mark_dead import mark_worker_dead
@@ -84,7 +84,7 @@ def by_engine(row: WorkerRow, now: int, jobs: JobsSettings, containers: Mapping[
     A container that the engine does not know, and has not been seen to have, may be another engine's: it counts as
     gone only once it is silent.
     """
-    if containers is None or row.mode != "docker" or row.container_id is None:
+    if containers is None or row.mode != "docker" or row.container_id is None or not is_within_reach(row):
         return None
     state, name = containers.get(row.container_id), row.container_id[:12]
     if state == "paused":
@@ -100,6 +100,8 @@ def _by_heartbeat(row: WorkerRow, now: int, jobs: JobsSettings) -> Verdict | Non
     ours, silent = is_ours_to_judge(row.identity), (now - row.heartbeat_at) / 1000
     if not ours and not is_heard(row, now, jobs):
         where = "in a container" if row.mode == "docker" else "not of this machine's present boot"
+        if row.elsewhere_too and not is_within_reach(row):
+            where = f"on {row.host}"
         return _silent(row, now, f"silent for {silent:.0f} s and {where}")
     if silent > BEATS_MISSED * jobs.heartbeat:
         return Verdict("hung", f"{'alive, but ' if ours else ''}silent for {silent:.0f} s")
@@ -130,8 +132,10 @@ def is_heard(row: WorkerRow, now: int, jobs: JobsSettings) -> bool:
 
 
 def is_within_reach(row: WorkerRow) -> bool:
-    """Whether a worker can be ended from here: by the container engine, or as a process of this machine."""
-    return row.mode == "docker" or is_ours_to_judge(row.identity)
+    """Whether a worker can be ended from here: by this machine's container engine, or as a process of it."""
+    if row.mode == "docker":
+        return not row.elsewhere_too or row.host == platform.node()
+    return is_ours_to_judge(row.identity)
 
 
 def is_serving(row: WorkerRow, now: int, jobs: JobsSettings) -> bool:
@@ -163,7 +167,7 @@ def mark_lost(database: Database, jobs: JobsSettings | None = None, *, spare: Co
         jobs: how long the latter may be silent; None leaves them alone.
         spare: workers this process started: it reaps them and knows how they ended.
     """
-    marked, now = [], now_ms()
+    marked, now = [], database.clock.now()
     for row in WorkerTable(database).list():
         verdict = judge(row, now, jobs)
         if row.id not in spare and mark_dead(database, [(row, verdict)]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,6 +109,15 @@ def test_very_many_expire_in_slices(queue: Queue) -> None:
     at(queue, _NOW + 2).rescue()
 
     assert {job.state for job in queue.get_many(ids)} == {"cancelled"}
+
+
+def test_of_two_moments_the_earlier_counts(queue: Queue) -> None:
+    job = NewJob("t", expires=timedelta(seconds=1))
+
+    early = at(queue, _NOW).enqueue(replace(job, expires=_NOW + 500))
+    late = at(queue, _NOW).enqueue(replace(job, expires=_NOW + 5_000))
+
+    assert [each.expires_at for each in queue.get_many([early, late])] == [_NOW + 500, _NOW + 1_000]
 
 
 def test_a_callback_counts_both_from_when_it_is_queued(queue: Queue) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.clock import at
 
 from clx.db.check import check
-from clx.db.jobs import Job, NewJob, Queue
+from clx.db.jobs import Failure, Job, NewJob, Queue, Success
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.workers import WorkerTable
 from clx.errors import LostRunError
@@ -421,3 +421,48 @@ def test_retrying_many_jobs_takes_as_long_for_each_as_retrying_few(queue: Queue)
     # 32 times as many jobs; each looked up among all: 400 times. Each takes a server so long that fewer must do
     many, times = (16_000, 150) if isinstance(queue.database, SqliteDatabase) else (2000, 10)
     assert processor_seconds(many) < times * few
+
+
+def test_who_cancels_is_told_what_is_cancelled_and_what_is_asked_to_end(queue: Queue) -> None:
+    running, waiting, over = queue.enqueue_many([NewJob("t", priority=5), NewJob("t"), NewJob("u")])
+    queue.claim(["t"])
+    queue.cancel([over])
+
+    cancelled = queue.cancel([running, waiting, over, 99])
+
+    assert cancelled == [waiting]
+    assert cancelled.asked == [running]
+
+
+def test_many_reports_at_once_do_what_each_does_by_itself(queue: Queue) -> None:
+    """Keys leave results, needs are let go, a batch calls back, and what is not the worker's own any more is lost."""
+    ids = queue.enqueue_many([NewJob("t", key="k" if n == 1 else None) for n in range(6)])
+    batch, (first, second) = queue.enqueue_batch([NewJob("t"), NewJob("t")], NewJob("after"))
+    both = queue.enqueue(NewJob("u", needs=[ids[0], first]))
+    one = queue.enqueue(NewJob("u", needs=[ids[2], ids[5]]))
+    jobs = {job.id: job for job in queue.claim(["t"], 8)}
+    behind = queue.enqueue(NewJob("t", key="k"), on_conflict="after")
+    queue.finish(ids[3], 1)
+
+    reports: list[Success | Failure] = [Success(id_, 1, {"n": id_}, peak_memory=7) for id_ in (*ids[:4], first, second)]
+    again = Success(ids[0], 1, "a second time")
+    strange = Success(ids[4], 9, "of another run")
+    failed = Failure(ids[5], 1, {"message": "no"})
+    settled = queue.settle([*reports, again, strange, failed], worker=jobs[first].worker_id)
+
+    assert settled.lost == [reports[3], again, strange]
+    states = {job.id: job.state for job in queue.get_many([*jobs, both, one, behind])}
+    assert states == {
+        **dict.fromkeys([*ids[:4], first, second], "succeeded"),
+        ids[4]: "running", ids[5]: "failed", both: "queued", one: "failed", behind: "queued",
+    }  # fmt: skip
+    assert queue.results(["k"]) == {"k": {"n": ids[1]}}
+    assert [job.result for job in queue.get_many([ids[0], first])] == [{"n": ids[0]}, {"n": first}]
+    assert [run["peak_memory"] for run in queue.runs(first)] == [7]
+    assert [job.id for job in queue.claim(["u"], 9)] == [both]
+    assert [job.id for job in queue.claim(["t"], 9)] == [behind]
+    (called,) = queue.claim(["after"], 9)
+    assert called.payload["batch"] == {"id": batch, "succeeded": 2, "failed": 0, "cancelled": 0}
+    worker = WorkerTable(queue.database).get(jobs[first].worker_id or 0)
+    assert worker is not None
+    assert (worker.jobs_succeeded, worker.jobs_failed) == (6, 1)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.support.tools import skip_or_fail
 
+from clx.db.facts import Fact, examine
 from clx.db.jobs import NewJob, Queue
 from clx.db.sqlite import facts
-from clx.db.sqlite.facts import Fact, examine
 
 
 def _fact(queue: Queue, name: str) -> Fact:
@@ -40,7 +40,7 @@ def test_a_long_log_is_a_problem_only_while_somebody_keeps_it(tmp_path: Path, mo
 _LOOK = """
 import sys, json
 from msgspec.structs import asdict
-from clx.db.sqlite.facts import examine
+from clx.db.facts import examine
 from clx.db.jobs import Queue
 with Queue.open(sys.argv[1], readonly=True) as queue:
     facts = examine(queue.database.path, queue.database)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from tests.support.clock import at
+from tests.support.scene import until
 
+from clx import Schedule
 from clx.db.batches import BatchTable
 from clx.db.clock import now_ms
 from clx.db.jobs import Job, Queue
@@ -335,3 +337,19 @@ def test_a_worker_that_ends_says_what_it_did(bench: Bench, caplog: pytest.LogCap
     assert f"worker {bench.id} ended: SIGTERM; 1 jobs in " in record.message
     assert (record.__dict__["action"], record.__dict__["jobs"]) == ("worker_stopped", 1)
     assert bench.reason() == "SIGTERM"
+
+
+def test_a_watchdog_fires_schedules_that_are_due(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Its worker may be the only one alive; where the table cannot be used it goes on beating."""
+    bench.queue.schedules.add(Schedule("n", "@hourly", NewJob("t")))
+    bench.queue.database.write("late", lambda tx: tx.execute("UPDATE schedules SET next_at = ?", (now_ms(),)))
+    beating = Watchdog(bench.queue, Assignment(bench.id, "t", "p", 5.0), JobsSettings(heartbeat=0.05), lambda: None)
+    beating.start()
+    try:
+        until(lambda: bench.queue.schedules.fires("n"))
+    finally:
+        beating.finish()
+    assert len(bench.queue.search()) == 1
+    bench.queue.database.close()
+    beating._fire_due()
+    assert "closed" in caplog.text

@@ -197,7 +197,7 @@ def worker(heard: int | None = None, **changes: Any) -> WorkerRow:
 def test_a_worker_that_would_not_take_the_jobs_says_why(
     changes: dict[str, Any], need: dict[str, Any], why: str
 ) -> None:
-    assert why_not(worker(**changes), spec(**need), JobsSettings()).startswith(why)
+    assert why_not(worker(**changes), spec(**need), JobsSettings(), now_ms()).startswith(why)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,19 @@ import os
 import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
-from clx.db.database import SERVED
+from clx.commands import SERVED
+from clx.db.state import StateDirectory
 from clx.errors import DatabaseError, UsageError
 
-SCHEMES = ("postgresql://", "postgres://")
 VARIABLE = "CLX_DATABASE__URL"
 """Hands a URL with its password to child processes, whose command line anybody may see."""
 _FORM = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a password @ is %40, / is %2F, % is %25, # is %23."
+_LOCAL = "local socket"
+_PLACE = frozenset({"user", "host", "port", "dbname"})
 _SECRET = frozenset({"password", "sslpassword", "oauth_client_secret"})
 _PLAIN = re.compile(r"[^A-Za-z0-9.-]+")
 _known: dict[Path, str] = {}
@@ -44,38 +46,59 @@ class Address(msgspec.Struct, frozen=True):
     place: Path
 
     def __str__(self) -> str:
-        """For people: everything but the password."""
-        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+        """For people: a URL with host, port, database and user, and nothing else."""
+        return self._written({})
 
     __repr__ = __str__
 
     def without_secrets(self) -> str:
-        """What a file may keep of it."""
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+        """The whole URL but for passwords: what a file may keep of it, and a command line show."""
+        said = self._said()
+        return self._written({name: str(value) for name, value in said.items() if name not in _SECRET | _PLACE})
 
-        kept: dict[str, Any] = {
-            name: value for name, value in conninfo_to_dict(self.url).items() if name not in _SECRET
-        }
-        return make_conninfo("", **kept)
+    def _written(self, more: dict[str, str]) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.host.startswith(("/", "@")) or "," in self.host:  # sockets, or several servers
+            more = {"host": self.host, "port": self.port, **more}
+            host = ""
+        elif self.host != _LOCAL:
+            host = f"{host}:{self.port}"
+        else:
+            host, more = "", {"port": self.port, **more}
+        options = f"?{urlencode(more, safe='/,:@', quote_via=quote)}" if more else ""
+        return f"postgresql://{quote(self.user, safe='')}@{host}/{quote(self.database, safe='')}{options}"
 
     def for_programs(self) -> tuple[str, dict[str, str]]:
         """What a program of PostgreSQL is told of it on its command line, and what by its environment."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        password = conninfo_to_dict(self.url).get("password")
+        password = self._said().get("password")
         return self.without_secrets(), {} if password is None else {"PGPASSWORD": str(password)}
 
+    def has_secrets(self) -> bool:
+        """Whether its URL holds a password."""
+        return not _SECRET.isdisjoint(self._said())
+
+    def _said(self) -> dict[str, str | int | None]:
+        from clx.db.postgresql.driver import driver
+
+        return dict(driver.conninfo.conninfo_to_dict(self.url))
+
     def stand_in(self) -> None:
-        """Make the file that stands for it, and know its password as long as this process lives."""
+        """Make the file that stands for it, and know its password as long as this process lives.
+
+        Raises:
+            DatabaseError: it cannot be made.
+        """
         _known[self.place] = self.url
+        StateDirectory.of(self.place).prepare()
         text = f"{self.without_secrets()}\n"
-        if not self.place.exists() or self.place.read_text(encoding="utf-8") != text:
-            self.place.write_text(text, encoding="utf-8")
-
-
-def is_url(text: str) -> bool:
-    """Whether *text* names a database of a server."""
-    return text.startswith(SCHEMES)
+        try:
+            if not self.place.exists() or self.place.read_text(encoding="utf-8") != text:
+                self.place.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.place}, which stands for {self} here, cannot be written: {error.strerror}.",
+                "Make its directory writable, or set XDG_STATE_HOME.",
+            ) from error
 
 
 def parse(url: str) -> Address:
@@ -97,8 +120,10 @@ def parse(url: str) -> Address:
         default = usual.get(name)
         return str(said.get(name) or (default.decode() if default else otherwise))
 
+    if not of("port", "5432").replace(",", "").isdigit():
+        raise UsageError("The port in the URL of the database is no number.", _FORM)
     user = of("user", os.environ.get("USER", ""))
-    host = of("host", str(said.get("hostaddr") or "local socket"))
+    host = of("host", str(said.get("hostaddr") or _LOCAL))
     port, database = of("port", "5432"), of("dbname", user)
     return Address(url, host, port, database, user, _place(host, port, database))
 
@@ -121,7 +146,7 @@ def of_place(place: Path) -> Address:
     if place in _known:
         return parse(_known[place])
     handed = os.environ.get(VARIABLE, "")
-    if is_url(handed) and (found := parse(handed)).place == place:
+    if handed and (found := parse(handed)).place == place:
         return found
     try:
         kept = place.read_text(encoding="utf-8").strip()

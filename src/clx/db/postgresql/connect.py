@@ -123,9 +123,7 @@ def connect(address: Address, clock: Clock, *, seconds: float) -> Any:
     )
     try:
         _require_usable(raw, address)
-        raw.adapters.register_dumper(int, _Integer)
-        raw.adapters.register_dumper(bool, _Integer)
-        raw.adapters.register_loader("numeric", _Number)
+        register(raw.adapters)
         raw.prepared_max = 500
         cursor = Connection(raw).control(_SESSION)
         if isinstance(clock, ServerClock):
@@ -134,6 +132,13 @@ def connect(address: Address, clock: Clock, *, seconds: float) -> Any:
         raw.close()
         raise
     return raw
+
+
+def register(adapters: Any) -> None:
+    """Have numbers go to the server, and come from there, as the tables have them."""
+    adapters.register_dumper(int, _Integer)
+    adapters.register_dumper(bool, _Integer)
+    adapters.register_loader("numeric", _Number)
 
 
 def _require_usable(raw: Any, address: Address) -> None:

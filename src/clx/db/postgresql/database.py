@@ -40,7 +40,6 @@ from clx.db.postgresql.thread_connection import Held
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
 from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
-from clx.regular import cure
 
 T = TypeVar("T")
 
@@ -105,22 +104,14 @@ class PostgresDatabase(Database):
             DatabaseError: it cannot be reached, refuses, or is of a newer CLX.
         """
         text = str(path)
-        address = addresses.parse(text) if addresses.is_url(text) else addresses.of_place(Path(path))
-        # as a file of SQLite takes them
-        mode = options.pop("journal_mode", None)
-        if mode not in (None, "keep", "wal"):
-            raise UsageError(f"{address} has no journal mode {mode}.", "Leave journal_mode out.")
+        address = addresses.parse(text) if "://" in text else addresses.of_place(Path(path))
+        mode = options.pop("journal_mode", None)  # settings have one for whichever database
+        if mode is not None and "://" in text:
+            raise UsageError(f"{address} has no journal mode.", "Leave journal_mode out.")
         database = cls(address, **options)
         try:
             ensure_tables(database)
-            database.state.prepare()
             address.stand_in()
-        except OSError as error:
-            database.close()
-            raise DatabaseError(
-                f"The directory for {address} cannot be made: {error.filename}: {error.strerror}.",
-                cure(error, "Make it writable, or set XDG_STATE_HOME."),
-            ) from error
         except BaseException:
             database.close()
             raise
@@ -364,6 +355,10 @@ class PostgresDatabase(Database):
         except driver.Error as error:
             raise self.translated(error) from error
 
+    def size(self) -> int:
+        """Bytes that all of its database takes on the server."""
+        return int(self.read("SELECT pg_database_size(current_database())")[0][0])
+
     def faults(self) -> list[str]:
         """A server looks after its files by itself."""
         return []
@@ -373,6 +368,12 @@ class PostgresDatabase(Database):
         from clx.db.postgresql.looking import select
 
         return select(self, query, parameters)
+
+    def within(self, connection: Any) -> Any:
+        """What puts jobs in within a transaction of the caller's."""
+        from clx.db.postgresql.within import Within
+
+        return Within(self, connection)
 
     def backup(self, target: Path) -> int:
         """Copy it by ``pg_dump``."""

@@ -58,25 +58,44 @@ class PostgresDialect(Dialect):
             "SELECT 1 FROM needed WHERE id = :id"
         )
 
-    # no index but that of ids is of use for "state ||", so that the rows are found and locked in the order of their ids
-    succeed_many = (
-        "WITH ended AS (UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, "
-        "result = told.result, error = NULL FROM unnest(CAST(:ids AS bigint[]), CAST(:runs AS bigint[]), "
-        "CAST(:results AS text[]), CAST(:peaks AS bigint[])) AS told (id, run, result, peak_memory) "
-        "WHERE jobs.id = told.id AND jobs.run = told.run AND jobs.state || '' = 'running' "
-        "AND jobs.key IS NULL AND jobs.limit_name IS NULL "
-        "RETURNING jobs.id, jobs.run, jobs.worker_id, jobs.started_at, told.peak_memory), "
-        "recorded AS (INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, peak_memory) "
-        "SELECT id, run, worker_id, coalesce(started_at, :now), :now, 'succeeded', peak_memory FROM ended), "
-        "counted AS (UPDATE workers SET jobs_succeeded = jobs_succeeded + (SELECT count(*) FROM ended), "
-        "heartbeat_at = greatest(heartbeat_at, :now) WHERE id = :worker) "
-        "SELECT id FROM ended"
-    )
-    of_interest = (
-        "SELECT needs_id FROM dependencies WHERE needs_id = ANY (CAST(:ids AS bigint[])) UNION "
-        "SELECT j.job_id FROM batch_jobs j JOIN batches b ON b.id = j.batch_id "
-        "WHERE j.job_id = ANY (CAST(:ids AS bigint[])) AND b.state = 'live' AND b.callback IS NOT NULL ORDER BY 1"
-    )
+        self._make_many()
+
+    def _make_many(self) -> None:
+        """Several reports of a worker with one statement: each would take a round trip, which is what they cost."""
+        # no index but that of ids is of use for "state ||": rows are found, and locked, in the order of their ids
+        self.succeed_many = (
+            "WITH ended AS (UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, "
+            "result = told.result, error = NULL FROM unnest(CAST(:ids AS bigint[]), CAST(:runs AS bigint[]), "
+            "CAST(:results AS text[]), CAST(:peaks AS bigint[])) AS told (id, run, result, peak_memory) "
+            "WHERE jobs.id = told.id AND jobs.run = told.run AND jobs.state || '' = 'running' "
+            "RETURNING jobs.id, jobs.run, jobs.worker_id, jobs.started_at, jobs.key, jobs.type, jobs.limit_name, "
+            "told.peak_memory), "
+            "recorded AS (INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, peak_memory) "
+            "SELECT id, run, worker_id, coalesce(started_at, :now), :now, 'succeeded', peak_memory FROM ended), "
+            "counted AS (UPDATE workers SET jobs_succeeded = jobs_succeeded + (SELECT count(*) FROM ended), "
+            "heartbeat_at = greatest(heartbeat_at, :now) WHERE id = :worker) "
+            "SELECT id, key, type, limit_name FROM ended"
+        )
+        awaiting = "b.state = 'live' AND b.callback IS NOT NULL"
+        # another statement than the one before: it sees what those left who were waited for
+        self.matters_of_many = (
+            "SELECT id, bool_or(needed), bool_or(awaited) FROM (SELECT needs_id AS id, true AS needed, "
+            "false AS awaited FROM dependencies WHERE needs_id = ANY (CAST(:ids AS bigint[])) UNION ALL "
+            "SELECT w.job_id, false, true FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+            f"WHERE w.job_id = ANY (CAST(:ids AS bigint[])) AND {awaiting}) AS found GROUP BY id ORDER BY id"
+        )
+        ids = self.ids("ids")
+        mine = (
+            f"SELECT b.id FROM batches b WHERE {awaiting} AND b.id IN "
+            f"(SELECT batch_id FROM batch_jobs WHERE job_id IN ({ids})) ORDER BY b.id{self.alone}"
+        )
+        self.count_down_many = (
+            "UPDATE batches b SET pending = greatest(b.pending - ended.jobs, 0) "
+            "FROM (SELECT batch_id, count(*) AS jobs "
+            f"FROM batch_jobs WHERE job_id IN ({ids}) GROUP BY batch_id) AS ended "
+            f"WHERE b.id = ended.batch_id AND {awaiting} AND b.id {self.chosen(mine)} "
+            "RETURNING b.id, b.pending, b.callback"
+        )
 
     def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:
         """Arrays, as text: the driver makes them one value at a time."""

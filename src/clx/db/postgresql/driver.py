@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from clx.errors import (
@@ -39,7 +40,7 @@ _REFUSED = {
     "25006": "It only reads: a standby, perhaps. Name the primary.",
 }
 _SOON = ("starting up", "shutting down", "recovery", "too many", "connection slots")
-_ASK = "See that it runs and is reached from here: pg_isready -h HOST -p PORT"
+_ASK = "See that it runs and is reached from here: pg_isready --dbname {}"
 
 
 def has_given_way(error: BaseException) -> bool:
@@ -58,7 +59,8 @@ def is_unbound(error: BaseException) -> bool:
     """Whether a value cannot be handed to the server, or is none that a column takes."""
     if isinstance(error, psycopg.ProgrammingError):
         return error.sqlstate is None  # the driver's own
-    return isinstance(error, OverflowError | UnicodeEncodeError | psycopg.DataError)
+    too_long = isinstance(error, psycopg.errors.ProgramLimitExceeded)  # for an index: a key, say
+    return too_long or isinstance(error, OverflowError | UnicodeEncodeError | psycopg.DataError)
 
 
 def is_starting(error: BaseException) -> bool:
@@ -85,11 +87,11 @@ def translate(error: Any, where: str) -> DatabaseError:
     """Our error for a driver's, told apart by its SQLSTATE.
 
     Args:
-        where: the database in words: host, port, name and user.
+        where: its URL, with host, port, name and user and without a password.
     """
     state, told = getattr(error, "sqlstate", None), _told(error)
     if is_lost(error):
-        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", _ASK)
+        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", _ASK.format(shlex.quote(where)))
     if state in _GIVEN_WAY or state == "57014":
         return DatabaseBusyError(
             f"The database stayed locked: {where}: {told}.",

@@ -57,6 +57,7 @@ class PostgresDoorbell(LocalDoorbell):
         self._ended_jobs: set[int] = set()
         self._sent_at = -WINDOW
         self._ended = False
+        self._is_heard = False
         self._thread: threading.Thread | None = None
         self._mouth: socket.socket | None = None
 
@@ -118,10 +119,12 @@ class PostgresDoorbell(LocalDoorbell):
                     raw = self._connect()
                     try:
                         raw.execute(f"LISTEN {CHANNEL}")
+                        self._is_heard = True
                         self._ring_all()  # what was said before nobody here has heard
                         pause = 0.1
                         self._hear(raw, ear)
                     finally:
+                        self._is_heard = False
                         raw.close()
                 except (driver.Error, ClxError, OSError) as error:
                     log.debug("nobody is woken by other processes for now: %s", error)

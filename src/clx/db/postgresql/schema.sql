@@ -90,7 +90,7 @@ CREATE INDEX jobs_ended_key ON jobs (key) WHERE key IS NOT NULL AND finished_at 
 
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 
-CREATE INDEX jobs_limited ON jobs (limit_name, held) WHERE limit_name IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX jobs_limited ON jobs (limit_name, held, claim_rank, deadline, id) WHERE limit_name IS NOT NULL AND finished_at IS NULL;
 
 CREATE UNIQUE INDEX jobs_live_key ON jobs (key, type, pool) WHERE key IS NOT NULL AND state IN ('queued', 'running') AND after_id IS NULL;
 
@@ -228,7 +228,7 @@ CREATE TABLE workers (
   CONSTRAINT worker_ended CHECK ((state IN ('dead', 'stopped')) = (ended_at IS NOT NULL))
 );
 
-CREATE INDEX workers_live ON workers (type, pool) WHERE state IN ('starting', 'idle', 'busy', 'stopping', 'hung');
+CREATE INDEX workers_live ON workers (id) WHERE state IN ('starting', 'idle', 'busy', 'stopping', 'hung');
 
 CREATE TABLE batch_jobs (
   batch_id BIGINT NOT NULL,

@@ -15,17 +15,32 @@ if TYPE_CHECKING:
 
 REVISION = "0004"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
-TABLES_LOCK = 0x636C78_00
+_TABLES_LOCK = 0x636C78_00
 """The advisory lock of whoever makes or changes tables."""
+IN_TURN = f"SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock({_TABLES_LOCK}); SET LOCAL lock_timeout = '5s'"
+"""Waits for another process that is at it; then for no table long: meanwhile everybody else would wait for that too."""
+_HAS_VERSION = (
+    "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE n.nspname = '{SCHEMA}' AND c.relname = 'alembic_version'"
+)
 _SQL = Path(__file__).with_name("schema.sql")
 
 
 def revision_of(connection: Any) -> str | None:
     """The schema of the tables; None where there are none."""
-    if connection.execute(f"SELECT to_regclass('{SCHEMA}.alembic_version')").fetchone()[0] is None:
+    # not by to_regclass: what that believes may be older than the lock under which this is asked
+    if connection.execute(_HAS_VERSION).fetchone() is None:
         return None
     row = connection.execute(f"SELECT version_num FROM {SCHEMA}.alembic_version").fetchone()
     return None if row is None else str(row[0])
+
+
+def plain_connection(database: PostgresDatabase) -> Any:
+    """A connection of the driver as other libraries expect it."""
+    raw = database.connect()
+    raw.autocommit = False
+    raw.cursor_factory = driver.Cursor
+    return raw
 
 
 def ensure_tables(database: PostgresDatabase) -> None:
@@ -56,7 +71,7 @@ def ensure_tables(database: PostgresDatabase) -> None:
 def _create(database: PostgresDatabase) -> None:
     connection = database.connection().raw
     with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
+        connection.execute(IN_TURN)
         if revision_of(connection) is not None:  # somebody else was first
             return
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")

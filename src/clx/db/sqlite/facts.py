@@ -1,4 +1,4 @@
-"""What is known about a database and the ground it stands on, for ``clx doctor --db``."""
+"""What is known about a file of SQLite and the ground it stands on, for ``clx doctor --db``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from clx.db.check import overdue
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.facts import Fact
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import GUARDS_RESETS, driver
 from clx.db.sqlite.filesystem import NETWORK, holders, kind
@@ -26,23 +25,7 @@ _DURABLE = {
 }
 
 
-class Fact(msgspec.Struct, frozen=True):
-    """One thing found out.
-
-    Attributes:
-        name: what was looked at.
-        ok: whether it is as it should be.
-        detail: what was found.
-        hint: what to do when it is not.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    hint: str = ""
-
-
-def examine(path: Path, database: Database | None) -> list[Fact]:
+def examine_file(path: Path, database: Database | None) -> list[Fact]:
     """What there is to know; *database* is None where there is no file at *path* yet."""
     facts = [_library(), *_ground(path)]
     if isinstance(database, SqliteDatabase):

@@ -7,7 +7,6 @@ import signal
 import time
 from pathlib import Path
 
-from clx.db.clock import now_ms
 from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.workers.executors.spec import Spawn
@@ -37,7 +36,11 @@ class ForeignWorker(WorkerProcess):
         if self._row.mode == "direct" and is_gone(self._row.identity):
             return False
         row = self._table.get(self._row.id)
-        return row is not None and row.ended_at is None and is_heard(row, now_ms(), self.spawn.settings.jobs)
+        return (
+            row is not None
+            and row.ended_at is None
+            and is_heard(row, self._table.database.clock.now(), self.spawn.settings.jobs)
+        )
 
     def ended_well(self) -> bool:
         row = self._table.get(self._row.id)

@@ -19,12 +19,12 @@ from typing import Any
 import psutil
 
 from clx.db.batches import BatchTable
-from clx.db.clock import now_ms
 from clx.db.doorbell import UNWANTED, Bell
 from clx.db.jobs import Job, Queue
 from clx.db.leases import can_explain
+from clx.db.schedules.sweep import Sweep
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
+from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.liveness import time_limit
@@ -61,6 +61,7 @@ class Watchdog(threading.Thread):
         self._queue = queue
         self._table = WorkerTable(queue.database)
         self._batches = BatchTable(queue.database)
+        self._schedules = Sweep(queue.database)
         self._assignment = assignment
         self._jobs = jobs
         self._clear = clear
@@ -125,6 +126,7 @@ class Watchdog(threading.Thread):
             if now >= next_beat or (bell.fileno() in ready and self._job is not None):
                 next_beat = now + self._jobs.heartbeat
                 self._beat(away)
+                self._fire_due()
             bell.silence()
             self._check_deadlines(now)
 
@@ -153,6 +155,13 @@ class Watchdog(threading.Thread):
         except (DatabaseBusyError, DatabaseFullError) as error:
             log.warning("%s", error.fact)
 
+    def _fire_due(self) -> None:
+        """Fire the schedules that are due: of those who would, no other may be alive."""
+        try:
+            self._schedules.fire_due()
+        except ClxError as error:  # this thread keeps the leases
+            log.warning("%s", error.fact)
+
     def _has_lost_its_build(self, waited: float) -> bool:
         """Whether the owner of its batch let its lease end, and not because nobody could renew."""
         if self._assignment.batch is None or can_explain(waited, int(self._jobs.lease * 1000)):
@@ -178,7 +187,9 @@ class Watchdog(threading.Thread):
         with contextlib.suppress(DatabaseError):
             request = self._table.stop_request(self._assignment.worker_id)
             if request is not None:
-                self._drain_at = time.monotonic() + max(0.0, (request["until"] - now_ms()) / 1000)
+                self._drain_at = time.monotonic() + max(
+                    0.0, (request["until"] - self._queue.database.clock.now()) / 1000
+                )
                 self.reason = request["reason"]
 
     def _take(self) -> Job | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from clx import __version__
 from clx.commands import on_database
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.workers import WorkerRow
 from clx.errors import NoWorkersError, WorkerStartupError
@@ -85,12 +84,13 @@ class BuildWorkers(WorkerGroup):
     def _others(self, spec: WorkerSpec) -> str:
         """Workers of the type that do run and do not count, each with the reason; empty when there are none."""
         rows = [row for row in self.table.list() if row.type == spec.type and not row.is_gone()]
-        told = _told((why_not(row, spec, self.settings.jobs), f"#{row.id}") for row in rows)
+        now = self.database.clock.now()
+        told = _told((why_not(row, spec, self.settings.jobs, now), f"#{row.id}") for row in rows)
         return f" that this build can use ({told})" if told else ""
 
     def _serving(self, spec: WorkerSpec) -> list[WorkerRow]:
         """Workers that somebody else keeps and that would take the jobs (REQ-5.2)."""
-        mine, now, jobs = {worker.worker_id for worker in self.members}, now_ms(), self.settings.jobs
+        mine, now, jobs = {worker.worker_id for worker in self.members}, self.database.clock.now(), self.settings.jobs
         return [
             row
             for row in self.table.list()
@@ -187,8 +187,13 @@ def anew(path: Path) -> str:
     return f"{on_database('clx stop-services', path)} && {on_database('clx start-services', path)}"
 
 
-def why_not(row: WorkerRow, spec: WorkerSpec, jobs: JobsSettings | None = None) -> str:
-    """Why a worker that runs would not take the jobs that *spec* is for; without *jobs* its silence does not matter."""
+def why_not(row: WorkerRow, spec: WorkerSpec, jobs: JobsSettings | None = None, now: int = 0) -> str:
+    """Why a worker that runs would not take the jobs that *spec* is for.
+
+    Args:
+        jobs: how long it may be silent; None: its silence does not matter.
+        now: milliseconds UTC by the clock of its table.
+    """
     if spec.pool.startswith("batch:"):
         return "the build wants new ones (--force-new-workers)"
     if row.batch_id is not None:
@@ -201,6 +206,6 @@ def why_not(row: WorkerRow, spec: WorkerSpec, jobs: JobsSettings | None = None) 
         return f"it is of version {row.version}, the build of {__version__}"
     if row.pool != spec.pool:
         return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
-    if jobs is not None and not is_heard(row, now_ms(), jobs):
+    if jobs is not None and not is_heard(row, now, jobs):
         return "it is silent"
     return f"it is {row.state}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clx.db.batches import BatchTable
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
@@ -47,7 +46,7 @@ def cleanup(database: Database, settings: Settings, *, dry_run: bool) -> list[Cl
     rows = table.list()
     containers = container_states(database, rows)
     for row in rows:
-        status, reason, *_ = judge(row, now_ms(), settings.jobs, containers=containers)
+        status, reason, *_ = judge(row, database.clock.now(), settings.jobs, containers=containers)
         if status == "dead":
             found.append(Cleaned("worker", str(row.id), f"{row.type}: {reason}; struck off"))
         elif status == "hung":

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from clx.commands import on_database, resume_jobs
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.models import Job
@@ -35,7 +34,7 @@ def job_history(database: Database, job: Job, settings: JobsSettings) -> list[st
         case "queued":
             return lines + _waits(database, job, runs, worker_statuses(database, settings))
         case "running":
-            return lines + _runs(job, worker_statuses(database, settings))
+            return lines + _runs(job, worker_statuses(database, settings), database.clock.now())
     return lines + _over(job)
 
 
@@ -90,7 +89,7 @@ def _waits_for_others(queue: Queue, job: Job) -> list[str]:
 
 
 def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: list[WorkerStatus]) -> list[str]:
-    now, queue = now_ms(), Queue(database)
+    now, queue = database.clock.now(), Queue(database)
     if job.limit is not None and queue.is_held(job.id):
         limits = [each for each in queue.limits() if each.name == job.limit]
         return [f"Waits for its limit {_limit_words(each)}: {each.running} run, {each.held} wait." for each in limits]
@@ -128,8 +127,8 @@ def _limit_words(limit: LimitState) -> str:
     return f"{limit.name} ({', '.join(parts)})"
 
 
-def _runs(job: Job, members: list[WorkerStatus]) -> list[str]:
-    since = (now_ms() - (job.started_at or job.created_at)) / 1000
+def _runs(job: Job, members: list[WorkerStatus], now: int) -> list[str]:
+    since = (now - (job.started_at or job.created_at)) / 1000
     lines = [f"Run {job.run} on worker #{job.worker_id} goes on for {since:.1f} s."]
     worker = next((each for each in members if each.row.id == job.worker_id), None)
     if worker is None or worker.status in {"hung", "dead"}:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from clx.workers.process.directories import work_roots
 log = logging.getLogger("clx.upkeep")
 
 _DAY = 24 * 3600.0
+_FIRST_AFTER = 60.0
+"""Seconds after their start in which services have other things to do."""
+_LOOK_EVERY = 600.0
+"""Seconds between two looks whether it is due."""
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
@@ -60,6 +65,33 @@ def prune_if_due(database: Database) -> PruneReport | None:
     except (DatabaseError, OSError) as error:  # the work that was done before is not the worse for it
         log.warning("pruning was put off: %s", error)
         return None
+
+
+class DailyPruning:
+    """Prunes a project while its services run, in a thread, so that no worker waits to be replaced meanwhile.
+
+    Args:
+        wanted: whether it does so at all.
+    """
+
+    def __init__(self, database: Database, *, wanted: bool) -> None:
+        self._database = database
+        self._wanted = wanted
+        self._look_at = time.monotonic() + _FIRST_AFTER
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        """Begin where it is due; asked as often as one likes."""
+        if not self._wanted or time.monotonic() < self._look_at or (self._thread and self._thread.is_alive()):
+            return
+        self._look_at = time.monotonic() + _LOOK_EVERY
+        self._thread = threading.Thread(target=prune_if_due, args=(self._database,), name="pruning", daemon=True)
+        self._thread.start()
+
+    def end(self, seconds: float) -> None:
+        """Leave it at most *seconds* to end; what it has not done goes another day."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
 
 def named_digests(database: Database) -> set[str]:

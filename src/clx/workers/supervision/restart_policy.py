@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from clx.db.database import Database
+from clx.db.identity import this_machine
 from clx.db.workers import WorkerRow
 from clx.errors import StartupError
 from clx.settings.schema import Settings
@@ -168,6 +169,8 @@ class RestartingGroup(WorkerGroup):
         """Start no more of this kind until somebody asks again."""
         log.error("%s", fact, extra={"action": "gave_up", "type": key[0]})
         if self._service is not None:  # the command that started the services waits for this
-            self.table.note(0, "startup_failed", {"type": key[0], "fact": fact, "next_step": next_step})
+            self.table.note(
+                0, "startup_failed", {"type": key[0], "fact": fact, "next_step": next_step, "machine": this_machine()}
+            )
         self.given_up[key] = (fact, next_step)
         self._not_before[key] = float("inf")

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 import platformdirs
 
-from clx.commands import on_database
+from clx.commands import database_name, on_database
 from clx.db.apart import identity, name_of, state_directory
 from clx.db.database import Database
 from clx.db.workers import WorkerRow, WorkerTable
@@ -130,11 +130,14 @@ def supervisor_log(state_dir: Path) -> Path:
 
 
 def service_workers(database: Database) -> list[WorkerRow]:
-    """The live service workers that take jobs."""
+    """The live service workers that take jobs, without those of other machines: each keeps its own."""
     return [
         row
         for row in WorkerTable(database).list()
-        if row.service is not None and row.state != "stopping" and not row.is_gone()
+        if row.service is not None
+        and row.state != "stopping"
+        and not row.is_gone()
+        and (not row.elsewhere_too or is_within_reach(row))
     ]
 
 
@@ -181,7 +184,7 @@ def require_no_services(database: Path) -> None:
     if living:
         pids = ", ".join(str(pid_of(each)) for each in living)
         raise DatabaseError(
-            f"The database {database} was removed, but its services still run: pid {pids}.",
+            f"The database {database_name(database)} was removed, but its services still run: pid {pids}.",
             f"End them: {stop_command(database)}",
         )
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from clx.commands import database_name
 from clx.db.apart import state_directory
-from clx.db.clock import now_ms
 from clx.db.database import Database
-from clx.db.identity import process_identity
+from clx.db.identity import process_identity, this_machine
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import DatabaseBusyError, EngineError, StartupError, UsageError, WorkerStartupError
 from clx.platforms import system
@@ -30,7 +30,7 @@ from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import mark_ended, remove_services
 from clx.workers.executors.spec import WorkerSpec, are_there, images_of
 from clx.workers.executors.worker_process import tail_of
-from clx.workers.liveness import mark_lost
+from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.process.limits import not_started, require_files
 from clx.workers.processes import (
     LOOK,
@@ -159,14 +159,14 @@ def _with(
         raise _no_answer(old, "is stopped")
     if foreground and supervised:
         raise UsageError(
-            f"Services are running on {database.path} already.", f"Stop them: {stop_command(database.path)}"
+            f"Services are running on {database.name} already.", f"Stop them: {stop_command(database.path)}"
         )
     return ServiceState(
         str(database.path),
         supervisor=old.supervisor if old and supervised else "",
         wanted=_merged(old.wanted if old and supervised else _of_living(old, before), wanted),
         workers=old.workers if old else [],
-        started_at=now_ms(),
+        started_at=database.clock.now(),
     )
 
 
@@ -212,6 +212,8 @@ def _start(database: Database, state: ServiceState, child: subprocess.Popen[byte
         ):
             return True
         for _action, detail in WorkerTable(database).events(0, action="startup_failed", after=state.started_at):
+            if detail.get("machine", this_machine()) != this_machine():
+                continue
             raise WorkerStartupError(str(detail.get("fact")), str(detail.get("next_step") or ""))
         if waited > probed + _PROBE:
             database.require_writable()
@@ -246,7 +248,8 @@ def _no_answer(state: ServiceState, how: str) -> WorkerStartupError:
     pid, path = pid_of(state.supervisor), Path(state.database)
     go_on = f"Let it go on: kill -CONT {pid}; or end" if how == "is stopped" else "End"
     return WorkerStartupError(
-        f"The supervisor of the services on {path}, pid {pid}, {how}.", f"{go_on} all of them: {stop_command(path)}"
+        f"The supervisor of the services on {database_name(path)}, pid {pid}, {how}.",
+        f"{go_on} all of them: {stop_command(path)}",
     )
 
 
@@ -320,7 +323,8 @@ def end_all(database: Database, *, grace: float) -> Stopped:
     containers = _remove_containers(database.path, state, settings)
     if not _forget(database.path):  # one that a killed command had launched took over meanwhile
         end_all(database, grace=grace)
-    return Stopped(len(before) - len(left), left, supervised, containers)
+    ended = sum(is_within_reach(row) for row in before)
+    return Stopped(ended, left, supervised, containers)
 
 
 def _remove_containers(database: Path, state: ServiceState | None, settings: Settings) -> list[str]:
@@ -392,7 +396,7 @@ def _refuse_another_users(database: Path, state: ServiceState | None, rows: Sequ
     for identity in [*identities, *(row.identity for row in rows if may_be_ended(row.identity, database))]:
         if owner := foreign_owner(identity):
             raise UsageError(
-                f"The services of {database} run as {owner}; only that user can stop them.",
+                f"The services of {database_name(database)} run as {owner}; only that user can stop them.",
                 f"Type: sudo -u {owner} {stop_command(database)}",
             )
 

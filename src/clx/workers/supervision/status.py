@@ -11,7 +11,6 @@ import psutil
 
 from clx import __version__
 from clx.commands import on_database
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_ours_to_judge
 from clx.db.jobs import Queue
@@ -22,7 +21,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.schema import JobsSettings
 from clx.workers.executors.docker.containers import container_states
 from clx.workers.executors.spec import count_by_type
-from clx.workers.liveness import judge
+from clx.workers.liveness import is_within_reach, judge
 from clx.workers.processes import is_stopped, pid_of
 from clx.workers.supervision.build_workers import anew
 from clx.workers.supervision.service_state import (
@@ -50,12 +49,17 @@ class WorkerStatus:
     memory: int | None
     """Bytes it and its helpers hold; None when it cannot be seen from here."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine's, to watch and to end."""
+        return is_within_reach(self.row)
+
 
 def worker_statuses(
     database: Database, settings: JobsSettings, *, everybody: bool = False, now: int | None = None
 ) -> list[WorkerStatus]:
     """The workers of a database, by id; *everybody*: also those that have ended."""
-    at = now_ms() if now is None else now
+    at = database.clock.now() if now is None else now
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
     containers = container_states(database, rows)
@@ -105,7 +109,7 @@ def status_of(database: Database, settings: JobsSettings) -> dict[str, Any]:
     unserved = _unserved(members, queued)
     busy = any(member.status == "busy" for member in members)
     return {
-        "database": str(database.path),
+        "database": database.name,
         "state": "working" if busy or len(queued) > len(unserved) else "waiting" if unserved else "idle",
         "workers": _workers(members),
         "queue": _queue(database, members, queued),
@@ -153,7 +157,7 @@ def _batches(database: Database) -> list[dict[str, Any]]:
             "name": batch.name,
             "host": batch.host,
             "pid": batch.pid,
-            "seconds": (now_ms() - batch.created_at) / 1000,
+            "seconds": (database.clock.now() - batch.created_at) / 1000,
             "jobs": batch.states,
             "state": batch.state,
             "reason": batch.reason,

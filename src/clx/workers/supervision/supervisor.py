@@ -20,6 +20,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from clx.commands import database_name
 from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
@@ -31,7 +32,9 @@ from clx.workers.executors.spec import WorkerSpec
 from clx.workers.liveness import is_within_reach, mark_lost
 from clx.workers.logs import logged
 from clx.workers.process.directories import remove_work_of_services
+from clx.workers.supervision.pruning import DailyPruning
 from clx.workers.supervision.restart_policy import RestartingGroup
+from clx.workers.supervision.server_process import ServerProcess
 from clx.workers.supervision.service_state import (
     SERVICE,
     ServiceState,
@@ -57,14 +60,16 @@ class Supervisor:
         self._settings = state.wanted[0].settings
         self._group = RestartingGroup(database, self._settings, log.warning, service=SERVICE)
         self._group.attach(service_workers(database))
+        self._server = ServerProcess(database, self._settings.server)
         self._state = state
         self._group.want(state.wanted)
         self._asked_to_end = ""
+        self._pruning = DailyPruning(database, wanted=self._settings.jobs.prune)
 
     def run(self) -> None:
         """Keep the workers until SIGTERM or SIGINT, then end them."""
         with _signals(self._end) as wake, self._database.doorbell.listen(SERVICE) as bell:
-            log.info("supervisor started for %s", self._database.path, extra={"action": "supervisor_started"})
+            log.info("supervisor started for %s", self._database.name, extra={"action": "supervisor_started"})
             while not self._asked_to_end and self._database.is_in_place():
                 bell.silence()
                 try:
@@ -88,11 +93,15 @@ class Supervisor:
         if state is not None and (state.started_at, state.wanted) != (self._state.started_at, self._state.wanted):
             self._state = state
             self._group.want(state.wanted)
+            if state.wanted:
+                self._server.settings = state.wanted[0].settings.server
             self._answer()
         self._group.tend()
         self._group.reconcile()
+        self._server.tend()
         self._save_lowered()
         self._save_workers()
+        self._pruning.look()
 
     def _answer(self) -> None:
         """Let the command that asked know that somebody listens, before anything that may take long."""
@@ -135,7 +144,9 @@ class Supervisor:
         """End every worker within the time asked for, and leave nothing behind."""
         state, me = read_state(self._database.state.path), process_identity()
         grace = self._settings.workers.grace_period if state is None or state.grace is None else state.grace
+        self._server.stop()
         reason = f"services were stopped ({self._asked_to_end or 'the database is gone'})"
+        self._pruning.end(0.5)
         try:
             self._group.stop(grace=grace, reason=reason)
         except (DatabaseError, OSError) as error:
@@ -188,7 +199,9 @@ def supervise(path: Path) -> int:
         locked(database.state.path, "supervisor", wait=False) as alone,
     ):
         if not alone:
-            raise WorkerStartupError(f"Another supervisor serves {path}.", f"Stop it: {stop_command(path)}")
+            raise WorkerStartupError(
+                f"Another supervisor serves {database_name(path)}.", f"Stop it: {stop_command(path)}"
+            )
         state = update_state(database.state.path, _sign)
         if state is not None and state.wanted:
             with logged(database.state.path, state.wanted[0].settings.logging.level):

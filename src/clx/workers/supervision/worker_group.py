@@ -13,11 +13,11 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.jobs import Queue
 from clx.db.mark_dead import mark_worker_dead
+from clx.db.schedules.sweep import Sweep
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.platforms import system
 from clx.settings.schema import Settings
@@ -60,12 +60,13 @@ class WorkerGroup:
         self.members: list[WorkerProcess] = []
         self.table = WorkerTable(database)
         self.queue = Queue(database)
+        self._schedules = Sweep(database)
         self._batch = batch
         self._service = service
         self._rows_before = self.table.newest_id()
         self._watched: dict[int, WorkerRow] = {}
         self._next_sweep = 0.0
-        self._swept_at = now_ms()
+        self._swept_at = database.clock.now()
         self._spare_silent_until = 0
         self._stopping = False
 
@@ -160,7 +161,7 @@ class WorkerGroup:
         return bool(self._watched and system.wait_readable(self._watched, 0))
 
     def sweep(self) -> None:
-        """Watch the other workers of this machine too, and rescue what silent ones left."""
+        """Watch the other workers of this machine too, rescue what silent ones left, fire schedules that are due."""
         mine = {worker.worker_id for worker in self.members}
         for fd, row in list(self._watched.items()):
             if is_gone(row.identity):
@@ -178,6 +179,7 @@ class WorkerGroup:
                 with contextlib.suppress(OSError):
                     self._watched[system.open_process(row.pid)] = row
         self.queue.rescue()
+        self._schedules.fire_due()
 
     def _is_silence_telling(self) -> bool:
         """Whether who has been silent for a lease is to blame for it.
@@ -187,9 +189,9 @@ class WorkerGroup:
         """
         lease = int(self.settings.jobs.lease * 1000)
         latest = [row.heartbeat_at for row in self.table.list()]  # without a write-ahead log even this may have to wait
-        missed = now_ms() - int(BEATS_OVERDUE * 1000 * self.settings.jobs.heartbeat)
+        missed = self.database.clock.now() - int(BEATS_OVERDUE * 1000 * self.settings.jobs.heartbeat)
         locked = any(beat < missed for beat in latest) and not self.queue.takes_writes()
-        now = now_ms()
+        now = self.database.clock.now()
         if locked or now - self._swept_at > max(lease / 2, _PAUSED * 1000):
             self._spare_silent_until = now + lease
         self._swept_at = now
@@ -198,7 +200,7 @@ class WorkerGroup:
     def _end_silent(self) -> None:
         """Kill members that have been silent for a whole lease: nobody gets their work out of them."""
         jobs = self.settings.jobs
-        silent = {row.id: row for row in self.table.list() if not is_heard(row, now_ms(), jobs)}
+        silent = {row.id: row for row in self.table.list() if not is_heard(row, self.database.clock.now(), jobs)}
         for worker in self.members:
             row = silent.get(worker.worker_id or 0)
             if row is None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from clx import NewJob, Queue, Schedule
+from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec
@@ -60,6 +62,16 @@ def test_less_is_wanted_once_somebody_has_stopped_a_worker_and_nobody_takes_that
     assert supervisor._group.given_up
 
 
+def test_it_fires_schedules_that_are_due(database: Database) -> None:
+    asked = ServiceState(str(database.path), wanted=wanted("a"), started_at=1)
+    update_state(database.state.path, lambda _: asked)
+    schedules = Queue(database).schedules
+    schedules.add(Schedule("n", "@hourly", NewJob("t")))
+    database.write("late", lambda tx: tx.execute("UPDATE schedules SET next_at = ?", (now_ms(),)))
+    Supervisor(database, asked).run_once()
+    assert [fire.outcome for fire in schedules.fires("n")] == ["queued"]
+
+
 def test_a_state_file_that_was_removed_is_written_again(database: Database) -> None:
     asked = ServiceState(str(database.path), wanted=wanted("a"), started_at=1)
     update_state(database.state.path, lambda _: asked)
@@ -67,3 +79,15 @@ def test_a_state_file_that_was_removed_is_written_again(database: Database) -> N
     (database.state.path / "worker-state.json").unlink()
     supervisor.run_once()
     assert state_of(database) == asked
+
+
+def test_it_prunes_now_and_then(database: Database) -> None:
+    asked = ServiceState(str(database.path), wanted=wanted("a"), started_at=1)
+    update_state(database.state.path, lambda _: asked)
+    supervisor = Supervisor(database, asked)
+    supervisor._pruning._look_at = 0.0
+
+    supervisor.run_once()
+    supervisor._pruning.end(60)
+
+    assert (database.state.path / "pruned").exists()

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.workers import WorkerRow, WorkerTable
@@ -35,7 +34,7 @@ from clx.workers.executors.docker.reaper import (
     remove_all,
     sweep_abandoned,
 )
-from clx.workers.liveness import REMOVED, by_engine, mark_dead
+from clx.workers.liveness import REMOVED, by_engine, is_within_reach, mark_dead
 
 T = TypeVar("T")
 
@@ -128,7 +127,7 @@ def mark_ended(database: Database, jobs: JobsSettings) -> list[int]:
     """Mark dead the workers that no build answers for and whose container has ended; returns their ids."""
     rows = [row for row in WorkerTable(database).list() if row.batch_id is None]
     containers = container_states(database, rows)
-    judged = [(row, by_engine(row, now_ms(), jobs, containers)) for row in rows]
+    judged = [(row, by_engine(row, database.clock.now(), jobs, containers)) for row in rows]
     return mark_dead(database, [(row, verdict) for row, verdict in judged if verdict is not None])
 
 
@@ -137,7 +136,11 @@ def container_states(database: Database, rows: Sequence[WorkerRow]) -> Mapping[s
 
     One that this engine has had, as was noted when it was seen, and does not have any more counts as ``removed``.
     """
-    wanted = {row.container_id for row in rows if row.mode == "docker" and row.ended_at is None and row.container_id}
+    wanted = {
+        row.container_id
+        for row in rows
+        if row.mode == "docker" and row.ended_at is None and row.container_id and is_within_reach(row)
+    }
     found = _asked(engine_states, None, "containers were not looked at") if wanted else None
     if found is None:
         return None

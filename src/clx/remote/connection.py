@@ -1,0 +1,153 @@
+"""Calls of a server: kept connections, a token, and the errors that the table raised, raised here."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+import msgspec
+import urllib3
+
+import clx.errors
+from clx.db.models import encode
+from clx.errors import AccessError, ClxError, DatabaseBusyError, ServerError, UsageError
+
+TOKEN_VARIABLE = "CLX_TOKEN"  # noqa: S105  (the name of a variable)
+"""The environment variable that holds the token, where none is given."""
+_WAYS = "Write http://HOST:PORT or https://HOST."
+_LINGER = 30.0
+"""Seconds beyond what a call waits for by itself, within which its answer must have come."""
+
+_RETRIES = urllib3.Retry(total=None, connect=2, read=1, redirect=0, status=0, other=0, backoff_factor=0.1)
+"""Nothing was sent where nobody could be reached; what only reads is asked once more where its answer was lost."""
+
+
+class Connection:
+    """Calls one server. Usable from several threads: each call takes a connection that is free.
+
+    Args:
+        url: ``http://HOST:PORT`` or ``https://HOST``, with a path where a proxy has it below one.
+        token: what it is shown; None: :data:`TOKEN_VARIABLE`, if it is set.
+        ca_file: the certificate of who vouches for the server's, where the system does not know him.
+        insecure: whether the token may go to another machine unencrypted.
+
+    Raises:
+        UsageError: the URL is none, or the token would be read on the way.
+    """
+
+    def __init__(
+        self, url: str, token: str | None, *, ca_file: str | os.PathLike[str] | None = None, insecure: bool = False
+    ) -> None:
+        parts = _checked(url)
+        self.url = url.rstrip("/")
+        token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        if token and parts.scheme == "http" and not insecure and not _is_here(parts.hostname or ""):
+            raise UsageError(
+                f"The token would go to {parts.hostname} unencrypted.",
+                "Use https://, or an SSH tunnel; insecure=True where nobody is on the way.",
+            )
+        headers = {"accept": "application/json", "user-agent": "clx"}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        try:
+            trusted = ssl.create_default_context(cafile=ca_file) if ca_file is not None else None
+        except OSError as error:
+            raise UsageError(
+                f"{ca_file} is no file of certificates: {error.strerror or error}.", "Correct it."
+            ) from error
+        self._pool = urllib3.PoolManager(maxsize=16, headers=headers, ssl_context=trusted, retries=_RETRIES)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        kind: Any,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        wait: float = 0,
+    ) -> Any:
+        """The answer to one call, as *kind*.
+
+        Args:
+            body: what is sent as JSON; None: nothing.
+            query: parameters; those that are None are left out.
+            wait: seconds for which the server itself may take its time.
+
+        Raises:
+            ClxError: what the table raised there.
+            AccessError: the token is none, or its role may not do this.
+            ServerError: the server does not answer, or is none of CLX.
+        """
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        url = f"{self.url}/api/v1{quote(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
+        sent = None if body is None else encode(body).encode()
+        more = {} if sent is None else {"content-type": "application/json"}
+        try:
+            answer = self._pool.request(
+                method, url, body=sent, headers={**self._pool.headers, **more},
+                timeout=urllib3.Timeout(connect=10, read=wait + _LINGER), redirect=False,
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError as error:
+            raise ServerError(
+                f"{self.url} does not answer: {_reason(error)}.", "Is `clx server` running there?"
+            ) from error
+        return _read(self.url, answer.status, answer.data, kind)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._pool.clear()
+
+
+def _checked(url: str) -> SplitResult:
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(f"{url!r} is not the address of a server.", _WAYS)
+    if parts.username or parts.password:
+        raise UsageError("A token does not belong into the address, which is shown and logged.", "Give token=….")
+    return parts
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    cause = getattr(error, "reason", None) or error
+    return str(cause).rpartition(": ")[2] or type(cause).__name__
+
+
+def _read(url: str, status: int, data: bytes, kind: Any) -> Any:
+    try:
+        if status < 300:
+            return msgspec.json.decode(data, type=kind)
+        told = msgspec.json.decode(data, type=dict[str, Any])
+        fact, next_step = str(told["error"]), str(told.get("next_step", ""))
+    except (msgspec.MsgspecError, KeyError):
+        raise ServerError(
+            f"{url} answers ({status}), but not as a server of this CLX.",
+            "Is it the address of `clx server`, and of which version?",
+        ) from None
+    raise _error(status, fact, next_step, told)
+
+
+def _error(status: int, fact: str, next_step: str, told: Mapping[str, Any]) -> ClxError:
+    """The error that was raised there."""
+    kind = getattr(clx.errors, str(told.get("type", "")), None)
+    if isinstance(kind, type) and issubclass(kind, ClxError):
+        error = kind.__new__(kind)
+        ClxError.__init__(error, fact, next_step)
+        vars(error).update(told.get("detail") or {})
+        return error
+    if status in (401, 403):
+        return AccessError(fact, next_step)
+    if status == 503:
+        return DatabaseBusyError(fact, next_step)
+    return clx.errors.QueueError(fact, next_step) if status == 422 else ServerError(fact, next_step)

@@ -1,0 +1,216 @@
+"""Who may call: tokens and what they let their bearer do, the name of the host, and what a browser says of a request.
+
+Every call has a token, by ``Authorization: Bearer`` or ``Basic``, or by the cookie of the page. Where none is wanted
+(``--no-token``, on this machine only) the name of the host is looked at, for a page of the web may reach this machine
+by a name of its own that leads here; and so is what a browser says of where a request comes from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from clx.db.tokens import Token, TokenTable, find
+from clx.errors import ClxError
+from clx.server.answers import Refusal
+from clx.server.operations import Scope
+from clx.server.threads import DatabaseThreads
+
+log = logging.getLogger("clx.server")
+
+FRESH = 1.0
+"""Seconds after which the tokens are read anew: as long one that was revoked may still be taken."""
+_PATIENCE = 0.5
+"""Seconds a call waits for them; while the table is locked those that were known hold."""
+_LONG_PATIENCE = 5.0
+"""The same for a call with a token that is not known."""
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_HEADER = "x-csrf-token"
+
+
+class Caller(NamedTuple):
+    """Who calls.
+
+    Attributes:
+        name: of its token; empty where none is wanted.
+        role: what it may do.
+        by: ``bearer``, ``basic``, ``cookie``, or ``open`` where no token is wanted.
+        secret: the text of its token.
+    """
+
+    name: str
+    role: str
+    by: str
+    secret: str = ""
+
+
+class TokenBook:
+    """The valid tokens, read from the table once a second at most.
+
+    Args:
+        tokens: those of the table.
+        threads: what asks it.
+    """
+
+    def __init__(self, tokens: TokenTable, threads: DatabaseThreads) -> None:
+        self._tokens = tokens
+        self._threads = threads
+        self._known: tuple[Token, ...] = ()
+        self._read_at = -1e9
+        self._reading: asyncio.Task[None] | None = None
+        self._asked_at = 0.0
+        self._noting: set[asyncio.Task[None]] = set()
+
+    async def find(self, text: str) -> Token | None:
+        """The valid token with that text.
+
+        Raises:
+            Refusal: 503, it is none that was known, and the table does not answer.
+        """
+        await self._refresh(FRESH, _PATIENCE)
+        token = find(self._known, text)
+        if token is None:  # it may just have been made; who guesses makes nobody read more often than this
+            if not await self._refresh(FRESH / 10, _LONG_PATIENCE):
+                raise Refusal(503, "The tokens cannot be read now.", "Try again in 5 s.", retry_after="5")
+            token = find(self._known, text)
+        if token is not None and (token.expires_at is None or token.expires_at > self._tokens.database.clock.now()):
+            self._note(token)
+            return token
+        return None
+
+    async def _refresh(self, age: float, patience: float) -> bool:
+        """Read them unless that was done within *age* seconds; false where it was not done in time."""
+        now = time.monotonic()
+        if now - self._read_at < age:
+            return True
+        if self._reading is None or self._reading.done():
+            self._asked_at = now
+            self._reading = asyncio.create_task(self._read())
+        asked_at, left = self._asked_at, self._asked_at + patience - now
+        if left > 0:
+            await asyncio.wait([self._reading], timeout=left)
+        return self._read_at >= asked_at
+
+    async def _read(self) -> None:
+        try:
+            self._known = await self._threads.read(self._tokens.valid)
+            self._read_at = time.monotonic()
+        except (Refusal, ClxError) as error:
+            log.warning("the tokens cannot be read: %s", error, extra={"action": "tokens_unread"})
+
+    def _note(self, token: Token) -> None:
+        """Note that it was used, behind the caller's back."""
+        if self._noting or (token.used_at or 0) > self._tokens.database.clock.now() - 3600_000:
+            return
+        task = asyncio.create_task(self._write(token))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+
+    async def _write(self, token: Token) -> None:
+        try:
+            await self._threads.write(lambda: self._tokens.note_use(token))
+        except (Refusal, ClxError) as error:
+            log.info("that a token was used is not noted: %s", error, extra={"action": "token_use_unnoted"})
+
+
+class Access:
+    """Decides who a request comes from.
+
+    Args:
+        book: the tokens; None: none is wanted.
+        hosts: the names that this server is called by, without ports; None: whichever.
+        behind_proxy: whether what a proxy says of the host is believed.
+        cookie: the name of the page's cookie.
+    """
+
+    def __init__(
+        self, book: TokenBook | None, *, hosts: frozenset[str] | None, behind_proxy: bool = False, cookie: str = "clx"
+    ) -> None:
+        self.book = book
+        self.cookie = cookie
+        self._hosts = hosts
+        self._behind_proxy = behind_proxy
+
+    async def caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
+        """Who calls.
+
+        Raises:
+            Refusal: nobody who may.
+        """
+        self.check_origin(scope, headers)
+        if self.book is None:
+            return Caller("", "admin", "open")
+        text, by = _secret(headers, self.cookie)
+        if not text:
+            raise _nobody("A token is needed.")
+        token = await self.book.find(text)
+        if token is None:
+            raise _nobody("That token is none that is taken.")
+        if by == "cookie" and scope["method"] not in _CHANGES_NOTHING:
+            sent = headers.get(CSRF_HEADER, "")
+            if not hmac.compare_digest(sent.encode(), csrf_of(text).encode()):
+                raise Refusal(403, "The page did not say that it was meant.", "Load the page anew.")
+        return Caller(token.name, token.role, by, text)
+
+    def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """See that a request names this server, and does not come from another site.
+
+        Raises:
+            Refusal: it does not.
+        """
+        host = headers.get("host", "")
+        if self._behind_proxy:
+            host = headers.get("x-forwarded-host", host)
+        if self._hosts is not None and _without_port(host) not in self._hosts:
+            raise Refusal(403, "This server is not called by that name.", "Use the address that it printed.")
+        site, is_visit = headers.get("sec-fetch-site", ""), headers.get("sec-fetch-mode") == "navigate"
+        origin = headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        if foreign or (site in ("cross-site", "same-site") and not (is_visit and scope["method"] == "GET")):
+            raise Refusal(403, "The request comes from another site.", "Call from a program, or from the page itself.")
+
+
+def csrf_of(secret: str) -> str:
+    """What the page sends with whatever changes something: only who could read the page knows it."""
+    return hmac.new(secret.encode("utf-8", "surrogatepass"), b"clx page", hashlib.sha256).hexdigest()
+
+
+def _nobody(fact: str) -> Refusal:
+    return Refusal(
+        401,
+        fact,
+        "Send Authorization: Bearer TOKEN; `clx server token add NAME --role R` makes one.",
+        www_authenticate='Bearer realm="clx"',
+    )
+
+
+def _secret(headers: Mapping[str, str], cookie: str) -> tuple[str, str]:
+    """The text of a request's token, and how it came."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    value = value.strip()
+    if kind.lower() == "bearer":
+        return value, "bearer"
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2], "basic"
+        except (binascii.Error, ValueError):
+            return "", "basic"
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == cookie:
+            return value, "cookie"
+    return "", ""
+
+
+def _without_port(host: str) -> str:
+    name = host.lower()
+    return name[: name.index("]") + 1] if name.startswith("[") and "]" in name else name.partition(":")[0]

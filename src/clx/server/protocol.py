@@ -1,0 +1,108 @@
+"""HTTP connections that are bounded: how many, how long their headers are and take, how long a reader may stand still.
+
+uvicorn leaves these to a proxy: a connection that says nothing, or a byte a minute, would be kept for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_CONNECTIONS = 1000
+HEADER_BYTES = 32 * 1024
+HEADER_SECONDS = 10.0
+"""Seconds from the opening of a connection, or the first byte of a request, to the end of its headers."""
+STILL_SECONDS = 30.0
+"""Seconds for which a reader may take nothing of what was sent."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._header_bytes = 0
+        self._until_headers: asyncio.TimerHandle | None = None
+        self._until_read: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody has connected."""
+        super().connection_made(transport)
+        # asyncio does so only where the listener names its protocol; head and body of an answer are two writes, and
+        # without this the second one would wait 40 ms for the first one to be acknowledged
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(503, "Too many connections.", "Try again in 5 s.")
+        else:
+            self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        for timer in (self._until_headers, self._until_read):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The next bytes of a request."""
+        if self.transport.is_closing():
+            return
+        begun = self._until_headers
+        super().data_received(data)
+        if self._until_headers is not None:  # where they begin in the middle of what came, the rest was not theirs
+            self._header_bytes += len(data) if self._until_headers is begun else 1
+        if self._until_headers is not None and self._header_bytes > HEADER_BYTES:
+            self._refuse(431, "The headers are too long.", "Send shorter ones.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        if self._until_headers is None:
+            self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are there."""
+        if self._until_headers is not None:
+            self._until_headers.cancel()
+            self._until_headers = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's name)
+        """What came is no HTTP."""
+        self._refuse(400, "This is no request that the server understands.", "Send HTTP/1.1.")
+
+    def pause_writing(self) -> None:
+        """Its reader does not read."""
+        super().pause_writing()
+        if self._until_read is None:
+            self._until_read = self.loop.call_later(STILL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if self._until_read is not None:
+            self._until_read.cancel()
+            self._until_read = None
+
+    def _await_headers(self) -> None:
+        self._header_bytes = 0
+        self._until_headers = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+
+    def _too_slow(self) -> None:
+        if self._header_bytes:
+            self._refuse(408, "The headers come too slowly.", "Send them again over a faster connection.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, fact: str, next_step: str) -> None:
+        """Say why, and end the connection."""
+        if self.transport.is_closing():
+            return
+        body = msgspec.json.encode({"error": fact, "next_step": next_step})
+        head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+        self.transport.close()

@@ -1,0 +1,21 @@
+"""Values of settings that hold a secret, as they may be shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+URL = "database.url"
+"""The setting that may hold a password."""
+_PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):.*@")
+_NAMED = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
+
+
+def shown(key: str, value: Any) -> Any:
+    """*value* of the setting *key* without what nobody is to see."""
+    return without_password(value) if key == URL and isinstance(value, str) else value
+
+
+def without_password(url: str) -> str:
+    """A URL with stars in place of its password, also where it is not written as it should be."""
+    return _NAMED.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))

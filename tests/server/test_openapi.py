@@ -1,0 +1,89 @@
+"""The document says what the interface does: requests made from it, good and bad, leave the server answering."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from schemathesis import Case, GenerationMode, Response
+from tests.server.conftest import BASE, Served
+
+from clx.server.interface import OPERATIONS
+from clx.server.openapi import document
+
+_DOCUMENT = document(OPERATIONS)
+_SCHEMA = schemathesis.openapi.from_dict(_DOCUMENT)
+_ALL: list[Any] = list(_SCHEMA.get_all_operations())
+_OPERATIONS = {each.ok().label: each.ok() for each in _ALL if each.ok().path != "/events"}
+_EXAMPLES = 400 if os.environ.get("CLX_SOAK") else 25
+
+
+def test_every_operation_is_described() -> None:
+    told = {method["operationId"] for path in _DOCUMENT["paths"].values() for method in path.values()}
+    assert told == {each.name for each in OPERATIONS} | {"events"}
+    assert len(_OPERATIONS) == len(OPERATIONS)
+
+
+def test_the_document_is_served(served: Served) -> None:
+    assert served.get("/api/v1/openapi.json", role="read").json() == json.loads(json.dumps(_DOCUMENT))
+    assert served.call("HEAD", "/api/v1/openapi.json").text == ""
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", _OPERATIONS)
+def test_requests_made_from_the_document_are_answered_as_it_says(
+    served: Served, label: str, mode: GenerationMode
+) -> None:
+    operation = _OPERATIONS[label]
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=_EXAMPLES, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    def answers(case: Case[Any]) -> None:
+        case.body = whole(case.body)
+        answer = called(served, case)
+        assert answer.status_code < 500, answer.text
+        case.validate_response(answer, excluded_checks=_NOT_HELD)
+        if mode is GenerationMode.POSITIVE:  # what a schema cannot say, the queue itself refuses, with its own error
+            assert answer.status_code not in {400, 422} or answer.json().get("type") == "QueueError", answer.text
+
+    answers()
+    assert served.get("/healthz").status_code == 200
+
+
+_NOT_HELD: list[Any] = [
+    each
+    for each in schemathesis.checks.CHECKS.get_all()
+    if each.__name__ in ("ignored_auth", "missing_required_header", "unsupported_method", "positive_data_acceptance")
+]
+"""All but the last call by themselves, over a socket; tests of access and of methods stand beside this one."""
+
+
+def whole(value: Any) -> Any:
+    """*value* with 1 in place of 1.0, which a schema takes for a whole number and this server does not."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: whole(each) for name, each in value.items()}
+        case list():
+            return [whole(each) for each in value]
+    return value
+
+
+def called(served: Served, case: Case[Any]) -> Response:
+    """What the server in this process answers."""
+    made = requests.Request(**case.as_transport_kwargs(base_url=f"{BASE}/api/v1")).prepare()
+    own = ("authorization", "content-length")  # the token is served's own
+    headers = {name: value for name, value in made.headers.items() if name.lower() not in own}
+    assume(len(made.url or "") < 60_000)  # httpx makes no longer one; the server refuses it by its own bound
+    found = served.call(made.method or "", made.url or "", content=made.body, headers=headers)
+    return Response(
+        status_code=found.status_code, headers={name: [value] for name, value in found.headers.items()},
+        content=found.content, request=made, elapsed=0.0, verify=False, message=found.reason_phrase,
+        http_version="1.1", encoding="utf-8",
+    )  # fmt: skip

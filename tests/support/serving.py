@@ -1,0 +1,43 @@
+"""A server that listens on a socket, in a thread of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from clx.db.jobs import Queue
+from clx.db.tokens import TokenTable
+from clx.server.serving import Place, Server, application, bound, configured, url_of
+
+
+class Listening:
+    """A server, and a token of each role.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, queue: Queue, place: Place, server: Server) -> None:
+        self.url = url_of(place)
+        self.port = place.port
+        self.server = server
+        tokens = TokenTable(queue.database)
+        self.secrets = {role: tokens.add(f"a {role}", role) for role in ("read", "work", "admin")}
+
+
+@contextlib.contextmanager
+def listening(queue: Queue, **options: Any) -> Iterator[Listening]:
+    """Serve *queue* at a port of its own as long as it lasts."""
+    with bound(Place(port=0)) as listener:
+        place = Place(port=listener.getsockname()[1])
+        served = application(queue, place, **options)
+        server = Server(configured(served, place), served)
+        thread = threading.Thread(target=server.run, args=([listener],), name="server")
+        thread.start()
+        try:
+            yield Listening(queue, place, server)
+        finally:
+            server.should_exit = True
+            thread.join()
