@@ -15,7 +15,9 @@ from pathlib import Path
 
 from benchmarks.build import write_course
 from benchmarks.measure import ENVIRONMENT, clx
+from benchmarks.queues import postgres
 from clx.db.database import Database
+from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
 
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
@@ -36,6 +38,32 @@ def idle_worker(type_: str, folder: Path) -> float:
         try:
             while not WorkerTable(opened).list():
                 time.sleep(0.01)
+            return pss(process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def idle_function_worker(where: str, folder: Path) -> float:
+    """PSS of a process of `clx worker` that has had no job, on the table at a path or URL."""
+    (folder / "no_jobs.py").write_text("handlers = {'t': print}\n")
+    with Queue.open(where) as queue:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "clx.workers.functions",
+            "no_jobs:handlers",
+            "--db",
+            str(queue.database.path),
+        ]
+        process = subprocess.Popen(
+            command, env=ENVIRONMENT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder
+        )
+        try:
+            while not WorkerTable(queue.database).list():
+                time.sleep(0.01)
+            time.sleep(1.0)  # it begins to wait
             return pss(process.pid)
         finally:
             process.terminate()
@@ -66,6 +94,11 @@ def main() -> None:
         folder = Path(name)
         for type_ in ("notebook", "plantuml", "drawio"):
             print(f"idle {type_} worker (nothing run yet): {idle_worker(type_, folder):.0f} MiB")
+        print(f"idle `clx worker`, SQLite: {idle_function_worker(f'{folder}/functions.db', folder):.0f} MiB")
+        with postgres.server() as server:
+            if server is not None:
+                found = idle_function_worker(server.url(), folder)
+                print(f"idle `clx worker`, PostgreSQL {server.version}: {found:.0f} MiB")
         print(f"build process, 20 decks, peak: {build_peak(folder):.0f} MiB")
 
 

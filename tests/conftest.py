@@ -81,6 +81,7 @@ QUICK = (
     "server",
     "settings",
     "workers/executors/test_modes.py",
+    "workers/test_functions.py",
     "workers/test_elsewhere.py",
     "workers/test_liveness.py",
     "test_house.py",

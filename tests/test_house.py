@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.server cli.tools cli.trust cli.workers cli.import_ "
+                "cli.schedules cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
             ),
         ),
         (
@@ -112,7 +112,7 @@ UNTESTED = {
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
-                "workers.executors.docker.reaper "
+                "workers.executors.docker.reaper workers.executors.docker.served "
             ),
         ),
         (
@@ -126,6 +126,7 @@ UNTESTED = {
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
+                "workers.supervision.function_workers "
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"

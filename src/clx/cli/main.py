@@ -30,6 +30,7 @@ COMMANDS = {
     "start-services": ("clx.cli.services:start", "Start workers that stay."),
     "stop-services": ("clx.cli.services:stop", "Stop the workers that stay."),
     "server": ("clx.cli.server", "Serve the job table over HTTP."),
+    "worker": ("clx.cli.worker", "Do jobs with functions of your own."),
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),

@@ -164,6 +164,19 @@ def check_types(types: Collection[str]) -> None:
         raise QueueError(f"No job is of a type in {_shown(types)}.", "Give a list of job types.")
 
 
+def check_handlers(handlers: Mapping[str, Callable[..., Any]]) -> None:
+    """Hold the functions of a consumer to what they are.
+
+    Raises:
+        QueueError: names the one that is none.
+    """
+    if not isinstance(handlers, Mapping) or not handlers:
+        raise QueueError("A consumer is given a function for each type of job.", 'Write {"type": function}.')
+    for type_, function in handlers.items():
+        if not callable(function) or not isinstance(type_, str):
+            raise QueueError(f"{_shown(function)} is no function for {_shown(type_)}.", 'Write {"type": function}.')
+
+
 def check_consumer(
     handlers: Mapping[str, Callable[..., Any]],
     lease: int,
@@ -177,11 +190,7 @@ def check_consumer(
     Raises:
         QueueError: names the argument.
     """
-    if not isinstance(handlers, Mapping) or not handlers:
-        raise QueueError("A consumer is given a function for each type of job.", 'Write {"type": function}.')
-    for type_, function in handlers.items():
-        if not callable(function) or not isinstance(type_, str):
-            raise QueueError(f"{_shown(function)} is no function for {_shown(type_)}.", 'Write {"type": function}.')
+    check_handlers(handlers)
     check_lease(lease)
     if not _is_whole(ahead, 1):
         raise QueueError(f"{_shown(ahead)} jobs cannot be held ahead.", "Give a whole number from 1; 1 holds none.")

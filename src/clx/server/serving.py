@@ -135,6 +135,8 @@ async def _fire_schedules(queue: Queue, threads: DatabaseThreads) -> None:
             await threads.write(queue.schedules.fire_due)
         except (Refusal, ClxError) as error:
             log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
+        except Exception:  # one that nobody foresaw is no reason to fire none any more
+            log.exception("schedules wait", extra={"action": "schedules_wait"})
         await asyncio.sleep(SWEEP)
 
 
@@ -205,9 +207,11 @@ def _end_with_parent(server: Server) -> None:
 
 
 def configured(served: Application, place: Place) -> uvicorn.Config:
-    more: dict[str, Any] = {}
+    # what others send wrongly is told to them; a line for each would let whoever reaches the port fill the disk
+    more: dict[str, Any] = {"log_level": "error"}
     if place.certfile is not None:
-        more = {"ssl_certfile": str(place.certfile), "ssl_keyfile": str(place.keyfile) if place.keyfile else None}
+        more["ssl_certfile"] = str(place.certfile)
+        more["ssl_keyfile"] = str(place.keyfile) if place.keyfile else None
     config = uvicorn.Config(
         served, http=BoundedProtocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=place.behind_proxy, forwarded_allow_ips="*" if place.behind_proxy else None,

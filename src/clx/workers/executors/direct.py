@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
@@ -76,10 +78,17 @@ def start(spawn: Spawn, state_dir: Path) -> DirectWorker:
         command.append("--lifeline")
     stdin = subprocess.PIPE if spawn.service is None else subprocess.DEVNULL
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=stream, stderr=stream, cwd=state_dir,
-            start_new_session=True, creationflags=system.OWN_CONSOLE,
-        )  # fmt: skip
+        return launch(spawn, command, log, stdin=stdin, stdout=stream, stderr=stream, cwd=state_dir)
+
+
+def launch(spawn: Spawn, command: Sequence[str], log: Path, **streams: Any) -> DirectWorker:
+    """Start the process of a worker, in a session of its own.
+
+    Args:
+        log: where its output goes; an empty path where to that of this process.
+        streams: and the directory, as ``subprocess.Popen`` takes them.
+    """
+    process = subprocess.Popen(command, start_new_session=True, creationflags=system.OWN_CONSOLE, **streams)
     try:
         return DirectWorker(spawn, process, log)
     except OSError:  # no descriptor left to watch it by: nobody would ever end it

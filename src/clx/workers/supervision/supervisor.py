@@ -68,7 +68,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Keep the workers until SIGTERM or SIGINT, then end them."""
-        with _signals(self._end) as wake, self._database.doorbell.listen(SERVICE) as bell:
+        with heeding(self._end) as wake, self._database.doorbell.listen(SERVICE) as bell:
             log.info("supervisor started for %s", self._database.name, extra={"action": "supervisor_started"})
             while not self._asked_to_end and self._database.is_in_place():
                 bell.silence()
@@ -162,7 +162,7 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def _signals(handler: object) -> Iterator[socket.socket]:
+def heeding(handler: object) -> Iterator[socket.socket]:
     """Call *handler* on SIGTERM and SIGINT; the socket becomes readable then, so that a wait ends at once."""
     wake, woken = socket.socketpair()
     wake.setblocking(False)
