@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from clx.db.jobs import Failure, NewJob, Queue, Success
+from clx.db.settling import Together
 from clx.db.workers import WorkerTable
 
 
@@ -89,3 +92,10 @@ def test_types_that_are_paused_are_left_out_of_what_is_claimed_with_reports(queu
     queue.pause("u")
     queue.resume("t")
     assert len(queue.settle((), ["t"], 5, worker=job.worker_id, harmless=True).claimed) == 2
+
+
+def test_a_file_is_asked_one_report_after_the_other(tmp_path: Path) -> None:
+    """There a statement costs no round trip, and one for all costs more than one for each."""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        reports = [Success(1, 1), Success(2, 1)]
+        assert queue.database.write("settle", lambda tx: Together(tx, reports, ["1", "2"], 1).statements) == []
