@@ -59,8 +59,8 @@ UNTESTED = {
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
-                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters "
+                "db.local_bells db.postgresql.backup db.postgresql.driver "
+                "db.postgresql.facts db.postgresql.listen "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
