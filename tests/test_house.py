@@ -117,7 +117,10 @@ UNTESTED = {
         ),
         (
             "a part of the server: held through its application by tests/server, quick too",
-            "server.api server.application server.documents server.openapi server.waiters",
+            (
+                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
+                "server.application"
+            ),
         ),
         (
             "listens on sockets: tests/server/test_protocol.py",
