@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from clx.db.dialect import Dialect
+from clx.db.dialect import IN_CLAIM_ORDER, TAKE, Dialect
 from clx.db.odd_rows import tables
+from clx.db.statements import COLUMNS
 from clx.db.transaction import Transaction
 
 NEEDS_LOCK = 0x636C78_01
@@ -26,6 +27,7 @@ class PostgresDialect(Dialect):
     locking = " FOR UPDATE SKIP LOCKED"
     alone = " FOR UPDATE"
     unchanged = " FOR SHARE"
+    spare = 32
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
@@ -41,7 +43,10 @@ class PostgresDialect(Dialect):
             "SELECT j.after_id FROM jobs j WHERE j.id = needed.id AND j.after_id IS NOT NULL) AS near) "
             "SELECT 1 FROM needed WHERE id = :id"
         )
-
+        # as many as are wanted and no more: what a look has locked nobody else could take until the end of the claim
+        these = f"id IN ({self.ids('ids')}) AND state = 'queued' AND ready = 1"
+        which = self.chosen(f"SELECT id FROM jobs WHERE {these} {IN_CLAIM_ORDER} :n{self.locking}")
+        self.claim_these = f"{TAKE} {which} RETURNING {COLUMNS}"
         self._make_many()
 
     def _make_many(self) -> None:
