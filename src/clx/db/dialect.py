@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
@@ -14,7 +14,8 @@ TAKE = (
 )
 QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
-_HARMLESS = " AND rescues = 0 AND max_runs > 1 AND limit_name IS NULL"
+HARMLESS = "(rescues = 0 AND max_runs > 1 AND limit_name IS NULL)"
+_HARMLESS = f" AND {HARMLESS}"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 
@@ -47,11 +48,22 @@ class Dialect(ABC):
     hold_wanted = ""
     """A statement that has the live jobs of the batch ``:id`` alone; empty where a transaction has all alone."""
     succeed_many = matters_of_many = count_down_many = ""
-    """The same for many jobs at a time, where a statement takes longer than what it does; empty elsewhere."""
+    """The ends of many jobs, what hangs on which of them, and the batches that wait for them, where a statement
+    takes longer than what it does; empty elsewhere."""
     spare = 0
     """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
+    ahead = 64
+    """Jobs that a worker holds at most while they are short: as many as are worth one way to the database."""
+    claim_company = ""
+    """Claims the first job, and others of the next ones where all may be held beside others; nothing where a type is
+    paused, or delayed ones are due that are to take part (``:promote``). Empty where several statements cost no more.
+    """
+
+    def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:  # noqa: ARG002
+        """The parameters of :attr:`succeed_many` for ids, runs, results as JSON and bytes of memory."""
+        return {}
 
     def chosen(self, query: str) -> str:
         """A condition that a column is among what *query*, which locks rows, finds; it is asked once."""
