@@ -150,6 +150,14 @@ class DatabaseFullError(DatabaseError):
     """The database cannot grow: no space left."""
 
 
+class CommitInDoubtError(DatabaseError):
+    """The connection to a server was lost at a COMMIT, and nobody can tell whether it was done."""
+
+
+PASSING = (DatabaseBusyError, DatabaseFullError, CommitInDoubtError)
+"""After these who reports, renews or looks after others, all of which may be done twice, tries on: they pass."""
+
+
 class DatabaseWriteError(DatabaseFullError):
     """The file system refuses to write: a quota, a limit on the size of files, or a fault of the disk."""
 

@@ -18,7 +18,7 @@ from clx.db.database import Database
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.models import Report
 from clx.db.wait import SLOW_BEAT, Bells, rest
-from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.errors import PASSING, CommitInDoubtError, DatabaseBusyError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
@@ -91,7 +91,7 @@ class Worker:
         except DatabaseFullError as error:  # claiming stops, the heartbeat goes on; it resumes by itself
             log.warning("%s", error.fact)
             time.sleep(SLOW_BEAT)
-        except DatabaseBusyError as error:
+        except (DatabaseBusyError, CommitInDoubtError) as error:
             log.warning("%s", error.fact)
         return False
 
@@ -152,7 +152,7 @@ class Worker:
                     pool=self.assignment.pool,
                     lease=self._lease,
                 )
-            except (DatabaseBusyError, DatabaseFullError) as error:
+            except PASSING as error:
                 log.warning("%s", error.fact)
                 self._watchdog.watch(job)
                 time.sleep(SLOW_BEAT)
