@@ -112,7 +112,7 @@ UNTESTED = {
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
-                "workers.executors.docker.reaper "
+                "workers.executors.docker.reaper workers.executors.docker.served "
             ),
         ),
         (

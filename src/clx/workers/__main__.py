@@ -23,7 +23,7 @@ from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.settings.schema import Settings
-from clx.workers.container_env import database_inside
+from clx.workers.container_env import MACHINE_VARIABLE, database_inside
 from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
@@ -109,6 +109,8 @@ def _assignment(
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
     of_container: dict[str, Any] = {"container_id": own_container_id(), "image": os.environ.get(IMAGE_VARIABLE)}
+    if MACHINE_VARIABLE in os.environ:
+        of_container["host"] = os.environ[MACHINE_VARIABLE]
     return register_this_process(
         *(database, arguments.type, pool, arguments.mode),
         batch_id=arguments.batch,

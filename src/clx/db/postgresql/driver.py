@@ -114,4 +114,4 @@ def _told(error: BaseException) -> str:
     diag = getattr(error, "diag", None)
     text = (diag.message_primary if diag is not None else None) or str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "; ".join(lines[:2]).rstrip(".") or type(error).__name__
+    return "; ".join(lines[:2]).rstrip(".?") or type(error).__name__

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clx import DISTRIBUTION
+from clx.commands import SERVED
 from clx.db.apart import located, move_apart
 from clx.db.database import Database
 from clx.errors import StartupError, ToolMissingError
@@ -191,6 +192,8 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
     Raises:
         DatabaseError: it is used by somebody, so that it cannot be moved; or there are two of them.
     """
+    if database.name.endswith(SERVED):  # containers mount the artifacts alone
+        return database
     if not uses_containers(resolved):
         return located(database)
     return move_apart(database) if move else located(database)
