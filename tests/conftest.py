@@ -103,6 +103,7 @@ SLOW = (
     "db/test_held_up.py",
     "jobtypes/notebook/execution",
     "jobtypes/notebook/test_converter.py",
+    "remote/test_artifacts.py",
     "remote/test_conformance.py",
     "server/test_openapi.py",
     "server/test_protocol.py",

@@ -52,11 +52,10 @@ from clx.db.wait import SLOW_BEAT, Bells, rest
 from clx.db.worker_side import DEFAULT_LEASE
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import (
+    PASSING,
     Cancelled,
     ClxError,
-    DatabaseBusyError,
     DatabaseError,
-    DatabaseFullError,
     DatabaseWriteError,
     LostRunError,
     OddRowError,
@@ -237,7 +236,7 @@ class Consumer:
             done = self._turn()
             self._refusals = 0
             return done
-        except (DatabaseBusyError, DatabaseFullError) as error:
+        except PASSING as error:
             self._refused(error)
             if not self._ending.is_asked:
                 bells.pause(SLOW_BEAT)
@@ -402,7 +401,7 @@ class Consumer:
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SLOW_BEAT
                     self._sweep()
-            except (DatabaseBusyError, DatabaseFullError) as error:
+            except PASSING as error:
                 log.warning("%s", error.fact)
                 next_beat = time.monotonic()
                 self._over.wait(_PAUSE)

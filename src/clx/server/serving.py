@@ -19,6 +19,7 @@ import msgspec
 import uvicorn
 
 from clx import __version__
+from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable, find
@@ -28,6 +29,7 @@ from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
 from clx.server.answers import Refusal, log, send_bytes
 from clx.server.api import Api
 from clx.server.application import Application
+from clx.server.artifacts import Artifacts
 from clx.server.events import Events
 from clx.server.interface import OPERATIONS
 from clx.server.metrics import Metrics, Requests
@@ -103,8 +105,10 @@ def application(
     threads, requests = DatabaseThreads(queue.database, patience=patience, writers=writers), Requests()
     events = Events(queue, threads)
     api = Api(queue, threads, operations, {"/events": events})
+    store = ArtifactStore(queue.database.state.shared / "artifacts")
     inner = [
         *mounts,
+        Mount("/cas", Artifacts(store), role="work", largest=None),
         Mount("/api/v1", api, role="read"),
         Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
         Mount("/version", _version, role="read", largest=0),

@@ -25,6 +25,7 @@ from clx.db.postgresql.address import parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
 from clx.errors import (
+    CommitInDoubtError,
     DatabaseBusyError,
     DatabaseCorruptError,
     DatabaseError,
@@ -114,7 +115,7 @@ def test_where_a_commit_was_not_answered_the_server_is_asked(
 
 def test_where_nobody_can_tell_it_is_said(queue: Queue) -> None:
     database, before = _database(queue), psycopg.OperationalError("lost")
-    with pytest.raises(DatabaseError, match="does not tell whether it was done"):
+    with pytest.raises(CommitInDoubtError, match="does not tell whether it was done"):
         doubt.was_committed(database, 0, "999999999", 0.0, before)
 
 

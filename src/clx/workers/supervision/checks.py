@@ -200,5 +200,10 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
 
 
 def settings_for(resolved: Resolved, database: Path) -> Settings:
-    """The settings as this process and its workers use them with *database*: the journal mode resolved."""
-    return with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))
+    """The settings as this process and its workers use them with *database*: the journal mode resolved.
+
+    Without the token for artifacts: they are passed on by command lines and kept in files, and each worker finds it
+    itself (:func:`clx.remote.stores.open_store`).
+    """
+    settings = with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))
+    return replace(settings, artifacts=replace(settings.artifacts, token=None))

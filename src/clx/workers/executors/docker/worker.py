@@ -22,6 +22,7 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
+from clx.remote.stores import TOKEN_VARIABLE, find_token
 from clx.settings.reach import TOOLS
 from clx.settings.schema import Settings
 from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
@@ -305,6 +306,7 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
             IMAGE_VARIABLE: spawn.image or "",
             "HOME": _HOME,
             "USER": "clx",
+            **({TOKEN_VARIABLE: token} if (token := find_token(spawn.settings.artifacts)) else {}),
             **(served.environment(spawn.database) if is_served else {}),
         },
         "mounts": served.mounts(spawn.database) if is_served else [bind(spawn.database)],
