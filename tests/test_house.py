@@ -117,7 +117,7 @@ UNTESTED = {
         ),
         (
             "a part of the server: held through its application by tests/server, quick too",
-            "server.api server.application server.documents server.openapi server.waiters",
+            "server.application server.documents server.openapi server.waiters",
         ),
         (
             "listens on sockets: tests/server/test_protocol.py",
