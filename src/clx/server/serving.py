@@ -27,13 +27,14 @@ from clx.errors import EXIT_DONE, ClxError, StartupError, UsageError
 from clx.regular import read_regular
 from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
 from clx.server.answers import Refusal, log, send_bytes
-from clx.server.api import Api
+from clx.server.api.interface import OPERATIONS
+from clx.server.api.operations import Operation
+from clx.server.api.routes import Api
 from clx.server.application import Application
 from clx.server.artifacts import Artifacts
 from clx.server.events import Events
-from clx.server.interface import OPERATIONS
 from clx.server.metrics import Metrics, Requests
-from clx.server.operations import Mount, Operation, Receive, Scope, Send
+from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.page import Pages
 from clx.server.protocol import BoundedProtocol
 from clx.server.threads import DatabaseThreads
@@ -113,7 +114,7 @@ def application(
         Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
         Mount("/version", _version, role="read", largest=0),
     ]
-    page = Mount("", Pages(str(queue.database.path), inner), role="read", largest=4096)
+    page = Mount("", Pages(queue.database.name, inner), role="read", largest=4096)
     book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
     hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
     access = Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
@@ -269,7 +270,7 @@ def url_of(place: Place) -> str:
 
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:
     """Where it is, and how one gets in."""
-    yield f"CLX serves {database.path} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
+    yield f"CLX serves {database.name} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
     if not place.tokens:
         yield "Whoever is on this machine may do everything: no token is wanted."
         return

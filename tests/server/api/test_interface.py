@@ -13,7 +13,7 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
-from clx.server import api
+from clx.server.api import routes
 
 
 def finish(queue: Queue, type_: str = "t", result: Any = "done") -> int:
@@ -106,12 +106,13 @@ def test_hundreds_wait_without_a_thread_each(served: Served, queue: Queue) -> No
     queue.enqueue_many([NewJob("t") for _ in range(3)])
 
     async def wait_and_finish() -> list[str]:
+        before = threading.active_count()
         headers = {"authorization": f"Bearer {served.secrets['read']}"}
         calls = [served.client.get(f"/api/v1/jobs/{n % 3 + 1}?wait=30", headers=headers) for n in range(300)]
         waiting = [asyncio.ensure_future(call) for call in calls]
         for _ in range(1000):  # until each has come so far
             await asyncio.sleep(0)
-        threads = threading.active_count()
+        threads = threading.active_count() - before
         for _ in range(3):
             await asyncio.to_thread(finish, queue)
         states = [answer.json()["state"] for answer in await asyncio.gather(*waiting)]
@@ -228,7 +229,7 @@ def test_a_question_is_smaller(served: Served) -> None:
 def test_large_bodies_have_their_room_together_and_give_it_back(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "_MOST_HELD", 150_000)
+    monkeypatch.setattr(routes, "_MOST_HELD", 150_000)
     large = {"type": "t", "payload": {"text": "x" * 100_000}}
     for _ in range(3):
         assert served.post("/api/v1/jobs", large).status_code == 201
@@ -252,7 +253,7 @@ def test_large_bodies_have_their_room_together_and_give_it_back(
 
 def _held(served: Served) -> int:
     """Bytes of large bodies that are here."""
-    return max(each.app._room.held for each in served.application._mounts if isinstance(each.app, api.Api))
+    return max(each.app._room.held for each in served.application._mounts if isinstance(each.app, routes.Api))
 
 
 def test_another_method_is_told_which_ones_there_are(served: Served) -> None:
