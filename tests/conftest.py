@@ -106,7 +106,7 @@ SLOW = (
     "jobtypes/notebook/test_converter.py",
     "remote/test_artifacts.py",
     "remote/test_conformance.py",
-    "server/test_openapi.py",
+    "server/api/test_openapi.py",
     "server/test_protocol.py",
     "server/test_serving.py",
 )

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from clx.db.tokens import Token, TokenTable, find
 from clx.errors import ClxError
 from clx.server.answers import Refusal
-from clx.server.operations import Scope
+from clx.server.mounts import Scope
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")

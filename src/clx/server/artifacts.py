@@ -21,7 +21,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
 from clx.errors import ArtifactError
 from clx.server.answers import Refusal, send_bytes
-from clx.server.operations import Receive, Scope, Send
+from clx.server.mounts import Receive, Scope, Send
 
 LARGEST = 16 << 30
 """Bytes that an artifact may have."""

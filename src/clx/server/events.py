@@ -21,7 +21,7 @@ from clx.db.live import JobFact, ended_since, live_jobs, newest_job
 from clx.db.summary import live_batches
 from clx.db.workers import WorkerTable
 from clx.server.answers import Refusal
-from clx.server.operations import Receive, Scope, Send
+from clx.server.mounts import Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")

@@ -27,13 +27,14 @@ from clx.errors import EXIT_DONE, ClxError, StartupError, UsageError
 from clx.regular import read_regular
 from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
 from clx.server.answers import Refusal, log, send_bytes
-from clx.server.api import Api
+from clx.server.api.interface import OPERATIONS
+from clx.server.api.operations import Operation
+from clx.server.api.routes import Api
 from clx.server.application import Application
 from clx.server.artifacts import Artifacts
 from clx.server.events import Events
-from clx.server.interface import OPERATIONS
 from clx.server.metrics import Metrics, Requests
-from clx.server.operations import Mount, Operation, Receive, Scope, Send
+from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.page import Pages
 from clx.server.protocol import BoundedProtocol
 from clx.server.threads import DatabaseThreads

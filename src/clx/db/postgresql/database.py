@@ -34,7 +34,7 @@ from clx.db.postgresql.driver import (
     not_taken,
     translate,
 )
-from clx.db.postgresql.listen import PostgresDoorbell
+from clx.db.postgresql.listen import NOTIFY, PostgresDoorbell
 from clx.db.postgresql.tables import ensure_tables, revision_of
 from clx.db.postgresql.thread_connection import Held
 from clx.db.state import StateDirectory
@@ -49,7 +49,12 @@ _WRITES_WAIT = 5
 _BEGIN = (
     "BEGIN {}; SELECT CAST(pg_current_xact_id() AS text), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 )
-_BEGINS = {False: _BEGIN.format(""), True: _BEGIN.format("; SET LOCAL synchronous_commit = off")}
+_BY_INDEX = "; SET LOCAL enable_seqscan = off"
+"""Plans are kept: one that was made while the table was short must do when it is long."""
+_BEGINS = {
+    False: _BEGIN.format(_BY_INDEX),
+    True: _BEGIN.format(f"{_BY_INDEX}; SET LOCAL synchronous_commit = off"),
+}
 _NOT_AWAITED = frozenset({"heartbeat", "beat", "renew_batch"})
 """Transactions that nobody relies on to outlive a crash of the server: it does not write them through one by one."""
 
@@ -285,6 +290,7 @@ class PostgresDatabase(Database):
                     self.leases.distrust(waited)
                 transaction = PostgresTransaction(connection, now)
                 value = body(transaction)
+                transaction.require_heard()
                 crash_point(name, "before_commit")
                 self._end(held, xid, ends)
             except BaseException:
@@ -331,7 +337,7 @@ class PostgresDatabase(Database):
         if held is not None and not held.closed:
             with held.used(self.address) as connection:
                 for payload in payloads:
-                    connection.execute("SELECT pg_notify('clx', ?)", (payload,))
+                    connection.execute(NOTIFY, (payload,))
 
     # -- the rest -----------------------------------------------------------------------------------
 

@@ -13,11 +13,12 @@ import msgspec
 from clx.db.jobs import Queue
 from clx.db.tokens import may
 from clx.server.answers import Refusal, send_bytes
-from clx.server.documents import MOST
-from clx.server.openapi import document
-from clx.server.operations import App, Call, Operation, Receive, Scope, Send
+from clx.server.api.documents import MOST
+from clx.server.api.openapi import document
+from clx.server.api.operations import Call, Operation
+from clx.server.api.waiters import Waiters
+from clx.server.mounts import App, Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
-from clx.server.waiters import Waiters
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
