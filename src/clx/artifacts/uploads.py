@@ -158,6 +158,12 @@ class Upload:
             else:
                 self._discard()
 
+    def discard(self) -> None:
+        """Keep nothing of the object."""
+        with self._turn:
+            if not self._stream.closed:
+                self._discard()
+
     def _discard(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()

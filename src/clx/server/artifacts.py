@@ -209,22 +209,33 @@ class Artifacts:
                 if len(waiting) >= _PIECE:
                     if writing is not None:
                         await writing
-                    writing = asyncio.create_task(asyncio.to_thread(upload.write, waiting))
+                    writing = asyncio.create_task(asyncio.to_thread(self._write, upload, waiting))
                     waiting = bytearray()
         finally:
             if writing is not None:
                 await writing
             if waiting:  # of a sender that was cut off as well: it need not send that again
-                await asyncio.to_thread(upload.write, waiting)
+                await asyncio.to_thread(self._write, upload, waiting)
+
+    def _write(self, upload: Upload, data: bytearray) -> None:
+        """Add *data*. Others may have filled the disk since it began, and some do not say how much they send."""
+        if len(data) > self._free():
+            upload.discard()
+            raise OSError(errno.ENOSPC, "the rest is for the job table")
+        upload.write(data)
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"An artifact has at most {self._largest} bytes.", "Send it in several ones.")
 
     def _require_room(self, size: int) -> None:
-        folder = next(each for each in (self._store.root, *self._store.root.parents) if each.is_dir())
-        free = shutil.disk_usage(folder).free - RESERVE
+        free = self._free()
         if size > free:
             raise _no_room(f"There is no room for {size} bytes: {max(0, free)} are free.")
+
+    def _free(self) -> int:
+        """Bytes that uploads may still take."""
+        folder = next(each for each in (self._store.root, *self._store.root.parents) if each.is_dir())
+        return shutil.disk_usage(folder).free - RESERVE
 
 
 async def _tell_kept(digest: str, status: int, send: Send) -> None:
