@@ -36,7 +36,10 @@ _REFUSED = {
     "3D000": "Make it: createdb DATABASE; or name another.",
     "3F000": "Make the tables: clx db migrate",
     "42P01": "Make the tables: clx db migrate",
-    "42501": "Let its owner type: GRANT CREATE ON DATABASE …, or GRANT … ON ALL TABLES IN SCHEMA clx TO …",
+    "42501": (
+        "Let its owner type: GRANT CREATE ON DATABASE …; or, where the tables are there: GRANT USAGE ON SCHEMA clx, "
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clx, GRANT USAGE ON ALL SEQUENCES IN SCHEMA clx."
+    ),
     "25006": "It only reads: a standby, perhaps. Name the primary.",
 }
 _SOON = ("starting up", "shutting down", "recovery", "too many", "connection slots")
