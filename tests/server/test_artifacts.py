@@ -312,7 +312,7 @@ def test_a_disk_that_cannot_is_told(call: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_too_large_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(next(each for each in served.application._mounts if each.path == "/cas").app, "_largest", 100)
-    for content in (b"x" * 101, several(b"x" * (1 << 21))):
+    for content in (several(b"x" * 101), several(b"x" * (1 << 21))):
         assert served.call("PUT", ADDRESS, content=content).status_code == 413
     fits = b"x" * 100
     assert served.call("PUT", f"/cas/{hashlib.sha256(fits).hexdigest()}", content=fits).status_code == 201
