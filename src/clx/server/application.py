@@ -73,15 +73,16 @@ class Application(Starlette):
         self._queue = queue
         self._threads = DatabaseThreads(queue.database, patience=patience, writers=writers)
         self._events = Events(queue, self._threads)
-        requests, api = Requests(), Api(queue, self._threads, operations, self._events)
+        requests = Requests()
+        self.api = Api(queue, self._threads, operations, self._events)
         store = ArtifactStore(queue.database.state.shared / "artifacts")
         mounted = [
             *mounts,
             Mount("/cas", Artifacts(store), role="work", largest=None),
-            Mount("/api/v1", api.router, role="read"),
+            Mount("/api/v1", self.api.router, role="read"),
         ]
         looks = [Middleware(RoleGuard, role="read")]
-        pages = Pages(str(queue.database.path), mounted)
+        pages = Pages(queue.database.name, mounted)
         super().__init__(
             routes=[
                 Route("/healthz", _healthy),

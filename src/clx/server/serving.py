@@ -144,7 +144,7 @@ def _not_bound(place: Place, error: OSError) -> StartupError | UsageError:
 
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:
     """Where it is, and how one gets in."""
-    yield f"CLX serves {database.path} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
+    yield f"CLX serves {database.name} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
     if not place.tokens:
         yield "Whoever is on this machine may do everything: no token is wanted."
         return

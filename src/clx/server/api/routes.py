@@ -17,14 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from clx.db.jobs import Queue
 from clx.db.tokens import may
 from clx.server.answers import JSON, Refusal
+from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
 from clx.server.api.waiters import Waiters
 from clx.server.threads import DatabaseThreads
 
-_AT_ONCE = 64 * 1024
-"""Bytes of a body that the thread of the event loop reads by itself; larger ones would hold up others."""
 _HOW = "See /api/v1/openapi.json for what is."
 
 
@@ -54,6 +53,7 @@ class Api:
 
     Attributes:
         router: it as an ASGI application.
+        memory: what the bodies of calls have.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Api:
         self._threads = threads
         self._operations = operations
         self._waiters = Waiters(queue, threads)
+        self.memory = BodyMemory()
         places: dict[str, list[Operation]] = {}
         for each in operations:
             places.setdefault(each.path, []).append(each)
@@ -87,7 +88,7 @@ class Api:
 
     async def run(self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any]) -> Response:
         """Do it; reading a large body and writing the answer are left to the thread too."""
-        call = Call(self._queue, id_, query, read()) if len(body) <= _AT_ONCE else None
+        call = Call(self._queue, id_, query, read()) if len(body) <= AT_ONCE else None
         if operation.wait is not None:
             call = call or Call(self._queue, id_, query, read())
             await self._waiters.wait(*operation.wait(call))
@@ -114,8 +115,10 @@ class _Endpoint:
         if not 1 <= id_ <= MOST:
             raise Refusal(404, "There is nothing at this address.", "Ids begin with 1.")
         query = _query(operation, request.scope["query_string"])
-        body = await request.body() if self._decoder is not None else b""
-        return await self._api.run(operation, id_, query, body, lambda: self._decoded(body))
+        largest = LARGEST_QUESTION if operation.role == "read" else None
+        with self._api.memory.room() as room:
+            body = await room.read(request, largest) if self._decoder is not None else b""
+            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body))
 
     def _decoded(self, body: bytes) -> Any:
         if self._decoder is None:
