@@ -59,8 +59,7 @@ UNTESTED = {
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.backup db.postgresql.driver "
-                "db.postgresql.listen "
+                "db.local_bells db.postgresql.backup db.postgresql.listen "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),

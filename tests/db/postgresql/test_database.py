@@ -25,6 +25,7 @@ from clx.db.postgresql import doubt, tables
 from clx.db.postgresql.address import parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
+from clx.db.postgresql.driver import translate
 from clx.db.postgresql.facts import examine_server
 from clx.errors import (
     CommitInDoubtError,
@@ -469,3 +470,10 @@ def test_who_may_not_is_told_what_has_to_be_granted(server: Server, postgresql: 
             Queue.open(postgresql.replace("clx@", "guest@"))
     finally:
         server.execute("DROP ROLE guest")
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.errors.DuplicatePreparedStatement("x"), psycopg.errors.InvalidSqlStatementName("x")]
+)
+def test_a_pooler_that_lends_sessions_is_named(error: psycopg.Error) -> None:
+    assert "pooler in transaction mode" in translate(error, "postgresql://clx@h/d").next_step
