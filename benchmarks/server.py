@@ -29,8 +29,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from clx.db.database import Database
-from clx.server import interface, serving
-from clx.server.documents import Enqueued
+from clx.server import serving
+from clx.server.api import interface
+from clx.server.api.documents import Enqueued
 
 if sys.argv[2] == "nothing":
     operations = tuple(

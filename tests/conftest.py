@@ -93,6 +93,7 @@ QUICK = (
     "workers/supervision/services/test_supervisor.py",
     "workers/supervision/test_job_history.py",
     "workers/test_platforms.py",
+    "workers/test_pools.py",
     "workers/test_worker_images.py",
     "workers/test_requirements.py",
 )
@@ -103,8 +104,9 @@ SLOW = (
     "db/test_held_up.py",
     "jobtypes/notebook/execution",
     "jobtypes/notebook/test_converter.py",
+    "remote/test_artifacts.py",
     "remote/test_conformance.py",
-    "server/test_openapi.py",
+    "server/api/test_openapi.py",
     "server/test_protocol.py",
     "server/test_serving.py",
 )

@@ -59,8 +59,7 @@ UNTESTED = {
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.backup db.postgresql.dialect db.postgresql.driver "
-                "db.postgresql.facts db.postgresql.listen db.postgresql.parameters "
+                "db.local_bells db.postgresql.backup db.postgresql.listen "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
@@ -112,12 +111,12 @@ UNTESTED = {
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
-                "workers.executors.docker.reaper "
+                "workers.executors.docker.reaper workers.executors.docker.served "
             ),
         ),
         (
             "a part of the server: held through its application by tests/server, quick too",
-            "server.api server.application server.documents server.openapi server.waiters",
+            ("server.api.documents server.api.openapi server.api.operations server.api.waiters server.application"),
         ),
         (
             "listens on sockets: tests/server/test_protocol.py",

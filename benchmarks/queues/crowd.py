@@ -18,10 +18,12 @@ from benchmarks.queues.postgres import Server
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
+    "asyncpg==0.32.0",
     "dbos==3.4.0",
     "huey==3.5.4",
     "litequeue==0.9",
     "persist-queue==1.1.0",
+    "pgqueuer==1.6.0",
     "procrastinate==3.10.0",
     "psycopg[binary,pool]==3.3.9",
 )

@@ -36,10 +36,10 @@ class Server:
         self.version = told.stdout.split()[2]
 
     def database(self) -> str:
-        """The connection string of a new, empty database."""
+        """The URL of a new, empty database."""
         name = f"bench{next(self._numbers)}"
         subprocess.run([self._binaries / "createdb", "-h", self._folder, "-U", USER, name], check=True)
-        return f"host={self._folder} user={USER} dbname={name}"
+        return f"postgresql://{USER}@/{name}?host={self._folder}"
 
     def url(self) -> str:
         """The same as a URL."""

@@ -32,6 +32,7 @@ _PUBLIC = {
             "AccessError",
             "Cancelled",
             "ClxError",
+            "CommitInDoubtError",
             "DatabaseBusyError",
             "DatabaseCorruptError",
             "DatabaseError",

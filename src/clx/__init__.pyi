@@ -12,6 +12,7 @@ from clx.db.tasks import task as task
 from clx.errors import AccessError as AccessError
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
+from clx.errors import CommitInDoubtError as CommitInDoubtError
 from clx.errors import DatabaseBusyError as DatabaseBusyError
 from clx.errors import DatabaseCorruptError as DatabaseCorruptError
 from clx.errors import DatabaseError as DatabaseError

@@ -22,6 +22,7 @@
     ├── ServerError         4    a server of a job table does not answer as one
     │   └── AccessError          … or refuses: the token is none, or may not do this
     ├── ArtifactError       1    an artifact is missing or damaged
+    │   └── ArtifactMissingError … it is nowhere: it is made again
     ├── OutputError         1    the output tree cannot be written
     ├── Cancelled           1    raised by a job's function: it heeds that it was asked to end
     ├── Retry               1    … it wants another run, after a time that it names
@@ -149,6 +150,14 @@ class DatabaseFullError(DatabaseError):
     """The database cannot grow: no space left."""
 
 
+class CommitInDoubtError(DatabaseError):
+    """The connection to a server was lost at a COMMIT, and nobody can tell whether it was done."""
+
+
+PASSING = (DatabaseBusyError, DatabaseFullError, CommitInDoubtError)
+"""After these who reports, renews or looks after others, all of which may be done twice, tries on: they pass."""
+
+
 class DatabaseWriteError(DatabaseFullError):
     """The file system refuses to write: a quota, a limit on the size of files, or a fault of the disk."""
 
@@ -186,6 +195,10 @@ class AccessError(ServerError):
 
 class ArtifactError(ClxError):
     """An artifact is missing from the store or its bytes do not match its digest."""
+
+
+class ArtifactMissingError(ArtifactError):
+    """An artifact is in no store that could be asked; whoever needs it has it made again."""
 
 
 class OutputError(ClxError):

@@ -43,6 +43,7 @@ def test_it_is_still_a_function() -> None:
 def test_a_call_is_a_job_with_the_options_of_its_task() -> None:
     assert resize.job("a", size=Size(2)) == NewJob("resize", {"file": "a", "size": Size(2)})
     assert send.job(to="a@b") == NewJob("mail.send", {"to": "a@b"}, max_runs=5, priority=4)
+    assert send.job("a@b") == send.job(to="a@b")
     assert send.using(priority=1).job(to="x") == NewJob("mail.send", {"to": "x"}, max_runs=5, priority=1)
 
 
@@ -53,6 +54,8 @@ def test_arguments_that_the_function_does_not_take_are_refused_at_once() -> None
         resize.job("a", Size(1), colour="red")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         send.job(from_="x")  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        send.job()  # type: ignore[call-arg]
 
 
 def test_arguments_come_with_their_types(queue: Queue) -> None:

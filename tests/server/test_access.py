@@ -15,8 +15,8 @@ from clx.db.tokens import Token, TokenTable
 from clx.errors import UsageError
 from clx.server import access
 from clx.server.access import CSRF_HEADER, csrf_of
-from clx.server.interface import OPERATIONS
-from clx.server.operations import Mount, Receive, Scope, Send
+from clx.server.api.interface import OPERATIONS
+from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.serving import Place
 
 _ALL = ["/", "/page.js", "/version", "/metrics", "/api/v1/openapi.json", "/api/v1/events", "/nothing", "/healthz/x",

@@ -13,16 +13,19 @@ from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
+from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
-from clx.server import events
+from clx.server import access, events
+from clx.server.answers import Refusal
 from clx.server.events import Listener
 
 
 class Watcher:
     """One who reads the stream."""
 
-    def __init__(self, served: Served, last: str = "", *, reads: bool = True) -> None:
+    def __init__(self, served: Served, last: str = "", *, reads: bool = True, refused: bool = False) -> None:
         self._served = served
+        self._refused = refused
         self._last = last
         self._reads = asyncio.Event()
         if reads:
@@ -46,6 +49,8 @@ class Watcher:
             nonlocal asked
             if not asked:
                 asked = True
+                if self._refused:
+                    raise Refusal(408, "The body comes too slowly.")
                 return {"type": "http.request", "body": b"", "more_body": False}
             await self._gone.wait()
             return {"type": "http.disconnect"}
@@ -207,6 +212,33 @@ def test_streams_end_with_the_server(served: Served) -> None:
         watcher = Watcher(served)
         await watcher.until(lambda: watcher.of("status"))
         served.application.stop()
+        async with asyncio.timeout(30):
+            await watcher.task
+        assert watcher.ended
+
+    served.run(watch())
+
+
+def test_who_may_look_no_more_hears_no_more(served: Served, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ASK_AGAIN", 0.0)
+    monkeypatch.setattr(access, "FRESH", 0.0)
+
+    async def watch() -> None:
+        watcher = Watcher(served)
+        await watcher.until(lambda: watcher.of("status"))
+        TokenTable(queue.database).revoke("a read")
+        job_id = queue.enqueue(NewJob("t"))
+        async with asyncio.timeout(30):
+            await watcher.task
+        assert watcher.ended
+        assert (job_id, "queued") not in watcher.jobs()
+
+    served.run(watch())
+
+
+def test_who_sends_a_body_too_slowly_leaves_no_stream_behind(served: Served) -> None:
+    async def watch() -> None:
+        watcher = Watcher(served, refused=True)
         async with asyncio.timeout(30):
             await watcher.task
         assert watcher.ended

@@ -14,7 +14,7 @@ from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import register_this_process
 from clx.server.metrics import family
-from clx.server.operations import Mount, Receive, Scope, Send
+from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.page import policy
 
 

@@ -43,6 +43,15 @@ def all_of(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def answer_of(connection: socket.socket) -> bytes:
+    """One whole answer; head and body may come one after the other."""
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += connection.recv(1) or pytest.fail(f"it ended: {found!r}")
+    length = int(found.lower().partition(b"content-length:")[2].split()[0])
+    return found + connection.recv(length, socket.MSG_WAITALL)
+
+
 def is_alive(server: Listening) -> bool:
     with urllib3.PoolManager() as pool:
         return pool.request("GET", f"{server.url}/healthz", timeout=60).status == 200
@@ -69,7 +78,7 @@ def test_a_second_request_of_a_kept_connection_is_bounded_too(
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
     with connect(server) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert answer_of(connection).startswith(b"HTTP/1.1 200")
         connection.sendall(b"GET /heal")
         assert b"HTTP/1.1 408" in all_of(connection)
 
@@ -136,6 +145,67 @@ def test_a_body_without_end_is_refused(server: Listening) -> None:
     assert is_alive(server)
 
 
+ENDLESS = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_the_rest_of_a_body_keeps_no_connection_once_it_was_answered(
+    server: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "REST_SECONDS", 0.2)
+    with connect(server) as connection:
+        connection.sendall(ENDLESS)
+        assert answer_of(connection).startswith(b"HTTP/1.1 401")
+        assert _is_cut_off(connection, b"1\r\nx\r\n")
+
+
+def test_a_body_that_comes_after_its_answer_is_let_pass(server: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REST_SECONDS", 60)
+    with connect(server) as connection:
+        connection.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        assert answer_of(connection).startswith(b"HTTP/1.1 401")
+        connection.sendall(b"x" * 100_000 + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_of(connection).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("begin", [ENDLESS, ENDLESS.replace(b"/healthz", b"/login")])
+@pytest.mark.parametrize("stray", [b"X: " + b"y" * 1000 + b"\r\n", b"X" * 1000])
+def test_trailers_without_end_are_cut_off_and_not_kept(server: Listening, begin: bytes, stray: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(begin + b"0\r\n")
+        assert _is_cut_off(connection, stray, 1000)
+    assert is_alive(server)
+
+
+def test_another_protocol_gets_one_answer_and_no_line_in_the_log(
+    server: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = server.secrets["read"].encode()
+    head = b"GET /version HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n" % token
+    for name in (b"websocket", b"h2c"):
+        with connect(server) as connection:
+            connection.sendall(head + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % name)
+            assert all_of(connection).startswith(b"HTTP/1.1 200")
+    with connect(server) as connection:
+        connection.sendall(b"no HTTP at all\r\n\r\n")
+        assert all_of(connection).startswith(b"HTTP/1.1 400")
+    assert not caplog.records  # whoever reaches the port would fill the disk
+
+
+def _is_cut_off(connection: socket.socket, data: bytes, times: int = 10_000) -> bool:
+    """Whether who sends *data* again and again is cut off."""
+    try:
+        for _ in range(times):
+            connection.sendall(data)
+            connection.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                if connection.recv(65536) == b"":
+                    return True
+            connection.settimeout(60)
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    return False
+
+
 def test_who_does_not_read_is_cut_off(server: Listening, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "STILL_SECONDS", 0.2)
     token = server.secrets["read"].encode()
@@ -159,11 +229,11 @@ def test_one_too_many_is_refused_and_the_others_are_served(server: Listening, mo
     kept = [connect(server) for _ in range(3)]
     for connection in kept:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert answer_of(connection).startswith(b"HTTP/1.1 200")
     with connect(server) as beyond:
         assert all_of(beyond).startswith(b"HTTP/1.1 503")
     kept[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert kept[0].recv(65536).startswith(b"HTTP/1.1 200")
+    assert answer_of(kept[0]).startswith(b"HTTP/1.1 200")
     for connection in kept:
         connection.close()
 

@@ -64,7 +64,7 @@ def test_settings_are_found_however_toml_writes_them(file: Path, text: str, valu
         ("lease = 3\n", 1, "lease is not a setting", 'Did you mean "jobs.lease"?'),
         ("[job]\nlease = 3\n", 1, "job is not a setting", 'Did you mean "jobs"?'),
         ("jobs = 3\n", 1, "jobs is a section, not a value", "Write its settings under [jobs]."),
-        ('"jobs.lease" = 3\n', 1, "jobs.lease is not a setting", "Possible here: workers, database, jobs,"),
+        ('"jobs.lease" = 3\n', 1, "jobs.lease is not a setting", "Possible here: workers, database, artifacts, jobs,"),
         ("[jobs]\nlease = 'x'\n", 2, 'jobs.lease: "x" is not a number above 0 up to 604800', ""),
     ],
 )

@@ -66,6 +66,23 @@ def test_others_may_not_write_what_was_written_and_nothing_else_is_left(path: Pa
     assert [each.name for each in path.parent.iterdir()] == ["config.toml"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("artifacts.token", "clx_x"), ("database.url", "postgresql://clx:secret@db/clx")]
+)
+def test_nobody_else_may_read_a_file_with_a_secret(path: Path, key: str, value: str) -> None:
+    before = os.umask(0)
+    try:
+        set_value(path, key, value)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        set_value(path, "jobs.lease", 7)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.unlink()
+        set_value(path, "jobs.lease", 7)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 def test_a_file_that_cannot_be_written_says_so_and_leaves_nothing(path: Path) -> None:
     (path / "inside").mkdir(parents=True)
     with pytest.raises(SettingsError, match=r"config\.toml: cannot be written \(Is a directory\)"):

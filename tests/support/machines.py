@@ -153,8 +153,8 @@ class NetworkServer(Server):
 
     @property
     def port(self) -> int:
-        """Its port: others may run here."""
-        return 20_000 + os.getpid() % 30_000
+        """Its port: others may run here, and above are those that the system gives away."""
+        return 10_000 + os.getpid() % 20_000
 
     def url(self, database: str) -> str:
         """The URL of one of its databases, by its socket."""

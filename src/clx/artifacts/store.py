@@ -16,11 +16,11 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from clx.errors import ArtifactError
+from clx.errors import ArtifactError, ArtifactMissingError
 from clx.platforms import system
 from clx.regular import open_regular, read_regular
 
@@ -54,11 +54,39 @@ class ArtifactStore:
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether the object is there, and of *size* bytes where that is given; its bytes are not read."""
+        return self._is_here(digest, size)
+
+    def _is_here(self, digest: str, size: int | None = None) -> bool:
         try:
             found = os.stat(self.path(digest))  # noqa: PTH116  (hot: thousands a build)
         except (OSError, ArtifactError):
             return False
         return size is None or found.st_size == size
+
+    # -- among machines ---------------------------------------------------------------------------
+
+    def look_up(self, digests: Iterable[str]) -> None:
+        """Learn at once which of *digests* are there, where :meth:`has` would ask another machine for each."""
+
+    def forget(self) -> None:
+        """Take nothing for stored because it was: something has gone that should be there."""
+        self._known.clear()
+
+    def share(self, digests: Iterable[str]) -> None:
+        """See that whoever may read a row that names *digests* finds them; called before it is written.
+
+        Raises:
+            ArtifactMissingError: one of them is nowhere.
+            ServerError: the server that keeps them for others cannot take them.
+        """
+
+    def bring(self, digest: str) -> Path:
+        """Where the object lies, once it is here.
+
+        Raises:
+            ArtifactMissingError: it is nowhere; where there is but this store, whoever opens it will see.
+        """
+        return self.path(digest)
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -68,7 +96,7 @@ class ArtifactStore:
         if not self._is_stored(digest, len(data)):
             with self._temporary() as (stream, temporary):
                 stream.write(data)
-                self._settle(stream, temporary, digest)
+                self.settle(stream, temporary, digest)
         return digest
 
     def put_file(self, source: Path, digest: str | None = None) -> tuple[str, int]:
@@ -90,21 +118,21 @@ class ArtifactStore:
             found, size = _copy_hashing(reader, stream)
             if self._is_stored(found, size):
                 return found, size
-            self._settle(stream, temporary, found)
+            self.settle(stream, temporary, found)
         return found, size
 
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
             return True
-        if not self.has(digest, size):
+        if not self._is_here(digest, size):
             return False
-        self._renew(self.path(digest))
+        self.renew(digest)
         self._known.add(digest)
         return True
 
-    @staticmethod
-    def _renew(path: Path) -> None:
+    def renew(self, digest: str) -> None:
         """Make an old object young: whoever puts it is about to write a row that names it."""
+        path = self.path(digest)
         with contextlib.suppress(OSError):  # somebody else's file: then its age protects it only from its owner
             if time.time() - path.stat().st_mtime > _RENEWED_AFTER:
                 os.utime(path)
@@ -120,9 +148,15 @@ class ArtifactStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _settle(self, stream: IO[bytes], temporary: Path, digest: str) -> None:
+    def settle(self, stream: IO[bytes], temporary: Path, digest: str, *, synced: bool = True) -> None:
+        """Keep a file below ``tmp``, whose bytes are those of *digest*: move it into place.
+
+        Args:
+            synced: whether it is to be on the disk before it has its name.
+        """
         stream.flush()
-        os.fsync(stream.fileno())
+        if synced:
+            os.fsync(stream.fileno())
         os.chmod(temporary, 0o444)  # noqa: PTH101
         final = self.path(digest)
         try:
@@ -140,7 +174,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        with self._open(digest) as reader:
+        with self.reader(digest) as reader:
             data = reader.read()
         if hashlib.sha256(data).hexdigest() != digest:
             raise self._damaged(digest)
@@ -152,7 +186,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: it is missing or damaged; *target* is removed then.
         """
-        with self._open(digest) as reader, target.open("xb") as stream:
+        with self.reader(digest) as reader, target.open("xb") as stream:
             found, size = _copy_hashing(reader, stream)
         if found != digest:
             target.unlink()
@@ -211,12 +245,12 @@ class ArtifactStore:
     def verify(self, digest: str) -> bool:
         """Whether the object is there and its bytes are what its name says."""
         try:
-            with self._open(digest) as reader:
+            with self.reader(digest) as reader:
                 return hashlib.file_digest(reader, "sha256").hexdigest() == digest
         except (OSError, ArtifactError):
             return False
 
-    def _open(self, digest: str) -> io.BufferedReader:
+    def reader(self, digest: str) -> io.BufferedReader:
         """The object to read: never what a link leads to, and never what one would wait for.
 
         Raises:
@@ -267,9 +301,9 @@ class ArtifactStore:
                 if now - entry.stat().st_mtime > _TEMPORARY_AGE:
                     entry.unlink()
 
-    def _missing(self, digest: str) -> ArtifactError:
+    def _missing(self, digest: str) -> ArtifactMissingError:
         self._known.discard(digest)
-        return ArtifactError(f"Artifact {digest[:12]} is not in the store.", "Build again to make it anew.")
+        return ArtifactMissingError(f"Artifact {digest[:12]} is not in the store.", "Build again to make it anew.")
 
     def _damaged(self, digest: str) -> ArtifactError:
         """Take a damaged object out of the store, so that the next put or job makes it anew."""

@@ -24,6 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SETTING_OPTIONS = {
     "workers": ("workers.default_execution_mode", "--workers"),
     "worker_count": ("workers.default_worker_count", "--worker-count"),
+    "artifacts": ("artifacts.url", "--artifacts"),
     **{f"{type_}_workers": (f"workers.{type_}.count", f"--{type_}-workers") for type_ in JOB_TYPES},
 }
 """Parameter → the setting it overrides and how it is spelled."""
@@ -40,6 +41,7 @@ def worker_options(command: F) -> F:
                 click.option(f"--{type_}-workers", type=count, metavar="N", help=f"Workers for {job_type.title}.")
                 for type_, job_type in JOB_TYPES.items()
             ),
+            click.option("--artifacts", metavar="URL", help="The server that keeps artifacts for other machines."),
         ]
     ):
         command = option(command)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.display import Display, Reporter
 from clx.course.explain import Reasons
@@ -37,6 +36,7 @@ from clx.db.sqlite.lock_watch import tell_of_locks
 from clx.db.state import StateDirectory
 from clx.errors import CourseError, UsageError
 from clx.jobtypes.notebook.reader import DeckReader
+from clx.remote.stores import open_store
 from clx.settings.resolve import Resolved
 from clx.workers.executors.leftovers import remove_leftovers
 from clx.workers.platforms import database_options
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from clx.course.session import Session
     from clx.course.stages import Stages
     from clx.course.withdraw import Withdrawn
+
+
+_AGAIN = 2
+"""How often jobs are run once more whose artifacts were gone when they ran."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -151,7 +155,7 @@ class Build:
             named.require_own(self.resolved)
         self._database_path = place_database(self.resolved, self._database_name, move=not self.options.dry_run)
         self._directory = StateDirectory.of(self._database_path)
-        self._store = ArtifactStore(self._directory.shared / "artifacts")
+        self._store = open_store(self._directory.shared / "artifacts", self.resolved.settings.artifacts)
         self.report.course = spec.name.in_language(spec.languages[0])
         self.report.output, self.report.targets = self._output, self._targets
         self.report.dry_run = self.options.dry_run
@@ -302,9 +306,13 @@ class Build:
         self._state.checked(self._owner, [deck for deck in unchecked if deck not in refused])
 
     def _run_in_stages(
-        self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons
+        self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons, again: int = _AGAIN
     ) -> list[PlannedJob]:
-        """Run jobs some of which are made from what others make; returns those that had to run beside *missing*."""
+        """Run jobs some of which are made from what others make; returns those that had to run beside *missing*.
+
+        Args:
+            again: how often those whose artifacts are nowhere are run once more, with what makes these.
+        """
         stages = self._stages(results, database)
         more = stages.makers(missing)  # there are more where an artifact turned out to be damaged
         for jobs in stages.in_order([*missing, *more]):
@@ -312,10 +320,12 @@ class Build:
             for failure in refused:
                 self._reporter.fail(failure)
             if ready and not (self.options.fail_fast and self.report.failures):
-                self._run_jobs(database, ready, results, reasons)
+                self._run_jobs(database, ready, results, reasons, again)
         return more
 
-    def _run_jobs(self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons) -> None:
+    def _run_jobs(
+        self, database: Database, missing: list[PlannedJob], results: Results, reasons: Reasons, again: int = _AGAIN
+    ) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
 
         gc.enable()
@@ -328,6 +338,7 @@ class Build:
                 why=dict(self.report.reasons),
                 fail_fast=self.options.fail_fast,
                 new_workers=self.options.force_new_workers,
+                makes_again=again > 0,
             )
         finally:
             done = [job for job in missing if job.key in results.done]
@@ -335,6 +346,11 @@ class Build:
         reasons.remember([job for job, _error in failures], failed=True)
         self.report.ran += len(failures) + len(done)
         self.report.failures += [FailedOutput(job.type, job.source, job.task, error) for job, error in failures]
+        if runner.absent and not (self.options.fail_fast and failures):
+            names = ", ".join(sorted({job.label for job in runner.absent}))
+            self.display.note(f"Artifacts are not in the store any more, and made again: those of {names}.")
+            self._store.forget()
+            self._run_in_stages(database, runner.absent, results, reasons, again - 1)
 
     def _remove_stale(self, results: Results, missing: list[PlannedJob], index: CourseIndex) -> set[tuple[str, str]]:
         """Remove what the course no longer makes; jobs that failed or did not run keep all they had.

@@ -17,7 +17,7 @@ from clx.course.kept_warnings import KeptWarnings, texts_of
 from clx.course.plan import OutputPath, Plan, PlannedJob, StaticFile, is_near
 from clx.course.publish import OutputFile, Publisher
 from clx.course.report import FailedOutput
-from clx.errors import ArtifactError
+from clx.errors import ArtifactError, ArtifactMissingError
 
 if TYPE_CHECKING:
     from clx.course.private_text import Hit, PrivateText
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 Outdated = tuple[PlannedJob, list[OutputFile]]
 """A job whose result is known, and the files of it to write."""
+
+
+def as_error(error: ArtifactError) -> dict[str, Any]:
+    """The error as it is told of a job."""
+    return {"type": type(error).__name__, "message": error.fact, "next_step": error.next_step}
 
 
 class Results:
@@ -81,6 +86,7 @@ class Results:
     def compare(self, jobs: Sequence[PlannedJob], known: Mapping[str, Any]) -> tuple[list[PlannedJob], list[Outdated]]:
         """Which of *jobs* must run, and the files to write of those whose result is *known*."""
         missing, outdated = [], []
+        self._store.look_up(digest for job in jobs for _, digest, _ in known.get(job.key, {"outputs": ()})["outputs"])
         for job in jobs:
             files = self._outdated(job, known[job.key]) if job.key in known else None
             if files is None:
@@ -115,11 +121,11 @@ class Results:
         again = []
         self.warnings.keep([job for job, _ in outdated], self.done)  # before a file says that the result was used
         for job, files in outdated:
-            if refusal := self._refusal(job, files, self.done[job.key]):
-                self._reporter.fail(FailedOutput(job.type, job.source, job.task, refusal))
-                del self.done[job.key]
-                continue
             try:
+                if refusal := self._refusal(job, files, self.done[job.key]):
+                    self._reporter.fail(FailedOutput(job.type, job.source, job.task, refusal))
+                    del self.done[job.key]
+                    continue
                 self.publisher.publish(files)
             except ArtifactError as error:
                 self._reporter.warn(f"{job.label}: {error.fact} It is made again.")
@@ -130,12 +136,17 @@ class Results:
     def publish(self, job: PlannedJob, result: dict[str, Any]) -> dict[str, Any] | None:
         """Write the files of a job that has just been done; returns the error for which that may not be."""
         self._reporter.warn(*self.warnings.keep([job], {job.key: result}))
-        files = self._outdated(job, result) or []
-        if error := self._refusal(job, files, result):
-            return error
+        files = self._outdated(job, result)
+        if files is None:
+            return as_error(ArtifactMissingError("What it made is not in the store.", "Build again to make it anew."))
+        try:
+            if error := self._refusal(job, files, result):
+                return error
+            if files:
+                self.publisher.publish(files)
+        except ArtifactMissingError as error:
+            return as_error(error)
         self.done[job.key] = result
-        if files:
-            self.publisher.publish(files)
         return None
 
     def _refusal(
@@ -149,7 +160,7 @@ class Results:
         carries_files = any(page.get("made") for page in pages.values())
         for digest, place in {file.digest: file.place for file in files if file.place.is_public}.items():
             shown = os.path.relpath(f"{self.publisher.targets[place.target]}/{place.path}", self.publisher.owner.output)
-            path, own = self._store.path(digest), [job.source]
+            path, own = self._store.bring(digest), [job.source]
             hit = self.private.look(path, shown, own, carried)
             if hit is None and carries_files:
                 hit = self.private.look_inside(path, shown, own)

@@ -23,6 +23,7 @@ from clx.db.doorbell import Bell
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Job, NewJob, Queue
 from clx.db.leases import beat_of
+from clx.errors import ArtifactMissingError
 from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.settings.resolve import Resolved
@@ -44,7 +45,11 @@ Publish = Callable[[PlannedJob, dict[str, Any]], dict[str, Any] | None]
 
 
 class JobRunner:
-    """Runs planned jobs of the course in *root* on workers: those of a session, or its own."""
+    """Runs planned jobs of the course in *root* on workers: those of a session, or its own.
+
+    Attributes:
+        absent: those that failed because an artifact was nowhere; no failure of theirs is told.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class JobRunner:
         self._why: Mapping[str, str] = {}
         self._fail_fast = False
         self._failures: list[tuple[PlannedJob, dict[str, Any]]] = []
+        self._makes_again = False
+        self.absent: list[PlannedJob] = []
 
     def run(
         self,
@@ -79,18 +86,20 @@ class JobRunner:
         why: Mapping[str, str],
         fail_fast: bool,
         new_workers: bool,
+        makes_again: bool = False,
     ) -> list[tuple[PlannedJob, dict[str, Any]]]:
         """Run *jobs* to their end; returns those that failed with their errors.
 
         Args:
             why: by label, why each job runs; kept with it for ``clx jobs show``.
+            makes_again: whether jobs that lack an artifact are kept in :attr:`absent` instead.
 
         Raises:
             ToolMissingError: a tool for one of the types is not there; nothing was queued.
             EngineError: the container engine or an image is not there; nothing was queued.
             WorkerStartupError: workers do not start.
         """
-        self._publish, self._why, self._fail_fast = publish, why, fail_fast
+        self._publish, self._why, self._fail_fast, self._makes_again = publish, why, fail_fast, makes_again
         specs = self._specs(jobs)
         with self._resolved.blamed():
             require_ready(self._database, images_of(specs), self._settings, self._display.note)
@@ -152,12 +161,13 @@ class JobRunner:
         if own := {w.type: w.image for w in workers if w.mode == "docker" and w.image_origin.kind == "default"}:
             images = ", ".join(str(own[type_]) for type_ in sorted(own))
             self._display.note(f"Workers run in this version's own images: {images}.")
-        specs = [spec_of(worker, self._settings, tools[worker.type]) for worker in workers]
+        specs = [spec_of(worker, self._settings, self._database.path, tools[worker.type]) for worker in workers]
         return [msgspec.structs.replace(spec, count=min(spec.count, numbers[spec.type])) for spec in specs]
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:
         for path, digest in {file for job in jobs for file in job.files}:
             self._store.put_file(self._root / path, digest)
+        self._store.share(digest for job in jobs for _, digest in (*job.files, *job.made))
         timeout = int(self._settings.jobs.timeout * 1000)
         new = [
             NewJob(
@@ -241,6 +251,9 @@ class JobRunner:
             self._display.job_done(job.label, {"job": row.id, "type": row.type, "seconds": seconds})
             return
         error = refusal or row.error or {}
+        if self._makes_again and error.get("type") == ArtifactMissingError.__name__:
+            self.absent.append(job)
+            return
         if row.state == "cancelled":
             error = {"type": "Cancelled", "message": "The job was cancelled.", "next_step": "Build again to run it."}
         numbers.failed += 1

@@ -38,6 +38,8 @@ class Stages:
             asked |= keys
             if keys:
                 self._known |= find_results(self._database, sorted(keys))
+                results = [result for key in keys if (result := self._result(key))]
+                self._store.look_up(digest for result in results for _, digest, _ in result["outputs"])
             waiting = [self._jobs[key] for key in sorted(keys) if not self._has(key)]
             found |= {job.key: job for job in waiting}
         return list(found.values())
@@ -103,7 +105,7 @@ class Stages:
         publisher = self._results.publisher
         shown = os.path.relpath(f"{publisher.targets[places[0].target]}/{places[0].path}", publisher.owner.output)
         for digest in pages:
-            hit = self._results.private.look(self._store.path(digest), shown, [job.source])
+            hit = self._results.private.look(self._store.bring(digest), shown, [job.source])
             if hit is not None:
                 return hit.error
         return None

@@ -28,7 +28,7 @@ from clx.db.hooks import tell
 from clx.db.models import Job, Report, Success, encode
 from clx.db.wait import SLOW_BEAT, rest
 from clx.db.wait_async import Ears
-from clx.errors import ClxError, DatabaseBusyError, DatabaseFullError, LostRunError, QueueError
+from clx.errors import PASSING, ClxError, LostRunError, QueueError
 
 if TYPE_CHECKING:
     from clx.db.consumer import Consumer
@@ -202,7 +202,7 @@ class Serving:
         claim = claim and not self._claimed.is_alone()
         try:
             await self._ask(self._exchange, min(left, self._concurrency - len(self._tasks)) if claim else 0)
-        except (DatabaseBusyError, DatabaseFullError) as error:
+        except PASSING as error:
             self._consumer._refused(error)
             await asyncio.sleep(SHORT_BEAT if self._ending.is_asked else SLOW_BEAT)
             return True

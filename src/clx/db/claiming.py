@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clx.db import limits
@@ -17,45 +17,78 @@ _ROUNDS = 50
 """Times that one claim looks for others in place of those that turned out not to be claimable."""
 
 
-def claim(
-    tx: Transaction,
-    worker: int,
-    types: Sequence[str],
-    pool: str,
-    n: int,
-    lease: int,
-    *,
-    harmless: bool,
-    promote: bool = True,
-) -> tuple[list[Job], bool]:
-    """Give up to *n* queued jobs to *worker*, in claim order over all *types*.
-
-    A job that nobody can read is failed with the reason instead, one whose time is over is cancelled, and one that its
-    limit leaves no room for is held back.
+class Claim:
+    """One claim of up to *n* queued jobs for *worker*, in claim order over all *types*.
 
     Args:
         harmless: give at most one that was rescued before, or that has a single run, and that one first.
         promote: let delayed jobs that are due take part; else only where no other is left.
 
-    Returns:
-        The jobs, and whether so many delayed ones were due that some were left for the next time.
-
-    Raises:
-        LostWorkerError: the worker was struck off.
+    Attributes:
+        statements: what it asks first, where one statement looks for all; else none.
     """
-    live, due, some_paused = tx.execute(tx.sql.may_claim, {"worker": worker, "now": tx.now}).fetchone()
-    if not live:
-        raise LostWorkerError(f"Worker {worker} was struck off and may not claim jobs.", "Register it again.")
-    if some_paused:
-        paused = {row[0] for row in tx.execute(sql.PAUSED_OF_POOL, (pool,)).fetchall()}
-        types = [type_ for type_ in types if type_ not in paused]
-    params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
-    flooded = bool(due) and promote and _promote(tx)
-    taken = _take_readable(tx, types, params, n, harmless=harmless)
-    if due and not promote and not taken:
-        flooded = _promote(tx)
-        taken = _take_readable(tx, types, params, n, harmless=harmless)
-    return taken, flooded
+
+    __slots__ = ("_harmless", "_n", "_params", "_promote", "_tx", "_types", "statements")
+
+    def __init__(
+        self,
+        tx: Transaction,
+        worker: int,
+        types: Sequence[str],
+        pool: str,
+        n: int,
+        lease: int,
+        *,
+        harmless: bool,
+        promote: bool = True,
+    ) -> None:
+        self._tx, self._types, self._n, self._harmless, self._promote = tx, types, n, harmless, promote
+        self._params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
+        self.statements: list[tuple[str, Mapping[str, Any]]] = []
+        if tx.sql.claim_company and len(types) == 1 and (harmless or n == 1):
+            named = {**self._params, "type": types[0], "n": n, "promote": int(promote)}
+            self.statements = [(tx.sql.may_claim, self._asker()), (tx.sql.claim_company, named)]
+
+    def _asker(self) -> dict[str, Any]:
+        return {"worker": self._params["worker"], "now": self._tx.now}
+
+    def take(self) -> tuple[list[Job], bool]:
+        """Give them to the worker.
+
+        A job that nobody can read is failed with the reason instead, one whose time is over is cancelled, and one that
+        its limit leaves no room for is held back.
+
+        Returns:
+            The jobs, and whether so many delayed ones were due that some were left for the next time.
+
+        Raises:
+            LostWorkerError: the worker was struck off.
+        """
+        tx, params = self._tx, self._params
+        live, due, some_paused = tx.execute(tx.sql.may_claim, self._asker()).fetchone()
+        if not live:
+            raise LostWorkerError(
+                f"Worker {params['worker']} was struck off and may not claim jobs.", "Register it again."
+            )
+        taken: list[Job] = []
+        if self.statements:
+            rows = tx.execute(*self.statements[1]).fetchall()
+            found = sorted((job_from_row(row, quickly=True) for row in rows), key=_claim_order)
+            taken = _admitted(tx, found)
+            if taken and (len(taken) == len(found) or _must_be_alone(taken[0])):
+                return taken, False
+            if not (found or due or some_paused or self._types[0] in tx.bells):  # rung: a report has let one go
+                return [], False
+        types = self._types
+        if some_paused:
+            paused = {row[0] for row in tx.execute(sql.PAUSED_OF_POOL, (params["pool"],)).fetchall()}
+            types = [type_ for type_ in types if type_ not in paused]
+        flooded = bool(due) and self._promote and _promote(tx)
+        _take_readable(tx, types, params, self._n, taken, harmless=self._harmless)
+        if due and not self._promote and not taken:
+            flooded = _promote(tx)
+            _take_readable(tx, types, params, self._n, taken, harmless=self._harmless)
+        return taken, flooded
 
 
 def _promote(tx: Transaction) -> bool:
@@ -66,9 +99,9 @@ def _promote(tx: Transaction) -> bool:
 
 
 def _take_readable(
-    tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool
-) -> list[Job]:
-    taken: list[Job] = []
+    tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, taken: list[Job], *, harmless: bool
+) -> None:
+    """Add to *taken* until it has *n*."""
     for _ in range(_ROUNDS):
         if len(taken) >= n or not types:
             break
@@ -86,7 +119,6 @@ def _take_readable(
             break  # there are no more
     else:
         tx.bells.update(types)  # what may be behind all those is looked for in another transaction
-    return taken
 
 
 def _must_be_alone(job: Job) -> bool:
@@ -123,14 +155,27 @@ def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harm
         rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
         return sorted(jobs, key=_claim_order) if n > 1 else jobs
-    first = tx.sql.next_harmless if harmless else tx.sql.next
-    queued = [row for type_ in dict.fromkeys(types) for row in tx.execute(first, {**params, "type": type_}).fetchall()]
-    ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
-    if not ids:
-        return []
-    rows = tx.execute(tx.sql.claim_these, {**params, "ids": encode(ids)}).fetchall()
-    by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
-    return [by_id[id_] for id_ in ids]
+    return _take_of_several(tx, types, params, harmless=harmless)
+
+
+def _take_of_several(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+    """The same over several types: a look without locks, then only those are taken that come first."""
+    first, wanted, spare = tx.sql.next_harmless if harmless else tx.sql.next, params["n"], tx.sql.spare
+    taken: list[Job] = []
+    while len(taken) < wanted:
+        most = wanted - len(taken)
+        look = {**params, "n": most + spare}
+        queued = [row for each in dict.fromkeys(types) for row in tx.execute(first, {**look, "type": each}).fetchall()]
+        ids = [row[2] for row in sorted(queued, key=_numbers_first)[: most + spare]]
+        if not ids:
+            break
+        rows = tx.execute(tx.sql.claim_these, {**params, "n": most, "ids": encode(ids)}).fetchall()
+        by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
+        taken += [by_id[id_] for id_ in ids if id_ in by_id]
+        if len(ids) < most + spare:
+            break  # there are no more
+        spare *= 4  # others are taking all these
+    return taken
 
 
 def _claim_order(job: Job) -> tuple[int, int, int, int]:

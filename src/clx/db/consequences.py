@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from clx.db import statements as sql
@@ -22,13 +22,13 @@ def unlock(tx: Transaction, job_id: int) -> None:
         _count_down(tx, job_id)
 
 
-def unlock_many(tx: Transaction, job_ids: Sequence[int]) -> None:
-    """The same for several jobs at a time."""
-    tx.bells.update(of_end(job_id) for job_id in job_ids)
-    rows = tx.execute(tx.sql.matters_of_many, {"ids": encode(list(job_ids))}).fetchall() if job_ids else []
-    for job_id in (row[0] for row in rows if row[1]):
+def unlock_many(tx: Transaction, job_ids: Collection[int], matters: Iterable[tuple[int, bool, bool]]) -> None:
+    """The same for several jobs at a time; *matters* says of some of them whether jobs, and batches, wait for them."""
+    tx.bells.update(map(of_end, job_ids))
+    concerned = [row for row in matters if row[0] in job_ids]
+    for job_id in (row[0] for row in concerned if row[1]):
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
-    awaited = [row[0] for row in rows if row[2]]
+    awaited = [row[0] for row in concerned if row[2]]
     if awaited:
         _called_back(tx, tx.execute(tx.sql.count_down_many, {"ids": encode(awaited)}).fetchall())
 

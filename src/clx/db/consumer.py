@@ -52,11 +52,10 @@ from clx.db.wait import SLOW_BEAT, Bells, rest
 from clx.db.worker_side import DEFAULT_LEASE
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import (
+    PASSING,
     Cancelled,
     ClxError,
-    DatabaseBusyError,
     DatabaseError,
-    DatabaseFullError,
     DatabaseWriteError,
     LostRunError,
     OddRowError,
@@ -72,8 +71,6 @@ log = logging.getLogger("clx.consumer")
 Handler = Callable[[Job], Any]
 FLUSH = 0.010
 """Seconds a result waits at most before it is reported, counted from the first unreported one."""
-AHEAD = 64
-"""Jobs held at most."""
 GRACE = 8.0
 """Seconds after SIGTERM or SIGINT at which the job at hand is given up: containers are killed after 10."""
 _LEAVE_IN = 5.0
@@ -99,7 +96,8 @@ class Consumer:
         tasks: functions that know the type of their jobs (:func:`~clx.db.tasks.task`), beside *handlers* or instead.
         pool: whose jobs are taken.
         lease: milliseconds, or a ``timedelta``; renewed every sixth of it.
-        ahead: jobs held at most; 1 claims nothing ahead.
+        ahead: jobs held at most; 1 claims nothing ahead. None: 64, and 512 from a database of a server, to which the
+            way is longer.
         limit: end after so many runs; None: no limit.
         concurrency: jobs done at a time at most.
         stop_after: seconds, or a ``timedelta``, after SIGTERM or SIGINT at which the job at hand is given up and
@@ -120,13 +118,14 @@ class Consumer:
         tasks: Iterable[Task[..., Any]] = (),
         pool: str = "",
         lease: Milliseconds = DEFAULT_LEASE,
-        ahead: int = AHEAD,
+        ahead: int | None = None,
         limit: int | None = None,
         concurrency: int = 1,
         stop_after: Seconds = GRACE,
         hooks: Hooks | None = None,
         retention: Mapping[str, float | timedelta] | None = USUAL,
     ) -> None:
+        ahead = queue.database.sql.ahead if ahead is None else ahead
         found, lease, stop_after = by_type(handlers, tasks), in_ms(lease), in_seconds(stop_after)
         check_consumer(functions(found), lease, ahead, limit, stop_after, concurrency)
         self.queue = queue
@@ -237,7 +236,7 @@ class Consumer:
             done = self._turn()
             self._refusals = 0
             return done
-        except (DatabaseBusyError, DatabaseFullError) as error:
+        except PASSING as error:
             self._refused(error)
             if not self._ending.is_asked:
                 bells.pause(SLOW_BEAT)
@@ -402,7 +401,7 @@ class Consumer:
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SLOW_BEAT
                     self._sweep()
-            except (DatabaseBusyError, DatabaseFullError) as error:
+            except PASSING as error:
                 log.warning("%s", error.fact)
                 next_beat = time.monotonic()
                 self._over.wait(_PAUSE)

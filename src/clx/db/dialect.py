@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
 
-_TAKE = (
+TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
     "lease_until = :until, started_at = :now WHERE id "
 )
-_QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
-_IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
-_HARMLESS = " AND rescues = 0 AND max_runs > 1 AND limit_name IS NULL"
+QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
+IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
+HARMLESS = "(rescues = 0 AND max_runs > 1 AND limit_name IS NULL)"
+_HARMLESS = f" AND {HARMLESS}"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 
@@ -47,9 +48,22 @@ class Dialect(ABC):
     hold_wanted = ""
     """A statement that has the live jobs of the batch ``:id`` alone; empty where a transaction has all alone."""
     succeed_many = matters_of_many = count_down_many = ""
-    """The same for many jobs at a time, where a statement takes longer than what it does; empty elsewhere."""
+    """The ends of many jobs, what hangs on which of them, and the batches that wait for them, where a statement
+    takes longer than what it does; empty elsewhere."""
+    spare = 0
+    """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
+    ahead = 64
+    """Jobs that a worker holds at most while they are short: as many as are worth one way to the database."""
+    claim_company = ""
+    """Claims the first job, and others of the next ones where all may be held beside others; nothing where a type is
+    paused, or delayed ones are due that are to take part (``:promote``). Empty where several statements cost no more.
+    """
+
+    def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:  # noqa: ARG002
+        """The parameters of :attr:`succeed_many` for ids, runs, results as JSON and bytes of memory."""
+        return {}
 
     def chosen(self, query: str) -> str:
         """A condition that a column is among what *query*, which locks rows, finds; it is asked once."""
@@ -70,15 +84,15 @@ class Dialect(ABC):
         )
         """Whether one of some jobs is, or waits near or far for, another."""
         self.any_live = f"SELECT 1 FROM jobs WHERE {_LIVE} AND pool = :pool AND type IN ({self.texts('types')}) LIMIT 1"
-        self.claim_one = f"{_TAKE} = (SELECT id {_QUEUED} {_IN_CLAIM_ORDER} 1{self.locking}) RETURNING {COLUMNS}"
+        self.claim_one = f"{TAKE} = (SELECT id {QUEUED} {IN_CLAIM_ORDER} 1{self.locking}) RETURNING {COLUMNS}"
         """One job. With SQLite five times as fast as IN with a LIMIT, for which it builds a temporary table."""
         self.claim_many = self._claim_many("")
         self.claim_harmless = self._claim_many(_HARMLESS)
         """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
         self.next = self._next("")
         self.next_harmless = self._next(_HARMLESS)
-        """The first of one type in claim order, to be merged with those of others."""
-        self.claim_these = f"{_TAKE} {ids} RETURNING {COLUMNS}"
+        """The first of one type in claim order, to be merged with those of others; nobody's until they are taken."""
+        self.claim_these = f"{TAKE} {ids} RETURNING {COLUMNS}"
         due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
         self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
         """Delayed jobs that are due; some at a time, so that nobody else waits for the table meanwhile."""
@@ -120,8 +134,8 @@ class Dialect(ABC):
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
 
     def _claim_many(self, which: str) -> str:
-        first = f"SELECT id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"
-        return f"{_TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
+        first = f"SELECT id {QUEUED}{which} {IN_CLAIM_ORDER} :n{self.locking}"
+        return f"{TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
 
     def _hold_back(self) -> None:
         """Statements of limits and of what expires."""
@@ -175,7 +189,7 @@ class Dialect(ABC):
         )
 
     def _next(self, which: str) -> str:
-        return f"SELECT claim_rank, deadline, id {_QUEUED}{which} {_IN_CLAIM_ORDER} :n{self.locking}"
+        return f"SELECT claim_rank, deadline, id {QUEUED}{which} {IN_CLAIM_ORDER} :n"
 
 
 def among(states: Collection[str]) -> str:

@@ -73,6 +73,26 @@ def with_blocks(names: Iterable[str]) -> set[str]:
     return found
 
 
+def job_of(name: str) -> int | None:
+    """The job whose end is called *name*; None for what is no such name."""
+    if not name.startswith(_END):
+        return None
+    with contextlib.suppress(ValueError):  # a type that another program wrote, with a NUL
+        return int(name.rpartition(".")[2])
+    return None
+
+
+def is_of_ends(name: str) -> bool:
+    """Whether a bell of that name rings for the ends of jobs."""
+    return name.startswith(_END)
+
+
+def hears(name: str, first: int, last: int) -> bool:
+    """Whether a bell of that name rings for the end of a job whose id is between *first* and *last*."""
+    level, _, block = name[len(_END) :].partition(".")
+    return is_of_ends(name) and first >> int(level) <= int(block) <= last >> int(level)
+
+
 @cache
 def _file_name(type_: str) -> str:
     return type_ if _PLAIN.fullmatch(type_) else sha256(type_.encode("utf-8", "surrogatepass")).hexdigest()[:16]

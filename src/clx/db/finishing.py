@@ -6,15 +6,12 @@ Every function runs inside somebody's transaction; nothing here commits. :mod:`c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Literal, NamedTuple, cast
-
-import msgspec
 
 from clx.db import limits
 from clx.db import statements as sql
 from clx.db.backoff import backoff
-from clx.db.consequences import end_dependents, let_go, unlock, unlock_many
+from clx.db.consequences import end_dependents, let_go, unlock
 from clx.db.doorbell import ENDED
 from clx.db.models import Failure, Report, Success, encode_error
 from clx.db.transaction import Transaction
@@ -65,30 +62,6 @@ def succeed(tx: Transaction, report: Success, encoded: str) -> int | None:
     if limit is not None:
         limits.free(tx, limit)
     return int(worker)
-
-
-def succeed_many(tx: Transaction, reports: list[tuple[Report, str]], tally: dict[str, int]) -> list[tuple[Report, str]]:
-    """Count those in *tally* that can be taken with one statement; returns the others, which are taken one by one."""
-    if len(reports) < 2 or not tx.sql.succeed_many:
-        return reports
-    # of two that tell of one job the first
-    told = {each[0].job_id: each for each in reversed(reports) if isinstance(each[0], Success)}
-    rows = [
-        {"id": report.job_id, "run": report.run, "result": text, "memory": report.peak_memory}
-        for report, text in told.values()
-        if isinstance(report, Success)
-    ]
-    params = {"reports": msgspec.json.encode(rows).decode(), "now": tx.now}
-    ended = {row[0]: row for row in tx.execute(tx.sql.succeed_many, params).fetchall()}
-    for job_id, key, type_, _ in sorted((row for row in ended.values() if row[1] is not None), key=itemgetter(1, 2)):
-        tx.execute(sql.KEEP_RESULT, (key, type_, told[job_id][1], tx.now, tx.now))
-        let_go(tx, job_id)
-    unlock_many(tx, sorted(ended))
-    for limit in sorted(row[3] for row in ended.values() if row[3] is not None):
-        limits.free(tx, limit)
-    tally["succeeded"] += len(ended)
-    taken = [told[job_id] for job_id in ended]
-    return [each for each in reports if not any(each is one for one in taken)] if len(taken) < len(reports) else []
 
 
 def _begun(tx: Transaction, started_at: int | None) -> int:

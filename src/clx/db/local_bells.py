@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from clx.db.doorbell import Bell, Doorbell, with_blocks
+from clx.db.doorbell import Bell, Doorbell, is_of_ends, with_blocks
 
 
 class LocalBell(Bell):
@@ -52,7 +52,8 @@ class LocalDoorbell(Doorbell):
     def ring(self, *names: object) -> None:
         """Wake everybody who listens for one of *names*."""
         if self.hung:
-            rung = with_blocks(name for name in names if isinstance(name, str))
+            words = {name for name in names if isinstance(name, str)}
+            rung = with_blocks(words) if any(is_of_ends(bell.name) for bell in list(self.hung)) else words
             for bell in [bell for bell in list(self.hung) if bell.name in rung]:
                 bell.ring()
 

@@ -62,8 +62,7 @@ class Task(Generic[P, R]):
         Raises:
             TypeError: the function takes no such arguments.
         """
-        given = self._signature.bind_partial if self._takes_job else self._signature.bind
-        return replace(self._usual, payload=dict(given(*args, **kwargs).arguments))
+        return replace(self._usual, payload=dict(self._call.bind(*args, **kwargs).arguments))
 
     def using(self, **options: Any) -> Task[P, R]:
         """The same task with other options of ``NewJob``: ``resize.using(priority=5).job(…)``."""
@@ -75,6 +74,12 @@ class Task(Generic[P, R]):
     def _hints(self) -> dict[str, Any]:
         hints = get_type_hints(self.function)
         return {name: hints.get(name, Any) for name in self._signature.parameters}
+
+    @cached_property
+    def _call(self) -> inspect.Signature:
+        """The arguments without the job, which nobody has yet who puts one in."""
+        given = [each for name, each in self._signature.parameters.items() if name != self._takes_job]
+        return self._signature.replace(parameters=given)
 
     @cached_property
     def _takes_job(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from clx.db.dialect import Dialect
@@ -37,6 +37,12 @@ class Transaction(ABC):
         self.executemany = connection.executemany
         self.now = now
         self.bells: set[str] = set()
+
+    def ahead(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:  # noqa: B027
+        """Have *statements* run at once where each would cost a way to a server; :attr:`execute` then finds them done.
+
+        Whoever calls this must have each executed once, with the same parameters.
+        """
 
     @abstractmethod
     def insert(self, statement: str, values: Sequence[Any]) -> int:

@@ -16,6 +16,7 @@ from clx.db.durations import Milliseconds, in_ms
 from clx.db.models import Failure, Job, Report, Settled, Success, check_reports, encode
 from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
+from clx.db.settling import Together
 from clx.db.transaction import Transaction, Write
 from clx.db.validation import check_backoff, check_claim, check_lease, check_types
 from clx.db.writer import Writer
@@ -143,19 +144,12 @@ class WorkerSide(Lookup):
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
 
         def body(tx: Transaction) -> Settled:
-            lost: list[Report] = []
-            if reports:
-                tally = {"succeeded": 0, "failed": 0}
-                each = list(zip(reports, encoded, strict=True))
-                for report, text in finishing.succeed_many(tx, each, tally):
-                    finishing.settle_one(tx, report, text, tally, lost)
-                if tally["succeeded"] or tally["failed"]:
-                    tx.bells.add(ENDED)
-                finishing.account(tx, me, succeeded=tally["succeeded"], failed=tally["failed"])
-            if not n:
-                return Settled([], lost)
             promote = time.monotonic() >= self._promote_at
-            claimed, flooded = claiming.claim(tx, me, types, pool, n, lease, harmless=harmless, promote=promote)
+            claim = claiming.Claim(tx, me, types, pool, n, lease, harmless=harmless, promote=promote) if n else None
+            lost = _report(tx, reports, encoded, me, claim)
+            if claim is None:
+                return Settled([], lost)
+            claimed, flooded = claim.take()
             if flooded:
                 self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
@@ -355,6 +349,21 @@ class WorkerSide(Lookup):
     def takes_writes(self) -> bool:
         """Whether the table takes writes at once; where it does not, nobody's silence says anything."""
         return self._rescuer.takes_writes()
+
+
+def _report(
+    tx: Transaction, reports: Sequence[Report], encoded: Sequence[str], worker: int, then: claiming.Claim | None
+) -> list[Report]:
+    """Take *reports*, and have what comes next asked with them; returns those not *worker*'s any more."""
+    ahead = [] if then is None else then.statements
+    if not reports:
+        tx.ahead(ahead)
+        return []
+    told = Together(tx, reports, encoded, worker)
+    only_successes = len(told.statements) > 0 and all(isinstance(report, Success) for report in reports)
+    # else not: what a failure gives back may be claimed at once
+    tx.ahead([*told.statements, *(ahead if only_successes else ())])
+    return told.settle()
 
 
 def _lost(job_id: int, run: int) -> LostRunError:

@@ -42,24 +42,9 @@ class Connection:
     def __init__(
         self, url: str, token: str | None, *, ca_file: str | os.PathLike[str] | None = None, insecure: bool = False
     ) -> None:
-        parts = _checked(url)
-        self.url = url.rstrip("/")
         token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
-        if token and parts.scheme == "http" and not insecure and not _is_here(parts.hostname or ""):
-            raise UsageError(
-                f"The token would go to {parts.hostname} unencrypted.",
-                "Use https://, or an SSH tunnel; insecure=True where nobody is on the way.",
-            )
-        headers = {"accept": "application/json", "user-agent": "clx"}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        try:
-            trusted = ssl.create_default_context(cafile=ca_file) if ca_file is not None else None
-        except OSError as error:
-            raise UsageError(
-                f"{ca_file} is no file of certificates: {error.strerror or error}.", "Correct it."
-            ) from error
-        self._pool = urllib3.PoolManager(maxsize=16, headers=headers, ssl_context=trusted, retries=_RETRIES)
+        self._pool = make_pool(url, token, ca_file=ca_file, insecure=insecure, maxsize=16, retries=_RETRIES)
+        self.url = url.rstrip("/")
 
     def call(
         self,
@@ -101,6 +86,36 @@ class Connection:
     def close(self) -> None:
         """Close its connections."""
         self._pool.clear()
+
+
+def make_pool(
+    url: str, token: str, *, ca_file: str | os.PathLike[str] | None, insecure: bool, **more: Any
+) -> urllib3.PoolManager:
+    """Connections to one server, which is shown *token* with every call.
+
+    Args:
+        ca_file, insecure: as of :class:`Connection`.
+        more: of the pool.
+
+    Raises:
+        UsageError: the URL is none, or the token would be read on the way.
+    """
+    parts = _checked(url)
+    if token and not (token.isascii() and token.isprintable()):
+        raise UsageError("The token holds what no token holds.", "Copy it anew: it is one word of letters and digits.")
+    if token and parts.scheme == "http" and not insecure and not _is_here(parts.hostname or ""):
+        raise UsageError(
+            f"The token would go to {parts.hostname} unencrypted.",
+            "Use https://, or an SSH tunnel; insecure=True (artifacts.insecure) where nobody is on the way.",
+        )
+    headers = {"accept": "application/json", "user-agent": "clx"}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    try:
+        trusted = ssl.create_default_context(cafile=ca_file) if ca_file is not None else None
+    except OSError as error:
+        raise UsageError(f"{ca_file} is no file of certificates: {error.strerror or error}.", "Correct it.") from error
+    return urllib3.PoolManager(headers=headers, ssl_context=trusted, **more)
 
 
 def _checked(url: str) -> SplitResult:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from clx.db.tokens import Token, TokenTable, find
 from clx.errors import ClxError
 from clx.server.answers import Refusal
-from clx.server.operations import Scope
+from clx.server.mounts import Scope
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")
@@ -160,6 +160,10 @@ class Access:
             if not hmac.compare_digest(sent.encode(), csrf_of(text).encode()):
                 raise Refusal(403, "The page did not say that it was meant.", "Load the page anew.")
         return Caller(token.name, token.role, by, text)
+
+    async def still_takes(self, caller: Caller) -> bool:
+        """Whether the token of somebody who was let in is valid yet: what lasts asks now and then."""
+        return self.book is None or await self.book.find(caller.secret) is not None
 
     def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """See that a request names this server, and does not come from another site.

@@ -19,7 +19,7 @@ from clx.errors import (
     LostWorkerError,
     UnknownJobError,
 )
-from clx.server.operations import Send
+from clx.server.mounts import Send
 
 log = logging.getLogger("clx.server")
 

@@ -10,7 +10,7 @@ from clx.db.tokens import may
 from clx.server.access import Access
 from clx.server.answers import SECURITY, Refusal, log, send_bytes, send_error
 from clx.server.metrics import Requests
-from clx.server.operations import Message, Mount, Receive, Scope, Send
+from clx.server.mounts import Message, Mount, Receive, Scope, Send
 
 SLOW_BODY = 20.0
 """Seconds within which the next part of a body must have come."""

@@ -21,7 +21,7 @@ from clx.db.live import JobFact, ended_since, live_jobs, newest_job
 from clx.db.summary import live_batches
 from clx.db.workers import WorkerTable
 from clx.server.answers import Refusal
-from clx.server.operations import Receive, Scope, Send
+from clx.server.mounts import Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")
@@ -35,6 +35,8 @@ _REMEMBERED = 500
 _BEHIND = 100
 """Events that somebody may be behind before he is dropped; he asks again from the last one that he heard."""
 MOST_LISTENERS = 500
+ASK_AGAIN = 2.0
+"""Seconds after which what is told next is told only to somebody whose token is still valid."""
 _MOST_LIVE = 5000
 """Live jobs up to which each is told of; where there are more only their number is."""
 _STATUS_SHARE = 20
@@ -98,15 +100,16 @@ class Events:
         try:
             headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._tell(listener, send)
+            await self._tell(listener, scope["state"], send)
         finally:
             self._listeners.discard(listener)
             gone.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, Refusal):
                 await gone
 
-    async def _tell(self, listener: Listener, send: Send) -> None:
+    async def _tell(self, listener: Listener, state: dict[str, Any], send: Send) -> None:
         await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
+        asked_at = time.monotonic()
         while not self._ends:
             try:
                 async with asyncio.timeout(_HEARTBEAT):
@@ -115,6 +118,10 @@ class Events:
                 event = b": \n\n"
             if event is None:
                 break
+            if time.monotonic() - asked_at >= ASK_AGAIN:
+                if not await state["access"].still_takes(state["caller"]):
+                    break
+                asked_at = time.monotonic()
             await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -216,6 +223,9 @@ class _Look:
 
 
 async def _until_gone(receive: Receive, listener: Listener) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    listener.end()
+    """Wait until one who watches has gone, or sends what nobody takes."""
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        listener.end()

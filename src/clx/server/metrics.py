@@ -12,7 +12,7 @@ from clx.db.jobs import Queue
 from clx.db.summary import waiting
 from clx.db.workers import WorkerTable
 from clx.server.answers import send_bytes
-from clx.server.operations import Receive, Scope, Send
+from clx.server.mounts import Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"

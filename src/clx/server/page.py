@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from clx import __version__
 from clx.server.access import Access, csrf_of
 from clx.server.answers import Refusal, send_bytes
-from clx.server.operations import Mount, Receive, Scope, Send
+from clx.server.mounts import Mount, Receive, Scope, Send
 
 if TYPE_CHECKING:
     import jinja2

@@ -1,4 +1,5 @@
-"""HTTP connections that are bounded: how many, how long their headers are and take, how long a reader may stand still.
+"""HTTP connections that are bounded: how many, how long their headers are and take, how long a reader may stand still,
+what may still come when the answer is there.
 
 uvicorn leaves these to a proxy: a connection that says nothing, or a byte a minute, would be kept for ever.
 """
@@ -18,6 +19,8 @@ HEADER_SECONDS = 10.0
 """Seconds from the opening of a connection, or the first byte of a request, to the end of its headers."""
 STILL_SECONDS = 30.0
 """Seconds for which a reader may take nothing of what was sent."""
+REST_SECONDS = 5.0
+"""Seconds that the rest of a body may take once its answer is there: nobody reads it any more."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -28,6 +31,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._until_headers: asyncio.TimerHandle | None = None
         self._until_read: asyncio.TimerHandle | None = None
+        self._until_whole: asyncio.TimerHandle | None = None
+        self._is_whole = True
+        self._stray_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody has connected."""
@@ -42,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
-        for timer in (self._until_headers, self._until_read):
+        for timer in (self._until_headers, self._until_read, self._until_whole):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -52,15 +58,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         begun = self._until_headers
+        self._stray_bytes += len(data)
         super().data_received(data)
         if self._until_headers is not None:  # where they begin in the middle of what came, the rest was not theirs
             self._header_bytes += len(data) if self._until_headers is begun else 1
         if self._until_headers is not None and self._header_bytes > HEADER_BYTES:
             self._refuse(431, "The headers are too long.", "Send shorter ones.")
+        elif self._stray_bytes > HEADER_BYTES and not self._is_whole:
+            self._cut("What follows the body is too long.", "Send no trailers.")
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._is_whole, self._stray_bytes = False, 0
         if self._until_headers is None:
             self._await_headers()
 
@@ -69,7 +79,37 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._until_headers is not None:
             self._until_headers.cancel()
             self._until_headers = None
+        self._stray_bytes = 0
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; one behind the body is nobody's."""
+        if self._until_headers is not None:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body."""
+        self._stray_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is there as a whole."""
+        self._is_whole = True
+        if self._until_whole is not None:
+            self._until_whole.cancel()
+            self._until_whole = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Its answer was sent."""
+        super().on_response_complete()
+        # of one whose body has not come the rest is let pass for a while: who is cut off at once may miss the answer
+        if not self._is_whole and self.cycle.response_complete and self._until_whole is None:
+            self._until_whole = self.loop.call_later(REST_SECONDS, self.transport.close)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """It asks for another protocol, and gets an answer in this one; nothing can follow it."""
+        self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's name)
         """What came is no HTTP."""
@@ -97,6 +137,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408, "The headers come too slowly.", "Send them again over a faster connection.")
         else:
             self.transport.close()
+
+    def _cut(self, fact: str, next_step: str) -> None:
+        """End a connection in the middle of a request, with an answer where none has begun."""
+        if self.cycle is None or self.cycle.response_started:
+            self.transport.close()
+        else:
+            self._refuse(400, fact, next_step)
 
     def _refuse(self, status: int, fact: str, next_step: str) -> None:
         """Say why, and end the connection."""

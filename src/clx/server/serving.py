@@ -19,6 +19,7 @@ import msgspec
 import uvicorn
 
 from clx import __version__
+from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable, find
@@ -26,12 +27,14 @@ from clx.errors import EXIT_DONE, ClxError, StartupError, UsageError
 from clx.regular import read_regular
 from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
 from clx.server.answers import Refusal, log, send_bytes
-from clx.server.api import Api
+from clx.server.api.interface import OPERATIONS
+from clx.server.api.operations import Operation
+from clx.server.api.routes import Api
 from clx.server.application import Application
+from clx.server.artifacts import Artifacts
 from clx.server.events import Events
-from clx.server.interface import OPERATIONS
 from clx.server.metrics import Metrics, Requests
-from clx.server.operations import Mount, Operation, Receive, Scope, Send
+from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.page import Pages
 from clx.server.protocol import BoundedProtocol
 from clx.server.threads import DatabaseThreads
@@ -103,13 +106,15 @@ def application(
     threads, requests = DatabaseThreads(queue.database, patience=patience, writers=writers), Requests()
     events = Events(queue, threads)
     api = Api(queue, threads, operations, {"/events": events})
+    store = ArtifactStore(queue.database.state.shared / "artifacts")
     inner = [
         *mounts,
+        Mount("/cas", Artifacts(store), role="work", largest=None),
         Mount("/api/v1", api, role="read"),
         Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
         Mount("/version", _version, role="read", largest=0),
     ]
-    page = Mount("", Pages(str(queue.database.path), inner), role="read", largest=4096)
+    page = Mount("", Pages(queue.database.name, inner), role="read", largest=4096)
     book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
     hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
     access = Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
@@ -135,6 +140,8 @@ async def _fire_schedules(queue: Queue, threads: DatabaseThreads) -> None:
             await threads.write(queue.schedules.fire_due)
         except (Refusal, ClxError) as error:
             log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
+        except Exception:  # one that nobody foresaw is no reason to fire none any more
+            log.exception("schedules wait", extra={"action": "schedules_wait"})
         await asyncio.sleep(SWEEP)
 
 
@@ -205,9 +212,11 @@ def _end_with_parent(server: Server) -> None:
 
 
 def configured(served: Application, place: Place) -> uvicorn.Config:
-    more: dict[str, Any] = {}
+    # what others send wrongly is told to them; a line for each would let whoever reaches the port fill the disk
+    more: dict[str, Any] = {"log_level": "error"}
     if place.certfile is not None:
-        more = {"ssl_certfile": str(place.certfile), "ssl_keyfile": str(place.keyfile) if place.keyfile else None}
+        more["ssl_certfile"] = str(place.certfile)
+        more["ssl_keyfile"] = str(place.keyfile) if place.keyfile else None
     config = uvicorn.Config(
         served, http=BoundedProtocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=place.behind_proxy, forwarded_allow_ips="*" if place.behind_proxy else None,
@@ -261,7 +270,7 @@ def url_of(place: Place) -> str:
 
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:
     """Where it is, and how one gets in."""
-    yield f"CLX serves {database.path} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
+    yield f"CLX serves {database.name} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
     if not place.tokens:
         yield "Whoever is on this machine may do everything: no token is wanted."
         return

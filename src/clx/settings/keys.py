@@ -27,6 +27,8 @@ class Key(msgspec.Struct, frozen=True):
     default: Any
     reach: Reach | None = None
     """What it makes the machine do outside of the project that wrote it; None: nothing."""
+    is_secret: bool = False
+    """Whether its value is never shown."""
 
     @property
     def variable(self) -> str:
@@ -77,13 +79,13 @@ def _keys(section: type[Section], prefix: str) -> Iterator[Key]:
             yield from _keys(field.type, f"{name}.")
         else:
             type_ = _without_none(field.type)
-            yield Key(name, _unmarked(type_), field.default, _reach_of(type_))
+            marks = _marks_of(type_)
+            yield Key(name, _unmarked(type_), field.default, marks.get("reach"), marks.get("secret", False))
 
 
-def _reach_of(annotation: Any) -> Reach | None:
+def _marks_of(annotation: Any) -> dict[str, Any]:
     extra = get_args(annotation)[1].extra if get_origin(annotation) is Annotated else None
-    reach: Reach | None = (extra or {}).get("reach")
-    return reach
+    return extra or {}
 
 
 def _unmarked(annotation: Any) -> Any:

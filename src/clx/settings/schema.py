@@ -23,6 +23,7 @@ from clx.settings.section import (
     Place,
     Pull,
     Seconds,
+    Secret,
     Section,
     Server,
 )
@@ -76,6 +77,21 @@ class DatabaseSettings(Section, frozen=True):
     """``auto`` chooses from platform, worker mode and file system (REQ-4.1)."""
     busy_timeout: Seconds = 10.0
     """Seconds to wait for a lock that somebody else holds, or for a server (60 in DELETE mode unless set)."""
+
+
+class ArtifactsSettings(Section, frozen=True):
+    """``[artifacts]``: a server that keeps artifacts for other machines; a project cannot say so itself."""
+
+    url: OwnPlace | None = None
+    """Its address, ``http://HOST:PORT``; unset: artifacts lie beside the database alone."""
+    token: Secret | None = None
+    """What it is shown, a token with the role ``work``; never printed, nor passed on by command lines or files."""
+    ca_file: OwnPlace | None = None
+    """The certificate of who vouches for the server's, where the system does not know it."""
+    insecure: Annotated[bool, Meta(extra={"reach": "own"})] = False
+    """Whether the token may go to another machine over plain ``http://``."""
+    patience: Seconds = 60.0
+    """Seconds for which a transfer that makes no progress is tried again."""
 
 
 class JobsSettings(Section, frozen=True):
@@ -146,6 +162,7 @@ class _WithJobTypes(Section, frozen=True):
 
     workers: WorkersSettings = WorkersSettings()
     database: DatabaseSettings = DatabaseSettings()
+    artifacts: ArtifactsSettings = ArtifactsSettings()
     jobs: JobsSettings = JobsSettings()
 
     def section(self, kind: type[J]) -> J:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from clx.settings.keys import all_keys
+
 URL = "database.url"
 """The setting that may hold a password."""
 _PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):.*@")
@@ -13,7 +15,14 @@ _NAMED = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
 
 def shown(key: str, value: Any) -> Any:
     """*value* of the setting *key* without what nobody is to see."""
+    if value is not None and all_keys()[key].is_secret:
+        return "***"
     return without_password(value) if key == URL and isinstance(value, str) else value
+
+
+def is_secret(key: str, value: Any) -> bool:
+    """Whether nobody else may read a file with *value* of the setting *key*."""
+    return value is not None and shown(key, value) != value
 
 
 def without_password(url: str) -> str:

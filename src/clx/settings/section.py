@@ -32,6 +32,8 @@ Server = Annotated[str, Meta(min_length=1, extra=_reach("server"))]
 """What is connected to, and where work and results go."""
 OwnPlace = Annotated[str, Meta(min_length=1, extra=_reach("own"))]
 """What only the user can name."""
+Secret = Annotated[str, Meta(min_length=1, extra={"reach": "own", "secret": True})]
+"""What only the user can name, and nobody is shown."""
 Pull = Annotated[bool, Meta(extra=_reach("pull"))]
 """Whether a registry is asked."""
 Mode = Annotated[ExecutionMode, Meta(extra=_reach("mode"))]

@@ -15,8 +15,13 @@ import tomli_w
 from clx.errors import SettingsError
 from clx.platforms import system
 from clx.regular import replace_text
+from clx.settings.keys import all_keys
+from clx.settings.secret import is_secret
 from clx.settings.toml_file import key_lines, read_toml
 
+_OTHERS_WRITE = 0o022
+"""What others may write is not believed, whatever the umask."""
+_OTHERS = 0o077
 _HEADER = re.compile(r"^\s*\[([A-Za-z0-9_.\s-]+)\]\s*(#.*)?$")
 
 
@@ -32,7 +37,7 @@ def set_value(path: Path, key: str, value: Any, check: Callable[[str], None] = l
     with alone(path):
         text = text_with(path, key, value)
         check(text)
-        write_text(path, text)
+        write_text(path, text, denied=_OTHERS if _holds_secret(text) else _OTHERS_WRITE)
 
 
 @contextlib.contextmanager
@@ -61,6 +66,18 @@ def text_with(path: Path, key: str, value: Any) -> str:
         if tomllib.loads(edited) == wanted:
             return edited
     return tomli_w.dumps(wanted)  # written in a way that lines cannot be exchanged: comments are lost
+
+
+def _holds_secret(text: str) -> bool:
+    """Whether a file with that text is to be read by nobody else."""
+    values = tomllib.loads(text)
+    for key in all_keys():
+        found: Any = values
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if is_secret(key, found):
+            return True
+    return False
 
 
 def _with(values: dict[str, Any], parts: list[str], value: Any) -> dict[str, Any]:
@@ -94,14 +111,17 @@ def _comment_of(line: str) -> str:
     return found[0] if found and line.count("#") == 1 else ""
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, denied: int = _OTHERS_WRITE) -> None:
     """Replace the file, readers never see half of it.
+
+    Args:
+        denied: permissions that nobody gets, beside what the umask takes.
 
     Raises:
         SettingsError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, text, denied=0o022)  # what others may write is not believed, whatever the umask
+        replace_text(path, text, denied=denied)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written ({error.strerror})", "Check its permissions.") from error

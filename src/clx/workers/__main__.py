@@ -15,17 +15,20 @@ from typing import Any
 
 import msgspec
 
+from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.wait import Bells
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import EXIT_DONE, ClxError
-from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
+from clx.remote.stores import open_store, own_token
 from clx.settings.schema import Settings
-from clx.workers.container_env import database_inside
+from clx.workers.container_env import MACHINE_VARIABLE, database_inside
 from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.pools import pool_of
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
 from clx.workers.process.loop import Worker
@@ -68,20 +71,22 @@ def serve(argv: list[str] | None = None) -> int:
     contained = arguments.mode == "docker"
     settings = with_journal_mode(settings, arguments.db, containers=contained, keep=contained)
     with Database.open(arguments.db, **database_options(settings)) as database:
+        token = own_token(settings.artifacts)
+        store = open_store(database.state.shared / "artifacts", settings.artifacts, token=token)
         pool = arguments.pool or _own_pool(arguments, settings)
         system.hold_back_signals(hold=True)  # from its row on it ends in order; the loop lets them through
         worker_id = _register(database, arguments, pool)
         with logged(database.state.path, settings.logging.level, worker=worker_id, type=arguments.type):
             assignment = _assignment(database, worker_id, pool, arguments, settings)
             if assignment is not None:
-                _serve(database, assignment, arguments, settings)
+                _serve(database, assignment, arguments, settings, store)
     return EXIT_DONE
 
 
 def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
     if arguments.mode == "docker":
         return UNRESOLVED
-    return pool_name(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings))
+    return pool_of(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings), arguments.db, settings)
 
 
 def _assignment(
@@ -109,6 +114,8 @@ def _assignment(
 
 def _register(database: Database, arguments: argparse.Namespace, pool: str) -> int:
     of_container: dict[str, Any] = {"container_id": own_container_id(), "image": os.environ.get(IMAGE_VARIABLE)}
+    if MACHINE_VARIABLE in os.environ:
+        of_container["host"] = os.environ[MACHINE_VARIABLE]
     return register_this_process(
         *(database, arguments.type, pool, arguments.mode),
         batch_id=arguments.batch,
@@ -119,14 +126,20 @@ def _register(database: Database, arguments: argparse.Namespace, pool: str) -> i
     )
 
 
-def _serve(database: Database, assignment: Assignment, arguments: argparse.Namespace, settings: Settings) -> None:
+def _serve(
+    database: Database,
+    assignment: Assignment,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    store: ArtifactStore,
+) -> None:
     log.info(
         "worker %s started: %s, %s, settings from %s",
         *(assignment.worker_id, assignment.type, assignment.pool, arguments.config_source),
         extra={"action": "worker_started", "mode": arguments.mode, "config_source": arguments.config_source},
     )  # fmt: skip
     job_type, scratch = JOB_TYPES[assignment.type], work_directory(database, assignment.worker_id) / "scratch"
-    worker = Worker(database, assignment, lambda: job_type.make_converter(settings, scratch), settings.jobs)
+    worker = Worker(database, assignment, lambda: job_type.make_converter(settings, scratch), settings.jobs, store)
     reason = "it failed"
     try:
         reason = worker.run()

@@ -12,6 +12,8 @@ DATABASE_VARIABLE = "CLX_DB"
 """The job table, as a path inside the container."""
 DIRECTORY_VARIABLE = "CLX_DATABASE_DIR"
 """The database's directory on the host, as it was mounted."""
+MACHINE_VARIABLE = "CLX_MACHINE"
+"""The name of the machine that started this container, where the table is a server's."""
 FILE_VARIABLE = "CLX_DATABASE_FILE"
 """The name of the database file in that directory."""
 

@@ -15,7 +15,7 @@ import pytest
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Queue
 from clx.db.models import Job, NewJob
-from clx.errors import ArtifactError, ConversionError, ToolMissingError
+from clx.errors import ArtifactError, ArtifactMissingError, ConversionError, ServerError, ToolMissingError
 from clx.platforms import system
 from clx.workers.process.job_run import describe_failure, run_job
 
@@ -78,10 +78,21 @@ def test_a_converter_finds_its_inputs_and_leaves_its_outputs_in_the_store(bench:
     assert (result["warnings"], result["facts"]) == (["of a.py"], {"pages": 2})
 
 
+def test_what_a_job_made_is_shared_before_its_result_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[list[str]] = []
+    monkeypatch.setattr(bench.store, "share", lambda digests: shared.append(list(digests)))
+
+    def convert(_inputs: Path, outputs: Path) -> None:
+        (outputs / "a.html").write_text("a")
+
+    result = bench.run(convert)
+    assert shared == [[result["outputs"][0][1]]]
+
+
 def test_a_missing_input_is_told_before_the_converter_is_asked(bench: Bench) -> None:
     job = bench.job(a="one")
     bench.store.path(job.payload["files"][0][1]).unlink()
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ArtifactMissingError):
         run_job(job, Doing(lambda *_: pytest.fail("asked")), bench.store, bench.directory)
     assert not bench.directory.exists()
 
@@ -125,7 +136,9 @@ def test_an_output_that_is_too_large_is_refused(bench: Bench, monkeypatch: pytes
     [
         (ConversionError("no", "Mend it.", line=3), "ConversionError", "no", False),
         (ConversionError("no", retryable=True), "ConversionError", "no", True),
-        (ArtifactError("gone", "Build again."), "ArtifactError", "gone", True),
+        (ArtifactError("damaged", "Build again."), "ArtifactError", "damaged", True),
+        (ArtifactMissingError("gone", "Build again."), "ArtifactMissingError", "gone", False),
+        (ServerError("it is away"), "ServerError", "it is away", True),
         (ToolMissingError("no java", "Type: x"), "ToolMissingError", "no java", False),
         (OSError(errno.ENOSPC, "full", "/x/y"), "NoSpace", "No space left: /x/y.", False),
         (OSError(errno.EDQUOT, "full"), "NoSpace", "No space left: the state directory.", False),

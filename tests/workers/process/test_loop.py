@@ -19,7 +19,7 @@ from clx.db.clock import now_ms
 from clx.db.jobs import Job, Queue
 from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
-from clx.errors import ConversionError, DatabaseFullError
+from clx.errors import ClxError, CommitInDoubtError, ConversionError, DatabaseBusyError, DatabaseFullError
 from clx.jobtypes.converter import Converter
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
@@ -175,15 +175,16 @@ def test_told_to_end_during_a_job_it_finishes_that_one_and_claims_no_other(bench
     assert worker._stop_reason == "SIGTERM"
 
 
+@pytest.mark.parametrize("refusal", [DatabaseFullError, DatabaseBusyError, CommitInDoubtError])
 def test_a_result_that_the_table_does_not_take_yet_is_offered_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    refusal: type[ClxError], bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, id_ = bench.worker(), bench.enqueue()
     settle, refusals = worker._queue.settle, iter([True, True])
 
     def full(*arguments: Any, **options: Any) -> Any:
         if next(refusals, False):
-            raise DatabaseFullError("full", "Free some space.")
+            raise refusal("full", "Free some space.")
         return settle(*arguments, **options)
 
     monkeypatch.setattr(worker._queue, "settle", full)
@@ -206,6 +207,24 @@ def test_a_run_that_is_no_longer_its_own_does_not_count(bench: Bench, caplog: py
         assert bench.worker().run_once()
     assert (bench.job(id_).state, bench.job(id_).run, bench.job(id_).worker_id) == ("running", 2, other)
     assert [record.message for record in caplog.records] == [f"run 1 of job {id_} is no longer this worker's"]
+
+
+@pytest.mark.parametrize("refusal", [DatabaseBusyError, CommitInDoubtError])
+def test_a_server_that_is_away_ends_no_worker(
+    refusal: type[ClxError], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, watchdog, id_ = bench.worker(), bench.watchdog(timeout=100.0), bench.enqueue()
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise refusal("away", "")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker._queue, "claim", away)
+        assert not worker._run_once_or_wait()
+        patched.setattr(watchdog._table, "beat", away)
+        watchdog._beat(0.0)
+    assert worker.run_once()
+    assert bench.job(id_).state == "succeeded"
 
 
 # -- the watchdog -------------------------------------------------------------------------------------

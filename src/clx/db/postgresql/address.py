@@ -68,6 +68,22 @@ class Address(msgspec.Struct, frozen=True):
         options = f"?{urlencode(more, safe='/,:@', quote_via=quote)}" if more else ""
         return f"postgresql://{quote(self.user, safe='')}@{host}/{quote(self.database, safe='')}{options}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is reached by a socket of this machine, in the usual place."""
+        return self.host == _LOCAL
+
+    @property
+    def socket_directory(self) -> str:
+        """The directory of the socket that leads to the server; empty where it is reached by a network."""
+        usual = "/var/run/postgresql" if self.is_local else ""
+        return self.host if self.host.startswith("/") else usual
+
+    def with_password(self, password: str) -> str:
+        """The whole URL with *password*, and with what this process knows of the server from elsewhere."""
+        url = self.without_secrets()
+        return url.replace("@", f":{quote(password, safe='')}@", 1) if password else url
+
     def for_programs(self) -> tuple[str, dict[str, str]]:
         """What a program of PostgreSQL is told of it on its command line, and what by its environment."""
         password = self._said().get("password")

@@ -76,6 +76,11 @@ class Connection:
             self._trace(query)
         return self.raw.execute(query, values)
 
+    def together(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+        """Run statements within a transaction in one round trip; returns their cursors."""
+        with self.raw.pipeline():
+            return [self.execute(*each) for each in statements]
+
     def control(self, statements: str) -> Any:
         """Run statements that begin or end a transaction; returns the cursor of the last."""
         if self._trace is not None:

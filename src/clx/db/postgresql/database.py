@@ -21,7 +21,7 @@ from clx.db.crashpoints import crash_point
 from clx.db.database import Database, Params, Row
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.postgresql import address as addresses
-from clx.db.postgresql.connect import ServerClock, connect, pause
+from clx.db.postgresql.connect import SCHEMA, ServerClock, connect, pause
 from clx.db.postgresql.dialect import DIALECT, PostgresTransaction
 from clx.db.postgresql.doubt import was_committed
 from clx.db.postgresql.driver import (
@@ -34,12 +34,19 @@ from clx.db.postgresql.driver import (
     not_taken,
     translate,
 )
-from clx.db.postgresql.listen import PostgresDoorbell
+from clx.db.postgresql.listen import NOTIFY, PostgresDoorbell
 from clx.db.postgresql.tables import ensure_tables, revision_of
 from clx.db.postgresql.thread_connection import Held
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
-from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
+from clx.errors import (
+    ClxError,
+    DatabaseBusyError,
+    DatabaseCorruptError,
+    DatabaseError,
+    DatabaseFullError,
+    UsageError,
+)
 
 T = TypeVar("T")
 
@@ -49,7 +56,12 @@ _WRITES_WAIT = 5
 _BEGIN = (
     "BEGIN {}; SELECT CAST(pg_current_xact_id() AS text), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 )
-_BEGINS = {False: _BEGIN.format(""), True: _BEGIN.format("; SET LOCAL synchronous_commit = off")}
+_BY_INDEX = "; SET LOCAL enable_seqscan = off"
+"""Plans are kept: one that was made while the table was short must do when it is long."""
+_BEGINS = {
+    False: _BEGIN.format(_BY_INDEX),
+    True: _BEGIN.format(f"{_BY_INDEX}; SET LOCAL synchronous_commit = off"),
+}
 _NOT_AWAITED = frozenset({"heartbeat", "beat", "renew_batch"})
 """Transactions that nobody relies on to outlive a crash of the server: it does not write them through one by one."""
 
@@ -211,13 +223,17 @@ class PostgresDatabase(Database):
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
+        return self.look(lambda connection: _rows(connection.execute(sql, params)))
+
+    def look(self, body: Callable[[Any], T]) -> T:
+        """What *body*, which only reads, finds by this thread's connection."""
         try:
-            return self.look(lambda connection: _rows(connection.execute(sql, params)))
+            return self.ask(body)
         except (driver.Error, OverflowError, UnicodeEncodeError) as error:
             raise self.translated(error) from error
 
-    def look(self, body: Callable[[Any], T]) -> T:
-        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+    def ask(self, body: Callable[[Any], T]) -> T:
+        """As :meth:`look`; errors are the driver's."""
 
         def attempt() -> T:
             held = self._hold()
@@ -285,6 +301,7 @@ class PostgresDatabase(Database):
                     self.leases.distrust(waited)
                 transaction = PostgresTransaction(connection, now)
                 value = body(transaction)
+                transaction.require_heard()
                 crash_point(name, "before_commit")
                 self._end(held, xid, ends)
             except BaseException:
@@ -314,7 +331,7 @@ class PostgresDatabase(Database):
     def snapshot(self) -> Iterator[Any]:
         """Several reads that see one state of the table."""
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        self.look(lambda _: None)  # a connection that was lost is made anew
+        self.ask(lambda _: None)  # a connection that was lost is made anew
         held = self._hold()
         with held.used(self.address) as connection:
             try:
@@ -331,7 +348,7 @@ class PostgresDatabase(Database):
         if held is not None and not held.closed:
             with held.used(self.address) as connection:
                 for payload in payloads:
-                    connection.execute("SELECT pg_notify('clx', ?)", (payload,))
+                    connection.execute(NOTIFY, (payload,))
 
     # -- the rest -----------------------------------------------------------------------------------
 
@@ -344,17 +361,21 @@ class PostgresDatabase(Database):
 
     def revision(self) -> str | None:
         """The schema of its tables; None where there are none."""
-        try:
-            return self.look(revision_of)
-        except driver.Error as error:
-            raise self.translated(error) from error
+        return self.look(revision_of)
 
     def size(self) -> int:
         """Bytes that all of its database takes on the server."""
         return int(self.read("SELECT pg_database_size(current_database())")[0][0])
 
     def faults(self) -> list[str]:
-        """A server looks after its files by itself."""
+        """A server looks after its files by itself; its tables anybody may have removed."""
+        from clx.db.odd_rows import tables
+
+        there = self.read("SELECT tablename FROM pg_tables WHERE schemaname = ?", (SCHEMA,))
+        if missing := sorted(tables().keys() - {name for (name,) in there}):
+            raise DatabaseCorruptError(
+                f"Tables are missing in {self.address}: {', '.join(missing)}.", "Restore a copy of them: pg_restore"
+            )
         return []
 
     def select(self, query: str, parameters: Any) -> list[dict[str, Any]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from clx.db.dialect import Dialect
+from clx.db.dialect import HARMLESS, IN_CLAIM_ORDER, QUEUED, TAKE, Dialect
 from clx.db.odd_rows import tables
+from clx.db.postgresql.connect import Connection
+from clx.db.statements import COLUMNS
 from clx.db.transaction import Transaction
 
 NEEDS_LOCK = 0x636C78_01
@@ -18,6 +20,18 @@ NEEDS_LOCK = 0x636C78_01
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \([?, ]*\)")
 _AT_ONCE = 5000
 """Rows that one statement enters."""
+_DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now"
+_FIRST = (
+    f"SELECT id, claim_rank, deadline, {HARMLESS} AS harmless {QUEUED} AND NOT EXISTS (SELECT 1 FROM paused) "
+    f"AND (CAST(:promote AS bigint) = 0 OR NOT EXISTS ({_DUE})) {IN_CLAIM_ORDER} :n FOR UPDATE SKIP LOCKED"
+)
+_PLACED = (
+    f"SELECT id, harmless, row_number() OVER (ORDER BY claim_rank, deadline, id) AS place FROM ({_FIRST}) AS first"
+)
+_COMPANY = (
+    "SELECT id FROM (SELECT id, place, harmless, bool_or(harmless) FILTER (WHERE place = 1) OVER () AS together "
+    f"FROM ({_PLACED}) AS placed) AS known WHERE place = 1 OR (together AND harmless)"
+)
 
 
 class PostgresDialect(Dialect):
@@ -25,7 +39,9 @@ class PostgresDialect(Dialect):
 
     locking = " FOR UPDATE SKIP LOCKED"
     alone = " FOR UPDATE"
+    ahead = 512
     unchanged = " FOR SHARE"
+    spare = 32
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
@@ -34,6 +50,7 @@ class PostgresDialect(Dialect):
 
     def __init__(self) -> None:
         super().__init__()
+        self.claim_company = f"{TAKE} {self.chosen(_COMPANY)} RETURNING {COLUMNS}"
         # it takes what a recursion has found once only
         self.needed_by = (
             f"WITH RECURSIVE needed (id) AS ({self.ids('needs')} UNION SELECT near.id FROM needed, LATERAL ("
@@ -41,32 +58,37 @@ class PostgresDialect(Dialect):
             "SELECT j.after_id FROM jobs j WHERE j.id = needed.id AND j.after_id IS NOT NULL) AS near) "
             "SELECT 1 FROM needed WHERE id = :id"
         )
-
+        # as many as are wanted and no more: what a look has locked nobody else could take until the end of the claim
+        these = f"id IN ({self.ids('ids')}) AND state = 'queued' AND ready = 1"
+        which = self.chosen(f"SELECT id FROM jobs WHERE {these} {IN_CLAIM_ORDER} :n{self.locking}")
+        self.claim_these = f"{TAKE} {which} RETURNING {COLUMNS}"
         self._make_many()
 
     def _make_many(self) -> None:
         """Several reports of a worker with one statement: each would take a round trip, which is what they cost."""
+        # no index but that of ids is of use for "state ||": rows are found, and locked, in the order of their ids
         self.succeed_many = (
-            "WITH told AS (SELECT id, run, result, memory FROM json_to_recordset(CAST(:reports AS json)) "
-            "AS told (id bigint, run bigint, result text, memory bigint)), "
-            "mine AS (SELECT j.id FROM jobs j JOIN told ON told.id = j.id WHERE j.run = told.run "
-            "AND j.state = 'running' ORDER BY j.id FOR UPDATE OF j), "
-            "ended AS (UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, "
-            "result = told.result, error = NULL FROM told WHERE jobs.id = told.id AND jobs.run = told.run "
-            "AND jobs.state = 'running' AND jobs.id = ANY (ARRAY(SELECT id FROM mine)) RETURNING jobs.id, jobs.run, "
-            "jobs.worker_id, jobs.started_at, jobs.key, jobs.type, jobs.limit_name, told.memory), "
+            "WITH ended AS (UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = :now, "
+            "result = told.result, error = NULL FROM unnest(CAST(:ids AS bigint[]), CAST(:runs AS bigint[]), "
+            "CAST(:results AS text[]), CAST(:peaks AS bigint[])) AS told (id, run, result, peak_memory) "
+            "WHERE jobs.id = told.id AND jobs.run = told.run AND jobs.state || '' = 'running' "
+            "RETURNING jobs.id, jobs.run, jobs.worker_id, jobs.started_at, jobs.key, jobs.type, jobs.limit_name, "
+            "told.peak_memory), "
             "recorded AS (INSERT INTO runs (job_id, run, worker_id, started_at, ended_at, outcome, peak_memory) "
-            "SELECT id, run, worker_id, coalesce(started_at, :now), :now, 'succeeded', memory FROM ended) "
+            "SELECT id, run, worker_id, coalesce(started_at, :now), :now, 'succeeded', peak_memory FROM ended), "
+            "counted AS (UPDATE workers SET jobs_succeeded = jobs_succeeded + (SELECT count(*) FROM ended), "
+            "heartbeat_at = greatest(heartbeat_at, :now) WHERE id = :worker) "
             "SELECT id, key, type, limit_name FROM ended"
         )
-        ids = self.ids("ids")
         awaiting = "b.state = 'live' AND b.callback IS NOT NULL"
         # another statement than the one before: it sees what those left who were waited for
         self.matters_of_many = (
-            "SELECT ended.id, EXISTS (SELECT 1 FROM dependencies WHERE needs_id = ended.id), "
-            "EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
-            f"WHERE w.job_id = ended.id AND {awaiting}) FROM ({ids}) AS ended (id) ORDER BY 1"
+            "SELECT id, bool_or(needed), bool_or(awaited) FROM (SELECT needs_id AS id, true AS needed, "
+            "false AS awaited FROM dependencies WHERE needs_id = ANY (CAST(:ids AS bigint[])) UNION ALL "
+            "SELECT w.job_id, false, true FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+            f"WHERE w.job_id = ANY (CAST(:ids AS bigint[])) AND {awaiting}) AS found GROUP BY id ORDER BY id"
         )
+        ids = self.ids("ids")
         mine = (
             f"SELECT b.id FROM batches b WHERE {awaiting} AND b.id IN "
             f"(SELECT batch_id FROM batch_jobs WHERE job_id IN ({ids})) ORDER BY b.id{self.alone}"
@@ -78,6 +100,16 @@ class PostgresDialect(Dialect):
             f"WHERE b.id = ended.batch_id AND {awaiting} AND b.id {self.chosen(mine)} "
             "RETURNING b.id, b.pending, b.callback"
         )
+
+    def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:
+        """Arrays, as text: the driver makes them one value at a time."""
+        ids, runs, results, peaks = zip(*told, strict=True) if told else ((), (), (), ())
+        return {
+            "ids": _array(map(str, ids)),
+            "runs": _array(map(str, runs)),
+            "results": _array(map(_quoted, results)),
+            "peaks": _array("NULL" if peak is None else str(peak) for peak in peaks),
+        }
 
     def ids(self, name: str) -> str:
         """The numbers of a list."""
@@ -103,6 +135,16 @@ class PostgresDialect(Dialect):
         """Rows are locked in the order of their ids, so that no two transactions wait for each other."""
         rows = f"SELECT id FROM {table} WHERE {where} ORDER BY id{self.alone}"
         return f"UPDATE {table} SET {change} WHERE id {self.chosen(rows)}"
+
+
+def _array(values: Iterable[str]) -> str:
+    return f"{{{','.join(values)}}}"
+
+
+def _quoted(text: str) -> str:
+    if text == "null":  # what most functions return
+        return '"null"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 DIALECT = PostgresDialect()
@@ -132,8 +174,31 @@ def _many(statement: str) -> tuple[str, list[str]]:
 class PostgresTransaction(Transaction):
     """A transaction of PostgreSQL."""
 
-    __slots__ = ()
+    __slots__ = ("_answers", "_connection")
     sql = DIALECT
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        super().__init__(connection, now)
+        self._connection = connection
+        self._answers: dict[str, tuple[Mapping[str, Any], Any]] = {}
+
+    def ahead(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Run them in one round trip."""
+        if len(statements) > 1:
+            cursors = self._connection.together(statements)
+            self._answers = {each[0]: (each[1], cursor) for each, cursor in zip(statements, cursors, strict=True)}
+            self.execute = self._answered
+
+    def _answered(self, statement: str, params: Any = ()) -> Any:
+        if statement not in self._answers:
+            return self._connection.execute(statement, params)
+        told, cursor = self._answers.pop(statement)
+        assert params == told, statement
+        return cursor
+
+    def require_heard(self) -> None:
+        """See that nothing was done of which nobody has heard: jobs claimed for a worker that does not know, say."""
+        assert not self._answers, list(self._answers)
 
     def insert(self, statement: str, values: Sequence[Any]) -> int:
         """Enter one row; returns its id."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.driver import driver, is_lost
-from clx.errors import DatabaseError
+from clx.errors import CommitInDoubtError
 
 if TYPE_CHECKING:
     from clx.db.postgresql.database import PostgresDatabase
@@ -24,7 +24,7 @@ def was_committed(database: PostgresDatabase, backend: int, xid: str, ends: floa
     """Whether transaction *xid* was committed; asked anew until *ends*, on the monotonic clock.
 
     Raises:
-        DatabaseError: nobody can tell.
+        CommitInDoubtError: nobody can tell.
     """
     while True:
         try:
@@ -49,8 +49,8 @@ def was_committed(database: PostgresDatabase, backend: int, xid: str, ends: floa
         time.sleep(0.1)
 
 
-def _in_doubt(database: Any, error: BaseException) -> DatabaseError:
-    return DatabaseError(
+def _in_doubt(database: Any, error: BaseException) -> CommitInDoubtError:
+    return CommitInDoubtError(
         f"The connection to {database.address} was lost at a COMMIT, and the server does not tell whether it was done "
         f"({type(error).__name__}).",
         "Look before you repeat it: clx jobs list",

@@ -19,7 +19,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from clx.db.doorbell import Bell, of_end, with_blocks
+from clx.db.doorbell import Bell, hears, is_of_ends, job_of
 from clx.db.local_bells import LocalDoorbell
 from clx.db.postgresql.driver import driver
 from clx.errors import ClxError
@@ -29,6 +29,8 @@ log = logging.getLogger("clx.doorbell")
 WINDOW = 0.02
 """Seconds between two messages of one process."""
 CHANNEL = "clx"
+NOTIFY = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', $1)"
+"""A hint need not outlive a crash of the server: nobody waits for the disk because of it."""
 _LONGEST = 7000
 """Characters of one message: the server takes 7,999 bytes."""
 _MOST = 4
@@ -52,6 +54,7 @@ class PostgresDoorbell(LocalDoorbell):
         self._me = os.urandom(4).hex()
         self._guard = threading.RLock()
         self._pending: set[str] = set()
+        self._ended_jobs: set[int] = set()
         self._sent_at = -WINDOW
         self._ended = False
         self._is_heard = False
@@ -67,9 +70,16 @@ class PostgresDoorbell(LocalDoorbell):
     def ring(self, *names: object) -> None:
         """Wake everybody who listens for one of *names*: here at once, elsewhere soon."""
         super().ring(*names)
-        words = {_word(name) for name in names if isinstance(name, str)}
+        words, ended = set(), set()
+        for name in names:
+            if isinstance(name, str):
+                if (job_id := job_of(name)) is None:
+                    words.add(_word(name))
+                else:
+                    ended.add(job_id)
         with self._guard:
             self._pending |= words
+            self._ended_jobs |= ended
             if time.monotonic() - self._sent_at < WINDOW:
                 self._start()
                 self._wake()
@@ -81,7 +91,8 @@ class PostgresDoorbell(LocalDoorbell):
     def _take(self) -> list[str]:
         self._sent_at = time.monotonic()
         words, self._pending = self._pending, set()
-        return list(_messages(self._me, sorted(words)))
+        ended, self._ended_jobs = self._ended_jobs, set()
+        return list(_messages(self._me, [*sorted(words), *_in_rows(ended)]))
 
     # -- the thread ---------------------------------------------------------------------------------
 
@@ -145,15 +156,15 @@ class PostgresDoorbell(LocalDoorbell):
 
     def _due_in(self) -> float | None:
         with self._guard:
-            return max(0.0, self._sent_at + WINDOW - time.monotonic()) if self._pending else None
+            return max(0.0, self._sent_at + WINDOW - time.monotonic()) if self._pending or self._ended_jobs else None
 
     def _send_pending(self, raw: Any, *, at_once: bool = False) -> None:
         with self._guard:
-            if not self._pending or not (at_once or self._due_in() == 0.0):
+            if not (self._pending or self._ended_jobs) or not (at_once or self._due_in() == 0.0):
                 return
             payloads = self._take()
         for payload in payloads:
-            raw.execute("SELECT pg_notify($1, $2)", (CHANNEL, payload))
+            raw.execute(NOTIFY, (payload,))
 
     def _told(self, message: str) -> None:
         sender, *words = message.split(" ")
@@ -162,9 +173,13 @@ class PostgresDoorbell(LocalDoorbell):
         if _ALL in words:
             self._ring_all()
             return
-        ends = with_blocks(of_end(int(word[1:])) for word in words if word.startswith("@"))
+        rows = [[int(end) for end in word[1:].split("-")] for word in words if word.startswith("@")]
         for bell in list(self.hung):
-            if bell.name in ends or (bell.name[:1] != "\0" and _word(bell.name) in words):
+            if is_of_ends(bell.name):
+                rung = any(hears(bell.name, row[0], row[-1]) for row in rows)
+            else:
+                rung = _word(bell.name) in words
+            if rung:
                 bell.ring()
 
     def _ring_all(self) -> None:
@@ -185,10 +200,22 @@ class PostgresDoorbell(LocalDoorbell):
 
 @lru_cache(maxsize=4096)
 def _word(name: str) -> str:
-    """A name as it is sent: the end of a job by its number, any other, which may hold whatever, by a digest."""
-    if name.startswith("\0"):
-        return f"@{name.rpartition('.')[2]}"
+    """A name as it is sent: it may hold whatever, so by a digest. Ends of jobs are sent by their numbers."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def _in_rows(ids: Iterable[int]) -> Iterator[str]:
+    """Numbers of jobs as they are sent: those in a row, as of jobs that went in together, by two of them."""
+    row: list[int] = []
+    for id_ in sorted(ids):
+        if row and id_ == row[-1] + 1:
+            row[1:] = [id_]
+            continue
+        if row:
+            yield f"@{row[0]}-{row[-1]}"
+        row = [id_]
+    if row:
+        yield f"@{row[0]}-{row[-1]}"
 
 
 def _messages(me: str, words: Iterable[str]) -> Iterator[str]:

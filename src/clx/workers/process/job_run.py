@@ -10,7 +10,7 @@ from typing import Any
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Job
-from clx.errors import ArtifactError, ClxError, ConversionError
+from clx.errors import ArtifactError, ArtifactMissingError, ClxError, ConversionError, ServerError
 from clx.jobtypes.converter import Converter
 
 MAX_OUTPUT = 512 << 20
@@ -26,6 +26,7 @@ def run_job(job: Job, converter: Converter, store: ArtifactStore, directory: Pat
     Raises:
         ConversionError, ToolMissingError: as the converter says.
         ArtifactError: an input is missing or damaged.
+        ServerError: the server of artifacts does not answer.
     """
     inputs, outputs = directory / "in", directory / "out"
     files = [(name, digest) for name, digest in job.payload["files"]]
@@ -37,6 +38,7 @@ def run_job(job: Job, converter: Converter, store: ArtifactStore, directory: Pat
         facts = converter.convert(job.payload, inputs, outputs, warnings.append)
         store.verify_links(files)
         stored = [_keep(path, outputs, store) for path in sorted(outputs.rglob("*")) if not path.is_dir()]
+        store.share(digest for _, digest, _ in stored)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return {"outputs": stored, "warnings": warnings, "facts": facts}
@@ -59,7 +61,8 @@ def describe_failure(error: Exception) -> tuple[dict[str, Any], bool]:
         return error.as_dict(), error.retryable
     if isinstance(error, ClxError):
         found = {"type": type(error).__name__, "message": error.fact, "next_step": error.next_step}
-        return found, isinstance(error, ArtifactError)
+        # what is nowhere no other run finds: whoever queued the job has it made again
+        return found, isinstance(error, ArtifactError | ServerError) and not isinstance(error, ArtifactMissingError)
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return {
             "type": "NoSpace",

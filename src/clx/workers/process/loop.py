@@ -18,7 +18,7 @@ from clx.db.database import Database
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.models import Report
 from clx.db.wait import SLOW_BEAT, Bells, rest
-from clx.errors import DatabaseBusyError, DatabaseFullError, LostRunError
+from clx.errors import PASSING, CommitInDoubtError, DatabaseBusyError, DatabaseFullError, LostRunError
 from clx.jobtypes.converter import Converter
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
@@ -36,10 +36,16 @@ class Worker:
     Args:
         converter: makes the converter; called with the first job, so that an idle worker costs little.
         jobs: leases and heartbeats.
+        store: where artifacts are; None: beside the database.
     """
 
     def __init__(
-        self, database: Database, assignment: Assignment, converter: Callable[[], Converter], jobs: JobsSettings
+        self,
+        database: Database,
+        assignment: Assignment,
+        converter: Callable[[], Converter],
+        jobs: JobsSettings,
+        store: ArtifactStore | None = None,
     ) -> None:
         self.database = database
         self.assignment = assignment
@@ -47,7 +53,7 @@ class Worker:
         self._converter: Converter | None = None
         self._lease = int(jobs.lease * 1000)
         self._queue = Queue(database)
-        self._store = ArtifactStore(database.state.shared / "artifacts")
+        self._store = store or ArtifactStore(database.state.shared / "artifacts")
         self._directory = work_directory(database, assignment.worker_id)
         self._stop_reason = ""
         self._bells: Bells | None = None
@@ -85,7 +91,7 @@ class Worker:
         except DatabaseFullError as error:  # claiming stops, the heartbeat goes on; it resumes by itself
             log.warning("%s", error.fact)
             time.sleep(SLOW_BEAT)
-        except DatabaseBusyError as error:
+        except (DatabaseBusyError, CommitInDoubtError) as error:
             log.warning("%s", error.fact)
         return False
 
@@ -146,7 +152,7 @@ class Worker:
                     pool=self.assignment.pool,
                     lease=self._lease,
                 )
-            except (DatabaseBusyError, DatabaseFullError) as error:
+            except PASSING as error:
                 log.warning("%s", error.fact)
                 self._watchdog.watch(job)
                 time.sleep(SLOW_BEAT)

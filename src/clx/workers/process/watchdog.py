@@ -24,7 +24,7 @@ from clx.db.jobs import Job, Queue
 from clx.db.leases import can_explain
 from clx.db.schedules.sweep import Sweep
 from clx.db.workers import WorkerTable
-from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, LostRunError
+from clx.errors import PASSING, ClxError, DatabaseError, LostRunError
 from clx.platforms import system
 from clx.settings.schema import JobsSettings
 from clx.workers.liveness import time_limit
@@ -152,7 +152,7 @@ class Watchdog(threading.Thread):
                 self._cancel(job)
         except LostRunError as error:
             self._note_lost(job, error)
-        except (DatabaseBusyError, DatabaseFullError) as error:
+        except PASSING as error:
             log.warning("%s", error.fact)
 
     def _fire_due(self) -> None:

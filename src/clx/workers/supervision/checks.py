@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clx import DISTRIBUTION
+from clx.commands import SERVED
 from clx.db.apart import located, move_apart
 from clx.db.database import Database
 from clx.errors import StartupError, ToolMissingError
@@ -191,11 +192,18 @@ def place_database(resolved: Resolved, database: Path, *, move: bool = True) -> 
     Raises:
         DatabaseError: it is used by somebody, so that it cannot be moved; or there are two of them.
     """
+    if database.name.endswith(SERVED):  # containers mount the artifacts alone
+        return database
     if not uses_containers(resolved):
         return located(database)
     return move_apart(database) if move else located(database)
 
 
 def settings_for(resolved: Resolved, database: Path) -> Settings:
-    """The settings as this process and its workers use them with *database*: the journal mode resolved."""
-    return with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))
+    """The settings as this process and its workers use them with *database*: the journal mode resolved.
+
+    Without the token for artifacts: they are passed on by command lines and kept in files, and each worker finds it
+    itself (:func:`clx.remote.stores.open_store`).
+    """
+    settings = with_journal_mode(resolved.settings, database, containers=uses_containers(resolved))
+    return replace(settings, artifacts=replace(settings.artifacts, token=None))

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from clx.db.database import Database
-from clx.errors import EXIT_DONE, DatabaseBusyError, DatabaseFullError, UsageError, WorkerStartupError
+from clx.errors import EXIT_DONE, PASSING, UsageError, WorkerStartupError
 from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers.executors.direct import launch
@@ -145,7 +145,7 @@ def keep(database: Database, settings: Settings, wanted: Functions, note: Callab
             try:
                 group.tend()
                 group.reconcile()
-            except (DatabaseBusyError, DatabaseFullError) as error:
+            except PASSING as error:
                 log.warning("%s", error.fact)
             if group.is_over():
                 break

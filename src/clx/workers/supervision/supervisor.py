@@ -24,7 +24,7 @@ from clx.commands import database_name
 from clx.db.database import Database
 from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
-from clx.errors import EXIT_DONE, ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, WorkerStartupError
+from clx.errors import EXIT_DONE, PASSING, ClxError, DatabaseError, WorkerStartupError
 from clx.platforms import system
 from clx.settings.schema import Settings
 from clx.workers.executors.docker.containers import remove_of_missing, remove_orphans
@@ -74,7 +74,7 @@ class Supervisor:
                 bell.silence()
                 try:
                     self.run_once()
-                except (DatabaseBusyError, DatabaseFullError) as error:
+                except PASSING as error:
                     log.warning("%s", error.fact)
                 except (DatabaseError, OSError):  # its files are removed at this moment, one after the other
                     if self._database.is_in_place():

@@ -10,6 +10,7 @@ import pytest
 from clx import NewJob, Queue, Schedule
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.errors import CommitInDoubtError, DatabaseBusyError
 from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec
 from clx.workers.supervision.service_state import ServiceState, read_state, update_state
@@ -46,6 +47,22 @@ def test_what_is_asked_for_while_workers_are_started_is_noticed(
     supervisor.run_once()
     assert state_of(database).answered == 2
     assert list(supervisor._group.wanted) == [("notebook", "b")]
+
+
+def test_a_server_that_is_away_ends_no_supervisor(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ServiceState(str(database.path), wanted=wanted("a"), started_at=1)
+    update_state(database.state.path, lambda _: asked)
+    supervisor, away = Supervisor(database, asked), [DatabaseBusyError("away", ""), CommitInDoubtError("lost", "")]
+
+    def look() -> None:
+        if away:
+            raise away.pop()
+        supervisor._asked_to_end = "SIGTERM"
+
+    monkeypatch.setattr(supervisor, "run_once", look)
+    monkeypatch.setattr(supervisor, "_wait", lambda *_: None)
+    supervisor.run()
+    assert away == []
 
 
 def test_less_is_wanted_once_somebody_has_stopped_a_worker_and_nobody_takes_that_for_a_new_request(

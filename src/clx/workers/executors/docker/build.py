@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -22,6 +22,7 @@ from email.message import Message
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def _context(recipe: Recipe, context: Path) -> None:
     versions = {found.metadata["Name"].lower(): found.version for found in distributions()}
     lines = sorted(f"{name}=={version}\n" for name, version in versions.items() if name != DISTRIBUTION)
     (packages / "constraints.txt").write_text("".join(lines), encoding="utf-8")
-    required = "".join(f"{line}\n" for line in _required(recipe.wheel, JOB_TYPES[recipe.type].extra))
+    required = "".join(f"{line}\n" for line in _required(recipe.wheel, {JOB_TYPES[recipe.type].extra, *_served()}))
     (packages / "requirements.txt").write_text(required + _course_requirements(recipe), encoding="utf-8")
 
 
@@ -175,14 +176,19 @@ def _metadata(wheel: Path) -> Message:
     return found
 
 
-def _required(wheel: Path, extra: str) -> list[str]:
-    """What a wheel requires with one of its extras, one requirement per line."""
+def _served() -> set[str]:
+    """The extra for tables of a server, where this environment has it too."""
+    return {"postgres"} if find_spec("psycopg") is not None else set()
+
+
+def _required(wheel: Path, extras: Collection[str]) -> list[str]:
+    """What a wheel requires with some of its extras, one requirement per line."""
     found = []
     for line in _metadata(wheel).get_all("Requires-Dist") or ():
         asked = _EXTRA.search(line)
         if asked is None:
             found.append(line)
-        elif asked[1] == extra:
+        elif asked[1] in extras:
             found.append(line[: asked.start()].rstrip("; "))
     return found
 

@@ -26,7 +26,7 @@ from clx.workers.executors.docker.reaper import (
     start_reaper,
     worker_closed,
 )
-from clx.workers.executors.docker.worker import bind, database_inside_of, invoking_user, require_apart
+from clx.workers.executors.docker.worker import bind, database_inside_of, invoking_user, require_place
 from clx.workers.lock_probe import READY
 from clx.workers.platforms import sharing_warning, surroundings
 
@@ -54,14 +54,14 @@ def preflight(database: Database, images: Mapping[str, str], settings: DockerSet
         EngineError: the engine does not answer, an image is not there or of another version, or the database
             cannot be used from inside a container.
     """
-    require_apart(database.path)
+    require_place(database.path, settings.network)
     with closing(connect()) as client:
         found = [obtain(client, type_, name, settings) for type_, name in images.items()]
         assign_pools(WorkerTable(database), client)
-    if found:
+    if found and not database.is_served:
         with closing(connect(_LOOK_LIMIT)) as client:
             _check_sharing(client, database, found[0].id, settings)
-    warning = sharing_warning(str(database.path), surroundings(database.path))
+    warning = "" if database.is_served else sharing_warning(str(database.path), surroundings(database.path))
     return [warning] if warning else []
 
 

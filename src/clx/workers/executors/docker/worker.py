@@ -22,9 +22,11 @@ from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
+from clx.remote.stores import TOKEN_VARIABLE, find_token
 from clx.settings.reach import TOOLS
 from clx.settings.schema import Settings
 from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
+from clx.workers.executors.docker import served
 from clx.workers.executors.docker.engine import (
     connect,
     engine_errors,
@@ -203,7 +205,7 @@ def start(spawn: Spawn, state_dir: Path) -> DockerWorker:
         EngineError: the engine does not answer, the image cannot be had, or the database lies where no container
             may look. A container that does not start is one that ends: its tail says why.
     """
-    require_apart(spawn.database)
+    require_place(spawn.database, spawn.settings.docker.network)
     file = new_log(spawn, state_dir)
     with ExitStack() as undone:
         client = undone.enter_context(closing(connect()))
@@ -294,7 +296,7 @@ def _remove(container: Any) -> None:
 
 
 def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
-    docker = spawn.settings.docker
+    docker, is_served = spawn.settings.docker, served.is_served(spawn.database)
     user = invoking_user(client)
     return {
         "command": words_for(spawn, database_inside_of(spawn.database), settings_inside(spawn.settings), log_name),
@@ -304,9 +306,11 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
             IMAGE_VARIABLE: spawn.image or "",
             "HOME": _HOME,
             "USER": "clx",
+            **({TOKEN_VARIABLE: token} if (token := find_token(spawn.settings.artifacts)) else {}),
+            **(served.environment(spawn.database) if is_served else {}),
         },
-        "mounts": [bind(spawn.database)],
-        "tmpfs": {_HOME: "rw,exec,mode=1777"},
+        "mounts": served.mounts(spawn.database) if is_served else [bind(spawn.database)],
+        "tmpfs": {_HOME: "rw,exec,mode=1777", **(served.memory(spawn.database) if is_served else {})},
         "network": docker.network,
         "init": True,
         "user": user,
@@ -332,7 +336,17 @@ def settings_inside(settings: Settings) -> Settings:
 
 def database_inside_of(database: Path) -> str:
     """Where a container sees *database*."""
+    if served.is_served(database):
+        return str(served.inside_of(database))
     return inside(SHARED_AS, database.name)
+
+
+def require_place(database: Path, network: str) -> None:
+    """See that a container can get at the database, and at nothing else."""
+    if served.is_served(database):
+        served.require_way(database, network)
+    else:
+        require_apart(database)
 
 
 def require_apart(database: Path) -> None:

@@ -14,7 +14,7 @@ from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.schedules.models import Schedule
 from clx.server import serving
-from clx.server.upkeep import UPKEEP
+from clx.server.api.upkeep import UPKEEP
 
 _NIGHTLY: dict[str, Any] = {"name": "nightly", "cron": "0 6 * * *", "zone": "Europe/Berlin", "job": {"type": "t"}}
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import Case, GenerationMode, Response
 from tests.server.conftest import BASE, Served
 
-from clx.server.interface import OPERATIONS
-from clx.server.openapi import document
+from clx.server.api.interface import OPERATIONS
+from clx.server.api.openapi import document
 
 _DOCUMENT = document(OPERATIONS)
 _SCHEMA = schemathesis.openapi.from_dict(_DOCUMENT)

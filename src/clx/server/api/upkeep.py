@@ -12,8 +12,8 @@ from clx.db.queries import LimitState, Paused
 from clx.db.schedules.models import Fire, Schedule
 from clx.errors import QueueError
 from clx.server.answers import Refusal
-from clx.server.documents import Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
-from clx.server.operations import Call, Operation
+from clx.server.api.documents import Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
+from clx.server.api.operations import Call, Operation
 
 ScheduleName = Annotated[str, Meta(min_length=1, max_length=100)]
 

@@ -10,11 +10,11 @@ from clx.db.summary import live_batches
 from clx.db.tokens import TokenTable
 from clx.db.workers import WorkerTable
 from clx.errors import LostRunError, UnknownJobError
-from clx.server import documents as doc
 from clx.server.answers import Refusal
-from clx.server.documents import told
-from clx.server.operations import Call, Operation
-from clx.server.upkeep import UPKEEP
+from clx.server.api import documents as doc
+from clx.server.api.documents import told
+from clx.server.api.operations import Call, Operation
+from clx.server.api.upkeep import UPKEEP
 
 _NOT_THERE, _TAKEN, _REFUSED = 404, 409, 422
 

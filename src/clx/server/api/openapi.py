@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from clx import __version__
-from clx.server.documents import MOST, Error
-from clx.server.operations import Operation
+from clx.server.api.documents import MOST, Error
+from clx.server.api.operations import Operation
 
 _ALWAYS = (400, 401, 403, 422, 503)
 _MEANINGS = {

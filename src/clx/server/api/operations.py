@@ -1,0 +1,61 @@
+"""What the interface is made of: operations, each with the role that its caller needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clx.db.tokens import Role
+
+if TYPE_CHECKING:
+    from clx.db.jobs import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an operation.
+
+    Attributes:
+        id: the number in its path; 0 where there is none.
+        query: its query parameters, checked; None where it takes none.
+        body: its body, checked; None where it takes none.
+    """
+
+    queue: Queue
+    id: int = 0
+    query: Any = None
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the interface: the route table and the OpenAPI document are made of these.
+
+    Attributes:
+        name: its ``operationId``.
+        path: below ``/api/v1``; ``{id}`` is a number.
+        role: what its caller must be.
+        run: what it does, in a thread for the table; a mapping or a structure becomes the answer.
+        query, body, answer: what it takes and gives.
+        writes: whether it writes to the table.
+        status: of its answer.
+        wait: how many seconds to wait for which jobs before *run*; None: it waits for none.
+        errors: the statuses of its refusals, beside those that every operation has.
+    """
+
+    name: str
+    method: str
+    path: str
+    role: Role
+    summary: str
+    run: Callable[[Call], Any]
+    answer: Any
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    writes: bool = False
+    status: int = 200
+    wait: Callable[[Call], tuple[float, list[int]]] | None = None
+    errors: tuple[int, ...] = ()

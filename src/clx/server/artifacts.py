@@ -1,0 +1,323 @@
+"""Artifacts over HTTP, as bazel's HTTP cache has them: ``GET``, ``HEAD`` and ``PUT`` of ``/cas/<sha256>``.
+
+Beyond that: parts of objects (``Range``, ``If-Range``), a ``PUT`` that goes on where another was cut
+(``Upload-Offset``, as in the IETF's draft of resumable uploads), and ``POST /cas/missing``, which tells of many objects
+at once. The name of an object is the digest of its bytes, and its ``ETag``: what is there never changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from typing import IO
+
+import msgspec
+
+from clx.artifacts.store import ArtifactStore
+from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
+from clx.errors import ArtifactError
+from clx.server.answers import Refusal, send_bytes
+from clx.server.mounts import Receive, Scope, Send
+
+LARGEST = 16 << 30
+"""Bytes that an artifact may have."""
+MOST_ASKED = 10_000
+"""Digests that one call may ask about."""
+RESERVE = 64 << 20
+"""Bytes that uploads leave free on the disk: the job table may lie there, too."""
+_PIECE = 1 << 20
+_LARGEST_QUESTION = MOST_ASKED * 70
+_NAME = re.compile("/([0-9a-f]{64})")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_MEDIA = "application/octet-stream"
+_FOREVER = "private, max-age=31536000, immutable"
+
+
+class Artifacts:
+    """An ASGI application: the objects of *store* below a path.
+
+    Args:
+        store: where they are kept.
+        largest: bytes that one may have.
+    """
+
+    def __init__(self, store: ArtifactStore, *, largest: int = LARGEST) -> None:
+        self._store = store
+        self._uploads = Uploads(store)
+        self._largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        method = scope["method"]
+        if path == "/missing":
+            if method != "POST":
+                raise _not_allowed("POST")
+            await self._tell_missing(receive, send)
+            return
+        found = _NAME.fullmatch(path)
+        if found is None:
+            raise Refusal(404, "Artifacts are called /cas/<sha256, 64 hexadecimal digits>.", "Name one by its digest.")
+        if method in ("GET", "HEAD"):
+            await self._give(found[1], method, headers, send)
+        elif method == "PUT":
+            try:
+                await self._take(found[1], headers, receive, send)
+            except Refusal as refusal:
+                if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > _PIECE:
+                    refusal.headers["connection"] = "close"  # who sends much need not send all of it
+                raise
+        else:
+            raise _not_allowed("GET, HEAD, PUT")
+
+    # -- which are there --------------------------------------------------------------------------
+
+    async def _tell_missing(self, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        async for piece in _pieces(receive):
+            body += piece
+            if len(body) > _LARGEST_QUESTION:
+                raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
+        try:
+            asked = msgspec.json.decode(body, type=list[str])
+        except msgspec.MsgspecError:
+            raise Refusal(400, "The body is no JSON list of digests.", 'Send ["<sha256>", …].') from None
+        if len(asked) > MOST_ASKED:
+            raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
+        missing = await asyncio.to_thread(lambda: [digest for digest in asked if not self._has(digest)])
+        await send_bytes(send, 200, msgspec.json.encode(missing))
+
+    def _has(self, digest: str) -> bool:
+        """Whether it is there: then it stays for a while, for who asks is about to name it in a row."""
+        if not self._store.has(digest):
+            return False
+        self._store.renew(digest)
+        return True
+
+    # -- out --------------------------------------------------------------------------------------
+
+    async def _give(self, digest: str, method: str, headers: Mapping[str, str], send: Send) -> None:
+        try:
+            stream, size, data = await asyncio.to_thread(self._open, digest, method)
+        except ArtifactError as error:
+            raise await self._absent(digest, headers) from error
+        with stream:
+            tag = f'"{digest}"'
+            told = {"etag": tag, "accept-ranges": "bytes", "cache-control": _FOREVER}
+            if _names(headers.get("if-none-match", ""), tag):
+                await _send_bytes_of(stream, 0, 0, 304, told, send)
+                return
+            asked = _asked_range(headers, size, tag) if method == "GET" else None
+            begin, end = asked or (0, size)
+            if asked is not None:
+                told["content-range"] = f"bytes {begin}-{end - 1}/{size}"
+            told |= {"content-type": _MEDIA, "content-length": str(end - begin)}
+            count, status = 0 if method == "HEAD" else end - begin, 200 if asked is None else 206
+            if data:
+                await _send_at_once(data[begin:end], status, told, send)
+            else:
+                await _send_bytes_of(stream, begin, count, status, told, send)
+
+    def _open(self, digest: str, method: str) -> tuple[IO[bytes], int, bytes]:
+        """An object to read, its size, and its bytes where they are few and wanted."""
+        stream = self._store.reader(digest)
+        size = os.fstat(stream.fileno()).st_size
+        return stream, size, stream.read() if method == "GET" and size <= _PIECE else b""
+
+    async def _absent(self, digest: str, headers: Mapping[str, str]) -> Refusal:
+        """That it is not there; with how much of it is, and first of all with whether there would be room."""
+        offset = await asyncio.to_thread(self._uploads.offset, digest)
+        length = headers.get("upload-length", "")
+        if length.isdecimal():
+            self._require_room(int(length) - (offset or 0))
+        more = {} if offset is None else {"upload_offset": str(offset)}
+        if self._uploads.is_moving(digest):
+            more["retry_after"] = "1"
+        return Refusal(404, f"Artifact {digest[:12]} is not here.", "Whoever needs it makes it again.", **more)
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    async def _take(self, digest: str, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+        length = headers.get("content-length", "")
+        offset = _offset(headers)
+        is_last = headers.get("upload-complete", "?1") != "?0"
+        if offset is None and is_last and length.isdecimal() and int(length) <= min(_PIECE, self._largest):
+            await self._take_at_once(digest, int(length), receive, send)
+            return
+        if await asyncio.to_thread(self._has, digest):
+            await _tell_kept(digest, 200, send)
+            return
+        if length.isdecimal():
+            if int(length) + (offset or 0) > self._largest:
+                raise self._too_large()
+            self._require_room(int(length))
+        try:
+            upload = await asyncio.to_thread(self._uploads.begin, digest, offset)
+            try:
+                await self._receive(upload, receive)
+                if not is_last:
+                    await send_bytes(send, 202, b"", headers={"upload-offset": str(upload.offset)})
+                    return
+                if not await asyncio.to_thread(upload.finish):
+                    raise _other_bytes()
+            finally:
+                await asyncio.to_thread(self._uploads.end, upload)
+        except OffsetError as error:
+            raise Refusal(
+                409, f"{error.offset} bytes of it are here.", "Go on there.", upload_offset=str(error.offset)
+            ) from error
+        except InUseError as error:
+            raise Refusal(409, "It is being sent already.", "Ask again in a moment.", retry_after="1") from error
+        except OSError as error:
+            raise _unkept(error) from error
+        await _tell_kept(digest, 201, send)
+
+    async def _take_at_once(self, digest: str, length: int, receive: Receive, send: Send) -> None:
+        """Take a small object, which is not worth a part."""
+        self._require_room(length)
+        data = bytearray()
+        async for piece in _pieces(receive):
+            data += piece
+
+        def put() -> int:
+            if self._has(digest):
+                return 200
+            return 201 if self._uploads.put(digest, data) else 422
+
+        try:
+            status = await asyncio.to_thread(put)
+        except OSError as error:
+            raise _unkept(error) from error
+        if status == 422:
+            raise _other_bytes()
+        await _tell_kept(digest, status, send)
+
+    async def _receive(self, upload: Upload, receive: Receive) -> None:
+        """Write what comes, while the next of it is coming."""
+        writing: asyncio.Task[None] | None = None
+        waiting = bytearray()
+        try:
+            async for piece in _pieces(receive):
+                waiting += piece
+                if upload.offset + len(waiting) > self._largest:
+                    raise self._too_large()
+                if len(waiting) >= _PIECE:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(asyncio.to_thread(self._write, upload, waiting))
+                    waiting = bytearray()
+        finally:
+            if writing is not None:
+                await writing
+            if waiting:  # of a sender that was cut off as well: it need not send that again
+                await asyncio.to_thread(self._write, upload, waiting)
+
+    def _write(self, upload: Upload, data: bytearray) -> None:
+        """Add *data*. Others may have filled the disk since it began, and some do not say how much they send."""
+        if len(data) > self._free():
+            upload.discard()
+            raise OSError(errno.ENOSPC, "the rest is for the job table")
+        upload.write(data)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, f"An artifact has at most {self._largest} bytes.", "Send it in several ones.")
+
+    def _require_room(self, size: int) -> None:
+        free = self._free()
+        if size > free:
+            raise _no_room(f"There is no room for {size} bytes: {max(0, free)} are free.")
+
+    def _free(self) -> int:
+        """Bytes that uploads may still take."""
+        folder = next(each for each in (self._store.root, *self._store.root.parents) if each.is_dir())
+        return shutil.disk_usage(folder).free - RESERVE
+
+
+async def _tell_kept(digest: str, status: int, send: Send) -> None:
+    await send_bytes(send, status, b"", media=_MEDIA, headers={"etag": f'"{digest}"'})
+
+
+def _no_room(fact: str) -> Refusal:
+    return Refusal(507, fact, "Free some space on the server: clx db prune, clx cache prune.")
+
+
+def _unkept(error: OSError) -> Refusal:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return _no_room("The disk is full: what had come of it was removed.")
+    return Refusal(503, f"It cannot be kept: {error.strerror}.", "Look at the server's disk.", retry_after="5")
+
+
+def _other_bytes() -> Refusal:
+    return Refusal(422, "The bytes are not what their name says.", "Name them by their own sha256.")
+
+
+def _not_allowed(methods: str) -> Refusal:
+    return Refusal(405, "This address does not take that method.", f"It takes {methods}.", allow=methods)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "The body was cut off.", "Go on where it was.")
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def _offset(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("upload-offset")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 18:
+        raise Refusal(400, "Upload-Offset is no number of bytes.", "Send what HEAD told.")
+    return int(text)
+
+
+def _names(header: str, tag: str) -> bool:
+    return header.strip() == "*" or tag in [each.strip().removeprefix("W/") for each in header.split(",")]
+
+
+def _asked_range(headers: Mapping[str, str], size: int, tag: str) -> tuple[int, int] | None:
+    """First byte and the one after the last; None where all is to be sent (RFC 9110, 14.2: several ranges may be)."""
+    found = _RANGE.fullmatch(headers.get("range", "").strip())
+    if found is None or found[0] == "bytes=-" or headers.get("if-range", tag).strip() != tag:
+        return None
+    first, last = found[1], found[2]
+    if first and last and int(first) > int(last):
+        return None
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(int(last) + 1, size) if first and last else size
+    if begin >= size:
+        raise Refusal(416, f"It has {size} bytes.", "Ask for some of them.", content_range=f"bytes */{size}")
+    return begin, end
+
+
+async def _send_at_once(data: bytes, status: int, headers: Mapping[str, str], send: Send) -> None:
+    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": data})
+
+
+async def _send_bytes_of(
+    stream: IO[bytes], begin: int, count: int, status: int, headers: Mapping[str, str], send: Send
+) -> None:
+    """Answer with *count* bytes from *begin* on."""
+
+    def read() -> bytes:
+        return stream.read(min(count, _PIECE))
+
+    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    if not count:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    stream.seek(begin)
+    while count and (data := await asyncio.to_thread(read)):  # less comes only of a file that somebody cuts
+        count -= len(data)
+        await send({"type": "http.response.body", "body": data, "more_body": count > 0})
