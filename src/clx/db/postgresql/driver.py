@@ -30,13 +30,19 @@ _KEPT_APART = frozenset({"jobs_live_key", "jobs_behind", "recent_keys_pkey", "ru
 _COLLISIONS = 5
 _AWAY = frozenset({"57P01", "57P02", "57P03", "25P03", "53300"})
 """The server ends, begins, has given this connection up, or has too many."""
+_POOLED = "A pooler in transaction mode (PgBouncer) lends its sessions: name the server itself, or use session mode."
 _REFUSED = {
     "28P01": "Give the right password: in the URL, in PGPASSWORD, or in ~/.pgpass.",
     "28000": "See pg_hba.conf of the server: this user may not come this way.",
     "3D000": "Make it: createdb DATABASE; or name another.",
     "3F000": "Make the tables: clx db migrate",
     "42P01": "Make the tables: clx db migrate",
-    "42501": "Let its owner type: GRANT CREATE ON DATABASE …, or GRANT … ON ALL TABLES IN SCHEMA clx TO …",
+    "42501": (
+        "Let its owner type: GRANT CREATE ON DATABASE …; or, where the tables are there: GRANT USAGE ON SCHEMA clx, "
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clx, GRANT USAGE ON ALL SEQUENCES IN SCHEMA clx."
+    ),
+    "42P05": _POOLED,
+    "26000": _POOLED,
     "25006": "It only reads: a standby, perhaps. Name the primary.",
 }
 _SOON = ("starting up", "shutting down", "recovery", "too many", "connection slots")
