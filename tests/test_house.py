@@ -118,7 +118,7 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
-                "server.api.bodies server.guard server.place server.serving"
+                "server.guard server.serving"
             ),
         ),
         (
