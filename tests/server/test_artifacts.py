@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from starlette.routing import Mount
 from tests.server.conftest import Served
 
 from clx.artifacts.store import ArtifactStore
@@ -145,14 +144,8 @@ def test_an_upload_goes_on_where_it_was(call: Any, store: ArtifactStore) -> None
     assert store.get_bytes(DIGEST) == DATA
 
 
-def artifacts_of(served: Served) -> Any:
-    (mount,) = [each for each in served.application.routes if isinstance(each, Mount) and each.path == "/cas"]
-    guards: Any = mount.app
-    return guards.app.app
-
-
 def test_that_it_is_being_sent_is_told_and_who_sends_much_need_not_send_all(call: Any, served: Served) -> None:
-    uploads = artifacts_of(served)._uploads
+    uploads = served.application.artifacts._uploads
     running = uploads.begin(DIGEST, None)
     running.write(DATA[:5])
     told = call("HEAD", ADDRESS)
@@ -317,7 +310,7 @@ def test_a_disk_that_cannot_is_told(call: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_too_large_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts_of(served), "_largest", 100)
+    monkeypatch.setattr(served.application.artifacts, "_largest", 100)
     for content in (several(b"x" * 101), several(b"x" * (1 << 21))):
         assert served.call("PUT", ADDRESS, content=content).status_code == 413
     fits = b"x" * 100

@@ -75,10 +75,10 @@ class Application(Starlette):
         self._events = Events(queue, self._threads)
         requests = Requests()
         self.api = Api(queue, self._threads, operations, self._events)
-        store = ArtifactStore(queue.database.state.shared / "artifacts")
+        self.artifacts = Artifacts(ArtifactStore(queue.database.state.shared / "artifacts"))
         mounted = [
             *mounts,
-            Mount("/cas", Artifacts(store), role="work", largest=None),
+            Mount("/cas", self.artifacts, role="work", largest=None),
             Mount("/api/v1", self.api.router, role="read"),
         ]
         looks = [Middleware(RoleGuard, role="read")]
