@@ -52,7 +52,7 @@ def path_(here: Here) -> None:
 @about_database
 @verbose_option(logs=False)
 def migrate_(here: Here) -> None:
-    """Make the tables, or bring those of an earlier version up to this one's.
+    """Make the tables, or bring older ones up to this version.
 
     Whatever opens the job table to change it does so by itself; by this command an operator does it beforehand. Only
     one process at a time does, and a table of a newer version is refused.
@@ -181,4 +181,4 @@ def _pruned(done: PruneReport, freed: int | None) -> Iterator[str]:
     if rows.abandoned:
         yield f"Ended {rows.abandoned} batch(es) whose build is gone."
     if freed is not None:
-        yield f"The database is {freed / 2**20:.1f} MiB smaller."
+        yield f"The database is {abs(freed) / 2**20:.1f} MiB {'smaller' if freed >= 0 else 'larger'}."

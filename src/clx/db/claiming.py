@@ -155,14 +155,27 @@ def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harm
         rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
         return sorted(jobs, key=_claim_order) if n > 1 else jobs
-    first = tx.sql.next_harmless if harmless else tx.sql.next
-    queued = [row for type_ in dict.fromkeys(types) for row in tx.execute(first, {**params, "type": type_}).fetchall()]
-    ids = [row[2] for row in sorted(queued, key=_numbers_first)[:n]]
-    if not ids:
-        return []
-    rows = tx.execute(tx.sql.claim_these, {**params, "ids": encode(ids)}).fetchall()
-    by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
-    return [by_id[id_] for id_ in ids]
+    return _take_of_several(tx, types, params, harmless=harmless)
+
+
+def _take_of_several(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+    """The same over several types: a look without locks, then only those are taken that come first."""
+    first, wanted, spare = tx.sql.next_harmless if harmless else tx.sql.next, params["n"], tx.sql.spare
+    taken: list[Job] = []
+    while len(taken) < wanted:
+        most = wanted - len(taken)
+        look = {**params, "n": most + spare}
+        queued = [row for each in dict.fromkeys(types) for row in tx.execute(first, {**look, "type": each}).fetchall()]
+        ids = [row[2] for row in sorted(queued, key=_numbers_first)[: most + spare]]
+        if not ids:
+            break
+        rows = tx.execute(tx.sql.claim_these, {**params, "n": most, "ids": encode(ids)}).fetchall()
+        by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
+        taken += [by_id[id_] for id_ in ids if id_ in by_id]
+        if len(ids) < most + spare:
+            break  # there are no more
+        spare *= 4  # others are taking all these
+    return taken
 
 
 def _claim_order(job: Job) -> tuple[int, int, int, int]:

@@ -50,6 +50,8 @@ class Dialect(ABC):
     succeed_many = matters_of_many = count_down_many = ""
     """The ends of many jobs, what hangs on which of them, and the batches that wait for them, where a statement
     takes longer than what it does; empty elsewhere."""
+    spare = 0
+    """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
     ahead = 64
@@ -89,7 +91,7 @@ class Dialect(ABC):
         """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
         self.next = self._next("")
         self.next_harmless = self._next(_HARMLESS)
-        """The first of one type in claim order, to be merged with those of others."""
+        """The first of one type in claim order, to be merged with those of others; nobody's until they are taken."""
         self.claim_these = f"{TAKE} {ids} RETURNING {COLUMNS}"
         due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
         self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
@@ -187,7 +189,7 @@ class Dialect(ABC):
         )
 
     def _next(self, which: str) -> str:
-        return f"SELECT claim_rank, deadline, id {QUEUED}{which} {IN_CLAIM_ORDER} :n{self.locking}"
+        return f"SELECT claim_rank, deadline, id {QUEUED}{which} {IN_CLAIM_ORDER} :n"
 
 
 def among(states: Collection[str]) -> str:

@@ -114,7 +114,7 @@ def application(
         Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
         Mount("/version", _version, role="read", largest=0),
     ]
-    page = Mount("", Pages(str(queue.database.path), inner), role="read", largest=4096)
+    page = Mount("", Pages(queue.database.name, inner), role="read", largest=4096)
     book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
     hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
     access = Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
@@ -270,7 +270,7 @@ def url_of(place: Place) -> str:
 
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:
     """Where it is, and how one gets in."""
-    yield f"CLX serves {database.path} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
+    yield f"CLX serves {database.name} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
     if not place.tokens:
         yield "Whoever is on this machine may do everything: no token is wanted."
         return

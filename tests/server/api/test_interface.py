@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
+from clx.server.api import routes
 
 
 def finish(queue: Queue, type_: str = "t", result: Any = "done") -> int:
@@ -104,12 +106,13 @@ def test_hundreds_wait_without_a_thread_each(served: Served, queue: Queue) -> No
     queue.enqueue_many([NewJob("t") for _ in range(3)])
 
     async def wait_and_finish() -> list[str]:
+        before = threading.active_count()
         headers = {"authorization": f"Bearer {served.secrets['read']}"}
         calls = [served.client.get(f"/api/v1/jobs/{n % 3 + 1}?wait=30", headers=headers) for n in range(300)]
         waiting = [asyncio.ensure_future(call) for call in calls]
         for _ in range(1000):  # until each has come so far
             await asyncio.sleep(0)
-        threads = threading.active_count()
+        threads = threading.active_count() - before
         for _ in range(3):
             await asyncio.to_thread(finish, queue)
         states = [answer.json()["state"] for answer in await asyncio.gather(*waiting)]
@@ -216,6 +219,41 @@ def test_a_large_body_is_taken_and_one_too_large_is_not(served: Served, queue: Q
     answer = served.call("POST", "/api/v1/jobs", content=b" " * (33 * 1024 * 1024))
     assert answer.status_code == 413
     assert answer.headers["connection"] == "close"
+
+
+def test_a_question_is_smaller(served: Served) -> None:
+    answer = served.call("POST", "/api/v1/jobs/get", role="read", content=b" " * (5 * 1024 * 1024))
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+def test_large_bodies_have_their_room_together_and_give_it_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_MOST_HELD", 150_000)
+    large = {"type": "t", "payload": {"text": "x" * 100_000}}
+    for _ in range(3):
+        assert served.post("/api/v1/jobs", large).status_code == 201
+    answer = served.post("/api/v1/jobs", large | {"payload": {"text": "x" * 200_000}})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert served.post("/api/v1/jobs", large).status_code == 201
+
+    async def two_at_a_time() -> list[int]:
+        waits = {"ids": [1], "timeout": 60}
+        head = {"authorization": f"Bearer {served.secrets['admin']}"}
+        padded = json.dumps(waits).encode() + b" " * 100_000
+        first = asyncio.create_task(served.client.post("/api/v1/jobs/wait", content=padded, headers=head))
+        while not served.queue.get(1) or not _held(served):
+            await asyncio.sleep(0.005)
+        refused = await served.client.post("/api/v1/jobs", json=large, headers=head)
+        small = await served.client.post("/api/v1/jobs/cancel", json={"ids": [1]}, headers=head)
+        return [refused.status_code, small.status_code, (await first).status_code]
+
+    assert served.run(two_at_a_time()) == [503, 200, 200]
+
+
+def _held(served: Served) -> int:
+    """Bytes of large bodies that are here."""
+    return max(each.app._room.held for each in served.application._mounts if isinstance(each.app, routes.Api))
 
 
 def test_another_method_is_told_which_ones_there_are(served: Served) -> None:

@@ -41,6 +41,7 @@ class PostgresDialect(Dialect):
     alone = " FOR UPDATE"
     ahead = 512
     unchanged = " FOR SHARE"
+    spare = 32
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
@@ -57,7 +58,10 @@ class PostgresDialect(Dialect):
             "SELECT j.after_id FROM jobs j WHERE j.id = needed.id AND j.after_id IS NOT NULL) AS near) "
             "SELECT 1 FROM needed WHERE id = :id"
         )
-
+        # as many as are wanted and no more: what a look has locked nobody else could take until the end of the claim
+        these = f"id IN ({self.ids('ids')}) AND state = 'queued' AND ready = 1"
+        which = self.chosen(f"SELECT id FROM jobs WHERE {these} {IN_CLAIM_ORDER} :n{self.locking}")
+        self.claim_these = f"{TAKE} {which} RETURNING {COLUMNS}"
         self._make_many()
 
     def _make_many(self) -> None:

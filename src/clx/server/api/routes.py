@@ -27,6 +27,12 @@ _AT_ONCE = 64 * 1024
 """Bytes of a body that the thread of the event loop reads by itself; larger ones would hold up others."""
 
 
+_LARGEST_QUESTION = 4 * 1024 * 1024
+"""Bytes of the body of a call that only looks; read, names and numbers take twenty times as much."""
+_MOST_HELD = 128 * 1024 * 1024
+"""Bytes of large bodies that may be here at a time."""
+
+
 class _Place(NamedTuple):
     """What is at one path: operations by method, each with what decodes its body."""
 
@@ -55,6 +61,7 @@ class Api:
         self.operations = operations
         self._streams = streams or {}
         self._waiters = Waiters(queue, threads)
+        self._room = _Room()
         self._places: dict[str, _Place] = {}
         for each in operations:
             place = self._places.setdefault(each.path, _Place({}))
@@ -77,8 +84,10 @@ class Api:
                 403, f"The role {caller.role} may not do this: {operation.name}.", f"It needs {operation.role}."
             )
         query = _query(operation, scope["query_string"])
-        body = await _read(receive) if decoder is not None else b""
-        answer = await self._run(operation, decoder, id_, query, body)
+        largest = _LARGEST_QUESTION if operation.role == "read" else None
+        with self._room.for_body(largest) as place:
+            body = await _read(receive, place) if decoder is not None else b""
+            answer = await self._run(operation, decoder, id_, query, body)
         await send_bytes(send, operation.status, answer)
 
     @cached_property
@@ -164,7 +173,50 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise Refusal(400, f"The body is no JSON: {error}.", _HOW) from None
 
 
-async def _read(receive: Receive) -> bytes:
+class _Room:
+    """Room in memory for large bodies, of all that are here together; small ones have it always."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def for_body(self, largest: int | None) -> _BodyRoom:
+        """Room for one of at most *largest* bytes; None: it is bounded already."""
+        return _BodyRoom(self, largest)
+
+
+class _BodyRoom:
+    """Room for one body, until it was used."""
+
+    def __init__(self, room: _Room, largest: int | None) -> None:
+        self._room = room
+        self._largest = largest
+        self._size = 0
+
+    def __enter__(self) -> _BodyRoom:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._room.held -= self._counted()
+
+    def take(self, size: int) -> None:
+        """Make room for *size* more bytes.
+
+        Raises:
+            Refusal: it may not be as large, or too much is here already.
+        """
+        self._room.held -= self._counted()
+        self._size += size
+        self._room.held += self._counted()
+        if self._largest is not None and self._size > self._largest:
+            raise Refusal(413, f"The body is larger than {self._largest} bytes.", "Ask for less at a time.")
+        if self._counted() and self._room.held > _MOST_HELD:
+            raise Refusal(503, "Too many send large bodies.", "Try again in 5 s.", retry_after="5")
+
+    def _counted(self) -> int:
+        return self._size if self._size > _AT_ONCE else 0
+
+
+async def _read(receive: Receive, room: _BodyRoom) -> bytes:
     """A whole body, whose size is bounded already."""
     parts = []
     while True:
@@ -172,5 +224,6 @@ async def _read(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise Refusal(400, "The body ends too early.", "Send as much as Content-Length says.")
         parts.append(message.get("body", b""))
+        room.take(len(parts[-1]))
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
