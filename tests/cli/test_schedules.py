@@ -66,7 +66,7 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     clx(
         "add", "x", "@hourly", "--type", "t", "--payload", "@payload.json", "--catch-up", "all", "--window", "0.5",
         "--ends", "2090-12-31", "--pool", "p", "--priority", "5", "--max-runs", "1", "--timeout", "1.5",
-        "--key", "k", "--paused", cwd=tmp_path,
+        "--key", "k", "--limit", "reports", "--paused", cwd=tmp_path,
     )  # fmt: skip
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         found: Schedule = queue.schedules.get("x")
@@ -142,5 +142,5 @@ def test_every_document_is_on_the_page(tmp_path: Path) -> None:
 def test_every_command_and_option_is_on_the_page() -> None:
     assert set(re.findall(r"clx schedules\s+([a-z]+)", _PAGE)) == set(command.commands)
     options = {option for each in command.commands.values() for param in each.params for option in param.opts}
-    shared = {"--db-path", "-v", "--verbose", "--type", "--format", "--limit", "-h", "--help"}
+    shared = {"--db", "--db-path", "-v", "--verbose", "--type", "--format", "--limit", "-h", "--help"}
     assert {each for each in options if each.startswith("--")} - shared <= set(re.findall(r"--[a-z-]+", _PAGE))
