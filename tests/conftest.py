@@ -93,6 +93,7 @@ QUICK = (
     "workers/supervision/services/test_supervisor.py",
     "workers/supervision/test_job_history.py",
     "workers/test_platforms.py",
+    "workers/test_pools.py",
     "workers/test_worker_images.py",
     "workers/test_requirements.py",
 )

@@ -59,8 +59,7 @@ UNTESTED = {
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
             (
-                "db.local_bells db.postgresql.backup db.postgresql.driver "
-                "db.postgresql.facts db.postgresql.listen "
+                "db.local_bells db.postgresql.backup db.postgresql.listen "
                 "db.postgresql.thread_connection db.postgresql.within"
             ),
         ),
@@ -119,7 +118,7 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
-                "server.application"
+                "server.guard server.serving"
             ),
         ),
         (

@@ -49,8 +49,8 @@ def fetched(server: ArtifactServer, digest: str = DIGEST) -> bytes:
 
 
 @pytest.fixture
-def there(server: Listening) -> Iterator[ArtifactServer]:
-    found = ArtifactServer(server.url, server.secrets["work"])
+def there(served: Listening) -> Iterator[ArtifactServer]:
+    found = ArtifactServer(served.url, served.secrets["work"])
     yield found
     found.close()
 
@@ -74,18 +74,18 @@ def test_what_is_nowhere_is_told(there: ArtifactServer) -> None:
 
 
 @pytest.fixture
-def linked(server: Listening) -> Iterator[Callable[..., tuple[Link, ArtifactServer]]]:
+def linked(served: Listening) -> Iterator[Callable[..., tuple[Link, ArtifactServer]]]:
     """Makes links with cuts to the server, and callers by them."""
     open_: list[Any] = []
 
     def one(*cuts: tuple[str, int], **more: Any) -> tuple[Link, ArtifactServer]:
-        context = link(server.port, *cuts)
+        context = link(served.port, *cuts)
         found = context.__enter__()
-        caller = ArtifactServer(found.url, server.secrets["work"], **more)
+        caller = ArtifactServer(found.url, served.secrets["work"], **more)
         open_.append((context, caller))
         return found, caller
 
-    one.server = server  # type: ignore[attr-defined]
+    one.served = served  # type: ignore[attr-defined]
     yield one
     for context, caller in open_:
         caller.close()
@@ -107,7 +107,7 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
 
 
 def test_what_somebody_else_is_sending_is_waited_for(linked: Any, kept: ArtifactStore, file: Path) -> None:
-    receiving = next(each for each in linked.server.server._served._mounts if each.path == "/cas").app._uploads
+    receiving = linked.served.server._served.artifacts._uploads
     running = receiving.begin(DIGEST, None)
     running.write(DATA[:-1])
     found, caller = linked()
@@ -145,9 +145,9 @@ def test_nobody_there_is_told(file: Path) -> None:
         ArtifactServer(f"http://127.0.0.1:{port}", patience=0.1).missing([DIGEST])
 
 
-def test_who_may_not_is_told_how_to(server: Listening, file: Path) -> None:
-    for token in ("", "clx_x", server.secrets["read"]):
-        caller = ArtifactServer(server.url, token)
+def test_who_may_not_is_told_how_to(served: Listening, file: Path) -> None:
+    for token in ("", "clx_x", served.secrets["read"]):
+        caller = ArtifactServer(served.url, token)
         for call in (
             partial(caller.missing, [DIGEST]),
             partial(caller.put, [(DIGEST, file)]),

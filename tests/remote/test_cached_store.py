@@ -33,20 +33,20 @@ def kept(queue: Queue) -> ArtifactStore:
     return ArtifactStore(queue.database.state.shared / "artifacts")
 
 
-def machine(root: Path, server: Listening) -> tuple[CachedStore, list[str]]:
-    caller = Asked(server.url, server.secrets["work"], patience=0.2)
+def machine(root: Path, served: Listening) -> tuple[CachedStore, list[str]]:
+    caller = Asked(served.url, served.secrets["work"], patience=0.2)
     caller.calls = []
     return CachedStore(root, caller), caller.calls
 
 
 @pytest.fixture
-def one(tmp_path: Path, server: Listening) -> CachedStore:
-    return machine(tmp_path / "one", server)[0]
+def one(tmp_path: Path, served: Listening) -> CachedStore:
+    return machine(tmp_path / "one", served)[0]
 
 
 @pytest.fixture
-def other(tmp_path: Path, server: Listening) -> tuple[CachedStore, list[str]]:
-    return machine(tmp_path / "other", server)
+def other(tmp_path: Path, served: Listening) -> tuple[CachedStore, list[str]]:
+    return machine(tmp_path / "other", served)
 
 
 def damage(store: ArtifactStore, digest: str) -> None:
@@ -71,8 +71,8 @@ def test_what_one_shares_another_lays_out(
     assert len(calls) == 20, "what is here is not asked for"
 
 
-def test_putting_asks_nobody_and_sharing_sends_only_what_is_missing(tmp_path: Path, server: Listening) -> None:
-    store, calls = machine(tmp_path / "a", server)
+def test_putting_asks_nobody_and_sharing_sends_only_what_is_missing(tmp_path: Path, served: Listening) -> None:
+    store, calls = machine(tmp_path / "a", served)
     digests = [store.put_bytes(bytes([number])) for number in range(5)]
     store.share([])
     assert calls == []
@@ -171,7 +171,7 @@ def test_large_ones_are_on_the_disk_before_they_have_a_name(
     assert len(synced) == before + 1
 
 
-def test_a_server_that_is_gone_is_told(one: CachedStore, server: Listening) -> None:
+def test_a_server_that_is_gone_is_told(one: CachedStore, served: Listening) -> None:
     digest = one.put_bytes(b"x")
     gone = CachedStore(one.root, ArtifactServer("http://127.0.0.1:9", patience=0.1))
     assert gone.get_bytes(digest) == b"x"

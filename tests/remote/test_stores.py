@@ -31,12 +31,12 @@ def test_without_an_address_it_is_the_directory_and_nothing_is_imported(tmp_path
     assert said == "[]\n"
 
 
-def test_with_an_address_it_stands_in_front_of_the_server(tmp_path: Path, server: Listening) -> None:
-    secret = server.secrets["work"]
-    one = open_store(tmp_path / "a", ArtifactsSettings(url=server.url, token=secret))
+def test_with_an_address_it_stands_in_front_of_the_server(tmp_path: Path, served: Listening) -> None:
+    secret = served.secrets["work"]
+    one = open_store(tmp_path / "a", ArtifactsSettings(url=served.url, token=secret))
     digest = one.put_bytes(b"x")
     one.share([digest])
-    other = open_store(tmp_path / "b", ArtifactsSettings(url=server.url), token=secret)
+    other = open_store(tmp_path / "b", ArtifactsSettings(url=served.url), token=secret)
     assert other.get_bytes(digest) == b"x"
 
 

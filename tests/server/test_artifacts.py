@@ -145,8 +145,7 @@ def test_an_upload_goes_on_where_it_was(call: Any, store: ArtifactStore) -> None
 
 
 def test_that_it_is_being_sent_is_told_and_who_sends_much_need_not_send_all(call: Any, served: Served) -> None:
-    app: Any = next(each for each in served.application._mounts if each.path == "/cas").app
-    uploads = app._uploads
+    uploads = served.application.artifacts._uploads
     running = uploads.begin(DIGEST, None)
     running.write(DATA[:5])
     told = call("HEAD", ADDRESS)
@@ -277,6 +276,25 @@ def test_a_disk_that_fills_meanwhile_leaves_no_part(
     assert list((store.root / "tmp").iterdir()) == []
 
 
+def test_who_does_not_say_how_much_leaves_room_for_the_job_table_too(
+    call: Any, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=artifacts.RESERVE + (2 << 20))
+    kept: list[int] = []
+    real = Upload.write
+
+    def write(self: Upload, data: bytes) -> None:
+        kept.append(len(data))
+        real(self, data)
+
+    monkeypatch.setattr(Upload, "write", write)
+    monkeypatch.setattr("clx.server.artifacts.shutil.disk_usage", lambda _: usage._replace(free=usage.free - sum(kept)))
+    answer = call("PUT", ADDRESS, content=several(DATA))
+    assert answer.status_code == 507
+    assert 0 < sum(kept) <= 2 << 20
+    assert list((store.root / "tmp").iterdir()) == []
+
+
 async def several(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), 1 << 20):
         yield data[start : start + (1 << 20)]
@@ -292,8 +310,8 @@ def test_a_disk_that_cannot_is_told(call: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_too_large_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next(each for each in served.application._mounts if each.path == "/cas").app, "_largest", 100)
-    for content in (b"x" * 101, several(b"x" * (1 << 21))):
+    monkeypatch.setattr(served.application.artifacts, "_largest", 100)
+    for content in (several(b"x" * 101), several(b"x" * (1 << 21))):
         assert served.call("PUT", ADDRESS, content=content).status_code == 413
     fits = b"x" * 100
     assert served.call("PUT", f"/cas/{hashlib.sha256(fits).hexdigest()}", content=fits).status_code == 201

@@ -158,6 +158,12 @@ class Upload:
             else:
                 self._discard()
 
+    def discard(self) -> None:
+        """Keep nothing of the object."""
+        with self._turn:
+            if not self._stream.closed:
+                self._discard()
+
     def _discard(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
@@ -205,7 +211,7 @@ class Uploads:
             if upload is None:
                 if offset is not None:
                     raise InUseError(digest)
-                return Upload(self._store, digest, self._store.root / "tmp" / os.urandom(12).hex(), is_kept=False)
+                return self._beside(digest)
             self._running[digest] = upload
         try:
             upload.resume(offset)
@@ -213,6 +219,23 @@ class Uploads:
             self.end(upload)
             raise
         return upload
+
+    def put(self, digest: str, data: bytes | bytearray) -> bool:
+        """Keep an object that has come whole, durably; false when its bytes are not what its name says.
+
+        Raises:
+            OSError: it cannot be kept; nothing of it is.
+        """
+        upload = self._beside(digest)
+        try:
+            upload.write(data)
+            return upload.finish()
+        finally:
+            upload.close()
+
+    def _beside(self, digest: str) -> Upload:
+        """An upload with which nobody can go on."""
+        return Upload(self._store, digest, self._store.root / "tmp" / os.urandom(12).hex(), is_kept=False)
 
     def _part_of(self, digest: str) -> Upload | None:
         """The part of an object, for this upload alone; None: another process has it."""

@@ -161,7 +161,7 @@ class JobRunner:
         if own := {w.type: w.image for w in workers if w.mode == "docker" and w.image_origin.kind == "default"}:
             images = ", ".join(str(own[type_]) for type_ in sorted(own))
             self._display.note(f"Workers run in this version's own images: {images}.")
-        specs = [spec_of(worker, self._settings, tools[worker.type]) for worker in workers]
+        specs = [spec_of(worker, self._settings, self._database.path, tools[worker.type]) for worker in workers]
         return [msgspec.structs.replace(spec, count=min(spec.count, numbers[spec.type])) for spec in specs]
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:

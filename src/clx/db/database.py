@@ -86,7 +86,11 @@ class Database(ABC):
 
     @abstractmethod
     def look(self, body: Callable[[Any], T]) -> T:
-        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+        """What *body*, which only reads, finds by this thread's connection.
+
+        Raises:
+            DatabaseError: the database cannot be read.
+        """
 
     @abstractmethod
     def write(self, name: str, body: Callable[[Transaction], T]) -> T:

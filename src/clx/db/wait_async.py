@@ -19,6 +19,8 @@ from clx.db.queries import Lookup
 from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
 
 _LIVE = ("queued", "running")
+_SHORT = 0.005
+"""Seconds that a look may take without a rest after it."""
 
 
 class _Wait:
@@ -170,13 +172,14 @@ class Waiters:
             self._fresh.clear()
             if ids:
                 self._tell(*await self._call(self._look, ids, self._followed(ids)))
+            looked_for = loop.time() - began
             if everybody:
                 look_at = began + SLOW_BEAT
             if self._by_id and not self._fresh:
                 await ears.wait(look_at - loop.time())
-                if ears.rung:  # looking at many takes a while: rest as long before looking again
-                    resting = min(SLOW_BEAT, loop.time() - began) / 2 if ids else 0.0
-                    await asyncio.sleep(max(min(resting, REST), 0.0 if names else REST))
+                resting = looked_for if names else max(looked_for, REST)
+                if ears.rung and resting > _SHORT:  # looking at many takes a while: rest as long before looking again
+                    await asyncio.sleep(resting)
 
     def _followed(self, ids: Iterable[int]) -> list[int]:
         return [id_ for id_ in ids if any(wait.follows for wait in self._by_id.get(id_, ()))]

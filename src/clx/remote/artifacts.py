@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -91,6 +92,8 @@ class ArtifactServer:
     ) -> None:
         self._pool = make_pool(url, token, ca_file=ca_file, insecure=insecure, maxsize=AT_ONCE, blocksize=_PIECE)
         self.url = url.rstrip("/")
+        self._connections = self._pool.connection_from_url(url)  # the manager looks at the URL each time
+        self._path = urlsplit(self.url).path
         self.sent = 0
         """Bytes of objects that left this machine, those that were sent again among them."""
         self._patience = patience
@@ -273,9 +276,9 @@ class ArtifactServer:
             _Cut: another one may succeed.
         """
         try:
-            answer = self._pool.request(
-                method, f"{self.url}/cas/{name}", headers={**self._pool.headers, **(headers or {})},
-                timeout=self._timeout, retries=False, redirect=False, **more,
+            answer = self._connections.urlopen(
+                method, f"{self._path}/cas/{name}", headers={**self._pool.headers, **(headers or {})},
+                timeout=self._timeout, retries=False, redirect=False, assert_same_host=False, **more,
             )  # fmt: skip
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _Cut(_reason(error)) from error

@@ -16,12 +16,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import IO
 
 import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from clx.artifacts.store import ArtifactStore
 from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
 from clx.errors import ArtifactError
-from clx.server.answers import Refusal, send_bytes
-from clx.server.mounts import Receive, Scope, Send
+from clx.server.answers import JSON, Refusal
 
 LARGEST = 16 << 30
 """Bytes that an artifact may have."""
@@ -53,12 +55,12 @@ class Artifacts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Headers(scope=scope)
         method = scope["method"]
         if path == "/missing":
             if method != "POST":
                 raise _not_allowed("POST")
-            await self._tell_missing(receive, send)
+            await (await self._missing(receive))(scope, receive, send)
             return
         found = _NAME.fullmatch(path)
         if found is None:
@@ -67,17 +69,18 @@ class Artifacts:
             await self._give(found[1], method, headers, send)
         elif method == "PUT":
             try:
-                await self._take(found[1], headers, receive, send)
+                answer = await self._take(found[1], headers, receive)
             except Refusal as refusal:
                 if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > _PIECE:
                     refusal.headers["connection"] = "close"  # who sends much need not send all of it
                 raise
+            await answer(scope, receive, send)
         else:
             raise _not_allowed("GET, HEAD, PUT")
 
     # -- which are there --------------------------------------------------------------------------
 
-    async def _tell_missing(self, receive: Receive, send: Send) -> None:
+    async def _missing(self, receive: Receive) -> Response:
         body = bytearray()
         async for piece in _pieces(receive):
             body += piece
@@ -90,7 +93,7 @@ class Artifacts:
         if len(asked) > MOST_ASKED:
             raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
         missing = await asyncio.to_thread(lambda: [digest for digest in asked if not self._has(digest)])
-        await send_bytes(send, 200, msgspec.json.encode(missing))
+        return JSON(missing)
 
     def _has(self, digest: str) -> bool:
         """Whether it is there: then it stays for a while, for who asks is about to name it in a row."""
@@ -103,11 +106,10 @@ class Artifacts:
 
     async def _give(self, digest: str, method: str, headers: Mapping[str, str], send: Send) -> None:
         try:
-            stream = await asyncio.to_thread(self._store.reader, digest)
+            stream, size, data = await asyncio.to_thread(self._open, digest, method)
         except ArtifactError as error:
             raise await self._absent(digest, headers) from error
         with stream:
-            size = os.fstat(stream.fileno()).st_size
             tag = f'"{digest}"'
             told = {"etag": tag, "accept-ranges": "bytes", "cache-control": _FOREVER}
             if _names(headers.get("if-none-match", ""), tag):
@@ -118,8 +120,17 @@ class Artifacts:
             if asked is not None:
                 told["content-range"] = f"bytes {begin}-{end - 1}/{size}"
             told |= {"content-type": _MEDIA, "content-length": str(end - begin)}
-            count = 0 if method == "HEAD" else end - begin
-            await _send_bytes_of(stream, begin, count, 200 if asked is None else 206, told, send)
+            count, status = 0 if method == "HEAD" else end - begin, 200 if asked is None else 206
+            if data:
+                await _send_at_once(data[begin:end], status, told, send)
+            else:
+                await _send_bytes_of(stream, begin, count, status, told, send)
+
+    def _open(self, digest: str, method: str) -> tuple[IO[bytes], int, bytes]:
+        """An object to read, its size, and its bytes where they are few and wanted."""
+        stream = self._store.reader(digest)
+        size = os.fstat(stream.fileno()).st_size
+        return stream, size, stream.read() if method == "GET" and size <= _PIECE else b""
 
     async def _absent(self, digest: str, headers: Mapping[str, str]) -> Refusal:
         """That it is not there; with how much of it is, and first of all with whether there would be room."""
@@ -134,26 +145,26 @@ class Artifacts:
 
     # -- in ---------------------------------------------------------------------------------------
 
-    async def _take(self, digest: str, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
-        if await asyncio.to_thread(self._has, digest):
-            await _tell_kept(digest, 200, send)
-            return
+    async def _take(self, digest: str, headers: Mapping[str, str], receive: Receive) -> Response:
         length = headers.get("content-length", "")
         offset = _offset(headers)
+        is_last = headers.get("upload-complete", "?1") != "?0"
+        if offset is None and is_last and length.isdecimal() and int(length) <= min(_PIECE, self._largest):
+            return await self._take_at_once(digest, int(length), receive)
+        if await asyncio.to_thread(self._has, digest):
+            return _kept(digest, 200)
         if length.isdecimal():
             if int(length) + (offset or 0) > self._largest:
                 raise self._too_large()
             self._require_room(int(length))
-        is_last = headers.get("upload-complete", "?1") != "?0"
         try:
             upload = await asyncio.to_thread(self._uploads.begin, digest, offset)
             try:
                 await self._receive(upload, receive)
                 if not is_last:
-                    await send_bytes(send, 202, b"", headers={"upload-offset": str(upload.offset)})
-                    return
+                    return Response(status_code=202, headers={"upload-offset": str(upload.offset)})
                 if not await asyncio.to_thread(upload.finish):
-                    raise Refusal(422, "The bytes are not what their name says.", "Name them by their own sha256.")
+                    raise _other_bytes()
             finally:
                 await asyncio.to_thread(self._uploads.end, upload)
         except OffsetError as error:
@@ -164,7 +175,27 @@ class Artifacts:
             raise Refusal(409, "It is being sent already.", "Ask again in a moment.", retry_after="1") from error
         except OSError as error:
             raise _unkept(error) from error
-        await _tell_kept(digest, 201, send)
+        return _kept(digest, 201)
+
+    async def _take_at_once(self, digest: str, length: int, receive: Receive) -> Response:
+        """Take a small object, which is not worth a part."""
+        self._require_room(length)
+        data = bytearray()
+        async for piece in _pieces(receive):
+            data += piece
+
+        def put() -> int:
+            if self._has(digest):
+                return 200
+            return 201 if self._uploads.put(digest, data) else 422
+
+        try:
+            status = await asyncio.to_thread(put)
+        except OSError as error:
+            raise _unkept(error) from error
+        if status == 422:
+            raise _other_bytes()
+        return _kept(digest, status)
 
     async def _receive(self, upload: Upload, receive: Receive) -> None:
         """Write what comes, while the next of it is coming."""
@@ -178,26 +209,37 @@ class Artifacts:
                 if len(waiting) >= _PIECE:
                     if writing is not None:
                         await writing
-                    writing = asyncio.create_task(asyncio.to_thread(upload.write, waiting))
+                    writing = asyncio.create_task(asyncio.to_thread(self._write, upload, waiting))
                     waiting = bytearray()
         finally:
             if writing is not None:
                 await writing
             if waiting:  # of a sender that was cut off as well: it need not send that again
-                await asyncio.to_thread(upload.write, waiting)
+                await asyncio.to_thread(self._write, upload, waiting)
+
+    def _write(self, upload: Upload, data: bytearray) -> None:
+        """Add *data*. Others may have filled the disk since it began, and some do not say how much they send."""
+        if len(data) > self._free():
+            upload.discard()
+            raise OSError(errno.ENOSPC, "the rest is for the job table")
+        upload.write(data)
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"An artifact has at most {self._largest} bytes.", "Send it in several ones.")
 
     def _require_room(self, size: int) -> None:
-        folder = next(each for each in (self._store.root, *self._store.root.parents) if each.is_dir())
-        free = shutil.disk_usage(folder).free - RESERVE
+        free = self._free()
         if size > free:
             raise _no_room(f"There is no room for {size} bytes: {max(0, free)} are free.")
 
+    def _free(self) -> int:
+        """Bytes that uploads may still take."""
+        folder = next(each for each in (self._store.root, *self._store.root.parents) if each.is_dir())
+        return shutil.disk_usage(folder).free - RESERVE
 
-async def _tell_kept(digest: str, status: int, send: Send) -> None:
-    await send_bytes(send, status, b"", media=_MEDIA, headers={"etag": f'"{digest}"'})
+
+def _kept(digest: str, status: int) -> Response:
+    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=_MEDIA)
 
 
 def _no_room(fact: str) -> Refusal:
@@ -208,6 +250,10 @@ def _unkept(error: OSError) -> Refusal:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return _no_room("The disk is full: what had come of it was removed.")
     return Refusal(503, f"It cannot be kept: {error.strerror}.", "Look at the server's disk.", retry_after="5")
+
+
+def _other_bytes() -> Refusal:
+    return Refusal(422, "The bytes are not what their name says.", "Name them by their own sha256.")
 
 
 def _not_allowed(methods: str) -> Refusal:
@@ -250,6 +296,12 @@ def _asked_range(headers: Mapping[str, str], size: int, tag: str) -> tuple[int, 
     if begin >= size:
         raise Refusal(416, f"It has {size} bytes.", "Ask for some of them.", content_range=f"bytes */{size}")
     return begin, end
+
+
+async def _send_at_once(data: bytes, status: int, headers: Mapping[str, str], send: Send) -> None:
+    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": data})
 
 
 async def _send_bytes_of(

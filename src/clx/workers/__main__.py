@@ -20,7 +20,7 @@ from clx.db.database import Database
 from clx.db.wait import Bells
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import EXIT_DONE, ClxError
-from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.jobtypes.registry import JOB_TYPES
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE, own_container_id
 from clx.remote.stores import open_store, own_token
@@ -28,6 +28,7 @@ from clx.settings.schema import Settings
 from clx.workers.container_env import MACHINE_VARIABLE, database_inside
 from clx.workers.logs import logged
 from clx.workers.platforms import database_options, with_journal_mode
+from clx.workers.pools import pool_of
 from clx.workers.process.await_pool import UNRESOLVED, await_pool
 from clx.workers.process.directories import work_directory
 from clx.workers.process.loop import Worker
@@ -85,7 +86,7 @@ def serve(argv: list[str] | None = None) -> int:
 def _own_pool(arguments: argparse.Namespace, settings: Settings) -> str:
     if arguments.mode == "docker":
         return UNRESOLVED
-    return pool_name(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings))
+    return pool_of(arguments.mode, JOB_TYPES[arguments.type].fingerprint(settings), arguments.db, settings)
 
 
 def _assignment(

@@ -17,13 +17,16 @@ import pytest
 from tests.support.postgresql import Server, programs
 
 from clx.db import migrate
+from clx.db.check import check
 from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.postgresql import doubt, tables
+from clx.db.postgresql import doubt, driver, tables
 from clx.db.postgresql.address import parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
+from clx.db.postgresql.driver import translate
+from clx.db.postgresql.facts import examine_server
 from clx.errors import (
     CommitInDoubtError,
     DatabaseBusyError,
@@ -179,6 +182,22 @@ def test_what_cannot_be_opened_is_named_at_once(postgresql: str, change: Callabl
         Queue.open(change(postgresql))
     assert told in error.value.fact
     assert "geheim" not in f"{error.value!r} {error.value}"
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ('connection failed: FATAL:  password authentication failed for user "clx"', "Give the right password"),
+        ("connection failed: fe_sendauth: no password supplied", "Give the right password"),
+        ('connection failed: FATAL:  database "x" does not exist', "createdb"),
+        ('connection failed: FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "clx"', "pg_hba.conf"),
+        ("connection failed: Connection refused\n\tIs the server running on that host?", "pg_isready"),
+    ],
+)
+def test_who_is_not_let_in_is_told_what_to_type(said: str, step: str) -> None:
+    told = driver.translate(psycopg.OperationalError(said), "postgresql://clx@db:5432/x")
+    assert step in (told.next_step or "")
+    assert "?" not in told.fact
 
 
 # -- its clock --------------------------------------------------------------------------------------------
@@ -426,3 +445,51 @@ def _updates(queue: Queue) -> tuple[int, int]:
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'jobs' AND schemaname = 'clx'"
     )
     return rows[0][0], rows[0][1]
+
+
+# -- what others do to the tables -----------------------------------------------------------------------
+
+
+def test_a_table_that_is_gone_is_named(empty: str) -> None:
+    with Queue.open(empty) as queue:
+        _database(queue).write("drop", lambda tx: tx.execute("DROP TABLE runs"))
+        with pytest.raises(DatabaseCorruptError, match=r"missing in .*: runs"):
+            check(queue.database)
+        with pytest.raises(DatabaseError, match='"runs" does not exist'):
+            queue.database.look(lambda connection: connection.execute("SELECT 1 FROM runs"))
+
+
+@pytest.fixture
+def locked(server: Server, postgresql: str) -> Iterator[Queue]:
+    """A queue whose jobs somebody else has locked."""
+    with Queue.open(postgresql, busy_timeout=0.2) as queue, psycopg.connect(postgresql) as other:
+        other.execute("LOCK TABLE clx.jobs IN ACCESS EXCLUSIVE MODE")
+        yield queue
+
+
+def test_that_the_jobs_are_locked_is_told_beside_who_it_may_be(locked: Queue) -> None:
+    facts = {fact.name: fact for fact in examine_server(locked.database)}
+    assert not facts["leases"].ok
+    assert "locked" in facts["leases"].detail
+    assert "process" in facts["oldest transaction"].detail
+
+
+def test_a_query_that_waits_in_vain_is_no_wrong_query(locked: Queue) -> None:
+    with pytest.raises(DatabaseBusyError, match="stayed locked"):
+        locked.sql("SELECT id FROM jobs")
+
+
+def test_who_may_not_is_told_what_has_to_be_granted(server: Server, postgresql: str) -> None:
+    server.execute("CREATE ROLE guest LOGIN")
+    try:
+        with pytest.raises(DatabaseError, match=r"GRANT USAGE ON SCHEMA clx, GRANT SELECT.*SEQUENCES"):
+            Queue.open(postgresql.replace("clx@", "guest@"))
+    finally:
+        server.execute("DROP ROLE guest")
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.errors.DuplicatePreparedStatement("x"), psycopg.errors.InvalidSqlStatementName("x")]
+)
+def test_a_pooler_that_lends_sessions_is_named(error: psycopg.Error) -> None:
+    assert "pooler in transaction mode" in translate(error, "postgresql://clx@h/d").next_step

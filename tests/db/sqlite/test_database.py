@@ -570,3 +570,18 @@ def test_closing_a_queue_hands_back_what_it_claimed(tmp_path: Path) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
         assert [(job.state, job.released) for job in queue.search()] == [("queued", 1)]
         assert WorkerTable(queue.database).list() == []
+
+
+def test_a_query_of_ones_own_that_waits_in_vain_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with Queue.open(path, journal_mode="delete", busy_timeout=0.05) as queue:
+        queue.sql("SELECT 1")
+        other = driver.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            with pytest.raises(DatabaseBusyError):
+                queue.sql("SELECT id FROM jobs")
+            with pytest.raises(DatabaseBusyError):
+                queue.database.look(lambda connection: connection.execute("SELECT id FROM jobs").fetchall())
+        finally:
+            other.close()

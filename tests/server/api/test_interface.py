@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
+from clx.server.api import bodies
 
 
 def finish(queue: Queue, type_: str = "t", result: Any = "done") -> int:
@@ -219,10 +221,45 @@ def test_a_large_body_is_taken_and_one_too_large_is_not(served: Served, queue: Q
     assert answer.headers["connection"] == "close"
 
 
+def test_a_question_is_smaller(served: Served) -> None:
+    answer = served.call("POST", "/api/v1/jobs/get", role="read", content=b" " * (5 * 1024 * 1024))
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+def test_large_bodies_have_their_room_together_and_give_it_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MOST_HELD", 150_000)
+    large = {"type": "t", "payload": {"text": "x" * 100_000}}
+    for _ in range(3):
+        assert served.post("/api/v1/jobs", large).status_code == 201
+    answer = served.post("/api/v1/jobs", large | {"payload": {"text": "x" * 200_000}})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert served.post("/api/v1/jobs", large).status_code == 201
+
+    async def two_at_a_time() -> list[int]:
+        waits = {"ids": [1], "timeout": 60}
+        head = {"authorization": f"Bearer {served.secrets['admin']}"}
+        padded = json.dumps(waits).encode() + b" " * 100_000
+        first = asyncio.create_task(served.client.post("/api/v1/jobs/wait", content=padded, headers=head))
+        while not served.queue.get(1) or not _held(served):
+            await asyncio.sleep(0.005)
+        refused = await served.client.post("/api/v1/jobs", json=large, headers=head)
+        small = await served.client.post("/api/v1/jobs/cancel", json={"ids": [1]}, headers=head)
+        return [refused.status_code, small.status_code, (await first).status_code]
+
+    assert served.run(two_at_a_time()) == [503, 200, 200]
+
+
+def _held(served: Served) -> int:
+    """Bytes of large bodies that are here."""
+    return served.application.api.memory.held
+
+
 def test_another_method_is_told_which_ones_there_are(served: Served) -> None:
     answer = served.call("DELETE", "/api/v1/jobs")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
-    assert served.call("POST", "/api/v1/openapi.json").headers["allow"] == "GET"
+    assert served.call("POST", "/api/v1/openapi.json").headers["allow"] == "GET, HEAD"
     assert served.call("PATCH", "/api/v1/jobs/1").status_code == 405
 
 

@@ -57,13 +57,14 @@ async def together(n: int) -> int:
 class Command:
     """`clx worker`, in a directory of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, where: str = "jobs.db") -> None:
         self.folder = folder
-        self.queue = Queue.open(folder / "jobs.db")
+        self.where = where
+        self.queue = Queue.open(where if "://" in where else folder / where)
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "clx", "worker", *words, "--db", "jobs.db"]
+        command = [sys.executable, "-P", "-m", "clx", "worker", *words, "--db", self.where]
         process = subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
@@ -108,6 +109,22 @@ def test_jobs_are_done_until_there_are_none(worker: Command) -> None:
     assert worker.queue.search(state="queued")[0].id == other
     assert WorkerTable(worker.queue.database).list() == []
     assert check(worker.queue.database) == []
+
+
+def test_jobs_of_a_server_are_done(tmp_path: Path, postgresql: str) -> None:
+    (tmp_path / "shop_jobs.py").write_text(_JOBS)
+    worker = Command(tmp_path, postgresql)
+    try:
+        ids = worker.queue.enqueue_many([NewJob("double", {"n": n}) for n in range(5)])
+        died = worker.queue.enqueue(NewJob("die"))
+        process = worker.start("shop_jobs", "-n", "2")
+        assert [worker.queue.result(id_, 60) for id_ in ids] == [2 * n for n in range(5)]
+        assert worker.queue.result(died, 60) == "lived"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert WorkerTable(worker.queue.database).list() == []
+    finally:
+        worker.end()
 
 
 def test_one_that_dies_is_replaced_and_its_job_goes_to_another(worker: Command) -> None:

@@ -21,7 +21,7 @@ from clx.db.crashpoints import crash_point
 from clx.db.database import Database, Params, Row
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.postgresql import address as addresses
-from clx.db.postgresql.connect import ServerClock, connect, pause
+from clx.db.postgresql.connect import SCHEMA, ServerClock, connect, pause
 from clx.db.postgresql.dialect import DIALECT, PostgresTransaction
 from clx.db.postgresql.doubt import was_committed
 from clx.db.postgresql.driver import (
@@ -39,7 +39,14 @@ from clx.db.postgresql.tables import ensure_tables, revision_of
 from clx.db.postgresql.thread_connection import Held
 from clx.db.state import StateDirectory
 from clx.db.transaction import Transaction
-from clx.errors import ClxError, DatabaseBusyError, DatabaseError, DatabaseFullError, UsageError
+from clx.errors import (
+    ClxError,
+    DatabaseBusyError,
+    DatabaseCorruptError,
+    DatabaseError,
+    DatabaseFullError,
+    UsageError,
+)
 
 T = TypeVar("T")
 
@@ -216,13 +223,17 @@ class PostgresDatabase(Database):
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
+        return self.look(lambda connection: _rows(connection.execute(sql, params)))
+
+    def look(self, body: Callable[[Any], T]) -> T:
+        """What *body*, which only reads, finds by this thread's connection."""
         try:
-            return self.look(lambda connection: _rows(connection.execute(sql, params)))
+            return self.ask(body)
         except (driver.Error, OverflowError, UnicodeEncodeError) as error:
             raise self.translated(error) from error
 
-    def look(self, body: Callable[[Any], T]) -> T:
-        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+    def ask(self, body: Callable[[Any], T]) -> T:
+        """As :meth:`look`; errors are the driver's."""
 
         def attempt() -> T:
             held = self._hold()
@@ -320,7 +331,7 @@ class PostgresDatabase(Database):
     def snapshot(self) -> Iterator[Any]:
         """Several reads that see one state of the table."""
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        self.look(lambda _: None)  # a connection that was lost is made anew
+        self.ask(lambda _: None)  # a connection that was lost is made anew
         held = self._hold()
         with held.used(self.address) as connection:
             try:
@@ -350,17 +361,21 @@ class PostgresDatabase(Database):
 
     def revision(self) -> str | None:
         """The schema of its tables; None where there are none."""
-        try:
-            return self.look(revision_of)
-        except driver.Error as error:
-            raise self.translated(error) from error
+        return self.look(revision_of)
 
     def size(self) -> int:
         """Bytes that all of its database takes on the server."""
         return int(self.read("SELECT pg_database_size(current_database())")[0][0])
 
     def faults(self) -> list[str]:
-        """A server looks after its files by itself."""
+        """A server looks after its files by itself; its tables anybody may have removed."""
+        from clx.db.odd_rows import tables
+
+        there = self.read("SELECT tablename FROM pg_tables WHERE schemaname = ?", (SCHEMA,))
+        if missing := sorted(tables().keys() - {name for (name,) in there}):
+            raise DatabaseCorruptError(
+                f"Tables are missing in {self.address}: {', '.join(missing)}.", "Restore a copy of them: pg_restore"
+            )
         return []
 
     def select(self, query: str, parameters: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -30,15 +31,28 @@ _KEPT_APART = frozenset({"jobs_live_key", "jobs_behind", "recent_keys_pkey", "ru
 _COLLISIONS = 5
 _AWAY = frozenset({"57P01", "57P02", "57P03", "25P03", "53300"})
 """The server ends, begins, has given this connection up, or has too many."""
+_POOLED = "A pooler in transaction mode (PgBouncer) lends its sessions: name the server itself, or use session mode."
 _REFUSED = {
     "28P01": "Give the right password: in the URL, in PGPASSWORD, or in ~/.pgpass.",
     "28000": "See pg_hba.conf of the server: this user may not come this way.",
     "3D000": "Make it: createdb DATABASE; or name another.",
     "3F000": "Make the tables: clx db migrate",
     "42P01": "Make the tables: clx db migrate",
-    "42501": "Let its owner type: GRANT CREATE ON DATABASE …, or GRANT … ON ALL TABLES IN SCHEMA clx TO …",
+    "42501": (
+        "Let its owner type: GRANT CREATE ON DATABASE …; or, where the tables are there: GRANT USAGE ON SCHEMA clx, "
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clx, GRANT USAGE ON ALL SEQUENCES IN SCHEMA clx."
+    ),
+    "42P05": _POOLED,
+    "26000": _POOLED,
     "25006": "It only reads: a standby, perhaps. Name the primary.",
 }
+_UNREACHED = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'database ".*" does not exist': "3D000",
+}
+"""Words of a server that lets nobody in, for at that time it tells no SQLSTATE → the one that it means."""
 _SOON = ("starting up", "shutting down", "recovery", "too many", "connection slots")
 _ASK = "See that it runs and is reached from here: pg_isready --dbname {}"
 
@@ -91,7 +105,9 @@ def translate(error: Any, where: str) -> DatabaseError:
     """
     state, told = getattr(error, "sqlstate", None), _told(error)
     if is_lost(error):
-        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", _ASK.format(shlex.quote(where)))
+        refused = next((_REFUSED[code] for words, code in _UNREACHED.items() if re.search(words, told)), None)
+        step = refused or _ASK.format(shlex.quote(where))
+        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", step)
     if state in _GIVEN_WAY or state == "57014":
         return DatabaseBusyError(
             f"The database stayed locked: {where}: {told}.",
@@ -114,4 +130,5 @@ def _told(error: BaseException) -> str:
     diag = getattr(error, "diag", None)
     text = (diag.message_primary if diag is not None else None) or str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "; ".join(lines[:2]).rstrip(".?") or type(error).__name__
+    lines = [line for line in lines if not line.endswith("?")] or lines  # libpq's advice: ours is the next step
+    return "; ".join(lines[:2]).rstrip(".") or type(error).__name__

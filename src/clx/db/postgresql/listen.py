@@ -78,11 +78,13 @@ class PostgresDoorbell(LocalDoorbell):
                 else:
                     ended.add(job_id)
         with self._guard:
+            is_due = bool(self._pending or self._ended_jobs)
             self._pending |= words
             self._ended_jobs |= ended
             if time.monotonic() - self._sent_at < WINDOW:
-                self._start()
-                self._wake()
+                if not is_due:  # else the thread knows when to send
+                    self._start()
+                    self._wake()
                 return
             payloads = self._take()
         with contextlib.suppress(driver.Error, ClxError):  # who waits looks by itself

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from clx.db.postgresql.driver import driver, is_lost
+from clx.db.postgresql.driver import driver, has_given_way, is_lost
 from clx.errors import QueueError
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def select(database: PostgresDatabase, query: str, parameters: Any) -> list[dict
             connection.execute("ROLLBACK")
 
     try:
-        return database.look(look)
+        return database.ask(look)
     except driver.Error as error:
-        if is_lost(error):
+        if is_lost(error) or has_given_way(error) or error.sqlstate == "57014":  # no fault of the query
             raise database.translated(error) from error
         raise QueueError(
             f"PostgreSQL does not take this query: {error.diag.message_primary or error}.", "Correct it."

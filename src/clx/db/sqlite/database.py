@@ -271,12 +271,7 @@ class SqliteDatabase(Database):
 
     def read(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows of one query."""
-        try:
-            return self.look(lambda connection: connection.execute(sql, params).fetchall())
-        except UNBOUND as error:
-            raise not_taken(error) from error
-        except driver.Error as error:
-            raise self._translated(error, reading=True) from error
+        return self.look(lambda connection: connection.execute(sql, params).fetchall())
 
     @property
     def closed(self) -> bool:
@@ -284,7 +279,16 @@ class SqliteDatabase(Database):
         return self._closed
 
     def look(self, body: Callable[[Any], T]) -> T:
-        """What *body*, which only reads, finds by this thread's connection; errors are the driver's."""
+        """What *body*, which only reads, finds by this thread's connection."""
+        try:
+            return self.ask(body)
+        except UNBOUND as error:
+            raise not_taken(error) from error
+        except driver.Error as error:
+            raise self._translated(error, reading=True) from error
+
+    def ask(self, body: Callable[[Any], T]) -> T:
+        """As :meth:`look`; errors are the driver's."""
         held = self._hold()
 
         def attempt() -> T:

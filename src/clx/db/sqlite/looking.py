@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clx.db.database import Database
-from clx.db.sqlite.driver import BUSY, driver, error_name
+from clx.db.sqlite.driver import BUSY, driver, error_name, translate
 from clx.errors import QueueError
+
+if TYPE_CHECKING:
+    from clx.db.sqlite.database import SqliteDatabase
 
 _READS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:SELECT|WITH|VALUES|EXPLAIN)\b", re.IGNORECASE | re.DOTALL)
 
 
-def select(database: Database, query: str, parameters: Any) -> list[dict[str, Any]]:
+def select(database: SqliteDatabase, query: str, parameters: Any) -> list[dict[str, Any]]:
     """The rows of *query*, each a mapping of column to value.
 
     Raises:
@@ -32,8 +34,10 @@ def select(database: Database, query: str, parameters: Any) -> list[dict[str, An
             connection.execute("PRAGMA query_only = OFF")
 
     try:
-        return database.look(look)
+        return database.ask(look)
     except (driver.OperationalError, driver.ProgrammingError, driver.Warning) as error:
         if error_name(error) in BUSY:
-            raise
+            raise translate(error, database.path, reading=True) from error
         raise QueueError(f"SQLite does not take this query: {error}.", "Correct it.") from error
+    except driver.DatabaseError as error:
+        raise translate(error, database.path, reading=True) from error

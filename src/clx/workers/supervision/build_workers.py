@@ -204,6 +204,8 @@ def why_not(row: WorkerRow, spec: WorkerSpec, jobs: JobsSettings | None = None, 
         return f"its image is {row.image}, the build wants {spec.image}"
     if row.version != __version__:
         return f"it is of version {row.version}, the build of {__version__}"
+    if row.pool != spec.pool and row.elsewhere_too:
+        return f"its tools, packages or artifacts, on {row.host}, are other ones"
     if row.pool != spec.pool:
         return "its tools or packages are other ones" if row.image is None else "its image has been made anew since"
     if jobs is not None and not is_heard(row, now, jobs):

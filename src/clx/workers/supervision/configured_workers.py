@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 
-from clx.jobtypes.registry import JOB_TYPES, pool_name
+from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec
+from clx.workers.pools import pool_of
 
 
-def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[str] | None = None) -> list[WorkerSpec]:
+def configured_workers(
+    resolved: Resolved, settings: Settings, database: Path, types: Iterable[str] | None = None
+) -> list[WorkerSpec]:
     """The workers that the settings ask for, types with a count of 0 left out.
 
     Args:
         settings: what they are started with.
+        database: whose jobs they take.
         types: of these job types; default: of those that services have workers of.
 
     Raises:
@@ -26,13 +31,13 @@ def configured_workers(resolved: Resolved, settings: Settings, types: Iterable[s
     """
     types = resolved.served_types() if types is None else types
     workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
-    return [spec_of(worker, settings, fingerprint(resolved, worker.type)) for worker in workers]
+    return [spec_of(worker, settings, database, fingerprint(resolved, worker.type)) for worker in workers]
 
 
-def spec_of(worker: EffectiveWorker, settings: Settings, tools: Mapping[str, str]) -> WorkerSpec:
-    """Workers of one type as they were chosen, to take the jobs that depend on *tools*."""
+def spec_of(worker: EffectiveWorker, settings: Settings, database: Path, tools: Mapping[str, str]) -> WorkerSpec:
+    """Workers of one type as they were chosen, to take the jobs of *database* that depend on *tools*."""
     return WorkerSpec(
-        *(worker.type, worker.count, pool_name(worker.mode, tools), str(worker.count_origin)),
+        *(worker.type, worker.count, pool_of(worker.mode, tools, database, settings), str(worker.count_origin)),
         *(worker.mode, worker.image, settings),
         image_id=image_id(worker.mode, tools),
         mode_source=str(worker.mode_origin),

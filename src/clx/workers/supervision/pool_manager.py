@@ -94,7 +94,7 @@ class WorkerPoolManager:
         self._resolved = resolved
         path = place_database(resolved, named)
         self._settings = settings_for(resolved, path)
-        self._wanted = configured_workers(resolved, self._settings, types)
+        self._wanted = configured_workers(resolved, self._settings, path, types)
         self.database = Database.open(path, **database_options(self._settings))
         link(named)
         self._group = RestartingGroup(self.database, self._settings, log.warning)

@@ -100,7 +100,7 @@ def wanted_workers(resolved: Resolved, database: Path) -> list[WorkerSpec]:
         SettingsError: docker mode without an image.
         EngineError: an image cannot be had.
     """
-    found = configured_workers(resolved, settings_for(resolved, database))
+    found = configured_workers(resolved, settings_for(resolved, database), database)
     if not found:
         raise UsageError("Every worker count is 0: there is nothing to start.", "Ask for some: --notebook-workers 1")
     return found

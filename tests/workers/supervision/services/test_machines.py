@@ -18,6 +18,7 @@ import pytest
 from tests.support.courses import HEADER, Course
 from tests.support.machines import Machine, network_server, require_namespaces, with_url
 from tests.support.scene import ONLY_DECKS, WAITS, until
+from tests.support.serving_process import server_process
 from tests.support.tools import require
 
 from clx.db.postgresql.address import parse
@@ -55,10 +56,12 @@ class Site:
             found.setdefault(each["host"], []).append(each)
         return found
 
-    def begin_build(self, *options: str) -> subprocess.Popen[str]:
+    def begin_build(self, *options: str, **environment: str) -> subprocess.Popen[str]:
         """A build here, in the background."""
         command = [sys.executable, "-m", "clx", "build", str(self.course.root / "course.yaml"), *options]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment
+        )
 
     def deck_that_waits(self) -> tuple[Path, Path]:
         """A course of one deck, whose cell goes on once the second of these is there; it makes the first."""
@@ -140,11 +143,33 @@ def test_services_with_other_packages_take_no_job(site: Site) -> None:
     refused = site.begin_build("--no-auto-start")
     output, _ = refused.communicate(timeout=300)
     assert refused.returncode == 3
-    assert "its tools or packages are other ones" in output
+    assert "its tools, packages or artifacts, on far, are other ones" in output
     build = site.begin_build()
     output, _ = build.communicate(timeout=300)
     assert build.returncode == 0, output
     assert [each["jobs_succeeded"] for each in site.workers()["far"]] == [0]
+
+
+def test_services_without_the_artifacts_take_no_job_and_with_a_server_of_them_they_do(site: Site) -> None:
+    site.course.deck("one")
+    site.course.spec("one")
+    place = parse(site.url).place
+    site.far.run("umount", str(site.far.home / place.parent.relative_to(site.shared) / "artifacts"))
+    site.there("start-services", *ONLY_DECKS, "--notebook-workers", "1")
+    refused = site.begin_build("--no-auto-start")
+    output, _ = refused.communicate(timeout=300)
+    assert refused.returncode == 3
+    assert "its tools, packages or artifacts, on far, are other ones" in output
+    site.there("stop-services")
+
+    with server_process(place, "--host", site.far.gateway, "--behind-proxy") as server:
+        secret = {"CLX_ARTIFACTS__TOKEN": server.token, "CLX_ARTIFACTS__INSECURE": "true"}
+        where = ("--artifacts", server.url)
+        site.there("start-services", *ONLY_DECKS, "--notebook-workers", "1", *where, code=0, **secret)
+        build = site.begin_build("--no-auto-start", *where, **secret)
+        output, _ = build.communicate(timeout=300)
+    assert build.returncode == 0, output
+    assert [each["jobs_succeeded"] for each in site.workers()["far"]] == [4]
 
 
 @pytest.mark.parametrize("site", [-_WRONG], indirect=True)
