@@ -15,10 +15,12 @@ from tests.support.clock import at
 from tests.support.postgresql import Server
 
 from clx.artifacts.store import ArtifactStore
+from clx.cli.db import _pruned
 from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.workers.supervision.pruning import DailyPruning, named_digests, prune_if_due
+from clx.db.retention import Pruned
+from clx.workers.supervision.pruning import DailyPruning, PruneReport, named_digests, prune_if_due
 
 
 def _clx(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -143,6 +145,12 @@ def test_services_prune_once_a_day_unless_they_are_not_to(project: Path) -> None
         keeper.look()  # it has just looked
         keeper.end(60)
         assert not mark.exists()
+
+
+@pytest.mark.parametrize(("freed", "said"), [(1 << 20, "1.0 MiB smaller"), (-(1 << 20), "1.0 MiB larger")])
+def test_a_database_that_grew_meanwhile_is_not_smaller_by_less_than_nothing(freed: int, said: str) -> None:
+    done = PruneReport(Pruned(), 0, 0, 0, 0)
+    assert list(_pruned(done, freed))[-1] == f"The database is {said}."
 
 
 def test_cache_stats(project: Path) -> None:

@@ -119,6 +119,19 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("named", ["mysql://clx:{}@db/x", "postgresql+psycopg://clx:{}@db/x", "sqlite:///jobs.db"])
+def test_a_url_of_something_else_becomes_no_file(tmp_path: Path, named: str) -> None:
+    told = _clx("db", "migrate", "--db", named.format(_WRITTEN), cwd=tmp_path, code=2)
+    assert "is not a database CLX can open here" in told
+    assert "postgresql://USER@HOST/DATABASE" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_looks_at_no_other_table_than_the_one_that_is_meant(tmp_path: Path) -> None:
+    told = _clx("doctor", "--db", f"postgresql://clx:{_WRITTEN}@127.0.0.1:1/x", cwd=tmp_path, code=2)
+    assert "clx doctor --db --db-path" in told
+
+
 def test_without_tables_it_is_said_how_to_make_them(server: Server, tmp_path: Path) -> None:
     server.execute("CREATE DATABASE untouched")
     try:

@@ -108,7 +108,7 @@ def test_what_was_missed_and_what_is_due_is_told(tmp_path: Path) -> None:
         (["add", "n", "@daily", "--type", "t", "--ends", "soon"], ['"soon" is no date', "Write 2026-11-30"]),
         (["add", "n", "@daily", "--type", "t", "--ends", "2020-01-01"], ["would never fire"]),
         (["add", "n", "@daily", "--type", "t", "--window", "nan"], ["Invalid value for '--window'"]),
-        (["add", "nightly", "@daily", "--type", "t"], ['There is a schedule "nightly" already', "--replace"]),
+        (["add", "nightly", "@daily", "--type", "t"], ['a schedule "nightly" already', "replace=True"]),
         (["add", "a b", "@daily", "--type", "t"], ["cannot be called 'a b'"]),
         (["show", "nightli"], ['There is no schedule "nightli"', 'Did you mean "nightly"?']),
         (["backfill", "nightly", "2026-02-01", "2026-01-01"], ["is later", "backfill nightly 2026-01-01 2026-02-01"]),

@@ -52,6 +52,7 @@ def test_memory_leaves_no_file_and_takes_no_options(tmp_path: Path, monkeypatch:
         ("sqlite:jobs.db", "is not a database CLX can open"),
         ("file:jobs.db", "is not a database CLX can open"),
         ("mysql://host/db", "is not a database CLX can open"),
+        ("postgresql+psycopg://user:secret@host/db", "postgresql+psycopg://user:***@host/db is not a database CLX"),
         ("postgresql://user:se%cret@host/db", "cannot be understood"),
         ("sqlite://host/jobs.db", "is not a database CLX can open"),
         ("sqlite://", "is not a database CLX can open"),

@@ -181,4 +181,4 @@ def _pruned(done: PruneReport, freed: int | None) -> Iterator[str]:
     if rows.abandoned:
         yield f"Ended {rows.abandoned} batch(es) whose build is gone."
     if freed is not None:
-        yield f"The database is {freed / 2**20:.1f} MiB smaller."
+        yield f"The database is {abs(freed) / 2**20:.1f} MiB {'smaller' if freed >= 0 else 'larger'}."

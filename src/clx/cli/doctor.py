@@ -14,7 +14,7 @@ from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, project_root
-from clx.errors import EXIT_DATABASE, EXIT_STARTUP, UntrustedError
+from clx.errors import EXIT_DATABASE, EXIT_STARTUP, UntrustedError, UsageError
 from clx.settings.owners import require_own
 from clx.settings.resolve import Resolved
 
@@ -45,6 +45,10 @@ def command(here: Here, course: Path | None, about_db: bool) -> Output:
       clx doctor --db                     what keeps it, durability, clock, who wakes whom
     """
     if about_db:
+        if course is not None:
+            raise UsageError(
+                "With --db nothing else is looked at.", "Another job table: clx doctor --db --db-path WHERE"
+            )
         return _about_database(here)
     from clx.workers.supervision.checks import examine_workers
 

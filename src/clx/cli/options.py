@@ -96,10 +96,12 @@ class DatabasePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The file."""
-        from clx.db.url import is_served, placed
+        from clx.db.url import is_served, placed, require_path
 
-        if isinstance(value, str) and is_served(value):
-            return placed(value)
+        if isinstance(value, str):
+            if is_served(value):
+                return placed(value)
+            require_path(value)
         return super().convert(value, param, ctx)
 
 

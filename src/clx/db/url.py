@@ -12,6 +12,7 @@ from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.errors import UsageError
 from clx.settings.problems import did_you_mean
+from clx.settings.secret import without_password
 
 if TYPE_CHECKING:
     from clx.settings.resolve import Resolved
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MEMORY = "memory:"
 """The queue that lives and ends with the object that opened it."""
 _WAYS = "Write a path, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or memory: for one in this program only."
+_WAYS_HERE = "Write the path of a file, or postgresql://USER@HOST/DATABASE."
 _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "journal_mode": (lambda _value: True, "looked at where it is set"),
     "busy_timeout": (lambda value: isinstance(value, int | float) and value >= 0, "a number of seconds from 0"),
@@ -93,6 +95,16 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     return Database.open(Path(text), **options)
 
 
+def require_path(text: str) -> None:
+    """See that *text* is meant as a path: the URL of another kind of database would become a file of that name.
+
+    Raises:
+        UsageError: it is a URL. A password in it is not shown.
+    """
+    if "://" in text or text.startswith(("sqlite:", "postgresql:", "postgres:")):
+        raise UsageError(f"{without_password(text)} is not a database CLX can open here.", _WAYS_HERE)
+
+
 def _check_options(options: dict[str, Any]) -> None:
     """Hold the options of a database to what they mean.
 
@@ -122,7 +134,7 @@ def _open_url(text: str, options: dict[str, Any]) -> Database:
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     path = unquote(parts.path)[1:]
     if parts.scheme != "sqlite" or parts.netloc or path in ("", ":memory:"):
-        raise UsageError(f"{text} is not a database CLX can open.", _WAYS)
+        raise UsageError(f"{without_password(text)} is not a database CLX can open.", _WAYS)
     if parts.fragment:
         raise UsageError(f"{text}: what follows # belongs to no file.", "Write %23 for a # in its name.")
     if set(given) - {"journal_mode"} or given.get("journal_mode", "wal") not in {"wal", "delete"}:

@@ -21,7 +21,7 @@ from clx.db.check import check
 from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
-from clx.db.postgresql import doubt, tables
+from clx.db.postgresql import doubt, driver, tables
 from clx.db.postgresql.address import parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
@@ -182,6 +182,22 @@ def test_what_cannot_be_opened_is_named_at_once(postgresql: str, change: Callabl
         Queue.open(change(postgresql))
     assert told in error.value.fact
     assert "geheim" not in f"{error.value!r} {error.value}"
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ('connection failed: FATAL:  password authentication failed for user "clx"', "Give the right password"),
+        ("connection failed: fe_sendauth: no password supplied", "Give the right password"),
+        ('connection failed: FATAL:  database "x" does not exist', "createdb"),
+        ('connection failed: FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "clx"', "pg_hba.conf"),
+        ("connection failed: Connection refused\n\tIs the server running on that host?", "pg_isready"),
+    ],
+)
+def test_who_is_not_let_in_is_told_what_to_type(said: str, step: str) -> None:
+    told = driver.translate(psycopg.OperationalError(said), "postgresql://clx@db:5432/x")
+    assert step in (told.next_step or "")
+    assert "?" not in told.fact
 
 
 # -- its clock --------------------------------------------------------------------------------------------

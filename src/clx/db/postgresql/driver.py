@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -45,6 +46,13 @@ _REFUSED = {
     "26000": _POOLED,
     "25006": "It only reads: a standby, perhaps. Name the primary.",
 }
+_UNREACHED = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'database ".*" does not exist': "3D000",
+}
+"""Words of a server that lets nobody in, for at that time it tells no SQLSTATE → the one that it means."""
 _SOON = ("starting up", "shutting down", "recovery", "too many", "connection slots")
 _ASK = "See that it runs and is reached from here: pg_isready --dbname {}"
 
@@ -97,7 +105,9 @@ def translate(error: Any, where: str) -> DatabaseError:
     """
     state, told = getattr(error, "sqlstate", None), _told(error)
     if is_lost(error):
-        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", _ASK.format(shlex.quote(where)))
+        refused = next((_REFUSED[code] for words, code in _UNREACHED.items() if re.search(words, told)), None)
+        step = refused or _ASK.format(shlex.quote(where))
+        return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", step)
     if state in _GIVEN_WAY or state == "57014":
         return DatabaseBusyError(
             f"The database stayed locked: {where}: {told}.",
@@ -120,4 +130,5 @@ def _told(error: BaseException) -> str:
     diag = getattr(error, "diag", None)
     text = (diag.message_primary if diag is not None else None) or str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "; ".join(lines[:2]).rstrip(".?") or type(error).__name__
+    lines = [line for line in lines if not line.endswith("?")] or lines  # libpq's advice: ours is the next step
+    return "; ".join(lines[:2]).rstrip(".") or type(error).__name__

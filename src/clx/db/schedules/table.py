@@ -103,7 +103,8 @@ class Schedules:
                 tx.execute(sql.REPLACE, (*schedule.row()[1:], *_kept(schedule, rows[0], true), schedule.name))
             elif rows or tx.execute(sql.ADD, new).fetchone() is None:
                 raise QueueError(
-                    f'There is a schedule "{schedule.name}" already.', "Replace it (--replace), or call this one else."
+                    f'There is a schedule "{schedule.name}" already.',
+                    "Replace it (--replace, replace=True), or call this one else.",
                 )
 
         self._write("put_schedule", body)
