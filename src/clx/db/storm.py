@@ -24,7 +24,7 @@ from clx.db.jobs import NewJob, Queue
 from clx.db.url import is_served
 from clx.db.wait import Bells
 from clx.db.workers import register_this_process
-from clx.errors import DatabaseBusyError, LostRunError
+from clx.errors import PASSING, DatabaseBusyError, LostRunError
 from clx.platforms import system
 
 _TYPE = "storm"
@@ -253,7 +253,7 @@ def serve(path: str, journal_mode: str) -> None:
             try:
                 _do_one(queue, worker)
                 there_is_more = queue.may_claim([_TYPE])
-            except DatabaseBusyError:  # its server is away
+            except PASSING:  # its server is away
                 there_is_more = False
             if not there_is_more:
                 bells.wait(0.05)
