@@ -57,6 +57,7 @@ class PostgresDoorbell(LocalDoorbell):
         self._ended_jobs: set[int] = set()
         self._sent_at = -WINDOW
         self._ended = False
+        self._hears = False  # who only says something is not woken by what all others say
         self._is_heard = False
         self._thread: threading.Thread | None = None
         self._mouth: socket.socket | None = None
@@ -64,6 +65,9 @@ class PostgresDoorbell(LocalDoorbell):
     def listen(self, name: str) -> Bell:
         """A bell that rings for *name*, here or anywhere."""
         bell = super().listen(name)
+        if not self._hears:
+            self._hears = True
+            self._wake()
         self._start()
         return bell
 
@@ -120,9 +124,6 @@ class PostgresDoorbell(LocalDoorbell):
                 try:
                     raw = self._connect()
                     try:
-                        raw.execute(f"LISTEN {CHANNEL}")
-                        self._is_heard = True
-                        self._ring_all()  # what was said before nobody here has heard
                         pause = 0.1
                         self._hear(raw, ear)
                     finally:
@@ -146,6 +147,10 @@ class PostgresDoorbell(LocalDoorbell):
             selector.register(raw.fileno(), selectors.EVENT_READ)
             selector.register(ear, selectors.EVENT_READ)
             while not self._ended:
+                if self._hears and not self._is_heard:
+                    raw.execute(f"LISTEN {CHANNEL}")
+                    self._is_heard = True
+                    self._ring_all()  # what was said before nobody here has heard
                 selector.select(self._due_in())
                 with contextlib.suppress(BlockingIOError):
                     ear.recv(4096)
