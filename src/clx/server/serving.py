@@ -37,6 +37,7 @@ from clx.server.metrics import Metrics, Requests
 from clx.server.mounts import Mount, Receive, Scope, Send
 from clx.server.page import Pages
 from clx.server.protocol import BoundedProtocol
+from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
 
 TOKEN_FILE = "server-token"  # noqa: S105  (a file's name)
@@ -134,10 +135,11 @@ def application(
 
 
 async def _fire_schedules(queue: Queue, threads: DatabaseThreads) -> None:
-    """Fire what is due, as every consumer and worker of the table does: a read a second."""
+    """Fire what is due and give on what the dead held, as everybody who works on the table does: reads, a second."""
+    sweep = Sweep(queue)
     while True:
         try:
-            await threads.write(queue.schedules.fire_due)
+            await threads.write(sweep.look)
         except (Refusal, ClxError) as error:
             log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
         except Exception:  # one that nobody foresaw is no reason to fire none any more
