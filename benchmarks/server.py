@@ -29,7 +29,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from clx.db.database import Database
-from clx.server import serving
+from clx.server import place, serving
+from clx.server.application import Application
 from clx.server.api import interface
 from clx.server.api.documents import Enqueued
 
@@ -37,9 +38,9 @@ if sys.argv[2] == "nothing":
     operations = tuple(
         replace(each, run=lambda call: Enqueued(1)) if each.name == "enqueue" else each for each in interface.OPERATIONS
     )
-    serving.application.__kwdefaults__["operations"] = operations
+    Application.__init__.__kwdefaults__["operations"] = operations
 with Database.open(Path(sys.argv[1])) as database:
-    serving.serve(database, serving.Place(port=0), lambda text: print(text, flush=True))
+    serving.serve(database, place.Place(port=0), lambda text: print(text, flush=True))
 """
 _CALL = """
 import http.client, json, sys, threading, time

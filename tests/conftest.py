@@ -43,6 +43,7 @@ QUICK = (
                 "deck_pictures",
                 "link_check",
                 "look",
+                "name_clash",
                 "names",
                 "notebook_decks",
                 "plan",

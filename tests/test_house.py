@@ -116,7 +116,10 @@ UNTESTED = {
         ),
         (
             "a part of the server: held through its application by tests/server, quick too",
-            ("server.api.documents server.api.openapi server.api.operations server.api.waiters server.application"),
+            (
+                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
+                "server.guard server.serving"
+            ),
         ),
         (
             "listens on sockets: tests/server/test_protocol.py",

@@ -67,7 +67,7 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     clx(
         "add", "x", "@hourly", "--type", "t", "--payload", "@payload.json", "--catch-up", "all", "--window", "0.5",
         "--ends", "2090-12-31", "--pool", "p", "--priority", "5", "--max-runs", "1", "--timeout", "1.5",
-        "--key", "k", "--paused", cwd=tmp_path,
+        "--key", "k", "--limit", "reports", "--paused", cwd=tmp_path,
     )  # fmt: skip
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         found: Schedule = queue.schedules.get("x")

@@ -359,6 +359,25 @@ def test_two_courses_of_one_root_leave_each_other_alone(course: Course) -> None:
     assert tree(course.output) == both
 
 
+def test_a_second_course_of_one_name_is_told_and_a_renamed_course_file_goes_on(course: Course) -> None:
+    course.deck("a")
+    course.spec("a")
+    course.build()
+    before = tree(course.output)
+    second = course.write("second.yaml", (course.root / "course.yaml").read_bytes())
+    told = clx("build", str(second))
+    assert told.returncode == 2
+    assert f"{second}: {course.root / 'course.yaml'} has this name, too" in told.stderr
+    assert "build second.yaml with -o DIR" in told.stderr
+    assert clx("build", str(second), "-o", str(course.root / "apart")).returncode == 0
+    assert tree(course.output) == before
+    second.unlink()
+    (course.root / "course.yaml").rename(second)
+    done = clx("build", str(second))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tree(course.output).keys() == before.keys()
+
+
 def without_tops(files: dict[str, str]) -> dict[str, str]:
     """Without the pages that lead to all courses of a target."""
     return {path: digest for path, digest in files.items() if path.count("/") > 1}

@@ -39,6 +39,15 @@ def test_a_course_without_mistakes_has_none(course: Course) -> None:
     assert (found.decks, found.jobs) == (1, 4)
 
 
+def test_a_text_for_other_programs_is_told_as_such(course: Course) -> None:
+    course.deck("values")
+    path = course.spec("values")
+    path.write_text(path.read_text() + "certificate: {de: Urkunde, en: Certificate}\n")
+    found = checked(course)
+    assert (found.exit_code, found.mistakes, found.warnings) == (0, [], [])
+    assert found.hints == [f"{path}:7: certificate: is kept for other programs, CLX makes nothing of it"]
+
+
 def test_mistakes_of_all_kinds_are_told(course: Course) -> None:
     course.deck("values", "# %% tags=[\n")
     course.spec("values", "unknown")

@@ -15,20 +15,25 @@ from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
+from clx.db.schedules.models import Schedule
 from clx.db.sqlite import facts
 from clx.db.workers import WorkerTable
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[Queue]:
-    """Job 1 has succeeded, 2 runs, 3 waits for 2; job 4 is the only one of a batch with a callback."""
     with Queue.open(tmp_path / "jobs.db") as queue:
-        queue.enqueue_many([NewJob("t"), NewJob("t")])
-        first, _second = queue.claim(["t"], 2)
-        queue.finish(first.id, first.run)
-        queue.enqueue(NewJob("t", needs=[2]))
-        queue.enqueue_batch([NewJob("t")], NewJob("after"))
+        _fill(queue)
         yield queue
+
+
+def _fill(queue: Queue) -> None:
+    """Job 1 has succeeded, 2 runs, 3 waits for 2; job 4 is the only one of a batch with a callback."""
+    queue.enqueue_many([NewJob("t"), NewJob("t")])
+    first, _second = queue.claim(["t"], 2)
+    queue.finish(first.id, first.run)
+    queue.enqueue(NewJob("t", needs=[2]))
+    queue.enqueue_batch([NewJob("t")], NewJob("after"))
 
 
 _BROKEN = {
@@ -59,6 +64,16 @@ _BROKEN = {
         "UPDATE jobs SET priority = 9 WHERE id = 3"
     ),
     "a job is held back that counts to no limit, or that could be claimed": "UPDATE jobs SET held = 1 WHERE id = 3",
+    "a job is held back by a limit that is not there": (
+        "UPDATE jobs SET held = 1, ready = 0, limit_name = 'gone' WHERE id = 4"
+    ),
+    "a key is taken for a time by no job": "INSERT INTO recent_keys VALUES ('k', 't', '', 0, 1)",
+    "a job was queued by two times of schedules": (
+        "INSERT INTO fires VALUES ('s', 1, 1, 'queued', 1), ('s', 2, 2, 'queued', 1)"
+    ),
+    "the digest of a token is none": (
+        "INSERT INTO tokens (name, role, digest, created_at) VALUES ('n', 'read', 'secret', 1)"
+    ),
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
@@ -82,6 +97,18 @@ def test_a_broken_rule_is_named(queue: Queue, rule: str) -> None:
     _break(queue, _BROKEN[rule])
 
     assert any(problem.startswith(rule) for problem in check(queue.database))
+
+
+@pytest.mark.parametrize("rule", check_module._RULES)
+def test_on_a_server_a_broken_rule_is_named_too(postgresql: str, rule: str) -> None:
+    with Queue.open(postgresql) as queue:
+        _fill(queue)
+        queue.schedules.add(Schedule("s", "@daily", NewJob("t")))
+        assert check(queue.database) == []
+
+        queue.database.connection().execute(_BROKEN[rule])
+
+        assert any(problem.startswith(rule) for problem in check(queue.database))
 
 
 @pytest.mark.parametrize("change", ["state = 'sleeping'", "ready = 7", "finished_at = 5"])

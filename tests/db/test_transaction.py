@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tests.support.clock import SetClock
 
 from clx.db.clock import now_ms
 from clx.db.database import Database
+from clx.db.jobs import Queue
+from clx.db.postgresql.database import PostgresDatabase
 from clx.db.sqlite.driver import driver
 from clx.db.transaction import Transaction
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database.open(tmp_path / "jobs.db") as database:
-        yield database
+def database(kept: Queue) -> Database:
+    return kept.database
 
 
-def _locked() -> Any:
+def _passing(database: Database) -> Exception:
+    """What a transaction is tried again after."""
+    if isinstance(database, PostgresDatabase):
+        return psycopg.errors.DeadlockDetected()
     error: Any = driver.OperationalError("database is locked")
     error.sqlite_errorname = "SQLITE_BUSY"
-    return error
+    return error  # type: ignore[no-any-return]
 
 
 def test_only_those_are_woken_whom_the_attempt_that_was_committed_names(
@@ -38,7 +41,7 @@ def test_only_those_are_woken_whom_the_attempt_that_was_committed_names(
         attempts.append(tx)
         tx.bells.add(f"bell {len(attempts)}")
         if len(attempts) == 1:
-            raise _locked()
+            raise _passing(database)
         assert not rung
         return int(tx.execute("SELECT 7").fetchone()[0])
 

@@ -13,7 +13,7 @@ import pytest
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable
 from clx.server.application import Application
-from clx.server.serving import Place, application
+from clx.server.place import Place
 
 T = TypeVar("T")
 BASE = "http://127.0.0.1:8004"
@@ -30,7 +30,7 @@ class Served:
         self.queue = queue
         tokens = TokenTable(queue.database)
         self.secrets = {role: tokens.add(f"a {role}", role) for role in ("read", "work", "admin")}
-        self.application: Application = application(queue, place, **options)
+        self.application = Application(queue, place, **options)
         self._runner = asyncio.Runner()
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url=BASE)
 

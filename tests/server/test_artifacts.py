@@ -145,8 +145,7 @@ def test_an_upload_goes_on_where_it_was(call: Any, store: ArtifactStore) -> None
 
 
 def test_that_it_is_being_sent_is_told_and_who_sends_much_need_not_send_all(call: Any, served: Served) -> None:
-    app: Any = next(each for each in served.application._mounts if each.path == "/cas").app
-    uploads = app._uploads
+    uploads = served.application.artifacts._uploads
     running = uploads.begin(DIGEST, None)
     running.write(DATA[:5])
     told = call("HEAD", ADDRESS)
@@ -311,7 +310,7 @@ def test_a_disk_that_cannot_is_told(call: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_too_large_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next(each for each in served.application._mounts if each.path == "/cas").app, "_largest", 100)
+    monkeypatch.setattr(served.application.artifacts, "_largest", 100)
     for content in (several(b"x" * 101), several(b"x" * (1 << 21))):
         assert served.call("PUT", ADDRESS, content=content).status_code == 413
     fits = b"x" * 100

@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import register_this_process
 from clx.server.metrics import family
-from clx.server.mounts import Mount, Receive, Scope, Send
+from clx.server.mounts import Mount
 from clx.server.page import policy
 
 
@@ -59,7 +60,8 @@ def test_a_cookie_is_given_back(served: Served) -> None:
     answer = served.post("/logout")
     assert answer.status_code == 303
     assert "Max-Age=0" in answer.headers["set-cookie"]
-    assert served.post("/nothing").status_code == 405
+    assert served.post("/").status_code == 405
+    assert served.post("/nothing").status_code == 404
     assert served.get("/nothing.html").status_code == 404
 
 

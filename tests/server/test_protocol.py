@@ -15,7 +15,7 @@ import urllib3
 from tests.support.serving import Listening, listening
 
 from clx.db.jobs import Queue
-from clx.server import application, protocol
+from clx.server import guard, protocol
 
 _BAD = 100_000 if os.environ.get("CLX_SOAK") else 10_000
 
@@ -97,7 +97,7 @@ def test_headers_without_end_are_refused(server: Listening) -> None:
 
 
 def test_a_body_that_comes_slowly_is_refused(server: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "SLOW_BODY", 0.2)
+    monkeypatch.setattr(guard, "SLOW_BODY", 0.2)
     token = server.secrets["work"].encode()
     with connect(server) as connection:
         connection.sendall(
@@ -110,7 +110,7 @@ def test_a_body_that_comes_slowly_is_refused(server: Listening, monkeypatch: pyt
 
 
 def test_a_drop_a_second_is_too_slow_in_the_end(server: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "SLOW_BODY", 0.3)
+    monkeypatch.setattr(guard, "SLOW_BODY", 0.3)
     token = server.secrets["work"].encode()
     with connect(server) as connection:
         head = (

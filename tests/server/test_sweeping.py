@@ -42,7 +42,7 @@ def test_the_dead_of_this_machine_are_struck_off_once_others_had_time_to_say_how
     assert [row.state for row in WorkerTable(queue.database).list()] == ["busy"]
     sweep.look()
     assert WorkerTable(queue.database).list() == []
-    assert queue.get(job).state == "queued"
+    assert [found.state for found in queue.get_many([job])] == ["queued"]
     assert [run["cause"] for run in queue.runs(job)] == [{"kind": "gone"}]
 
 
@@ -50,7 +50,7 @@ def test_the_job_of_one_that_is_silent_elsewhere_goes_to_others(queue: Queue) ->
     job = queue.enqueue(NewJob("t"))
     queue.claim(["t"], worker=_register(queue, "of another machine"), lease=1)
     sweep = Sweep(queue)
-    while queue.get(job).state == "running":
+    while [found.state for found in queue.get_many([job])] == ["running"]:
         sweep.look()
     assert [run["cause"] for run in queue.runs(job)] == [{"kind": "silent"}]
 

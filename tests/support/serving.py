@@ -9,7 +9,9 @@ from typing import Any
 
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable
-from clx.server.serving import Place, Server, application, bound, configured, url_of
+from clx.server.application import Application
+from clx.server.place import Place, url_of
+from clx.server.serving import Server, bound, configured
 
 
 class Listening:
@@ -32,7 +34,7 @@ def listening(queue: Queue, **options: Any) -> Iterator[Listening]:
     """Serve *queue* at a port of its own as long as it lasts."""
     with bound(Place(port=0)) as listener:
         place = Place(port=listener.getsockname()[1])
-        served = application(queue, place, **options)
+        served = Application(queue, place, **options)
         server = Server(configured(served, place), served)
         thread = threading.Thread(target=server.run, args=([listener],), name="server")
         thread.start()

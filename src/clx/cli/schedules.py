@@ -71,6 +71,7 @@ def command() -> None:
               help="Runs that the job gets before it has failed.")  # fmt: skip
 @click.option("--timeout", type=Number(0.001, 1e9), metavar="SECONDS", help="How long one run may take.")
 @click.option("--key", metavar="KEY", help="The key of the job; {data_date} and {fire_at} in it are replaced.")
+@click.option("--limit", metavar="NAME", help="The limit of which the job is.")
 @click.option("--paused", is_flag=True, help="Fire nothing before `clx schedules resume`.")
 @click.option("--replace", is_flag=True, help="Take the place of the schedule of that name, if there is one.")
 @about_database
@@ -98,13 +99,14 @@ def add(here: Here, name: str, cron: str, replace: bool, **options: Any) -> Outp
 
 def _schedule(
     name: str, cron: str, *, type_: str, payload: str, window: float, timeout: float | None, ends: str | None,
-    pool: str, priority: int, max_runs: int, key: str | None, **options: Any,
+    pool: str, priority: int, max_runs: int, key: str | None,
+    limit: str | None, **options: Any,
 ) -> Schedule:  # fmt: skip
     from clx.db.models import NewJob
     from clx.db.schedules.models import Schedule
 
     job = NewJob(
-        type_, _payload(payload), pool=pool, priority=priority, max_runs=max_runs, key=key,
+        type_, _payload(payload), pool=pool, priority=priority, max_runs=max_runs, key=key, limit=limit,
         timeout=None if timeout is None else round(timeout * 1000),
     )  # fmt: skip
     ends_at = None if ends is None else _moment(ends, options["zone"], is_end=True)
@@ -202,6 +204,7 @@ def _document(schedules: Schedules, schedule: Schedule) -> dict[str, Any]:
         "max_runs": job.max_runs,
         "timeout": _seconds(job.timeout),
         "key": job.key,
+        "limit": job.limit,
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "window": _seconds(schedule.window),

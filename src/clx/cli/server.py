@@ -32,7 +32,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _DAY = 24 * 3600 * 1000
 _PERIOD = re.compile(r"([0-9]{1,5})([hdw])")
 _LONG = {"h": _DAY // 24, "d": _DAY, "w": 7 * _DAY}
-_NEEDED = ("uvicorn", "httptools", "jinja2")
+_NEEDED = ("starlette", "uvicorn", "httptools", "jinja2")
 
 
 @click.group("server", invoke_without_command=True, epilog=_EPILOG)
@@ -54,7 +54,8 @@ def command(context: click.Context, /, here: Here, **options: Any) -> None:
     if context.invoked_subcommand is not None:
         return
     _require_packages()
-    from clx.server.serving import Place, serve
+    from clx.server.place import Place
+    from clx.server.serving import serve
 
     settings = settings_from(context, Path.cwd()).settings.server
     if options["ssl_keyfile"] and not options["ssl_certfile"]:

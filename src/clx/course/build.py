@@ -18,6 +18,7 @@ from clx.course.explain import Reasons
 from clx.course.kept_warnings import KeptWarnings
 from clx.course.layout import Layout, Selection
 from clx.course.moved_course import follow_move
+from clx.course.name_clash import require_own_index
 from clx.course.page_facts import Pages
 from clx.course.pages.course_index import CourseIndex
 from clx.course.plan import Plan, PlannedJob
@@ -171,6 +172,7 @@ class Build:
 
     def _build(self) -> None:
         is_known = self._state.knows(self._owner) or self._was_moved()
+        require_own_index(self._state, self._owner, self._layout.spec, self.options.selection)
         plan = self._plan()
         directory = self._directory.path
         with closing(Publisher(self._targets, self._owner, self._state, self._store, directory)) as publisher:

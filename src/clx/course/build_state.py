@@ -256,6 +256,11 @@ class BuildState:
         rows = self._read("SELECT DISTINCT course, output FROM outputs")
         return [Owner._make(row) for row in rows if all(isinstance(each, str) for each in row)]
 
+    def owner_of(self, target: str, path: str) -> Owner | None:
+        """Who wrote an output path last; None if nobody did."""
+        rows = self._read("SELECT course, output FROM outputs WHERE target = ? AND path = ?", (target, path))
+        return next((Owner._make(row) for row in rows if all(isinstance(each, str) for each in row)), None)
+
     def move(self, before: Owner, owner: Owner, there: str, here: str) -> None:
         """Give *owner* all that is known of *before*, whose course lay below *there* and lies below *here* now."""
 

@@ -47,7 +47,8 @@ class Checked(msgspec.Struct):
     Attributes:
         mistakes: for which a build would end, or a job fail: ``place: fact``, in a second line what to do.
         warnings: what a build would warn of.
-        hints: what this machine lacks for the build, each with what to do in a second line.
+        hints: what this machine lacks for the build, each with what to do in a second line; and what of the course file
+            a build makes nothing of.
     """
 
     decks: int = 0
@@ -80,6 +81,9 @@ def check(path: Path, resolved: Resolved, selection: Selection | None = None) ->
     except CourseError as error:
         found.mistakes += texts_of(error)
         return found
+    if spec.certificate is not None:
+        kept = "certificate: is kept for other programs, CLX makes nothing of it"
+        found.hints.append(visible_line(f"{spec.path}:{spec.certificate_line}: {kept}"))
     plan = _plan(spec, root, resolved, selection or Selection(), found)
     if plan is not None:
         found.decks, found.jobs = plan.decks, len(plan.jobs)

@@ -159,6 +159,9 @@ class CourseSpec(msgspec.Struct, frozen=True):
     sections: tuple[Section, ...]
     description: Text | None = None
     certificate: Text | None = None
+    """For programs that write certificates: nothing is made of it here."""
+    certificate_line: int = 0
+    """1-based."""
     author: Text | None = None
     variables: dict[str, Any] = {}
     """More Jinja variables: names → null, truth values, numbers, text, lists, mappings."""
@@ -234,6 +237,7 @@ class _SpecReader(Reader):
             sections=self._get(values, "sections", partial(self.list, read=self._section, may_be_empty=False), ()),
             description=self._get(values, "description", self._optional_text, None),
             certificate=self._get(values, "certificate", self._optional_text, None),
+            certificate_line=values["certificate"].line if "certificate" in values else 0,
             author=self._get(values, "author", self._optional_text, None),
             variables=self._get(values, "variables", self._variables, {}),
             labels=self._get(values, "labels", partial(self._labels, languages=languages), {}),

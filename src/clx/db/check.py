@@ -40,6 +40,14 @@ _RULES = {
     "a job is held back that counts to no limit, or that could be claimed": """
         SELECT id FROM jobs WHERE held <> 0 AND (limit_name IS NULL OR state = 'running'
           OR (state = 'queued' AND (ready = 1 OR waits_for > 0)))""",
+    "a job is held back by a limit that is not there": """
+        SELECT id FROM jobs WHERE held = 1 AND state = 'queued' AND limit_name NOT IN (SELECT name FROM limits)""",
+    "a key is taken for a time by no job": """
+        SELECT key FROM recent_keys WHERE job_id = 0""",
+    "a job was queued by two times of schedules": """
+        SELECT job_id FROM fires WHERE job_id IS NOT NULL GROUP BY job_id HAVING count(*) > 1""",
+    "the digest of a token is none": """
+        SELECT id FROM tokens WHERE length(digest) <> 64""",
     "a job is held by a worker that is not in the table": """
         SELECT id FROM jobs WHERE state = 'running' AND worker_id NOT IN (SELECT id FROM workers)""",
 }

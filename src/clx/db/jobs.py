@@ -259,7 +259,7 @@ class Queue(WorkerSide, Enqueuing):
 
         def body(tx: Transaction) -> None:
             if concurrency is None and rate is None:
-                tx.execute(sql.REMOVE_LIMIT, (name,))
+                tx.execute(sql.SET_NO_LIMIT, (name,))
             else:
                 tx.execute(sql.SET_LIMIT, named)
             limits.let_go(tx, [name])

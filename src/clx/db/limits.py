@@ -97,6 +97,8 @@ def let_go(tx: Transaction, names: Sequence[str]) -> None:
         room = _ALL if limit is None else min(_free(tx, name, limit), limit.left(tx.now))
         if room > 0:
             _let_go(tx, name, room)
+        if limit is not None and limit.concurrency is None and limit.rate is None:
+            tx.execute(sql.REMOVE_LIMIT, {"name": name})
 
 
 def _let_go(tx: Transaction, name: str, most: int) -> None:

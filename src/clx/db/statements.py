@@ -232,13 +232,19 @@ SET_LIMIT = (
     "ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, rate = excluded.rate, "
     "period = excluded.period"
 )
-REMOVE_LIMIT = "DELETE FROM limits WHERE name = ?"
-IS_LIMIT = "SELECT 1 FROM limits WHERE name = ?"
+_LIMITING = "(concurrency IS NOT NULL OR rate IS NOT NULL)"
+SET_NO_LIMIT = "UPDATE limits SET concurrency = NULL, rate = NULL, period = NULL WHERE name = ?"
+REMOVE_LIMIT = (
+    f"DELETE FROM limits WHERE name = :name AND NOT {_LIMITING} AND NOT EXISTS "
+    "(SELECT 1 FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL)"
+)
+"""One that limits nothing any more stays until nothing is held by it, so that whoever sweeps finds what is left."""
+IS_LIMIT = f"SELECT 1 FROM limits WHERE name = ? AND {_LIMITING}"
 LIMITS = (
     "SELECT name, concurrency, rate, period, "
     "(SELECT count(*) FROM jobs WHERE state = 'running' AND limit_name = limits.name), "
     "(SELECT count(*) FROM jobs WHERE limit_name = limits.name AND held = 1 AND finished_at IS NULL) "
-    "FROM limits ORDER BY name"
+    f"FROM limits WHERE {_LIMITING} ORDER BY name"
 )
 USE_LIMIT = "UPDATE limits SET window_at = :window_at, used = :used WHERE name = :name"
 HELD = (

@@ -14,14 +14,15 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from clx.db.tokens import Token, TokenTable, find
+from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
+from starlette.requests import HTTPConnection
+
+from clx.db.tokens import ROLES, Token, TokenTable, find, may
 from clx.errors import ClxError
 from clx.server.answers import Refusal
-from clx.server.mounts import Scope
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")
@@ -35,9 +36,15 @@ _LONG_PATIENCE = 5.0
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "x-csrf-token"
+_ONCE = ("host", "authorization", "content-length", "origin")
+"""Headers that a request has once: two could be read in two ways."""
+_ANYBODY = frozenset({("GET", "/healthz"), ("HEAD", "/healthz")})
+_WHO_BRINGS_A_TOKEN = frozenset({("GET", "/"), ("POST", "/login")})
+"""Where nobody is refused for having no token: these take one, or ask for it."""
 
 
-class Caller(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Caller(BaseUser):
     """Who calls.
 
     Attributes:
@@ -51,6 +58,21 @@ class Caller(NamedTuple):
     role: str
     by: str
     secret: str = ""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """That he may be here."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """The name of the token."""
+        return self.name
+
+    @property
+    def identity(self) -> str:
+        """The same."""
+        return self.name
 
 
 class TokenBook:
@@ -122,7 +144,7 @@ class TokenBook:
             log.info("that a token was used is not noted: %s", error, extra={"action": "token_use_unnoted"})
 
 
-class Access:
+class Access(AuthenticationBackend):
     """Decides who a request comes from.
 
     Args:
@@ -140,37 +162,54 @@ class Access:
         self._hosts = hosts
         self._behind_proxy = behind_proxy
 
-    async def caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
-        """Who calls.
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """Who calls; None for nobody who is known, where anybody may call.
 
         Raises:
             Refusal: nobody who may.
         """
-        self.check_origin(scope, headers)
+        conn.scope.setdefault("state", {})["access"] = self
+        asked = (conn.scope["method"], conn.scope["path"])
+        if asked in _ANYBODY:
+            return None
+        self._check_origin(conn)
+        try:
+            caller = await self._caller(conn)
+        except Refusal as refusal:
+            if refusal.status == 401 and asked in _WHO_BRINGS_A_TOKEN:
+                return None
+            raise
+        return AuthCredentials([role for role in ROLES if may(caller.role, role)]), caller
+
+    async def _caller(self, conn: HTTPConnection) -> Caller:
         if self.book is None:
             return Caller("", "admin", "open")
-        text, by = _secret(headers, self.cookie)
+        text, by = _secret(conn, self.cookie)
         if not text:
-            raise _nobody("A token is needed.")
+            raise nobody("A token is needed.")
         token = await self.book.find(text)
         if token is None:
-            raise _nobody("That token is none that is taken.")
-        if by == "cookie" and scope["method"] not in _CHANGES_NOTHING:
-            sent = headers.get(CSRF_HEADER, "")
+            raise nobody("That token is none that is taken.")
+        if by == "cookie" and conn.scope["method"] not in _CHANGES_NOTHING:
+            sent = conn.headers.get(CSRF_HEADER, "")
             if not hmac.compare_digest(sent.encode(), csrf_of(text).encode()):
                 raise Refusal(403, "The page did not say that it was meant.", "Load the page anew.")
         return Caller(token.name, token.role, by, text)
+
+    async def takes(self, text: str) -> bool:
+        """Whether that is the text of a valid token."""
+        return self.book is not None and await self.book.find(text) is not None
 
     async def still_takes(self, caller: Caller) -> bool:
         """Whether the token of somebody who was let in is valid yet: what lasts asks now and then."""
         return self.book is None or await self.book.find(caller.secret) is not None
 
-    def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
-        """See that a request names this server, and does not come from another site.
-
-        Raises:
-            Refusal: it does not.
-        """
+    def _check_origin(self, conn: HTTPConnection) -> None:
+        """See that a request can be read in one way, names this server, and does not come from another site."""
+        headers = conn.headers
+        for name in _ONCE:
+            if len(headers.getlist(name)) > 1:
+                raise Refusal(400, f"The header {name} is there twice.", "Send it once.")
         host = headers.get("host", "")
         if self._behind_proxy:
             host = headers.get("x-forwarded-host", host)
@@ -179,7 +218,7 @@ class Access:
         site, is_visit = headers.get("sec-fetch-site", ""), headers.get("sec-fetch-mode") == "navigate"
         origin = headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-        if foreign or (site in ("cross-site", "same-site") and not (is_visit and scope["method"] == "GET")):
+        if foreign or (site in ("cross-site", "same-site") and not (is_visit and conn.scope["method"] == "GET")):
             raise Refusal(403, "The request comes from another site.", "Call from a program, or from the page itself.")
 
 
@@ -188,7 +227,8 @@ def csrf_of(secret: str) -> str:
     return hmac.new(secret.encode("utf-8", "surrogatepass"), b"clx page", hashlib.sha256).hexdigest()
 
 
-def _nobody(fact: str) -> Refusal:
+def nobody(fact: str) -> Refusal:
+    """What is answered to somebody who is not known."""
     return Refusal(
         401,
         fact,
@@ -197,9 +237,9 @@ def _nobody(fact: str) -> Refusal:
     )
 
 
-def _secret(headers: Mapping[str, str], cookie: str) -> tuple[str, str]:
+def _secret(conn: HTTPConnection, cookie: str) -> tuple[str, str]:
     """The text of a request's token, and how it came."""
-    kind, _, value = headers.get("authorization", "").partition(" ")
+    kind, _, value = conn.headers.get("authorization", "").partition(" ")
     value = value.strip()
     if kind.lower() == "bearer":
         return value, "bearer"
@@ -208,11 +248,7 @@ def _secret(headers: Mapping[str, str], cookie: str) -> tuple[str, str]:
             return base64.b64decode(value, validate=True).decode().partition(":")[2], "basic"
         except (binascii.Error, ValueError):
             return "", "basic"
-    for part in headers.get("cookie", "").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == cookie:
-            return value, "cookie"
-    return "", ""
+    return conn.cookies.get(cookie, ""), "cookie"
 
 
 def _without_port(host: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from clx.errors import (
     ClxError,
@@ -19,7 +21,6 @@ from clx.errors import (
     LostWorkerError,
     UnknownJobError,
 )
-from clx.server.mounts import Send
 
 log = logging.getLogger("clx.server")
 
@@ -43,13 +44,19 @@ _PHRASES = {
     405: "This address does not take that method.",
 }
 _ADVICE = "See /api/v1/openapi.json for what there is."
-SECURITY = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-"""Headers of every answer that has none of its own for these."""
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class JSON(Response):
+    """An answer that msgspec writes; what is no JSON in a row, another program's, is shown as the text that it is."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """*content* as JSON."""
+        return _encode(content)
 
 
 class Refusal(Exception):
@@ -77,44 +84,31 @@ def refusal_of(error: Exception) -> Refusal:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         more = {"retry_after": str(RETRY_AFTER)} if status == 503 else {}
         return Refusal(status, error.fact, error.next_step, **more)
-    told = getattr(error, "status_code", None)  # of Starlette's HTTPException, which a mount may raise
-    if isinstance(told, int):
-        return Refusal(told, _PHRASES.get(told, str(error)), _ADVICE, **(getattr(error, "headers", None) or {}))
+    if isinstance(error, ClientDisconnect):
+        return Refusal(400, "The body ends too early.", "Send as much as Content-Length says.")
+    if isinstance(error, HTTPException):
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+        fact = _PHRASES.get(error.status_code, error.detail)
+        return (
+            Refusal(error.status_code, fact, f"It takes {allowed}.", allow=allowed)
+            if allowed
+            else Refusal(error.status_code, fact, _ADVICE, **(error.headers or {}))
+        )
     log.error("a request failed", exc_info=error, extra={"action": "request_failed"})
     return Refusal(500, "The server made a mistake.", "Its log tells which.")
 
 
-def error_document(error: Exception, refusal: Refusal) -> dict[str, Any]:
-    """The document that tells of *error*: ``error``, ``next_step``, and for programs ``type`` and ``detail``."""
+def answer_to(error: Exception) -> Response:
+    """The answer that tells of *error*: ``error``, ``next_step``, and for programs ``type`` and ``detail``.
+
+    Who sent too much, or too slowly, is not read any further.
+    """
+    refusal = refusal_of(error)
     document: dict[str, Any] = {"error": refusal.fact, "next_step": refusal.next_step}
     if isinstance(error, ClxError):
         document["type"] = type(error).__name__
         detail = {name: value for name, value in vars(error).items() if name not in ("fact", "next_step")}
         document["detail"] = {name: value for name, value in detail.items() if isinstance(value, str | int)}
-    return document
-
-
-async def send_error(send: Send, error: Exception) -> None:
-    """Answer with what *error* says; who sent too much, or too slowly, is not read any further."""
-    refusal = refusal_of(error)
     more = {"connection": "close"} if refusal.status in (408, 413) else {}
-    body = msgspec.json.encode(error_document(error, refusal))
-    await send_bytes(send, refusal.status, body, headers={**refusal.headers, **more})
-
-
-async def send_bytes(
-    send: Send,
-    status: int,
-    body: bytes,
-    *,
-    media: str = "application/json",
-    headers: Mapping[str, str] | None = None,
-) -> None:
-    """One whole answer."""
-    told = [
-        (b"content-type", media.encode()),
-        (b"content-length", str(len(body)).encode()),
-        *((name.encode(), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": told})
-    await send({"type": "http.response.body", "body": body})
+    told = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in refusal.headers.items()}
+    return JSON(document, refusal.status, {**told, **more})

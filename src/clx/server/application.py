@@ -1,179 +1,193 @@
-"""The server as one ASGI application: who calls, which mount takes it, how much may be sent, and every refusal."""
+"""The server as one ASGI application: what is served where, by whom it is asked, and every refusal."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from clx.db.tokens import may
-from clx.server.access import Access
-from clx.server.answers import SECURITY, Refusal, log, send_bytes, send_error
-from clx.server.metrics import Requests
-from clx.server.mounts import Message, Mount, Receive, Scope, Send
+from starlette import routing
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SLOW_BODY = 20.0
-"""Seconds within which the next part of a body must have come."""
-_LARGEST_FORM = 4096
-_LEAST_RATE = 4096
-"""Bytes in a second that a body must come with, once :data:`SLOW_BODY` are over."""
+from clx import __version__
+from clx.artifacts.store import ArtifactStore
+from clx.db.jobs import Queue
+from clx.db.tokens import TokenTable
+from clx.errors import ClxError
+from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
+from clx.server.answers import JSON, Refusal, answer_to, log
+from clx.server.api.interface import OPERATIONS
+from clx.server.api.operations import Operation
+from clx.server.api.routes import Api
+from clx.server.artifacts import Artifacts
+from clx.server.events import Events
+from clx.server.guard import BodyGuard, RoleGuard
+from clx.server.metrics import Metrics, Requests
+from clx.server.mounts import Mount
+from clx.server.page import Pages
+from clx.server.place import Place
+from clx.server.sweeping import Sweep
+from clx.server.threads import DatabaseThreads
+
+SWEEP = 1.0
+"""Seconds between two looks for schedules that are due."""
+_SECURITY = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""Headers of every answer that has none of its own for these."""
 
 
-class Application:
-    """Answers ``/healthz`` to everybody, and leads all else to its mount once its caller is known.
+class Application(Starlette):
+    """A server of *queue* as an ASGI application.
 
     Args:
-        access: who may call.
-        mounts: what there is; the first that takes a path gets it.
-        requests: counts them.
-        begins: called when the server begins, in its loop.
-        stops: called when the server is told to end, to end what has no end by itself.
-        ends: called when it has ended.
+        operations: those of ``/api/v1``.
+        mounts: what is served besides.
+        patience: seconds that a call waits for the table.
     """
 
     def __init__(
         self,
-        access: Access,
-        mounts: Sequence[Mount],
-        requests: Requests,
+        queue: Queue,
+        place: Place,
         *,
-        begins: Callable[[], Awaitable[None]] | None = None,
-        stops: Callable[[], None] = lambda: None,
-        ends: Callable[[], Awaitable[None]] | None = None,
+        operations: Sequence[Operation] = OPERATIONS,
+        mounts: Sequence[Mount] = (),
+        patience: float = 8.0,
     ) -> None:
-        self._access = access
-        self._mounts = mounts
+        writers = (
+            4 if queue.database.sql.locking else 1
+        )  # a file takes one writer at a time, a server waits for its disk
+        self._queue = queue
+        self._threads = DatabaseThreads(queue.database, patience=patience, writers=writers)
+        self._events = Events(queue, self._threads)
+        requests = Requests()
+        self.api = Api(queue, self._threads, operations, self._events)
+        self.artifacts = Artifacts(ArtifactStore(queue.database.state.shared / "artifacts"))
+        mounted = [
+            *mounts,
+            Mount("/cas", self.artifacts, role="work", largest=None),
+            Mount("/api/v1", self.api.router, role="read"),
+        ]
+        looks = [Middleware(RoleGuard, role="read")]
+        pages = Pages(queue.database.name, mounted)
+        super().__init__(
+            routes=[
+                Route("/healthz", _healthy),
+                *(_mounted(each) for each in mounted),
+                Route("/metrics", Metrics(queue, self._threads, requests).answer, middleware=looks),
+                Route("/version", _version, middleware=looks),
+                *pages.routes(),
+            ],
+            middleware=[
+                Middleware(_Frame, requests=requests),
+                Middleware(ExceptionMiddleware, handlers={Exception: pages.refuse}),
+                Middleware(AuthenticationMiddleware, backend=_access(queue, place, self._threads)),
+            ],
+            exception_handlers={HTTPException: _refuse},
+            lifespan=_live,
+        )
+        self.router.redirect_slashes = False
+
+    def stop(self) -> None:
+        """End what has no end by itself: the server was told to end."""
+        self._events.end()
+
+    async def fire_schedules(self) -> None:
+        """Fire what is due, as every consumer and worker of the table does: a read a second."""
+        sweep = Sweep(self._queue)
+        while True:
+            try:
+                await self._threads.write(sweep.look)
+            except (Refusal, ClxError) as error:
+                log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
+            except Exception:  # one that nobody foresaw is no reason to fire none any more
+                log.exception("schedules wait", extra={"action": "schedules_wait"})
+            await asyncio.sleep(SWEEP)
+
+    def close(self) -> None:
+        """Take no more calls of the table."""
+        self.stop()
+        self._threads.close()
+
+
+@contextlib.asynccontextmanager
+async def _live(app: Application) -> AsyncIterator[None]:
+    """The life of the server."""
+    sweeping = asyncio.create_task(app.fire_schedules())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        app.close()
+
+
+def _access(queue: Queue, place: Place, threads: DatabaseThreads) -> Access:
+    book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
+    hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
+    return Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
+
+
+def _mounted(mount: Mount) -> routing.Mount:
+    guards = [
+        Middleware(RoleGuard, role=mount.role, roles=mount.roles),
+        Middleware(BodyGuard, largest=mount.largest),
+    ]
+    return routing.Mount(mount.path, mount.app, middleware=guards)
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    return answer_to(error)
+
+
+async def _healthy(_request: Request) -> Response:
+    return JSON({"status": "ok"})
+
+
+async def _version(_request: Request) -> Response:
+    """Which CLX this is, whatever the table does."""
+    return JSON({"version": __version__})
+
+
+class _Frame:
+    """ASGI middleware around all else: counts requests, and gives every answer the headers of :data:`_SECURITY`."""
+
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+        self._app = app
         self._requests = requests
-        self.stop = stops
-        self._begins = begins
-        self._ends = ends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the life of the server."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1003})
+            await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
-        begun = time.perf_counter()
-        try:
-            await self._answer(scope, receive, answer)
-        except Exception as error:
-            if answer.status:  # it is cut off: nothing else could say that it is not whole
-                log.warning("an answer was cut off: %r", error, extra={"action": "answer_cut"})
-                raise
-            await send_error(answer, error)
-        finally:
-            self._requests.note(scope["method"], answer.status, time.perf_counter() - begun)
+        status, begun = 0, time.perf_counter()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method = scope["path"], scope["method"]
-        if path == "/healthz" and method in ("GET", "HEAD"):
-            await send_bytes(send, 200, b'{"status":"ok"}' if method == "GET" else b"")
-            return
-        headers = _told(scope)
-        mount = next((each for each in self._mounts if each.takes(path)), None)
-        scope.setdefault("state", {})["access"] = self._access
+        async def framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
         try:
-            caller = await self._access.caller(scope, headers)
-        except Refusal as refusal:
-            page = getattr(mount and mount.app, "refuse", None)  # the page asks people for their token
-            if (
-                refusal.status == 401
-                and page is not None
-                and await page(scope, _Body(receive, headers, _LARGEST_FORM), send, headers)
-            ):
-                return
+            await self._app(scope, receive, framed)
+        except Exception as error:  # it is cut off: nothing else could say that it is not whole
+            log.warning("an answer was cut off: %r", error.__cause__ or error, extra={"action": "answer_cut"})
             raise
-        if mount is None:
-            raise Refusal(404, "There is nothing at this address.", "See /api/v1/openapi.json for what there is.")
-        needed = mount.needs(method)
-        if not may(caller.role, needed):
-            raise Refusal(403, f"The role {caller.role} may not do this.", f"It needs the role {needed}.")
-        scope["state"]["caller"] = caller
-        scope["root_path"] = scope.get("root_path", "") + mount.path
-        await mount.app(scope, _Body(receive, headers, mount.largest), send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            call = self._begins if message["type"] == "lifespan.startup" else self._ends
-            if call is not None:
-                await call()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-
-
-class _Answer:
-    """Sends an answer, and knows whether it has begun; every one has the headers of :data:`SECURITY`."""
-
-    __slots__ = ("_send", "status")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = list(message.get("headers", ()))
-            given = {name.lower() for name, _ in headers}
-            message = {**message, "headers": [*headers, *(each for each in SECURITY if each[0] not in given)]}
-        await self._send(message)
-
-
-class _Body:
-    """Receives a body that is no larger, and comes no slower, than it may."""
-
-    __slots__ = ("_begun", "_is_whole", "_largest", "_receive", "_size")
-
-    def __init__(self, receive: Receive, headers: dict[str, str], largest: int | None) -> None:
-        self._receive = receive
-        self._largest = largest
-        self._size = 0
-        self._begun = 0.0
-        self._is_whole = False
-        length = headers.get("content-length", "0")
-        if largest is not None and length.isdecimal() and int(length) > largest:
-            raise _too_large(largest)
-
-    async def __call__(self) -> Message:
-        if self._is_whole:  # who asks now wants to hear that the caller has gone
-            return await self._receive()
-        now = time.monotonic()
-        self._begun = self._begun or now
-        allowed = SLOW_BODY + self._size / _LEAST_RATE
-        try:
-            # not for a moment more than the rate allows: a byte every ten seconds would keep a connection for ever
-            async with asyncio.timeout(min(SLOW_BODY, max(0.0, self._begun + allowed - now))):
-                message = await self._receive()
-        except TimeoutError:
-            raise Refusal(408, "The body comes too slowly.", "Send it again over a faster connection.") from None
-        self._size += len(message.get("body", b""))
-        if self._largest is not None and self._size > self._largest:
-            raise _too_large(self._largest)
-        self._is_whole = not message.get("more_body", False)
-        return message
-
-
-def _too_large(largest: int) -> Refusal:
-    return Refusal(413, f"The body is larger than {largest} bytes.", "Send less at a time.")
-
-
-def _told(scope: Scope) -> dict[str, str]:
-    """The headers of a request by name.
-
-    Raises:
-        Refusal: one that must be there once is there twice.
-    """
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key = name.decode("latin-1").lower()
-        if key in found and key in ("host", "authorization", "content-length", "origin"):
-            raise Refusal(400, f"The header {key} is there twice.", "Send it once.")
-        text = value.decode("latin-1")
-        found[key] = f"{found[key]}; {text}" if key == "cookie" and key in found else text
-    return found
+        finally:
+            self._requests.note(scope["method"], status, time.perf_counter() - begun)

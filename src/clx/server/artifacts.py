@@ -16,12 +16,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import IO
 
 import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from clx.artifacts.store import ArtifactStore
 from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
 from clx.errors import ArtifactError
-from clx.server.answers import Refusal, send_bytes
-from clx.server.mounts import Receive, Scope, Send
+from clx.server.answers import JSON, Refusal
 
 LARGEST = 16 << 30
 """Bytes that an artifact may have."""
@@ -53,12 +55,12 @@ class Artifacts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Headers(scope=scope)
         method = scope["method"]
         if path == "/missing":
             if method != "POST":
                 raise _not_allowed("POST")
-            await self._tell_missing(receive, send)
+            await (await self._missing(receive))(scope, receive, send)
             return
         found = _NAME.fullmatch(path)
         if found is None:
@@ -67,17 +69,18 @@ class Artifacts:
             await self._give(found[1], method, headers, send)
         elif method == "PUT":
             try:
-                await self._take(found[1], headers, receive, send)
+                answer = await self._take(found[1], headers, receive)
             except Refusal as refusal:
                 if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > _PIECE:
                     refusal.headers["connection"] = "close"  # who sends much need not send all of it
                 raise
+            await answer(scope, receive, send)
         else:
             raise _not_allowed("GET, HEAD, PUT")
 
     # -- which are there --------------------------------------------------------------------------
 
-    async def _tell_missing(self, receive: Receive, send: Send) -> None:
+    async def _missing(self, receive: Receive) -> Response:
         body = bytearray()
         async for piece in _pieces(receive):
             body += piece
@@ -90,7 +93,7 @@ class Artifacts:
         if len(asked) > MOST_ASKED:
             raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
         missing = await asyncio.to_thread(lambda: [digest for digest in asked if not self._has(digest)])
-        await send_bytes(send, 200, msgspec.json.encode(missing))
+        return JSON(missing)
 
     def _has(self, digest: str) -> bool:
         """Whether it is there: then it stays for a while, for who asks is about to name it in a row."""
@@ -142,16 +145,14 @@ class Artifacts:
 
     # -- in ---------------------------------------------------------------------------------------
 
-    async def _take(self, digest: str, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+    async def _take(self, digest: str, headers: Mapping[str, str], receive: Receive) -> Response:
         length = headers.get("content-length", "")
         offset = _offset(headers)
         is_last = headers.get("upload-complete", "?1") != "?0"
         if offset is None and is_last and length.isdecimal() and int(length) <= min(_PIECE, self._largest):
-            await self._take_at_once(digest, int(length), receive, send)
-            return
+            return await self._take_at_once(digest, int(length), receive)
         if await asyncio.to_thread(self._has, digest):
-            await _tell_kept(digest, 200, send)
-            return
+            return _kept(digest, 200)
         if length.isdecimal():
             if int(length) + (offset or 0) > self._largest:
                 raise self._too_large()
@@ -161,8 +162,7 @@ class Artifacts:
             try:
                 await self._receive(upload, receive)
                 if not is_last:
-                    await send_bytes(send, 202, b"", headers={"upload-offset": str(upload.offset)})
-                    return
+                    return Response(status_code=202, headers={"upload-offset": str(upload.offset)})
                 if not await asyncio.to_thread(upload.finish):
                     raise _other_bytes()
             finally:
@@ -175,9 +175,9 @@ class Artifacts:
             raise Refusal(409, "It is being sent already.", "Ask again in a moment.", retry_after="1") from error
         except OSError as error:
             raise _unkept(error) from error
-        await _tell_kept(digest, 201, send)
+        return _kept(digest, 201)
 
-    async def _take_at_once(self, digest: str, length: int, receive: Receive, send: Send) -> None:
+    async def _take_at_once(self, digest: str, length: int, receive: Receive) -> Response:
         """Take a small object, which is not worth a part."""
         self._require_room(length)
         data = bytearray()
@@ -195,7 +195,7 @@ class Artifacts:
             raise _unkept(error) from error
         if status == 422:
             raise _other_bytes()
-        await _tell_kept(digest, status, send)
+        return _kept(digest, status)
 
     async def _receive(self, upload: Upload, receive: Receive) -> None:
         """Write what comes, while the next of it is coming."""
@@ -238,8 +238,8 @@ class Artifacts:
         return shutil.disk_usage(folder).free - RESERVE
 
 
-async def _tell_kept(digest: str, status: int, send: Send) -> None:
-    await send_bytes(send, status, b"", media=_MEDIA, headers={"etag": f'"{digest}"'})
+def _kept(digest: str, status: int) -> Response:
+    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=_MEDIA)
 
 
 def _no_room(fact: str) -> Refusal:

@@ -7,21 +7,24 @@ many jobs, which workers and which batches there are, ``jobs`` which jobs are in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
 from collections import deque
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from clx.db.jobs import Queue
 from clx.db.live import JobFact, ended_since, live_jobs, newest_job
 from clx.db.summary import live_batches
 from clx.db.workers import WorkerTable
+from clx.server.access import Access, Caller
 from clx.server.answers import Refusal
-from clx.server.mounts import Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
 log = logging.getLogger("clx.server")
@@ -90,25 +93,30 @@ class Events:
         if len(self._listeners) >= MOST_LISTENERS:
             raise Refusal(503, "Too many watch already.", "Try again in 5 s.", retry_after="5")
         listener = Listener()
-        last = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
-        for event in self._missed(last):
+        for event in self._missed(Headers(scope=scope).get("last-event-id", "")):
             listener.tell(event)
         self._listeners.add(listener)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch())
-        gone = asyncio.create_task(_until_gone(receive, listener))
+
+        async def heard() -> Message:
+            try:
+                return await receive()
+            except Refusal:  # who sends what nobody takes is done with watching
+                listener.end()
+                await asyncio.Event().wait()
+                raise
+
+        told = self._tell(listener, scope["state"]["access"], scope["user"])
+        answer = StreamingResponse(told, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")
         try:
-            headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._tell(listener, scope["state"], send)
+            await answer(scope, heard, send)
         finally:
             self._listeners.discard(listener)
-            gone.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Refusal):
-                await gone
+            await told.aclose()
 
-    async def _tell(self, listener: Listener, state: dict[str, Any], send: Send) -> None:
-        await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
+    async def _tell(self, listener: Listener, access: Access, caller: Caller) -> AsyncGenerator[bytes, None]:
+        yield b"retry: 2000\n\n"
         asked_at = time.monotonic()
         while not self._ends:
             try:
@@ -119,11 +127,10 @@ class Events:
             if event is None:
                 break
             if time.monotonic() - asked_at >= ASK_AGAIN:
-                if not await state["access"].still_takes(state["caller"]):
+                if not await access.still_takes(caller):
                     break
                 asked_at = time.monotonic()
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            yield event
 
     def end(self) -> None:
         """End every stream: the server ends."""
@@ -220,12 +227,3 @@ class _Look:
                 for each in live_batches(database)
             ],
         }  # fmt: skip
-
-
-async def _until_gone(receive: Receive, listener: Listener) -> None:
-    """Wait until one who watches has gone, or sends what nobody takes."""
-    try:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-    finally:
-        listener.end()

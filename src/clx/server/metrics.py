@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from clx import __version__
 from clx.db.jobs import Queue
 from clx.db.summary import waiting
 from clx.db.workers import WorkerTable
-from clx.server.answers import send_bytes
-from clx.server.mounts import Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
@@ -69,7 +70,7 @@ def _escaped(text: str) -> str:
 
 
 class Metrics:
-    """The metrics of a table and of its server as an ASGI application.
+    """The metrics of a table and of its server.
 
     Args:
         queue: the jobs.
@@ -84,13 +85,12 @@ class Metrics:
         self._table: list[str] = []
         self._read_at = -1e9
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def answer(self, _request: Request) -> Response:
         """One request."""
         if time.monotonic() - self._read_at > _LEAST_AGE:
             self._table = await self._threads.read(partial(list, self._lines()))
             self._read_at = time.monotonic()
-        text = "\n".join((*self._table, *self._requests.lines(), ""))
-        await send_bytes(send, 200, text.encode() if scope["method"] == "GET" else b"", media=MEDIA)
+        return Response("\n".join((*self._table, *self._requests.lines(), "")), media_type=MEDIA)
 
     def _lines(self) -> Iterator[str]:
         yield from family("clx_info", "gauge", "Which CLX this is.", [({"version": __version__}, 1)])

@@ -7,19 +7,25 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
 from clx import __version__
-from clx.server.access import Access, csrf_of
-from clx.server.answers import Refusal, send_bytes
-from clx.server.mounts import Mount, Receive, Scope, Send
+from clx.server.access import Access, Caller, csrf_of, nobody
+from clx.server.answers import Refusal, answer_to
+from clx.server.guard import BodyGuard, RoleGuard
+from clx.server.mounts import Mount
 
 if TYPE_CHECKING:
-    import jinja2
+    from starlette.templating import Jinja2Templates
 
 _HERE = Path(__file__).parent
-_HTML = "text/html; charset=utf-8"
+_LARGEST_FORM = 4096
 COOKIE_LIVES = 90 * 24 * 3600
 """Seconds for which a browser keeps the token."""
 
@@ -34,7 +40,7 @@ def policy(style: str) -> str:
 
 
 class Pages:
-    """The page as an ASGI application, for the mount of ``""``.
+    """The page, and the form that asks for a token.
 
     Args:
         database: how the table is called, for people.
@@ -45,77 +51,77 @@ class Pages:
         self._database = database
         self._links = [(mount.path + "/", mount.title) for mount in mounts if mount.title]
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """One request of somebody who is known."""
-        path, method, access = scope["path"], scope["method"], scope["state"]["access"]
-        if method not in ("GET", "HEAD"):
-            if path == "/logout" and method == "POST":
-                await _moved(send, "/", f"{access.cookie}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
-                return
-            raise Refusal(405, "This address does not take that method.", "It takes GET.", allow="GET, HEAD")
-        if path == "/" and b"token=" in scope["query_string"]:  # it need not stay in the address
-            await _moved(send, "/")
-        elif path == "/":
-            caller = scope["state"]["caller"]
-            text = _template("page.html").render(
-                database=self._database, links=self._links, version=__version__, role=caller.role, name=caller.name,
-                csrf=csrf_of(caller.secret) if caller.secret else "", style=_style(),
-            )  # fmt: skip
-            await _send_page(send, 200, text, method)
-        elif path == "/page.js":
-            script = (_HERE / "assets" / "page.js").read_bytes()
-            await send_bytes(send, 200, script if method == "GET" else b"", media="text/javascript; charset=utf-8")
-        else:
-            raise Refusal(404, "There is nothing at this address.", "The page is at /.")
+    def routes(self) -> list[Route]:
+        """What is where."""
+        looks = [Middleware(RoleGuard, role="read"), Middleware(BodyGuard, largest=0)]
+        form = [Middleware(BodyGuard, largest=_LARGEST_FORM)]
+        return [
+            Route("/", self._home),  # which looks itself who asks
+            Route("/page.js", self._script, middleware=looks),
+            Route("/login", self._login, methods=["POST"], middleware=form),
+            Route("/logout", self._logout, methods=["POST"], middleware=looks),
+        ]
 
-    async def refuse(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> bool:
-        """Take the token of somebody who brings one by the address or the form, ask a browser for it; false if neither.
+    async def _home(self, request: Request) -> Response:
+        """The page; the address that ``clx server`` prints has the token once, which need not stay in it.
 
-        The address that ``clx server`` prints has the token once; from then on the browser has it as a cookie, which no
-        script can read and no other site can send.
+        From then on the browser has it as a cookie, which no script can read and no other site can send.
         """
-        access: Access = scope["state"]["access"]
-        path, method = scope["path"], scope["method"]
-        if path == "/login" and method == "POST":
-            given = await _form(receive)
-        elif path == "/" and method == "GET" and scope["query_string"]:
-            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        else:
-            given = ""
-        if given and access.book is not None and await access.book.find(given) is not None:
-            secure = "; Secure" if scope["scheme"] == "https" else ""
-            cookie = f"{access.cookie}={given}; Path=/; Max-Age={COOKIE_LIVES}; HttpOnly; SameSite=Strict{secure}"
-            await _moved(send, "/", cookie)
-            return True
-        if "text/html" not in headers.get("accept", "") and path != "/login":
-            return False
-        text = _template("login.html").render(style=_style(), wrong=bool(given), database=self._database)
-        await _send_page(send, 401, text, method)
-        return True
+        given = request.query_params.get("token", "")
+        if not request.user.is_authenticated:
+            if given and await _access(request).takes(given):
+                return _with_cookie(request, given)
+            raise nobody("That token is none that is taken." if given else "A token is needed.")
+        if given:
+            return RedirectResponse("/", 303)
+        caller: Caller = request.user
+        return _page(
+            request, "page.html", database=self._database, links=self._links, version=__version__, role=caller.role,
+            name=caller.name, csrf=csrf_of(caller.secret) if caller.secret else "",
+        )  # fmt: skip
+
+    async def _script(self, _request: Request) -> Response:
+        return FileResponse(_HERE / "assets" / "page.js", media_type="text/javascript")
+
+    async def _login(self, request: Request) -> Response:
+        fields: dict[str, list[str]] = parse_qs((await request.body()).decode("latin-1"))
+        given = fields.get("token", [""])[0].strip()
+        if given and await _access(request).takes(given):
+            return _with_cookie(request, given)
+        return self._ask(request, wrong=bool(given))
+
+    async def _logout(self, request: Request) -> Response:
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(_access(request).cookie, httponly=True, samesite="strict")
+        return answer
+
+    def _ask(self, request: Request, *, wrong: bool) -> Response:
+        return _page(request, "login.html", 401, wrong=wrong, database=self._database)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """The answer that tells of *error*; a browser without a token is asked for one."""
+        is_unknown = isinstance(error, Refusal) and error.status == 401
+        if is_unknown and "text/html" in request.headers.get("accept", ""):
+            return self._ask(request, wrong="token" in request.query_params)
+        return answer_to(error)
 
 
-async def _form(receive: Receive) -> str:
-    """The token in a form, whose size is bounded already."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            break
-    fields: dict[str, list[str]] = parse_qs(body.decode("latin-1"))
-    return fields.get("token", [""])[0].strip()
+def _access(request: Request) -> Access:
+    found: Access = request.scope["state"]["access"]
+    return found
 
 
-async def _moved(send: Send, where: str, cookie: str = "") -> None:
-    headers = {"location": where} | ({"set-cookie": cookie} if cookie else {})
-    await send_bytes(send, 303, b"", media=_HTML, headers=headers)
+def _with_cookie(request: Request, secret: str) -> Response:
+    answer = RedirectResponse("/", 303)
+    is_secure = request.url.scheme == "https"
+    name = _access(request).cookie
+    answer.set_cookie(name, secret, COOKIE_LIVES, httponly=True, samesite="strict", secure=is_secure)
+    return answer
 
 
-async def _send_page(send: Send, status: int, text: str, method: str) -> None:
+def _page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
     headers = {"content-security-policy": policy(_style())}
-    await send_bytes(
-        send, status, text.encode() if method == "GET" or status != 200 else b"", media=_HTML, headers=headers
-    )
+    return _templates().TemplateResponse(request, template, {"style": _style(), **context}, status, headers)
 
 
 @cache
@@ -124,13 +130,9 @@ def _style() -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _templates() -> Jinja2Templates:
     import jinja2
+    from starlette.templating import Jinja2Templates
 
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-
-
-def _template(name: str) -> jinja2.Template:
-    return _environment().get_template(name)
+    loader = jinja2.FileSystemLoader(_HERE / "templates")
+    return Jinja2Templates(env=jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined))

@@ -2,155 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 
-from clx import __version__
-from clx.artifacts.store import ArtifactStore
 from clx.db.database import Database
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable, find
-from clx.errors import EXIT_DONE, ClxError, StartupError, UsageError
+from clx.errors import EXIT_DONE, StartupError, UsageError
 from clx.regular import read_regular
-from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
-from clx.server.answers import Refusal, log, send_bytes
-from clx.server.api.interface import OPERATIONS
-from clx.server.api.operations import Operation
-from clx.server.api.routes import Api
 from clx.server.application import Application
-from clx.server.artifacts import Artifacts
-from clx.server.events import Events
-from clx.server.metrics import Metrics, Requests
-from clx.server.mounts import Mount, Receive, Scope, Send
-from clx.server.page import Pages
+from clx.server.mounts import Mount
+from clx.server.place import Place, url_of
 from clx.server.protocol import BoundedProtocol
-from clx.server.sweeping import Sweep
-from clx.server.threads import DatabaseThreads
 
 TOKEN_FILE = "server-token"  # noqa: S105  (a file's name)
 FIRST = "first"
 """The name of the token that a first start makes."""
-SWEEP = 1.0
-"""Seconds between two looks for schedules that are due."""
 _ENDS_IN = 5
 """Seconds that requests have to end once the server was told to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a server listens, and who may be there.
-
-    Attributes:
-        port: 0 for any that is free.
-        tokens: whether a caller must have one.
-        behind_proxy: whether a proxy before it speaks TLS, and tells who calls.
-        certfile, keyfile: the server's own certificate and its key.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8004
-    tokens: bool = True
-    behind_proxy: bool = False
-    certfile: Path | None = None
-    keyfile: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.tokens and (not self.is_loopback or self.behind_proxy):
-            raise UsageError(
-                "Without tokens only this machine may be answered: --no-token goes with --host 127.0.0.1 alone.",
-                "Leave out --no-token, and make tokens: clx server token add NAME --role R",
-            )
-        if not (self.is_loopback or self.certfile or self.behind_proxy):
-            raise UsageError(
-                f"At {self.host} everybody on the way could read tokens and jobs.",
-                "Give --ssl-certfile and --ssl-keyfile, or --behind-proxy where a proxy before it speaks TLS.",
-            )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def application(
-    queue: Queue,
-    place: Place,
-    *,
-    operations: Sequence[Operation] = OPERATIONS,
-    mounts: Sequence[Mount] = (),
-    patience: float = 8.0,
-) -> Application:
-    """A server of *queue* as an ASGI application.
-
-    Args:
-        operations: those of ``/api/v1``.
-        mounts: what is served besides, before the page, which takes what is left.
-        patience: seconds that a call waits for the table.
-    """
-    writers = 4 if queue.database.sql.locking else 1  # a file takes one writer at a time, a server waits for its disk
-    threads, requests = DatabaseThreads(queue.database, patience=patience, writers=writers), Requests()
-    events = Events(queue, threads)
-    api = Api(queue, threads, operations, {"/events": events})
-    store = ArtifactStore(queue.database.state.shared / "artifacts")
-    inner = [
-        *mounts,
-        Mount("/cas", Artifacts(store), role="work", largest=None),
-        Mount("/api/v1", api, role="read"),
-        Mount("/metrics", Metrics(queue, threads, requests), role="read", largest=0),
-        Mount("/version", _version, role="read", largest=0),
-    ]
-    page = Mount("", Pages(queue.database.name, inner), role="read", largest=4096)
-    book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
-    hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
-    access = Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
-
-    sweeping: list[asyncio.Task[None]] = []
-
-    async def begins() -> None:
-        sweeping.append(asyncio.create_task(_fire_schedules(queue, threads)))
-
-    async def ends() -> None:
-        for task in sweeping:
-            task.cancel()
-        events.end()
-        threads.close()
-
-    return Application(access, [*inner, page], requests, begins=begins, stops=events.end, ends=ends)
-
-
-async def _fire_schedules(queue: Queue, threads: DatabaseThreads) -> None:
-    """Fire what is due and give on what the dead held, as everybody who works on the table does: reads, a second."""
-    sweep = Sweep(queue)
-    while True:
-        try:
-            await threads.write(sweep.look)
-        except (Refusal, ClxError) as error:
-            log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
-        except Exception:  # one that nobody foresaw is no reason to fire none any more
-            log.exception("schedules wait", extra={"action": "schedules_wait"})
-        await asyncio.sleep(SWEEP)
-
-
-async def _version(scope: Scope, _receive: Receive, send: Send) -> None:
-    """Which CLX this is, whatever the table does."""
-    body = msgspec.json.encode({"version": __version__})
-    await send_bytes(send, 200, body if scope["method"] == "GET" else b"")
 
 
 class Server(uvicorn.Server):
@@ -195,7 +73,7 @@ def serve(
     with bound(place) as listener:
         port = listener.getsockname()[1]
         place = Place(place.host, port, place.tokens, place.behind_proxy, place.certfile, place.keyfile)
-        served = application(Queue(database), place, mounts=mounts)
+        served = Application(Queue(database), place, mounts=mounts)
         server = Server(configured(served, place), served)
         if as_service:
             threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
@@ -262,12 +140,6 @@ def _not_bound(place: Place, error: OSError) -> StartupError | UsageError:
     return StartupError(
         f"Nobody can listen at {place.host}, port {place.port}: {error.strerror}.", "Name another port."
     )
-
-
-def url_of(place: Place) -> str:
-    """Where the server is called, as far as this machine can say."""
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return f"{'https' if place.certfile else 'http'}://{host}:{place.port}"
 
 
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:

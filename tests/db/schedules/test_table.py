@@ -56,7 +56,7 @@ def test_a_limit_that_is_not_set_is_refused_before_anything_is_due(queue: Queue,
 
 
 def test_a_text_that_not_every_database_takes_is_refused(queue: Queue, hands: Hands) -> None:
-    with pytest.raises(QueueError, match="The key .* of a job is not possible"):
+    with pytest.raises(QueueError, match=r"The key .* of a job is not possible"):
         queue.schedules.add(nightly(job=NewJob("t", key="a\0b")))
 
 

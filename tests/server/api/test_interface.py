@@ -13,7 +13,7 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import WorkerTable, register_this_process
-from clx.server.api import routes
+from clx.server.api import bodies
 
 
 def finish(queue: Queue, type_: str = "t", result: Any = "done") -> int:
@@ -229,7 +229,7 @@ def test_a_question_is_smaller(served: Served) -> None:
 def test_large_bodies_have_their_room_together_and_give_it_back(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "_MOST_HELD", 150_000)
+    monkeypatch.setattr(bodies, "MOST_HELD", 150_000)
     large = {"type": "t", "payload": {"text": "x" * 100_000}}
     for _ in range(3):
         assert served.post("/api/v1/jobs", large).status_code == 201
@@ -253,13 +253,13 @@ def test_large_bodies_have_their_room_together_and_give_it_back(
 
 def _held(served: Served) -> int:
     """Bytes of large bodies that are here."""
-    return max(each.app._room.held for each in served.application._mounts if isinstance(each.app, routes.Api))
+    return served.application.api.memory.held
 
 
 def test_another_method_is_told_which_ones_there_are(served: Served) -> None:
     answer = served.call("DELETE", "/api/v1/jobs")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
-    assert served.call("POST", "/api/v1/openapi.json").headers["allow"] == "GET"
+    assert served.call("POST", "/api/v1/openapi.json").headers["allow"] == "GET, HEAD"
     assert served.call("PATCH", "/api/v1/jobs/1").status_code == 405
 
 

@@ -13,7 +13,7 @@ from tests.support.serving import listening
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.schedules.models import Schedule
-from clx.server import serving
+from clx.server import application
 from clx.server.api.upkeep import UPKEEP
 
 _NIGHTLY: dict[str, Any] = {"name": "nightly", "cron": "0 6 * * *", "zone": "Europe/Berlin", "job": {"type": "t"}}
@@ -70,7 +70,7 @@ def test_what_is_no_schedule_is_refused_with_words(served: Served, wrong: dict[s
 
 
 def test_a_server_fires_what_is_due(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "SWEEP", 0.02)
+    monkeypatch.setattr(application, "SWEEP", 0.02)
     queue.schedules.add(Schedule("often", "* * * * *", NewJob("t")))
     queue.database.connection().execute("UPDATE schedules SET next_at = next_at - 120000")
     with listening(queue):

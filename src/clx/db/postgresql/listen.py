@@ -57,6 +57,7 @@ class PostgresDoorbell(LocalDoorbell):
         self._ended_jobs: set[int] = set()
         self._sent_at = -WINDOW
         self._ended = False
+        self._hears = False  # who only says something is not woken by what all others say
         self._is_heard = False
         self._thread: threading.Thread | None = None
         self._mouth: socket.socket | None = None
@@ -64,6 +65,9 @@ class PostgresDoorbell(LocalDoorbell):
     def listen(self, name: str) -> Bell:
         """A bell that rings for *name*, here or anywhere."""
         bell = super().listen(name)
+        if not self._hears:
+            self._hears = True
+            self._wake()
         self._start()
         return bell
 
@@ -78,11 +82,13 @@ class PostgresDoorbell(LocalDoorbell):
                 else:
                     ended.add(job_id)
         with self._guard:
+            is_due = bool(self._pending or self._ended_jobs)
             self._pending |= words
             self._ended_jobs |= ended
             if time.monotonic() - self._sent_at < WINDOW:
-                self._start()
-                self._wake()
+                if not is_due:  # else the thread knows when to send
+                    self._start()
+                    self._wake()
                 return
             payloads = self._take()
         with contextlib.suppress(driver.Error, ClxError):  # who waits looks by itself
@@ -118,9 +124,6 @@ class PostgresDoorbell(LocalDoorbell):
                 try:
                     raw = self._connect()
                     try:
-                        raw.execute(f"LISTEN {CHANNEL}")
-                        self._is_heard = True
-                        self._ring_all()  # what was said before nobody here has heard
                         pause = 0.1
                         self._hear(raw, ear)
                     finally:
@@ -144,6 +147,10 @@ class PostgresDoorbell(LocalDoorbell):
             selector.register(raw.fileno(), selectors.EVENT_READ)
             selector.register(ear, selectors.EVENT_READ)
             while not self._ended:
+                if self._hears and not self._is_heard:
+                    raw.execute(f"LISTEN {CHANNEL}")
+                    self._is_heard = True
+                    self._ring_all()  # what was said before nobody here has heard
                 selector.select(self._due_in())
                 with contextlib.suppress(BlockingIOError):
                     ear.recv(4096)

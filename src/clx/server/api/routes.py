@@ -2,138 +2,148 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clx.db.jobs import Queue
 from clx.db.tokens import may
-from clx.server.answers import Refusal, send_bytes
+from clx.server.answers import JSON, Refusal
+from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
 from clx.server.api.waiters import Waiters
-from clx.server.mounts import App, Receive, Scope, Send
 from clx.server.threads import DatabaseThreads
 
-_NUMBER = re.compile(r"[0-9]{1,19}")
-_encode = msgspec.json.Encoder(enc_hook=str).encode
-"""What is no JSON in a row, another program's, is shown as the text that it is."""
-_AT_ONCE = 64 * 1024
-"""Bytes of a body that the thread of the event loop reads by itself; larger ones would hold up others."""
+_HOW = "See /api/v1/openapi.json for what is."
 
 
-_LARGEST_QUESTION = 4 * 1024 * 1024
-"""Bytes of the body of a call that only looks; read, names and numbers take twenty times as much."""
-_MOST_HELD = 128 * 1024 * 1024
-"""Bytes of large bodies that may be here at a time."""
+class _Id(Convertor[int]):
+    """A number in a path that an id may be; one of thousands of digits is not even read."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
 
 
-class _Place(NamedTuple):
-    """What is at one path: operations by method, each with what decodes its body."""
-
-    operations: dict[str, tuple[Operation, msgspec.json.Decoder[Any] | None]]
+register_url_convertor("id", _Id())
 
 
 class Api:
-    """The interface as an ASGI application.
+    """The interface.
 
     Args:
         queue: the jobs.
         threads: what asks the table.
         operations: what there is.
-        streams: path → an application besides, for what is no call and answer (``/events``), with its summary.
+        events: the stream of ``/events``, which is no call and answer.
+
+    Attributes:
+        router: it as an ASGI application.
+        memory: what the bodies of calls have.
     """
 
     def __init__(
-        self,
-        queue: Queue,
-        threads: DatabaseThreads,
-        operations: Sequence[Operation],
-        streams: dict[str, App] | None = None,
+        self, queue: Queue, threads: DatabaseThreads, operations: Sequence[Operation], events: ASGIApp
     ) -> None:
         self._queue = queue
         self._threads = threads
-        self.operations = operations
-        self._streams = streams or {}
+        self._operations = operations
         self._waiters = Waiters(queue, threads)
-        self._room = _Room()
-        self._places: dict[str, _Place] = {}
+        self.memory = BodyMemory()
+        places: dict[str, list[Operation]] = {}
         for each in operations:
-            place = self._places.setdefault(each.path, _Place({}))
-            place.operations[each.method] = (each, msgspec.json.Decoder(each.body) if each.body else None)
+            places.setdefault(each.path, []).append(each)
+        self.router = Router(
+            [
+                Route("/events", events, methods=["GET"]),
+                Route("/openapi.json", self._openapi),
+                *(
+                    Route(path.replace("{id}", "{id:id}"), _Place([_Endpoint(self, each) for each in there]))
+                    for path, there in places.items()
+                ),
+            ],
+            redirect_slashes=False,
+        )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        path = scope["path"][len(scope["root_path"]) :]
-        method = scope["method"]
-        if path in self._streams and method == "GET":
-            await self._streams[path](scope, receive, send)
-            return
-        if path == "/openapi.json" and method in ("GET", "HEAD"):
-            await send_bytes(send, 200, self._document if method == "GET" else b"")
-            return
-        operation, decoder, id_ = self._find(path, method)
-        caller = scope["state"]["caller"]
-        if not may(caller.role, operation.role):
-            raise Refusal(
-                403, f"The role {caller.role} may not do this: {operation.name}.", f"It needs {operation.role}."
-            )
-        query = _query(operation, scope["query_string"])
-        largest = _LARGEST_QUESTION if operation.role == "read" else None
-        with self._room.for_body(largest) as place:
-            body = await _read(receive, place) if decoder is not None else b""
-            answer = await self._run(operation, decoder, id_, query, body)
-        await send_bytes(send, operation.status, answer)
+    async def _openapi(self, _request: Request) -> Response:
+        return Response(self._document, media_type=JSON.media_type)
 
     @cached_property
     def _document(self) -> bytes:
-        return msgspec.json.encode(document(self.operations))
+        return msgspec.json.encode(document(self._operations))
 
-    def _find(self, path: str, method: str) -> tuple[Operation, msgspec.json.Decoder[Any] | None, int]:
-        """The operation for a request, and the number in its path."""
-        place, id_ = self._places.get(path), 0
-        if place is None or method not in place.operations:
-            shape, number = _shape_of(path)
-            other = self._places.get(shape) if number else None
-            if other is not None and (place is None or method in other.operations):
-                place, id_ = other, number
-        if place is None or (path in self._streams and method != "GET"):
-            if path in self._streams or path == "/openapi.json":
-                raise Refusal(405, "This address does not take that method.", "Type GET.", allow="GET")
-            raise Refusal(404, "There is nothing at this address.", "See /api/v1/openapi.json for what there is.")
-        if method not in place.operations:
-            allowed = ", ".join(sorted(place.operations))
-            raise Refusal(405, "This address does not take that method.", f"It takes {allowed}.", allow=allowed)
-        return (*place.operations[method], id_)
-
-    async def _run(
-        self, operation: Operation, decoder: msgspec.json.Decoder[Any] | None, id_: int, query: Any, body: bytes
-    ) -> bytes:
+    async def run(self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any]) -> Response:
         """Do it; reading a large body and writing the answer are left to the thread too."""
-        read: Callable[[], Any] = lambda: None if decoder is None else _decoded(decoder, body)  # noqa: E731
-        call = Call(self._queue, id_, query, read()) if len(body) <= _AT_ONCE else None
+        call = Call(self._queue, id_, query, read()) if len(body) <= AT_ONCE else None
         if operation.wait is not None:
             call = call or Call(self._queue, id_, query, read())
             await self._waiters.wait(*operation.wait(call))
 
-        def run() -> bytes:
-            return _encode(operation.run(call or Call(self._queue, id_, query, read())))
+        def run() -> Response:
+            return JSON(operation.run(call or Call(self._queue, id_, query, read())), operation.status)
 
         return await (self._threads.write(run) if operation.writes else self._threads.read(run))
 
 
-def _shape_of(path: str) -> tuple[str, int]:
-    """A path with its number taken out, and that number; 0 where there is none."""
-    parts = path.split("/")
-    for index, part in enumerate(parts):
-        if _NUMBER.fullmatch(part) and 1 <= int(part) <= MOST:
-            return "/".join([*parts[:index], "{id}", *parts[index + 1 :]]), int(part)
-    return path, 0
+class _Endpoint:
+    """One operation, and what decodes its body."""
+
+    def __init__(self, api: Api, operation: Operation) -> None:
+        self._api = api
+        self.operation = operation
+        self._decoder = msgspec.json.Decoder(operation.body) if operation.body else None
+
+    async def answer(self, request: Request) -> Response:
+        """One request."""
+        operation, role, id_ = self.operation, request.user.role, request.path_params.get("id", 1)
+        if not may(role, operation.role):
+            raise Refusal(403, f"The role {role} may not do this: {operation.name}.", f"It needs {operation.role}.")
+        if not 1 <= id_ <= MOST:
+            raise Refusal(404, "There is nothing at this address.", "Ids begin with 1.")
+        query = _query(operation, request.scope["query_string"])
+        largest = LARGEST_QUESTION if operation.role == "read" else None
+        with self._api.memory.room() as room:
+            body = await room.read(request, largest) if self._decoder is not None else b""
+            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body))
+
+    def _decoded(self, body: bytes) -> Any:
+        if self._decoder is None:
+            return None
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise Refusal(422, f"The body is not possible: {error}.", _HOW) from None
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise Refusal(400, f"The body is no JSON: {error}.", _HOW) from None
+
+
+class _Place:
+    """What is at one path: an operation for each method."""
+
+    def __init__(self, endpoints: Sequence[_Endpoint]) -> None:
+        self._endpoints = {each.operation.method: each for each in endpoints}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope["method"])
+        if endpoint is None:
+            allowed = ", ".join(sorted(self._endpoints))
+            raise Refusal(405, "This address does not take that method.", f"It takes {allowed}.", allow=allowed)
+        answer = await endpoint.answer(Request(scope, receive, send))
+        await answer(scope, receive, send)
 
 
 def _query(operation: Operation, text: bytes) -> Any:
@@ -159,71 +169,3 @@ def _query(operation: Operation, text: bytes) -> Any:
         return msgspec.convert(found, operation.query, strict=False)
     except msgspec.ValidationError as error:
         raise Refusal(422, f"The query of the address is not possible: {error}.", _HOW) from None
-
-
-_HOW = "See /api/v1/openapi.json for what is."
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise Refusal(422, f"The body is not possible: {error}.", _HOW) from None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body is no JSON: {error}.", _HOW) from None
-
-
-class _Room:
-    """Room in memory for large bodies, of all that are here together; small ones have it always."""
-
-    def __init__(self) -> None:
-        self.held = 0
-
-    def for_body(self, largest: int | None) -> _BodyRoom:
-        """Room for one of at most *largest* bytes; None: it is bounded already."""
-        return _BodyRoom(self, largest)
-
-
-class _BodyRoom:
-    """Room for one body, until it was used."""
-
-    def __init__(self, room: _Room, largest: int | None) -> None:
-        self._room = room
-        self._largest = largest
-        self._size = 0
-
-    def __enter__(self) -> _BodyRoom:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._room.held -= self._counted()
-
-    def take(self, size: int) -> None:
-        """Make room for *size* more bytes.
-
-        Raises:
-            Refusal: it may not be as large, or too much is here already.
-        """
-        self._room.held -= self._counted()
-        self._size += size
-        self._room.held += self._counted()
-        if self._largest is not None and self._size > self._largest:
-            raise Refusal(413, f"The body is larger than {self._largest} bytes.", "Ask for less at a time.")
-        if self._counted() and self._room.held > _MOST_HELD:
-            raise Refusal(503, "Too many send large bodies.", "Try again in 5 s.", retry_after="5")
-
-    def _counted(self) -> int:
-        return self._size if self._size > _AT_ONCE else 0
-
-
-async def _read(receive: Receive, room: _BodyRoom) -> bytes:
-    """A whole body, whose size is bounded already."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "The body ends too early.", "Send as much as Content-Length says.")
-        parts.append(message.get("body", b""))
-        room.take(len(parts[-1]))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
