@@ -185,7 +185,7 @@ def _when(schedule: Schedule) -> str:
     if schedule.paused:
         return f"is paused; its next time is {moment}"
     if schedule.next_at <= now_ms():
-        return f"is due since {moment}: it waits for its last job, or no consumer, worker or service is there"
+        return f"is due since {moment}: it waits for its last job, or no consumer, worker, service or server is there"
     return f"fires next at {moment}"
 
 
@@ -292,6 +292,8 @@ def show(here: Here, name: str, limit: int) -> Output:
       clx schedules show nightly
       clx schedules show nightly --limit 100 --format json
     """
+    from clx.db.schedules.table import refusal
+
     database = here.look()
     if database is None:
         raise here.unknown(f"schedule {shortened(name)}")
@@ -301,9 +303,14 @@ def show(here: Here, name: str, limit: int) -> Output:
         document = _document(schedules, schedule)
         fires = [_fire_document(fire, schedule.zone) for fire in schedules.fires(name, limit)]
         counts = schedules.counts(name)
+        why = refusal(database, schedule)
     times = [schedule.next_at, *islice(schedule.fires_after(schedule.next_at), _NEXT - 1)] if schedule.next_at else []
     document |= {"times": [_local(at, schedule.zone).isoformat() for at in times], "fires": fires, "counts": counts}
-    return Output(document, _lines(schedule, document))
+    document["refusal"] = None if why is None else why.fact
+    lines = [*_lines(schedule, document)]
+    if why is not None:
+        lines[0] = visible_line(f"{schedule.name} cannot queue its job: {why.fact} {why.next_step}")
+    return Output(document, lines)
 
 
 def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
@@ -321,7 +328,8 @@ def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
         yield table(("TIME", "OUTCOME", "JOB"), [(at, out, job if job != out else "–") for at, out, job in rows])
     missed = document["counts"].get("missed", 0)
     if missed:
-        yield f"{missed} of its times were missed: nobody was there. `clx schedules backfill` queues them."
+        why = "nobody was there" if document["refusal"] is None else "nobody was there, or its job could not go in"
+        yield f"{missed} of its times were missed: {why}. `clx schedules backfill` queues them."
 
 
 # -- changing -----------------------------------------------------------------------------------

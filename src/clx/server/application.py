@@ -33,6 +33,7 @@ from clx.server.artifacts import Artifacts
 from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.mounts import Mount
 from clx.server.place import Place
+from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
 from clx.server.views.events import Events
 from clx.server.views.metrics import Metrics, Requests
@@ -107,9 +108,10 @@ class Application(Starlette):
 
     async def fire_schedules(self) -> None:
         """Fire what is due, as every consumer and worker of the table does: a read a second."""
+        sweep = Sweep(self._queue)
         while True:
             try:
-                await self._threads.write(self._queue.schedules.fire_due)
+                await self._threads.write(sweep.look)
             except (Refusal, ClxError) as error:
                 log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
             except Exception:  # one that nobody foresaw is no reason to fire none any more
