@@ -30,14 +30,14 @@ from clx.server.api.interface import OPERATIONS
 from clx.server.api.operations import Operation
 from clx.server.api.routes import Api
 from clx.server.artifacts import Artifacts
-from clx.server.events import Events
 from clx.server.guard import BodyGuard, RoleGuard
-from clx.server.metrics import Metrics, Requests
 from clx.server.mounts import Mount
-from clx.server.page import Pages
 from clx.server.place import Place
 from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
+from clx.server.views.events import Events
+from clx.server.views.metrics import Metrics, Requests
+from clx.server.views.page import Pages
 
 SWEEP = 1.0
 """Seconds between two looks for schedules that are due."""
