@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from clx import Queue, Schedule
+from clx import NewJob, Queue, Schedule
 from clx.cli.schedules import command
+from clx.db.clock import now_ms
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text(encoding="utf-8")
 NIGHTLY = ("add", "nightly", "0 6 * * *", "--type", "report", "--zone", "Europe/Berlin")
@@ -66,7 +67,7 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     clx(
         "add", "x", "@hourly", "--type", "t", "--payload", "@payload.json", "--catch-up", "all", "--window", "0.5",
         "--ends", "2090-12-31", "--pool", "p", "--priority", "5", "--max-runs", "1", "--timeout", "1.5",
-        "--key", "k", "--paused", cwd=tmp_path,
+        "--key", "k", "--limit", "reports", "--paused", cwd=tmp_path,
     )  # fmt: skip
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         found: Schedule = queue.schedules.get("x")
@@ -92,6 +93,20 @@ def test_what_was_missed_and_what_is_due_is_told(tmp_path: Path) -> None:
     shown = clx("show", "nightly", cwd=tmp_path).stdout
     assert re.search(r"06:00:00 +missed +–$", shown, re.MULTILINE)
     assert "of its times were missed: nobody was there. `clx schedules backfill` queues them." in shown
+
+
+def test_one_whose_job_cannot_go_in_says_why(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
+        queue.set_limit("two", concurrency=2)
+        queue.schedules.add(Schedule("n", "@hourly", NewJob("t", limit="two")))
+        late = (now_ms() - 5000,)
+        queue.database.write("late", lambda tx: tx.execute("UPDATE schedules SET next_at = ?", late))
+        queue.database.write("gone", lambda tx: tx.execute("DELETE FROM limits"))
+        queue.schedules.fire_due()
+    shown = clx("show", "n", cwd=tmp_path).stdout
+    assert shown.startswith("n cannot queue its job: There is no limit 'two'. Set it first: queue.set_limit(")
+    assert "1 of its times were missed: nobody was there, or its job could not go in." in shown
+    assert document("show", "n", cwd=tmp_path)["refusal"] == "There is no limit 'two'."
 
 
 @pytest.mark.parametrize(
@@ -142,5 +157,5 @@ def test_every_document_is_on_the_page(tmp_path: Path) -> None:
 def test_every_command_and_option_is_on_the_page() -> None:
     assert set(re.findall(r"clx schedules\s+([a-z]+)", _PAGE)) == set(command.commands)
     options = {option for each in command.commands.values() for param in each.params for option in param.opts}
-    shared = {"--db-path", "-v", "--verbose", "--type", "--format", "--limit", "-h", "--help"}
+    shared = {"--db", "--db-path", "-v", "--verbose", "--type", "--format", "--limit", "-h", "--help"}
     assert {each for each in options if each.startswith("--")} - shared <= set(re.findall(r"--[a-z-]+", _PAGE))

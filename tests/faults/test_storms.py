@@ -35,6 +35,20 @@ def test_killing_workers_at_random_loses_nothing(mode: str, tmp_path: Path, judg
     assert judge() == ""
 
 
+def test_a_storm_tells_when_more_run_than_a_limit_allows(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        queue.set_limit(storm._LIMIT, concurrency=3)
+        queue.enqueue_many([NewJob("t", limit=storm._LIMIT)] * 3)
+        still = Storm(tmp_path / "jobs.db", jobs=0, workers=0, every=1, limit=1)
+        for allowed in (2, 3):
+            assert len(queue.claim(["t"], allowed - queue.limits()[0].running)) > 0
+            still._watch_limit()
+            still._count([])
+            found = ["3 jobs ran of which a limit lets 2 run at a time"] if allowed == 3 else []
+            assert still.outcome.problems == found
+        still._queue.close()
+
+
 class _Enough(Exception):
     pass
 

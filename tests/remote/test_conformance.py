@@ -241,6 +241,19 @@ def test_what_one_refuses_the_other_refuses(queue: Queue, client: Client, call: 
     assert queue.search() == []
 
 
+def test_a_run_is_finished_and_handed_back(either: Either, queue: Queue) -> None:
+    first, second = queue.enqueue_many([NewJob("t"), NewJob("t")])
+    taken = {job.id: job.run for job in either.claim(["t"], 2)}
+    either.finish(first, taken[first], {"n": 1})
+    either.release(second, taken[second], delay=5_000)
+    assert queue.result(first, timeout=0) == {"n": 1}
+    assert [job.state for job in queue.get_many([first, second])] == ["succeeded", "queued"]
+    with pytest.raises(LostRunError):
+        either.finish(first, taken[first])
+    with pytest.raises(LostRunError):
+        either.release(second, taken[second])
+
+
 def test_the_verbs_are_called_alike() -> None:
     """What a client lacks is for who has the table at hand."""
     assert clx.Client is Client

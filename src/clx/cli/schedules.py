@@ -71,6 +71,7 @@ def command() -> None:
               help="Runs that the job gets before it has failed.")  # fmt: skip
 @click.option("--timeout", type=Number(0.001, 1e9), metavar="SECONDS", help="How long one run may take.")
 @click.option("--key", metavar="KEY", help="The key of the job; {data_date} and {fire_at} in it are replaced.")
+@click.option("--limit", metavar="NAME", help="The limit of which the job is.")
 @click.option("--paused", is_flag=True, help="Fire nothing before `clx schedules resume`.")
 @click.option("--replace", is_flag=True, help="Take the place of the schedule of that name, if there is one.")
 @about_database
@@ -98,13 +99,14 @@ def add(here: Here, name: str, cron: str, replace: bool, **options: Any) -> Outp
 
 def _schedule(
     name: str, cron: str, *, type_: str, payload: str, window: float, timeout: float | None, ends: str | None,
-    pool: str, priority: int, max_runs: int, key: str | None, **options: Any,
+    pool: str, priority: int, max_runs: int, key: str | None,
+    limit: str | None, **options: Any,
 ) -> Schedule:  # fmt: skip
     from clx.db.models import NewJob
     from clx.db.schedules.models import Schedule
 
     job = NewJob(
-        type_, _payload(payload), pool=pool, priority=priority, max_runs=max_runs, key=key,
+        type_, _payload(payload), pool=pool, priority=priority, max_runs=max_runs, key=key, limit=limit,
         timeout=None if timeout is None else round(timeout * 1000),
     )  # fmt: skip
     ends_at = None if ends is None else _moment(ends, options["zone"], is_end=True)
@@ -183,7 +185,7 @@ def _when(schedule: Schedule) -> str:
     if schedule.paused:
         return f"is paused; its next time is {moment}"
     if schedule.next_at <= now_ms():
-        return f"is due since {moment}: it waits for its last job, or no consumer, worker or service is there"
+        return f"is due since {moment}: it waits for its last job, or no consumer, worker, service or server is there"
     return f"fires next at {moment}"
 
 
@@ -202,6 +204,7 @@ def _document(schedules: Schedules, schedule: Schedule) -> dict[str, Any]:
         "max_runs": job.max_runs,
         "timeout": _seconds(job.timeout),
         "key": job.key,
+        "limit": job.limit,
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "window": _seconds(schedule.window),
@@ -289,6 +292,8 @@ def show(here: Here, name: str, limit: int) -> Output:
       clx schedules show nightly
       clx schedules show nightly --limit 100 --format json
     """
+    from clx.db.schedules.table import refusal
+
     database = here.look()
     if database is None:
         raise here.unknown(f"schedule {shortened(name)}")
@@ -298,9 +303,14 @@ def show(here: Here, name: str, limit: int) -> Output:
         document = _document(schedules, schedule)
         fires = [_fire_document(fire, schedule.zone) for fire in schedules.fires(name, limit)]
         counts = schedules.counts(name)
+        why = refusal(database, schedule)
     times = [schedule.next_at, *islice(schedule.fires_after(schedule.next_at), _NEXT - 1)] if schedule.next_at else []
     document |= {"times": [_local(at, schedule.zone).isoformat() for at in times], "fires": fires, "counts": counts}
-    return Output(document, _lines(schedule, document))
+    document["refusal"] = None if why is None else why.fact
+    lines = [*_lines(schedule, document)]
+    if why is not None:
+        lines[0] = visible_line(f"{schedule.name} cannot queue its job: {why.fact} {why.next_step}")
+    return Output(document, lines)
 
 
 def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
@@ -318,7 +328,8 @@ def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
         yield table(("TIME", "OUTCOME", "JOB"), [(at, out, job if job != out else "–") for at, out, job in rows])
     missed = document["counts"].get("missed", 0)
     if missed:
-        yield f"{missed} of its times were missed: nobody was there. `clx schedules backfill` queues them."
+        why = "nobody was there" if document["refusal"] is None else "nobody was there, or its job could not go in"
+        yield f"{missed} of its times were missed: {why}. `clx schedules backfill` queues them."
 
 
 # -- changing -----------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ class Consumer:
 
         Args:
             until_idle: end when there is none that can be claimed now; delayed ones and those of others are not
-                waited for.
+                waited for. Schedules that are due are fired first, with either of the two.
             until_done: end when there is none left that waits or runs, here or elsewhere.
             handle_signals: end in order at SIGTERM and SIGINT, where this is the main thread and the program has no
                 handlers of its own for them. Before and after, they end the program as always; so does one that comes
@@ -195,6 +195,8 @@ class Consumer:
             try:
                 heartbeat.start()
                 self._watched.wait()
+                if until_idle or until_done:
+                    self._fire_overdue()
                 if self._serving is not None:
                     self._serving.run(until_idle=until_idle, until_done=until_done)
                 else:
@@ -210,6 +212,13 @@ class Consumer:
         if self._broken is not None:
             raise self._broken
         return self._done
+
+    def _fire_overdue(self) -> None:
+        """Look after schedules once: what is due counts among the jobs that there are."""
+        try:
+            Sweep(self.queue.database).fire_due()
+        except (OddRowError, *PASSING) as error:
+            log.warning("%s", error.fact)
 
     def _serve(self, *, until_idle: bool, until_done: bool) -> None:
         with (

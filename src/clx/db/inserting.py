@@ -28,14 +28,29 @@ def insert(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | N
         JobExistsError: a live job has its key and *on_conflict* does not say what to do about it.
         UnknownJobError: it needs a job that is not in the table.
     """
-    if job.limit is not None and not tx.execute(sql.IS_LIMIT, (job.limit,)).fetchone():
-        raise QueueError(
-            f"There is no limit {shortened(repr(job.limit))}.",
-            f'Set it first: queue.set_limit("{shortened(job.limit)}", concurrency=2).',
-        )
+    if job.limit is not None:
+        require_limit(tx, job.limit)
     if job.unique_for is not None:
         return _insert_unique(tx, job, on_conflict, batch)
     return _insert_new(tx, job, batch) if job.key is None else _insert_keyed(tx, job, on_conflict, batch)
+
+
+def require_limit(tx: Transaction, name: str) -> None:
+    """See that a limit is set.
+
+    Raises:
+        QueueError: it is not.
+    """
+    if not tx.execute(sql.IS_LIMIT, (name,)).fetchone():
+        raise no_such_limit(name)
+
+
+def no_such_limit(name: str) -> QueueError:
+    """That a job names a limit that is not set."""
+    return QueueError(
+        f"There is no limit {shortened(repr(name))}.",
+        f'Set it first: queue.set_limit("{shortened(name)}", concurrency=2).',
+    )
 
 
 def _insert_unique(tx: Transaction, job: NewJob, on_conflict: OnConflict, batch: int | None) -> int:

@@ -31,6 +31,8 @@ _TYPE = "storm"
 _LEASE = 2_000
 _BACKLOG = 400
 """Jobs that wait or run at a time."""
+_LIMIT, _AT_A_TIME = "storm", 2
+"""A tenth of the jobs count to a limit: so many of them run at a time."""
 _URL = "CLX_STORM_URL"
 _MAX_RUNS = 100
 """So many that no job is parked because its workers were killed: here the killer is the weather, not the job."""
@@ -139,6 +141,7 @@ class Storm:
         self._seconds = seconds
         self._acknowledged: Counter[int] = Counter()
         self._hands: list[_Hand] = []
+        self._most = 0
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -157,20 +160,26 @@ class Storm:
     def _rage(self, started: float) -> list[int]:
         ids: list[int] = []
         live: list[int] = []
+        self._queue.set_limit(_LIMIT, concurrency=_AT_A_TIME)
         next_kill = started + min(0.5, self._every)
         while True:
             now = time.monotonic()
             raging = len(ids) < self._jobs and now - started < self._seconds
             if raging and len(live) < _BACKLOG:
-                live += self._queue.enqueue_many([NewJob(_TYPE, max_runs=_MAX_RUNS) for _ in range(20)])
+                jobs = (NewJob(_TYPE, max_runs=_MAX_RUNS, limit=None if n % 10 else _LIMIT) for n in range(20))
+                live += self._queue.enqueue_many(jobs)
                 ids += live[-20:]
             self._man()
             if now >= next_kill and raging:
                 next_kill = now + random.uniform(0.2, 1.8) * self._every  # noqa: S311
                 self._worsen()
             live = self._queue.live_among(live)
+            self._watch_limit()
             if (not live and not raging) or now - started > self._limit:
                 return ids
+
+    def _watch_limit(self) -> None:
+        self._most = max(self._most, *(limit.running for limit in self._queue.limits()))
 
     def _man(self) -> None:
         """Have all workers there, and hear what they acknowledge."""
@@ -216,6 +225,8 @@ class Storm:
         outcome.doubled = sum(1 for count in self._acknowledged.values() if count > 1)
         outcome.runs = sum(job.run for job in self._queue.get_many(ids))
         outcome.problems = check(self._queue.database)
+        if self._most > _AT_A_TIME:
+            outcome.problems.append(f"{self._most} jobs ran of which a limit lets {_AT_A_TIME} run at a time")
 
 
 def _open(path: Path | str, journal_mode: str) -> Queue:

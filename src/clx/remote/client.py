@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -27,8 +27,10 @@ from clx.db.models import (
 )
 from clx.db.queries import LimitState, Paused
 from clx.db.validation import check_choice, check_claim, check_id, check_ids, check_keys, check_limit, check_timeout
-from clx.errors import QueueError, UnknownJobError
+from clx.errors import LostRunError, QueueError, UnknownJobError
 from clx.remote.connection import Connection
+from clx.remote.documents import job_document, job_of
+from clx.remote.schedules import RemoteSchedules
 
 _LONGEST_WAIT = 60
 """Seconds that one call waits; who waits longer calls again."""
@@ -38,8 +40,6 @@ _ON_CONFLICT = ("return", "raise", "replace", "after")
 _Ids = msgspec.defstruct("_Ids", [("ids", list[int])])
 _Id = msgspec.defstruct("_Id", [("id", int)])
 _Jobs = msgspec.defstruct("_Jobs", [("jobs", list[dict[str, Any]])])
-_NEW = {field.name: field.default for field in fields(NewJob)}
-_JOB = {field.name for field in fields(Job) if field.init and not field.name.startswith("_")}
 
 
 class Client:
@@ -91,7 +91,7 @@ class Client:
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
         if not isinstance(job, NewJob):
             raise QueueError("A job goes in as a NewJob.", 'Write NewJob("type", {…}); enqueue_many takes several.')
-        made = self._call("POST", "/jobs", _Id, body=_document(job) | _unless("on_conflict", on_conflict, "return"))
+        made = self._call("POST", "/jobs", _Id, body=job_document(job) | _unless("on_conflict", on_conflict, "return"))
         return int(made.id)
 
     def enqueue_many(
@@ -99,12 +99,12 @@ class Client:
     ) -> list[int]:
         """As :meth:`clx.db.jobs.Queue.enqueue_many`; at most 10,000 jobs, for they go in together."""
         check_choice("on_conflict", on_conflict, _ON_CONFLICT)
-        body = {"jobs": [_document(job) for job in new_jobs(jobs)], "batch": batch, "on_conflict": on_conflict}
+        body = {"jobs": [job_document(job) for job in new_jobs(jobs)], "batch": batch, "on_conflict": on_conflict}
         return list(self._call("POST", "/jobs/many", _Ids, body=body).ids)
 
     def enqueue_batch(self, jobs: Iterable[NewJob], callback: NewJob, *, name: str = "") -> tuple[int, list[int]]:
         """As :meth:`clx.db.jobs.Queue.enqueue_batch`."""
-        body = {"jobs": [_document(job) for job in new_jobs(jobs)], "callback": _document(callback), "name": name}
+        body = {"jobs": [job_document(job) for job in new_jobs(jobs)], "callback": job_document(callback), "name": name}
         made = self._call("POST", "/batches", dict[str, Any], body=body)
         return made["batch"], made["ids"]
 
@@ -114,7 +114,7 @@ class Client:
         """As :meth:`clx.db.jobs.Queue.get`."""
         check_id(job_id)
         try:
-            return _job(self._call("GET", f"/jobs/{job_id}", dict[str, Any])) if job_id > 0 else None
+            return job_of(self._call("GET", f"/jobs/{job_id}", dict[str, Any])) if job_id > 0 else None
         except UnknownJobError:
             return None
 
@@ -243,6 +243,11 @@ class Client:
         check_ids(job_ids)
         return [id_ for part in _parts(job_ids) for id_ in self._call("POST", path, _Ids, body={"ids": part}).ids]
 
+    @property
+    def schedules(self) -> RemoteSchedules:
+        """As :attr:`clx.db.jobs.Queue.schedules`, but for ``counts`` and ``fire_due``."""
+        return RemoteSchedules(self._connection)
+
     # -- a worker's side ------------------------------------------------------------------------------
 
     def claim(
@@ -276,8 +281,19 @@ class Client:
         done = self._call("POST", "/settle", dict[str, Any], body=body)
         lost = {(job_id, run) for job_id, run in done["lost"]}
         return Settled(
-            [_job(each) for each in done["jobs"]], [each for each in reports if (each.job_id, each.run) in lost]
+            [job_of(each) for each in done["jobs"]], [each for each in reports if (each.job_id, each.run) in lost]
         )
+
+    def finish(self, job_id: int, run: int, result: Any = None, *, peak_memory: int | None = None) -> None:
+        """As :meth:`clx.db.jobs.Queue.finish`."""
+        if self.settle([Success(job_id, run, result, peak_memory)]).lost:
+            raise _lost(job_id, run)
+
+    def release(self, job_id: int, run: int, *, delay: Milliseconds = 0) -> None:
+        """As :meth:`clx.db.jobs.Queue.release`."""
+        body = {"run": run, "delay": in_ms(delay)}
+        if not self._call("POST", f"/jobs/{job_id}/release", dict[str, bool], body=body)["changed"]:
+            raise _lost(job_id, run)
 
     def heartbeat(
         self, job_id: int, run: int, *, lease: Milliseconds | None = None, progress: Any = None
@@ -297,24 +313,15 @@ class Client:
         return self._worker
 
     def _jobs(self, method: str, path: str, **more: Any) -> list[Job]:
-        return [_job(each) for each in self._call(method, path, _Jobs, **more).jobs]
+        return [job_of(each) for each in self._call(method, path, _Jobs, **more).jobs]
 
 
-def _document(job: NewJob) -> dict[str, Any]:
-    """What a job is besides what it is by itself."""
-    given = {name: getattr(job, name) for name in _NEW}
-    told = {name: value for name, value in given.items() if _NEW[name] is MISSING or value != _NEW[name]}
-    return {**told, "payload": job.payload} | ({"needs": list(job.needs)} if job.needs else {})
+def _lost(job_id: int, run: int) -> LostRunError:
+    return LostRunError(f"Run {run} of job {job_id} is no longer this worker's; its report was not taken.")
 
 
 def _unless(name: str, value: Any, usual: Any) -> dict[str, Any]:
     return {} if value == usual else {name: value}
-
-
-def _job(told: Mapping[str, Any]) -> Job:
-    """A job as it was told; what a newer server says besides is left out."""
-    known = {name: value for name, value in told.items() if name in _JOB}
-    return Job(**{**known, "odd": tuple(known.get("odd", ()))})
 
 
 def _report(report: Report) -> dict[str, Any]:

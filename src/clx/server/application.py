@@ -30,13 +30,14 @@ from clx.server.api.interface import OPERATIONS
 from clx.server.api.operations import Operation
 from clx.server.api.routes import Api
 from clx.server.artifacts import Artifacts
-from clx.server.events import Events
 from clx.server.guard import BodyGuard, RoleGuard
-from clx.server.metrics import Metrics, Requests
 from clx.server.mounts import Mount
-from clx.server.page import Pages
 from clx.server.place import Place
+from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
+from clx.server.views.events import Events
+from clx.server.views.metrics import Metrics, Requests
+from clx.server.views.page import Pages
 
 SWEEP = 1.0
 """Seconds between two looks for schedules that are due."""
@@ -107,9 +108,10 @@ class Application(Starlette):
 
     async def fire_schedules(self) -> None:
         """Fire what is due, as every consumer and worker of the table does: a read a second."""
+        sweep = Sweep(self._queue)
         while True:
             try:
-                await self._threads.write(self._queue.schedules.fire_due)
+                await self._threads.write(sweep.look)
             except (Refusal, ClxError) as error:
                 log.warning("schedules wait: %s", error, extra={"action": "schedules_wait"})
             except Exception:  # one that nobody foresaw is no reason to fire none any more

@@ -228,12 +228,15 @@ def test_one_whose_limit_is_gone_is_told_once_and_stays_due(
     queue.database.write("odd", lambda tx: tx.execute("DELETE FROM limits"))
     hands.set("2026-11-25T06:00")
     with caplog.at_level(logging.WARNING, "clx.schedules"):
-        assert [fire.schedule for fire in queue.schedules.fire_due()] == ["b"]
-        queue.schedules.fire_due()
+        fired = [(fire.schedule, fire.outcome) for fire in queue.schedules.fire_due()]
+        assert fired == [("a", "missed"), ("b", "queued")]
+        assert queue.schedules.fire_due() == []
     assert len(caplog.messages) == 1
     assert 'The schedule "a" cannot queue its job' in caplog.text
+    assert [fire.outcome for fire in queue.schedules.fires("a")] == ["missed"]
     queue.set_limit("two", concurrency=2)
     assert [fire.schedule for fire in queue.schedules.fire_due()] == ["a"]
+    assert [fire.outcome for fire in queue.schedules.fires("a")] == ["queued"]
     assert queue.search(limit=1)[0].not_before == hands.now() + 5000
 
 

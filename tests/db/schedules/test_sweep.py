@@ -9,6 +9,7 @@ from tests.db.schedules.conftest import Hands
 
 from clx import Consumer, Job, NewJob, Queue, Schedule
 from clx.db.clock import now_ms
+from clx.errors import DatabaseBusyError
 
 
 def make_due(queue: Queue) -> None:
@@ -26,6 +27,30 @@ def test_a_consumer_fires_what_is_due_and_does_it(queue: Queue) -> None:
     assert Consumer(queue, {"t": handle}, limit=1).run() == 1
     assert done.is_set()
     assert [fire.outcome for fire in queue.schedules.fires("n")] == ["queued"]
+
+
+@pytest.mark.parametrize("until", ["until_idle", "until_done"])
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_consumer_that_ends_when_there_is_nothing_fires_what_is_due_first(
+    queue: Queue, until: str, concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_due(queue)
+    monkeypatch.setattr(Consumer, "_sweep", lambda _self: None)  # its heartbeat may come as early, or too late
+    consumer = Consumer(queue, {"t": lambda _job: None}, concurrency=concurrency)
+    assert consumer.run(**{until: True}) == 1
+
+
+def test_what_holds_up_schedules_is_told_and_jobs_are_done_all_the_same(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_self: object) -> None:
+        raise DatabaseBusyError("The table is locked.")
+
+    queue.enqueue(NewJob("t"))
+    monkeypatch.setattr("clx.db.schedules.sweep.Sweep.fire_due", refuse)
+    monkeypatch.setattr(Consumer, "_sweep", lambda _self: None)
+    assert Consumer(queue, {"t": lambda _job: None}).run(until_idle=True) == 1
+    assert "The table is locked." in caplog.messages
 
 
 def test_a_consumer_in_the_middle_of_a_job_fires_as_well(queue: Queue) -> None:

@@ -47,6 +47,19 @@ def test_what_never_fires_is_refused(queue: Queue, hands: Hands) -> None:
         queue.schedules.add("n")  # type: ignore[arg-type]
 
 
+def test_a_limit_that_is_not_set_is_refused_before_anything_is_due(queue: Queue, hands: Hands) -> None:
+    with pytest.raises(QueueError, match="There is no limit 'two'") as raised:
+        queue.schedules.add(nightly(job=NewJob("t", limit="two")))
+    assert raised.value.next_step == 'Set it first: queue.set_limit("two", concurrency=2).'
+    queue.set_limit("two", concurrency=2)
+    queue.schedules.add(nightly(job=NewJob("t", limit="two")))
+
+
+def test_a_text_that_not_every_database_takes_is_refused(queue: Queue, hands: Hands) -> None:
+    with pytest.raises(QueueError, match=r"The key .* of a job is not possible"):
+        queue.schedules.add(nightly(job=NewJob("t", key="a\0b")))
+
+
 def test_what_falls_into_a_pause_is_not_caught_up(queue: Queue, hands: Hands) -> None:
     queue.schedules.add(nightly())
     queue.schedules.pause("n")

@@ -31,19 +31,18 @@ def fire_all(database: Database, rows: Sequence[Sequence[Any]], told: set[str]) 
     """Fire the schedules of *rows*, which are due; what cannot be used is told once and left to others."""
     fired: list[Fire] = []
     for schedule in readable(rows, told):
-        try:
-            if not _is_held_back(database, schedule):
-                fired += _fire_slices(database, schedule.name)
-        except QueueError as error:  # its limit was removed, say: it stays due
-            _tell(f'The schedule "{schedule.name}" cannot queue its job: {error.fact}', told)
+        if not _is_held_back(database, schedule):
+            fired += _fire_slices(database, schedule.name, told)
     return fired
 
 
-def _fire_slices(database: Database, name: str) -> list[Fire]:
+def _fire_slices(database: Database, name: str, told: set[str]) -> list[Fire]:
     fired: list[Fire] = []
     for _ in range(_SLICES):
-        found, is_left = _fire(database, name)
+        found, is_left, refusal = _fire(database, name)
         fired += found
+        if refusal is not None:
+            _tell(f'The schedule "{name}" cannot queue its job: {refusal.fact}', told)
         if not is_left:
             break
     return fired
@@ -76,19 +75,19 @@ def _is_live(last: Sequence[Any]) -> bool:
     return last[1] in {"queued", "running"}
 
 
-def _fire(database: Database, name: str) -> tuple[list[Fire], bool]:
-    """One transaction; returns what it decided, and whether more is due at once."""
+def _fire(database: Database, name: str) -> tuple[list[Fire], bool, QueueError | None]:
+    """One transaction; returns what it decided, whether more is due at once, and why its job does not go in."""
 
-    def body(tx: Transaction) -> tuple[list[Fire], bool]:
+    def body(tx: Transaction) -> tuple[list[Fire], bool, QueueError | None]:
         rows = tx.execute(sql.HOLD_DUE, (name, tx.now)).fetchall()
-        return _fire_held(tx, schedule_from_row(rows[0])) if rows else ([], False)
+        return _fire_held(tx, schedule_from_row(rows[0])) if rows else ([], False, None)
 
     return Writer(database).write("fire", body)
 
 
-def _fire_held(tx: Transaction, schedule: Schedule) -> tuple[list[Fire], bool]:
+def _fire_held(tx: Transaction, schedule: Schedule) -> tuple[list[Fire], bool, QueueError | None]:
     if schedule.overlap != "skip" and not end_last(tx, schedule):
-        return [], False
+        return [], False, None
     due, following = _due(schedule, tx.now)
     is_left = following is not None and following <= tx.now
     decided: list[Fire] = []
@@ -96,15 +95,25 @@ def _fire_held(tx: Transaction, schedule: Schedule) -> tuple[list[Fire], bool]:
     for index, at in enumerate(due):
         is_newest = index == len(due) - 1 and not is_left
         if tx.now - at > late or (schedule.catch_up == "last" and not is_newest):
-            tx.execute(sql.MISSED, (schedule.name, at, tx.now, "missed", None))
-            decided.append(Fire(schedule.name, at, tx.now, "missed"))
-        elif (fire := _fire_once(tx, schedule, at)) is not None:
+            decided.append(_note_missed(tx, schedule, at))
+            continue
+        try:
+            fire = _fire_once(tx, schedule, at)
+        except QueueError as error:  # its limit was removed, say: it stays due, and is noted until it fires
+            is_new = tx.execute(sql.OUTCOME, (schedule.name, at)).fetchone() is None
+            return [*decided, _note_missed(tx, schedule, at)] if is_new else decided, False, error
+        if fire is not None:
             decided.append(fire)
             if schedule.overlap == "queue" and fire.outcome == "queued":  # the next one waits for it
                 following, is_left = due[index + 1] if index + 1 < len(due) else following, False
                 break
     tx.execute(sql.MOVE, (following, schedule.name))
-    return decided, is_left
+    return decided, is_left, None
+
+
+def _note_missed(tx: Transaction, schedule: Schedule, at: int) -> Fire:
+    tx.execute(sql.MISSED, (schedule.name, at, tx.now, "missed", None))
+    return Fire(schedule.name, at, tx.now, "missed")
 
 
 def _due(schedule: Schedule, now: int) -> tuple[list[int], int | None]:

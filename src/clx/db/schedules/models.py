@@ -206,6 +206,12 @@ def _check_job(job: object) -> None:
         raise QueueError(
             f'The payload of a schedule\'s job has no "{TOLD}" of its own.', "There its fire is told; call yours else."
         )
+    for name in ("type", "pool", "key", "limit"):
+        if "\0" in str(getattr(job, name)):
+            raise QueueError(
+                f"The {name} {shortened(repr(getattr(job, name)))} of a job is not possible.",
+                "It is a text without NUL.",
+            )
     encode(job.payload)
 
 

@@ -8,11 +8,13 @@ from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 from clx.db.database import Database, Row
+from clx.db.inserting import no_such_limit, require_limit
 from clx.db.odd_rows import as_text
 from clx.db.schedules import statements as sql
 from clx.db.schedules.firing import end_last, note, queue_job, readable
 from clx.db.schedules.models import Fire, Schedule, fire_from_row, schedule_from_row
 from clx.db.schedules.sweep import Sweep
+from clx.db.statements import IS_LIMIT
 from clx.db.transaction import Transaction
 from clx.db.validation import check_limit
 from clx.db.writer import Writer
@@ -86,7 +88,8 @@ class Schedules:
             The schedule as the table has it.
 
         Raises:
-            QueueError: there is one of that name, and it is not to be replaced; or its times are all over.
+            QueueError: there is one of that name, and it is not to be replaced; its times are all over; or its job
+                names a limit that is not set.
         """
         if not isinstance(schedule, Schedule):
             raise QueueError(
@@ -97,6 +100,8 @@ class Schedules:
             true = schedule.next_after(tx.now)
             if true is None:
                 raise QueueError(f'"{schedule.name}" would never fire: it ends before its next time.', "End it later.")
+            if schedule.job.limit is not None:
+                require_limit(tx, schedule.job.limit)
             rows = tx.execute(sql.HOLD, (schedule.name,)).fetchall()
             new = (*schedule.row(), int(schedule.paused), true, tx.now)
             if rows and replace:
@@ -226,6 +231,12 @@ class Schedules:
         names = [as_text(row[0]) for row in self._database.read(sql.NAMES)]
         step = did_you_mean(str(name), names) if names else "There are none yet: clx schedules add NAME CRON --type T"
         raise QueueError(f'There is no schedule "{shortened(str(name))}".', step)
+
+
+def refusal(database: Database, schedule: Schedule) -> QueueError | None:
+    """Why the job of a schedule would not go in: its limit is not set; None where nothing stands against it."""
+    limit = schedule.job.limit
+    return no_such_limit(limit) if limit is not None and not database.read(IS_LIMIT, (limit,)) else None
 
 
 def _kept(schedule: Schedule, row: Row, true: int) -> tuple[int, int]:

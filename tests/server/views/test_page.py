@@ -14,9 +14,9 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import register_this_process
-from clx.server.metrics import family
 from clx.server.mounts import Mount
-from clx.server.page import policy
+from clx.server.views.metrics import family
+from clx.server.views.page import policy
 
 
 def test_a_page_loads_only_what_its_policy_lets_it(served: Served) -> None:

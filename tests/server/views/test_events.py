@@ -15,9 +15,10 @@ from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
-from clx.server import access, events
+from clx.server import access
 from clx.server.answers import Refusal
-from clx.server.events import Listener
+from clx.server.views import events
+from clx.server.views.events import Listener
 
 
 class Watcher:
