@@ -255,7 +255,7 @@ class JobFailedError(ClxError):
         super().__init__(f"Job {job_id} failed: {self.type}: {self.message}", f"See `clx jobs show {job_id}`.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.job_id, self.error)
+        return type(self), (self.job_id, self.error), {"next_step": self.next_step}
 
 
 class JobCancelledError(ClxError):
@@ -273,7 +273,7 @@ class JobCancelledError(ClxError):
         super().__init__(f"Job {job_id} was cancelled{why}", f"See `clx jobs show {job_id}`.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.job_id, self.error)
+        return type(self), (self.job_id, self.error), {"next_step": self.next_step}
 
 
 class JobTimeoutError(ClxError, TimeoutError):
@@ -287,7 +287,7 @@ class JobTimeoutError(ClxError, TimeoutError):
         return ClxError.__str__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.job_id, self.state)
+        return type(self), (self.job_id, self.state), {"next_step": self.next_step}
 
 
 class JobError(ClxError):

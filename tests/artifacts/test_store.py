@@ -191,3 +191,14 @@ def test_what_is_no_file_is_damaged_and_never_waited_for(tmp_path: Path, what: s
         store.get_bytes(digest)
     assert (tmp_path / "same").read_bytes() == b"bytes"
     assert not path.is_symlink()
+
+
+def test_a_directory_in_the_place_of_an_object_is_told_and_is_none(store: ArtifactStore) -> None:
+    digest = store.put_bytes(b"bytes")
+    path = store.path(digest)
+    path.unlink()
+    path.mkdir()
+    assert not store.has(digest)
+    with pytest.raises(ArtifactError, match="is no artifact, and cannot be removed") as told:
+        store.get_bytes(digest)
+    assert told.value.next_step == "Remove it."

@@ -46,6 +46,17 @@ def test_pictures_of_diagrams_are_shown_by_the_names_that_they_get(
     assert payload(plan, deck.rpartition("/")[2]).get("pictures", {}) == renamed
 
 
+def test_pictures_that_cells_write_are_awaited_unless_they_are_there(two: Course) -> None:
+    code = "# %%\nsave('p.png'); save('old.png'); save('drawn.png')\n\n"
+    two.write(f"{ONE}/slides_one.py", code + "# %% [markdown]\n# ![](img/p.png) ![](old.png) ![](img/drawn.png)\n")
+    two.write(f"{ONE}/old.png", "1")
+    two.write(f"{ONE}/drawn.pu", "@startuml\nA -> B\n@enduml\n")
+    plan = plan_of(two, selection=ENGLISH)
+    assert plan.warnings == []
+    assert payload(plan, "slides_one.py")["awaited"] == ["img/p.png"]
+    assert "awaited" not in payload(plan, "slides_two.py")
+
+
 def test_what_is_told_of_a_picture_is_noted_for_whoever_looks_at_pages(course: Course) -> None:
     place = CourseTopic(0, TopicRef("one"), Topic("one", ONE, is_directory=True))
     info = DeckInfo("", {}, [], {}, [], [f"{ONE}/sub/gone.png"], [])

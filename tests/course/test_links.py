@@ -28,6 +28,20 @@ def test_a_build_tells_and_repeats_it_until_it_is_mended(course: Course) -> None
     assert (mended.report["warnings"], mended.ran) == (expected[1:], 2)
 
 
+def test_a_picture_that_a_cell_writes_is_no_broken_one_where_cells_are_not_run(course: Course) -> None:
+    save = "# %%\nfrom pathlib import Path\nPath('plot.png').write_text('x')\n\n"
+    course.deck("a", save + "# %% [markdown]\n# ![A curve](plot.png)\n")
+    course.spec("a")
+    alone = course.build("--kind", "code-along", "--format", "html")
+    assert alone.report["warnings"] == []
+    assert course.build().report["warnings"] == []
+    html = course.output / "public/De/Mein Kurs/Folien/Html"
+    page = (html / "Code-Along/Woche 1/01 slides_a.html").read_text()
+    assert "<b>A curve</b> Erscheint, wenn die Zelle davor gelaufen ist</span>" in page
+    assert "plot.png" not in page
+    assert 'src="data:image/png;base64,eA=="' in (html / "Completed/Woche 1/01 slides_a.html").read_text()
+
+
 def test_what_students_get_runs_and_shows_the_same_as_the_page(course: Course) -> None:
     course.write("shared/helper.py", "def f():\n    return 'helped'\n")
     course.write("data/x.csv", "from data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseError, DatabaseFullError
+from clx.errors import DatabaseError, DatabaseFullError, JobCancelledError, JobTimeoutError
 
 
 @pytest.fixture
@@ -110,3 +111,19 @@ def test_ids_that_are_used_up_are_among_what_may_be_full(tmp_path: Path) -> None
         with pytest.raises(DatabaseFullError) as caught:
             queue.enqueue(NewJob("t"))
         assert "max(id)" in caught.value.next_step
+
+
+def test_what_to_type_about_a_job_names_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, told in ((tmp_path / "a b.db", f"clx jobs show 1 --db-path '{tmp_path}/a b.db'"),
+                       (tmp_path / ".clx" / "jobs.db", "clx jobs show 1")):  # fmt: skip
+        monkeypatch.chdir(tmp_path)
+        with Queue.open(path) as queue:
+            job = queue.enqueue(NewJob("t"))
+            with pytest.raises(JobTimeoutError) as late:
+                queue.result(job, 0)
+            queue.cancel([job])
+            with pytest.raises(JobCancelledError) as cancelled:
+                queue.result(job)
+        for error in (late.value, cancelled.value):
+            assert f"`{told}`" in error.next_step
+            assert pickle.loads(pickle.dumps(error)).next_step == error.next_step

@@ -161,9 +161,6 @@ def _no_descriptors(*_arguments: Any, **_named: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "open_queue", ["wal", "delete", "memory"], indirect=True
-)  # a server's connections are such, too
-@pytest.mark.parametrize(
     ("where", "what"), [(doorbell.Doorbell, "hang"), (socket, "socketpair"), (selectors, "DefaultSelector")]
 )
 def test_without_descriptors_one_waits_all_the_same(

@@ -150,9 +150,22 @@ def test_what_is_damaged_there_is_not_taken(
     one.share([digest])
     damage(kept, digest)
     store, _ = other
-    with pytest.raises(ArtifactError, match="sent other bytes"):
+    with pytest.raises(ArtifactMissingError, match=r"was damaged on .*, which has removed it"):
         store.bring(digest)
     assert list(store.digests()) == []
+    assert list(kept.digests()) == []
+    one.share([digest])
+    assert store.get_bytes(digest) == b"right", "whoever makes it again mends it"
+
+
+def test_what_has_another_size_there_is_sent_anew(one: CachedStore, kept: ArtifactStore) -> None:
+    digest = one.put_bytes(b"right")
+    one.share([digest])
+    path = kept.path(digest)
+    path.chmod(0o644)
+    path.write_bytes(b"r")
+    one.share([digest])
+    assert kept.get_bytes(digest) == b"right"
 
 
 def test_large_ones_are_on_the_disk_before_they_have_a_name(

@@ -49,7 +49,7 @@ def test_what_was_put_is_there_for_all(call: Any, store: ArtifactStore) -> None:
     new = call("PUT", ADDRESS, content=DATA)
     assert (new.status_code, new.headers["etag"]) == (201, TAG)
     assert store.get_bytes(DIGEST) == DATA
-    again = call("PUT", ADDRESS, content=b"is not even read")
+    again = call("PUT", ADDRESS, content=bytes(len(DATA)))  # is not even read
     assert (again.status_code, again.headers["etag"]) == (200, TAG)
     found = call("GET", ADDRESS)
     assert (found.status_code, found.content, found.headers["etag"]) == (200, DATA, TAG)
@@ -198,14 +198,14 @@ def test_which_are_missing_is_told_at_once(call: Any, store: ArtifactStore) -> N
     assert call("POST", "/cas/missing", json=[]).json() == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'"x"', b"\xff", b'["a"'])
+@pytest.mark.parametrize("body", [b"", b'{"x": "y"}', b"[1]", b'"x"', b"\xff", b'["a"'])
 def test_a_question_that_is_none_is_refused(call: Any, body: bytes) -> None:
     assert call("POST", "/cas/missing", content=body).status_code == 400
 
 
 def test_too_long_a_question_is_refused(call: Any) -> None:
     assert call("POST", "/cas/missing", json=["a"] * (artifacts.MOST_ASKED + 1)).status_code == 413
-    assert call("POST", "/cas/missing", json=["a" * artifacts.MOST_ASKED * 71]).status_code == 413
+    assert call("POST", "/cas/missing", json=["a" * artifacts.MOST_ASKED * 91]).status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -324,3 +324,49 @@ def test_a_link_in_the_store_is_not_followed(call: Any, store: ArtifactStore, tm
     store.path(DIGEST).unlink()
     store.path(DIGEST).symlink_to(tmp_path / "secret")
     assert call("GET", ADDRESS).status_code == 404
+
+
+SMALL = b"small"
+SMALL_DIGEST = hashlib.sha256(SMALL).hexdigest()
+
+
+@pytest.fixture(params=[DATA, SMALL], ids=["large", "small"])
+def damaged(request: pytest.FixtureRequest, store: ArtifactStore) -> tuple[str, bytes]:
+    """The address and the right bytes of an object that a disk has cut."""
+    data: bytes = request.param
+    path = store.path(store.put_bytes(data))
+    path.chmod(0o644)
+    path.write_bytes(data[:-1])
+    return f"/cas/{hashlib.sha256(data).hexdigest()}", data
+
+
+def test_a_put_replaces_what_has_another_size(call: Any, damaged: tuple[str, bytes], store: ArtifactStore) -> None:
+    address, data = damaged
+    digest = address.removeprefix("/cas/")
+    assert call("POST", "/cas/missing", json={digest: len(data)}).json() == [digest]
+    assert call("POST", "/cas/missing", json={digest: None}).json() == []
+    assert call("PUT", address, content=data).status_code == 201
+    assert store.get_bytes(digest) == data
+    assert call("POST", "/cas/missing", json={digest: len(data)}).json() == []
+
+
+@pytest.mark.parametrize("control", ["no-cache", "max-age=0, No-Cache"])
+def test_who_got_other_bytes_has_them_looked_at_and_removed(
+    call: Any, damaged: tuple[str, bytes], control: str
+) -> None:
+    address, data = damaged
+    assert call("HEAD", address).status_code == 200, "nobody reads all bytes for each call"
+    assert call("HEAD", address, headers={"cache-control": control}).status_code == 404
+    assert call("PUT", address, content=data).status_code == 201
+    assert call("GET", address, headers={"cache-control": control}).content == data
+
+
+def test_a_directory_in_the_place_of_an_object_is_told(call: Any, store: ArtifactStore) -> None:
+    path = store.path(SMALL_DIGEST)
+    (path / "planted").mkdir(parents=True)
+    address = f"/cas/{SMALL_DIGEST}"
+    assert call("POST", "/cas/missing", json=[SMALL_DIGEST]).json() == [SMALL_DIGEST]
+    assert call("GET", address).status_code == call("HEAD", address).status_code == 404
+    refused = call("PUT", address, content=SMALL)
+    assert refused.status_code == 503
+    assert "It cannot be kept" in refused.text

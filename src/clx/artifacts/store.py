@@ -61,7 +61,7 @@ class ArtifactStore:
             found = os.stat(self.path(digest))  # noqa: PTH116  (hot: thousands a build)
         except (OSError, ArtifactError):
             return False
-        return size is None or found.st_size == size
+        return stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
 
     # -- among machines ---------------------------------------------------------------------------
 
@@ -250,6 +250,17 @@ class ArtifactStore:
         except (OSError, ArtifactError):
             return False
 
+    def require_whole(self, digest: str) -> None:
+        """See that the object is there and its bytes are what its name says.
+
+        Raises:
+            ArtifactError: it is missing, or damaged: then it was removed from the store.
+        """
+        with self.reader(digest) as reader:
+            is_whole = hashlib.file_digest(reader, "sha256").hexdigest() == digest
+        if not is_whole:
+            raise self._damaged(digest)
+
     def reader(self, digest: str) -> io.BufferedReader:
         """The object to read: never what a link leads to, and never what one would wait for.
 
@@ -308,7 +319,11 @@ class ArtifactStore:
     def _damaged(self, digest: str) -> ArtifactError:
         """Take a damaged object out of the store, so that the next put or job makes it anew."""
         self._known.discard(digest)
-        self.path(digest).unlink(missing_ok=True)
+        path = self.path(digest)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # a directory, say
+            return ArtifactError(f"{path} is no artifact, and cannot be removed: {error.strerror}.", "Remove it.")
         return ArtifactError(
             f"Artifact {digest[:12]} is damaged: its bytes are not what its name says.",
             "It was removed from the store; build again to make it anew.",

@@ -32,7 +32,7 @@ _SOURCES = tuple(TYPE_OF_SOURCE)
 _STATEMENT = re.compile(r"(?:\bj2\s+|\{%-?\s*)(?:include|import|from|extends)\b[^\n%]*")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_FORM = 6
+_FORM = 7
 """Which form :class:`DeckInfo` has; what was found out in another one is not used."""
 _MARKED_BY = 2
 """Which rules :func:`clx.course.private_cells.is_marked` has; what was found out by others is not used."""
@@ -55,6 +55,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
         outside: files outside of its directory that it shows to students or links to for them.
         outside_noted: those that it does for the speaker only.
         draws: whether there may be diagrams among its texts.
+        awaited: as ``missing``, but such as its code names: cells may write them.
     """
 
     signature: str
@@ -69,6 +70,7 @@ class DeckInfo(msgspec.Struct, frozen=True):
     outside: list[str] = []
     outside_noted: list[str] = []
     draws: bool = False
+    awaited: list[str] = []
 
 
 class Closures:
@@ -164,9 +166,10 @@ class Closures:
         absent = sorted({*self._would_be_read(deck, reads), *missing})
         written = set(found.written)  # perhaps by cells: whether it is there is looked at once they have run
         shown = [path for path in missing if path.lower().endswith(_PICTURES)]
-        pictures = [path for path in shown if path.rpartition("/")[2] not in written]
+        awaited = [path for path in shown if path.rpartition("/")[2] in written]
+        pictures = [path for path in shown if path not in awaited]
         outside = (self._outside(deck, found.shown, existing), self._outside(deck, found.noted, existing))
-        told = (found.mentions, found.hidden, found.respelt, *outside, found.draws)
+        told = (found.mentions, found.hidden, found.respelt, *outside, found.draws, awaited)
         return DeckInfo(self._signed(jinja), reads, absent, found.titles, existing, pictures, *told)
 
     def _require_whole(self, *paths: str) -> None:

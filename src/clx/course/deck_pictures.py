@@ -67,6 +67,12 @@ class DeckPictures:
                     self._tell(deck, written, survey.relative(path), near[0] if near else "")
         return found
 
+    def awaited(self, survey: Survey, deck: str, info: DeckInfo) -> dict[str, list[str]]:
+        """As the option of a deck's job: the pictures, relative to the deck, that are there once its cells have run."""
+        folder = posixpath.dirname(deck)
+        found = [written for path in info.awaited if not self._made(survey, path, written := relative(path, folder))]
+        return {"awaited": found} if found else {}
+
     def _made(self, survey: Survey, path: str, written: str) -> str | None:
         """The picture that a diagram makes for a path, below the topic's directory."""
         for picture in (survey.relative(path), posixpath.normpath(written)):

@@ -307,12 +307,11 @@ class Planner:
             options = self._deck_options(place, deck, language, evaluate=evaluate)
             if renamed:
                 options["pictures"] = dict(sorted(renamed.items()))
+            options |= self._pictures.awaited(survey, deck, info)
             if info.draws:
                 options["drawn_by"] = self._drawn_by
             if links := self._links.links(deck, self._seats[place.section, deck], info, language):
                 options["links"] = links
-            if not self._spec.index:
-                options["index"] = False
             if depth := self._seats[place.section, deck].folder.count("/"):
                 options["depth"] = depth + 1
             reads = [*info.reads.items(), *self._look.files]
@@ -342,6 +341,7 @@ class Planner:
             "course": self._spec.name.in_language(language),
             "section": section.name.in_language(language),
             "variables": self._spec.variables,
+            **({} if self._spec.index else {"index": False}),
             **({} if self._is_template(place) else {"jinja": False}),
             **({} if self._spec.kernel is None else {"kernel": self._spec.kernel}),
         }

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from clx.db.durations import Seconds, in_seconds
 from clx.db.handlers import refuse_endless_wait
 from clx.db.jobs import Queue
-from clx.db.models import Job, result_of
+from clx.db.models import Job, result_in
 from clx.db.validation import check_id, check_ids, check_timeout
 from clx.db.wait_async import Waiters
 from clx.errors import QueueError
@@ -107,7 +107,10 @@ class AsyncQueue:
         """
         check_id(job_id)
         found = await self.wait([job_id], timeout=timeout)
-        return result_of(job_id, found[0] if found else None)
+        job = found[0] if found else None
+        if job is not None and job.state == "succeeded":
+            return job.result
+        return await self._call(lambda queue: result_in(queue.database.path, job_id, job))
 
     async def wait(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended; as :meth:`clx.db.jobs.Queue.wait`.

@@ -15,7 +15,7 @@ from pathlib import Path
 from clx.platforms import system
 
 
-def _machine() -> str:
+def machine() -> str:
     """What tells this installation of a system from others; empty where nobody can tell, as in many containers."""
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         try:
@@ -32,7 +32,7 @@ def this_machine() -> str:
     """What all processes of one boot and one pid namespace share, and no others of any machine do."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}@{_machine()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
+        return f"{boot}@{machine()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  (the link's target, cheaply)
     except (FileNotFoundError, PermissionError):  # no such file here; any other error may be over in a moment
         import psutil
 
@@ -106,9 +106,9 @@ def is_of_an_earlier_boot(identity: str, host: str, seen_at: int) -> bool:
         host: the name of the process's machine.
         seen_at: when it was last heard of, milliseconds UTC.
     """
-    boot, _, machine = identity.partition("/")[0].partition("@")
+    boot, _, there = identity.partition("/")[0].partition("@")
     mine, _, here = this_machine().partition("/")[0].partition("@")
-    if host != platform.node() or boot == mine or (machine and here and machine != here):
+    if host != platform.node() or boot == mine or (there and here and there != here):
         return False
     import psutil
 

@@ -35,7 +35,7 @@ from clx.db.models import (
     Settled,
     Success,
     encode,
-    result_of,
+    result_in,
 )
 from clx.db.transaction import Transaction
 from clx.db.validation import (
@@ -319,7 +319,7 @@ class Queue(WorkerSide, Enqueuing):
         """
         check_id(job_id)
         found = self.wait([job_id], timeout=timeout)
-        return result_of(job_id, found[0] if found else None)
+        return result_in(self.database.path, job_id, found[0] if found else None)
 
     def wait(self, job_ids: Sequence[int], *, timeout: Seconds | None = None) -> list[Job]:
         """Wait until every one of *job_ids* has ended.

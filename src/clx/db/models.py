@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
+from clx.commands import on_database
 from clx.db.clock import now_ms
 from clx.db.durations import in_ms
 from clx.db.odd_rows import Reader, as_text, is_unicode, shown
@@ -26,7 +28,7 @@ from clx.db.validation import (
     is_finite,
     storable,
 )
-from clx.errors import JobCancelledError, JobFailedError, JobTimeoutError, QueueError, UnknownJobError
+from clx.errors import ClxError, JobCancelledError, JobFailedError, JobTimeoutError, QueueError, UnknownJobError
 from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
@@ -342,6 +344,17 @@ class Job:
     def is_live(self) -> bool:
         """Whether it still waits or runs."""
         return self.state in {"queued", "running"}
+
+
+def result_in(path: Path, job_id: int, job: Job | None) -> Any:
+    """As :func:`result_of`; what to type next names the database at *path*, unless that is found without."""
+    try:
+        return result_of(job_id, job)
+    except ClxError as error:
+        if path.exists() and path.absolute() != Path.cwd() / ".clx" / "jobs.db":  # one in memory has no file
+            for command in (f"clx jobs show {job_id}", "clx jobs list"):
+                error.next_step = error.next_step.replace(f"`{command}`", f"`{on_database(command, path)}`")
+        raise
 
 
 def result_of(job_id: int, job: Job | None) -> Any:

@@ -10,9 +10,10 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -102,8 +103,11 @@ class ArtifactServer:
 
     # -- which are there --------------------------------------------------------------------------
 
-    def missing(self, digests: Collection[str]) -> set[str]:
+    def missing(self, digests: Collection[str], sizes: Mapping[str, int] = MappingProxyType({})) -> set[str]:
         """Which of *digests* are not there; those that are will stay for a while.
+
+        Args:
+            sizes: bytes of those where they are known: what is there with others is damaged.
 
         Raises:
             ServerError: the server does not answer, or refuses.
@@ -111,12 +115,13 @@ class ArtifactServer:
         asked = sorted(set(digests))
         found: set[str] = set()
         for start in range(0, len(asked), _ASKED_AT_ONCE):
-            found |= self._missing(asked[start : start + _ASKED_AT_ONCE])
+            found |= self._missing(asked[start : start + _ASKED_AT_ONCE], sizes)
         return found
 
-    def _missing(self, digests: list[str]) -> set[str]:
+    def _missing(self, digests: list[str], sizes: Mapping[str, int]) -> set[str]:
         if self._knows_missing:
-            answer = self._call("POST", "missing", lambda: msgspec.json.encode(digests))
+            asked = {digest: sizes.get(digest) for digest in digests} if sizes else digests
+            answer = self._call("POST", "missing", lambda: msgspec.json.encode(asked))
             if answer.status == 200:
                 try:
                     return set(msgspec.json.decode(answer.data, type=list[str])) & set(digests)
@@ -125,13 +130,13 @@ class ArtifactServer:
             if answer.status not in (400, 404, 405, 501):
                 raise self._refused(answer)
             self._knows_missing = False  # a server of others, which has /cas/<sha256> alone
-        return set(self._each(digests, lambda digest: None if self._has(digest) else digest))
+        return set(self._each(digests, lambda digest: None if self._has(digest, sizes.get(digest)) else digest))
 
-    def _has(self, digest: str) -> bool:
+    def _has(self, digest: str, size: int | None) -> bool:
         answer = self._call("HEAD", digest)
         if answer.status not in (200, 404):
             raise self._refused(answer)
-        return bool(answer.status == 200)
+        return bool(answer.status == 200) and _may_have(answer, size)
 
     def _each(self, items: Sequence[T], work: Callable[[T], str | None]) -> Iterator[str]:
         if len(items) < 2:
@@ -177,8 +182,8 @@ class ArtifactServer:
     def _part(self, digest: str, size: int) -> _Part:
         """How much of an object is there."""
         answer = self._try("HEAD", digest, headers={"upload-length": str(size)})
-        if answer.status == 200:
-            return _Part(size, is_whole=True)
+        if answer.status == 200:  # one of another size was damaged on the server's disk: it is sent anew
+            return _Part(size, is_whole=True) if _may_have(answer, size) else _Part(0)
         if answer.status != 404:
             raise self._refused(answer)
         text = answer.headers.get("upload-offset", "0")
@@ -228,10 +233,22 @@ class ArtifactServer:
                 if not patience.pause():
                     raise self._gave_up(str(cut)) from cut.__cause__
         if taken.hash.hexdigest() != digest:
+            if self._is_damaged_there(digest):
+                raise ArtifactMissingError(
+                    f"Artifact {digest[:12]} was damaged on {self.url}, which has removed it.",
+                    "Build again to make it anew.",
+                )
             raise ArtifactError(
                 f"{self.url} sent other bytes for artifact {digest[:12]} than its name says.",
                 "Look at the server: the artifact is damaged there, or on the way.",
             )
+
+    def _is_damaged_there(self, digest: str) -> bool:
+        """Have the server look at the bytes themselves; whether it has the object no more then."""
+        try:
+            return bool(self._try("HEAD", digest, headers={"cache-control": "no-cache"}).status == 404)
+        except _Cut:
+            return False
 
     def _take(self, digest: str, taken: _Taken) -> None:
         headers = {"accept-encoding": "identity"}
@@ -350,3 +367,9 @@ def _reason(error: Exception) -> str:
     """Why nothing came of a request, in a few words."""
     cause = getattr(error, "reason", None) or error
     return str(cause).rpartition(": ")[2].rstrip(".") or type(cause).__name__
+
+
+def _may_have(answer: Any, size: int | None) -> bool:
+    """Whether what an answer to ``HEAD`` tells of has *size* bytes, as far as anything is known."""
+    told = answer.headers.get("content-length")
+    return size is None or told is None or told == str(size)

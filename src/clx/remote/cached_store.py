@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +64,7 @@ class CachedStore(ArtifactStore):
         wanted = set(digests)
         if not wanted:
             return
-        missing = sorted(self._server.missing(wanted))
+        missing = sorted(self._server.missing(wanted, self._sizes(wanted)))
         self._there -= set(missing)
         for digest in missing:
             if not self._is_here(digest):
@@ -77,6 +78,14 @@ class CachedStore(ArtifactStore):
             raise
         except FileNotFoundError as error:  # pruned meanwhile
             raise ArtifactMissingError("An artifact is not in the store any more.", "Build again.") from error
+
+    def _sizes(self, digests: Iterable[str]) -> dict[str, int]:
+        """Bytes of those that are here."""
+        found = {}
+        for digest in digests:
+            with contextlib.suppress(OSError):
+                found[digest] = self.path(digest).stat().st_size
+        return found
 
     def bring(self, digest: str) -> Path:
         """Where the object lies, fetched if it is not here.

@@ -32,7 +32,7 @@ MOST_ASKED = 10_000
 RESERVE = 64 << 20
 """Bytes that uploads leave free on the disk: the job table may lie there, too."""
 _PIECE = 1 << 20
-_LARGEST_QUESTION = MOST_ASKED * 70
+_LARGEST_QUESTION = MOST_ASKED * 90
 _NAME = re.compile("/([0-9a-f]{64})")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _MEDIA = "application/octet-stream"
@@ -87,17 +87,25 @@ class Artifacts:
             if len(body) > _LARGEST_QUESTION:
                 raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
         try:
-            asked = msgspec.json.decode(body, type=list[str])
+            asked = msgspec.json.decode(body, type=list[str] | dict[str, int | None])
         except msgspec.MsgspecError:
-            raise Refusal(400, "The body is no JSON list of digests.", 'Send ["<sha256>", …].') from None
+            raise Refusal(
+                400, "The body is no JSON list of digests.", 'Send ["<sha256>", …], or {"<sha256>": size, …}.'
+            ) from None
+        sizes = asked if isinstance(asked, dict) else {}
         if len(asked) > MOST_ASKED:
             raise Refusal(413, f"At most {MOST_ASKED} digests are asked about at once.", "Ask several times.")
-        missing = await asyncio.to_thread(lambda: [digest for digest in asked if not self._has(digest)])
+        missing = await asyncio.to_thread(
+            lambda: [digest for digest in asked if not self._has(digest, sizes.get(digest))]
+        )
         return JSON(missing)
 
-    def _has(self, digest: str) -> bool:
-        """Whether it is there: then it stays for a while, for who asks is about to name it in a row."""
-        if not self._store.has(digest):
+    def _has(self, digest: str, size: int | None) -> bool:
+        """Whether it is there, of *size* bytes where that is known.
+
+        Then it stays for a while, for who asks is about to name it in a row.
+        """
+        if not self._store.has(digest, size):
             return False
         self._store.renew(digest)
         return True
@@ -106,6 +114,8 @@ class Artifacts:
 
     async def _give(self, digest: str, method: str, headers: Mapping[str, str], send: Send) -> None:
         try:
+            if "no-cache" in headers.get("cache-control", "").lower():  # somebody got other bytes than the name says
+                await asyncio.to_thread(self._store.require_whole, digest)
             stream, size, data = await asyncio.to_thread(self._open, digest, method)
         except ArtifactError as error:
             raise await self._absent(digest, headers) from error
@@ -151,7 +161,7 @@ class Artifacts:
         is_last = headers.get("upload-complete", "?1") != "?0"
         if offset is None and is_last and length.isdecimal() and int(length) <= min(_PIECE, self._largest):
             return await self._take_at_once(digest, int(length), receive)
-        if await asyncio.to_thread(self._has, digest):
+        if await asyncio.to_thread(self._has, digest, _whole_size(headers)):
             return _kept(digest, 200)
         if length.isdecimal():
             if int(length) + (offset or 0) > self._largest:
@@ -185,7 +195,7 @@ class Artifacts:
             data += piece
 
         def put() -> int:
-            if self._has(digest):
+            if self._has(digest, length):
                 return 200
             return 201 if self._uploads.put(digest, data) else 422
 
@@ -268,6 +278,15 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
         yield message.get("body", b"")
         if not message.get("more_body", False):
             return
+
+
+def _whole_size(headers: Mapping[str, str]) -> int | None:
+    """Bytes of the whole object that is sent; None where nobody says."""
+    length, whole = headers.get("content-length", ""), headers.get("upload-length", "")
+    if whole.isdecimal():
+        return int(whole)
+    is_last = headers.get("upload-complete", "?1") != "?0"
+    return int(length) + (_offset(headers) or 0) if length.isdecimal() and is_last else None
 
 
 def _offset(headers: Mapping[str, str]) -> int | None:

@@ -22,7 +22,7 @@ from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.postgresql import doubt, driver, tables
-from clx.db.postgresql.address import parse
+from clx.db.postgresql.address import of_place, parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
 from clx.db.postgresql.driver import translate
@@ -198,6 +198,7 @@ def test_who_is_not_let_in_is_told_what_to_type(said: str, step: str) -> None:
     told = driver.translate(psycopg.OperationalError(said), "postgresql://clx@db:5432/x")
     assert step in (told.next_step or "")
     assert "?" not in told.fact
+    assert isinstance(told, DatabaseBusyError) == (step == "pg_isready"), "else who hears it tries again for ever"
 
 
 # -- its clock --------------------------------------------------------------------------------------------
@@ -324,6 +325,26 @@ def test_a_url_that_cannot_be_understood_is_not_shown(url: str) -> None:
     with pytest.raises(UsageError) as told:
         Queue.open(url)
     assert "heim" not in str(told.value)
+
+
+def test_a_parameter_that_no_server_knows_is_named_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match='an unknown parameter "sslmod"') as told:
+        parse("postgresql://u:geheim@h/d?sslmod=require")
+    assert told.value.next_step == 'Did you mean "sslmode"?'
+
+
+def test_machines_that_mount_the_same_home_have_each_a_file_of_their_own(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = parse(postgresql)
+    here.stand_in()
+    monkeypatch.setattr("clx.db.postgresql.address.machine", lambda: "another")
+    assert parse(postgresql).place.parent.parent != here.place.parent.parent
+    handed = postgresql.replace("clx@", "clx:geheim@")
+    monkeypatch.setattr("clx.db.postgresql.address._known", {})
+    monkeypatch.setenv("CLX_DATABASE__URL", handed)
+    found = of_place(here.place)
+    assert (found.place, found.url) == (here.place, handed), "in a container the file of its machine is used"
 
 
 # -- the rest ---------------------------------------------------------------------------------------------
@@ -493,3 +514,10 @@ def test_who_may_not_is_told_what_has_to_be_granted(server: Server, postgresql: 
 )
 def test_a_pooler_that_lends_sessions_is_named(error: psycopg.Error) -> None:
     assert "pooler in transaction mode" in translate(error, "postgresql://clx@h/d").next_step
+
+
+def test_what_alembic_notes_is_no_table_to_vacuum(postgresql: str) -> None:
+    with Queue.open(postgresql) as queue:
+        told = [fact.detail for fact in examine_server(queue.database) if fact.name == "dead rows"]
+    assert told
+    assert "alembic" not in told[0]

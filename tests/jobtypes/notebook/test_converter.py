@@ -462,6 +462,20 @@ def test_what_cells_write_is_in_the_pages_of_those_whose_cells_they_are(course: 
     assert (pages["speaker.html"]["refs"], pages["speaker.html"]["made"]) == ([], ["p.csv", "s.csv"])
 
 
+def test_a_picture_that_cells_write_has_a_box_where_they_are_not_run(course: Course) -> None:
+    deck = "# %%\nopen('p.png', 'w').write('x')\n\n# %% [markdown]\n# ![A plot](p.png)\n"
+    box = '<span class="awaited"><b>A plot</b> Appears when the cell before has run</span>'
+    page = (course.convert(deck, awaited=["p.png"]) / "code-along.html").read_text("utf-8")
+    assert box in page
+    assert course.facts["pages"]["code-along.html"]["refs"] == []
+    page = (course.convert(deck, awaited=["p.png"], labels={"awaited": "Soon"}) / "code-along.html").read_text("utf-8")
+    assert "<b>A plot</b> Soon</span>" in page
+    page = (course.convert(deck, awaited=["p.png"], task="execute") / "completed.html").read_text("utf-8")
+    assert ('class="awaited"' in page, "data:image/png;base64" in page) == (False, True)
+    page = (course.convert(deck, awaited=["p.png"], evaluate=False) / "code-along.html").read_text("utf-8")
+    assert 'class="awaited"' not in page, "nothing is ever run"
+
+
 def test_what_pages_refer_to_is_known_as_it_is_written(course: Course) -> None:
     links = {"html": {"slides_b.py": "02 B.html", "c.py": "c.py"}}
     course.convert(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clx.jobtypes.notebook import made_files
-from clx.jobtypes.notebook.made_files import MadeFiles, files_below
+from clx.jobtypes.notebook.made_files import MadeFiles, files_below, with_placeholders
 
 PIXEL = "data:image/png;base64,cGl4ZWw="
 
@@ -67,3 +67,23 @@ def test_a_large_file_is_warned_of(place: Path, monkeypatch: pytest.MonkeyPatch)
     warnings: list[str] = []
     assert embedded(place, '<img src="p.png">', ["p.png"], warnings)[1] == []
     assert warnings == ["p.png, which a cell writes, is not shown: it has 0 MB, more than 0"]
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ('<img src="img/a%20b.png" alt="A &lt;plot&gt;">', "<b>A &lt;plot&gt;</b> Later &amp; so"),
+        ("<img width='3' alt='' src='./img/a b.png?1' />", "Later &amp; so"),
+        ('<img alt="a > b" src="img/a%20b.png#x">', "<b>a &gt; b</b> Later &amp; so"),
+    ],
+)
+def test_a_picture_that_is_not_written_yet_is_a_box_with_its_text(page: str, shown: str) -> None:
+    found = with_placeholders(f"<p>{page}</p>", ["img/a b.png"], "Later & so")
+    assert found == f'<p><span class="awaited">{shown}</span></p>'
+
+
+@pytest.mark.parametrize(
+    "page", ['<img src="b.png">', "<img>", '<img src="#">', '<a href="a.png">', "&lt;img src=a.png"]
+)
+def test_other_pictures_have_no_box(page: str) -> None:
+    assert with_placeholders(page, ["a.png"], "Later") == page

@@ -8,6 +8,7 @@ is wanted: it holds the URL without the password, so that no command line of a p
 from __future__ import annotations
 
 import os
+import platform
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +17,10 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from clx.commands import SERVED
+from clx.db.identity import machine
 from clx.db.state import StateDirectory
 from clx.errors import DatabaseError, UsageError
+from clx.settings.problems import did_you_mean
 
 VARIABLE = "CLX_DATABASE__URL"
 """Hands a URL with its password to child processes, whose command line anybody may see."""
@@ -26,6 +29,8 @@ _LOCAL = "local socket"
 _PLACE = frozenset({"user", "host", "port", "dbname"})
 _SECRET = frozenset({"password", "sslpassword", "oauth_client_secret"})
 _PLAIN = re.compile(r"[^A-Za-z0-9.-]+")
+_UNKNOWN = re.compile('invalid URI query parameter: "([a-z_]{1,40})"')
+"""What the driver says of a parameter that it does not know; nothing but plain words is shown of a URL."""
 _known: dict[Path, str] = {}
 """What this process was told of databases: stand-in → URL, with its password."""
 
@@ -129,7 +134,12 @@ def parse(url: str) -> Address:
     try:
         said = driver.conninfo.conninfo_to_dict(url)
         usual = {each.keyword.decode(): each.val for each in driver.pq.Conninfo.get_defaults()}
-    except driver.Error:
+    except driver.Error as error:
+        if (unknown := _UNKNOWN.search(str(error))) is not None:
+            step = did_you_mean(
+                unknown[1], sorted({each.keyword.decode() for each in driver.pq.Conninfo.get_defaults()})
+            )
+            raise UsageError(f'The URL of the database has an unknown parameter "{unknown[1]}".', step) from None
         raise UsageError("The URL of the database cannot be understood.", _FORM) from None
 
     def of(name: str, otherwise: str) -> str:
@@ -147,7 +157,10 @@ def parse(url: str) -> Address:
 def _place(host: str, port: str, database: str) -> Path:
     import platformdirs
 
-    digest = sha256("\0".join((host, port, database)).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    # a home that several machines mount: what lies beside a database is of processes of one of them
+    digest = sha256(
+        "\0".join((host, port, database, machine() or platform.node())).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:8]
     name = _PLAIN.sub("-", f"{host}-{port}-{database}").strip("-.")[:60]
     state = platformdirs.user_state_path("clx", appauthor=False)
     return state / "postgresql" / f"{name}-{digest}" / ".clx" / f"jobs{SERVED}"
@@ -171,4 +184,10 @@ def of_place(place: Path) -> Address:
             f"{place} stands for no database: {error.strerror}.", f"Name it by its URL. {_FORM}"
         ) from error
     found = parse(kept)
+    if handed and _names_the_same(parse(handed), found):  # in a container, which is no machine that has made the file
+        found = parse(handed)
     return Address(found.url, found.host, found.port, found.database, found.user, place)
+
+
+def _names_the_same(one: Address, other: Address) -> bool:
+    return (one.host, one.port, one.database) == (other.host, other.port, other.database)

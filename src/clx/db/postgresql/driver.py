@@ -106,7 +106,9 @@ def translate(error: Any, where: str) -> DatabaseError:
     state, told = getattr(error, "sqlstate", None), _told(error)
     if is_lost(error):
         refused = next((_REFUSED[code] for words, code in _UNREACHED.items() if re.search(words, told)), None)
-        step = refused or _ASK.format(shlex.quote(where))
+        if refused is not None:  # it is there, and will say the same again
+            return DatabaseError(f"The database refuses: {where}: {told}.", refused)
+        step = _ASK.format(shlex.quote(where))
         return DatabaseBusyError(f"The database cannot be reached: {where}: {told}.", step)
     if state in _GIVEN_WAY or state == "57014":
         return DatabaseBusyError(

@@ -30,7 +30,7 @@ _ACTIVITY = (
 _DEAD = (
     "SELECT relname, n_live_tup, n_dead_tup, coalesce(to_char(greatest(last_autovacuum, last_vacuum), "
     "'YYYY-MM-DD HH24:MI:SS'), 'never') FROM pg_stat_user_tables "
-    f"WHERE schemaname = '{SCHEMA}' ORDER BY n_dead_tup DESC, relname LIMIT 1"
+    f"WHERE schemaname = '{SCHEMA}' AND relname <> 'alembic_version' ORDER BY n_dead_tup DESC, relname LIMIT 1"
 )
 _SETTINGS = (
     "SELECT name, setting FROM pg_settings WHERE name IN ('max_connections', 'autovacuum', 'fsync', 'full_page_writes')"

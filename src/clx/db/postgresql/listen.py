@@ -106,7 +106,10 @@ class PostgresDoorbell(LocalDoorbell):
         with self._guard:
             if self._thread is not None or self._ended:
                 return
-            ear, self._mouth = socket.socketpair()
+            try:
+                ear, self._mouth = socket.socketpair()
+            except OSError:  # no descriptors left: who waits looks by itself
+                return
             self._mouth.setblocking(False)
             ear.setblocking(False)
             self._thread = threading.Thread(target=self._serve, args=(ear,), name="clx-listen", daemon=True)

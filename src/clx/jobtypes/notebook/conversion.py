@@ -23,7 +23,7 @@ from clx.jobtypes.notebook.execution.results import CellResult
 from clx.jobtypes.notebook.expand import Expanded, expand
 from clx.jobtypes.notebook.figures import PackagedFile, with_scripts, without_scripts
 from clx.jobtypes.notebook.job import NotebookJob
-from clx.jobtypes.notebook.made_files import MadeFiles, files_below
+from clx.jobtypes.notebook.made_files import MadeFiles, files_below, with_placeholders
 from clx.jobtypes.notebook.markers import KNOWN_TAGS
 from clx.jobtypes.notebook.markup import Draw, slug_of
 from clx.jobtypes.notebook.notebook_format import notebook_bytes
@@ -193,6 +193,8 @@ class DeckFiles:
             text = self._pages.page(frame, cells, job.language, _renumbered(cells, found), warn_at)
             page, scripts = without_scripts(text.decode())
             page = with_known_anchors(page, slug_of)
+            if made is None and job.evaluate and job.awaited:
+                page = with_placeholders(page, job.awaited, frame.words["awaited"])
             facts = {**_references(page, job), **({"carried": carried} if (carried := self._pages.carried) else {})}
             if made:
                 page, within = made[kind].embedded(page, facts["refs"], warn)

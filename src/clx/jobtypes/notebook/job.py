@@ -42,6 +42,8 @@ class NotebookJob(msgspec.Struct, kw_only=True, frozen=True):
     """The course's own Jinja variables."""
     pictures: dict[str, str] = {}
     """New paths of pictures that the deck names by another one; both are relative to the deck's directory."""
+    awaited: list[str] = []
+    """Pictures, relative to the deck's directory, that are not there before its cells have run."""
     links: dict[Literal["html", "notebook"], dict[str, str]] = {}
     """By format, the places of other decks' files by the paths of those decks; relative likewise."""
     labels: dict[str, str] = {}

@@ -18,6 +18,7 @@ _KEYS = (
     *("note", "tip", "important", "warning", "caution"),
     *("copy", "copied", "light", "dark", "notebook", "code", "diagram"),
     *("show_input", "show_output", "show_cell"),
+    "awaited",
 )
 _TABLE = {
     "en": (
@@ -26,6 +27,7 @@ _TABLE = {
         *("Note", "Tip", "Important", "Warning", "Caution"),
         *("Copy", "Copied", "Light colours", "Dark colours", "Notebook", "Code", "Diagram"),
         *("Show code", "Show output", "Show cell"),
+        "Appears when the cell before has run",
     ),
     "de": (
         *("Inhalt", "Zum Inhalt springen", "Leere Zelle für eigenen Code", "Notizen", "Ausgabe von Zelle", "Antwort"),
@@ -33,6 +35,7 @@ _TABLE = {
         *("Hinweis", "Tipp", "Wichtig", "Warnung", "Vorsicht"),
         *("Kopieren", "Kopiert", "Helle Farben", "Dunkle Farben", "Notebook", "Code", "Diagramm"),
         *("Code zeigen", "Ausgabe zeigen", "Zelle zeigen"),
+        "Erscheint, wenn die Zelle davor gelaufen ist",
     ),
     "fr": (
         *("Sommaire", "Aller au contenu", "Cellule vide pour votre code", "Notes"),
@@ -41,6 +44,7 @@ _TABLE = {
         *("Remarque", "Astuce", "Important", "Avertissement", "Attention"),
         *("Copier", "Copié", "Couleurs claires", "Couleurs sombres", "Notebook", "Code", "Diagramme"),
         *("Afficher le code", "Afficher la sortie", "Afficher la cellule"),
+        "Apparaît quand la cellule précédente a été exécutée",
     ),
     "es": (
         *("Contenido", "Saltar al contenido", "Celda vacía para tu código", "Notas", "Salida de la celda", "Respuesta"),
@@ -48,6 +52,7 @@ _TABLE = {
         *("Nota", "Consejo", "Importante", "Advertencia", "Precaución"),
         *("Copiar", "Copiado", "Colores claros", "Colores oscuros", "Notebook", "Código", "Diagrama"),
         *("Mostrar el código", "Mostrar la salida", "Mostrar la celda"),
+        "Aparece cuando se ha ejecutado la celda anterior",
     ),
     "it": (
         *("Indice", "Vai al contenuto", "Cella vuota per il tuo codice", "Note", "Output della cella", "Risposta"),
@@ -55,6 +60,7 @@ _TABLE = {
         *("Nota", "Suggerimento", "Importante", "Avviso", "Attenzione"),
         *("Copia", "Copiato", "Colori chiari", "Colori scuri", "Notebook", "Codice", "Diagramma"),
         *("Mostra il codice", "Mostra l'output", "Mostra la cella"),
+        "Appare dopo l'esecuzione della cella precedente",
     ),
     "pt": (
         *("Conteúdo", "Ir para o conteúdo", "Célula vazia para o seu código", "Notas", "Saída da célula", "Resposta"),
@@ -62,6 +68,7 @@ _TABLE = {
         *("Nota", "Dica", "Importante", "Aviso", "Cuidado"),
         *("Copiar", "Copiado", "Cores claras", "Cores escuras", "Notebook", "Código", "Diagrama"),
         *("Mostrar o código", "Mostrar a saída", "Mostrar a célula"),
+        "Aparece depois de executar a célula anterior",
     ),
     "nl": (
         *("Inhoud", "Naar de inhoud", "Lege cel voor je eigen code", "Notities", "Uitvoer van cel", "Antwoord"),
@@ -69,6 +76,7 @@ _TABLE = {
         *("Opmerking", "Tip", "Belangrijk", "Waarschuwing", "Let op"),
         *("Kopiëren", "Gekopieerd", "Lichte kleuren", "Donkere kleuren", "Notebook", "Code", "Diagram"),
         *("Code tonen", "Uitvoer tonen", "Cel tonen"),
+        "Verschijnt zodra de vorige cel is uitgevoerd",
     ),
     "pl": (
         *("Spis treści", "Przejdź do treści", "Pusta komórka na własny kod", "Notatki"),
@@ -77,6 +85,7 @@ _TABLE = {
         *("Uwaga", "Wskazówka", "Ważne", "Ostrzeżenie", "Ostrożnie"),
         *("Kopiuj", "Skopiowano", "Jasne kolory", "Ciemne kolory", "Notebook", "Kod", "Diagram"),
         *("Pokaż kod", "Pokaż wynik", "Pokaż komórkę"),
+        "Pojawia się po wykonaniu poprzedniej komórki",
     ),
     "ar": (
         *("المحتويات", "انتقل إلى المحتوى", "خلية فارغة لكتابة الكود", "ملاحظات", "مخرجات الخلية", "الإجابة"),
@@ -84,6 +93,7 @@ _TABLE = {
         *("ملاحظة", "نصيحة", "مهم", "تحذير", "تنبيه"),
         *("نسخ", "تم النسخ", "ألوان فاتحة", "ألوان داكنة", "دفتر", "الكود", "مخطط"),
         *("إظهار الكود", "إظهار المخرجات", "إظهار الخلية"),
+        "تظهر بعد تشغيل الخلية السابقة",
     ),
     "he": (
         *("תוכן העניינים", "דלג לתוכן", "תא ריק לקוד שלך", "הערות", "פלט של תא", "תשובה"),
@@ -91,6 +101,7 @@ _TABLE = {
         *("הערה", "עצה", "חשוב", "אזהרה", "זהירות"),
         *("העתק", "הועתק", "צבעים בהירים", "צבעים כהים", "מחברת", "קוד", "תרשים"),
         *("הצג קוד", "הצג פלט", "הצג תא"),
+        "מופיעה לאחר הרצת התא הקודם",
     ),
 }
 _WORDS: dict[str, dict[str, str]] = {

@@ -31,12 +31,33 @@ _TYPES = {
     "txt": "text/plain;charset=utf-8",
     "csv": "text/csv;charset=utf-8",
 }
+_IMAGE = re.compile(r"""<img\b(?:[^<>"']|"[^"]*"|'[^']*')*>""")
+_NAMED = re.compile(r"""(?<=[\s"'])(src|alt)=("[^"]*"|'[^']*')""")
 _ATTRIBUTE = re.compile(r"""(?<=[\s"'])(src|href|poster|data)=("[^"<>]*"|'[^'<>]*')""")
 
 
 def files_below(directory: Path) -> set[str]:
     """The files below *directory*, as paths."""
     return {os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names}  # noqa: PTH118
+
+
+def with_placeholders(page: str, awaited: Collection[str], says: str) -> str:
+    """A page whose cells are not run, with boxes in place of the pictures that they would write.
+
+    Args:
+        awaited: these pictures, relative to the deck's directory.
+        says: what a box says beside the text that stands for its picture.
+    """
+
+    def boxed(match: re.Match[str]) -> str:
+        found = {name: value[1:-1] for name, value in _NAMED.findall(match[0])}
+        path = unquote(unescape(found.get("src", "")).strip().partition("#")[0].partition("?")[0])
+        if not path or os.path.normpath(path) not in awaited:
+            return match[0]
+        alt = f"<b>{text}</b> " if (text := escape(unescape(found.get("alt", "")).strip())) else ""
+        return f'<span class="awaited">{alt}{escape(says)}</span>'
+
+    return _IMAGE.sub(boxed, page)
 
 
 class MadeFiles:

@@ -64,7 +64,7 @@ from clx.workers.supervision.service_state import (
     update_state,
 )
 from clx.workers.supervision.supervisor import end_services
-from clx.workers.supervision.worker_group import HAND_BACK, last_line
+from clx.workers.supervision.worker_group import HAND_BACK, last_error
 
 SUPERVISOR_STOPS_IN = 5.0
 """Seconds beyond the workers' time before the supervisor counts as hung."""
@@ -234,8 +234,9 @@ def _require_supervisor(
     if child is not None:
         if child.poll() is not None and not supervisor_lives(now):
             log = supervisor_log(database.state.path)
+            fact, step = last_error(tail_of(log))
             raise WorkerStartupError(
-                f"The supervisor ended with code {child.returncode}: {last_line(tail_of(log))}", f"Its log is {log}."
+                f"The supervisor ended with code {child.returncode}: {fact}", f"{step} Its log is {log}.".lstrip()
             )
     elif now is not None and supervisor_lives(now):
         if is_stopped(now.supervisor):

@@ -272,3 +272,10 @@ def _rescue_told(rescued: list[int]) -> str:
 def last_line(text: str) -> str:
     """The last line of *text*, for a message."""
     return text.splitlines()[-1] if text else "it said nothing"
+
+
+def last_error(text: str) -> tuple[str, str]:
+    """The last error of *text* as our commands write them, fact and next step; without one its last line."""
+    _, found, said = f"\n{text}".rpartition("\nError: ")
+    fact, _, step = said.strip().partition("\n")
+    return (fact, step.replace("\n", " ")) if found else (last_line(text), "")
