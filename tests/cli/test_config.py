@@ -28,7 +28,7 @@ def test_show_takes_sections(scene: Scene) -> None:
     found = list(scene.json("config", "show", "workers.notebook", "jobs")["settings"])
     assert found == [
         "workers.notebook.execution_mode", "workers.notebook.count", "workers.notebook.image",
-        "jobs.lease", "jobs.heartbeat", "jobs.max_runs", "jobs.timeout",
+        "jobs.lease", "jobs.heartbeat", "jobs.max_runs", "jobs.timeout", "jobs.prune",
     ]  # fmt: skip
     assert "work is not a setting" in scene.clx("config", "show", "work", code=2).stderr
 

@@ -104,7 +104,10 @@ def _fill(queue: Queue, n: int) -> None:
         "INSERT INTO limits (name, concurrency, rate, period) VALUES (?, 1, 1, 1)",
         "INSERT INTO paused VALUES (?, '', 1)",
         "INSERT INTO recent_keys VALUES (?, 't', '', 1, 1)",
-        "INSERT INTO tokens (name, role, digest, created_at) VALUES (?, 'read', ?1, 1)",
+        (
+            "INSERT INTO tokens (name, role, digest, created_at) "
+            "VALUES (?1, 'read', substr(?1 || printf('%064d', 0), 1, 64), 1)"
+        ),
     ):
         queue.database.write("fill", partial(_enter, statement, f"r{n}"))
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))

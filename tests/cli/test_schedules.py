@@ -64,6 +64,9 @@ def test_from_adding_to_removing(tmp_path: Path) -> None:
 
 def test_every_option_arrives(tmp_path: Path) -> None:
     (tmp_path / "payload.json").write_text('{"n": 1}')
+    (tmp_path / ".clx").mkdir()
+    with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
+        queue.set_limit("reports", concurrency=2)
     clx(
         "add", "x", "@hourly", "--type", "t", "--payload", "@payload.json", "--catch-up", "all", "--window", "0.5",
         "--ends", "2090-12-31", "--pool", "p", "--priority", "5", "--max-runs", "1", "--timeout", "1.5",
