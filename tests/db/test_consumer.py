@@ -66,7 +66,7 @@ def test_more_and_more_short_jobs_are_held_ahead_and_no_long_ones(queue: Queue) 
         consumer._adapt(jobs=10, seconds=0.0001)
         rooms.append(consumer._room)
     consumer._adapt(jobs=64, seconds=1.0)
-    assert (rooms, consumer._room) == ([4, 16, 64, 64], 1)
+    assert (rooms, consumer._room) == ([4, 16, 64, min(256, queue.database.sql.ahead)], 1)
 
 
 def test_jobs_held_ahead_of_a_long_one_are_handed_back(queue: Queue) -> None:

@@ -9,6 +9,7 @@ from tests.support.clock import SetClock, at
 from tests.support.scene import until
 
 from clx.db import upkeep
+from clx.db.check import check
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
 from clx.db.upkeep import Upkeep, take_turn
@@ -25,6 +26,7 @@ def test_once_a_day_it_is_somebodys_turn(queue: Queue) -> None:
     assert not take_turn(queue.database)
     queue.database.clock = SetClock(_NOW + _DAY)
     assert take_turn(queue.database)
+    assert check(queue.database) == []
 
 
 def _old_job(queue: Queue) -> int:

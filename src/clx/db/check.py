@@ -10,6 +10,7 @@ from typing import Any
 
 from clx.db.database import Database
 from clx.db.odd_rows import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
+from clx.db.statements import PRUNE_TURN
 
 _RULES = {
     "a job has not exactly one record per ended run": """
@@ -42,8 +43,8 @@ _RULES = {
           OR (state = 'queued' AND (ready = 1 OR waits_for > 0)))""",
     "a job is held back by a limit that is not there": """
         SELECT id FROM jobs WHERE held = 1 AND state = 'queued' AND limit_name NOT IN (SELECT name FROM limits)""",
-    "a key is taken for a time by no job": """
-        SELECT key FROM recent_keys WHERE job_id = 0""",
+    "a key is taken for a time by no job": f"""
+        SELECT key FROM recent_keys WHERE job_id = 0 AND type <> '{PRUNE_TURN}'""",
     "a job was queued by two times of schedules": """
         SELECT job_id FROM fires WHERE job_id IS NOT NULL GROUP BY job_id HAVING count(*) > 1""",
     "the digest of a token is none": """

@@ -48,6 +48,8 @@ WANT_TOO = (
 WANT = "INSERT INTO batch_jobs (batch_id, job_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 NEED = "INSERT INTO dependencies (job_id, needs_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
+PRUNE_TURN = "#prune"
+"""The key, and type, that whoever prunes takes for a day; no job is of such a type."""
 TAKE_KEY = (
     "INSERT INTO recent_keys (key, type, pool, job_id, unique_until) VALUES (:key, :type, :pool, 0, :until) "
     "ON CONFLICT (key, type, pool) DO UPDATE SET job_id = 0, unique_until = excluded.unique_until "

@@ -22,8 +22,6 @@ _FIRST_AFTER = 10.0
 """Seconds that a program has run before it thinks of it: one that only does a few jobs should not be held up."""
 _LOOK_EVERY = 600.0
 _DAY = 24 * 3600 * 1000
-_NAME = "#prune"
-"""The key that whoever prunes takes for a day; no job has such a type."""
 
 
 class Upkeep:
@@ -70,7 +68,7 @@ class Upkeep:
 def take_turn(database: Database) -> bool:
     """Whether it is the caller's turn to prune: once a day it is one caller's, whoever asks."""
     now = database.clock.now()
-    named = {"key": _NAME, "type": _NAME, "pool": ""}
+    named = {"key": sql.PRUNE_TURN, "type": sql.PRUNE_TURN, "pool": ""}
     if database.read(sql.KEY_IS_TAKEN, {**named, "now": now}):
         return False
     taken = {**named, "until": now + _DAY, "now": now}
