@@ -15,7 +15,7 @@ PACKAGES = (
     "jupyter-book==1.0.4.post1",
     "jupytext==1.19.6",
 )
-SCIENCE = ("numpy", "pandas", "matplotlib")
+SCIENCE = ("numpy", "pandas", "matplotlib", "plotly")
 
 
 def python() -> Path:

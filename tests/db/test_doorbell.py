@@ -400,6 +400,14 @@ def test_whoever_waits_for_results_is_woken_by_every_end(queue: Queue, how: str)
         assert _rings(bell)
 
 
+def _await_listener(door: Any, bells: list[Bell]) -> None:
+    """A connection that has just begun to listen rings for all: of what was said before it heard nothing."""
+    while not getattr(door, "_is_heard", True):
+        time.sleep(0.01)
+    for bell in bells:
+        bell.silence()
+
+
 @pytest.mark.parametrize("how", _ENDS)
 def test_an_end_wakes_those_who_wait_for_that_job_and_nobody_else(queue: Queue, how: str) -> None:
     job = _held(queue, max_runs=1)
@@ -410,6 +418,7 @@ def test_an_end_wakes_those_who_wait_for_that_job_and_nobody_else(queue: Queue, 
     door = queue.database.doorbell
     with door.listen(own) as bell, door.listen(others) as other, ExitStack() as stack:
         blocks = [stack.enter_context(door.listen(name)) for name in many]
+        _await_listener(door, [bell, other, *blocks])
         _ENDS[how](queue, job)
         assert (_rings(bell), _rings(other)) == (True, False)
         assert any(map(_rings, blocks))

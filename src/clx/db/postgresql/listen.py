@@ -152,8 +152,8 @@ class PostgresDoorbell(LocalDoorbell):
             while not self._ended:
                 if self._hears and not self._is_heard:
                     raw.execute(f"LISTEN {CHANNEL}")
-                    self._is_heard = True
                     self._ring_all()  # what was said before nobody here has heard
+                    self._is_heard = True
                 selector.select(self._due_in())
                 with contextlib.suppress(BlockingIOError):
                     ear.recv(4096)
