@@ -63,10 +63,13 @@ class Link:
         assert isinstance(origin, socket.socket)
         with contextlib.suppress(OSError):
             if data := origin.recv(1 << 16):
+                is_cut = bool(self.cuts) and self.cuts[0][0] == direction
+                left = max(0, self.cuts[0][1] - gone[0]) if is_cut else len(data) + 1
+                data = data[:left]  # not a byte more: an answer may come as a whole
                 to.sendall(data)
                 gone[0] += len(data)
                 self.passed[direction] += len(data)
-                if not (self.cuts and self.cuts[0][0] == direction and gone[0] >= self.cuts[0][1]):
+                if len(data) < left:
                     return
                 self.cuts.pop(0)
         for each in (origin, to):
