@@ -85,6 +85,17 @@ class Waiters:
 
     async def wait(self, job_ids: Sequence[int], timeout: float | None) -> list[Job]:
         """The jobs as they are when none of them is live, or after *timeout* seconds."""
+        wait = await self._ended(job_ids, timeout)
+        if wait.live:  # the time is over
+            found: list[Job] = await self._call(self._queue.get_many, list(job_ids))
+            return found
+        return sorted(wait.found, key=lambda job: job.id)
+
+    async def until_ended(self, job_ids: Sequence[int], timeout: float) -> None:
+        """Until none of the jobs is live, or for *timeout* seconds; how they are then, the caller reads himself."""
+        await self._ended(job_ids, timeout)
+
+    async def _ended(self, job_ids: Sequence[int], timeout: float | None) -> _Wait:
         wait = _Wait(job_ids, follows=False)
         if wait.live and (timeout is None or timeout > 0):
             self._begin(wait)
@@ -94,10 +105,7 @@ class Waiters:
                     wait.told.result()  # raises where the table could not be read
             finally:
                 self._end(wait)
-        if wait.live:  # the time is over
-            found: list[Job] = await self._call(self._queue.get_many, list(job_ids))
-            return found
-        return sorted(wait.found, key=lambda job: job.id)
+        return wait
 
     async def follow(self, job_ids: Sequence[int]) -> AsyncIterator[Job]:
         """Each job as it stands, and again whenever it is otherwise, until all have ended."""

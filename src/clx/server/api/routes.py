@@ -21,7 +21,7 @@ from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
-from clx.server.api.waiters import Waiters
+from clx.server.api.waiters import BoundedWaiters
 from clx.server.threads import DatabaseThreads
 
 _HOW = "See /api/v1/openapi.json for what is."
@@ -62,7 +62,7 @@ class Api:
         self._queue = queue
         self._threads = threads
         self._operations = operations
-        self._waiters = Waiters(queue, threads)
+        self._waiters = BoundedWaiters(queue, threads)
         self.memory = BodyMemory()
         places: dict[str, list[Operation]] = {}
         for each in operations:

@@ -1,16 +1,17 @@
-"""Those who wait for the ends of jobs, thousands of them: one task looks for all, and none keeps a thread."""
+"""Those who wait for the ends of jobs, thousands of them, within bounds; none keeps a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
-from clx.db.doorbell import ENDED
 from clx.db.jobs import Queue
-from clx.db.wait import REST, SLOW_BEAT
-from clx.db.wait_async import Ears
+from clx.db.wait import SLOW_BEAT
+from clx.db.wait_async import Waiters
 from clx.server.answers import Refusal
 from clx.server.threads import DatabaseThreads
 
@@ -21,7 +22,7 @@ _MOST_JOBS = 100_000
 """Jobs that are waited for at a time, by all together."""
 
 
-class Waiters:
+class BoundedWaiters:
     """Waits for the ends of jobs, for many at once.
 
     Args:
@@ -30,11 +31,10 @@ class Waiters:
     """
 
     def __init__(self, queue: Queue, threads: DatabaseThreads) -> None:
-        self._queue = queue
         self._threads = threads
-        self._waiting: dict[asyncio.Future[None], frozenset[int]] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._ears: Ears | None = None
+        self._waiters = Waiters(queue, self._read)
+        self._calls = 0
+        self._jobs = 0
 
     async def wait(self, seconds: float, ids: Sequence[int]) -> None:
         """Until none of *ids* is live, or for *seconds*.
@@ -44,50 +44,26 @@ class Waiters:
         """
         if seconds <= 0 or not ids:
             return
-        waited_for = sum(map(len, self._waiting.values()))
-        if len(self._waiting) >= _MOST_WAITERS or waited_for + len(ids) > _MOST_JOBS:
+        if self._calls >= _MOST_WAITERS or self._jobs + len(ids) > _MOST_JOBS:
             raise Refusal(503, "Too many calls wait for jobs.", "Try again in 5 s.", retry_after="5")
-        ended = asyncio.get_running_loop().create_future()
-        self._waiting[ended] = frozenset(ids)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
-        elif self._ears is not None:
-            self._ears.wake()
+        self._calls += 1
+        self._jobs += len(ids)
         try:
-            await asyncio.wait([ended], timeout=seconds)
+            with suppress(Exception):  # it is logged; each sees for himself how his jobs are
+                await self._waiters.until_ended(ids, seconds)
         finally:
-            self._waiting.pop(ended, None)
+            self._calls -= 1
+            self._jobs -= len(ids)
 
-    async def _look(self) -> None:
-        """Look at the table when a job has ended, or once a second, while anybody waits."""
-        try:
-            with Ears(self._queue.database, [ENDED]) as self._ears:
-                while self._waiting:
-                    self._ears.listen()
-                    await self._look_once()
-                    if self._waiting:
-                        await self._ears.wait(SLOW_BEAT)
-                        await asyncio.sleep(REST)
-        except Exception:
-            log.exception("nobody looks for the ends of jobs any more", extra={"action": "waiting_failed"})
-        finally:
-            self._ears = None
-            for ended in self._waiting:  # each sees for itself how its jobs are
-                _tell(ended)
-
-    async def _look_once(self) -> None:
-        asked = dict(self._waiting)
-        ids = sorted(frozenset().union(*asked.values()))
-        try:
-            live = set(await self._threads.read(partial(self._queue.live_among, ids)))
-        except Refusal:  # the table does not answer: later
-            return
-        for ended, wanted in asked.items():
-            if not wanted & live:
-                _tell(ended)
-                self._waiting.pop(ended, None)
-
-
-def _tell(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
+    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What *function* finds in the table; while that does not answer and somebody waits, it is asked again."""
+        while True:
+            try:
+                return await self._threads.read(partial(function, *arguments))
+            except Refusal:
+                if not self._calls:
+                    raise
+                await asyncio.sleep(SLOW_BEAT)
+            except Exception:
+                log.exception("the ends of jobs cannot be awaited", extra={"action": "waiting_failed"})
+                raise
