@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -276,6 +277,16 @@ def cancel_jobs(here: Here, job_ids: tuple[int, ...], queued: bool) -> Output:
 _POOL = click.option("--pool", default="", metavar="POOL", help="Only of this pool; without, of the usual one.")
 
 
+@contextmanager
+def _queue_there(here: Here, change: str) -> Iterator[Queue]:
+    """The queue, to make a *change* that is said in one word, such as ``pause``; nothing is made where none is."""
+    database = here.change()
+    if database is None:
+        raise UsageError(f"There is nothing to {change}. {here.nobody}", "Name another by --db-path.")
+    with database:
+        yield _queue(database)
+
+
 @command.command("pause")
 @click.argument("type_", metavar="TYPE", shell_complete=completing.job_types)
 @_POOL
@@ -291,11 +302,8 @@ def pause_type(here: Here, type_: str, pool: str) -> Output:
       clx jobs pause mail --pool eu
       clx jobs pause mail --format json
     """
-    database = here.change()
-    if database is None:
-        raise UsageError(f"There is nothing to pause. {here.nobody}", "Name another by --db-path.")
-    with database:
-        is_new = _queue(database).pause(type_, pool)
+    with _queue_there(here, "pause") as queue:
+        is_new = queue.pause(type_, pool)
     said = f"Jobs of {_of(type_, pool)} are paused{'' if is_new else ' already'}."
     return Output({"type": type_, "pool": pool, "paused": True, "changed": is_new}, [visible_line(said)])
 
@@ -315,11 +323,7 @@ def resume_type(here: Here, type_: str, pool: str) -> Output:
       clx jobs resume mail --pool eu
       clx jobs resume mail --format json
     """
-    database = here.change()
-    if database is None:
-        raise UsageError(f"There is nothing to resume. {here.nobody}", "Name another by --db-path.")
-    with database:
-        queue = _queue(database)
+    with _queue_there(here, "resume") as queue:
         is_new = queue.resume(type_, pool)
         others = ", ".join(_of(each.type, each.pool) for each in queue.paused())
     said = f"Jobs of {_of(type_, pool)} go on." if is_new else f"Jobs of {_of(type_, pool)} were not paused."

@@ -27,13 +27,7 @@ def upgrade(path: Path, found: str) -> None:
     Raises:
         DatabaseError: the file was made by a newer CLX, or a migration failed.
     """
-    try:
-        ScriptDirectory.from_config(config(None)).get_revision(found)
-    except CommandError as error:
-        raise DatabaseError(
-            f"{path} was made by a newer version of CLX (schema {found}).",
-            "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
-        ) from error
+    _require_known(found, str(path))
     bind = engine(path)
     try:
         with bind.begin() as connection:
@@ -53,13 +47,7 @@ def upgrade_server(database: PostgresDatabase, found: str) -> None:
     """
     from clx.db.postgresql.tables import IN_TURN, plain_connection, revision_of
 
-    try:
-        ScriptDirectory.from_config(config(None)).get_revision(found)
-    except CommandError as error:
-        raise DatabaseError(
-            f"{database.name} was made by a newer version of CLX (schema {found}).",
-            "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
-        ) from error
+    _require_known(found, database.name)
     bind = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: plain_connection(database), poolclass=sqlalchemy.pool.NullPool
     )
@@ -74,6 +62,21 @@ def upgrade_server(database: PostgresDatabase, found: str) -> None:
         raise database.translated(error.orig) from error
     finally:
         bind.dispose()
+
+
+def _require_known(found: str, name: str) -> None:
+    """See that *found*, the schema of the database *name*, is one that migrations lead from.
+
+    Raises:
+        DatabaseError: a newer CLX made it.
+    """
+    try:
+        ScriptDirectory.from_config(config(None)).get_revision(found)
+    except CommandError as error:
+        raise DatabaseError(
+            f"{name} was made by a newer version of CLX (schema {found}).",
+            "Upgrade CLX the way it was installed, in a clone: git pull && pip install .",
+        ) from error
 
 
 def config(connection: sqlalchemy.Connection | None) -> Config:
