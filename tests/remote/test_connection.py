@@ -81,6 +81,7 @@ def test_connections_are_kept(served: Listening, client: Client) -> None:
     assert len(served.server.server_state.connections) == 1
 
 
+@pytest.mark.slow
 def test_a_locked_table_is_told_as_such(served: Listening, queue: Queue, client: Client) -> None:
     assert issubclass(DatabaseBusyError, ClxError)
     connection = queue.database.connection()
