@@ -22,7 +22,7 @@ from clx.db.clock import Clock
 from clx.db.database import Database
 from clx.db.jobs import NewJob, Queue
 from clx.db.postgresql import doubt, driver, tables
-from clx.db.postgresql.address import of_place, parse
+from clx.db.postgresql.address import VARIABLE, of_place, parse
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.database import PostgresDatabase
 from clx.db.postgresql.driver import translate
@@ -310,6 +310,18 @@ def test_a_file_of_this_user_stands_for_it_without_the_password(postgresql: str)
     with Database.open(place) as database:
         assert Queue(database).stats() == {"t": {"queued": 1}}
         assert database.name == str(parse(postgresql))
+
+
+def test_a_container_finds_the_database_of_its_machine_by_the_url_it_was_handed(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = parse(postgresql).place
+    theirs = here.parent.parent.with_name(here.parent.parent.name.rpartition("-")[0] + "-0000face") / ".clx" / here.name
+    monkeypatch.setenv(VARIABLE, postgresql)
+    assert of_place(theirs).place == theirs
+    other = theirs.parent.parent.with_name("db.example.org-5432-shop-0000face") / ".clx" / here.name
+    with pytest.raises(DatabaseError, match="stands for no database"):
+        of_place(other)
 
 
 def test_a_file_that_stands_for_nothing_is_told(tmp_path: Path) -> None:

@@ -180,13 +180,20 @@ def of_place(place: Path) -> Address:
     try:
         kept = place.read_text(encoding="utf-8").strip()
     except OSError as error:
+        if handed and _named_alike(place, parse(handed).place):  # of a machine whose container this one is
+            return msgspec.structs.replace(parse(handed), place=place)
         raise DatabaseError(
             f"{place} stands for no database: {error.strerror}.", f"Name it by its URL. {_FORM}"
         ) from error
     found = parse(kept)
     if handed and _names_the_same(parse(handed), found):  # in a container, which is no machine that has made the file
         found = parse(handed)
-    return Address(found.url, found.host, found.port, found.database, found.user, place)
+    return msgspec.structs.replace(found, place=place)
+
+
+def _named_alike(one: Path, other: Path) -> bool:
+    """Whether two files stand for one database on two machines: the machine is in the last part of the name only."""
+    return one.parent.parent.name.rpartition("-")[0] == other.parent.parent.name.rpartition("-")[0]
 
 
 def _names_the_same(one: Address, other: Address) -> bool:

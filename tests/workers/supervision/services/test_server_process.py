@@ -125,7 +125,9 @@ def test_services_bring_it_and_take_it_along(tmp_path: Path) -> None:
         clx("start-services")
         until(lambda: answers(port))
         (process,) = [
-            each for each in psutil.process_iter() if "--service" in each.cmdline() and str(port) in each.cmdline()
+            each
+            for each in psutil.process_iter(["cmdline"])  # None of those that have ended
+            if {"--service", str(port)} <= set(each.info["cmdline"] or ())
         ]
         process.send_signal(signal.SIGKILL)
         until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
