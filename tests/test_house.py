@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
+                "cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
             ),
         ),
         (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
+from clx.commands import told_in
 from clx.db.database import Database, Row
 from clx.db.inserting import no_such_limit, require_limit
 from clx.db.odd_rows import as_text
@@ -158,7 +159,7 @@ class Schedules:
                 at += 1
             job_id = queue_job(tx, schedule, at)
             if job_id is None:
-                raise QueueError("A job with the key of this one waits or runs already.", "See clx jobs list.")
+                raise QueueError("A job with the key of this one waits or runs already.", "See `clx jobs list`.")
             return note(tx, schedule, at, job_id)
 
         return self._change(name, change)
@@ -229,14 +230,19 @@ class Schedules:
 
     def _unknown(self, name: str) -> NoReturn:
         names = [as_text(row[0]) for row in self._database.read(sql.NAMES)]
-        step = did_you_mean(str(name), names) if names else "There are none yet: clx schedules add NAME CRON --type T"
+        none = told_in("There are none yet: clx schedules add NAME CRON --type T", self._database.path)
+        step = did_you_mean(str(name), names) if names else none
         raise QueueError(f'There is no schedule "{shortened(str(name))}".', step)
 
 
 def refusal(database: Database, schedule: Schedule) -> QueueError | None:
     """Why the job of a schedule would not go in: its limit is not set; None where nothing stands against it."""
     limit = schedule.job.limit
-    return no_such_limit(limit) if limit is not None and not database.read(IS_LIMIT, (limit,)) else None
+    if limit is None or database.read(IS_LIMIT, (limit,)):
+        return None
+    error = no_such_limit(limit)
+    error.next_step = told_in(error.next_step, database.path)
+    return error
 
 
 def _kept(schedule: Schedule, row: Row, true: int) -> tuple[int, int]:
