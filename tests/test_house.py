@@ -117,8 +117,8 @@ UNTESTED = {
         (
             "a part of the server: held through its application by tests/server, quick too",
             (
-                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
-                "server.guard server.serving"
+                "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
+                "server.api.waiters server.guard server.serving"
             ),
         ),
         (
