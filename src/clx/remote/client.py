@@ -294,7 +294,7 @@ class Client:
     ) -> Settled:
         """As :meth:`clx.db.jobs.Queue.settle`."""
         lease = in_ms(lease)
-        check_claim(types, n, lease)
+        check_claim(types, n, lease, pool)
         told = [_report(each) for each in check_reports(reports)]
         worker = self._me(types, pool) if worker is None else worker
         body = {"worker": worker, "reports": told, "types": list(types), "n": n, "pool": pool, "lease": lease}
