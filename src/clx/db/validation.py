@@ -58,8 +58,8 @@ _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("type", _MISSING, lambda value: bool(value) and is_text(value), "a text that is not empty, without NUL"),
     ("payload", _MISSING, lambda value: type(value) is dict or isinstance(value, Mapping), "a mapping"),
-    ("pool", "", is_text, "a text without NUL"),
-    ("key", None, is_text, "a text without NUL, or None"),
+    ("pool", "", is_text, "plain text without NUL"),
+    ("key", None, is_text, "plain text without NUL, or None"),
     ("priority", 3, lambda value: _is_whole(value, 1, 5), "1 to 5; 5 is claimed first, 3 is usual"),
     ("max_runs", 3, lambda value: _is_whole(value, 1), "a whole number from 1"),
     ("not_before", 0, _is_whole, "milliseconds UTC, a whole number"),
@@ -341,7 +341,7 @@ def check_ids(job_ids: object) -> None:
         QueueError: it is one id, or something else.
     """
     if not _are_ids(job_ids):
-        raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id]; ids are below 2^63.")
+        raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id], below 2^63.")
 
 
 def is_finite(value: Any) -> bool:
