@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from clx.commands import on_database
+from clx.commands import told_in
 from clx.db.clock import now_ms
 from clx.db.durations import in_ms
 from clx.db.odd_rows import Reader, as_text, is_unicode, shown
@@ -355,9 +355,7 @@ def result_in(path: Path, job_id: int, job: Job | None) -> Any:
     try:
         return result_of(job_id, job)
     except ClxError as error:
-        if path.exists() and path.absolute() != Path.cwd() / ".clx" / "jobs.db":  # one in memory has no file
-            for command in (f"clx jobs show {job_id}", "clx jobs list"):
-                error.next_step = error.next_step.replace(f"`{command}`", f"`{on_database(command, path)}`")
+        error.next_step = told_in(error.next_step, path)
         raise
 
 

@@ -118,8 +118,9 @@ def test_where_a_commit_was_not_answered_the_server_is_asked(
 
 def test_where_nobody_can_tell_it_is_said(queue: Queue) -> None:
     database, before = _database(queue), psycopg.OperationalError("lost")
-    with pytest.raises(CommitInDoubtError, match="does not tell whether it was done"):
+    with pytest.raises(CommitInDoubtError, match="does not tell whether it was done") as caught:
         doubt.was_committed(database, 0, "999999999", 0.0, before)
+    assert caught.value.next_step.endswith(f"clx jobs list --db-path '{database.address}'")
 
 
 def test_a_server_that_is_started_anew_is_waited_for(tmp_path_factory: pytest.TempPathFactory, own: Server) -> None:
