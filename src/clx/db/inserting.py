@@ -136,7 +136,8 @@ def _replace(
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    # claims may be past its id: it tells since when it is this one
+    row = row_to_insert(job, waits_for, batch, tx.now, behind, since=tx.now)
     tx.execute(sql.REPLACE, (*row, *more_to_insert(job, tx.now), job_id))
     _note_needs(tx, job_id, needed)
 

@@ -101,9 +101,13 @@ class WorkerSide(Lookup):
 
     def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
-        read = self.database.read
-        due = (self.database.clock.now(),)
-        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, due))
+        database = self.database
+        if any(database.is_claimable(pool, type_) for type_ in types):
+            return True
+        is_due = bool(database.read(sql.DUE, (database.clock.now(),)))
+        if not is_due:
+            database.find_marks(pool, types, idle=True)
+        return is_due
 
     def settle(
         self,
@@ -154,6 +158,8 @@ class WorkerSide(Lookup):
                 self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
 
+        if n:
+            self.database.find_marks(pool, types)
         return self._write("settle" if reports else "claim", body)
 
     def _me(self, types: Sequence[str]) -> int:

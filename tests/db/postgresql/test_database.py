@@ -289,6 +289,26 @@ def test_older_tables_are_brought_up_once_whoever_comes_first(
         queue.close()
 
 
+def test_tables_without_the_index_of_what_comes_again_get_it(empty: str) -> None:
+    with Queue.open(empty) as queue:
+        first = queue.enqueue(NewJob("t"))
+    drawn = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'clx' AND indexname = 'jobs_again'"
+    options = (
+        "SELECT relname, reloptions FROM pg_class WHERE relname IN ('jobs', 'workers', 'batches') ORDER BY relname"
+    )
+    with psycopg.connect(empty, autocommit=True) as connection:
+        known = connection.execute(drawn).fetchall(), connection.execute(options).fetchall()
+        connection.execute("DROP INDEX clx.jobs_again; UPDATE clx.alembic_version SET version_num = '0004'")
+        for table in ("jobs", "workers", "batches"):
+            connection.execute(f"ALTER TABLE clx.{table} RESET (vacuum_index_cleanup)")
+
+        with Queue.open(empty) as queue:
+            assert [job.id for job in queue.claim(["t"])] == [first]
+
+        assert (connection.execute(drawn).fetchall(), connection.execute(options).fetchall()) == known
+        assert len(known[0]) == 1
+
+
 def test_who_only_reads_makes_no_tables(empty: str) -> None:
     with pytest.raises(DatabaseError, match="holds no job table") as told:
         Queue.open(empty, readonly=True)
