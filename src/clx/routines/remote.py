@@ -65,17 +65,20 @@ class Dispatcher:
         return await entered
 
     def _enter_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        for parent, waiting in self._made.pop(loop, {}).items():
-            if self._is_here:  # a look at a file takes less than asking a thread to do it
-                try:
-                    waiting = self._answer(parent, waiting, self._find([each for each, _ in waiting], self.queue))
-                except ClxError as error:
-                    _fail(waiting, error)
-                    continue
+        for parent, made in self._made.pop(loop, {}).items():
+            waiting = self._unknown(parent, made) if self._is_here else made
             for start in range(0, len(waiting), _AT_ONCE):
                 task = loop.create_task(self._enter(parent, waiting[start : start + _AT_ONCE]))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _unknown(self, parent: Parent | None, made: Waiting) -> Waiting:
+        """Answer what is known: a look at a file takes less than asking a thread to do it."""
+        try:
+            return self._answer(parent, made, self._find([each for each, _ in made], self.queue))
+        except ClxError as error:
+            _fail(made, error)
+            return []
 
     def _find(self, asked: list[Asked], queue: Queue) -> dict[str, Any]:
         return queue.calls.find(asked)
@@ -98,9 +101,8 @@ class Dispatcher:
     async def _enter(self, parent: Parent | None, waiting: Waiting) -> None:
         try:
             if not self._is_here:
-                waiting = self._answer(
-                    parent, waiting, await self.table.call(partial(self._find, [each for each, _ in waiting]))
-                )
+                kept = await self.table.call(partial(self._find, [each for each, _ in waiting]))
+                waiting = self._answer(parent, waiting, kept)
             asked = [each for each, _ in waiting]
             hits = self._hits.pop(parent, []) if parent is not None and asked else []
             found = await self.table.call(lambda queue: queue.calls.enter(parent, asked, hits)) if asked else []
