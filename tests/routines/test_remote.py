@@ -241,9 +241,12 @@ def test_a_program_that_dies_leaves_the_work_to_the_next(staff: Staff, queue: Qu
     staff.start(hosts=1, tasks=1)
     pid = os.fork()
     if pid == 0:
-        program = f"import clx, shop
-with clx.lifecycle({staff.where!r}, remote=True):
-    shop.slow(2.0).result()"
+        lines = (
+            "import clx, shop",
+            f"with clx.lifecycle({staff.where!r}, remote=True):",
+            "    shop.slow(2.0).result()",
+        )
+        program = "\n".join(lines)
         os.execv(sys.executable, [sys.executable, "-c", program])
     until(lambda: "slow" in runs(tmp_path))
     os.kill(pid, signal.SIGKILL)
