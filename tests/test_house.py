@@ -29,7 +29,7 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
+                "cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
             ),
         ),
         (
@@ -118,8 +118,8 @@ UNTESTED = {
         (
             "a part of the server: held through its application by tests/server, quick too",
             (
-                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
-                "server.guard server.serving"
+                "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
+                "server.api.waiters server.guard server.serving"
             ),
         ),
         (

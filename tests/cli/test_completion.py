@@ -51,6 +51,7 @@ def project(tmp_path: Path) -> Path:
         WorkerTable(queue.database).register(
             type="two", pool="", mode="direct", host="elsewhere", pid=1, identity="x", version="1"
         )
+        queue.set_limit("api", concurrency=1)
         queue.schedules.add(Schedule("nightly", "0 6 * * *", NewJob("one")))
     return tmp_path
 
@@ -69,6 +70,8 @@ def project(tmp_path: Path) -> Path:
         ("clx schedules run x", []),
         ("clx schedules add x @daily --zone Europe/Berli", ["Europe/Berlin"]),
         ("clx schedules add x @daily --overlap ", ["skip", "queue", "cancel"]),
+        ("clx schedules add x @daily --limit ", ["api"]),
+        ("clx limits remove a", ["api"]),
         ("clx workers stop ", ["2"]),
         ("clx workers logs ", ["2", "1"]),
         ("clx config show workers.note", ["workers.notebook"]),

@@ -24,6 +24,7 @@ def _clx(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("jobs retry 1", 2), ("jobs cancel 1", 2), ("workers list", 0), ("workers cleanup", 0), ("workers stop 1", 2),
         ("workers logs 1", 2),
         ("schedules list", 0), ("schedules show n", 2), ("schedules pause n", 2), ("schedules remove n", 2),
+        ("limits list", 0), ("limits remove n", 2),
         ("status", 0), ("cache stats", 0), ("db check", 4), ("db prune", 4), ("cache prune", 4), ("db backup b", 4),
     ],
 )  # fmt: skip

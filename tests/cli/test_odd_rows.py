@@ -242,6 +242,8 @@ def _type_everything(path: Path, other: Any) -> None:
         "doctor --db",
         "db check",
         *(f"schedules {look}{how}" for look in ("list", "show s0", "show s3") for how in ("", " --format json")),
+        "limits list",
+        "limits list --format json",
         "workers cleanup --dry-run",
         "workers cleanup",
         "db prune",

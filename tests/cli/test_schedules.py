@@ -107,7 +107,7 @@ def test_one_whose_job_cannot_go_in_says_why(tmp_path: Path) -> None:
         queue.database.write("gone", lambda tx: tx.execute("DELETE FROM limits"))
         queue.schedules.fire_due()
     shown = clx("show", "n", cwd=tmp_path).stdout
-    assert shown.startswith("n cannot queue its job: There is no limit 'two'. Set it first: queue.set_limit(")
+    assert shown.startswith("n cannot queue its job: There is no limit 'two'. Set it first: clx limits set two ")
     assert "1 of its times were missed: nobody was there, or its job could not go in." in shown
     assert document("show", "n", cwd=tmp_path)["refusal"] == "There is no limit 'two'."
 

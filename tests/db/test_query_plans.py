@@ -20,7 +20,7 @@ _PLANS = {
     "claim one": (DIALECT.claim_one, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim many": (DIALECT.claim_many, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim harmless": (DIALECT.claim_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
-    "claimable": (sql.CLAIMABLE, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claimable": (DIALECT.claimable, "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (DIALECT.promote, "INDEX jobs_delayed (not_before<?)"),
     "live by key": (DIALECT.live_by_key, "INDEX jobs_live_key (key=? AND type=? AND pool=?)"),

@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from clx.db.jobs import NewJob, Queue
+from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseError, DatabaseFullError, JobCancelledError, JobTimeoutError
+from clx.errors import (
+    DatabaseError,
+    DatabaseFullError,
+    JobCancelledError,
+    JobExistsError,
+    JobTimeoutError,
+    QueueError,
+)
 
 
 @pytest.fixture
@@ -114,8 +122,7 @@ def test_ids_that_are_used_up_are_among_what_may_be_full(tmp_path: Path) -> None
 
 
 def test_what_to_type_about_a_job_names_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path, told in ((tmp_path / "a b.db", f"clx jobs show 1 --db-path '{tmp_path}/a b.db'"),
-                       (tmp_path / ".clx" / "jobs.db", "clx jobs show 1")):  # fmt: skip
+    for path, told in _databases(tmp_path, "clx jobs show 1"):
         monkeypatch.chdir(tmp_path)
         with Queue.open(path) as queue:
             job = queue.enqueue(NewJob("t"))
@@ -127,3 +134,35 @@ def test_what_to_type_about_a_job_names_its_database(tmp_path: Path, monkeypatch
         for error in (late.value, cancelled.value):
             assert f"`{told}`" in error.next_step
             assert pickle.loads(pickle.dumps(error)).next_step == error.next_step
+
+
+def test_what_to_type_about_a_refusal_names_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, told in _databases(tmp_path, "clx jobs cancel 1"):
+        with Queue.open(path) as queue:
+            queue.schedules.add(Schedule("n", "@yearly", NewJob("t", key="k")))
+            queue.enqueue(NewJob("t", key="k"))
+            with pytest.raises(JobExistsError) as exists:
+                queue.enqueue(NewJob("t", key="k"), on_conflict="raise")
+            with pytest.raises(QueueError) as taken:
+                queue.schedules.run("n")
+            queue.cancel([1])
+            queue.enqueue(NewJob("t", key="k"))
+            many = [1, *range(3, 1000)]
+            with pytest.raises(JobExistsError) as retried:
+                queue.retry(many)
+        assert exists.value.next_step == f"Wait for it, or cancel it: {told}"
+        listed = told.replace("cancel 1", "list")
+        assert taken.value.next_step == f"See `{listed}`."
+        assert retried.value.next_step == f"Wait for it, or cancel it: {told.replace('1', '2', 1)}"
+    with Queue.open("memory:") as queue, pytest.raises(QueueError) as unknown:
+        queue.schedules.get("n")
+    assert unknown.value.next_step == "There are none yet: clx schedules add NAME CRON --type T"
+
+
+def _databases(folder: Path, command: str) -> list[tuple[Path, str]]:
+    """Where a queue may lie, and the command that is about it."""
+    return [
+        (folder / "a b.db", f"{command} --db-path '{folder}/a b.db'"),
+        (folder / ".clx" / "jobs.db", command),
+    ]

@@ -139,6 +139,15 @@ def schedule_names(context: click.Context, _parameter: click.Parameter, incomple
     return _items(found, incomplete)
 
 
+def limit_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the limits."""
+    from clx.db.jobs import Queue
+
+    with _database(context) as database:
+        found = [(each.name, f"{each.running} run, {each.held} held") for each in Queue(database).limits()]
+    return _items(found, incomplete)
+
+
 def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the time zones that this machine knows."""
     from zoneinfo import available_timezones

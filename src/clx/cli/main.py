@@ -35,6 +35,7 @@ COMMANDS = {
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
     "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
+    "limits": ("clx.cli.limits", "Bound how many jobs of one name run at a time."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),
     "config": ("clx.cli.config", "Show, check and write settings."),
     "cache": ("clx.cli.cache", "Say what is kept so that work is not done twice; forget it."),

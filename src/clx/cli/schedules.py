@@ -71,7 +71,8 @@ def command() -> None:
               help="Runs that the job gets before it has failed.")  # fmt: skip
 @click.option("--timeout", type=Number(0.001, 1e9), metavar="SECONDS", help="How long one run may take.")
 @click.option("--key", metavar="KEY", help="The key of the job; {data_date} and {fire_at} in it are replaced.")
-@click.option("--limit", metavar="NAME", help="The limit of which the job is.")
+@click.option("--limit", metavar="NAME", shell_complete=completing.limit_names,
+              help="The limit of which the job is (`clx limits`).")  # fmt: skip
 @click.option("--paused", is_flag=True, help="Fire nothing before `clx schedules resume`.")
 @click.option("--replace", is_flag=True, help="Take the place of the schedule of that name, if there is one.")
 @about_database

@@ -56,6 +56,8 @@ class Dialect(ABC):
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
     ahead = 64
     """Jobs that a worker holds at most while they are short: as many as are worth one way to the database."""
+    claimable = statements.CLAIMABLE
+    """Whether there is a job of ``:pool`` and ``:type`` for a claim."""
     claim_company = ""
     """Claims the first job, and others of the next ones where all may be held beside others; nothing where a type is
     paused, or delayed ones are due that are to take part (``:promote``). Empty where several statements cost no more.
@@ -64,6 +66,10 @@ class Dialect(ABC):
     def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:  # noqa: ARG002
         """The parameters of :attr:`succeed_many` for ids, runs, results as JSON and bytes of memory."""
         return {}
+
+    def first(self, columns: str, which: str = "") -> str:
+        """A query for *columns* of the jobs of ``:pool`` and ``:type`` that can be claimed, first things first."""
+        return f"SELECT {columns} {QUEUED}{which} {IN_CLAIM_ORDER}"
 
     def chosen(self, query: str) -> str:
         """A condition that a column is among what *query*, which locks rows, finds; it is asked once."""
@@ -84,7 +90,7 @@ class Dialect(ABC):
         )
         """Whether one of some jobs is, or waits near or far for, another."""
         self.any_live = f"SELECT 1 FROM jobs WHERE {_LIVE} AND pool = :pool AND type IN ({self.texts('types')}) LIMIT 1"
-        self.claim_one = f"{TAKE} = (SELECT id {QUEUED} {IN_CLAIM_ORDER} 1{self.locking}) RETURNING {COLUMNS}"
+        self.claim_one = f"{TAKE} = ({self.first('id')} 1{self.locking}) RETURNING {COLUMNS}"
         """One job. With SQLite five times as fast as IN with a LIMIT, for which it builds a temporary table."""
         self.claim_many = self._claim_many("")
         self.claim_harmless = self._claim_many(_HARMLESS)
@@ -135,7 +141,7 @@ class Dialect(ABC):
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
 
     def _claim_many(self, which: str) -> str:
-        first = f"SELECT id {QUEUED}{which} {IN_CLAIM_ORDER} :n{self.locking}"
+        first = f"{self.first('id', which)} :n{self.locking}"
         return f"{TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
 
     def _hold_back(self) -> None:
@@ -203,8 +209,7 @@ class Dialect(ABC):
         )
         """Of many jobs, those for whose end others wait."""
         self.triggers = (
-            "SELECT after_id, after_on, id, parameter, job FROM routines "
-            f"WHERE after_id IN ({self.texts('types')})"
+            f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
         )
 
     def _lock_rows(self) -> None:
@@ -230,7 +235,7 @@ class Dialect(ABC):
         )
 
     def _next(self, which: str) -> str:
-        return f"SELECT claim_rank, deadline, id {QUEUED}{which} {IN_CLAIM_ORDER} :n"
+        return f"{self.first('claim_rank, deadline, id', which)} :n"
 
 
 def among(states: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter, eq
@@ -48,9 +49,10 @@ def require_limit(tx: Transaction, name: str) -> None:
 
 def no_such_limit(name: str) -> QueueError:
     """That a job names a limit that is not set."""
+    command = f"clx limits set {shlex.quote(shortened(name))} --concurrency 2"
     return QueueError(
         f"There is no limit {shortened(repr(name))}.",
-        f'Set it first: queue.set_limit("{shortened(name)}", concurrency=2).',
+        f'Set it first: {command} (in Python: queue.set_limit("{shortened(name)}", concurrency=2)).',
     )
 
 
@@ -135,7 +137,8 @@ def _replace(
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    # claims may be past its id: it tells since when it is this one
+    row = row_to_insert(job, waits_for, batch, tx.now, behind, since=tx.now)
     tx.execute(sql.REPLACE, (*row, *more_to_insert(job, tx.now), job_id))
     _note_needs(tx, job_id, job.type, needed)
 

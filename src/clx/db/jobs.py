@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from clx.commands import told_in
 from clx.db import limits, retrying
 from clx.db import statements as sql
 from clx.db.cancelling import request_cancel
@@ -205,7 +206,9 @@ class Queue(WorkerSide, Enqueuing):
         named = {"ids": encode(ids)}
         for query in (self.database.sql.key_taken, self.database.sql.key_shared):
             for job_id, other in self.database.read(query, named):
-                raise JobExistsError(job_id, other if isinstance(other, str) else "queued")
+                found = JobExistsError(job_id, other if isinstance(other, str) else "queued")
+                found.next_step = told_in(found.next_step, self.database.path)
+                raise found
         sorter = TopologicalSorter[int](dict.fromkeys(ids, ()))
         for job_id, needs_id in self.database.read(self.database.sql.needs_among, named):
             sorter.add(job_id, needs_id)

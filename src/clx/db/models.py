@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from clx.commands import on_database
+from clx.commands import told_in
 from clx.db.clock import now_ms
 from clx.db.durations import in_ms
 from clx.db.odd_rows import Reader, as_text, is_unicode, shown
@@ -232,11 +232,15 @@ def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
 
 
 def row_to_insert(
-    job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None
+    job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None, *, since: int = 0
 ) -> tuple[Any, ...]:
-    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
+    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs.
+
+    Args:
+        since: from when it may be claimed, where it does not say so itself.
+    """
     waits_for += behind is not None
-    not_before: Any = max(job.not_before, now + job.delay) if job.delay else job.not_before  # type: ignore[operator]
+    not_before: Any = max(job.not_before, now + job.delay) if job.delay else job.not_before or since  # type: ignore[operator]
     return (
         job.type,
         job.pool,
@@ -351,9 +355,7 @@ def result_in(path: Path, job_id: int, job: Job | None) -> Any:
     try:
         return result_of(job_id, job)
     except ClxError as error:
-        if path.exists() and path.absolute() != Path.cwd() / ".clx" / "jobs.db":  # one in memory has no file
-            for command in (f"clx jobs show {job_id}", "clx jobs list"):
-                error.next_step = error.next_step.replace(f"`{command}`", f"`{on_database(command, path)}`")
+        error.next_step = told_in(error.next_step, path)
         raise
 
 

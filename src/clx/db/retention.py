@@ -22,6 +22,8 @@ from clx.errors import QueueError
 _DAY = 24 * 3600 * 1000
 _STRIDE = 2000
 """Ids looked at in one transaction, so that workers wait for milliseconds only."""
+LOWEST = -(2**63)
+"""Below every id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +122,67 @@ def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = l
     Args:
         is_over: asked between them whether to end.
     """
+    return prune_part(database, policy, is_over=is_over)[0]
+
+
+def prune_part(
+    database: Database, policy: Policy, *, after: int = LOWEST, is_over: Callable[[], bool]
+) -> tuple[Pruned, int | None]:
+    """Remove a part of what *policy* does not keep: until *is_over*, and at least a little.
+
+    Args:
+        after: where the part before this one ended; jobs up to this id have been looked at.
+
+    Returns:
+        What was removed, and where to go on; None when all is done.
+    """
     at = database.clock.now()
     abandoned = len(BatchTable(database).sweep(is_gone))
-    jobs = _prune_jobs(database, policy, at, is_over)
-    if is_over():
-        return Pruned(jobs=jobs, abandoned=abandoned)
-    _prune_all(database, _OLD_KEYS, at)
+    jobs, after, is_left = _prune_jobs(database, policy, at, after, is_over)
+    if is_left:
+        return Pruned(jobs=jobs, abandoned=abandoned), after
+    ended, fired = int(at - policy.workers * _DAY), int(at - policy.failed * _DAY)
+    unused = int(at - policy.results * _DAY)
+    rest = {
+        "results": (_OLD_RESULTS, unused),
+        "batches": (_OLD_BATCHES, ended),
+        "workers": (_OLD_WORKERS, ended),
+        "events": (_OLD_EVENTS, ended),
+        "fires": (_OLD_FIRES, fired),
+    }
+    _, keys_left = _prune_rest(database, _OLD_KEYS, at, is_over)
+    _, routines_left = _prune_rest(database, _OLD_ROUTINES, unused, is_over)
+    is_left = keys_left or routines_left
+    removed = {}
+    for name, (delete, cutoff) in rest.items():
+        removed[name], more = _prune_rest(database, delete, cutoff, is_over)
+        is_left = is_left or more
+    return Pruned(jobs=jobs, abandoned=abandoned, **removed), after if is_left else None
 
-    fired = int(at - policy.failed * _DAY)
-    ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
-    _prune_all(database, _OLD_ROUTINES, unused)
-    return Pruned(
-        jobs=jobs,
-        results=_prune_all(database, _OLD_RESULTS, unused),
-        batches=_prune_all(database, _OLD_BATCHES, ended),
-        workers=_prune_all(database, _OLD_WORKERS, ended),
-        events=_prune_all(database, _OLD_EVENTS, ended),
-        fires=_prune_all(database, _OLD_FIRES, fired),
-        abandoned=abandoned,
-    )
 
-
-def _prune_all(database: Database, delete: str, cutoff: int) -> int:
-    """Everything that *delete* finds, a stride at a time."""
+def _prune_rest(database: Database, delete: str, cutoff: int, is_over: Callable[[], bool]) -> tuple[int, bool]:
+    """What *delete* finds, a stride at a time; returns how much that was, and whether more may be left."""
     removed, params = 0, {"cutoff": cutoff, "stride": _STRIDE}
     while found := database.write("prune_rest", lambda connection: connection.execute(delete, params).rowcount):
         removed += found
-    return removed
+        if is_over():
+            return removed, True
+    return removed, False
 
 
-def _prune_jobs(database: Database, policy: Policy, now: int, is_over: Callable[[], bool]) -> int:
+def _prune_jobs(
+    database: Database, policy: Policy, now: int, after: int, is_over: Callable[[], bool]
+) -> tuple[int, int, bool]:
+    """Jobs, windows of ids; returns how many were removed, the last id looked at, and whether there are more."""
     limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
-    removed, after = 0, -(2**63)
+    removed = 0
     # by the ids there are: one that another program chose may lie 2^62 ahead of the others
-    while not is_over() and (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
+    while (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
         removed += _prune_window(database, {**limits, "after": after, "upto": upto})
         after = upto
-    return removed
+        if is_over():
+            return removed, after, True
+    return removed, after, False
 
 
 def _prune_window(database: Database, window: dict[str, int]) -> int:

@@ -64,7 +64,7 @@ STATE = "SELECT state FROM jobs WHERE id = ?"
 # -- claiming ---------------------------------------------------------------------------------------
 
 CLAIMABLE = (
-    "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? AND NOT EXISTS "
+    "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type AND NOT EXISTS "
     "(SELECT 1 FROM paused WHERE paused.type = jobs.type AND paused.pool = jobs.pool) LIMIT 1"
 )
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
@@ -186,7 +186,11 @@ ACCOUNT = (
 # -- what follows from an end -------------------------------------------------------------------------
 
 DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?)"
-_READY_NEXT = "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END"
+_READY_NEXT = (
+    "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END, "
+    "not_before = CASE WHEN not_before = 0 THEN :now ELSE not_before END"
+)
+"""One that could not be claimed when it went in tells since when it can: claims look for these by themselves."""
 LET_GO = (
     f"UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from clx.commands import told_in
 from clx.db import finishing
 from clx.db.database import Database
 from clx.db.odd_rows import odd_live_jobs
@@ -51,18 +52,26 @@ class Writer:
         """One transaction; again once the jobs whose odd rows it failed at have been failed.
 
         Raises:
+            QueueError: as *body*; what to type next names the database.
             DatabaseError: as :meth:`~clx.db.database.Database.write`; or the file was removed or replaced.
         """
         try:
-            value = self._database.write(name, body)
+            value = self._write(name, body)
+        except QueueError as error:
+            error.next_step = told_in(error.next_step, self._database.path)
+            raise
+        if name in _ACKNOWLEDGED:
+            self._database.require_in_place()
+        return value
+
+    def _write(self, name: str, body: Callable[[Transaction], T]) -> T:
+        try:
+            return self._database.write(name, body)
         except _IN_THE_WAY as error:
             asked_wrongly = isinstance(error, QueueError) and not isinstance(error, NotStorableError)
             if asked_wrongly or not self.put_odd_aside():
                 raise
-            value = self._database.write(name, body)
-        if name in _ACKNOWLEDGED:
-            self._database.require_in_place()
-        return value
+            return self._database.write(name, body)
 
     def put_odd_aside(self) -> list[int]:
         """Fail every live job whose row is odd, with the reason; returns their ids."""

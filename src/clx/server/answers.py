@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from clx.commands import told_elsewhere
 from clx.errors import (
     ClxError,
     DatabaseBusyError,
@@ -83,7 +84,7 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, ClxError):
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         more = {"retry_after": str(RETRY_AFTER)} if status == 503 else {}
-        return Refusal(status, error.fact, error.next_step, **more)
+        return Refusal(status, error.fact, told_elsewhere(error.next_step), **more)
     if isinstance(error, ClientDisconnect):
         return Refusal(400, "The body ends too early.", "Send as much as Content-Length says.")
     if isinstance(error, HTTPException):

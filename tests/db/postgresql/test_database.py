@@ -118,8 +118,9 @@ def test_where_a_commit_was_not_answered_the_server_is_asked(
 
 def test_where_nobody_can_tell_it_is_said(queue: Queue) -> None:
     database, before = _database(queue), psycopg.OperationalError("lost")
-    with pytest.raises(CommitInDoubtError, match="does not tell whether it was done"):
+    with pytest.raises(CommitInDoubtError, match="does not tell whether it was done") as caught:
         doubt.was_committed(database, 0, "999999999", 0.0, before)
+    assert caught.value.next_step.endswith(f"clx jobs list --db-path '{database.address}'")
 
 
 def test_a_server_that_is_started_anew_is_waited_for(tmp_path_factory: pytest.TempPathFactory, own: Server) -> None:
@@ -305,10 +306,31 @@ def test_tables_of_the_last_version_become_todays(empty: str) -> None:
             queue.enqueue(NewJob("t"))
         fresh = tables_now()
         connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")
-        connection.execute("UPDATE clx.alembic_version SET version_num = '0004'")
+        connection.execute("UPDATE clx.alembic_version SET version_num = '0005'")
         with Queue.open(empty) as queue:
             assert queue.stats() == {"t": {"queued": 1}}
         assert tables_now() == fresh
+
+
+def test_tables_without_the_index_of_what_comes_again_get_it(empty: str) -> None:
+    with Queue.open(empty) as queue:
+        first = queue.enqueue(NewJob("t"))
+    drawn = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'clx' AND indexname = 'jobs_again'"
+    options = (
+        "SELECT relname, reloptions FROM pg_class WHERE relname IN ('jobs', 'workers', 'batches') ORDER BY relname"
+    )
+    with psycopg.connect(empty, autocommit=True) as connection:
+        known = connection.execute(drawn).fetchall(), connection.execute(options).fetchall()
+        connection.execute("DROP INDEX clx.jobs_again; UPDATE clx.alembic_version SET version_num = '0004'")
+        connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")  # of the version after
+        for table in ("jobs", "workers", "batches"):
+            connection.execute(f"ALTER TABLE clx.{table} RESET (vacuum_index_cleanup)")
+
+        with Queue.open(empty) as queue:
+            assert [job.id for job in queue.claim(["t"])] == [first]
+
+        assert (connection.execute(drawn).fetchall(), connection.execute(options).fetchall()) == known
+        assert len(known[0]) == 1
 
 
 def test_who_only_reads_makes_no_tables(empty: str) -> None:

@@ -50,7 +50,8 @@ def test_what_never_fires_is_refused(queue: Queue, hands: Hands) -> None:
 def test_a_limit_that_is_not_set_is_refused_before_anything_is_due(queue: Queue, hands: Hands) -> None:
     with pytest.raises(QueueError, match="There is no limit 'two'") as raised:
         queue.schedules.add(nightly(job=NewJob("t", limit="two")))
-    assert raised.value.next_step == 'Set it first: queue.set_limit("two", concurrency=2).'
+    assert raised.value.next_step.startswith("Set it first: clx limits set ")
+    assert raised.value.next_step.endswith(' --concurrency 2 (in Python: queue.set_limit("two", concurrency=2)).')
     queue.set_limit("two", concurrency=2)
     queue.schedules.add(nightly(job=NewJob("t", limit="two")))
 

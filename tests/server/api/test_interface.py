@@ -62,6 +62,7 @@ def test_a_job_with_the_key_of_a_live_one_is_that_one_or_refused(served: Served)
     assert answer.status_code == 409
     assert answer.json()["type"] == "JobExistsError"
     assert answer.json()["detail"] == {"job_id": 1}
+    assert answer.json()["next_step"] == "Wait for it, or cancel it: clx jobs cancel 1"
 
 
 def test_jobs_are_searched_in_pages(served: Served, queue: Queue) -> None:

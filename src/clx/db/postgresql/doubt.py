@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from clx.commands import on_database
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.driver import driver, is_lost
 from clx.errors import CommitInDoubtError
@@ -49,9 +50,9 @@ def was_committed(database: PostgresDatabase, backend: int, xid: str, ends: floa
         time.sleep(0.1)
 
 
-def _in_doubt(database: Any, error: BaseException) -> CommitInDoubtError:
+def _in_doubt(database: PostgresDatabase, error: BaseException) -> CommitInDoubtError:
     return CommitInDoubtError(
         f"The connection to {database.address} was lost at a COMMIT, and the server does not tell whether it was done "
         f"({type(error).__name__}).",
-        "Look before you repeat it: clx jobs list",
+        f"Look before you repeat it: {on_database('clx jobs list', database.path)}",
     )

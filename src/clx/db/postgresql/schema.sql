@@ -78,6 +78,8 @@ CREATE TABLE jobs (
   CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 
+CREATE INDEX jobs_again ON jobs (pool, type, claim_rank, deadline, id) WHERE CASE WHEN state = 'queued' AND ready = 1 THEN run <> 0 OR not_before <> 0 OR deadline < 9223372036854775807 OR claim_rank < 0 OR claim_rank >= 5 ELSE false END;
+
 CREATE INDEX jobs_aside ON jobs (id, state) WHERE waits_for > 0 OR state IN ('failed', 'cancelled');
 
 CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued';
@@ -322,12 +324,12 @@ CREATE TABLE wants (
   FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
 );
 
-ALTER TABLE jobs SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE jobs SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
 
-ALTER TABLE workers SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE workers SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
 
-ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0005');
+INSERT INTO alembic_version VALUES ('0006');

@@ -1,7 +1,9 @@
-"""More operations of ``/api/v1``: types that are paused, limits, schedules."""
+"""More operations of ``/api/v1``: types that are paused, limits, schedules, what is long over."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,12 +11,16 @@ from msgspec import Meta, structs
 
 from clx.db.models import NewJob
 from clx.db.queries import LimitState, Paused
+from clx.db.retention import LOWEST, Policy, prune_part
 from clx.db.schedules.models import Fire, Schedule
 from clx.errors import QueueError
 from clx.server.answers import Refusal
-from clx.server.api.documents import Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
+from clx.server.api.documents import MOST, Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
 from clx.server.api.operations import Call, Operation
 
+_AT_A_TIME = 1.0
+"""Seconds for which one call prunes: others that write wait meanwhile."""
+Days = Annotated[float, Meta(ge=0, le=1e9)]
 ScheduleName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -47,6 +53,29 @@ class ScheduleToBe(Request, frozen=True):
     ends_at: Moment | None = None
     paused: bool = False
     replace: bool = False
+
+
+class Keep(Request, frozen=True):
+    """What is kept for how many days, as of ``Queue.prune``; ``after``: where the answer before this one ended."""
+
+    succeeded: Days | None = None
+    failed: Days | None = None
+    workers: Days | None = None
+    results: Days | None = None
+    after: Annotated[int, Meta(ge=LOWEST, le=MOST)] | None = None
+
+
+class PrunedPart(msgspec.Struct, frozen=True):
+    """How much was removed, and where to go on (``after``); null when all is done."""
+
+    jobs: int
+    workers: int
+    events: int
+    batches: int
+    results: int
+    fires: int
+    abandoned: int
+    after: int | None
 
 
 class OfSchedule(Request, frozen=True):
@@ -127,6 +156,17 @@ def _set_limit(call: Call) -> Done:
     return Done(True)
 
 
+def _prune(call: Call) -> PrunedPart:
+    asked: Keep = call.body
+    kept = {name: days for name, days in structs.asdict(asked).items() if name != "after" and days is not None}
+    ends_at = time.monotonic() + _AT_A_TIME
+    removed, after = prune_part(
+        call.queue.database, Policy.of(kept), after=LOWEST if asked.after is None else asked.after,
+        is_over=lambda: time.monotonic() > ends_at,
+    )  # fmt: skip
+    return PrunedPart(**dataclasses.asdict(removed), after=after)
+
+
 def _told(schedule: Schedule) -> Any:
     job = {name: getattr(schedule.job, name) for name in JobToBe.__struct_fields__}
     kept = {name: value for name, value in job.items() if value not in (None, "", 0, ()) or name == "payload"}
@@ -186,6 +226,10 @@ UPKEEP = (
     Operation(
         "set_limit", "POST", "/limits", "admin", "Say how many jobs of a limit may run, or begin within a time.",
         _set_limit, Done, body=LimitToBe, writes=True,
+    ),
+    Operation(
+        "prune", "POST", "/prune", "admin", "Remove what is long over, as much as a second takes; go on after `after`.",
+        _prune, PrunedPart, body=Keep, writes=True,
     ),
     Operation(
         "schedules", "GET", "/schedules", "read", "Every schedule, by name.",

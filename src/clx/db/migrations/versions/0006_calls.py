@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 _ENDING = {"sqlite": ".sql", "postgresql": ".postgresql.sql"}
 
