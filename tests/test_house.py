@@ -58,7 +58,7 @@ UNTESTED = {
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
-                "db.calls.table"
+                "db.calls.table db.calls.schema"
             ),
         ),
         (

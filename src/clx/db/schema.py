@@ -8,31 +8,26 @@ The state machine of a job lives in CHECK constraints and partial indexes, not i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Dialect,
     ForeignKey,
     Index,
-    Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     text,
 )
-from sqlalchemy import Text as AnyText
+
+import clx.db.calls.schema  # noqa: F401  (draws tables)
+from clx.db.drawing import Number, Text, metadata, one_of, where
+
+__all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
 REVISION = "0006"
 """The migration that this schema corresponds to."""
 
-metadata = MetaData()
-Number = BigInteger().with_variant(Integer, "sqlite")
-"""A whole number of 64 bits: times are milliseconds."""
-Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
-"""Text that is compared byte by byte, whatever the language of the server."""
 _LIVE_TABLE = (
     "fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, "
     "autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on"
@@ -40,20 +35,6 @@ _LIVE_TABLE = (
 """For PostgreSQL: room for the next version of a row on its page, so that heartbeats touch no index, and old versions
 that are removed before they are many, from the indexes, too."""
 _BUSY_TABLES = ("jobs", "workers", "batches")
-
-
-def where(condition: str) -> dict[str, Any]:
-    """What makes an index hold only rows for which *condition* is true."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
-def one_of(column: str, *values: str) -> str:
-    """A rule that *column* has one of *values*.
-
-    Not ``IN``: for more than two values SQLite builds a temporary table anew each time that it looks, which costs a
-    twentieth of what it takes to enter a job.
-    """
-    return " OR ".join(f"{column} = '{value}'" for value in values)
 
 
 LIVE_WORKER = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"
@@ -356,55 +337,6 @@ fires = Table(
     CheckConstraint("(outcome = 'queued') = (job_id IS NOT NULL)", name="fire_job"),
     sqlite_with_rowid=False,
 )
-
-calls = Table(
-    "calls",
-    metadata,
-    Column("parent_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("occurrence", Number, nullable=False),
-    Column("type", Text),
-    # no foreign key: what was called may be pruned before its caller, which still tells of it
-    Column("job_id", Number),
-    Column("value", Text),
-    Column("created_at", Number, nullable=False),
-    PrimaryKeyConstraint("parent_id", "name", "occurrence"),
-    CheckConstraint("(type IS NULL) = (value IS NOT NULL)", name="call_or_value"),
-    CheckConstraint("value IS NULL OR job_id IS NULL", name="call_value"),
-    sqlite_with_rowid=False,
-)
-Index("calls_job", calls.c.job_id, **where("job_id IS NOT NULL"))
-
-wants = Table(
-    "wants",
-    metadata,
-    Column("job_id", Number, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("created_at", Number, nullable=False),
-    PrimaryKeyConstraint("job_id", "name"),
-    sqlite_with_rowid=False,
-)
-
-routines = Table(
-    "routines",
-    metadata,
-    Column("id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("module", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("signature", Text, nullable=False),
-    Column("doc", Text, nullable=False),
-    Column("job", Text, nullable=False),
-    Column("after_id", Text),
-    Column("after_on", Text),
-    Column("parameter", Text),
-    Column("seen_at", Number, nullable=False),
-    PrimaryKeyConstraint("id"),
-    CheckConstraint("after_on IS NULL OR after_on IN ('success', 'failure', 'always')", name="routine_after_on"),
-    CheckConstraint("(after_id IS NULL) = (after_on IS NULL)", name="routine_after"),
-    sqlite_with_rowid=False,
-)
-Index("routines_after", routines.c.after_id, **where("after_id IS NOT NULL"))
 
 tokens = Table(
     "tokens",
