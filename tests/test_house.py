@@ -33,6 +33,10 @@ UNTESTED = {
             ),
         ),
         (
+            "processes that do routines: held by tests/routines/test_remote.py, which starts them",
+            "routines.host routines.remote",
+        ),
+        (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
             "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
         ),
@@ -53,7 +57,8 @@ UNTESTED = {
             (
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
-                "db.sqlite.intact db.summary db.enqueuing"
+                "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
+                "db.calls.table db.calls.schema"
             ),
         ),
         (

@@ -144,7 +144,7 @@ FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
 CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
 EXPIRE = (
     "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error WHERE id = :id AND state = 'queued' "
-    "RETURNING id"
+    "RETURNING type"
 )
 UNCLAIM = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 0, held = :held, not_before = :until, run = run - 1 "
@@ -159,7 +159,7 @@ RECORD_ODD = (
 )
 FAIL_ODD = (
     "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
-    "WHERE id = :id AND state IN ('queued', 'running')"
+    "WHERE id = :id AND state IN ('queued', 'running') RETURNING type"
 )
 """For a row that another program wrote: whatever its other values are."""
 COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
@@ -226,6 +226,21 @@ BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
 )
 BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job = ? WHERE id = ?"
+
+NOT_CALLED = (
+    "NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id "
+    "WHERE c.job_id = {job} AND (p.state = 'queued' OR p.state = 'running')) "
+    "AND NOT EXISTS (SELECT 1 FROM wants w WHERE w.job_id = {job})"
+)
+"""That neither a workflow that has not ended nor a program waits for a job."""
+UNWANTED = (
+    f"unbatched = 0 AND {NOT_CALLED.format(job='jobs.id')} "
+    "AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+    "WHERE w.job_id = jobs.id AND b.state = 'live') "
+    "AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs n ON n.id = d.job_id "
+    "WHERE d.needs_id = jobs.id AND (n.state = 'queued' OR n.state = 'running'))"
+)
+"""That nobody wants a job: no workflow, no program, no batch, no job that needs it."""
 
 # -- what is paused, and limits -----------------------------------------------------------------------
 
