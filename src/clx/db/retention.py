@@ -159,7 +159,7 @@ def _prune_window(database: Database, window: dict[str, int]) -> int:
 
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules.
+    jobs of schedules, long outputs of runs.
 
     What is named here must stay in the store.
     """
@@ -169,6 +169,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
+        "SELECT stderr FROM runs WHERE stderr LIKE '(the whole output, %'",  # clx.workers.run_logs
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 
