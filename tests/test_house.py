@@ -33,6 +33,10 @@ UNTESTED = {
             ),
         ),
         (
+            "processes that do routines: held by tests/routines/test_remote.py, which starts them",
+            "routines.host routines.remote",
+        ),
+        (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
             "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
         ),
