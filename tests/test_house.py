@@ -29,7 +29,8 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
+                "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers "
+                "cli.import_ "
             ),
         ),
         (

@@ -155,7 +155,7 @@ def test_a_result_that_cannot_be_said_is_refused_by_its_place(open_shop: Shop) -
     failed = open_shop.do("unsayable")
     error = failed.error or {}
     assert (failed.state, failed.run, error["type"]) == ("failed", 1, "RoutineValueError")
-    assert "rows[1]" in error["message"]
+    assert 'result["rows"][1]: lock' in error["message"]
 
 
 @pytest.mark.parametrize(
