@@ -87,6 +87,7 @@ QUICK = (
     "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
     "jobtypes/pdf",
+    "routines/tasks/test_output.py",
     "tools/test_program.py",
     "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
