@@ -152,7 +152,7 @@ def test_what_came_is_sent_on_without_being_read(files: ArtifactStore, monkeypat
         raise AssertionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(arrays, "_buffers", read)
+        patched.setattr(arrays, "_write", read)
         assert canonical(back, files=files) == text
         for other in (back[1:], back.T, back.view(">i4")):
             with pytest.raises(AssertionError):

@@ -32,7 +32,7 @@ class Sink(Protocol):
 
     def put_bytes(self, data: bytes) -> str: ...
     def put_file(self, source: Path, digest: str | None = None) -> tuple[str, int]: ...
-    def put_buffers(self, buffers: Iterable[Any]) -> tuple[str, int]: ...
+    def put_written(self, write: Callable[[Any], None]) -> tuple[str, int]: ...
     def has(self, digest: str, size: int | None = None) -> bool: ...
 
 
@@ -63,7 +63,7 @@ class NoFiles:
         source.stat()
         return "0" * 64, 0
 
-    def put_buffers(self, buffers: Iterable[Any]) -> tuple[str, int]:  # noqa: ARG002
+    def put_written(self, write: Callable[[Any], None]) -> tuple[str, int]:  # noqa: ARG002
         self.was_asked = True
         return "0" * 64, 0
 
