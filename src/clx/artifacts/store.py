@@ -17,7 +17,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -128,15 +128,22 @@ class ArtifactStore:
     def put_written(self, write: Callable[[HashingWriter], None]) -> tuple[str, int]:
         """Store what *write* writes into the stream that it is given; returns digest and size in bytes.
 
-        Nothing is copied; of what is stored already nothing is synced.
+        Nothing is copied, and what was written must stay as it is until this returns.
         """
         with self._temporary() as (stream, temporary):
             with HashingWriter(stream.fileno()) as writer:
                 write(writer)
+                is_synced = writer.is_hashing
+                if is_synced:  # it may be stored already, but waiting for the digest would take as long
+                    os.fsync(stream.fileno())
             digest, size = writer.digest, writer.size
             if not self._is_stored(digest, size):
-                self.settle(stream, temporary, digest)
+                self.settle(stream, temporary, digest, synced=not is_synced)
         return digest, size
+
+    def holds(self, digest: str, size: int) -> bool:
+        """Whether the object is here, and stays for a while: who asks is about to write a row that names it."""
+        return self._is_stored(digest, size)
 
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
@@ -355,6 +362,7 @@ class HashingWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._hash, self.size = descriptor, hashlib.sha256(), 0
         self._thread = ThreadPoolExecutor(1, "digest")  # starts with the first large buffer
+        self._hashing: Future[None] | None = None
 
     def __enter__(self) -> HashingWriter:
         return self
@@ -363,24 +371,33 @@ class HashingWriter:
         self._thread.shutdown()
 
     @property
+    def is_hashing(self) -> bool:
+        """Whether the thread is behind what was written."""
+        return self._hashing is not None and not self._hashing.done()
+
+    @property
     def digest(self) -> str:
         """Of what was written so far, in hexadecimal digits."""
+        self._wait()
         return self._hash.hexdigest()
 
     def write(self, buffer: Buffer) -> int:
-        """Write all of *buffer*; returns its bytes."""
+        """Write all of *buffer*, which must stay as it is; returns its bytes."""
         view = memoryview(buffer).cast("B")
+        self._wait()
         if view.nbytes <= _CHUNK:
             self._hash.update(view)
-            self._write(view)
         else:
-            hashing = self._thread.submit(self._hash.update, view)
-            try:
-                self._write(view)
-            finally:
-                hashing.result()
+            self._hashing = self._thread.submit(self._hash.update, view)
+        self._write(view)
         self.size += view.nbytes
         return view.nbytes
+
+    def _wait(self) -> None:
+        """One buffer at a time is ahead of its digest, so that not all of them stay in memory."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
 
     def _write(self, view: memoryview) -> None:
         while view:

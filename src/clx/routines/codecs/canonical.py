@@ -33,7 +33,7 @@ class Sink(Protocol):
     def put_bytes(self, data: bytes) -> str: ...
     def put_file(self, source: Path, digest: str | None = None) -> tuple[str, int]: ...
     def put_written(self, write: Callable[[Any], None]) -> tuple[str, int]: ...
-    def has(self, digest: str, size: int | None = None) -> bool: ...
+    def holds(self, digest: str, size: int) -> bool: ...
 
 
 class Files(Sink, Protocol):
@@ -67,7 +67,7 @@ class NoFiles:
         self.was_asked = True
         return "0" * 64, 0
 
-    def has(self, digest: str, size: int | None = None) -> bool:  # noqa: ARG002
+    def holds(self, digest: str, size: int) -> bool:  # noqa: ARG002
         self.was_asked = True
         return True
 
