@@ -30,7 +30,7 @@ UNTESTED = {
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
                 "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ "
+                "cli.import_ cli.project"
             ),
         ),
         (
@@ -59,8 +59,13 @@ UNTESTED = {
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
-                "db.calls.table db.calls.schema"
+                "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
+                "db.works.models db.works.statements db.works.table"
             ),
+        ),
+        (
+            "a part of `clx.Work`: held through it by tests/work, quick too",
+            "work.work",
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
