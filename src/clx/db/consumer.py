@@ -142,6 +142,7 @@ class Consumer:
         self._done = 0
         self._room = 1
         self._refusals = 0
+        self._was_first = False  # with the jobs that a bell told of: the way to a server is worth going at once
         self._given_up = False
         self._bells: Bells | None = None
         self._ending = Ending(stop_after, self._wake)
@@ -228,21 +229,23 @@ class Consumer:
             self._serve_one_by_one(self._bells, until_idle=until_idle, until_done=until_done)
 
     def _serve_one_by_one(self, bells: Bells, *, until_idle: bool, until_done: bool) -> None:
+        told = False
         while not self._ending.is_asked and self._done < self._limit:
             bells.silence()
-            if self._turn_or_wait(bells) != 0:
+            done, told = self._turn_or_wait(bells, told=told), False
+            if done != 0:
                 continue
             if self._claimed.is_holding():  # the heartbeat is about to hand it back
                 bells.pause(_PAUSE)
             elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
                 return
             else:
-                bells.wait(rest(self.queue))
+                told = bells.wait(rest(self.queue))
 
-    def _turn_or_wait(self, bells: Bells) -> int | None:
+    def _turn_or_wait(self, bells: Bells, *, told: bool) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
         try:
-            done = self._turn()
+            done = self._turn(told=told)
             self._refusals = 0
             return done
         except PASSING as error:
@@ -274,12 +277,14 @@ class Consumer:
 
     # -- jobs -------------------------------------------------------------------------------------
 
-    def _turn(self) -> int:
-        """Claim, and go on until nothing is held; returns how many jobs were done."""
-        if not self._claimed.is_holding() and not self.queue.may_claim(self._types, self._pool):
+    def _turn(self, *, told: bool) -> int:
+        """Claim, and go on until nothing is held; returns how many were done. Who is *told* of a job need not look."""
+        is_known = (told and self._was_first) or self._claimed.is_holding()
+        if not is_known and not self.queue.may_claim(self._types, self._pool):
             return 0
         done = 0
         self._report_and_claim(claim=True)
+        self._was_first = self.queue.database.is_served and self._claimed.waiting > 0
         while held := self._claimed.waiting:
             started = flushed = time.perf_counter()
             while not self._ending.is_asked and (job := self._next()) is not None:
