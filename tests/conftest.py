@@ -16,7 +16,20 @@ from tests.support.postgresql import postgresql, server, shared_database, tables
 __all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
-    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "remote", "server", "settings"),
+    *(
+        "artifacts",
+        "cli",
+        "course",
+        "db",
+        "docs",
+        "examples",
+        "faults",
+        "jobtypes",
+        "remote",
+        "routines",
+        "server",
+        "settings",
+    ),
     *("tools", "workers"),
     "workers/executors/docker",
 )
@@ -74,11 +87,14 @@ QUICK = (
     "jobtypes/drawio/test_site.py",
     "jobtypes/notebook",
     "jobtypes/pdf",
+    "routines/tasks/test_output.py",
     "tools/test_program.py",
     "jobtypes/test_glyphs.py",
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
+    "routines/codecs",
+    *(f"routines/test_{name}.py" for name in ("announcing", "define", "kept", "performing")),
     "server",
     "settings",
     "workers/executors/test_modes.py",

@@ -29,8 +29,13 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
+                "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers "
+                "cli.import_ "
             ),
+        ),
+        (
+            "processes that do routines: held by tests/routines/test_remote.py, which starts them",
+            "routines.host routines.remote",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
@@ -53,7 +58,8 @@ UNTESTED = {
             (
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
-                "db.sqlite.intact db.summary db.enqueuing"
+                "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
+                "db.calls.table db.calls.schema"
             ),
         ),
         (
@@ -122,13 +128,20 @@ UNTESTED = {
             ),
         ),
         (
+            "the processes that run tasks: tests/routines/tasks",
+            (
+                "platforms.offspring routines.worker routines.tasks.child routines.tasks.keeper "
+                "routines.tasks.parent routines.tasks.process"
+            ),
+        ),
+        (
             "listens on sockets: tests/server/test_protocol.py",
             "server.protocol",
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
-                "workers.supervision.function_workers "
+                "workers.supervision.function_workers workers.supervision.routine_workers "
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"

@@ -16,13 +16,17 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from clx.errors import ArtifactError, ArtifactMissingError
 from clx.platforms import system
 from clx.regular import open_regular, read_regular
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -120,6 +124,26 @@ class ArtifactStore:
                 return found, size
             self.settle(stream, temporary, found)
         return found, size
+
+    def put_written(self, write: Callable[[HashingWriter], None]) -> tuple[str, int]:
+        """Store what *write* writes into the stream that it is given; returns digest and size in bytes.
+
+        Nothing is copied, and what was written must stay as it is until this returns.
+        """
+        with self._temporary() as (stream, temporary):
+            with HashingWriter(stream.fileno()) as writer:
+                write(writer)
+                is_synced = writer.is_hashing
+                if is_synced:  # it may be stored already, but waiting for the digest would take as long
+                    os.fsync(stream.fileno())
+            digest, size = writer.digest, writer.size
+            if not self._is_stored(digest, size):
+                self.settle(stream, temporary, digest, synced=not is_synced)
+        return digest, size
+
+    def holds(self, digest: str, size: int) -> bool:
+        """Whether the object is here, and stays for a while: who asks is about to write a row that names it."""
+        return self._is_stored(digest, size)
 
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
@@ -328,6 +352,62 @@ class ArtifactStore:
             f"Artifact {digest[:12]} is damaged: its bytes are not what its name says.",
             "It was removed from the store; build again to make it anew.",
         )
+
+
+class HashingWriter:
+    """A stream into a file whose digest is made beside, by a thread: with large buffers in the time of one of both."""
+
+    closed = False
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._hash, self.size = descriptor, hashlib.sha256(), 0
+        self._thread = ThreadPoolExecutor(1, "digest")  # starts with the first large buffer
+        self._hashing: Future[None] | None = None
+
+    def __enter__(self) -> HashingWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether the thread is behind what was written."""
+        return self._hashing is not None and not self._hashing.done()
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far, in hexadecimal digits."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def write(self, buffer: Buffer) -> int:
+        """Write all of *buffer*, which must stay as it is; returns its bytes."""
+        view = memoryview(buffer).cast("B")
+        self._wait()
+        if view.nbytes <= _CHUNK:
+            self._hash.update(view)
+        else:
+            self._hashing = self._thread.submit(self._hash.update, view)
+        self._write(view)
+        self.size += view.nbytes
+        return view.nbytes
+
+    def _wait(self) -> None:
+        """One buffer at a time is ahead of its digest, so that not all of them stay in memory."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
 
 
 def _copy_hashing(reader: IO[bytes], writer: IO[bytes]) -> tuple[str, int]:

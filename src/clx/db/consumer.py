@@ -130,7 +130,7 @@ class Consumer:
         check_consumer(functions(found), lease, ahead, limit, stop_after, concurrency)
         self.queue = queue
         self.handlers = dict(found)
-        self.worker = register_this_process(queue.database, ",".join(found), pool)
+        self.worker = self._register(list(found), pool)
         self._types = list(found)
         self._functions = {type_: each.run if isinstance(each, Task) else each for type_, each in found.items()}
         self._hooks = hooks
@@ -139,10 +139,9 @@ class Consumer:
         self._lease = lease
         self._ahead = ahead
         self._limit = sys.maxsize if limit is None else limit
-        self._done = 0
+        self._done = self._refusals = 0
         self._room = 1
-        self._refusals = 0
-        self._was_first = False  # with the jobs that a bell told of: the way to a server is worth going at once
+        self._told = False
         self._given_up = False
         self._bells: Bells | None = None
         self._ending = Ending(stop_after, self._wake)
@@ -158,6 +157,10 @@ class Consumer:
             self._claimed = ConcurrentJobs()
             self._serving = Serving(self, self._claimed, concurrency)
         self._schedules = Sweep(queue.database)
+
+    def _register(self, types: list[str], pool: str) -> int:
+        """Enter this process as a worker; its id."""
+        return register_this_process(self.queue.database, ",".join(types), pool)
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""
@@ -229,23 +232,21 @@ class Consumer:
             self._serve_one_by_one(self._bells, until_idle=until_idle, until_done=until_done)
 
     def _serve_one_by_one(self, bells: Bells, *, until_idle: bool, until_done: bool) -> None:
-        told = False
         while not self._ending.is_asked and self._done < self._limit:
             bells.silence()
-            done, told = self._turn_or_wait(bells, told=told), False
-            if done != 0:
+            if self._turn_or_wait(bells) != 0:
                 continue
             if self._claimed.is_holding():  # the heartbeat is about to hand it back
                 bells.pause(_PAUSE)
             elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
                 return
             else:
-                told = bells.wait(rest(self.queue))
+                self._told = bells.wait(rest(self.queue))
 
-    def _turn_or_wait(self, bells: Bells, *, told: bool) -> int | None:
+    def _turn_or_wait(self, bells: Bells) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
         try:
-            done = self._turn(told=told)
+            done = self._turn()
             self._refusals = 0
             return done
         except PASSING as error:
@@ -277,14 +278,13 @@ class Consumer:
 
     # -- jobs -------------------------------------------------------------------------------------
 
-    def _turn(self, *, told: bool) -> int:
-        """Claim, and go on until nothing is held; returns how many were done. Who is *told* of a job need not look."""
-        is_known = (told and self._was_first) or self._claimed.is_holding()
-        if not is_known and not self.queue.may_claim(self._types, self._pool):
+    def _turn(self) -> int:
+        """Claim, and go on until nothing is held; returns how many jobs were done."""
+        told, self._told = self._told, False
+        if not self._claimed.is_holding() and not self.queue.may_claim(self._types, self._pool, told=told):
             return 0
         done = 0
         self._report_and_claim(claim=True)
-        self._was_first = self.queue.database.is_served and self._claimed.waiting > 0
         while held := self._claimed.waiting:
             started = flushed = time.perf_counter()
             while not self._ending.is_asked and (job := self._next()) is not None:

@@ -125,6 +125,7 @@ class Dialect(ABC):
             "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
         )
         self._hold_back()
+        self._call()
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
@@ -152,7 +153,7 @@ class Dialect(ABC):
         )
         self.limits_with_room = (
             "SELECT name FROM limits WHERE EXISTS (SELECT 1 FROM jobs WHERE limit_name = limits.name AND held = 1 "
-            "AND finished_at IS NULL) "
+            f"AND finished_at IS NULL AND {statements.GOES_ON}) "
             "AND (rate IS NULL OR used < rate OR window_at + period <= :now OR window_at > :now) "
             f"AND (concurrency IS NULL OR concurrency > (SELECT count(*) FROM jobs {self.by_index('jobs_running')} "
             "WHERE state = 'running' AND limit_name = limits.name))"
@@ -174,6 +175,43 @@ class Dialect(ABC):
         self.hold_ahead = f"UPDATE jobs SET ready = 0, held = 1, not_before = :until WHERE id {ahead}"
         """Of the next ones to be claimed, those that the same limit would hold back too."""
 
+    def _call(self) -> None:
+        """Statements of calls, and of what follows when routines end."""
+        ids, keys = f"IN ({self.ids('ids')})", f"key IN ({self.texts('keys')})"
+        self.recorded = (
+            "SELECT c.name, c.occurrence, c.job_id, j.id FROM calls c LEFT JOIN jobs j ON j.id = c.job_id "
+            f"WHERE c.parent_id = :parent AND c.name IN ({self.texts('names')})"
+        )
+        self.live_by_keys = (
+            f"SELECT id, pool, type, key, cancel_requested FROM jobs {self.by_index('jobs_live_key')} "
+            f"WHERE {keys} AND key IS NOT NULL AND {_LIVE} AND after_id IS NULL"
+            f"{self.alone and f' ORDER BY id{self.alone}'}"
+        )
+        self.kept_results = f"SELECT key, type, result, created_at, used_at FROM results WHERE {keys}"
+        self.called = (
+            "SELECT j.id FROM calls c JOIN jobs j ON j.id = c.job_id "
+            f"WHERE c.parent_id = ? AND j.{_LIVE}{self.alone and f' ORDER BY j.id{self.alone} OF j'}"
+        )
+        """What a caller has called and has not ended."""
+        self.cancel_unwanted = (
+            "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error "
+            f"WHERE id {ids} AND {self.unindexed('state')} = 'queued' AND {statements.UNWANTED} RETURNING id, type"
+        )
+        self.ask_unwanted = (
+            f"UPDATE jobs SET cancel_requested = 1 WHERE id {ids} AND {self.unindexed('state')} = 'running' "
+            f"AND cancel_requested = 0 AND {statements.UNWANTED} RETURNING id"
+        )
+        self.matter_among = (
+            f"SELECT needs_id FROM dependencies WHERE needs_id {ids} UNION "
+            f"SELECT after_id FROM jobs WHERE after_id {ids} AND after_id IS NOT NULL AND state = 'queued' UNION "
+            "SELECT w.job_id FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+            f"WHERE w.job_id {ids} AND b.state = 'live' AND b.callback IS NOT NULL"
+        )
+        """Of many jobs, those for whose end others wait."""
+        self.triggers = (
+            f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
+        )
+
     def _lock_rows(self) -> None:
         """Statements that look before they, or those that follow them in a transaction, change something."""
         self.live_by_key = f"{statements.LIVE_BY_KEY}{self.alone}"
@@ -188,8 +226,10 @@ class Dialect(ABC):
         self.unmet_needs = f"{statements.UNMET_NEEDS}{self.unchanged and f'{self.unchanged} OF j'}"
         self.may_claim = statements.MAY_CLAIM.format(unchanged=self.unchanged)
         self.unlock = f"{self.changing('jobs', statements.UNLOCKED, statements.TO_UNLOCK)} RETURNING type"
-        self.fail_dependents = f"{self.changing('jobs', statements.FAILED, statements.DEPENDENTS)} RETURNING id"
-        self.cancel_dependents = f"{self.changing('jobs', statements.CANCELLED, statements.DEPENDENTS)} RETURNING id"
+        self.fail_dependents = f"{self.changing('jobs', statements.FAILED, statements.DEPENDENTS)} RETURNING id, type"
+        self.cancel_dependents = (
+            f"{self.changing('jobs', statements.CANCELLED, statements.DEPENDENTS)} RETURNING id, type"
+        )
         self.count_down = (
             f"{self.changing('batches', statements.COUNTED_DOWN, statements.AWAITING)} RETURNING id, pending, callback"
         )

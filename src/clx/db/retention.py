@@ -1,6 +1,7 @@
 """What is kept, and for how long: rows of the past are removed by an explicit policy, live ones never.
 
-Kept whatever their age: jobs that wait or run, jobs a live batch wants, workers that live or hold a job.
+Kept whatever their age: jobs that wait or run, jobs a live batch wants or a live workflow has called, workers
+that live or hold a job.
 A batch whose owner is gone is not live: it is ended first, and what only it wanted is cancelled.
 """
 
@@ -33,7 +34,7 @@ class Policy:
         succeeded: jobs that succeeded, with their runs, since they ended.
         failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
-        results: results of keyed jobs, since they were last used.
+        results: results of keyed jobs, since they were last used; routines that no worker has any more.
 
     Raises:
         QueueError: a value is no number of days.
@@ -83,6 +84,8 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
     (state = 'succeeded' AND finished_at < :succeeded) OR (state IN ('failed', 'cancelled') AND finished_at < :failed))
   AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id
                   WHERE w.job_id = jobs.id AND b.state = 'live')
+  AND NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id
+                  WHERE c.job_id = jobs.id AND p.state IN ('queued', 'running'))
   AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs j ON j.id = d.job_id
                   WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
@@ -105,6 +108,8 @@ _OLD_RESULTS = """
 DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
+_OLD_ROUTINES = """
+DELETE FROM routines WHERE id IN (SELECT id FROM routines WHERE seen_at < :cutoff LIMIT :stride)"""
 _OLD_FIRES = """
 DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
   AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
@@ -137,14 +142,17 @@ def prune_part(
     if is_left:
         return Pruned(jobs=jobs, abandoned=abandoned), after
     ended, fired = int(at - policy.workers * _DAY), int(at - policy.failed * _DAY)
+    unused = int(at - policy.results * _DAY)
     rest = {
-        "results": (_OLD_RESULTS, int(at - policy.results * _DAY)),
+        "results": (_OLD_RESULTS, unused),
         "batches": (_OLD_BATCHES, ended),
         "workers": (_OLD_WORKERS, ended),
         "events": (_OLD_EVENTS, ended),
         "fires": (_OLD_FIRES, fired),
     }
-    _, is_left = _prune_rest(database, _OLD_KEYS, at, is_over)
+    _, keys_left = _prune_rest(database, _OLD_KEYS, at, is_over)
+    _, routines_left = _prune_rest(database, _OLD_ROUTINES, unused, is_over)
+    is_left = keys_left or routines_left
     removed = {}
     for name, (delete, cutoff) in rest.items():
         removed[name], more = _prune_rest(database, delete, cutoff, is_over)
@@ -181,9 +189,15 @@ def _prune_window(database: Database, window: dict[str, int]) -> int:
     return int(database.write("prune_jobs", lambda connection: connection.execute(_OLD_JOBS, window).rowcount))
 
 
+_REMEMBERED = (
+    "SELECT c.value FROM calls c JOIN jobs p ON p.id = c.parent_id "
+    "WHERE c.value IS NOT NULL AND p.state IN ('queued', 'running')"
+)
+
+
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules.
+    jobs of schedules, what running workflows remember, long outputs of runs.
 
     What is named here must stay in the store.
     """
@@ -193,6 +207,8 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
+        _REMEMBERED,
+        "SELECT stderr FROM runs WHERE stderr LIKE '(the whole output, %'",  # clx.workers.run_logs
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 

@@ -8,31 +8,26 @@ The state machine of a job lives in CHECK constraints and partial indexes, not i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Dialect,
     ForeignKey,
     Index,
-    Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     text,
 )
-from sqlalchemy import Text as AnyText
 
-REVISION = "0005"
+import clx.db.calls.schema  # noqa: F401  (draws tables)
+from clx.db.drawing import Number, Text, metadata, one_of, where
+
+__all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
+
+REVISION = "0006"
 """The migration that this schema corresponds to."""
 
-metadata = MetaData()
-Number = BigInteger().with_variant(Integer, "sqlite")
-"""A whole number of 64 bits: times are milliseconds."""
-Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
-"""Text that is compared byte by byte, whatever the language of the server."""
 _LIVE_TABLE = (
     "fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, "
     "autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on"
@@ -40,20 +35,6 @@ _LIVE_TABLE = (
 """For PostgreSQL: room for the next version of a row on its page, so that heartbeats touch no index, and old versions
 that are removed before they are many, from the indexes, too."""
 _BUSY_TABLES = ("jobs", "workers", "batches")
-
-
-def where(condition: str) -> dict[str, Any]:
-    """What makes an index hold only rows for which *condition* is true."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
-def one_of(column: str, *values: str) -> str:
-    """A rule that *column* has one of *values*.
-
-    Not ``IN``: for more than two values SQLite builds a temporary table anew each time that it looks, which costs a
-    twentieth of what it takes to enter a job.
-    """
-    return " OR ".join(f"{column} = '{value}'" for value in values)
 
 
 LIVE_WORKER = "state IN ('starting', 'idle', 'busy', 'stopping', 'hung')"

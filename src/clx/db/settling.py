@@ -35,7 +35,7 @@ class Together:
     def _ask(self) -> None:
         tx = self._tx
         for report, text in zip(self._reports, self._encoded, strict=True):
-            if isinstance(report, Success) and report.job_id not in self._first:
+            if isinstance(report, Success) and report.stderr is None and report.job_id not in self._first:
                 self._first[report.job_id], self._texts[report.job_id] = report, text
         if self._first:
             told = [(id_, each.run, self._texts[id_], each.peak_memory) for id_, each in sorted(self._first.items())]
@@ -66,7 +66,7 @@ class Together:
             tx.execute(sql.KEEP_RESULT, (key, type_, texts[job_id], tx.now, tx.now))
             let_go(tx, job_id)
         found = {row[0]: self._first[row[0]] for row in rows}
-        unlock_many(tx, found, matters)
+        unlock_many(tx, {row[0]: row[2] for row in rows}, matters)
         for limit in sorted(row[3] for row in rows if row[3] is not None):
             limits.free(tx, limit)
         if found:

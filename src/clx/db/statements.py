@@ -110,7 +110,8 @@ SUCCEED_LATE = (
     "WHERE id = :id"
 )
 RECORD_LATE = (
-    "UPDATE runs SET outcome = 'succeeded', ended_at = :now, cause = NULL, error = NULL, peak_memory = :peak_memory "
+    "UPDATE runs SET outcome = 'succeeded', ended_at = :now, cause = NULL, error = NULL, peak_memory = :peak_memory, "
+    "stderr = :stderr "
     "WHERE job_id = :id AND run = :run"
 )
 _REQUEUE_SET = (
@@ -144,7 +145,7 @@ FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
 CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
 EXPIRE = (
     "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error WHERE id = :id AND state = 'queued' "
-    "RETURNING id"
+    "RETURNING type"
 )
 UNCLAIM = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 0, held = :held, not_before = :until, run = run - 1 "
@@ -159,7 +160,7 @@ RECORD_ODD = (
 )
 FAIL_ODD = (
     "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
-    "WHERE id = :id AND state IN ('queued', 'running')"
+    "WHERE id = :id AND state IN ('queued', 'running') RETURNING type"
 )
 """For a row that another program wrote: whatever its other values are."""
 COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
@@ -227,6 +228,21 @@ BATCH_COUNTS = (
 )
 BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job = ? WHERE id = ?"
 
+NOT_CALLED = (
+    "NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id "
+    "WHERE c.job_id = {job} AND (p.state = 'queued' OR p.state = 'running')) "
+    "AND NOT EXISTS (SELECT 1 FROM wants w WHERE w.job_id = {job})"
+)
+"""That neither a workflow that has not ended nor a program waits for a job."""
+UNWANTED = (
+    f"unbatched = 0 AND {NOT_CALLED.format(job='jobs.id')} "
+    "AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+    "WHERE w.job_id = jobs.id AND b.state = 'live') "
+    "AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs n ON n.id = d.job_id "
+    "WHERE d.needs_id = jobs.id AND (n.state = 'queued' OR n.state = 'running'))"
+)
+"""That nobody wants a job: no workflow, no program, no batch, no job that needs it."""
+
 # -- what is paused, and limits -----------------------------------------------------------------------
 
 PAUSE = "INSERT INTO paused (type, pool, paused_at) VALUES (?, ?, ?) ON CONFLICT (type, pool) DO NOTHING RETURNING type"
@@ -253,8 +269,10 @@ LIMITS = (
     f"FROM limits WHERE {_LIMITING} ORDER BY name"
 )
 USE_LIMIT = "UPDATE limits SET window_at = :window_at, used = :used WHERE name = :name"
+GOES_ON = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.type = jobs.type AND paused.pool = jobs.pool)"
+"""Not of a type that is paused: who lets one of these go leaves a place to nobody."""
 HELD = (
-    "SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL "
+    f"SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL AND {GOES_ON} "
     "ORDER BY claim_rank, deadline, id LIMIT :n"
 )
 AHEAD = (

@@ -53,5 +53,9 @@ class Transaction(ABC):
         """Enter one row into a table that numbers its rows; returns its number."""
 
     @abstractmethod
+    def enter_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Enter some rows into a table that does not number them."""
+
+    @abstractmethod
     def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Enter some rows into a table that numbers its rows; returns their numbers, in their order."""

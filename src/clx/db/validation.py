@@ -349,7 +349,7 @@ def is_finite(value: Any) -> bool:
     left = [value]
     while left:
         match left.pop():
-            case None | str() | int():
+            case None | str() | int() | msgspec.Raw():
                 continue
             case float() as number:
                 if not math.isfinite(number):

@@ -51,7 +51,7 @@ def load(target: str, types: Sequence[str] = ()) -> dict[str, Any]:
     module_name, _, name = target.partition(":")
     if not module_name or (":" in target and not name):
         raise UsageError(f"{target!r} names no functions.", _WRITE_IT)
-    module = _imported(module_name)
+    module = imported(module_name)
     found = by_type(*_handlers(target, _named(module, module_name, name) if name else _tasks_of(module, module_name)))
     check_handlers(functions(found))
     if unknown := [type_ for type_ in types if type_ not in found]:
@@ -61,7 +61,12 @@ def load(target: str, types: Sequence[str] = ()) -> dict[str, Any]:
     return {type_: each for type_, each in found.items() if not types or type_ in types}
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
+    """The module *name*.
+
+    Raises:
+        UsageError: it cannot be imported, with the file and line at which that failed.
+    """
     try:
         return _told(lambda: import_module(name), f"{name} cannot be imported")
     except ModuleNotFoundError as error:
@@ -155,7 +160,7 @@ def serve(argv: list[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     if arguments.check:
         return _check(arguments)
-    _end_with_starter()
+    end_with_starter()
     handlers = load(arguments.target, arguments.types)
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
@@ -187,7 +192,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _end_with_starter() -> None:
+def end_with_starter() -> None:
     """End in order once whoever started this process is gone: its end of standard input is closed then."""
     lifeline = os.dup(0)
     nowhere = os.open(os.devnull, os.O_RDONLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,16 +52,16 @@ def test_who_is_told_of_a_job_claims_it_without_a_look(postgresql: str, monkeypa
     monkeypatch.setattr(consumer, "rest", lambda _: 60.0)  # no look but those that a bell is the cause of
     done: list[str] = []
     with Queue.open(postgresql) as queue, Queue.open(postgresql) as other:
-        may_claim = queue.may_claim
+        is_claimable = queue.database.is_claimable
 
-        def look(types: Sequence[str], pool: str = "") -> bool:
-            found = may_claim(types, pool)
+        def look(pool: str, type_: str) -> bool:
             done.append("look")
-            if not found and done.count("job") < 4:
+            found = is_claimable(pool, type_)
+            if not found:
                 other.enqueue(NewJob("t"))
             return found
 
-        monkeypatch.setattr(queue, "may_claim", look)
+        monkeypatch.setattr(queue.database, "is_claimable", look)
         Consumer(queue, {"t": lambda _: done.append("job")}, limit=4).run()
 
     assert done == ["look", "look", "job", "look", "job", "look", "job", "look", "job"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -168,9 +168,17 @@ def _many(statement: str) -> tuple[str, list[str]]:
     listed = ", ".join(names)
     query = (
         f"INSERT INTO {table} ({listed}) SELECT {listed} FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) "
-        f"AS ({kinds})) WITH ORDINALITY AS entered ({listed}, ordinality) ORDER BY ordinality RETURNING id"
+        f"AS ({kinds})) WITH ORDINALITY AS entered ({listed}, ordinality) ORDER BY ordinality"
     )
     return query, names
+
+
+def _in_parts(statement: str, rows: Sequence[Sequence[Any]]) -> tuple[str, Iterator[dict[str, str]]]:
+    """A statement that enters many rows at once, and its parameters as often as it is to be run."""
+    query, names = _many(statement)
+    parts = (rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE))
+    texts = (msgspec.json.encode([dict(zip(names, row, strict=True)) for row in part]).decode() for part in parts)
+    return query, ({"rows": text} for text in texts)
 
 
 class PostgresTransaction(Transaction):
@@ -213,10 +221,11 @@ class PostgresTransaction(Transaction):
 
     def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Enter rows; returns their ids."""
-        query, names = _many(statement)
-        found: list[int] = []
-        for first in range(0, len(rows), _AT_ONCE):
-            part = [dict(zip(names, row, strict=True)) for row in rows[first : first + _AT_ONCE]]
-            text = msgspec.json.encode(part).decode()
-            found += [row[0] for row in self.execute(query, {"rows": text}).fetchall()]
-        return found
+        query, parts = _in_parts(statement, rows)
+        return [row[0] for part in parts for row in self.execute(_returning(query), part).fetchall()]
+
+    def enter_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Enter rows."""
+        query, parts = _in_parts(statement, rows)
+        for part in parts:
+            self.execute(query, part)

@@ -12,10 +12,11 @@ from msgspec import Meta, structs
 from clx.db.models import NewJob
 from clx.db.queries import LimitState, Paused
 from clx.db.retention import LOWEST, Policy, prune_part
+from clx.db.schedules.documents import fire_document, schedule_document
 from clx.db.schedules.models import Fire, Schedule
 from clx.errors import QueueError
 from clx.server.answers import Refusal
-from clx.server.api.documents import MOST, Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
+from clx.server.api.documents import MOST, Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole
 from clx.server.api.operations import Call, Operation
 
 _AT_A_TIME = 1.0
@@ -99,19 +100,20 @@ class Range(OfSchedule, frozen=True):
     at_most: Annotated[int, Meta(ge=0, le=10_000)] | None = None
 
 
+FireDocument = msgspec.defstruct(
+    "Fire",
+    [
+        ("schedule", str), ("fire_at", int), ("at", str), ("fired_at", int), ("outcome", str),
+        ("job_id", int | None), ("state", str | None),
+    ],
+    frozen=True,
+)  # fmt: skip
 ScheduleDocument = msgspec.defstruct(
     "Schedule",
     [
         ("name", str), ("cron", str), ("job", dict[str, Any]), ("zone", str), ("overlap", str), ("catch_up", str),
-        ("window", int), ("ends_at", int | None), ("paused", bool), ("next_at", int | None), ("created_at", int),
-    ],
-    frozen=True,
-)  # fmt: skip
-FireDocument = msgspec.defstruct(
-    "Fire",
-    [
-        ("schedule", str), ("fire_at", int), ("fired_at", int), ("outcome", str), ("job_id", int | None),
-        ("state", str | None),
+        ("window", int), ("ends_at", int | None), ("paused", bool), ("next_at", int | None), ("next", str | None),
+        ("created_at", int), ("last", FireDocument | None),
     ],
     frozen=True,
 )  # fmt: skip
@@ -167,22 +169,21 @@ def _prune(call: Call) -> PrunedPart:
     return PrunedPart(**dataclasses.asdict(removed), after=after)
 
 
-def _told(schedule: Schedule) -> Any:
-    job = {name: getattr(schedule.job, name) for name in JobToBe.__struct_fields__}
-    kept = {name: value for name, value in job.items() if value not in (None, "", 0, ()) or name == "payload"}
-    names = [name for name in ScheduleDocument.__struct_fields__ if name != "job"]
-    return ScheduleDocument(job=kept, **{name: getattr(schedule, name) for name in names})
+def _told(call: Call, schedule: Schedule) -> Any:
+    last = call.queue.schedules.fires(schedule.name, 1)
+    return msgspec.convert(schedule_document(schedule, last[0] if last else None), ScheduleDocument)
 
 
-def _fires(fires: list[Fire], there: int = 0, left: int = 0) -> Fires:
-    return Fires([told(FireDocument, each) for each in fires], there, left)
+def _fires(call: Call, name: str, fires: list[Fire], there: int = 0, left: int = 0) -> Fires:
+    zone = next((each.zone for each in call.queue.schedules.list() if each.name == name), "UTC")
+    return Fires([msgspec.convert(fire_document(each, zone), FireDocument) for each in fires], there, left)
 
 
 def _add(call: Call) -> Any:
     asked: ScheduleToBe = call.body
     given = {name: getattr(asked, name) for name in ScheduleToBe.__struct_fields__ if name not in ("job", "replace")}
     job: NewJob = asked.job.job()
-    return _told(call.queue.schedules.add(Schedule(job=job, **given), replace=asked.replace))
+    return _told(call, call.queue.schedules.add(Schedule(job=job, **given), replace=asked.replace))
 
 
 def _change(call: Call, name: str) -> Any:
@@ -205,11 +206,11 @@ def _backfill(call: Call) -> Fires:
     done = call.queue.schedules.backfill(
         asked.name, asked.start, asked.end, only_missing=asked.only_missing, at_most=asked.at_most
     )
-    return _fires(done.queued, done.there, done.left)
+    return _fires(call, asked.name, done.queued, done.there, done.left)
 
 
 def _history(call: Call) -> Fires:
-    return _fires(call.queue.schedules.fires(call.query.name, call.query.limit))
+    return _fires(call, call.query.name, call.queue.schedules.fires(call.query.name, call.query.limit))
 
 
 UPKEEP = (
@@ -233,7 +234,7 @@ UPKEEP = (
     ),
     Operation(
         "schedules", "GET", "/schedules", "read", "Every schedule, by name.",
-        lambda call: Schedules([_told(each) for each in call.queue.schedules.list()]), Schedules,
+        lambda call: Schedules([_told(call, each) for each in call.queue.schedules.list()]), Schedules,
     ),
     Operation(
         "fires", "GET", "/schedules/fires", "read", "What became of the latest times of a schedule, newest first.",
@@ -257,7 +258,8 @@ UPKEEP = (
     ),
     Operation(
         "run_schedule", "POST", "/schedules/run", "admin", "Fire now, also while it is paused.",
-        lambda call: _fires([_change(call, "run")]), Fires, body=OfSchedule, writes=True, errors=(404,),
+        lambda call: _fires(call, call.body.name, [_change(call, "run")]), Fires, body=OfSchedule, writes=True,
+        errors=(404,),
     ),
     Operation(
         "backfill", "POST", "/schedules/backfill", "admin", "Queue the jobs of times that are over.", _backfill,

@@ -1,0 +1,1 @@
+"""Routines: functions known by name that run as jobs, cached and durable."""
