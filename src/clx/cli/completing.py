@@ -148,6 +148,20 @@ def limit_names(context: click.Context, _parameter: click.Parameter, incomplete:
     return _items(found, incomplete)
 
 
+def routine_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the routines that workers of the database have had, without their version where it has only one."""
+    from clx.db.jobs import Queue
+
+    with _database(context) as database:
+        rows = Queue(database).calls.routines()
+    names = [row.id.split(":")[1] for row in rows]
+    found = [
+        (row.id.partition(":")[2] if names.count(name) > 1 else name, row.doc)
+        for row, name in zip(rows, names, strict=True)
+    ]
+    return _items(found, incomplete)
+
+
 def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the time zones that this machine knows."""
     from zoneinfo import available_timezones
